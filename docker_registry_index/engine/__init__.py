@@ -1,0 +1,13 @@
+"""The engine: an exact substring search over DynamoDB, for any host.
+
+It knows neither docker-registry nor a web framework, and needs boto3 only.
+"""
+
+from .errors import *  # noqa: F401,F403
+from .errors import __all__ as _errors
+from .index import SearchIndex
+from .loader import LoadReport
+from .query import Result
+from .settings import Settings
+
+__all__ = ['LoadReport', 'Result', 'SearchIndex', 'Settings'] + _errors

@@ -1,0 +1,24 @@
+"""All differences between Python 2.7 and 3 that the engine meets."""
+
+import os
+import sys
+import time
+
+__all__ = ['NARROW', 'PY2', 'monotonic', 'text_type']
+
+PY2 = sys.version_info[0] == 2
+#: True where one character beyond U+FFFF is two of the interpreter's own.
+NARROW = sys.maxunicode == 0xFFFF
+
+text_type = type(u'')
+
+if PY2:
+    def monotonic():
+        """Seconds since some moment; never set back by the wall clock.
+
+        Python 2.7 has no time.monotonic. times(2) counts ticks from a fixed
+        point in the past and resolves 10 ms, plenty for a lease.
+        """
+        return os.times()[4]
+else:
+    monotonic = time.monotonic

@@ -1,0 +1,158 @@
+"""Changes: what makes a repository be in the index, or not.
+
+Each is planned from what was read, written on the condition that it still
+stands, and planned again when it does not. So any number of writers, those
+of release 0.1.0 among them, leave the postings equal to the row.
+"""
+
+from __future__ import unicode_literals
+
+import random
+import time
+import uuid
+
+from . import errors, parts, postings, text
+from .client import TransactionCancelled
+from .plan import Known, Planner, Row
+
+__all__ = ['Changes']
+
+#: How often a change is planned anew when others change the same repository.
+ATTEMPTS = 8
+
+#: Seconds a tombstone is kept: longer than any load takes.
+TOMBSTONE_SECONDS = 7 * 24 * 3600
+
+
+class Changes(object):
+    """The changes of one index.
+
+    :param client: a Client.
+    :param tables: what schema.tables gives.
+    """
+
+    def __init__(self, client, tables, sleep=time.sleep, clock=time.time):
+        self._client = client
+        self._tables = tables
+        self._sleep = sleep
+        self._clock = clock
+        self.planner = Planner(tables)
+
+    def add(self, name, description=None, guard=()):
+        """Have ``name`` in the index; return whether anything changed.
+
+        One GetItem (a read unit) when it is there already; else one
+        TransactWriteItems more, of two write units a posting.
+
+        :param description: None keeps the one there is, '' takes it out.
+        :param guard: further actions with conditions, for the loader.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        """
+        name = text.check_name(name)
+        if description is not None:
+            description = text.clean_description(description)
+
+        def plan(known):
+            if known.is_current and description in (None, known.witness):
+                return None
+            return self.planner.put(name, description, known, guard)
+
+        return self._change(name, plan)
+
+    def remove(self, name):
+        """Have ``name`` not in the index; return whether it was there.
+
+        One GetItem and one TransactWriteItems. A tombstone is left in any
+        case, so that a load under way cannot bring the name back.
+
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        """
+        name = text.check_name(name)
+        tombstone = self.planner.tombstone(
+            name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
+        was_there = []
+
+        def plan(known):
+            was_there[:] = [known.row is not None]
+            return self.planner.delete(name, known, tombstone)
+
+        self._change(name, plan)
+        return was_there[0]
+
+    def repair(self, known, name, guard=()):
+        """Make the postings of ``name`` follow its row, or its absence.
+
+        What was read of it may be long out of date.
+        """
+        def plan(known):
+            if known.row is None:
+                return (self.planner.delete(name, known)
+                        if known.witness is not None else None)
+            if known.is_current:
+                return None
+            return self.planner.put(name, None, known, guard)
+
+        return self._change(name, plan, known)
+
+    def write_together(self, changes):
+        """Make several small changes in one transaction; False if refused.
+
+        One TransactWriteItems.
+        """
+        return None is self._transact(
+            [action for change in changes for action in change.actions])
+
+    def _change(self, name, plan, known=None):
+        for attempt in range(ATTEMPTS):
+            if known is None:
+                known = self._read(name, sure=attempt > 0)
+            change = plan(known)
+            if change is None:
+                return False
+            refusal = self._write(change)
+            if refusal is None:
+                return True
+            known = None
+            self._sleep(random.uniform(0, 0.02 * 2 ** attempt))
+        if refusal.lost_race:
+            raise errors.ChangeConflict(name, ATTEMPTS)
+        raise refusal
+
+    def _read(self, name, sure):
+        """Read the row; the witness only when asked to be sure, because
+        the conditions of the change find out a wrong guess."""
+        row = Row.of(self._get('repository', {'name': {'S': name}}))
+        if sure or (row is not None and row.writing):
+            item = self._get('search', {'gram': {'S': postings.LISTED},
+                                        'suffix': {'S': name}})
+            witness = None if item is None else item.get('d', {}).get('S', '')
+        elif row is None or row.format is None:
+            witness = None
+        else:
+            witness = text.clean_description(row.description)
+        return Known(row, witness)
+
+    def _get(self, table, key):
+        return self._client.call(
+            'get_item', TableName=self._tables[table].name, Key=key,
+            ConsistentRead=True).get('Item')
+
+    def _write(self, change):
+        """Make ``change``; return the refusal, or None when it is made."""
+        if len(change.actions) <= parts.LONGEST:
+            return self._transact(change.actions)
+        for actions in parts.transactions(self.planner, change,
+                                          uuid.uuid4().hex):
+            refusal = self._transact(actions)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _transact(self, actions):
+        try:
+            self._client.call('transact_write_items', TransactItems=actions)
+        except TransactionCancelled as error:
+            if 'ValidationError' in error.reasons:
+                raise
+            return error
+        return None

@@ -1,0 +1,173 @@
+"""The connection to DynamoDB: the one importer of boto3 and botocore.
+
+Every request of the engine goes through Client.call, which turns whatever
+boto3 raises into the engine's own errors.
+"""
+
+from __future__ import unicode_literals
+
+import threading
+
+from . import errors
+
+try:
+    import boto3.session
+    import botocore.config
+    import botocore.exceptions
+except ImportError as error:
+    raise errors.MissingDependency(
+        'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
+
+__all__ = ['Client', 'MissingTable', 'TransactionCancelled', 'side_by_side']
+
+#: Seconds and attempts of one request: the worst case stays under half a
+#: minute, and a lost packet costs no more than one time-out.
+CONNECT_TIMEOUT = 2
+READ_TIMEOUT = 5
+ATTEMPTS = 4
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_RETRYABLE = frozenset([
+    'InternalServerError', 'LimitExceededException',
+    'ProvisionedThroughputExceededException', 'RequestLimitExceeded',
+    'ServiceUnavailable', 'ThrottlingException',
+    'TransactionConflictException', 'TransactionInProgressException',
+])
+
+
+class MissingTable(errors.RequestFailed):
+    """A table that the request names does not exist."""
+
+
+class TransactionCancelled(errors.RequestFailed):
+    """DynamoDB made none of a transaction's changes.
+
+    :param reasons: one code for each action, ``None`` where it was not to
+        blame, such as ``ConditionalCheckFailed``.
+    """
+
+    def __init__(self, operation, tables, code, detail, reasons):
+        self.reasons = reasons
+        super(TransactionCancelled, self).__init__(
+            operation, tables, code, detail, retryable=True)
+
+    @property
+    def lost_race(self):
+        """Whether another writer was in the way, rather than throttling."""
+        return not set(self.reasons).isdisjoint(
+            ['ConditionalCheckFailed', 'TransactionConflict'])
+
+
+class Client(object):
+    """One connection pool to DynamoDB, safe to use from several threads.
+
+    :param settings: a Settings; without a key pair in it, credentials come
+        from botocore's chain:
+        https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
+    """
+
+    def __init__(self, settings):
+        session = boto3.session.Session(
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_access_key,
+            region_name=settings.region)
+        #: The low-level boto3 client; its event hooks see every request.
+        self.dynamodb = session.client(
+            'dynamodb', endpoint_url=settings.endpoint_url,
+            config=botocore.config.Config(
+                connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+                retries={'total_max_attempts': ATTEMPTS,
+                         'mode': 'standard'}))
+
+    def call(self, operation, **arguments):
+        """Make one request and return its answer.
+
+        :param operation: a method of the boto3 client, such as ``query``.
+        :raises MissingTable, TransactionCancelled, RequestFailed: after the
+            attempts of this client are used up.
+        """
+        try:
+            return getattr(self.dynamodb, operation)(**arguments)
+        except botocore.exceptions.ClientError as error:
+            raise _refused(operation, arguments, error)
+        except botocore.exceptions.BotoCoreError as error:
+            raise errors.RequestFailed(
+                operation, _tables(arguments), type(error).__name__,
+                _first_line(error),
+                isinstance(error, botocore.exceptions.HTTPClientError))
+
+    def pages(self, operation, **arguments):
+        """Yield the items of a Query or Scan, page after page."""
+        while True:
+            page = self.call(operation, **arguments)
+            for item in page['Items']:
+                yield item
+            if 'LastEvaluatedKey' not in page:
+                return
+            arguments['ExclusiveStartKey'] = page['LastEvaluatedKey']
+
+
+def side_by_side(calls):
+    """Run ``calls`` at the same time and return their answers in order.
+
+    The caller waits once. Under gevent's patching the threads are greenlets.
+
+    :param calls: functions without arguments.
+    :raises: what the first of them in order raised, after all have ended.
+    """
+    answers = [None] * len(calls)
+
+    def run(place):
+        try:
+            answers[place] = (calls[place](), None)
+        except Exception as error:
+            answers[place] = (None, error)
+
+    threads = [threading.Thread(target=run, args=(place,))
+               for place in range(1, len(calls))]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    if calls:
+        run(0)
+    for thread in threads:
+        thread.join()
+    for _, error in answers:
+        if error is not None:
+            raise error
+    return [answer for answer, _ in answers]
+
+
+def _refused(operation, arguments, error):
+    code = error.response.get('Error', {}).get('Code', 'Unknown')
+    tables = _tables(arguments)
+    if code == 'ResourceNotFoundException':
+        return MissingTable(operation, tables, code, _first_line(error),
+                            retryable=False)
+    if code == 'TransactionCanceledException':
+        reasons = [
+            None if reason.get('Code') in (None, 'None') else reason['Code']
+            for reason in error.response.get('CancellationReasons', [])]
+        return TransactionCancelled(operation, tables, code,
+                                    ', '.join(filter(None, reasons)), reasons)
+    status = error.response.get('ResponseMetadata', {}).get(
+        'HTTPStatusCode', 0)
+    return errors.RequestFailed(operation, tables, code, _first_line(error),
+                                code in _RETRYABLE or status >= 500)
+
+
+def _tables(arguments):
+    """The names of the tables a request is about, for messages."""
+    if 'TableName' in arguments:
+        return [arguments['TableName']]
+    names = set(arguments.get('RequestItems', ()))
+    for action in arguments.get('TransactItems', ()):
+        names.update(part['TableName'] for part in action.values())
+    return sorted(names)
+
+
+def _first_line(error):
+    # A refused signature is explained by quoting the request, token and all,
+    # from the second line on.
+    lines = str(error).splitlines() or ['']
+    return lines[0][:300]

@@ -1,0 +1,94 @@
+"""A change too long for one transaction, as several. Pure.
+
+DynamoDB takes 100 actions a transaction; names from about 95 characters on
+need more. The first transaction writes a token into the row, the last one
+takes it out; each between holds only while the token stands, so whoever
+changes the repository meanwhile ends this attempt. The postings carry
+``v``: a search believes them only when the row is marked as indexed, which
+happens in the last transaction. So such a name, too, is found by all its
+substrings or by none, and a change broken off is known by its token.
+"""
+
+from __future__ import unicode_literals
+
+from . import postings
+from .plan import posting_item
+
+__all__ = ['LONGEST', 'transactions']
+
+#: Actions a transaction may have:
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+LONGEST = 100
+
+
+def transactions(planner, change, token):
+    """Yield the lists of actions that make ``change``, in order.
+
+    :param token: a random text that no other change has.
+    """
+    steps = _Steps(planner, change, token)
+    yield steps.begin()
+    body = [_verified(action) for action in change.body]
+    for first in range(0, len(body), LONGEST - 1):
+        yield [steps.still_ours()] + body[first:first + LONGEST - 1]
+    yield steps.end()
+
+
+class _Steps(object):
+
+    def __init__(self, planner, change, token):
+        self._planner = planner
+        self._change = change
+        self._token = token
+
+    def begin(self):
+        """Put the token in; a repository on its way out is unmarked."""
+        change = self._change
+        writing = {'L': [{'S': part} for part in self._writing()]}
+        row = self._planner.row_update(
+            change.name, change.known.row, change.description,
+            sets=[('writing', writing)],
+            removes=['postings'] if change.target is None else [])
+        witness = {'ConditionCheck': self._planner.on_witness(
+            change.name, change.known.witness)}
+        return [row, witness] + change.head[2:]
+
+    def still_ours(self):
+        """Holds while nobody else has begun to change the repository."""
+        return {'ConditionCheck': self._on_own_row()}
+
+    def end(self):
+        """The row and its witness, as the change wants them, at once."""
+        change, row = self._change, self._on_own_row()
+        key = {'gram': {'S': postings.LISTED}, 'suffix': {'S': change.name}}
+        table = self._planner.search_table
+        if change.target is None:
+            return [{'Delete': row},
+                    {'Delete': {'TableName': table, 'Key': key}}]
+        row['UpdateExpression'] = (
+            'SET #postings = :format REMOVE #writing')
+        row['ExpressionAttributeNames']['#postings'] = 'postings'
+        row['ExpressionAttributeValues'][':format'] = {
+            'N': str(postings.FORMAT)}
+        item = posting_item(postings.witness(change.name, change.target))
+        return [{'Update': row}, {'Put': {'TableName': table, 'Item': item}}]
+
+    def _on_own_row(self):
+        return {'TableName': self._planner.row_table,
+                'Key': {'name': {'S': self._change.name}},
+                'ConditionExpression': '#writing[0] = :token',
+                'ExpressionAttributeNames': {'#writing': 'writing'},
+                'ExpressionAttributeValues': {':token': {'S': self._token}}}
+
+    def _writing(self):
+        descriptions = set(self._change.known.descriptions)
+        if self._change.target is not None:
+            descriptions.add(self._change.target)
+        return [self._token] + sorted(descriptions)
+
+
+def _verified(action):
+    if 'Put' in action:
+        action = {'Put': dict(action['Put'], Item=dict(
+            action['Put']['Item'], v={'N': '1'}))}
+    return action

@@ -1,0 +1,93 @@
+"""What a search term asks for, and how well a repository answers. Pure.
+
+The rules that docs/search.md states for users, and nothing else.
+"""
+
+from __future__ import unicode_literals
+
+import collections
+
+from . import postings, text
+
+__all__ = ['Range', 'Result', 'CLASSES', 'driver', 'parse', 'range_of',
+           'rank']
+
+#: In the order in which a limited search prefers them.
+CLASSES = (postings.START, postings.INSIDE, postings.DESCRIBED)
+
+WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(4)
+
+
+class Result(collections.namedtuple('Result', 'name description')):
+    """A repository found: its name, and its description or ''."""
+
+    __slots__ = ()
+
+
+class Range(collections.namedtuple('Range', 'gram prefix')):
+    """The range keys beginning with a prefix under one gram."""
+
+    __slots__ = ()
+
+
+def parse(term):
+    """The words a repository must match: a tuple of folded text.
+
+    Empty for an empty term, which everything matches. None when nothing can
+    match: a word longer than any name, or with a control character.
+    """
+    words = text.split_words(term)
+    if any(len(word) > text.NAME_CHARACTERS or text.has_control(word)
+           for word in words):
+        return None
+    return tuple(words)
+
+
+def driver(words):
+    """The word to read postings of: the longest, likely the rarest."""
+    return max(words, key=len)
+
+
+def range_of(kind, word):
+    """Where the postings of one class that answer ``word`` stand."""
+    prefix = (postings.description_prefix if kind == postings.DESCRIBED
+              else postings.name_prefix)
+    return Range(kind + word[0], prefix(word))
+
+
+def rank(words, name, description):
+    """How well a repository answers: 0 (best) to 3, or None if it does not.
+
+    0: the name ends in the term or has it as a whole word, 1: a word of the
+    name starts with it, 2: it is inside a word, 3: a word of the description
+    starts with it. Of several words, the one that fits worst counts.
+    """
+    worst = WHOLE_WORD
+    folded = text.fold(name)
+    for word in words:
+        found = _rank_in_name(word, folded)
+        if found is None:
+            if not _starts_description_word(word, description):
+                return None
+            found = IN_DESCRIPTION
+        worst = max(worst, found)
+    return worst
+
+
+def _rank_in_name(word, folded):
+    if folded.endswith(word):
+        return WHOLE_WORD
+    best, position = None, folded.find(word)
+    while position >= 0:
+        if position == 0 or folded[position - 1] in text.SEPARATORS:
+            if folded[position + len(word)] in text.SEPARATORS:
+                return WHOLE_WORD
+            best = WORD_START
+        elif best is None:
+            best = INSIDE_WORD
+        position = folded.find(word, position + 1)
+    return best
+
+
+def _starts_description_word(word, description):
+    return any(tail.startswith(word) for tail in text.word_tails(description))

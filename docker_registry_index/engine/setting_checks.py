@@ -1,0 +1,154 @@
+"""What each kind of setting accepts: from a value given to the one used.
+
+Every check takes text and returns a native string, or raises Refused with
+one problem and one way out. Native, because Python 2's gevent may deadlock
+on a host name in unicode: https://github.com/gevent/gevent/issues/349
+"""
+
+from __future__ import unicode_literals
+
+import numbers
+import re
+
+from ._compat import text_type
+
+__all__ = [
+    'Refused', 'as_text', 'printable', 'database', 'table', 'region',
+    'region_of_aws', 'endpoint', 'key',
+]
+
+_SHOWN = 80
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+_TABLE = re.compile(r'[A-Za-z0-9_.-]{3,255}\Z')
+# The longest ending that makes a table name of it is "-repository".
+_DATABASE = re.compile(r'[A-Za-z0-9_.-]{1,244}\Z')
+# What botocore takes for a region, whoever runs it.
+_REGION = re.compile(r'(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}'
+                     r'[A-Za-z0-9])?\Z')
+# us-east-1, us-gov-west-1, us-isob-east-1, eusc-de-east-1.
+_REGION_OF_AWS = re.compile(r'[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}\Z')
+_ZONE = re.compile(r'([a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2})[a-z]\Z')
+# The botocore of Python 2.7 refuses an IPv6 address in a URL, and any
+# botocore a host name with an underscore.
+_LABEL = r'[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+_ENDPOINT = re.compile(
+    r'https?://' + _LABEL + r'(?:\.' + _LABEL + r')*'
+    r'(?::(?P<port>[0-9]{1,5}))?'
+    r'(?:/[A-Za-z0-9._~/-]*)?\Z', re.IGNORECASE)
+_KEY = re.compile(r'[!-~]+\Z')
+
+
+class Refused(Exception):
+    """A value that cannot work; `problem` never shows a secret."""
+
+    def __init__(self, problem, way_out):
+        self.problem = problem
+        self.way_out = way_out
+        super(Refused, self).__init__('%s; %s' % (problem, way_out))
+
+
+def printable(value, limit=_SHOWN):
+    """Return value for a message: ASCII, on one line, cut to the limit."""
+    if isinstance(value, bytes):
+        value = value.decode('utf-8', 'replace')
+    shown = text_type(value).encode('unicode_escape').decode('ascii')
+    if len(shown) > limit:
+        shown = shown[:limit] + '...'
+    return str(shown)
+
+
+def as_text(value, exact=False):
+    """Return a value as stripped text, or None when it says nothing.
+
+    :param exact: refuse numbers too: one that YAML has read is no longer
+        what was written (0123 has become 83).
+    """
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        value = value.decode('utf-8', 'replace')
+    is_number = (isinstance(value, numbers.Real)
+                 and not isinstance(value, bool))
+    if not isinstance(value, text_type) and (exact or not is_number):
+        raise Refused('is of type %s, where text is needed'
+                      % type(value).__name__,
+                      'write it as text, in quotes')
+    return text_type(value).strip() or None
+
+
+def database(text):
+    """Return the text when table names can be made of it."""
+    if not _DATABASE.match(text):
+        raise Refused(
+            "is '%s', with which no DynamoDB table name can begin"
+            % printable(text),
+            'use 1 to 244 of the characters A-Z a-z 0-9 _ . -')
+    return str(text)
+
+
+def table(text):
+    """Return the text when DynamoDB takes it as a table's name."""
+    if not _TABLE.match(text):
+        raise Refused(
+            "is '%s', which DynamoDB refuses as a table name"
+            % printable(text),
+            'use 3 to 255 of the characters A-Z a-z 0-9 _ . -')
+    return str(text)
+
+
+def region(text):
+    """Return the text when botocore takes it as a region's name."""
+    if not _REGION.match(text):
+        raise Refused("is '%s', which is no region's name" % printable(text),
+                      'write an AWS region such as us-east-1')
+    return str(text)
+
+
+def region_of_aws(text):
+    """Refuse what has not the form of a region's name in AWS.
+
+    Regions are not looked up in a list: AWS opens new ones, and an installed
+    botocore knows only those of its own day.
+    """
+    zone = _ZONE.match(text)
+    if zone:
+        raise Refused(
+            "is '%s', which is an availability zone" % printable(text),
+            'write its region, %s' % zone.group(1))
+    if not _REGION_OF_AWS.match(text):
+        raise Refused(
+            "is '%s', which is no AWS region" % printable(text),
+            'write a region such as us-east-1; any other name needs an '
+            'endpoint_url beside it')
+
+
+def endpoint(text):
+    """Return the text when it is the base address of an HTTP service."""
+    if '@' in text or '?' in text or '#' in text:
+        # What stands there may be a password or a signature: not shown.
+        raise Refused('is an address with a user, a query or a fragment in '
+                      'it (not shown, it may be secret)',
+                      'write only scheme, host and port, and give keys as '
+                      'access_key and secret_access_key')
+    match = _ENDPOINT.match(text)
+    way_out = ('write it like http://127.0.0.1:8000, and a host that has only '
+               'an IPv6 address by its name')
+    if not match:
+        raise Refused("is '%s', which is no http or https address"
+                      % printable(text), way_out)
+    port = match.group('port')
+    if port is not None and not 1 <= int(port) <= 65535:
+        raise Refused("is '%s', whose port is not within 1 to 65535"
+                      % printable(text), way_out)
+    return str(text)
+
+
+def key(text):
+    """Return the text when it can be half of a key pair; never show it."""
+    if not _KEY.match(text):
+        raise Refused(
+            'holds a space, a control character or one outside ASCII '
+            '(not shown, it is secret)',
+            'copy the key again, without quotes and line ends')
+    return str(text)

@@ -1,0 +1,123 @@
+# -*- coding: utf-8 -*-
+"""What text means to the index: folding, words, names, descriptions. Pure.
+
+Both Pythons must agree on every character, because one of them may remove
+what the other has written. So white space and word characters are listed
+here, instead of being asked from each interpreter's own Unicode tables.
+"""
+
+from __future__ import unicode_literals
+
+import re
+
+from . import errors
+from ._compat import NARROW, text_type
+
+__all__ = [
+    'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS', 'SEPARATORS',
+    'check_name', 'clean_description', 'fold', 'has_control', 'split_words',
+    'to_text', 'word_tails',
+]
+
+#: The longest name Distribution accepts; docker-registry's end far below.
+NAME_CHARACTERS = 255
+#: So that a whole name fits a range key (1 024 bytes) beside its marks:
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+NAME_BYTES = 1000
+#: As much as the short description of Docker Hub, and the column of
+#: docker-registry's own SQLAlchemy index, hold.
+DESCRIPTION_CHARACTERS = 100
+#: The characters between the words of a repository name.
+SEPARATORS = '/-_.'
+
+_SPACE = ' \t\n\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
+_SPACES = re.compile('[%s]+' % _SPACE)
+_CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
+# In a narrow build half a pair is wrong; elsewhere any surrogate is.
+_SURROGATE = re.compile(
+    '(?<![\ud800-\udbff])[\udc00-\udfff]|[\ud800-\udbff](?![\udc00-\udfff])'
+    if NARROW else '[\ud800-\udfff]')
+# A tail runs from a letter or digit that follows none to the next space.
+_WORD = '0-9A-Za-z\x80-\U0010ffff' if not NARROW else '0-9A-Za-z\x80-\uffff'
+_TAIL = re.compile('(?<![%s])(?=([%s][^ ]*))' % (_WORD, _WORD))
+
+
+def to_text(value):
+    """``value`` as well-formed text; wrong bytes and halves become U+FFFD."""
+    if value is None:
+        return ''
+    if isinstance(value, bytes):
+        value = value.decode('utf-8', 'replace')
+    return _SURROGATE.sub('\ufffd', text_type(value))
+
+
+def fold(text):
+    """``text`` in lower case, one character for one.
+
+    Character by character, because a name's lower case must contain the
+    lower case of each of its parts; Python 3 lowers a final sigma by what
+    stands around it, and one letter (U+0130) into two characters.
+    """
+    if all(character < '\x80' for character in text):
+        return text.lower()
+    return ''.join(character.lower()[:1] for character in text)
+
+
+def split_words(term):
+    """The folded words of a search term, in order, each once."""
+    words = []
+    for word in _SPACES.split(fold(to_text(term))):
+        if word and word not in words:
+            words.append(word)
+    return words
+
+
+def has_control(text):
+    """Whether ``text`` has a character that could steer a terminal."""
+    return _CONTROL.search(text) is not None
+
+
+def check_name(name):
+    """``name`` as text, if the index can hold it.
+
+    :raises InvalidName: when empty, longer than 255 characters or 1 000
+        bytes, with a control character, or not well-formed.
+    """
+    checked = to_text(name)
+    if not checked:
+        raise errors.InvalidName(name, 'is empty')
+    if '\ufffd' in checked:
+        raise errors.InvalidName(name, 'is not well-formed Unicode')
+    if has_control(checked):
+        raise errors.InvalidName(name, 'has a control character')
+    if (len(checked) > NAME_CHARACTERS or
+            len(checked.encode('utf-8')) > NAME_BYTES):
+        raise errors.InvalidName(name, 'is too long')
+    return checked
+
+
+def clean_description(description):
+    """``description`` fit for a terminal and an index key.
+
+    Control characters go, white space becomes single spaces, and what is
+    beyond 100 characters is cut.
+    """
+    if not description:
+        return ''
+    spaced = _SPACES.sub(' ', to_text(description))
+    return _cut(_CONTROL.sub('', spaced).strip(' ')).rstrip(' ')
+
+
+def _cut(text):
+    cut = text[:DESCRIPTION_CHARACTERS]
+    # Never half a pair at the end of a narrow build's text.
+    return cut[:-1] if NARROW and _SURROGATE.search(cut) else cut
+
+
+def word_tails(description):
+    """For each word start in a clean description, the text to the next space.
+
+    "Node.js API" gives "node.js", "js" and "api": a term that a word starts
+    with is the beginning of one of them.
+    """
+    return [match.group(1) for match in _TAIL.finditer(fold(description))]
