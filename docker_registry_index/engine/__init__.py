@@ -3,11 +3,10 @@
 It knows neither docker-registry nor a web framework, and needs boto3 only.
 """
 
-from .errors import *  # noqa: F401,F403
-from .errors import __all__ as _errors
+from . import errors
 from .index import SearchIndex
 from .loader import LoadReport
 from .query import Result
 from .settings import Settings
 
-__all__ = ['LoadReport', 'Result', 'SearchIndex', 'Settings'] + _errors
+__all__ = ['LoadReport', 'Result', 'SearchIndex', 'Settings', 'errors']

@@ -25,6 +25,8 @@ __all__ = ['Client', 'MissingTable', 'TransactionCancelled', 'side_by_side']
 CONNECT_TIMEOUT = 2
 READ_TIMEOUT = 5
 ATTEMPTS = 4
+#: More than a gevent worker is likely to have under way at once.
+CONNECTIONS = 50
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _RETRYABLE = frozenset([
@@ -76,6 +78,7 @@ class Client(object):
             'dynamodb', endpoint_url=settings.endpoint_url,
             config=botocore.config.Config(
                 connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+                max_pool_connections=CONNECTIONS,
                 retries={'total_max_attempts': ATTEMPTS,
                          'mode': 'standard'}))
 

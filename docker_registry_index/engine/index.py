@@ -42,7 +42,7 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
 
-        Costs one BatchGetItem of three items when the index is ready.
+        Costs one BatchGetItem of three read units when the index is ready.
         """
         return Startup(
             self.client, self._tables,
@@ -60,9 +60,10 @@ class SearchIndex(object):
         report = Loader(self.client, self._tables, self._changes,
                         beat).load(source)
         logger.info(
-            'loaded the index in %.1f s: %d repositories added, %d taken '
-            'over, %d unchanged, postings of %d removed', report.seconds,
-            report.added, report.adopted, report.unchanged, report.removed)
+            'loaded the search index in %.1f s: %d repositories added, %d '
+            'rows without postings taken over, %d postings without a row '
+            'removed, %d repositories unchanged', report.seconds,
+            report.added, report.adopted, report.removed, report.unchanged)
         return report
 
     def search(self, term, limit=None):

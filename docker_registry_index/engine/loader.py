@@ -29,7 +29,7 @@ class LoadReport(collections.namedtuple(
     :param added: those that were not in the index.
     :param adopted: rows that had no postings, or others, such as those of
         release 0.1.0.
-    :param removed: postings taken away because their row was gone.
+    :param removed: names whose postings went because their row was gone.
     :param unchanged: repositories that were right already.
     :param seconds: how long it took.
     """
@@ -70,7 +70,8 @@ class Loader(object):
         # the listing is out of date.
         removals = self._removals()
         listing = self._listing(source)
-        logger.info('found %d repositories in the store', len(listing))
+        logger.info('loading the search index: %d repositories in the store',
+                    len(listing))
         knowledge = self._knowledge()
         counts = collections.Counter()
         batch = []
@@ -80,7 +81,8 @@ class Loader(object):
             self._beat()
             if self._clock() >= report_at:
                 report_at = self._clock() + _PROGRESS
-                logger.info('loaded %d of %d repositories', done, len(names))
+                logger.info('loading the search index: %d of %d done', done,
+                            len(names))
             known = knowledge.get(name, Known(None, None))
             kind, change = self._plan(name, known, listing, removals)
             if change is None:
@@ -126,12 +128,16 @@ class Loader(object):
         """Add a repository unless it was removed since the load began."""
         guard = self._planner.not_removed_since(change.name, removal)
         try:
-            return self._changes.add(change.name, change.description, [guard])
+            return (not self._was_removed(change.name, removal) and
+                    self._changes.add(change.name, change.description,
+                                      [guard]))
         except errors.ChangeConflict:
-            if self._removals(change.name).get(change.name) == removal:
-                raise
-            logger.info('%s was removed while loading', change.name)
-            return False
+            if self._was_removed(change.name, removal):
+                return False
+            raise
+
+    def _was_removed(self, name, removal):
+        return self._removals(name).get(name) != removal
 
     def _listing(self, source):
         listing = {}

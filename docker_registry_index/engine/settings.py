@@ -103,9 +103,9 @@ def resolve(layers):
 def _values(layers):
     """Return every option's value, checked alone and against each other."""
     values, origins = {}, {}
-    pair = _pair_layers(layers)
+    _check_pair(layers)
     for option in OPTIONS:
-        text, origin = _pick(option, pair if option.secret else layers)
+        text, origin = _pick(option, layers)
         if text is None and option.default is not None:
             text, origin = option.default.format(**values), 'the default'
         origins[option.name] = origin
@@ -127,16 +127,15 @@ def _pick(option, layers):
     return None, None
 
 
-def _pair_layers(layers):
-    """Return a list of the one layer that gives the key pair, or of none."""
+def _check_pair(layers):
+    """Refuse half a key pair in the first layer that has any of it."""
     halves = [option for option in OPTIONS if option.secret]
     for layer in layers:
         given = [half.name for half in halves if layer.get(half) is not None]
         if len(given) == 1:
             _raise_half(layer, given[0])
         if given:
-            return [layer]
-    return []
+            return
 
 
 def _raise_half(layer, given):

@@ -53,7 +53,7 @@ class Startup(object):
         """Return when the index is ready, or another process is loading it
         for longer than 30 seconds; True if it is ready.
 
-        Costs one BatchGetItem of two read units (three items) when it is.
+        Costs one BatchGetItem of three read units when it is.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.

@@ -90,14 +90,15 @@ def _spell(keys):
 
 
 def _create(client, table):
-    logger.info('creating the DynamoDB table %s, billed on demand',
-                table.name)
     try:
         client.call('create_table', **schema.definition(table))
     except errors.RequestFailed as error:
-        # Another host was faster.
+        # Another process was faster.
         if error.code != 'ResourceInUseException':
             raise
+    else:
+        logger.info('created the DynamoDB table %s, billed on demand',
+                    table.name)
 
 
 def _wait_active(client, table, description, deadline, sleep):
