@@ -1,0 +1,59 @@
+# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does nothing twice.
+#
+# Variables: PORT and AWS_PORT (make run), PYTHON27 and PYTHON3 (interpreters to use), PYTEST (more options for pytest),
+# CI (set: a missing Java or Maven is a failure, not a skip).
+
+PYTHON3_BIN := .local/py3/bin
+PYTHON27_BIN := .local/py27/bin
+RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
+ON_BOTH_PYTHONS := tests/engine tests/contract
+FOR_PYTHON27 := docker_registry_index $(ON_BOTH_PYTHONS) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
+.DEFAULT_GOAL := help
+.PHONY: help run test lint test-py3 test-py27 test-registry test-packaging setup setup-run dist clean
+
+help: ## Show these lines
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup-run ## Start docker-registry with images in a local S3 and search it; Ctrl-C ends it (PORT=5000)
+	@exec .local/aws/bin/python -m dev.run
+
+test: lint test-py3 test-py27 test-registry test-packaging ## Run all tests, after installing what they need
+	@echo 'make test: all passed'
+
+lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
+	@echo '== flake8, Python 3'
+	@$(PYTHON3_BIN)/python -m flake8
+	@echo '== syntax, Python 2.7'
+	@find $(FOR_PYTHON27) -name '*.py' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
+	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
+
+test-py3: setup ## Test the engine and the contract of search on Python 3, on both local DynamoDBs
+	@echo '== engine and contract, Python 3'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS)
+
+test-py27: setup ## Test the engine and the contract of search on Python 2.7, on both local DynamoDBs
+	@echo '== engine and contract, Python 2.7'
+	@$(PYTHON27_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS)
+
+test-registry: setup ## Test the plugin inside the real docker-registry
+	@echo '== the plugin in docker-registry 0.9.1'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin
+
+test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
+	@echo '== packages'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/packaging
+
+setup: ## Install everything that the tests need under .local/
+	@dev/bootstrap
+
+setup-run: ## Install what make run needs under .local/
+	@dev/bootstrap py27 aws
+
+dist: setup ## Build the wheel and the source package into dist/
+	@rm -rf build dist
+	@$(PYTHON3_BIN)/python -m build --no-isolation --outdir dist .
+
+clean: ## Remove everything that the other targets made
+	rm -rf .local build dist .hypothesis .tox *.egg-info
+	find . -name '__pycache__' -type d -prune -exec rm -rf {} +
+	find . -name '*.py[co]' -type f -delete

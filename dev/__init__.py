@@ -1,0 +1,1 @@
+"""Tools of the checkout: set-up, local servers, the demonstration. Never installed with the package."""

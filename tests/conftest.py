@@ -1,0 +1,55 @@
+"""Local servers for every test, started once a run and only when a test asks for them; see dev/servers.py."""
+from __future__ import absolute_import
+
+import os
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)  # the package and dev/ of this checkout, whatever is installed
+
+from dev import servers  # noqa: E402
+from dev.process import local_environment  # noqa: E402
+
+ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}  # value of --dynamodb: the fixture that has the server
+
+
+def pytest_addoption(parser):
+    parser.addoption('--dynamodb', action='append', choices=sorted(ENGINES), default=[],
+                     help='run the tests of DynamoDB on this local engine only (may be given again; default: all)')
+
+
+def pytest_configure(config):
+    """Take away what could lead a test, or boto3 inside it, to a real account."""
+    scrubbed = local_environment()
+    os.environ.clear()
+    os.environ.update(scrubbed)
+
+
+def pytest_generate_tests(metafunc):
+    if 'dynamodb_endpoint' in metafunc.fixturenames:
+        engines = metafunc.config.getoption('dynamodb') or sorted(ENGINES, reverse=True)
+        metafunc.parametrize('dynamodb_endpoint', engines, ids=[ENGINES[name] for name in engines], indirect=True, scope='session')
+
+
+@pytest.fixture(scope='session')
+def ministack():
+    """A running local AWS, S3 and DynamoDB, shared by all tests: dev.servers.Ministack."""
+    with servers.Ministack() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def dynamodb_local():
+    """A running DynamoDB Local, shared by all tests. Where it is not installed: a skip for a person, a failure for CI."""
+    if not (servers.dynamodb_local_is_installed() or os.environ.get('CI')):
+        pytest.skip('DynamoDB Local is not installed (it needs Java and Maven): dev/bootstrap dynamodb-local')
+    with servers.DynamoDBLocal() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def dynamodb_endpoint(request):
+    """The URL of a local DynamoDB; every test that takes it runs once on each engine. Use a database name of your own in every test."""
+    return request.getfixturevalue(ENGINES[request.param]).url
