@@ -119,8 +119,9 @@ class Index(Base):
         except errors.InvalidName as error:
             logger.warning('not in the search index: %s', error)
         except Exception:
-            logger.exception('the search index missed a change of %r; the '
-                             'next load puts it right', name)
+            logger.exception('the search index missed a change of %r; '
+                             'docs/operations.md says how it catches up',
+                             name)
 
 
 def _repositories():

@@ -12,8 +12,8 @@ import time
 import uuid
 
 from . import errors, parts, postings, text
-from .client import TransactionCancelled
-from .plan import Known, Planner, Row
+from .known import Known, Row
+from .plan import Planner
 
 __all__ = ['Changes']
 
@@ -104,7 +104,9 @@ class Changes(object):
 
     def _change(self, name, plan, known=None):
         for attempt in range(ATTEMPTS):
-            if known is None:
+            if attempt:
+                self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
+            if attempt or known is None:
                 known = self._read(name, sure=attempt > 0)
             change = plan(known)
             if change is None:
@@ -112,8 +114,6 @@ class Changes(object):
             refusal = self._write(change)
             if refusal is None:
                 return True
-            known = None
-            self._sleep(random.uniform(0, 0.02 * 2 ** attempt))
         if refusal.lost_race:
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
@@ -129,7 +129,7 @@ class Changes(object):
         elif row is None or row.format is None:
             witness = None
         else:
-            witness = text.clean_description(row.description)
+            witness = row.indexed
         return Known(row, witness)
 
     def _get(self, table, key):
@@ -139,7 +139,7 @@ class Changes(object):
 
     def _write(self, change):
         """Make ``change``; return the refusal, or None when it is made."""
-        if len(change.actions) <= parts.LONGEST:
+        if parts.is_short(change):
             return self._transact(change.actions)
         for actions in parts.transactions(self.planner, change,
                                           uuid.uuid4().hex):
@@ -151,7 +151,7 @@ class Changes(object):
     def _transact(self, actions):
         try:
             self._client.call('transact_write_items', TransactItems=actions)
-        except TransactionCancelled as error:
+        except errors.TransactionCancelled as error:
             if 'ValidationError' in error.reasons:
                 raise
             return error

@@ -18,46 +18,21 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'MissingTable', 'TransactionCancelled', 'side_by_side']
+__all__ = ['Client', 'side_by_side']
 
-#: Seconds and attempts of one request: the worst case stays under half a
-#: minute, and a lost packet costs no more than one time-out.
-CONNECT_TIMEOUT = 2
-READ_TIMEOUT = 5
-ATTEMPTS = 4
+#: Seconds and attempts of one request: a quarter of a minute at the worst,
+#: and a lost packet costs no more than one time-out.
+CONNECT_TIMEOUT = 1
+READ_TIMEOUT = 4
+ATTEMPTS = 3
 #: More than a gevent worker is likely to have under way at once.
 CONNECTIONS = 50
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _RETRYABLE = frozenset([
-    'InternalServerError', 'LimitExceededException',
-    'ProvisionedThroughputExceededException', 'RequestLimitExceeded',
-    'ServiceUnavailable', 'ThrottlingException',
+    'InternalServerError', 'LimitExceededException', 'ServiceUnavailable',
     'TransactionConflictException', 'TransactionInProgressException',
 ])
-
-
-class MissingTable(errors.RequestFailed):
-    """A table that the request names does not exist."""
-
-
-class TransactionCancelled(errors.RequestFailed):
-    """DynamoDB made none of a transaction's changes.
-
-    :param reasons: one code for each action, ``None`` where it was not to
-        blame, such as ``ConditionalCheckFailed``.
-    """
-
-    def __init__(self, operation, tables, code, detail, reasons):
-        self.reasons = reasons
-        super(TransactionCancelled, self).__init__(
-            operation, tables, code, detail, retryable=True)
-
-    @property
-    def lost_race(self):
-        """Whether another writer was in the way, rather than throttling."""
-        return not set(self.reasons).isdisjoint(
-            ['ConditionalCheckFailed', 'TransactionConflict'])
 
 
 class Client(object):
@@ -97,12 +72,16 @@ class Client(object):
             raise errors.RequestFailed(
                 operation, _tables(arguments), type(error).__name__,
                 _first_line(error),
-                isinstance(error, botocore.exceptions.HTTPClientError))
+                isinstance(error, (botocore.exceptions.HTTPClientError,
+                                   botocore.exceptions.ConnectionError)))
 
-    def pages(self, operation, **arguments):
-        """Yield the items of a Query or Scan, page after page."""
+    def pages(self, operation, call=None, **arguments):
+        """Yield the items of a Query or Scan, page after page.
+
+        :param call: makes the requests in place of Client.call.
+        """
         while True:
-            page = self.call(operation, **arguments)
+            page = (call or self.call)(operation, **arguments)
             for item in page['Items']:
                 yield item
             if 'LastEvaluatedKey' not in page:
@@ -145,14 +124,15 @@ def _refused(operation, arguments, error):
     code = error.response.get('Error', {}).get('Code', 'Unknown')
     tables = _tables(arguments)
     if code == 'ResourceNotFoundException':
-        return MissingTable(operation, tables, code, _first_line(error),
-                            retryable=False)
+        return errors.MissingTable(operation, tables, code, _first_line(error),
+                                   retryable=False)
     if code == 'TransactionCanceledException':
         reasons = [
             None if reason.get('Code') in (None, 'None') else reason['Code']
             for reason in error.response.get('CancellationReasons', [])]
-        return TransactionCancelled(operation, tables, code,
-                                    ', '.join(filter(None, reasons)), reasons)
+        return errors.TransactionCancelled(
+            operation, tables, code, ', '.join(filter(None, reasons)),
+            reasons)
     status = error.response.get('ResponseMetadata', {}).get(
         'HTTPStatusCode', 0)
     return errors.RequestFailed(operation, tables, code, _first_line(error),
@@ -172,5 +152,6 @@ def _tables(arguments):
 def _first_line(error):
     # A refused signature is explained by quoting the request, token and all,
     # from the second line on.
-    lines = str(error).splitlines() or ['']
-    return lines[0][:300]
+    # Python 2.7 can log an error only if it is ASCII.
+    lines = ('%s' % error).splitlines() or ['']
+    return lines[0][:300].encode('unicode_escape').decode('ascii')

@@ -7,7 +7,8 @@ ever carries a credential.
 __all__ = [
     'DynamoDBIndexError', 'MissingDependency', 'SettingError',
     'InvalidName', 'InvalidArgument', 'NewerDatabase', 'ForeignDatabase',
-    'TableError', 'RequestFailed', 'LeaseLost', 'ChangeConflict',
+    'TableError', 'RequestFailed', 'TransactionCancelled', 'MissingTable',
+    'LeaseLost', 'ChangeConflict',
 ]
 
 
@@ -107,6 +108,15 @@ class TableError(DynamoDBIndexError):
             'table %s %s; %s' % (table, problem, way_out))
 
 
+#: Error codes, and reasons of a cancelled transaction, that mean "slower".
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_THROTTLES = frozenset([
+    'ProvisionedThroughputExceededException', 'RequestLimitExceeded',
+    'ThrottlingException', 'ProvisionedThroughputExceeded',
+    'ThrottlingError',
+])
+
+
 class RequestFailed(DynamoDBIndexError):
     """DynamoDB refused or did not answer a request, retries included.
 
@@ -120,13 +130,47 @@ class RequestFailed(DynamoDBIndexError):
         self.operation = operation
         self.tables = tuple(tables)
         self.code = code
-        self.retryable = retryable
-        way_out = ('try again later' if retryable else
+        self.retryable = retryable or self.throttled
+        way_out = ('try again later' if self.retryable else
                    'check the settings, the IAM rights and the tables')
         super(RequestFailed, self).__init__(
             '%s on %s failed: %s: %s; %s' % (
                 operation, ', '.join(self.tables) or 'DynamoDB', code,
                 detail, way_out))
+
+    @property
+    def throttled(self):
+        """Whether it would have been done at a quieter time."""
+        return self.code in _THROTTLES
+
+
+class TransactionCancelled(RequestFailed):
+    """DynamoDB made none of a transaction's changes.
+
+    :param reasons: one code for each action, None where it was not to
+        blame, such as ``ConditionalCheckFailed``.
+    """
+
+    def __init__(self, operation, tables, code, detail, reasons):
+        self.reasons = reasons
+        super(TransactionCancelled, self).__init__(
+            operation, tables, code, detail,
+            retryable='ValidationError' not in reasons)
+
+    @property
+    def throttled(self):
+        return (not self.lost_race and
+                not _THROTTLES.isdisjoint(self.reasons))
+
+    @property
+    def lost_race(self):
+        """Whether another writer was in the way, rather than throttling."""
+        return not set(self.reasons).isdisjoint(
+            ['ConditionalCheckFailed', 'TransactionConflict'])
+
+
+class MissingTable(RequestFailed):
+    """A table that the request names does not exist."""
 
 
 class LeaseLost(DynamoDBIndexError):

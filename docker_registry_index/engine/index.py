@@ -57,8 +57,7 @@ class SearchIndex(object):
         :param beat: called often while working; raises to stop the load.
         :returns: a LoadReport.
         """
-        report = Loader(self.client, self._tables, self._changes,
-                        beat).load(source)
+        report = Loader(self.client, self._tables, beat).load(source)
         logger.info(
             'loaded the search index in %.1f s: %d repositories added, %d '
             'rows without postings taken over, %d postings without a row '
@@ -92,6 +91,8 @@ class SearchIndex(object):
 
         :param description: None keeps the one there is, '' takes it out.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+            (Of a name too long for one transaction something may have been
+            begun, which the next change or load of it ends.)
 
         Costs one GetItem; and one TransactWriteItems when something changes.
         """

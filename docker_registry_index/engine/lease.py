@@ -13,7 +13,6 @@ import uuid
 
 from . import errors
 from ._compat import monotonic
-from .client import TransactionCancelled
 
 __all__ = ['Lease']
 
@@ -59,7 +58,8 @@ class Lease(object):
         """
         if self._clock() - self._renewed < self._seconds / 3.0:
             return
-        if not self._write('lease = :seen', self._held):
+        if (not self._write('lease = :seen', self._held) and
+                self._seen != self._held):
             self._held = None
             raise errors.LeaseLost(self._table)
 
@@ -80,7 +80,7 @@ class Lease(object):
         try:
             self._client.call('transact_write_items',
                               TransactItems=[give_back] + list(actions))
-        except TransactionCancelled as error:
+        except errors.TransactionCancelled as error:
             self._held = held
             if error.reasons[:1] == ['ConditionalCheckFailed']:
                 self._held = None
@@ -116,7 +116,9 @@ class Lease(object):
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values)
         except errors.RequestFailed as error:
-            if error.code != 'ConditionalCheckFailedException':
+            # Another's transaction on the row may be under way, too.
+            if error.code not in ('ConditionalCheckFailedException',
+                                  'TransactionConflictException'):
                 raise
             # A repeated request may have met its own first success.
             if self._look() != number:

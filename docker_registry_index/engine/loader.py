@@ -8,10 +8,13 @@ from __future__ import unicode_literals
 
 import collections
 import logging
+import time
 
 from . import errors, parts, postings, schema, text
 from ._compat import monotonic
-from .plan import Known, Row
+from .changes import Changes
+from .known import Known, Row
+from .patience import PatientClient
 
 __all__ = ['LoadReport', 'Loader']
 
@@ -40,15 +43,17 @@ class LoadReport(collections.namedtuple(
 class Loader(object):
     """Loads one index.
 
+    :param client: a Client; throttling slows this load down only.
+    :param tables: what schema.tables gives.
     :param beat: called often while working; raises to stop the load.
     """
 
-    def __init__(self, client, tables, changes, beat=lambda: None,
+    def __init__(self, client, tables, beat=lambda: None, sleep=time.sleep,
                  clock=monotonic):
-        self._client = client
+        self._client = PatientClient(client, beat, sleep)
         self._tables = tables
-        self._changes = changes
-        self._planner = changes.planner
+        self._changes = Changes(self._client, tables)
+        self._planner = self._changes.planner
         self._beat = beat
         self._clock = clock
 

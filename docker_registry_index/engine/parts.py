@@ -1,6 +1,6 @@
 """A change too long for one transaction, as several. Pure.
 
-DynamoDB takes 100 actions a transaction; names from about 95 characters on
+DynamoDB takes 100 actions a transaction; names from about 97 characters on
 need more. The first transaction writes a token into the row, the last one
 takes it out; each between holds only while the token stands, so whoever
 changes the repository meanwhile ends this attempt. The postings carry
@@ -12,13 +12,24 @@ substrings or by none, and a change broken off is known by its token.
 from __future__ import unicode_literals
 
 from . import postings
-from .plan import posting_item
+from .plan import marks, posting_item, updated
 
-__all__ = ['LONGEST', 'transactions']
+__all__ = ['LONGEST', 'is_short', 'transactions']
 
 #: Actions a transaction may have:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 LONGEST = 100
+#: The row, the witness, and a tombstone or a loader's guard.
+_LONGEST_HEAD = 3
+
+
+def is_short(change):
+    """Whether one transaction makes ``change``.
+
+    A name that one could add, but not remove for want of room for the
+    tombstone, is a long one from the beginning: its postings need ``v``.
+    """
+    return len(change.body) <= LONGEST - _LONGEST_HEAD
 
 
 def transactions(planner, change, token):
@@ -42,13 +53,17 @@ class _Steps(object):
         self._token = token
 
     def begin(self):
-        """Put the token in; a repository on its way out is unmarked."""
+        """Put the token in. A repository on its way out is unmarked; one
+        that is whole is marked, also where 0.1.0 wrote over its row."""
         change = self._change
         writing = {'L': [{'S': part} for part in self._writing()]}
-        row = self._planner.row_update(
-            change.name, change.known.row, change.description,
-            sets=[('writing', writing)],
-            removes=['postings'] if change.target is None else [])
+        sets, removes = [('writing', writing)], []
+        if change.target is None:
+            removes = ['postings']
+        elif change.known.is_whole:
+            sets += marks(change.known.witness)[0]
+        row = self._planner.row_update(change.name, change.known.row,
+                                       change.description, sets, removes)
         witness = {'ConditionCheck': self._planner.on_witness(
             change.name, change.known.witness)}
         return [row, witness] + change.head[2:]
@@ -65,13 +80,10 @@ class _Steps(object):
         if change.target is None:
             return [{'Delete': row},
                     {'Delete': {'TableName': table, 'Key': key}}]
-        row['UpdateExpression'] = (
-            'SET #postings = :format REMOVE #writing')
-        row['ExpressionAttributeNames']['#postings'] = 'postings'
-        row['ExpressionAttributeValues'][':format'] = {
-            'N': str(postings.FORMAT)}
+        sets, removes = marks(change.target)
         item = posting_item(postings.witness(change.name, change.target))
-        return [{'Update': row}, {'Put': {'TableName': table, 'Item': item}}]
+        return [{'Update': updated(row, sets, removes + ['writing'])},
+                _verified({'Put': {'TableName': table, 'Item': item}})]
 
     def _on_own_row(self):
         return {'TableName': self._planner.row_table,

@@ -12,58 +12,7 @@ import collections
 
 from . import postings, schema, text
 
-__all__ = ['Change', 'Known', 'Planner', 'Row', 'posting_item']
-
-
-class Row(collections.namedtuple('Row', 'description format writing')):
-    """A repository's row as it was read.
-
-    :param description: as it stands, or None.
-    :param format: the postings format marked on it; None when release 0.1.0
-        wrote it.
-    :param writing: [token, description, ...] while a change of several
-        transactions is under way or was broken off, else None.
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, item):
-        """The Row of an item of the repository table; None for None."""
-        if item is None:
-            return None
-        writing = item.get('writing')
-        return cls(item.get('description', {}).get('S'),
-                   int(item['postings']['N']) if 'postings' in item else None,
-                   writing and [part['S'] for part in writing['L']])
-
-
-class Known(collections.namedtuple('Known', 'row witness')):
-    """What is known of a repository before a change.
-
-    :param row: a Row, or None when there is none.
-    :param witness: the description on the witness posting ('' for none on
-        it), or None when there is no witness.
-    """
-
-    __slots__ = ()
-
-    @property
-    def is_current(self):
-        """Whether row and postings agree."""
-        return (self.row is not None and self.row.writing is None and
-                self.row.format == postings.FORMAT and
-                self.witness == text.clean_description(self.row.description))
-
-    @property
-    def descriptions(self):
-        """Every description whose postings may exist now."""
-        found = set()
-        if self.witness is not None:
-            found.add(self.witness)
-        if self.row is not None and self.row.writing:
-            found.update(self.row.writing[1:])
-        return found
+__all__ = ['Change', 'Planner', 'marks', 'posting_item', 'updated']
 
 
 class Change(collections.namedtuple('Change',
@@ -113,10 +62,9 @@ class Planner(object):
         body = [self._put(posting) for posting in wanted
                 if trusted.get(posting[:2]) != posting]
         body += self._deletes(name, known, keep=wanted)
-        row = self.row_update(
-            name, known.row, description, sets=[
-                ('postings', {'N': str(postings.FORMAT)})],
-            removes=['writing'] if known.row and known.row.writing else [])
+        sets, removes = marks(target)
+        row = self.row_update(name, known.row, description, sets,
+                              removes + ['writing'])
         head = [row, self._witness_put(name, target, known)] + list(guard)
         return Change(name, known, description, target, head, body)
 
@@ -169,25 +117,12 @@ class Planner(object):
         :param sets: further (attribute, typed value) pairs.
         :param removes: further attributes that go.
         """
-        action = self.on_row(name, row)
         sets, removes = list(sets), list(removes)
         if description:
             sets.append(('description', {'S': description}))
         elif description is not None:
             removes.append('description')
-        for attribute, value in sets:
-            action['ExpressionAttributeNames']['#' + attribute] = attribute
-            action.setdefault('ExpressionAttributeValues', {})[
-                ':' + attribute] = value
-        for attribute in removes:
-            action['ExpressionAttributeNames']['#' + attribute] = attribute
-        expression = 'SET ' + ', '.join(
-            '#%s = :%s' % (attribute, attribute) for attribute, _ in sets)
-        if removes:
-            expression += ' REMOVE ' + ', '.join(
-                '#' + attribute for attribute in removes)
-        action['UpdateExpression'] = expression
-        return {'Update': action}
+        return {'Update': updated(self.on_row(name, row), sets, removes)}
 
     def on_row(self, name, row):
         """An action on the row, if it is still as it was read."""
@@ -243,13 +178,39 @@ class Planner(object):
                         'Item': posting_item(posting)}}
 
     def _deletes(self, name, known, keep):
+        # Those of the name before those of the description: where they need
+        # several transactions, the name is gone with the first.
         stays = set(posting[:2] for posting in keep)
         goes = set()
         for description in known.descriptions:
             goes.update(_by_key(name, description))
         return [{'Delete': {'TableName': self.search_table, 'Key': {
             'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
-            for gram, suffix in sorted(goes - stays)]
+            for gram, suffix in sorted(goes - stays, reverse=True)]
+
+
+def marks(description):
+    """What a row says when its postings were written with ``description``:
+    the attributes to set, and those to remove."""
+    sets = [('postings', {'N': str(postings.FORMAT)})]
+    if description:
+        return sets + [('indexed', {'S': description})], []
+    return sets, ['indexed']
+
+
+def updated(action, sets, removes):
+    """``action`` with the UpdateExpression of these attributes."""
+    for attribute, value in sets:
+        action.setdefault('ExpressionAttributeValues', {})[
+            ':' + attribute] = value
+    for attribute in [attribute for attribute, _ in sets] + removes:
+        action['ExpressionAttributeNames']['#' + attribute] = attribute
+    action['UpdateExpression'] = 'SET ' + ', '.join(
+        '#%s = :%s' % (attribute, attribute) for attribute, _ in sets)
+    if removes:
+        action['UpdateExpression'] += ' REMOVE ' + ', '.join(
+            '#' + attribute for attribute in removes)
+    return action
 
 
 def posting_item(posting):

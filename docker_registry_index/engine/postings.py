@@ -25,12 +25,11 @@ import collections
 import hashlib
 
 from . import text
-from ._compat import NARROW
 
 __all__ = [
     'DESCRIBED', 'FORMAT', 'INSIDE', 'LISTED', 'START',
-    'Posting', 'description_prefix', 'name_of', 'name_prefix', 'postings',
-    'witness',
+    'Posting', 'description_prefix', 'gram', 'name_of', 'name_prefix',
+    'postings', 'witness',
 ]
 
 #: Raised whenever postings of an older release could not be searched.
@@ -66,7 +65,7 @@ def postings(name, description=''):
         _posting(kind, folded[position:], name, position, description)
         for position, kind in _positions(folded)]
     for tail in sorted(set(text.word_tails(description))):
-        found.append(Posting(DESCRIBED + tail[0], _key(tail, name, name),
+        found.append(Posting(gram(DESCRIBED, tail), _key(tail, name, name),
                              name, description))
     return found
 
@@ -74,6 +73,11 @@ def postings(name, description=''):
 def witness(name, description=''):
     """The posting that lists the name, and proves that all others exist."""
     return Posting(LISTED, name, name, description)
+
+
+def gram(kind, rest):
+    """The hash key of what begins with ``rest``."""
+    return kind + text.CHARACTER.match(rest).group()
 
 
 def name_prefix(word):
@@ -104,7 +108,7 @@ def name_of(gram, suffix, spelled=None):
 def _posting(kind, rest, name, position, description):
     # The range key spells the name when folding changed nothing in it.
     before = name[:position] if text.fold(name) == name else None
-    return Posting(kind + rest[0], _key(name_prefix(rest), before, name),
+    return Posting(gram(kind, rest), _key(name_prefix(rest), before, name),
                    name, description)
 
 
@@ -125,8 +129,8 @@ def _positions(folded):
     """
     kinds = [
         (position, START if _starts_word(folded, position) else INSIDE)
-        for position in range(len(folded))
-        if not (NARROW and '\udc00' <= folded[position] <= '\udfff')]
+        for position in (character.start() for character
+                         in text.CHARACTER.finditer(folded))]
     return [(position, kind) for position, kind in kinds
             if not _is_answered(folded, position, kind, kinds)]
 

@@ -37,7 +37,7 @@ def parse(term):
     match: a word longer than any name, or with a control character.
     """
     words = text.split_words(term)
-    if any(len(word) > text.NAME_CHARACTERS or text.has_control(word)
+    if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word)
            for word in words):
         return None
     return tuple(words)
@@ -52,7 +52,7 @@ def range_of(kind, word):
     """Where the postings of one class that answer ``word`` stand."""
     prefix = (postings.description_prefix if kind == postings.DESCRIBED
               else postings.name_prefix)
-    return Range(kind + word[0], prefix(word))
+    return Range(postings.gram(kind, word), prefix(word))
 
 
 def rank(words, name, description):

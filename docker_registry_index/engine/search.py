@@ -14,7 +14,8 @@ from .client import side_by_side
 
 __all__ = ['Search']
 
-#: Eventually consistent, half a unit for 4 KB: about 60 postings.
+#: Eventually consistent, half a unit for 4 KB: the 29 postings of a page,
+#: also with descriptions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 _CONSISTENT = False
 #: The most items a page is asked to have; DynamoDB ends it at 1 MB anyway.
@@ -87,7 +88,8 @@ class Search(object):
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ConsistentRead=_CONSISTENT, **arguments)
-            found.extend(_result(item) for item in page['Items'])
+            found.extend(result for result, _ in self._whole(
+                (item, None) for item in page['Items']))
             last = page.get('LastEvaluatedKey')
             if last is None or len(found) == limit:
                 return found
@@ -96,20 +98,28 @@ class Search(object):
     def _read(self, streams, found):
         """Read a page of each stream, all in one wait."""
         pages = side_by_side([stream.next_page for stream in streams])
-        doubtful = set(_result(item).name for page in pages for item in page
-                       if 'v' in item)
-        whole = self._whole(sorted(doubtful)) if doubtful else ()
-        for stream, page in zip(streams, pages):
-            for item in page:
-                if 'v' not in item or _result(item).name in whole:
-                    found.take(stream.kind, _result(item))
+        for result, kind in self._whole(
+                (item, stream.kind) for stream, page in zip(streams, pages)
+                for item in page):
+            found.take(kind, result)
 
-    def _whole(self, names):
-        """Those of names too long for one transaction that are indexed.
+    def _whole(self, items):
+        """The results of (item, anything) pairs, without those of names too
+        long for one transaction that are not indexed whole."""
+        results = [(_result(item), label, 'v' in item)
+                   for item, label in items]
+        asked = set(result.name for result, _, doubtful in results
+                    if doubtful)
+        indexed = self._indexed(sorted(asked))
+        return [(result, label) for result, label, doubtful in results
+                if not doubtful or result.name in indexed]
+
+    def _indexed(self, names):
+        """Those of ``names`` whose rows say that all postings are there.
 
         One BatchGetItem for each 100 names, half a read unit a name.
         """
-        whole = set()
+        indexed = set()
         for first in range(0, len(names), 100):
             keys = [{'name': {'S': name}}
                     for name in names[first:first + 100]]
@@ -120,12 +130,12 @@ class Search(object):
             while wanted:
                 page = self._client.call('batch_get_item',
                                          RequestItems=wanted)
-                whole.update(
+                indexed.update(
                     item['name']['S']
                     for item in page['Responses'].get(self._rows, ())
                     if 'postings' in item)
                 wanted = page.get('UnprocessedKeys')
-        return whole
+        return indexed
 
     def query(self, wanted, size, start):
         """One page of the postings in a range."""

@@ -16,7 +16,6 @@ import uuid
 
 from . import errors, postings, schema
 from ._compat import monotonic
-from .client import MissingTable
 from .lease import Lease
 from .tables import create_missing
 
@@ -69,21 +68,28 @@ class Startup(object):
         self._check_version()
         lease = Lease(self._client, self._version, clock=self._clock)
         deadline = self._clock() + PATIENCE
-        while not lease.acquire():
+        while self._clock() <= deadline:
             if self._is_ready():
                 return True
-            if self._clock() > deadline:
-                logger.warning(
-                    'another process is still loading the index after %d '
-                    'seconds; serving what is there already', PATIENCE)
-                return False
-            self._sleep(random.uniform(0.1, 0.3))
-        try:
-            if not self._is_ready():
-                self._load(lease.renew)
-                lease.release_with(self._ready())
-        finally:
-            lease.release()
+            if not lease.acquire():
+                self._sleep(random.uniform(0.1, 0.3))
+                continue
+            try:
+                return self._load_once(lease)
+            except errors.LeaseLost as error:
+                logger.warning('%s', error)
+            finally:
+                lease.release()
+        logger.warning('another process is still loading the search index '
+                       'after %d seconds; serving what is there already',
+                       PATIENCE)
+        return False
+
+    def _load_once(self, lease):
+        # Another process may have ended its load just before.
+        if not self._is_ready():
+            self._load(lease.renew)
+            lease.release_with(self._ready())
         return True
 
     def _is_ready(self):
@@ -100,7 +106,7 @@ class Startup(object):
             try:
                 page = self._client.call('batch_get_item',
                                          RequestItems=wanted)
-            except MissingTable:
+            except errors.MissingTable:
                 return False
             wanted = page.get('UnprocessedKeys') or {}
             if self._search not in wanted:
@@ -122,7 +128,7 @@ class Startup(object):
             return self._client.call(
                 'get_item', TableName=self._search, Key=_MARK,
                 ConsistentRead=True).get('Item')
-        except MissingTable:
+        except errors.MissingTable:
             return None
 
     def _void(self, mark):

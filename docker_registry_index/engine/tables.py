@@ -7,7 +7,6 @@ import time
 
 from . import errors, schema
 from ._compat import monotonic
-from .client import MissingTable
 
 __all__ = ['create_missing']
 
@@ -39,19 +38,18 @@ def create_missing(client, tables, before_creating=None, sleep=time.sleep):
     missing = [table for table in tables.values() if not found[table.name]]
     if missing and before_creating and len(missing) < len(tables):
         before_creating()
-    for table in missing:
-        _create(client, table)
+    created = [table for table in missing if _create(client, table)]
     for table in tables.values():
         _wait_active(client, table, found[table.name], deadline, sleep)
-    if tables['search'] in missing:
+    if tables['search'] in created:
         _expire_tombstones(client, tables['search'])
-    return [table.name for table in missing]
+    return [table.name for table in created]
 
 
 def _describe(client, table):
     try:
         return client.call('describe_table', TableName=table.name)['Table']
-    except MissingTable:
+    except errors.MissingTable:
         return None
 
 
@@ -90,15 +88,15 @@ def _spell(keys):
 
 
 def _create(client, table):
+    """Ask for a table; False when another process was faster."""
     try:
         client.call('create_table', **schema.definition(table))
     except errors.RequestFailed as error:
-        # Another process was faster.
         if error.code != 'ResourceInUseException':
             raise
-    else:
-        logger.info('created the DynamoDB table %s, billed on demand',
-                    table.name)
+        return False
+    logger.info('created the DynamoDB table %s, billed on demand', table.name)
+    return True
 
 
 def _wait_active(client, table, description, deadline, sleep):

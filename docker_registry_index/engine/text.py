@@ -1,9 +1,11 @@
 # -*- coding: utf-8 -*-
 """What text means to the index: folding, words, names, descriptions. Pure.
 
-Both Pythons must agree on every character, because one of them may remove
-what the other has written. So white space and word characters are listed
-here, instead of being asked from each interpreter's own Unicode tables.
+All Pythons must agree on every character, because one of them may remove
+what another has written. So white space, word characters and letters with a
+lower case are listed here, instead of being asked from each interpreter's own
+Unicode tables; and a character is one, also where a narrow build of Python
+2.7 makes it of two.
 """
 
 from __future__ import unicode_literals
@@ -14,9 +16,9 @@ from . import errors
 from ._compat import NARROW, text_type
 
 __all__ = [
-    'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS', 'SEPARATORS',
-    'check_name', 'clean_description', 'fold', 'has_control', 'split_words',
-    'to_text', 'word_tails',
+    'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',
+    'SEPARATORS', 'check_name', 'clean_description', 'fold', 'has_control',
+    'length', 'split_words', 'to_text', 'word_tails',
 ]
 
 #: The longest name Distribution accepts; docker-registry's end far below.
@@ -30,6 +32,16 @@ DESCRIPTION_CHARACTERS = 100
 #: The characters between the words of a repository name.
 SEPARATORS = '/-_.'
 
+#: Matches one character, whole, in any build.
+CHARACTER = re.compile('[\ud800-\udbff][\udc00-\udfff]|.', re.DOTALL)
+
+# The letters that have a lower case in the Unicode 5.2 of Python 2.7, but not
+# Deseret, which narrow builds cannot lower. Later ones are left as they are:
+# a newer Python would fold what an older one has written unfolded.
+_CASED = re.compile(
+    '[A-Z\xc0-\u024e\u0370-\u037e\u0386-\u0525\u0531-\u0556\u10a0-\u10c5'
+    '\u1e00-\u1ffc\u2126-\u2183\u24b6-\u24cf\u2c00-\u2c2e\u2c60-\u2ced'
+    '\ua640-\ua65f\ua662-\ua697\ua722-\ua78c\uff21-\uff3a]')
 _SPACE = ' \t\n\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
 _SPACES = re.compile('[%s]+' % _SPACE)
 _CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
@@ -58,9 +70,12 @@ def fold(text):
     lower case of each of its parts; Python 3 lowers a final sigma by what
     stands around it, and one letter (U+0130) into two characters.
     """
-    if all(character < '\x80' for character in text):
-        return text.lower()
-    return ''.join(character.lower()[:1] for character in text)
+    return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
+
+
+def length(text):
+    """How many characters ``text`` has."""
+    return len(text.encode('utf-32-le')) // 4
 
 
 def split_words(term):
@@ -90,8 +105,9 @@ def check_name(name):
         raise errors.InvalidName(name, 'is not well-formed Unicode')
     if has_control(checked):
         raise errors.InvalidName(name, 'has a control character')
-    if (len(checked) > NAME_CHARACTERS or
-            len(checked.encode('utf-8')) > NAME_BYTES):
+    # A few lower case letters take a byte more than their upper case.
+    size = max(len(form.encode('utf-8')) for form in (checked, fold(checked)))
+    if length(checked) > NAME_CHARACTERS or size > NAME_BYTES:
         raise errors.InvalidName(name, 'is too long')
     return checked
 
@@ -104,14 +120,12 @@ def clean_description(description):
     """
     if not description:
         return ''
+    # Some white space is a control character, and a control character may
+    # have stood between two spaces.
     spaced = _SPACES.sub(' ', to_text(description))
-    return _cut(_CONTROL.sub('', spaced).strip(' ')).rstrip(' ')
-
-
-def _cut(text):
-    cut = text[:DESCRIPTION_CHARACTERS]
-    # Never half a pair at the end of a narrow build's text.
-    return cut[:-1] if NARROW and _SURROGATE.search(cut) else cut
+    clean = _SPACES.sub(' ', _CONTROL.sub('', spaced)).strip(' ')
+    return ''.join(
+        CHARACTER.findall(clean)[:DESCRIPTION_CHARACTERS]).rstrip(' ')
 
 
 def word_tails(description):

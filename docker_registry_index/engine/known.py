@@ -1,0 +1,71 @@
+"""What is known of a repository before it is changed. Pure."""
+
+from __future__ import unicode_literals
+
+import collections
+
+from . import postings, text
+
+__all__ = ['Known', 'Row']
+
+
+class Row(collections.namedtuple('Row',
+                                 'description format indexed writing')):
+    """A repository's row as it was read.
+
+    :param description: as it stands, or None.
+    :param format: the postings format marked on it; None when release 0.1.0
+        wrote it.
+    :param indexed: the description that the postings were written with, or
+        ''. A worker of release 0.1.0 updates a row by writing back all that
+        it read, so our marks too, but without the description.
+    :param writing: [token, description, ...] while a change of several
+        transactions is under way or was broken off, else None.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, item):
+        """The Row of an item of the repository table; None for None."""
+        if item is None:
+            return None
+        writing = item.get('writing')
+        return cls(item.get('description', {}).get('S'),
+                   int(item['postings']['N']) if 'postings' in item else None,
+                   item.get('indexed', {}).get('S', ''),
+                   writing and [part['S'] for part in writing['L']])
+
+
+class Known(collections.namedtuple('Known', 'row witness')):
+    """What is known of a repository before a change.
+
+    :param row: a Row, or None when there is none.
+    :param witness: the description on the witness posting ('' for none on
+        it), or None when there is no witness.
+    """
+
+    __slots__ = ()
+
+    @property
+    def is_current(self):
+        """Whether row and postings agree."""
+        return (self.row is not None and self.row.writing is None and
+                self.row.format == postings.FORMAT and
+                self.witness == text.clean_description(self.row.description))
+
+    @property
+    def is_whole(self):
+        """Whether the name has all its postings, whatever the row says."""
+        return self.witness is not None and not (
+            self.row is not None and self.row.writing)
+
+    @property
+    def descriptions(self):
+        """Every description whose postings may exist now."""
+        found = set()
+        if self.witness is not None:
+            found.add(self.witness)
+        if self.row is not None and self.row.writing:
+            found.update(self.row.writing[1:])
+        return found

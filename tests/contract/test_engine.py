@@ -1,0 +1,133 @@
+# -*- coding: utf-8 -*-
+"""The contract, run through the engine on every local DynamoDB."""
+
+from __future__ import unicode_literals
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.engine_index import EngineIndex
+
+from . import oracle
+from .suite import SearchContract
+
+
+@pytest.fixture(scope='module')
+def shared(dynamodb_endpoint):
+    engine = EngineIndex(dynamodb_endpoint).ready()
+    yield engine
+    engine.delete_tables()
+
+
+@pytest.fixture
+def index(shared):
+    return shared
+
+
+class TestEngine(SearchContract):
+
+    DESCRIBED = {
+        'team/web': 'The Node.js front end, (c) ACME',
+        'team/db': 'PostgreSQL with extensions; web-scale',
+        'team/plain': None,
+        'node/other': 'nothing like it',
+        'team/cut': 'x' * 99 + ' beyond the cut',
+        'team/spaces': '  a\tlot \n of   room\x1b[31m ',
+    }
+
+    @pytest.mark.parametrize('term', [
+        'node', 'node.js', 'js', '.js', 'front', 'ront', 'c', '(c', 'acme',
+        'web', 'scale', 'post', 'sql', 'it', 'team node', 'beyond', 'room',
+        'x' * 99, 'x' * 100, 'lot of', 'ACME FRONT'])
+    def test_a_description_is_found_by_the_starts_of_its_words(
+            self, index, term):
+        described = {name: text and text.replace('\x1b', '')
+                     for name, text in self.DESCRIBED.items()}
+        index.fill(self.DESCRIBED)
+        assert index.search(term) == oracle.answer(described, term)
+
+    def test_a_name_of_255_characters_is_found_by_every_substring(
+            self, index):
+        index.fill({})
+        name = ('a/' + ''.join('%02x.' % number for number in range(128)))
+        name = name[:255]
+        index.add(name, 'a long one')
+        for length in (1, 2, 3, 7, 100, 255):
+            for start in range(0, 256 - length, 1 if length < 4 else 13):
+                term = name[start:start + length]
+                assert index.search(term) == [(name, 'a long one')], term
+        index.remove(name)
+        assert index.postings() == []
+
+    def test_limits_that_are_none_are_refused(self, index):
+        index.fill({})
+        for limit in (0, -1, 'abc', 2.5, True):
+            with pytest.raises(ValueError) as refused:
+                index.search('a', limit)
+            assert 'limit' in str(refused.value)
+
+
+# Few letters, so that terms meet; separators, case, other scripts, and what
+# means something to SQL, to regular expressions and to our keys.
+LETTERS = st.sampled_from('aabbc/-_.AB%*!é日\U0001f433~')
+NAMES = st.text(LETTERS, min_size=1, max_size=24)
+ANY_NAMES = st.text(
+    st.characters(blacklist_categories=('Cs', 'Cc', 'Zs', 'Zl', 'Zp', 'Lu',
+                                        'Lt')), min_size=1, max_size=12)
+DESCRIPTIONS = st.one_of(st.none(), st.text(
+    st.sampled_from('aabc .-é日('), max_size=120))
+TERMS = st.text(st.sampled_from('aabbc/-_.AB%*!é日\U0001f433 '), max_size=8)
+
+
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=list(HealthCheck))
+@given(repositories=st.dictionaries(st.one_of(NAMES, ANY_NAMES), DESCRIPTIONS,
+                                    max_size=25),
+       terms=st.lists(TERMS, min_size=1, max_size=12),
+       limit=st.integers(1, 12), data=st.data())
+@example(repositories={'b-a-a-a-a-a-a-a-a-a-a%d' % n: None
+                       for n in range(9)},
+         terms=['a', 'a-a', '-a'], limit=7, data=None)
+def test_random_repositories_are_found_by_random_terms(
+        shared, repositories, terms, limit, data):
+    shared.fill(repositories)
+    if data is not None and repositories:
+        # Terms that are inside some name, too.
+        name = data.draw(st.sampled_from(sorted(repositories)))
+        start = data.draw(st.integers(0, len(name) - 1))
+        terms = terms + [name[start:], name[:start + 1]]
+    for term in terms:
+        assert shared.search(term) == oracle.answer(repositories, term), term
+        oracle.check_limited(repositories, term, limit,
+                             shared.search(term, limit))
+
+
+def test_thousands_of_repositories_are_found_by_thousands_of_terms(
+        shared, request):
+    # Ministack looks at every item of a table for each Query.
+    count = 400 if 'ministack' in request.node.name else 2000
+    chance = random.Random(20141122)
+    words = ['api', 'web', 'db', 'auth', 'proxy', 'cache', 'node', 'java',
+             'python', 'mysql', 'queue', 'worker', 'front', 'back', 'test',
+             'base', 'build', 'image', 'tool', 'log']
+    repositories = {}
+    while len(repositories) < count:
+        name = '%s-%d/%s' % (chance.choice(words), chance.randrange(40),
+                             chance.choice('-_.').join(
+                                 chance.sample(words, chance.randint(1, 3))))
+        repositories[name] = None
+    shared.fill(repositories)
+    names = sorted(repositories)
+    for _ in range(count):
+        name = chance.choice(names)
+        start = chance.randrange(len(name))
+        term = name[start:start + chance.randint(1, 9)]
+        oracle.check_limited(repositories, term, 25, shared.search(term, 25))
+    for _ in range(60):
+        name = chance.choice(names)
+        start = chance.randrange(len(name))
+        term = name[start:start + chance.randint(2, 9)]
+        assert shared.search(term) == oracle.answer(repositories, term)

@@ -1,0 +1,91 @@
+"""The commands of docs/operations.md do what it says, and the log lines it explains are those that are written."""
+import ast
+import os
+import re
+
+import pytest
+
+from docker_registry_index.engine import Settings, changes, client, parts, startup
+from tests.docs import aws_cli, pages
+from tests.engine_index import EngineIndex
+
+
+@pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])
+def test_every_aws_command_is_one_of_the_api(page):
+    for method, arguments in aws_cli.requests(page):
+        assert aws_cli.problems(method, arguments) == ''
+        assert arguments['TableName'] in (Settings().repository_table, Settings().version_table, Settings().search_table)
+
+
+@pytest.fixture
+def index(ministack):
+    """An index of three repositories, each found; one of them is to be missing in the storage."""
+    index = EngineIndex(ministack.url).ready([('acme/web', None), ('acme/api', None), ('acme/gone', None)])
+    yield index
+    index.delete_tables()
+
+
+def make(method, index):
+    """Make the one request of the page with this method, on the tables of the index."""
+    [arguments] = [arguments for each, arguments in aws_cli.requests('docs/operations.md') if each == method]
+    kind = arguments['TableName'].replace('docker-registry-', '')
+    getattr(index.engine.client.dynamodb, method)(**dict(arguments, TableName='%s-%s' % (index.settings.database, kind)))
+
+
+def start_a_worker(index, *names):
+    """Start another one on the same tables, its storage with these names; whatever the first holds in memory does not help."""
+    EngineIndex(index.engine.client.dynamodb.meta.endpoint_url, index.settings.database).ready([(name, None) for name in names])
+
+
+def test_a_worker_that_starts_does_not_load_by_itself(index):
+    start_a_worker(index, 'acme/web', 'acme/missed')
+    assert index.search('missed') == []
+
+
+def test_without_its_mark_the_index_is_loaded_and_serves_meanwhile(index):
+    make('delete_item', index)
+    assert index.search('web') == [('acme/web', '')]
+    start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
+    assert index.search('missed') == [('acme/missed', '')]
+    assert index.search('gone') == [('acme/gone', '')]
+
+
+def test_without_its_rows_the_index_becomes_equal_to_the_storage_and_serves_meanwhile(index):
+    make('delete_table', index)
+    assert index.search('web') == [('acme/web', '')]
+    start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
+    assert index.search('') == [('acme/api', ''), ('acme/missed', ''), ('acme/web', '')]
+    assert index.search('gone') == []
+
+
+def sentences():
+    """Yield the texts of the package's modules, what is filled in as three dots."""
+    for folder in ('docker_registry_index', 'docker_registry_index/engine'):
+        for name in os.listdir(os.path.join(pages.ROOT, folder)):
+            if name.endswith('.py'):
+                for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                        yield re.sub(r'%[.\d]*[sdrf]', '...', node.value)
+
+
+@pytest.mark.parametrize('line', [pages.code(row[0])[0] for row in pages.table('docs/operations.md', 'Line')])
+def test_a_line_of_the_log_is_written_so(line):
+    pattern = '.*'.join(re.escape(part.strip()) for part in line.split('...'))
+    assert [text for text in sentences() if re.match(pattern, text)]
+
+
+def test_the_times_and_counts_are_those_of_the_engine():
+    operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
+    assert 'waits %d seconds for a connection and %d for an answer, and is tried %d times' % (
+        client.CONNECT_TIMEOUT, client.READ_TIMEOUT, client.ATTEMPTS) in operations
+    assert 'waited %d seconds' % startup.PATIENCE in operations
+    assert 'wait up to %d seconds' % startup.PATIENCE in design
+    assert 'expire after a week' in design and changes.TOMBSTONE_SECONDS == 7 * 24 * 3600
+    assert 'has %d actions at most' % parts.LONGEST in design
+
+
+def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_says(index):
+    asked = []
+    index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query', lambda params, **_: asked.append(params['Limit']))
+    index.search('acme', 25)
+    assert len(asked) == 3 and 'A search with `n=25` reads %d of a kind' % asked[0] in pages.prose('docs/cost.md')

@@ -1,0 +1,88 @@
+"""What the pages say of settings, files, commands and each other is so."""
+import os
+import re
+
+import pytest
+
+from dev import figures
+from docker_registry_index import __version__
+from docker_registry_index.engine.options import OPTIONS
+from tests.docs import pages
+
+#: Hosts that the pages may name: public documentation, and this machine.
+HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST'}
+
+
+def test_the_figures_are_what_is_counted():
+    assert figures.stale() == []
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/settings.md'])
+def test_the_table_of_settings_lists_all_options_in_their_order(page):
+    rows = [[pages.code(cell)[0] for cell in row[:2]] for row in pages.table(page, 'Setting')]
+    assert rows == [[option.name, option.variable] for option in OPTIONS]
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/settings.md'])
+def test_the_defaults_are_those_of_the_options(page):
+    for option, row in zip(OPTIONS, pages.table(page, 'Setting')):
+        default = '`%s`' % option.default.replace('{database}', '<database>') if option.default else 'none'
+        expected = "the registry's `%s`, else %s" % (option.fallback, default) if option.fallback else default
+        assert row[2] == expected
+
+
+def test_the_changes_begin_with_this_release():
+    assert re.search(r'^## (\S+)', pages.read('CHANGELOG.md'), re.MULTILINE).group(1) == __version__
+
+
+def anchors(text):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL), re.MULTILINE)
+    return set(re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings)
+
+
+@pytest.mark.parametrize('page', pages.ALL)
+def test_links_lead_to_files_and_headings_that_are_there(page):
+    for target in re.findall(r'\]\(([^)]+)\)', pages.read(page)):
+        if '://' in target:
+            continue
+        path, _, anchor = target.partition('#')
+        path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        assert os.path.exists(os.path.join(pages.ROOT, path)), target
+        assert not anchor or anchor in anchors(pages.read(path)), target
+
+
+@pytest.mark.parametrize('page', pages.ALL)
+def test_no_page_names_a_host_or_a_path_of_a_test(page):
+    text = pages.read(page)
+    assert set(re.findall(r'https?://([^/:\s\'"<>)]+)', text)) <= HOSTS
+    assert not re.search(r'(?<![\w.>])/(work|root|home|tmp)/', text)
+
+
+def test_every_page_is_linked_from_the_readme():
+    for page in pages.ALL[1:]:
+        assert '](%s)' % page in pages.read('README.md'), page
+
+
+def test_the_commands_of_the_readme_are_targets_of_make():
+    named = set(re.findall(r'`make ([a-z0-9-]+)', pages.read('README.md')))
+    targets = set(re.findall(r'^([a-z0-9-]+):', pages.read('Makefile'), re.MULTILINE))
+    assert {'run', 'test'} <= named <= targets
+
+
+def test_the_files_of_the_examples_are_there():
+    for name in re.findall(r'(?:requirements|config)/[\w.-]+\.(?:txt|yml)', pages.read('README.md')):
+        assert os.path.exists(os.path.join(pages.ROOT, name)), name
+
+
+def test_the_variables_of_docker_run_are_those_of_the_configuration_file():
+    [command] = pages.commands('README.md', 'docker run')
+    variables = re.findall(r'-e (\w+)=', command)
+    assert len(variables) == 7
+    for variable in set(variables) - {'SETTINGS_FLAVOR'}:
+        assert '_env:%s' % variable in pages.read('config/config_dynamo.yml')
+
+
+def test_the_image_that_is_built_is_the_one_that_is_run():
+    [build], [run] = pages.commands('README.md', 'docker build'), pages.commands('README.md', 'docker run')
+    assert build.split()[-2] == run.split()[-1]

@@ -1,0 +1,75 @@
+"""Faults between an engine and DynamoDB, at boto3's own event hooks."""
+
+from __future__ import unicode_literals
+
+
+class Killed(BaseException):
+    """The process died. No Exception: nothing may handle it."""
+
+
+class KillAfter(object):
+    """Let ``count`` requests of an engine through, then let it be dead.
+
+    What the engine does in its `finally` clauses fails too, as it would for
+    a killed process.
+
+    :param operation: count only requests of this operation.
+    """
+
+    def __init__(self, engine, count, operation='*'):
+        self.left = count
+        engine.client.dynamodb.meta.events.register(
+            'before-call.dynamodb.*', self._die_or_pass)
+        self._operation = operation
+
+    def _die_or_pass(self, model, **_):
+        if self.left == 0:
+            raise Killed()
+        if self._operation in ('*', model.name):
+            self.left -= 1
+
+
+class Meanwhile(object):
+    """Run ``action`` once, just before an engine's next such request."""
+
+    def __init__(self, engine, operation, action):
+        self._action = action
+        engine.client.dynamodb.meta.events.register(
+            'before-call.dynamodb.' + operation, self._run_once)
+
+    def _run_once(self, **_):
+        action, self._action = self._action, None
+        if action:
+            action()
+
+
+class Throttle(object):
+    """Answer the next ``count`` requests of an operation with a throttle.
+
+    Each time the client asks, its own attempts included.
+    """
+
+    def __init__(self, engine, operation, count, reasons=None):
+        self.left = count
+        self._reasons = reasons
+        engine.client.dynamodb.meta.events.register(
+            'before-call.dynamodb.' + operation, self._refuse)
+
+    def _refuse(self, **_):
+        if self.left == 0:
+            return None
+        self.left -= 1
+        answer = {'Error': {'Code': 'ProvisionedThroughputExceededException',
+                            'Message': 'the level of throughput is exceeded'},
+                  'ResponseMetadata': {'HTTPStatusCode': 400}}
+        if self._reasons:
+            answer['Error']['Code'] = 'TransactionCanceledException'
+            answer['CancellationReasons'] = [
+                {'Code': reason} for reason in self._reasons]
+        return Answer(), answer
+
+
+class Answer(object):
+    """What botocore looks at of an HTTP answer that went wrong."""
+
+    status_code = 400

@@ -1,0 +1,137 @@
+# -*- coding: utf-8 -*-
+"""What each operation costs: exact requests and read units, at any size.
+
+Units are asserted on DynamoDB Local, which bills reads as AWS does, with two
+differences: an empty Query and a missing item are reported as 0, where AWS
+bills 0.5 and 1. What it reports for transactions is not used: the number of
+their actions is counted, of two write units each.
+"""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from docker_registry_index.engine import search as search_module
+from tests.engine.requests_made import RequestsMade
+from tests.engine_index import EngineIndex
+
+SIZES = [100, 3000]
+
+#: "proxy" begins a word in 40 % of the names, "roxy" is inside those, and
+#: "unique" is in one.
+KINDS = ['proxy', 'api', 'proxy-api', 'web', 'worker']
+
+
+def names(size):
+    made = ['team-%02d/%s-%04d' % (number % 40, KINDS[number % 5], number)
+            for number in range(size - 1)]
+    return made + ['library/unique']
+
+
+@pytest.fixture(scope='module', params=SIZES)
+def loaded(request, dynamodb_endpoint):
+    index = EngineIndex(dynamodb_endpoint)
+    index.ready([(name, None) for name in names(request.param)])
+    index.requests = RequestsMade(index.engine)
+    index.bills = 'local' in request.node.name
+    yield index
+    index.delete_tables()
+
+
+SEARCHES = [
+    # term, limit, results, requests, units of each
+    ('proxy', 25, 25, 1, [0.5]),
+    ('PROXY', 25, 25, 1, [0.5]),
+    ('team-0', 25, 25, 1, [0.5]),
+    ('p', 25, 25, 1, [0.5]),
+    ('', 25, 25, 1, [0.5]),
+    ('roxy', 25, 25, 3, [0, 0.5, 0]),
+    ('unique', 25, 1, 3, [0.5, 0, 0]),
+    ('nique', 25, 1, 3, [0, 0.5, 0]),
+    ('library/unique', 25, 1, 3, [0.5, 0, 0]),
+    ('/unique', 25, 1, 3, [0, 0.5, 0]),
+    ('nothing', 25, 0, 3, [0, 0, 0]),
+    ('unique library', 25, 1, 3, [0.5, 0, 0]),
+    ('u' * 1000, 25, 0, 0, []),
+    ('\x00', 25, 0, 0, []),
+]
+
+
+@pytest.mark.parametrize('term, limit, found, requests, units', SEARCHES,
+                         ids=lambda value: None)
+def test_a_search_costs_the_same_at_every_size(
+        loaded, term, limit, found, requests, units):
+    with loaded.requests.counted() as made:
+        assert len(loaded.search(term, limit)) == found
+    assert made.operations == ['Query'] * requests
+    if loaded.bills:
+        # The last two are asked side by side, and may answer in any order.
+        assert made.units[:1] == units[:1]
+        assert sorted(made.units) == sorted(units)
+
+
+@pytest.mark.parametrize('term', [case[0] for case in SEARCHES],
+                         ids=lambda value: None)
+def test_a_search_waits_at_most_twice(loaded, term, monkeypatch):
+    waits = []
+    plain = search_module.side_by_side
+
+    def counting(calls):
+        waits.append(len(calls))
+        return plain(calls)
+
+    monkeypatch.setattr(search_module, 'side_by_side', counting)
+    loaded.search(term, 25)
+    assert waits in ([], [1], [1, 2])
+
+
+def test_a_page_of_the_catalog_is_one_query(loaded):
+    with loaded.requests.counted() as made:
+        page = loaded.engine.names(after='team-00', limit=25)
+    assert len(page) == 25
+    assert made.operations == ['Query']
+    if loaded.bills:
+        assert made.units == [0.5]
+
+
+def test_a_push_of_what_is_there_is_one_read_and_no_write(loaded):
+    with loaded.requests.counted() as made:
+        assert loaded.engine.add('library/unique') is False
+    assert made.operations == ['GetItem']
+    if loaded.bills:
+        assert made.units == [1]
+
+
+def test_a_new_repository_is_one_read_and_one_transaction(loaded):
+    with loaded.requests.counted() as made:
+        assert loaded.engine.add('library/another') is True
+    assert made.operations == ['GetItem', 'TransactWriteItems']
+    # A row, a witness, and the suffixes of "library/another".
+    expected = 2 + len(worth_a_posting('library/another'))
+    assert made.actions == [expected]
+    with loaded.requests.counted() as made:
+        assert loaded.engine.remove('library/another') is True
+    assert made.operations == ['GetItem', 'TransactWriteItems']
+    # One more for the tombstone.
+    assert made.actions == [expected + 1]
+
+
+def worth_a_posting(name):
+    """The suffixes of a name that begin none of those at its words."""
+    words = [name, name.split('/')[1]]
+    suffixes = [name[start:] for start in range(len(name))]
+    return [suffix for suffix in suffixes if not any(
+        word.startswith(suffix) and word != suffix for word in words)]
+
+
+def test_a_warm_start_is_one_batch_of_reads(loaded):
+    def refuse():
+        raise AssertionError('the store is listed')
+
+    with loaded.requests.counted() as made:
+        assert loaded.engine.ensure_ready(refuse) is True
+    assert made.operations == ['BatchGetItem']
+    if loaded.bills:
+        # The mark is read consistently; AWS bills a unit for each of the
+        # other two keys as well, which hold nothing or little.
+        assert made.units[0] <= 3

@@ -1,0 +1,267 @@
+# -*- coding: utf-8 -*-
+"""The suffix index: nothing is lost, nothing is double, everything fits."""
+
+from __future__ import unicode_literals
+
+import collections
+import itertools
+import random
+import string
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from docker_registry_index.engine import (
+    Settings, parts, plan, postings, query, schema, text)
+from docker_registry_index.engine.known import Known, Row
+
+PLANNER = plan.Planner(schema.tables(Settings(region='us-east-1')))
+
+FEW = st.text(st.sampled_from('aab/-_.AÉéİK\u212aȺς日\U0001f433'), min_size=1,
+              max_size=14)
+ANY = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1,
+              max_size=14)
+NAMES = st.one_of(FEW, ANY)
+DESCRIPTIONS = st.one_of(
+    st.just(''), st.text(st.sampled_from('aab .-É日('), max_size=30),
+    st.text(max_size=30)).map(text.clean_description)
+
+
+def all_of(name, description=''):
+    return postings.postings(name, description) + [
+        postings.witness(name, description)]
+
+
+def hits(name, description, kind, word):
+    """The postings that a Query for ``word`` gets."""
+    wanted = query.range_of(kind, word)
+    return [posting for posting in postings.postings(name, description)
+            if posting.gram == wanted.gram
+            and posting.suffix.startswith(wanted.prefix)]
+
+
+def substrings(folded):
+    return set(folded[start:end] for start in range(len(folded))
+               for end in range(start + 1, len(folded) + 1))
+
+
+def starts(folded, word):
+    """The positions of ``word`` at which a word of the name starts."""
+    return [place for place in range(len(folded))
+            if folded.startswith(word, place)
+            and (place == 0 or folded[place - 1] in '/-_.')]
+
+
+# Searching
+
+@given(NAMES)
+@example('a-a-a')
+@example('aa.a')
+@example('Foo/foo')
+@example('ȺȺ')
+def test_every_substring_has_a_posting_in_its_best_group(name):
+    folded = text.fold(name)
+    for word in substrings(folded):
+        found = hits(name, '', postings.START, word)
+        if not starts(folded, word):
+            assert found == [], word
+            assert hits(name, '', postings.INSIDE, word), word
+            continue
+        assert found, word
+        if any(folded[place + len(word):][:1] in ('', '/', '-', '_', '.')
+               for place in starts(folded, word)):
+            # A whole word sorts before all that only begin with it.
+            prefix = postings.name_prefix(word)
+            assert any(posting.suffix[len(prefix)] <= '\x05'
+                       for posting in found), word
+
+
+@given(NAMES, DESCRIPTIONS, NAMES)
+def test_a_posting_is_found_only_by_what_is_in_its_repository(
+        name, description, term):
+    for word in text.split_words(term):
+        for kind in (postings.START, postings.INSIDE):
+            assert (not hits(name, description, kind, word)
+                    or word in text.fold(name))
+        assert bool(hits(name, description, postings.DESCRIBED, word)) == any(
+            tail.startswith(word) for tail in text.word_tails(description))
+
+
+@given(FEW, FEW)
+def test_the_range_key_sorts_ends_then_whole_words_then_the_rest(name, other):
+    word = text.fold(name)[:1]
+    keyed = sorted(
+        itertools.chain(hits(name, '', postings.START, word),
+                        hits(other, '', postings.START, word)),
+        key=lambda posting: posting.suffix.encode('utf-8'))
+    # The character after the term, as the key has it.
+    groups = [min(posting.suffix[len(postings.name_prefix(word))], '\x06')
+              for posting in keyed]
+    assert groups == sorted(groups)
+    assert set(groups) <= set('\x01\x02\x03\x04\x05\x06')
+
+
+# What an item says
+
+@given(NAMES, DESCRIPTIONS)
+def test_an_item_tells_its_name_and_description(name, description):
+    for posting in all_of(name, description):
+        item = plan.posting_item(posting)
+        spelled = item.get('n', {}).get('S')
+        assert postings.name_of(item['gram']['S'], item['suffix']['S'],
+                                spelled) == name
+        assert item.get('d', {}).get('S', '') == description
+        assert {'S': ''} not in item.values()
+
+
+def test_a_lower_case_name_is_spelled_by_its_keys_alone():
+    for posting in all_of('team/web-api_v.2'):
+        assert sorted(plan.posting_item(posting)) == ['gram', 'suffix']
+
+
+def test_the_postings_of_a_name_one_by_one():
+    end, slash, hyphen = '\x01', '\x02', '\x03'
+    assert [tuple(posting[:2]) for posting in
+            postings.postings('ab/a-b', 'Big (b)')] == [
+        ('sa', 'ab' + slash + 'a' + hyphen + 'b' + end),
+        ('ib', 'b' + slash + 'a' + hyphen + 'b' + end + 'a'),
+        ('i/', slash + 'a' + hyphen + 'b' + end + 'ab'),
+        ('sa', 'a' + hyphen + 'b' + end + 'ab/'),
+        ('i-', hyphen + 'b' + end + 'ab/a'),
+        ('sb', 'b' + end + 'ab/a-'),
+        ('db', 'b)' + end + 'ab/a-b'),
+        ('db', 'big' + end + 'ab/a-b')]
+
+
+@pytest.mark.parametrize('name, kept', [
+    ('aaaa', ['aaaa']),
+    # "web" at the end is the whole word that "web/..." begins with.
+    ('web/web', ['web/web', 'eb/web', 'b/web', '/web']),
+    # "web" at the end sorts before "website": it must stay.
+    ('website/web', ['website/web', 'ebsite/web', 'bsite/web', 'site/web',
+                     'ite/web', 'te/web', 'e/web', '/web', 'web', 'eb', 'b'])])
+def test_what_answers_no_question_of_its_own_is_left_out(name, kept):
+    assert [posting.suffix.split('\x01')[0].replace('\x02', '/')
+            for posting in postings.postings(name)] == kept
+
+
+def test_the_witness_lists_the_name_as_it_is_written():
+    assert postings.witness('Team/Web', 'd') == (
+        postings.LISTED, 'Team/Web', 'Team/Web', 'd')
+
+
+def test_no_posting_is_among_the_marks_or_the_listed():
+    for posting in postings.postings('!/*', '! *a'):
+        assert posting.gram not in (schema.MARKS, postings.LISTED)
+
+
+# Keys
+
+def keys(name, description=''):
+    return [posting[:2] for posting in all_of(name, description)]
+
+
+def assert_fit(name, description=''):
+    found = keys(name, description)
+    assert len(set(found)) == len(found)
+    for gram, suffix in found:
+        assert 0 < len(gram.encode('utf-8')) <= 2048
+        assert 0 < len(suffix.encode('utf-8')) <= 1024
+    assert len((schema.TOMBSTONE + name).encode('utf-8')) <= 1024
+
+
+@given(NAMES, DESCRIPTIONS)
+def test_keys_are_unique_and_within_the_limits(name, description):
+    assert_fit(name, description)
+
+
+@pytest.mark.parametrize('name', [
+    'a' * 255, '\U0001f433' * 250, '\U0001f433' * 249 + 'A', 'Ⱥ' * 255,
+    'Ⱥ' * 9 + '\U0001f433' * 242, 'A/' + 'é' * 253, '日' * 255,
+    '/'.join('\U0001f433' * 125)], ids=lambda value: None)
+@pytest.mark.parametrize('description', [
+    '', '\U0001f433' * 100, ' '.join('\U0001f433' * 50), 'a' * 100])
+def test_the_longest_names_and_descriptions_fit(name, description):
+    assert text.check_name(name) == name
+    assert_fit(name, description)
+
+
+@given(FEW, FEW, DESCRIPTIONS)
+@example('Foo', 'foo', '')
+@example('FOO', 'Foo', '')
+@example('a/b', 'a.b', '')
+@example('K', '\u212a', 'k')
+def test_two_names_share_no_item(name, other, description):
+    assume(name != other)
+    assert set(keys(name, description)).isdisjoint(keys(other, description))
+
+
+def test_long_names_that_differ_in_case_or_in_one_character_share_no_item():
+    names = ['\U0001f433' * 200 + end for end in ('a', 'A', 'b', 'B')]
+    listed = [key for name in names for key in keys(name, 'word ' * 20)]
+    assert len(set(listed)) == len(listed)
+
+
+# Transactions
+
+def v1_name(characters):
+    """As long as release 0.9.1 of docker-registry lets them be."""
+    return characters[:30] + '/' + characters[30:94]
+
+
+def distinct(seed):
+    """Letters such that no suffix begins another one."""
+    chance = random.Random(seed)
+    return [chance.choice(string.ascii_lowercase + string.digits + '-_.')
+            for _ in range(94)]
+
+
+V1_WORST = [v1_name(''.join(distinct(seed))) for seed in range(40)] + [
+    v1_name('-' * 94), v1_name('ab' * 47), v1_name('a-' * 47),
+    v1_name(('0123456789' + string.ascii_lowercase + '-_.') * 3)[:95]]
+
+
+def counts(name, description=''):
+    """The actions of every change that a repository may need."""
+    new = Known(None, None)
+    whole = Known(Row(None, postings.FORMAT, description, None), description)
+    old = Known(Row(None, None, '', None), None)
+    guard = PLANNER.not_removed_since(name, 'number')
+    tombstone = PLANNER.tombstone(name, 'number', 1)
+    return collections.OrderedDict([
+        ('add', PLANNER.put(name, description, new)),
+        ('load', PLANNER.put(name, description, new, [guard])),
+        ('adopt', PLANNER.put(name, None, old)),
+        ('remove', PLANNER.delete(name, whole, tombstone)),
+        ('repair', PLANNER.delete(name, Known(None, description)))])
+
+
+def test_every_change_of_a_v1_name_is_one_transaction():
+    most = 0
+    for name in V1_WORST:
+        for change in counts(name).values():
+            assert parts.is_short(change)
+            assert len(change.actions) <= 100
+            most = max(most, len(change.actions))
+    # That is what the worst case is: 95 suffixes, row, witness, tombstone.
+    assert most == 98
+
+
+@settings(max_examples=40)
+@given(st.text(st.sampled_from('abc-_.'), min_size=94, max_size=94))
+def test_so_is_that_of_any_v1_name(letters):
+    for change in counts(v1_name(letters)).values():
+        assert len(change.actions) <= 100
+
+
+@given(NAMES, DESCRIPTIONS)
+def test_a_transaction_touches_no_item_twice(name, description):
+    for change in counts(name, description).values():
+        touched = []
+        for action in change.actions:
+            (part,) = action.values()
+            key = part.get('Key') or {
+                field: part['Item'][field] for field in ('gram', 'suffix')}
+            touched.append((part['TableName'], repr(sorted(key.items()))))
+        assert len(set(touched)) == len(touched)

@@ -1,0 +1,65 @@
+# -*- coding: utf-8 -*-
+"""What a term asks for, and how well a repository answers."""
+
+from __future__ import unicode_literals
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docker_registry_index.engine import query, text
+from tests.contract import oracle
+
+NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1,
+                max_size=14)
+DESCRIPTIONS = st.text(st.sampled_from('aab .-É日('), max_size=20)
+TERMS = st.text(st.sampled_from('aab/-_.AÉ日\U0001f433 '), max_size=6)
+
+
+@pytest.mark.parametrize('term, words', [
+    (None, ()), ('', ()), (' \t ', ()), ('SQL', ('sql',)), (b'sql', ('sql',)),
+    (' b  a b ', ('b', 'a')), ('%_*', ('%_*',)), ('a' * 255, ('a' * 255,)),
+    ('\U0001f433' * 255, ('\U0001f433' * 255,)), ('a' * 256, None),
+    ('a ' + 'b' * 256, None), ('a\x00', None), ('ok \x1b[2J', None),
+    ('a\x05', None), ('x' * 100000, None), ('a ' * 50000, ('a',))],
+    ids=lambda value: None)
+def test_parse(term, words):
+    assert query.parse(term) == words
+
+
+def test_the_longest_word_drives():
+    assert query.driver(('ab', 'abcd', 'abc')) == 'abcd'
+
+
+@given(NAMES)
+def test_the_range_of_a_word_is_under_one_gram(word):
+    word = text.fold(word)
+    for kind in query.CLASSES:
+        wanted = query.range_of(kind, word)
+        assert wanted.gram.startswith(kind)
+        assert text.length(wanted.gram) == 2
+        assert text.length(wanted.prefix) == text.length(word)
+
+
+@pytest.mark.parametrize('term, name, description, rank', [
+    ('sql', 'team/sql', '', 0), ('sql', 'team/mysql', '', 0),
+    ('sql', 'sql/team', '', 0), ('sql', 'a/sql-b', '', 0),
+    ('sql', 'team/sqlite', '', 1), ('sql', 'a/mysqlite', '', 2),
+    ('sql', 'mysqld/sqlite', '', 1), ('sql', 'a/b', 'a SQL server', 3),
+    ('sql', 'a/b', 'MySQL', None), ('sql', 'a/b', '', None),
+    ('sql a', 'a/mysqlite', '', 2), ('sql z', 'team/sql', 'zoo', 3),
+    ('sql z', 'team/sql', '', None), ('', 'team/sql', '', 0),
+    ('sql', 'TEAM/SQL', '', 0)], ids=lambda value: None)
+def test_rank(term, name, description, rank):
+    assert query.rank(query.parse(term), name, description) == rank
+
+
+@given(NAMES, DESCRIPTIONS, TERMS)
+def test_every_rank_is_that_of_the_oracle(name, description, term):
+    clean = text.clean_description(description)
+    found = oracle.answer({name: description}, term)
+    ranked = query.rank(query.parse(term), name, clean)
+    assert (ranked is not None) == bool(found)
+    for word in oracle.words(term):
+        assert query.rank((word,), name, clean) == oracle.rank(
+            word, name, clean)

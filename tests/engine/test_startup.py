@@ -1,0 +1,240 @@
+# -*- coding: utf-8 -*-
+"""From whatever is there to a whole index, by any number of processes."""
+
+from __future__ import unicode_literals
+
+import functools
+import itertools
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from docker_registry_index.engine import errors, startup
+from docker_registry_index.engine.lease import Lease
+from tests.engine.faults import KillAfter, Killed
+from tests.engine.requests_made import RequestsMade
+from tests.engine_index import EngineIndex
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+STORE = [('team-%d/app-%d' % (number % 3, number), None)
+         for number in range(12)]
+NAMES = sorted(name for name, _ in STORE)
+
+
+@pytest.fixture
+def index(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint)
+    yield made
+    for table in made.tables():
+        try:
+            made.engine.client.call('delete_table', TableName=table)
+        except errors.RequestFailed:
+            pass
+
+
+@pytest.fixture
+def short_lease(monkeypatch):
+    monkeypatch.setattr(startup, 'Lease',
+                        functools.partial(Lease, seconds=0.4))
+
+
+def another(index):
+    return EngineIndex(index.settings.endpoint_url, index.settings.database)
+
+
+def refuse_to_list():
+    raise AssertionError('the store is listed')
+
+
+def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
+    assert index.engine.ensure_ready(lambda: STORE) is True
+    for table in index.tables():
+        description = index.engine.client.call(
+            'describe_table', TableName=table)['Table']
+        assert description['TableStatus'] == 'ACTIVE'
+        assert (description['BillingModeSummary']['BillingMode'] ==
+                'PAY_PER_REQUEST')
+        assert 'GlobalSecondaryIndexes' not in description
+    assert index.engine.names() == NAMES
+    assert another(index).engine.ensure_ready(refuse_to_list) is True
+
+
+def test_the_version_row_is_what_release_0_1_0_accepts(index):
+    index.ready(STORE)
+    rows = index.items(index.settings.version_table)
+    assert rows == [{'version': {'N': '1'}}]
+
+
+@pytest.mark.parametrize('gone', [
+    gone for count in (1, 2, 3)
+    for gone in itertools.combinations(range(3), count)], ids=str)
+def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
+    index.ready(STORE)
+    index.engine.remove(NAMES[0])
+    for place in gone:
+        index.engine.client.call('delete_table',
+                                 TableName=index.tables()[place])
+    store = STORE[1:]
+    other = another(index)
+    assert other.engine.ensure_ready(lambda: store) is True
+    assert other.engine.names() == sorted(name for name, _ in store)
+    assert other.search('app-3') == [('team-0/app-3', '')]
+    rows = [row['name']['S'] for row in
+            other.items(other.settings.repository_table)]
+    assert sorted(rows) == other.engine.names()
+
+
+def test_a_start_killed_at_any_request_is_finished_by_the_next(
+        dynamodb_endpoint, short_lease):
+    for count in itertools.count():
+        index = EngineIndex(dynamodb_endpoint)
+        KillAfter(index.engine, count)
+        try:
+            index.ready(STORE)
+        except Killed:
+            pass
+        else:
+            # Every request of an undisturbed start has been tried.
+            assert count > 10
+            another(index).delete_tables()
+            return
+        other = another(index).ready(STORE)
+        assert other.engine.names() == NAMES
+        assert other.search('app-1') == [
+            ('team-1/app-1', ''), ('team-1/app-10', ''),
+            ('team-2/app-11', '')]
+        assert another(index).engine.ensure_ready(refuse_to_list) is True
+        other.delete_tables()
+
+
+def test_a_repository_table_made_anew_in_a_killed_start_is_loaded(
+        index, short_lease):
+    index.ready(STORE)
+    index.engine.client.call('delete_table',
+                             TableName=index.settings.repository_table)
+    killed = another(index)
+    KillAfter(killed.engine, 1, 'CreateTable')
+    with pytest.raises(Killed):
+        killed.ready(STORE)
+    other = another(index).ready(STORE)
+    assert len(other.items(index.settings.repository_table)) == len(STORE)
+
+
+def test_threads_starting_at_once_load_once(index):
+    loads, started = [], []
+
+    def store():
+        loads.append(1)
+        return STORE
+
+    def start():
+        started.append(another(index).engine.ensure_ready(store))
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert started == [True] * 6
+    assert len(loads) == 1
+
+
+PROCESS = '''
+import sys
+from tests.engine_index import EngineIndex
+index = EngineIndex(sys.argv[1], sys.argv[2])
+def store():
+    with open(sys.argv[3], 'a') as loads:
+        loads.write('load\\n')
+    return [('team/app-%d' % number, None) for number in range(60)]
+assert index.engine.ensure_ready(store) is True
+assert len(index.search('app')) == 60
+print('served')
+'''
+
+
+def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
+    loads = tmpdir.join('loads')
+    processes = [subprocess.Popen(
+        [sys.executable, '-c', PROCESS, index.settings.endpoint_url,
+         index.settings.database, str(loads)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)]
+    ends = [process.communicate() for process in processes]
+    assert [end[0].strip() for end in ends] == [b'served'] * 4, ends
+    assert loads.read() == 'load\n'
+
+
+def test_who_waits_too_long_serves_meanwhile(index, monkeypatch):
+    index.ready(STORE[:1])
+    client, settings = index.engine.client, index.settings
+    client.call('delete_item', TableName=settings.search_table, Key={
+        'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
+    assert Lease(client, settings.version_table).acquire()
+    monkeypatch.setattr(startup, 'PATIENCE', 0.5)
+    other = another(index)
+    assert other.engine.ensure_ready(refuse_to_list) is False
+    assert other.search('app-0') == [('team-0/app-0', '')]
+    assert other.engine.add('team-0/new') is True
+
+
+def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
+    def broken():
+        yield STORE[0]
+        raise IOError('no such bucket')
+
+    with pytest.raises(IOError):
+        index.engine.ensure_ready(broken)
+    other = another(index)
+    made = RequestsMade(other.engine)
+    assert other.engine.ensure_ready(lambda: STORE) is True
+    assert made.operations.count('UpdateItem') == 1
+    assert other.engine.names() == NAMES
+
+
+def test_an_index_of_a_newer_format_stops_the_start_untouched(index):
+    index.ready(STORE)
+    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'},
+            'format': {'N': '999'}, 'number': {'S': 'x'}}
+    index.engine.client.call('put_item', Item=mark,
+                             TableName=index.settings.search_table)
+    before = [index.items(table) for table in index.tables()]
+    with pytest.raises(errors.NewerDatabase) as refused:
+        another(index).engine.ensure_ready(refuse_to_list)
+    assert '999' in str(refused.value)
+    assert [index.items(table) for table in index.tables()] == before
+    # Nor is a table created beside it.
+    index.engine.client.call('delete_table',
+                             TableName=index.settings.version_table)
+    with pytest.raises(errors.NewerDatabase):
+        another(index).engine.ensure_ready(refuse_to_list)
+    with pytest.raises(errors.RequestFailed):
+        index.items(index.settings.version_table)
+
+
+def test_another_version_number_stops_the_start(index):
+    index.ready(STORE)
+    index.engine.client.call('delete_table',
+                             TableName=index.settings.search_table)
+    index.engine.client.call('put_item', Item={'version': {'N': '2'}},
+                             TableName=index.settings.version_table)
+    with pytest.raises(errors.NewerDatabase) as refused:
+        another(index).engine.ensure_ready(refuse_to_list)
+    assert index.settings.version_table in str(refused.value)
+
+
+def test_a_table_with_other_keys_stops_the_start_and_creates_nothing(index):
+    index.engine.client.call(
+        'create_table', TableName=index.settings.search_table,
+        KeySchema=[{'AttributeName': 'id', 'KeyType': 'HASH'}],
+        AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}],
+        BillingMode='PAY_PER_REQUEST')
+    with pytest.raises(errors.DynamoDBIndexError) as refused:
+        index.engine.ensure_ready(refuse_to_list)
+    assert index.settings.search_table in str(refused.value)
+    with pytest.raises(errors.RequestFailed):
+        index.items(index.settings.repository_table)

@@ -1,0 +1,130 @@
+# -*- coding: utf-8 -*-
+"""The tables of release 0.1.0, taken over and shared with it."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from tests.engine_index import EngineIndex
+
+OLD = ['library/ubuntu', 'team/mysql', 'team/web-api', 'gone/from-the-store']
+
+
+@pytest.fixture
+def index(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint)
+    create_tables_of_0_1_0(made)
+    yield made
+    made.delete_tables()
+
+
+def create_tables_of_0_1_0(index):
+    """As boto's dynamodb2 made them: five units of everything."""
+    client, settings = index.engine.client, index.settings
+    five = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 5}
+    client.call(
+        'create_table', TableName=settings.repository_table,
+        KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
+        AttributeDefinitions=[
+            {'AttributeName': 'name', 'AttributeType': 'S'},
+            {'AttributeName': 'description', 'AttributeType': 'S'}],
+        ProvisionedThroughput=five,
+        GlobalSecondaryIndexes=[{
+            'IndexName': 'Repositories-By-Description-Index',
+            'KeySchema': [{'AttributeName': 'description',
+                           'KeyType': 'HASH'}],
+            'Projection': {'ProjectionType': 'ALL'},
+            'ProvisionedThroughput': five}])
+    client.call(
+        'create_table', TableName=settings.version_table,
+        KeySchema=[{'AttributeName': 'version', 'KeyType': 'HASH'}],
+        AttributeDefinitions=[
+            {'AttributeName': 'version', 'AttributeType': 'N'}],
+        ProvisionedThroughput=five)
+    client.call('put_item', TableName=settings.version_table,
+                Item={'version': {'N': '1'}})
+    for name in OLD:
+        put_as_0_1_0(index, name)
+
+
+def put_as_0_1_0(index, name):
+    """Its empty description is left out by boto."""
+    index.engine.client.call(
+        'put_item', TableName=index.settings.repository_table,
+        Item={'name': {'S': name}})
+
+
+def update_as_0_1_0(index, name):
+    """It reads the whole row, and writes all of it but the description."""
+    client, table = index.engine.client, index.settings.repository_table
+    row = client.call('get_item', TableName=table,
+                      Key={'name': {'S': name}})['Item']
+    row.pop('description', None)
+    client.call('put_item', TableName=table, Item=row)
+
+
+def scan_as_0_1_0(index, term):
+    return sorted(item['name']['S'] for item in index.engine.client.pages(
+        'scan', TableName=index.settings.repository_table,
+        FilterExpression='contains(#name, :term)',
+        ExpressionAttributeNames={'#name': 'name'},
+        ExpressionAttributeValues={':term': {'S': term}}))
+
+
+def test_a_database_of_0_1_0_is_taken_over_and_nothing_is_lost(index):
+    store = [(name, None) for name in OLD[:3] + ['new/in-the-store']]
+    index.ready(store)
+    assert index.engine.names() == sorted(OLD + ['new/in-the-store'])
+    assert index.search('the-store') == [
+        ('gone/from-the-store', ''), ('new/in-the-store', '')]
+    description = index.engine.client.call(
+        'describe_table', TableName=index.settings.repository_table)['Table']
+    assert description['ProvisionedThroughput']['WriteCapacityUnits'] == 5
+    assert len(description['GlobalSecondaryIndexes']) == 1
+
+
+def test_pushes_work_on_its_table_and_its_secondary_index(index):
+    index.ready()
+    assert index.engine.add('team/new')
+    assert index.engine.add('team/described', 'with words')
+    assert index.engine.add('team/described', '')
+    assert index.engine.add('team/described', 'other words')
+    assert index.search('other') == [('team/described', 'other words')]
+    assert index.engine.remove('team/new')
+    assert index.search('team/new') == []
+
+
+def test_it_finds_what_we_write(index):
+    index.ready([('store/one', None)])
+    index.engine.add('team/new', 'with words')
+    assert scan_as_0_1_0(index, 'e/one') == ['store/one']
+    assert scan_as_0_1_0(index, 'team/new') == ['team/new']
+    index.engine.remove('team/new')
+    assert scan_as_0_1_0(index, 'team/new') == []
+    versions = index.items(index.settings.version_table)
+    assert [row['version'] for row in versions] == [{'N': '1'}]
+
+
+def test_what_it_writes_after_the_takeover_is_found_after_a_load(index):
+    index.ready()
+    put_as_0_1_0(index, 'late/push')
+    index.engine.client.call(
+        'delete_item', TableName=index.settings.repository_table,
+        Key={'name': {'S': 'library/ubuntu'}})
+    report = index.engine.load(lambda: [])
+    assert (report.adopted, report.removed) == (1, 1)
+    assert index.search('late') == [('late/push', '')]
+    assert index.search('ubuntu') == []
+
+
+def test_a_row_it_wrote_over_is_put_right(index):
+    index.ready()
+    index.engine.add('team/mysql', 'kept in words')
+    update_as_0_1_0(index, 'team/mysql')
+    index.engine.load(lambda: [])
+    assert index.search('kept') == []
+    index.engine.add('team/mysql', 'kept in words')
+    put_as_0_1_0(index, 'team/mysql')
+    assert index.engine.add('team/mysql', 'said anew')
+    assert index.search('kept') == []
+    assert index.search('anew') == [('team/mysql', 'said anew')]

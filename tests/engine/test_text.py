@@ -1,0 +1,207 @@
+# -*- coding: utf-8 -*-
+"""Folding, words, names and descriptions: the same on every Python."""
+
+from __future__ import unicode_literals
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docker_registry_index.engine import errors, text
+from docker_registry_index.engine._compat import text_type
+
+CHARACTERS = st.characters(blacklist_categories=('Cs',))
+ANYTHING = st.text(CHARACTERS, max_size=40)
+#: Few characters, so that those that matter stand side by side.
+ROUGH = st.text(st.sampled_from('ab \t\n\x00\x1b\x1f\x7f\x85\xa0\u3000\u2028'
+                                '.(-é日\U0001f433K'), max_size=130)
+
+
+# Folding
+
+def every_character():
+    for number in range(0x110000):
+        if not 0xD800 <= number < 0xE000:
+            yield ('\\U%08x' % number).encode('ascii').decode('unicode_escape')
+
+
+def test_every_character_is_folded_alike_by_every_python():
+    digest = hashlib.sha256()
+    for character in every_character():
+        digest.update(text.fold(character).encode('utf-32-le'))
+    # Of Python 2.7.18 and 3.11.7, whose Unicodes are 5.2 and 14.0.
+    assert digest.hexdigest()[:20] == '2386ce4c34d36fed1ab3'
+
+
+@pytest.mark.parametrize('given_text, folded', [
+    ('ABCxyz09-_./', 'abcxyz09-_./'),
+    ('ÀÉÎÕÜ', 'àéîõü'), ('×÷ß', '×÷ß'), ('ẞ', 'ß'),
+    ('Σ', 'σ'), ('ΟΔΟΣ', 'οδοσ'), ('ς', 'ς'),     # no final sigma
+    ('İI', 'ii'), ('ı', 'ı'),                     # no Turkish rules
+    ('\u212a', 'k'), ('\u212b', 'å'), ('Ⅷ', 'ⅷ'), ('Ⓐ', 'ⓐ'), ('Ａ', 'ａ'),
+    ('Ж', 'ж'), ('Ա', 'ա'), ('Ⴀ', 'ⴀ'), ('ǅ', 'ǆ'), ('Ⱥ', 'ⱥ'),
+    ('\u037f', '\u037f'), ('\u13a0', '\u13a0'),   # of later Unicodes
+    ('\u1c90', '\u1c90'), ('\ua7aa', '\ua7aa'), ('\U0001e900', '\U0001e900'),
+    ('\U00010400', '\U00010400'),                 # beyond a narrow build
+    ('日本 \U0001f433', '日本 \U0001f433')], ids=lambda value: None)
+def test_fold(given_text, folded):
+    assert text.fold(given_text) == folded
+
+
+@given(ANYTHING, ANYTHING)
+def test_a_part_of_a_name_folds_to_a_part_of_the_folded_name(one, other):
+    assert text.fold(one + other) == text.fold(one) + text.fold(other)
+    assert len(text.fold(one)) == len(one)
+    assert text.fold(text.fold(one)) == text.fold(one)
+
+
+@pytest.mark.parametrize('locale', ['C', 'tr_TR.UTF-8', 'ja_JP.EUC-JP'])
+def test_no_locale_changes_anything(locale):
+    program = (
+        'from __future__ import print_function\n'
+        'import locale\n'
+        'try: locale.setlocale(locale.LC_ALL, "")\n'
+        'except locale.Error: pass\n'
+        'from docker_registry_index.engine import text\n'
+        'print(repr(text.fold(text.to_text(b"I\\xc3\\x89\\xe6\\x97\\xa5"))'
+        '.encode("ascii", "backslashreplace")))\n'
+        'print(text.split_words(b"A\\xc2\\xa0I") == [u"a", u"i"])\n')
+    told = subprocess.check_output(
+        [sys.executable, '-c', program],
+        env=dict(os.environ, LC_ALL=locale, PYTHONPATH=os.getcwd()))
+    assert b'\\xe9\\u65e5' in told.replace(b'\\\\', b'\\')
+    assert b'True' in told
+
+
+# Halves of pairs, wrong bytes
+
+def surrogates(*numbers):
+    # One by one, because a literal may join two.
+    return ''.join(('\\u%04x' % number).encode('ascii')
+                   .decode('unicode_escape') for number in numbers)
+
+
+@pytest.mark.parametrize('numbers', [
+    (0xD800,), (0xDBFF,), (0xDC00,), (0xDFFF,), (0xDC33, 0xD83D)],
+    ids=lambda value: None)
+def test_halves_of_pairs_become_replacement_characters(numbers):
+    given_text = 'a' + surrogates(*numbers) + 'b'
+    assert text.to_text(given_text) == 'a' + '\ufffd' * len(numbers) + 'b'
+
+
+@pytest.mark.parametrize('value, expected', [
+    (None, ''), ('', ''), (b'', ''), (b'\xc3\xa9', 'é'), (b'a\xffb', 'a\ufffdb'),
+    ('\U0001f433', '\U0001f433'), (b'\xf0\x9f\x90\xb3', '\U0001f433'), (7, '7')],
+    ids=lambda value: None)
+def test_to_text(value, expected):
+    assert text.to_text(value) == expected
+    text.to_text(value).encode('utf-8')
+
+
+def test_a_character_is_one_also_in_a_narrow_build():
+    # What such a build makes of a whale.
+    pair = surrogates(0xD83D) + surrogates(0xDC33)
+    assert text.CHARACTER.findall('a' + pair + '\n') == ['a', pair, '\n']
+    assert text.length('a\U0001f433é') == 3
+
+
+# Terms
+
+@pytest.mark.parametrize('term, words', [
+    (None, []), ('', []), (' \t\n\r\x0b\x0c\x85\xa0\u2003\u3000', []),
+    ('A', ['a']), ('  B  a  B ', ['b', 'a']), (b'\xc3\x89', ['é']),
+    ('a\u200bb', ['a\u200bb']), ('a\x1cb', ['a\x1cb'])],
+    ids=lambda value: None)
+def test_split_words(term, words):
+    assert text.split_words(term) == words
+
+
+@pytest.mark.parametrize('character', list('\x00\x01\x05\x1b\x1f\x7f\x80\x9f'),
+                         ids=repr)
+def test_what_steers_a_terminal_is_known(character):
+    assert text.has_control('a' + character + 'b')
+
+
+def test_what_steers_no_terminal_is_known():
+    assert not text.has_control(' ~\xa0é日\U0001f433')
+
+
+# Names
+
+@pytest.mark.parametrize('name', [
+    'a', 'library/ubuntu', 'a' * 255, 'é' * 255, '日' * 255, '\U0001f433' * 250,
+    b'library/ubuntu', 'with space', '!', '*', ' ', '%'],
+    ids=lambda value: None)
+def test_names_that_the_index_can_hold(name):
+    checked = text.check_name(name)
+    assert isinstance(checked, text_type)
+    assert checked == text.to_text(name)
+
+
+@pytest.mark.parametrize('name, problem', [
+    (None, 'is empty'), ('', 'is empty'), (b'', 'is empty'),
+    ('a' * 256, 'is too long'), ('\U0001f433' * 251, 'is too long'),
+    # 1 000 bytes, and 1 010 in lower case.
+    ('Ⱥ' * 10 + '\U0001f433' * 245, 'is too long'),
+    ('a\x00', 'has a control character'), ('a\nb', 'has a control character'),
+    ('\x1b[2J', 'has a control character'), ('a\x7f', 'has a control character'),
+    ('a\x85', 'has a control character'),
+    (b'a\xff', 'is not well-formed Unicode'),
+    ('a' + surrogates(0xD800), 'is not well-formed Unicode')],
+    ids=lambda value: None)
+def test_names_that_it_cannot_hold_are_refused_with_the_way_out(name, problem):
+    with pytest.raises(errors.InvalidName) as refused:
+        text.check_name(name)
+    message = str(refused.value)
+    assert problem in message
+    assert 'use 1 to 255 characters, at most 1000 bytes' in message
+    assert len(message) < 250 and '\n' not in message and '\x1b' not in message
+
+
+# Descriptions
+
+@pytest.mark.parametrize('description, clean', [
+    (None, ''), ('', ''), (' \t\n ', ''), ('\x00\x1b', ''), (b'\xc3\xa9', 'é'),
+    ('  a \t b\n', 'a b'), ('a\x1b[31mb', 'a[31mb'), ('a\x00b', 'ab'),
+    ('a \x01 b', 'a b'), (' \x01 a', 'a'), ('a\x85\x85b', 'a b'),
+    ('x' * 101, 'x' * 100), ('x' * 99 + ' y', 'x' * 99),
+    ('\U0001f433' * 101, '\U0001f433' * 100)], ids=lambda value: None)
+def test_clean_description(description, clean):
+    assert text.clean_description(description) == clean
+
+
+@given(st.one_of(ANYTHING, ROUGH))
+def test_a_clean_description_is_fit_for_a_key_and_stays_what_it_is(given_text):
+    clean = text.clean_description(given_text)
+    assert text.clean_description(clean) == clean
+    assert text.length(clean) <= 100
+    assert not text.has_control(clean)
+    assert ' '.join(text._SPACES.split(clean)) == clean == clean.strip(' ')
+
+
+@pytest.mark.parametrize('description, tails', [
+    ('', []), ('...', []), ('Node.js API', ['node.js', 'js', 'api']),
+    ('a', ['a']), ('(c) ACME', ['c)', 'acme']), ('x-é.日', ['x-é.日', 'é.日', '日']),
+    ('a a', ['a', 'a']), ('100%', ['100%']), ('éa', ['éa'])],
+    ids=lambda value: None)
+def test_word_tails(description, tails):
+    assert text.word_tails(description) == tails
+
+
+@given(ROUGH)
+def test_a_word_starts_where_a_letter_follows_none(given_text):
+    clean = text.clean_description(given_text)
+    folded = text.fold(clean)
+    starts = [place for place in range(len(folded)) if letter(folded[place])
+              and (place == 0 or not letter(folded[place - 1]))]
+    assert text.word_tails(clean) == [
+        folded[place:].split(' ')[0] for place in starts]
+
+
+def letter(character):
+    return character >= '\x80' or character.isalnum()

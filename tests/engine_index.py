@@ -1,0 +1,104 @@
+"""An engine of its own for a test, on a database of its own."""
+
+from __future__ import unicode_literals
+
+import uuid
+
+from docker_registry_index.engine import (
+    SearchIndex, Settings, plan, postings, text)
+
+
+class EngineIndex(object):
+    """The engine, as the contract suite and the engine's tests use it.
+
+    :param endpoint: the URL of a local DynamoDB.
+    :param database: of another EngineIndex, to share its tables.
+    """
+
+    def __init__(self, endpoint, database=None):
+        self.settings = Settings(
+            database=database or 'test-' + uuid.uuid4().hex[:12],
+            region='us-east-1', access_key='AKIADUMMY',
+            secret_access_key='dummy', endpoint_url=endpoint)
+        self.engine = SearchIndex(self.settings)
+        self._filled = None
+
+    def ready(self, repositories=()):
+        """Create the tables and load (name, description) pairs."""
+        self.engine.ensure_ready(lambda: repositories)
+        return self
+
+    def fill(self, repositories):
+        """Leave exactly these in the index."""
+        if repositories == self._filled:
+            return
+        self.ready()
+        for name in self.engine.names():
+            if name not in repositories:
+                self.engine.remove(name)
+        # The removals are older than this listing, so the load may add again.
+        self.engine.load(lambda: repositories.items())
+        for name, description in repositories.items():
+            if self._filled is None or description != self._filled.get(name):
+                self.engine.add(name, description or '')
+        self._filled = dict(repositories)
+
+    def add(self, name, description):
+        self._filled = None
+        return self.engine.add(name, description)
+
+    def remove(self, name):
+        self._filled = None
+        return self.engine.remove(name)
+
+    def search(self, term, limit=None):
+        return [tuple(result) for result in self.engine.search(term, limit)]
+
+    def delete_tables(self):
+        for table in self.tables():
+            self.engine.client.call('delete_table', TableName=table)
+
+    def tables(self):
+        return [self.settings.repository_table, self.settings.version_table,
+                self.settings.search_table]
+
+    def items(self, table):
+        """Everything in a table, in the order of its keys."""
+        found = self.engine.client.pages('scan', TableName=table,
+                                         ConsistentRead=True)
+        return sorted(found, key=repr)
+
+    def postings(self):
+        """The items of the search table that are postings."""
+        return [item for item in self.items(self.settings.search_table)
+                if item['gram']['S'] != '!']
+
+    def rows(self):
+        """The items of the repository table, by name."""
+        return {row['name']['S']: row
+                for row in self.items(self.settings.repository_table)}
+
+    def assert_whole(self):
+        """Assert that the postings are those of the rows, and no others."""
+        rows = self.rows()
+        expected = []
+        for name, row in rows.items():
+            description = text.clean_description(
+                row.get('description', {}).get('S'))
+            said = row.get('indexed', {}).get('S', '')
+            assert 'postings' in row and 'writing' not in row, row
+            assert said == description, row
+            listed = postings.postings(name, description)
+            listed.append(postings.witness(name, description))
+            expected.extend(plan.posting_item(posting) for posting in listed)
+        # Whether a posting has to be checked against its row is no matter of
+        # what it says.
+        found = [dict(item) for item in self.postings()]
+        for item in found:
+            item.pop('v', None)
+        assert sorted(found, key=_key) == sorted(expected, key=_key)
+        assert self.engine.names() == sorted(rows)
+
+
+def _key(item):
+    return item['gram']['S'], item['suffix']['S']
