@@ -1,0 +1,74 @@
+"""No DynamoDB where the settings point: the registry starts and takes pushes as if there were no index, and a search says so."""
+import time
+
+import pytest
+
+from dev.process import free_port
+from dev.servers import Ministack
+from tests.plugin.registry_place import LOADED, Place, image
+
+START_SECONDS = 60
+CHANGE_SECONDS = 30
+
+# All that is logged while requests fail, at the level that shows most, is looked through for these.
+SECRETS = {'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST', 'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+5'}
+
+
+@pytest.fixture(scope='module')
+def alone(ministack):
+    """A registry whose DynamoDB refuses connections: (place, client, seconds that its start took)."""
+    place = Place(ministack.url, 'http://127.0.0.1:%d' % free_port())
+    place.seed('acme/before')
+    started = time.monotonic()
+    with place.running(LOGLEVEL='debug', **SECRETS) as client:
+        yield place, client, time.monotonic() - started
+        log = client.registry.log_text()
+    assert ' DEBUG: ' in log
+    assert 'never/ShowThis' not in log and 'never%2FShowThis' not in log
+
+
+@pytest.fixture
+def client(alone):
+    return alone[1]
+
+
+def test_the_registry_starts_in_a_bounded_time_and_says_what_is_wrong(alone):
+    _, client, seconds = alone
+    assert seconds < START_SECONDS
+    errors = [line for line in client.registry.log_text().splitlines() if ' ERROR: the search index is not ready' in line]
+    assert len(errors) == client.registry.workers
+    assert all('batch_get_item' in line.lower().replace('batchgetitem', 'batch_get_item') for line in errors)
+
+
+def test_a_push_a_pull_and_a_delete_work(client):
+    started = time.monotonic()
+    client.push('team/pushed', {'latest': image('pushed')})  # two signals: when it begins, and at its end
+    assert time.monotonic() - started < 2 * CHANGE_SECONDS
+    assert client.pull('team/pushed')[0] == image('pushed').layer
+    assert client.pull('acme/before')[0] == image('acme/before').layer
+    client.delete('team/pushed')
+    assert client.request('GET', '/v1/repositories/team/pushed/tags').status_code == 404
+    assert client.registry.log_text().count("the search index missed a change of u'team/pushed'") == 3
+
+
+@pytest.mark.parametrize('query', ['q=pushed&n=25', 'q='])
+def test_a_search_answers_503_with_a_sentence_and_not_an_empty_list(client, query):
+    answer = client.request('GET', '/v1/search?' + query)
+    assert answer.status_code == 503
+    assert answer.headers['Content-Type'] == 'application/json'
+    assert 'not available' in answer.json()['error']
+
+
+def test_a_term_that_can_match_nothing_is_answered_without_DynamoDB(client):
+    assert client.names('u' * 256) == []
+
+
+def test_once_DynamoDB_is_back_the_next_workers_load_and_searches_are_answered(alone):
+    place, client, _ = alone
+    with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
+        for _ in range(220):  # gunicorn rebuilds a worker after 100 requests
+            client.expect([200], 'GET', '/v1/_ping')
+        deadline = time.monotonic() + 30
+        while LOADED not in client.registry.log_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert client.names() == ['acme/before']
