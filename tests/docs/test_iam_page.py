@@ -61,8 +61,8 @@ def everything(ministack):
            # As a worker of 0.1.0 would: the first guess of the next change is wrong.
            lambda: engine.client.dynamodb.delete_item(TableName=index.settings.repository_table, Key={'name': {'S': 'acme/web'}}),
            lambda: engine.add('acme/web'))
-    during('search', lambda: engine.search('web', 25), lambda: engine.search(''), lambda: engine.names())
-    during('long', lambda: engine.search(LONG, 25))
+    during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1), lambda: engine.names(limit=1))
+    during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''), lambda: engine.names())
     during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
     during('lease', lambda: Lease(engine.client, version).acquire(), lambda: Lease(engine.client, version).acquire(),
            lambda: engine.client.dynamodb.delete_table(TableName=index.settings.repository_table))

@@ -76,7 +76,7 @@ def test_a_line_of_the_log_is_written_so(line):
 
 def test_the_times_and_counts_are_those_of_the_engine():
     operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
-    assert 'waits %d seconds for a connection and %d for an answer, and is tried %d times' % (
+    assert 'gives up a connection after %d s and an answer after %d s, and is tried %d times' % (
         client.CONNECT_TIMEOUT, client.READ_TIMEOUT, client.ATTEMPTS) in operations
     assert 'waited %d seconds' % startup.PATIENCE in operations
     assert 'wait up to %d seconds' % startup.PATIENCE in design
