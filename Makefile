@@ -7,7 +7,9 @@ PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
-FOR_PYTHON27 := docker_registry_index $(ON_BOTH_PYTHONS) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
+# The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
+ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py
+FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
 .PHONY: help run test lint test-py3 test-py27 test-registry test-packaging setup setup-run dist clean
 
@@ -17,7 +19,10 @@ help: ## Show these lines
 run: setup-run ## Start docker-registry with images in a local S3 and search it; Ctrl-C ends it (PORT=5000)
 	@exec .local/aws/bin/python -m dev.run
 
-test: lint test-py3 test-py27 test-registry test-packaging ## Run all tests, after installing what they need
+test: lint ## Run all tests, after installing what they need
+	@echo '== engine and contract, Python 3 and 2.7 side by side: some minutes'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-py3 test-py27
+	@$(MAKE) --no-print-directory test-registry test-packaging
 	@echo 'make test: all passed'
 
 lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
@@ -27,13 +32,13 @@ lint: setup ## Check the style of everything, and that Python 2.7 can compile wh
 	@find $(FOR_PYTHON27) -name '*.py' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
-test-py3: setup ## Test the engine and the contract of search on Python 3, on both local DynamoDBs
-	@echo '== engine and contract, Python 3'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS)
+test-py3: setup ## Test the engine, the contract of search and the documents on Python 3, both local DynamoDBs
+	@echo '== engine, contract and documents, Python 3'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
 
-test-py27: setup ## Test the engine and the contract of search on Python 2.7, on both local DynamoDBs
-	@echo '== engine and contract, Python 2.7'
-	@$(PYTHON27_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS)
+test-py27: setup ## The same on Python 2.7, and the configuration files
+	@echo '== engine, contract and configuration, Python 2.7'
+	@$(PYTHON27_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_PYTHON27)
 
 test-registry: setup ## Test the plugin inside the real docker-registry
 	@echo '== the plugin in docker-registry 0.9.1'

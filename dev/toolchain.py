@@ -44,10 +44,10 @@ def require(what, is_there, packages, otherwise=''):
     if is_there():
         return
     if not may_install():
-        raise SetupError('%s is missing. On Debian, as root: apt-get install %s. %s' % (what, ' '.join(packages), otherwise))
+        raise SetupError(('%s is missing. On Debian, as root: apt-get install %s. %s' % (what, ' '.join(packages), otherwise)).rstrip())
     install(packages)
     if not is_there():
-        raise SetupError('%s is still missing after apt-get install %s. %s' % (what, ' '.join(packages), otherwise))
+        raise SetupError(('%s is still missing after apt-get install %s. %s' % (what, ' '.join(packages), otherwise)).rstrip())
 
 
 def is_python3(path, minimum):
@@ -110,5 +110,6 @@ def java_and_maven():
             return False
         version = subprocess.run(['javac', '-version'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
         return int((version.split() + ['0'])[1].split('.')[0]) >= 17
-    require('A Java development kit, 17 or later,', java_17, ['openjdk-17-jdk-headless'])
+    newer_debian = may_install() and not java_17() and not _debian_has('openjdk-17-jdk-headless')
+    require('A Java development kit, 17 or later,', java_17, ['openjdk-21-jdk-headless' if newer_debian else 'openjdk-17-jdk-headless'])
     require('Maven', lambda: shutil.which('mvn'), ['maven'])

@@ -27,10 +27,17 @@ def pytest_configure(config):
     os.environ.update(scrubbed)
 
 
+def _engine(name):
+    """Return the parameter for one local engine. DynamoDB Local not installed: a skip for a person, a failure for CI."""
+    missing = name == 'local' and not (servers.dynamodb_local_is_installed() or os.environ.get('CI'))
+    reason = 'DynamoDB Local is not installed (it needs Java and Maven): dev/bootstrap dynamodb-local'
+    return pytest.param(name, id=ENGINES[name], marks=[pytest.mark.skip(reason=reason)] if missing else [])
+
+
 def pytest_generate_tests(metafunc):
     if 'dynamodb_endpoint' in metafunc.fixturenames:
         engines = metafunc.config.getoption('dynamodb') or sorted(ENGINES, reverse=True)
-        metafunc.parametrize('dynamodb_endpoint', engines, ids=[ENGINES[name] for name in engines], indirect=True, scope='session')
+        metafunc.parametrize('dynamodb_endpoint', [_engine(name) for name in engines], indirect=True, scope='session')
 
 
 @pytest.fixture(scope='session')
@@ -42,9 +49,7 @@ def ministack():
 
 @pytest.fixture(scope='session')
 def dynamodb_local():
-    """A running DynamoDB Local, shared by all tests. Where it is not installed: a skip for a person, a failure for CI."""
-    if not (servers.dynamodb_local_is_installed() or os.environ.get('CI')):
-        pytest.skip('DynamoDB Local is not installed (it needs Java and Maven): dev/bootstrap dynamodb-local')
+    """A running DynamoDB Local, shared by all tests."""
     with servers.DynamoDBLocal() as server:
         yield server
 
