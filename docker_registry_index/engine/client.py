@@ -7,6 +7,7 @@ boto3 raises into the engine's own errors.
 from __future__ import unicode_literals
 
 import threading
+import time
 
 from . import errors
 
@@ -87,6 +88,32 @@ class Client(object):
             if 'LastEvaluatedKey' not in page:
                 return
             arguments['ExclusiveStartKey'] = page['LastEvaluatedKey']
+
+    def batch_get(self, wanted, enough=lambda left: not left,
+                  sleep=time.sleep):
+        """The items of a BatchGetItem: a list for each table that has some.
+
+        DynamoDB leaves out keys of tables that are throttled; these are
+        asked for again, with growing pauses.
+
+        :param wanted: its RequestItems.
+        :param enough: of those still left out, whether to do without them.
+        :raises RequestFailed: after six rounds not enough was read.
+        """
+        found = {}
+        for attempt in range(6):
+            if attempt:
+                sleep(0.02 * 2 ** attempt)
+            page = self.call('batch_get_item', RequestItems=wanted)
+            for table, items in page['Responses'].items():
+                found.setdefault(table, []).extend(items)
+            wanted = page.get('UnprocessedKeys') or {}
+            if enough(wanted):
+                return found
+        raise errors.RequestFailed(
+            'batch_get_item', sorted(wanted),
+            'ProvisionedThroughputExceededException',
+            'keys were left out again and again', retryable=True)
 
 
 def side_by_side(calls):

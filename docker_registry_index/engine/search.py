@@ -78,7 +78,7 @@ class Search(object):
             ':gram': {'S': postings.LISTED}}
         if after:
             condition += ' AND suffix > :after'
-            values[':after'] = {'S': text.to_text(after)}
+            values[':after'] = {'S': text.cut_to_key(after)}
         found, arguments = [], {}
         while True:
             if limit is not None:
@@ -123,18 +123,13 @@ class Search(object):
         for first in range(0, len(names), 100):
             keys = [{'name': {'S': name}}
                     for name in names[first:first + 100]]
-            wanted = {self._rows: {
+            found = self._client.batch_get({self._rows: {
                 'Keys': keys, 'ProjectionExpression': '#name, #postings',
                 'ExpressionAttributeNames': {'#name': 'name',
-                                             '#postings': 'postings'}}}
-            while wanted:
-                page = self._client.call('batch_get_item',
-                                         RequestItems=wanted)
-                indexed.update(
-                    item['name']['S']
-                    for item in page['Responses'].get(self._rows, ())
-                    if 'postings' in item)
-                wanted = page.get('UnprocessedKeys')
+                                             '#postings': 'postings'}}})
+            indexed.update(item['name']['S']
+                           for item in found.get(self._rows, ())
+                           if 'postings' in item)
         return indexed
 
     def query(self, wanted, size, start):

@@ -17,8 +17,8 @@ from ._compat import NARROW, text_type
 
 __all__ = [
     'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',
-    'SEPARATORS', 'check_name', 'clean_description', 'fold', 'has_control',
-    'length', 'split_words', 'to_text', 'word_tails',
+    'SEPARATORS', 'check_name', 'clean_description', 'cut_to_key', 'fold',
+    'has_control', 'length', 'split_words', 'to_text', 'word_tails',
 ]
 
 #: The longest name Distribution accepts; docker-registry's end far below.
@@ -110,6 +110,16 @@ def check_name(name):
     if length(checked) > NAME_CHARACTERS or size > NAME_BYTES:
         raise errors.InvalidName(name, 'is too long')
     return checked
+
+
+def cut_to_key(text):
+    """``text`` cut so that a key may be compared with it.
+
+    No name is as long as what is left, so each is before or after it as it
+    is before or after the whole.
+    """
+    size = NAME_BYTES + 4
+    return to_text(text).encode('utf-8')[:size].decode('utf-8', 'ignore')
 
 
 def clean_description(description):
