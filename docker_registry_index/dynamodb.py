@@ -33,6 +33,9 @@ __all__ = [str('Index')]
 
 logger = logging.getLogger(__name__)
 
+_NOT_READY = ('the search index is not ready, the registry starts without; '
+              'the next start of a worker tries again: %s')
+
 # At the level of the dev flavour, debug, botocore writes whole requests into
 # the log, session tokens in their headers.
 for _chatty in ('boto3', 'botocore'):
@@ -94,11 +97,14 @@ class Index(Base):
     def _start(self):
         try:
             self._index.ensure_ready(_repositories)
-        except (errors.RequestFailed, errors.TableError, errors.LeaseLost,
-                errors.ChangeConflict) as error:
-            logger.error('the search index is not ready, the registry starts '
-                         'without; the next start of a worker tries again: '
-                         '%s', error)
+        except (errors.SettingError, errors.NewerDatabase,
+                errors.ForeignDatabase):
+            raise
+        except errors.DynamoDBIndexError as error:
+            logger.error(_NOT_READY, error)
+        except Exception as error:
+            # Of the registry's storage, listed for the first load.
+            logger.exception(_NOT_READY, error)
 
     def _handle_repository_created(self, sender, namespace, repository,
                                    value):
@@ -139,13 +145,13 @@ def _repositories():
 
 
 def _children(store, path):
-    """The names in a directory; some drivers say where it begins wrongly,
-    so nothing but the last part of what they list is used."""
+    """Yield the names in a directory; some drivers say where it begins
+    wrongly, so nothing but the last part of what they list is used."""
     try:
-        return [_text(child).rstrip('/').rsplit('/', 1)[-1]
-                for child in store.list_directory(path=path)]
+        for child in store.list_directory(path=path):
+            yield _text(child).rstrip('/').rsplit('/', 1)[-1]
     except exceptions.FileNotFoundError:
-        return []
+        pass
 
 
 def _text(value):

@@ -38,14 +38,13 @@ class Changes(object):
         self._clock = clock
         self.planner = Planner(tables)
 
-    def add(self, name, description=None, guard=()):
+    def add(self, name, description=None):
         """Have ``name`` in the index; return whether anything changed.
 
         One GetItem (a read unit) when it is there already; else one
         TransactWriteItems more, of two write units a posting.
 
         :param description: None keeps the one there is, '' takes it out.
-        :param guard: further actions with conditions, for the loader.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
         """
         name = text.check_name(name)
@@ -55,9 +54,9 @@ class Changes(object):
         def plan(known):
             if known.is_current and description in (None, known.witness):
                 return None
-            return self.planner.put(name, description, known, guard)
+            return self.planner.put(name, description, known)
 
-        return self._change(name, plan)
+        return self.change(name, plan)
 
     def remove(self, name):
         """Have ``name`` not in the index; return whether it was there.
@@ -76,47 +75,43 @@ class Changes(object):
             was_there[:] = [known.row is not None]
             return self.planner.delete(name, known, tombstone)
 
-        self._change(name, plan)
+        self.change(name, plan)
         return was_there[0]
 
-    def repair(self, known, name, guard=()):
-        """Make the postings of ``name`` follow its row, or its absence.
+    def change(self, name, plan, sure=False):
+        """Plan and write until nobody is in the way, eight times at most.
 
-        What was read of it may be long out of date.
+        :param plan: a function of a Known that returns a Change, or None
+            when there is nothing to do.
+        :param sure: read the witness at once instead of guessing it.
+        :returns: whether anything changed.
+        :raises ChangeConflict, RequestFailed: nothing changed.
         """
-        def plan(known):
-            if known.row is None:
-                return (self.planner.delete(name, known)
-                        if known.witness is not None else None)
-            if known.is_current:
-                return None
-            return self.planner.put(name, None, known, guard)
-
-        return self._change(name, plan, known)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
+            planned = plan(self._read(name, sure or attempt > 0))
+            if planned is None:
+                return False
+            refusal = self._write(planned)
+            if refusal is None:
+                return True
+        if refusal.lost_race:
+            raise errors.ChangeConflict(name, ATTEMPTS)
+        raise refusal
 
     def write_together(self, changes):
         """Make several small changes in one transaction; False if refused.
 
         One TransactWriteItems.
         """
-        return None is self._transact(
-            [action for change in changes for action in change.actions])
-
-    def _change(self, name, plan, known=None):
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
-            if attempt or known is None:
-                known = self._read(name, sure=attempt > 0)
-            change = plan(known)
-            if change is None:
+        try:
+            return None is self._transact(
+                [action for change in changes for action in change.actions])
+        except errors.RequestFailed as error:
+            if error.invalid:
                 return False
-            refusal = self._write(change)
-            if refusal is None:
-                return True
-        if refusal.lost_race:
-            raise errors.ChangeConflict(name, ATTEMPTS)
-        raise refusal
+            raise
 
     def _read(self, name, sure):
         """Read the row; the witness only when asked to be sure, because
@@ -152,7 +147,7 @@ class Changes(object):
         try:
             self._client.call('transact_write_items', TransactItems=actions)
         except errors.TransactionCancelled as error:
-            if 'ValidationError' in error.reasons:
+            if error.invalid:
                 raise
             return error
         return None

@@ -42,21 +42,21 @@ class Client(object):
     :param settings: a Settings; without a key pair in it, credentials come
         from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
+    :raises SettingError: botocore's own configuration cannot be used.
     """
 
     def __init__(self, settings):
-        session = boto3.session.Session(
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_access_key,
-            region_name=settings.region)
-        #: The low-level boto3 client; its event hooks see every request.
-        self.dynamodb = session.client(
-            'dynamodb', endpoint_url=settings.endpoint_url,
-            config=botocore.config.Config(
-                connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
-                max_pool_connections=CONNECTIONS,
-                retries={'total_max_attempts': ATTEMPTS,
-                         'mode': 'standard'}))
+        try:
+            #: The low-level boto3 client; its event hooks see every request.
+            self.dynamodb = _connected(settings)
+        except botocore.exceptions.BotoCoreError as error:
+            # A profile that is not there, half a key pair, a file with a slip
+            # of the pen: found when the client is made, not when it asks.
+            raise errors.SettingError(
+                'access_key', 'the AWS configuration of this machine: '
+                'environment variables AWS_*, boto and AWS files',
+                'cannot be used: %s' % _first_line(error),
+                'correct it there, or set access_key and secret_access_key')
 
     def call(self, operation, **arguments):
         """Make one request and return its answer.
@@ -65,8 +65,9 @@ class Client(object):
         :raises MissingTable, TransactionCancelled, RequestFailed: after the
             attempts of this client are used up.
         """
+        method = getattr(self.dynamodb, operation)
         try:
-            return getattr(self.dynamodb, operation)(**arguments)
+            answer = method(**arguments)
         except botocore.exceptions.ClientError as error:
             raise _refused(operation, arguments, error)
         except botocore.exceptions.BotoCoreError as error:
@@ -75,6 +76,15 @@ class Client(object):
                 _first_line(error),
                 isinstance(error, (botocore.exceptions.HTTPClientError,
                                    botocore.exceptions.ConnectionError)))
+        except Exception as error:
+            # What botocore's parser stumbles over when a proxy, or any other
+            # web server, answers.
+            raise _foreign(operation, arguments, type(error).__name__)
+        metadata = answer.get('ResponseMetadata', {})
+        if 'HTTPHeaders' in metadata and 'RequestId' not in metadata:
+            # boto3 takes any page for an empty answer; AWS numbers each.
+            raise _foreign(operation, arguments, 'ForeignAnswer')
+        return answer
 
     def pages(self, operation, call=None, **arguments):
         """Yield the items of a Query or Scan, page after page.
@@ -114,6 +124,19 @@ class Client(object):
             'batch_get_item', sorted(wanted),
             'ProvisionedThroughputExceededException',
             'keys were left out again and again', retryable=True)
+
+
+def _connected(settings):
+    session = boto3.session.Session(
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_access_key,
+        region_name=settings.region)
+    return session.client(
+        'dynamodb', endpoint_url=settings.endpoint_url,
+        config=botocore.config.Config(
+            connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+            max_pool_connections=CONNECTIONS,
+            retries={'total_max_attempts': ATTEMPTS, 'mode': 'standard'}))
 
 
 def side_by_side(calls):
@@ -164,6 +187,12 @@ def _refused(operation, arguments, error):
         'HTTPStatusCode', 0)
     return errors.RequestFailed(operation, tables, code, _first_line(error),
                                 code in _RETRYABLE or status >= 500)
+
+
+def _foreign(operation, arguments, code):
+    return errors.RequestFailed(
+        operation, _tables(arguments), code, 'something else than DynamoDB '
+        'answered; look at endpoint_url and at proxies', retryable=True)
 
 
 def _tables(arguments):

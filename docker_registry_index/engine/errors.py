@@ -143,6 +143,11 @@ class RequestFailed(DynamoDBIndexError):
         """Whether it would have been done at a quieter time."""
         return self.code in _THROTTLES
 
+    @property
+    def invalid(self):
+        """Whether DynamoDB will never take these very values."""
+        return self.code == 'ValidationException'
+
 
 class TransactionCancelled(RequestFailed):
     """DynamoDB made none of a transaction's changes.
@@ -161,6 +166,10 @@ class TransactionCancelled(RequestFailed):
     def throttled(self):
         return (not self.lost_race and
                 not _THROTTLES.isdisjoint(self.reasons))
+
+    @property
+    def invalid(self):
+        return 'ValidationError' in self.reasons
 
     @property
     def lost_race(self):

@@ -61,8 +61,9 @@ class SearchIndex(object):
         logger.info(
             'loaded the search index in %.1f s: %d repositories added, %d '
             'rows without postings taken over, %d postings without a row '
-            'removed, %d repositories unchanged', report.seconds,
-            report.added, report.adopted, report.removed, report.unchanged)
+            'removed, %d repositories unchanged, %d failed', report.seconds,
+            report.added, report.adopted, report.removed, report.unchanged,
+            report.failed)
         return report
 
     def search(self, term, limit=None):

@@ -6,12 +6,15 @@ import collections
 
 from . import postings, text
 
-__all__ = ['Known', 'Row']
+__all__ = ['Known', 'NOTHING', 'Row']
 
 
 class Row(collections.namedtuple('Row',
-                                 'description format indexed writing')):
+                                 'description format indexed writing item')):
     """A repository's row as it was read.
+
+    What others have written into it may be of any type; what is not of ours
+    counts as absent.
 
     :param description: as it stands, or None.
     :param format: the postings format marked on it; None when release 0.1.0
@@ -21,6 +24,7 @@ class Row(collections.namedtuple('Row',
         it read, so our marks too, but without the description.
     :param writing: [token, description, ...] while a change of several
         transactions is under way or was broken off, else None.
+    :param item: all of the row as DynamoDB gave it, for conditions.
     """
 
     __slots__ = ()
@@ -30,11 +34,13 @@ class Row(collections.namedtuple('Row',
         """The Row of an item of the repository table; None for None."""
         if item is None:
             return None
-        writing = item.get('writing')
+        mark = item.get('postings', {}).get('N', '')
+        writing = [part.get('S') for part in
+                   item.get('writing', {}).get('L', ())]
         return cls(item.get('description', {}).get('S'),
-                   int(item['postings']['N']) if 'postings' in item else None,
+                   int(mark) if mark.isdigit() else None,
                    item.get('indexed', {}).get('S', ''),
-                   writing and [part['S'] for part in writing['L']])
+                   None if not writing or None in writing else writing, item)
 
 
 class Known(collections.namedtuple('Known', 'row witness')):
@@ -55,10 +61,28 @@ class Known(collections.namedtuple('Known', 'row witness')):
                 self.witness == text.clean_description(self.row.description))
 
     @property
+    def is_half(self):
+        """Whether some postings may be there and the name must not be found:
+        a change of several transactions was broken off before it put the
+        mark, or after it took it away."""
+        return (self.row is not None and self.row.writing is not None and
+                self.row.format is None)
+
+    @property
     def is_whole(self):
         """Whether the name has all its postings, whatever the row says."""
         return self.witness is not None and not (
             self.row is not None and self.row.writing)
+
+    @property
+    def is_proven(self):
+        """Whether the postings are exactly those that the witness tells.
+
+        A row without our mark may have lost the token of a change that was
+        broken off.
+        """
+        return (self.is_whole and self.row is not None and
+                self.row.format == postings.FORMAT)
 
     @property
     def descriptions(self):
@@ -69,3 +93,7 @@ class Known(collections.namedtuple('Known', 'row witness')):
         if self.row is not None and self.row.writing:
             found.update(self.row.writing[1:])
         return found
+
+
+#: Of a repository that has neither row nor witness.
+NOTHING = Known(None, None)

@@ -34,32 +34,50 @@ class Lease(object):
         self._seconds = seconds
         self._clock = clock
         self._held = None
+        self._since = None
         self._renewed = None
         self._seen = None
         self._seen_since = None
-        self._seen_seconds = None
+        self._seen_row = {}
+        #: Whether the holder has shown a sign of life while we looked.
+        self.is_alive = False
+
+    @property
+    def age(self):
+        """For how many seconds the holder has had it, at its last sign of
+        life, by its own clock."""
+        return float(self._seen_row.get('lease_age', {}).get('N', 0))
 
     def acquire(self):
         """Try once; True when the lease is held now.
 
-        Costs one UpdateItem, and a consistent GetItem when it was refused.
+        Costs one consistent GetItem, and one UpdateItem when it looks free.
         """
+        number = self._look()
+        if number is None:
+            return self._write('attribute_not_exists(lease)')
         if self._stood_still():
-            return self._write(
-                'attribute_not_exists(lease) OR lease = :seen', self._seen)
-        return self._write('attribute_not_exists(lease)')
+            return self._write('lease = :seen', number)
+        return False
 
     def renew(self):
-        """Show a sign of life when a third of the lease time has passed.
+        """Show a sign of life when a tenth of the lease time has passed.
 
         Costs one UpdateItem then, and nothing otherwise.
 
         :raises LeaseLost: another process took the lease over.
+        :raises RequestFailed: it could not be renewed for half its time.
         """
-        if self._clock() - self._renewed < self._seconds / 3.0:
+        passed = self._clock() - self._renewed
+        if passed < self._seconds / 10.0:
             return
-        if (not self._write('lease = :seen', self._held) and
-                self._seen != self._held):
+        try:
+            renewed = self._write('lease = :seen', self._held)
+        except errors.RequestFailed as error:
+            if error.retryable and passed < self._seconds / 2.0:
+                return
+            raise
+        if not renewed and self._seen != self._held:
             self._held = None
             raise errors.LeaseLost(self._table)
 
@@ -73,46 +91,50 @@ class Lease(object):
         """
         give_back = {'Update': {
             'TableName': self._table, 'Key': _ROW,
-            'UpdateExpression': 'REMOVE lease, lease_seconds',
+            'UpdateExpression': 'REMOVE lease, lease_seconds, lease_age',
             'ConditionExpression': 'lease = :held',
             'ExpressionAttributeValues': {':held': {'S': self._held}}}}
-        held, self._held = self._held, None
         try:
             self._client.call('transact_write_items',
                               TransactItems=[give_back] + list(actions))
         except errors.TransactionCancelled as error:
-            self._held = held
-            if error.reasons[:1] == ['ConditionalCheckFailed']:
-                self._held = None
-                raise errors.LeaseLost(self._table)
-            raise
+            if error.reasons[:1] != ['ConditionalCheckFailed']:
+                raise
+            self._held = None
+            raise errors.LeaseLost(self._table)
+        self._held = None
 
     def release(self):
-        """Give the lease back if it is still held; else do nothing."""
+        """Give the lease back if it is still held, and can be: otherwise
+        others take it over after its time."""
         if self._held is None:
             return
         try:
             self.release_with()
-        except errors.LeaseLost:
-            pass
+        except (errors.LeaseLost, errors.RequestFailed):
+            self._held = None
 
     def _stood_still(self):
-        return (self._seen is not None and
-                self._clock() - self._seen_since > self._seen_seconds)
+        seconds = self._seen_row.get('lease_seconds', {}).get('N')
+        return (self._clock() - self._seen_since >
+                float(seconds or self._seconds))
 
     def _write(self, condition, seen=None):
         """Put a new record number where the condition holds."""
-        number = uuid.uuid4().hex
-        values = {':new': {'S': number}, ':time': {'N': str(self._seconds)}}
-        if seen is not None:
-            values[':seen'] = {'S': seen}
         # Measured from before the request: a lease must never seem younger
         # to its holder than to others.
         now = self._clock()
+        since = now if self._held is None else self._since
+        number = uuid.uuid4().hex
+        values = {':new': {'S': number}, ':time': {'N': str(self._seconds)},
+                  ':age': {'N': '%.1f' % (now - since)}}
+        if seen is not None:
+            values[':seen'] = {'S': seen}
         try:
             self._client.call(
                 'update_item', TableName=self._table, Key=_ROW,
-                UpdateExpression='SET lease = :new, lease_seconds = :time',
+                UpdateExpression='SET lease = :new, lease_seconds = :time, '
+                                 'lease_age = :age',
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values)
         except errors.RequestFailed as error:
@@ -123,7 +145,8 @@ class Lease(object):
             # A repeated request may have met its own first success.
             if self._look() != number:
                 return False
-        self._held, self._renewed, self._seen = number, now, None
+        self._held, self._renewed, self._since = number, now, since
+        self._seen = None
         return True
 
     def _look(self):
@@ -132,8 +155,7 @@ class Lease(object):
                                 ConsistentRead=True).get('Item', {})
         number = row.get('lease', {}).get('S')
         if number != self._seen:
-            self._seen = number
+            self.is_alive = self._seen is not None and number is not None
+            self._seen, self._seen_row = number, row
             self._seen_since = self._clock()
-            self._seen_seconds = float(
-                row.get('lease_seconds', {}).get('N', self._seconds))
         return number

@@ -1,4 +1,4 @@
-"""Load: make the index follow the registry's store, as a difference.
+"""Load: make the index follow the registry's storage, as a difference.
 
 What is there already costs no write, so a load that was killed goes on
 where it stopped, and running one again does no harm.
@@ -13,7 +13,7 @@ import time
 from . import errors, parts, postings, schema, text
 from ._compat import monotonic
 from .changes import Changes
-from .known import Known, Row
+from .known import NOTHING, Known, Row
 from .patience import PatientClient
 
 __all__ = ['LoadReport', 'Loader']
@@ -25,15 +25,18 @@ _PROGRESS = 10
 
 
 class LoadReport(collections.namedtuple(
-        'LoadReport', 'found added adopted removed unchanged seconds')):
+        'LoadReport',
+        'found added adopted removed unchanged failed seconds')):
     """What a load did.
 
-    :param found: repositories in the registry's store.
+    :param found: repositories in the registry's storage.
     :param added: those that were not in the index.
     :param adopted: rows that had no postings, or others, such as those of
         release 0.1.0.
-    :param removed: names whose postings went because their row was gone.
+    :param removed: names whose postings went because their row was gone, or
+        whose removal had been broken off.
     :param unchanged: repositories that were right already.
+    :param failed: those that could not be written; the log says why.
     :param seconds: how long it took.
     """
 
@@ -63,58 +66,63 @@ class Loader(object):
         :param source: a function that returns an iterable of (name,
             description or None). A name that the index cannot hold is
             logged and left out.
-        :raises RequestFailed, ChangeConflict, LeaseLost: what was written
-            until then stays; load again.
+        :raises RequestFailed, LeaseLost: what was written until then stays;
+            load again.
 
         Costs a Scan of the rows, a Query of all names and one of the
         tombstones, and a TransactWriteItems for what is missing, several
         repositories in each.
         """
         started = self._clock()
-        # Before the store is listed: a tombstone that is newer tells that
+        # Before the storage is listed: a tombstone that is newer tells that
         # the listing is out of date.
-        removals = self._removals()
-        listing = self._listing(source)
-        logger.info('loading the search index: %d repositories in the store',
-                    len(listing))
-        knowledge = self._knowledge()
+        self._removals = self._tombstones()
+        self._listing = self._list(source)
+        logger.info('loading the search index: %d repositories in the '
+                    'storage', len(self._listing))
         counts = collections.Counter()
+        self._make_all_follow(self._knowledge(), counts)
+        return LoadReport(
+            len(self._listing), counts['added'], counts['adopted'],
+            counts['removed'], counts['unchanged'], counts['failed'],
+            self._clock() - started)
+
+    def _make_all_follow(self, knowledge, counts):
         batch = []
-        names = sorted(set(listing) | set(knowledge))
-        report_at = started + _PROGRESS
+        names = sorted(set(self._listing) | set(knowledge))
+        report_at = self._clock() + _PROGRESS
         for done, name in enumerate(names):
             self._beat()
             if self._clock() >= report_at:
                 report_at = self._clock() + _PROGRESS
                 logger.info('loading the search index: %d of %d done', done,
                             len(names))
-            known = knowledge.get(name, Known(None, None))
-            kind, change = self._plan(name, known, listing, removals)
+            known = knowledge.get(name, NOTHING)
+            kind, change = self._plan(name, known)
             if change is None:
                 counts[kind] += 1
                 continue
             if _size(batch) + len(change.actions) > parts.LONGEST:
-                self._flush(batch, removals, counts)
+                self._flush(batch, counts)
                 batch = []
             batch.append((kind, change))
-        self._flush(batch, removals, counts)
-        return LoadReport(
-            len(listing), counts['added'], counts['adopted'],
-            counts['removed'], counts['unchanged'],
-            self._clock() - started)
+        self._flush(batch, counts)
 
-    def _plan(self, name, known, listing, removals):
-        if known.is_current:
+    def _plan(self, name, known):
+        """What to do about a repository, as (what it counts as, Change)."""
+        is_listed = name in self._listing
+        if known.is_current or not is_listed and known == NOTHING:
             return 'unchanged', None
-        if known.row is not None:
+        if known.row is not None and not known.is_half:
             return 'adopted', self._planner.put(name, None, known)
-        if name in listing:
-            guard = self._planner.not_removed_since(name, removals.get(name))
-            return 'added', self._planner.put(name, listing[name] or None,
-                                              known, [guard])
+        if is_listed:
+            guard = self._planner.not_removed_since(
+                name, self._removals.get(name))
+            return 'added', self._planner.put(
+                name, self._listing[name] or None, known, [guard])
         return 'removed', self._planner.delete(name, known)
 
-    def _flush(self, batch, removals, counts):
+    def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
         self._beat()
         if len(batch) > 1 and self._changes.write_together(
@@ -122,41 +130,45 @@ class Loader(object):
             counts.update(kind for kind, _ in batch)
             return
         for kind, change in batch:
-            self._beat()
-            if kind != 'added':
-                self._changes.repair(change.known, change.name)
-            elif not self._add(change, removals.get(change.name)):
-                kind = 'unchanged'
-            counts[kind] += 1
+            counts[self._write(change.name, kind)] += 1
 
-    def _add(self, change, removal):
-        """Add a repository unless it was removed since the load began."""
-        guard = self._planner.not_removed_since(change.name, removal)
+    def _write(self, name, kind):
+        """Write one repository, planned anew; return what it counts as.
+
+        One that cannot be written does not keep the others out.
+        """
         try:
-            return (not self._was_removed(change.name, removal) and
-                    self._changes.add(change.name, change.description,
-                                      [guard]))
-        except errors.ChangeConflict:
-            if self._was_removed(change.name, removal):
-                return False
-            raise
+            if kind == 'added' and self._was_removed(name):
+                return 'unchanged'
+            self._changes.change(
+                name, lambda known: self._plan(name, known)[1], sure=True)
+            return kind
+        except errors.ChangeConflict as error:
+            if self._was_removed(name):
+                return 'unchanged'
+            problem = error
+        except errors.RequestFailed as error:
+            if not error.invalid:
+                raise
+            problem = error
+        logger.error('left out of the search index: %.80r: %s', name, problem)
+        return 'failed'
 
-    def _was_removed(self, name, removal):
-        return self._removals(name).get(name) != removal
+    def _was_removed(self, name):
+        """Whether it was removed since the load began."""
+        return (self._tombstones(name).get(name) !=
+                self._removals.get(name))
 
-    def _listing(self, source):
+    def _list(self, source):
         listing = {}
         for name, description in source():
             self._beat()
-            try:
-                name = text.check_name(name)
-            except errors.InvalidName as error:
-                logger.warning('left out of the index: %s', error)
-                continue
-            listing[name] = text.clean_description(description)
+            if _fits(name):
+                listing[text.to_text(name)] = text.clean_description(
+                    description)
         return listing
 
-    def _removals(self, only=''):
+    def _tombstones(self, only=''):
         """The number of each tombstone whose name begins with ``only``."""
         prefix = schema.TOMBSTONE + only
         return {
@@ -175,7 +187,8 @@ class Loader(object):
                 'scan', TableName=self._tables['repository'].name,
                 ConsistentRead=True):
             self._beat()
-            rows[item['name']['S']] = Row.of(item)
+            if _fits(item['name']['S']):
+                rows[item['name']['S']] = Row.of(item)
         for item in self._client.pages(
                 'query', TableName=self._tables['search'].name,
                 ConsistentRead=True, KeyConditionExpression='gram = :gram',
@@ -185,6 +198,15 @@ class Loader(object):
             witnesses[item['suffix']['S']] = item.get('d', {}).get('S', '')
         return {name: Known(rows.get(name), witnesses.get(name))
                 for name in set(rows) | set(witnesses)}
+
+
+def _fits(name):
+    try:
+        text.check_name(name)
+    except errors.InvalidName as error:
+        logger.warning('left out of the search index: %s', error)
+        return False
+    return True
 
 
 def _size(batch):

@@ -53,8 +53,9 @@ class _Steps(object):
         self._token = token
 
     def begin(self):
-        """Put the token in. A repository on its way out is unmarked; one
-        that is whole is marked, also where 0.1.0 wrote over its row."""
+        """Put the token in. A repository on its way out loses mark and
+        witness; one that is whole is marked, also where 0.1.0 wrote over its
+        row."""
         change = self._change
         writing = {'L': [{'S': part} for part in self._writing()]}
         sets, removes = [('writing', writing)], []
@@ -64,8 +65,10 @@ class _Steps(object):
             sets += marks(change.known.witness)[0]
         row = self._planner.row_update(change.name, change.known.row,
                                        change.description, sets, removes)
-        witness = {'ConditionCheck': self._planner.on_witness(
-            change.name, change.known.witness)}
+        witness = change.head[1]
+        if change.target is not None:
+            witness = {'ConditionCheck': self._planner.on_witness(
+                change.name, change.known.witness)}
         return [row, witness] + change.head[2:]
 
     def still_ours(self):
@@ -75,11 +78,9 @@ class _Steps(object):
     def end(self):
         """The row and its witness, as the change wants them, at once."""
         change, row = self._change, self._on_own_row()
-        key = {'gram': {'S': postings.LISTED}, 'suffix': {'S': change.name}}
-        table = self._planner.search_table
         if change.target is None:
-            return [{'Delete': row},
-                    {'Delete': {'TableName': table, 'Key': key}}]
+            return [{'Delete': row}]
+        table = self._planner.search_table
         sets, removes = marks(change.target)
         item = posting_item(postings.witness(change.name, change.target))
         return [{'Update': updated(row, sets, removes + ['writing'])},

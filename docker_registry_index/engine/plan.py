@@ -55,10 +55,7 @@ class Planner(object):
             target = text.clean_description(
                 known.row.description if known.row else None)
         wanted = postings.postings(name, target)
-        # Only the witness proves that the old postings are all there.
-        trusted = ({} if known.witness is None or known.descriptions !=
-                   set([known.witness])
-                   else _by_key(name, known.witness))
+        trusted = _by_key(name, known.witness) if known.is_proven else {}
         body = [self._put(posting) for posting in wanted
                 if trusted.get(posting[:2]) != posting]
         body += self._deletes(name, known, keep=wanted)
@@ -133,17 +130,14 @@ class Planner(object):
             return action
         tests, names, values = ['attribute_exists(#name)'], {}, {}
         names['#name'] = 'name'
-        for attribute, value in (
-                ('description', _typed('S', row.description)),
-                ('postings', _typed('N', row.format)),
-                ('writing[0]', _typed('S', row.writing and row.writing[0]))):
-            field = attribute.partition('[')[0]
-            names['#' + field] = field
-            if value is not None:
-                values[':was_' + field] = value
-                tests.append('#%s = :was_%s' % (attribute, field))
+        # As they stand there, of whatever type.
+        for attribute in 'description', 'postings', 'writing':
+            names['#' + attribute] = attribute
+            if attribute in row.item:
+                values[':was_' + attribute] = row.item[attribute]
+                tests.append('#%s = :was_%s' % (attribute, attribute))
             else:
-                tests.append('attribute_not_exists(#%s)' % field)
+                tests.append('attribute_not_exists(#%s)' % attribute)
         action['ConditionExpression'] = ' AND '.join(tests)
         action['ExpressionAttributeNames'] = names
         if values:
@@ -221,10 +215,6 @@ def posting_item(posting):
     if postings.name_of(posting.gram, posting.suffix) != posting.name:
         item['n'] = {'S': posting.name}
     return item
-
-
-def _typed(kind, value):
-    return None if value is None else {kind: '%s' % value}
 
 
 def _by_key(name, description):

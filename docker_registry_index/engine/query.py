@@ -9,8 +9,8 @@ import collections
 
 from . import postings, text
 
-__all__ = ['Range', 'Result', 'CLASSES', 'driver', 'parse', 'range_of',
-           'rank']
+__all__ = ['CLASSES', 'Range', 'Result', 'drivers', 'group', 'parse',
+           'range_of', 'rank']
 
 #: In the order in which a limited search prefers them.
 CLASSES = (postings.START, postings.INSIDE, postings.DESCRIBED)
@@ -43,9 +43,10 @@ def parse(term):
     return tuple(words)
 
 
-def driver(words):
-    """The word to read postings of: the longest, likely the rarest."""
-    return max(words, key=len)
+def drivers(words):
+    """The words whose postings are worth reading: the four longest, likely
+    the rarest, the longest first."""
+    return sorted(words, key=len, reverse=True)[:4]
 
 
 def range_of(kind, word):
@@ -53,6 +54,15 @@ def range_of(kind, word):
     prefix = (postings.description_prefix if kind == postings.DESCRIBED
               else postings.name_prefix)
     return Range(postings.gram(kind, word), prefix(word))
+
+
+def group(words, name):
+    """The group that a limit sees a match in, 0 (kept first) to 3: by the
+    longest word, which is a whole word of the name, starts one, is inside
+    one, or is not in the name."""
+    word, folded = drivers(words)[0], text.fold(name)
+    best = _best_place(word, folded)
+    return IN_DESCRIPTION if best is None else best
 
 
 def rank(words, name, description):
@@ -75,12 +85,17 @@ def rank(words, name, description):
 
 
 def _rank_in_name(word, folded):
-    if folded.endswith(word):
-        return WHOLE_WORD
+    return WHOLE_WORD if folded.endswith(word) else _best_place(word, folded)
+
+
+def _best_place(word, folded):
+    """The best of the places that ``word`` has in a name; None for none."""
     best, position = None, folded.find(word)
     while position >= 0:
         if position == 0 or folded[position - 1] in text.SEPARATORS:
-            if folded[position + len(word)] in text.SEPARATORS:
+            follower = folded[position + len(word):position + len(word) + 1]
+            # At the end of the name it is '', which is in any text.
+            if follower in text.SEPARATORS:
                 return WHOLE_WORD
             best = WORD_START
         elif best is None:

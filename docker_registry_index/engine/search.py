@@ -7,10 +7,9 @@ it inside a word and for the descriptions, side by side.
 
 from __future__ import unicode_literals
 
-import collections
-
 from . import errors, postings, query, text
 from .client import side_by_side
+from .reading import Reading
 
 __all__ = ['Search']
 
@@ -18,7 +17,7 @@ __all__ = ['Search']
 #: also with descriptions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 _CONSISTENT = False
-#: The most items a page is asked to have; DynamoDB ends it at 1 MB anyway.
+#: The most names a page is asked to have; DynamoDB ends it at 1 MB anyway.
 _PAGE = 1000
 
 
@@ -45,25 +44,40 @@ class Search(object):
 
         Costs one Query when the limit is reached by word starts, else three
         in two waits; each of half a read unit for up to 4 KB of postings.
-        Without a limit, as many pages as the result fills.
+        Several words cost three for each of the four longest, in one wait,
+        when one of them is rare; else pages of the longest follow. Without a
+        limit, as many pages as the result fills.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
         :raises RequestFailed: nothing is returned rather than a part.
         """
-        limit = check_limit(limit)
+        limit = _checked_limit(limit)
         words = query.parse(term)
         if words is None:
             return []
         if not words:
             return self._listed(None, limit)
-        found = _Found(words, limit)
-        streams = [_Stream(self, kind, query.driver(words), limit)
-                   for kind in query.CLASSES]
-        wanted = streams if limit is None else streams[:1]
-        while wanted:
-            self._read(wanted, found)
-            wanted = found.still_needed(streams)
-        return found.best()
+        readings = [Reading(self._query, word, words, limit)
+                    for word in query.drivers(words)]
+        return self._read_until_found(readings, limit)
+
+    def _read_until_found(self, readings, limit):
+        """Read until one of several words has told all that match, or the
+        first has told enough."""
+        first = readings[0]
+        if limit is None or len(readings) > 1:
+            wanted = [stream for reading in readings
+                      for stream in reading.streams]
+        else:
+            wanted = first.streams[:1]
+        while True:
+            self._read(wanted)
+            for reading in readings:
+                if reading.is_exhausted:
+                    return reading.best()
+            wanted = first.still_needed()
+            if not wanted:
+                return first.best()
 
     def names(self, after=None, limit=None):
         """Names in lexical order, those after ``after``: a list.
@@ -71,7 +85,7 @@ class Search(object):
         One Query for each page of 1 MB.
         """
         return [result.name
-                for result in self._listed(after, check_limit(limit))]
+                for result in self._listed(after, _checked_limit(limit))]
 
     def _listed(self, after, limit):
         condition, values = 'gram = :gram', {
@@ -95,13 +109,13 @@ class Search(object):
                 return found
             arguments['ExclusiveStartKey'] = last
 
-    def _read(self, streams, found):
+    def _read(self, streams):
         """Read a page of each stream, all in one wait."""
         pages = side_by_side([stream.next_page for stream in streams])
-        for result, kind in self._whole(
-                (item, stream.kind) for stream, page in zip(streams, pages)
+        for result, stream in self._whole(
+                (item, stream) for stream, page in zip(streams, pages)
                 for item in page):
-            found.take(kind, result)
+            stream.take(result)
 
     def _whole(self, items):
         """The results of (item, anything) pairs, without those of names too
@@ -132,7 +146,7 @@ class Search(object):
                            if 'postings' in item)
         return indexed
 
-    def query(self, wanted, size, start):
+    def _query(self, wanted, size, start):
         """One page of the postings in a range."""
         arguments = {'Limit': size} if size else {}
         if start:
@@ -147,69 +161,7 @@ class Search(object):
             **arguments)
 
 
-class _Stream(object):
-    """The postings of one class that answer a word, page by page."""
-
-    def __init__(self, search, kind, word, limit):
-        self._search = search
-        self._range = query.range_of(kind, word)
-        self._start = None
-        # A little more than asked for, because a name that has the term
-        # twice has two postings; still within half a read unit. From the
-        # second page on, repeats are what there is most of.
-        self._sizes = iter([limit + 4, 2 * limit + 8] if limit else [])
-        self.kind = kind
-        self.exhausted = False
-
-    def next_page(self):
-        size = next(self._sizes, None)
-        page = self._search.query(
-            self._range, size and min(size, _PAGE), self._start)
-        self._start = page.get('LastEvaluatedKey')
-        self.exhausted = self._start is None
-        return page['Items']
-
-
-class _Found(object):
-    """The repositories found so far, each once, in its best class."""
-
-    def __init__(self, words, limit):
-        self._words = words
-        self._limit = limit
-        self._kept = collections.OrderedDict()
-
-    def take(self, kind, result):
-        """Keep a result that matches and was not found in a better class."""
-        rank = query.rank(self._words, *result)
-        if rank is None:
-            return
-        place = query.CLASSES.index(kind)
-        if result.name in self._kept:
-            if self._kept[result.name][0] <= place:
-                return
-            del self._kept[result.name]
-        self._kept[result.name] = (place, rank, result)
-
-    def still_needed(self, streams):
-        """The streams that may hold a better result than those kept."""
-        needed = []
-        for place, stream in enumerate(streams):
-            count = sum(kept[0] <= place for kept in self._kept.values())
-            if self._limit is not None and count >= self._limit:
-                break
-            if not stream.exhausted:
-                needed.append(stream)
-        return needed
-
-    def best(self):
-        """The kept results, best class first up to the limit, in order."""
-        best = sorted(self._kept.values(), key=lambda kept: kept[0])
-        best = best[:self._limit]
-        best.sort(key=lambda kept: (kept[1], kept[2].name))
-        return [kept[2] for kept in best]
-
-
-def check_limit(limit):
+def _checked_limit(limit):
     """``limit`` itself, if it is None or a whole number from 1 on."""
     if limit is None:
         return None

@@ -71,15 +71,17 @@ class Startup(object):
         while self._clock() <= deadline:
             if self._is_ready():
                 return True
-            if not lease.acquire():
-                self._sleep(random.uniform(0.1, 0.3))
-                continue
-            try:
-                return self._load_once(lease)
-            except errors.LeaseLost as error:
-                logger.warning('%s', error)
-            finally:
-                lease.release()
+            if lease.acquire():
+                try:
+                    return self._load_once(lease)
+                except errors.LeaseLost as error:
+                    logger.warning('%s', error)
+                finally:
+                    lease.release()
+            # Workers are made anew all the time; each need not wait in vain.
+            if lease.is_alive and lease.age > PATIENCE:
+                break
+            self._sleep(random.uniform(0.3, 0.7))
         logger.warning('another process is still loading the search index '
                        'after %d seconds; serving what is there already',
                        PATIENCE)

@@ -250,6 +250,19 @@ def test_who_sneaks_in_makes_the_change_be_planned_again(
     index.assert_whole()
 
 
+def test_a_row_that_gets_another_description_is_read_again(index, other):
+    def put(words):
+        other.engine.client.call(
+            'put_item', TableName=index.settings.repository_table,
+            Item={'name': {'S': NAME}, 'description': {'S': words}})
+
+    put('kept in words')
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: put('sneaked in'))
+    assert index.engine.add(NAME) is True
+    assert description(index) == 'sneaked in'
+    index.assert_whole()
+
+
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
 def test_who_sneaks_in_before_a_load_writes_makes_it_look_again(
         index, other, sneak):

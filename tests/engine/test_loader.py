@@ -193,3 +193,30 @@ def test_a_load_that_is_only_throttled_gives_up(index, monkeypatch):
     with pytest.raises(errors.RequestFailed) as failed:
         index.engine.load(lambda: STORE)
     assert failed.value.throttled and failed.value.retryable
+
+
+@pytest.mark.parametrize('listed', [False, True])
+def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
+    long = 'z/' + ''.join('%03d.' % number for number in range(60))
+    index.engine.load(lambda: [(long, 'some words')])
+    killed = another(index)
+    KillAfter(killed.engine, 2, 'TransactWriteItems')
+    with pytest.raises(Killed):
+        killed.engine.remove(long)
+    # It is in the storage again, or still, if the storage says so.
+    index.engine.load(lambda: [(long, None)] if listed else [])
+    assert index.engine.names() == [long] * listed
+    assert index.search('017') == [(long, 'some words')] * listed
+    index.assert_whole()
+
+
+def test_one_that_cannot_be_written_keeps_no_other_out(index, caplog):
+    # The transaction of several is refused, then the first of them alone.
+    Throttle(index.engine, 'TransactWriteItems', 2,
+             ['None', 'ValidationError'])
+    report = index.engine.load(lambda: STORE)
+    assert report.failed == 1
+    assert index.engine.names() == NAMES[1:]
+    assert 'left out of the search index: %r' % NAMES[0] in caplog.text
+    # Not for ever.
+    assert index.engine.load(lambda: STORE).added == 1

@@ -27,8 +27,10 @@ def test_parse(term, words):
     assert query.parse(term) == words
 
 
-def test_the_longest_word_drives():
-    assert query.driver(('ab', 'abcd', 'abc')) == 'abcd'
+def test_the_longest_words_are_read_the_longest_first():
+    assert query.drivers(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
+    words = ('a', 'cc', 'bb', 'dddd', 'eee')
+    assert query.drivers(words) == ['dddd', 'eee', 'cc', 'bb']
 
 
 @given(NAMES)

@@ -376,6 +376,26 @@ def test_what_is_no_http_address_is_refused(value):
     assert refusal(endpoint_url=value).setting == 'endpoint_url'
 
 
+@pytest.mark.parametrize('value,problem,way_out', [
+    ('localhost:8000', 'neither http:// nor https://', 'http://127.0.0.1'),
+    ('ftp://localhost', 'neither http:// nor https://', 'http://127.0.0.1'),
+    ('http://dynamodb_local:8000', 'an underscore', 'another name'),
+    ('https://a.b_c/x', 'an underscore', 'another name'),
+    ('http://[::1]:8000', 'an IPv6 address', 'a name'),
+    ('http://::1:8000', 'an IPv6 address', 'a name'),
+    ('http://h:65536', 'no number from 1 to 65535', 'write the port'),
+    ('http://h:x/y', 'no number from 1 to 65535', 'write the port'),
+    ('http://h:', 'no number from 1 to 65535', 'write the port'),
+    ('http://', 'no host name', 'write a name'),
+    ('http://a b:80', 'no host name', 'write a name'),
+    ('http://h/a b', 'whose path', 'leave the path out')])
+def test_each_fault_of_an_endpoint_has_a_sentence_of_its_own(
+        value, problem, way_out):
+    error = refusal(endpoint_url=value)
+    assert error.problem.startswith("is '%s', wh" % value)
+    assert problem in error.problem and way_out in error.way_out
+
+
 @pytest.mark.parametrize('value', [
     'https://user:hUsH@dynamodb.example', 'https://hUsH@h', 'h://a:hUsH@b',
     'https://h/?X-Amz-Signature=hUsH', 'https://h?hUsH', 'https://h/#hUsH',
@@ -424,8 +444,38 @@ def test_a_secret_in_the_place_of_a_key_is_not_shown(key):
     assert len(warnings) == 1 and 'hUsH' not in warnings[0]
 
 
+@pytest.mark.parametrize('key', [
+    KEY, 'access_key ' + KEY, KEY + ':' + SECRET, 'ASIA' + 'HUSH' * 4,
+    '-' + KEY])
+def test_of_an_access_key_in_the_place_of_a_key_four_characters_are_shown(
+        key):
+    _, warnings = resolve([Layer('x.yml', {key: None})])
+    assert len(warnings) == 1
+    assert 'AKIA...' in warnings[0] or 'ASIA...' in warnings[0]
+    for hidden in (KEY[4:], SECRET, 'HUSH'):
+        assert hidden not in warnings[0]
+
+
+@pytest.mark.parametrize('key', ['hU/+' * 10, 'key ' + 'hU/+' * 10])
+def test_a_secret_access_key_in_the_place_of_a_key_is_not_shown(key):
+    _, warnings = resolve([Layer('x.yml', {key: None})])
+    assert len(warnings) == 1 and 'hU/+' not in warnings[0]
+
+
 def test_known_keys_are_not_warned_about():
     assert resolve([Layer('x.yml', VALUES)])[1] == []
+
+
+def test_a_layer_may_have_a_way_out_of_its_own():
+    layer = Layer('s3', {'region': 'EU', 'database': 'a b'},
+                  ways_out={'region': 'name another'})
+    with pytest.raises(SettingError) as caught:
+        resolve([Layer('x.yml', {'database': 'x'}), layer])
+    assert caught.value.setting == 'region'
+    assert caught.value.way_out == 'name another'
+    with pytest.raises(SettingError) as caught:
+        resolve([Layer('x.yml', {'region': 'EU'}), layer])
+    assert 'A-Z' in caught.value.way_out
 
 
 # The documentation

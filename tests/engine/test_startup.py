@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -180,6 +181,36 @@ def test_who_waits_too_long_serves_meanwhile(index, monkeypatch):
     assert other.engine.ensure_ready(refuse_to_list) is False
     assert other.search('app-0') == [('team-0/app-0', '')]
     assert other.engine.add('team-0/new') is True
+
+
+def test_a_start_does_not_wait_anew_for_a_load_that_is_old(
+        index, monkeypatch):
+    index.ready(STORE[:1])
+    client, settings = index.engine.client, index.settings
+    client.call('delete_item', TableName=settings.search_table, Key={
+        'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
+    lease = Lease(client, settings.version_table, seconds=5)
+    assert lease.acquire()
+    monkeypatch.setattr(startup, 'PATIENCE', 2)
+    ended = threading.Event()
+
+    def hold():
+        while not ended.wait(0.05):
+            lease.renew()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        waits = []
+        for _ in range(2):
+            began = time.time()
+            assert another(index).engine.ensure_ready(refuse_to_list) is False
+            waits.append(time.time() - began)
+    finally:
+        ended.set()
+        holder.join()
+    # The second knows after one sign of life, here every half second.
+    assert waits[0] >= 2 and waits[1] < 1.9, waits
 
 
 def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):

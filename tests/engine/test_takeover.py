@@ -128,3 +128,35 @@ def test_a_row_it_wrote_over_is_put_right(index):
     assert index.engine.add('team/mysql', 'said anew')
     assert index.search('kept') == []
     assert index.search('anew') == [('team/mysql', 'said anew')]
+
+
+@pytest.mark.parametrize('row', [
+    {'description': {'NULL': True}}, {'description': {'N': '5'}},
+    {'postings': {'S': 'of somebody else'}}, {'writing': {'S': 'x'}},
+    {'writing': {'L': [{'N': '1'}]}}, {'indexed': {'N': '7'}}],
+    ids=lambda row: None)
+def test_a_row_that_others_wrote_into_is_found_and_can_be_changed(
+        dynamodb_endpoint, row):
+    # A table of ours: the secondary index would refuse some of these.
+    index = EngineIndex(dynamodb_endpoint).ready()
+    index.engine.client.call(
+        'put_item', TableName=index.settings.repository_table,
+        Item=dict(row, name={'S': 'odd/row'}))
+    assert index.engine.load(lambda: [('ok/ok', None)]).failed == 0
+    assert index.search('dd/ro') == [('odd/row', '')]
+    assert index.search('ok/ok') == [('ok/ok', '')]
+    assert index.engine.add('odd/row', 'described')
+    assert index.search('descr') == [('odd/row', 'described')]
+    assert index.engine.remove('odd/row')
+    assert index.search('odd') == []
+    index.delete_tables()
+
+
+@pytest.mark.parametrize('name', ['odd/' + 'x' * 1100, 'odd/\x1b[31m'],
+                         ids=['too long', 'control characters'])
+def test_a_row_whose_name_cannot_be_indexed_keeps_no_other_out(index, name):
+    put_as_0_1_0(index, name)
+    index.ready([('ok/ok', None)])
+    assert index.search('ok') == [('ok/ok', '')]
+    assert name not in index.engine.names()
+    assert scan_as_0_1_0(index, 'odd') == [name]

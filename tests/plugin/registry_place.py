@@ -18,7 +18,7 @@ from tests.plugin.v1_client import V1Client
 __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_workers']
 
 #: What the log says when a load of the index has listed the store, and when it has ended.
-LISTED = 'loading the search index: %d repositories in the store'
+LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
 _TABLES = ('repository', 'version', 'search')

@@ -53,3 +53,16 @@ def test_its_arguments_of_0_1_0_beat_every_setting(run, place):
 def test_its_arguments_have_the_names_of_0_1_0(run):
     found = run('print(json.dumps(Index(database="by-name", dynamodb_access_key="345678901235", dynamodb_secret_access_key="its-secret").version))')
     assert found == 1
+
+
+def test_a_storage_that_cannot_be_listed_stops_nothing_and_is_listed_by_the_next(run):
+    assert run('''
+import docker_registry_index.dynamodb as plugin
+listing = plugin.storage.load().list_directory
+def refused(path=None):
+    raise IOError("403 Forbidden")
+plugin.storage.load().list_directory = refused
+found = [Index().results("local")]
+plugin.storage.load().list_directory = listing
+found.append(Index().results("local"))
+print(json.dumps(found))''') == [[], [{'name': 'acme/local', 'description': ''}]]

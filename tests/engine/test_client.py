@@ -1,0 +1,393 @@
+# -*- coding: utf-8 -*-
+"""The connection: every failure becomes a clear error, in bounded time."""
+
+from __future__ import unicode_literals
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from docker_registry_index.engine import Settings, errors
+from docker_registry_index.engine import client as client_module
+from docker_registry_index.engine._compat import PY2
+from docker_registry_index.engine.client import Client, side_by_side
+from tests.engine.network import listening
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """boto3 pauses between its attempts; count them instead."""
+    slept = []
+    monkeypatch.setattr(time, 'sleep', slept.append)
+    return slept
+
+
+def client_of(url, **changed):
+    given = dict(region='us-east-1', access_key='AKIADUMMY',
+                 secret_access_key=SECRET, endpoint_url=url)
+    given.update(changed)
+    return Client(Settings(**given))
+
+
+def answer(status, body):
+    return ('HTTP/1.1 %d Status\r\nContent-Type: application/x-amz-json-1.0'
+            '\r\nContent-Length: %d\r\nConnection: close\r\n\r\n'
+            % (status, len(body))).encode('ascii') + body
+
+
+def refusal(status, code, message, **more):
+    return answer(status, json.dumps(dict(
+        more, __type='com.amazonaws.dynamodb.v20120810#' + code,
+        message=message)).encode('utf-8'))
+
+
+def get(client):
+    return client.call('get_item', TableName='db-repository',
+                       Key={'name': {'S': 'a'}})
+
+
+# Refusals
+
+REFUSALS = [
+    # status, code, is it worth another try, is it throttling
+    (400, 'ProvisionedThroughputExceededException', True, True),
+    (400, 'ThrottlingException', True, True),
+    (400, 'RequestLimitExceeded', True, True),
+    (400, 'LimitExceededException', True, False),
+    (400, 'TransactionConflictException', True, False),
+    (400, 'TransactionInProgressException', True, False),
+    (500, 'InternalServerError', True, False),
+    (503, 'ServiceUnavailable', True, False),
+    (502, 'Whatever', True, False),
+    (400, 'ValidationException', False, False),
+    (400, 'AccessDeniedException', False, False),
+    (400, 'UnrecognizedClientException', False, False),
+    (400, 'ExpiredTokenException', False, False),
+    (400, 'ConditionalCheckFailedException', False, False),
+    (400, 'ItemCollectionSizeLimitExceededException', False, False)]
+
+
+@pytest.mark.parametrize('status, code, retryable, throttled', REFUSALS)
+def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable,
+                                   throttled):
+    with listening(refusal(status, code, 'Because of it.')) as url:
+        with pytest.raises(errors.RequestFailed) as refused:
+            get(client_of(url))
+    error = refused.value
+    assert type(error) is errors.RequestFailed
+    assert (error.operation, error.tables, error.code) == (
+        'get_item', ('db-repository',), code)
+    assert (error.retryable, error.throttled) == (retryable, throttled)
+    assert str(error).startswith('get_item on db-repository failed: ' + code)
+    assert 'Because of it.' in str(error)
+    assert str(error).endswith(
+        'try again later' if retryable else
+        'check the settings, the IAM rights and the tables')
+    assert len(no_pauses) < client_module.ATTEMPTS
+
+
+def test_a_missing_table_is_an_error_of_its_own(no_pauses):
+    with listening(refusal(400, 'ResourceNotFoundException', 'none')) as url:
+        with pytest.raises(errors.MissingTable) as refused:
+            client_of(url).call('batch_get_item', RequestItems={
+                name: {'Keys': [{'name': {'S': 'a'}}]} for name in 'b-x a-x'
+                .split()})
+    assert refused.value.tables == ('a-x', 'b-x')
+    assert not refused.value.retryable and no_pauses == []
+
+
+@pytest.mark.parametrize('codes, lost_race, throttled', [
+    (['None', 'ConditionalCheckFailed'], True, False),
+    (['TransactionConflict', 'None'], True, False),
+    (['ThrottlingError', 'ConditionalCheckFailed'], True, False),
+    (['None', 'ThrottlingError'], False, True),
+    (['ProvisionedThroughputExceeded'], False, True),
+    ([], False, False)], ids=lambda value: None)
+def test_a_cancelled_transaction_tells_its_reasons(
+        no_pauses, codes, lost_race, throttled):
+    body = refusal(400, 'TransactionCanceledException', 'Cancelled.',
+                   CancellationReasons=[{'Code': code} for code in codes])
+    action = {'Delete': {'TableName': 'db-search', 'Key': {
+        'gram': {'S': 'a'}, 'suffix': {'S': 'a'}}}}
+    with listening(body) as url:
+        with pytest.raises(errors.TransactionCancelled) as refused:
+            client_of(url).call('transact_write_items',
+                                TransactItems=[action])
+    error = refused.value
+    assert error.reasons == [None if code == 'None' else code
+                             for code in codes]
+    assert (error.lost_race, error.throttled) == (lost_race, throttled)
+    assert error.tables == ('db-search',) and error.retryable
+
+
+SIGNATURE = (
+    'The request signature we calculated does not match the signature you '
+    'provided.\n\nThe Canonical String for this request should have been\n'
+    "'POST\n/\n\nx-amz-security-token:TOKENTOKEN\n' " + SECRET)
+
+
+def test_a_refused_signature_shows_neither_token_nor_key(no_pauses, caplog):
+    caplog.set_level(logging.INFO)
+    body = refusal(400, 'InvalidSignatureException', SIGNATURE)
+    with listening(body) as url:
+        with pytest.raises(errors.RequestFailed) as refused:
+            get(client_of(url))
+    for shown in (str(refused.value), repr(refused.value), caplog.text):
+        assert 'TOKENTOKEN' not in shown and SECRET not in shown
+        assert '\n' not in shown
+    assert 'does not match' in str(refused.value)
+
+
+@pytest.mark.parametrize('message', [
+    'Nicht möglich: 日本 \U0001f433', 'clear \x1b[2J it', 'x' * 5000, '',
+    'one\u2028two', 'one\x85two'], ids=lambda value: None)
+def test_an_error_can_be_logged_whatever_dynamodb_says(
+        no_pauses, message, caplog):
+    with listening(refusal(400, 'ValidationException', message)) as url:
+        with pytest.raises(errors.RequestFailed) as refused:
+            get(client_of(url))
+    shown = str(refused.value)
+    assert len(shown) < 1200 and '\x1b' not in shown
+    assert all(' ' <= character <= '~' for character in shown)
+    logging.getLogger('any').warning('failed: %s', refused.value)
+    assert shown in caplog.text
+
+
+@pytest.mark.parametrize('body', [
+    b'<html>Not found</html>', b'', b'{', b'[]', b'null', b'{"__type": 3}',
+    '<html>Verboten für Sie</html>'.encode('latin-1')], ids=lambda value: None)
+@pytest.mark.parametrize('status', [200, 302, 403, 404, 503])
+def test_a_web_server_that_is_no_dynamodb_is_an_error(no_pauses, status, body):
+    page = answer(status, body).replace(b'application/x-amz-json-1.0',
+                                        b'text/html')
+    with listening(page) as url:
+        with pytest.raises(errors.RequestFailed) as refused:
+            get(client_of(url))
+    assert 'get_item on db-repository failed: ' in str(refused.value)
+    if status == 200:
+        assert 'look at endpoint_url and at proxies' in str(refused.value)
+
+
+# Failures of the network
+
+def closed_port():
+    probe = socket.socket()
+    probe.bind(('127.0.0.1', 0))
+    port = probe.getsockname()[1]
+    probe.close()
+    return 'http://127.0.0.1:%d' % port
+
+
+def test_nobody_listening_is_worth_another_try(no_pauses):
+    with pytest.raises(errors.RequestFailed) as failed:
+        get(client_of(closed_port()))
+    assert failed.value.code == 'EndpointConnectionError'
+    assert failed.value.retryable
+    assert 'db-repository' in str(failed.value)
+    assert len(no_pauses) == client_module.ATTEMPTS - 1
+
+
+def test_a_connection_closed_is_worth_another_try(no_pauses):
+    with listening(b'') as url:
+        with pytest.raises(errors.RequestFailed) as failed:
+            get(client_of(url))
+    assert failed.value.retryable
+    assert len(no_pauses) == client_module.ATTEMPTS - 1
+
+
+def test_a_server_that_never_answers_is_given_up(no_pauses, monkeypatch):
+    monkeypatch.setattr(client_module, 'READ_TIMEOUT', 0.2)
+    with listening(None) as url:
+        client = client_of(url)
+        started = time.time()
+        with pytest.raises(errors.RequestFailed) as failed:
+            get(client)
+    assert failed.value.code == 'ReadTimeoutError' and failed.value.retryable
+    assert 0.2 * client_module.ATTEMPTS <= time.time() - started < 5
+
+
+def test_the_time_outs_are_those_that_are_stated():
+    config = client_of('http://127.0.0.1:1').dynamodb.meta.config
+    assert config.connect_timeout == client_module.CONNECT_TIMEOUT <= 2
+    assert config.read_timeout == client_module.READ_TIMEOUT <= 5
+    assert config.retries['total_max_attempts'] == client_module.ATTEMPTS <= 4
+    assert config.retries['mode'] == 'standard'
+
+
+def test_missing_credentials_are_told(monkeypatch):
+    for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
+        monkeypatch.delenv(str(name))
+    client = client_of('http://127.0.0.1:1', access_key=None,
+                       secret_access_key=None)
+    with pytest.raises(errors.RequestFailed) as failed:
+        get(client)
+    assert failed.value.code == 'NoCredentialsError'
+    assert not failed.value.retryable
+
+
+def test_arguments_that_boto3_refuses_are_told():
+    with pytest.raises(errors.RequestFailed) as failed:
+        client_of('http://127.0.0.1:1').call('get_item', TableName='t')
+    assert failed.value.code == 'ParamValidationError'
+    assert not failed.value.retryable
+
+
+def test_no_request_goes_anywhere_but_to_the_endpoint(
+        dynamodb_endpoint, monkeypatch):
+    asked = []
+    plain = socket.getaddrinfo
+
+    def recording(host, port, *arguments, **named):
+        asked.append('http://%s:%s' % (host, port))
+        return plain(host, port, *arguments, **named)
+
+    monkeypatch.setattr(socket, 'getaddrinfo', recording)
+    with pytest.raises(errors.MissingTable):
+        get(client_of(dynamodb_endpoint))
+    assert asked and set(asked) == {dynamodb_endpoint}
+
+
+def test_pages_are_read_to_the_end(dynamodb_endpoint):
+    pages = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'},
+             {'Items': [], 'LastEvaluatedKey': 'y'}, {'Items': [3]}]
+    starts = []
+
+    def call(operation, ExclusiveStartKey=None, **arguments):
+        assert (operation, arguments) == ('scan', {'TableName': 't'})
+        starts.append(ExclusiveStartKey)
+        return pages[len(starts) - 1]
+
+    client = client_of(dynamodb_endpoint)
+    assert list(client.pages('scan', call=call, TableName='t')) == [1, 2, 3]
+    assert starts == [None, 'x', 'y']
+
+
+# Side by side
+
+def test_answers_come_in_order():
+    def late(value, seconds):
+        time.sleep(seconds)
+        return value
+
+    assert side_by_side([lambda: late('a', 0.05), lambda: 'b',
+                         lambda: late('c', 0.02)]) == ['a', 'b', 'c']
+    assert side_by_side([]) == []
+
+
+def test_calls_run_at_the_same_time():
+    events = [threading.Event(), threading.Event(), threading.Event()]
+
+    def meet(own):
+        events[own].set()
+        return all(event.wait(10) for event in events)
+
+    assert side_by_side([lambda own=own: meet(own)
+                         for own in range(3)]) == [True] * 3
+
+
+def test_one_call_alone_needs_no_thread():
+    assert side_by_side([threading.current_thread]) == [
+        threading.current_thread()]
+
+
+def test_the_first_failure_in_order_is_raised_after_all_have_ended():
+    ended = []
+
+    def fail(error, seconds):
+        time.sleep(seconds)
+        ended.append(error)
+        raise error
+
+    first, second = ValueError('first'), KeyError('second')
+    with pytest.raises(ValueError) as raised:
+        side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
+                      lambda: fail(second, 0.1)])
+    assert raised.value is first
+    assert set(ended) == {'fine', first, second}
+
+
+def run(program, *arguments):
+    """Run a program in a Python of its own; return what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', textwrap.dedent(program)] + list(arguments),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=dict(os.environ, PYTHONPATH=ROOT))
+    # A dead lock would never end.
+    guard = threading.Timer(60, process.kill)
+    guard.start()
+    try:
+        return process.communicate()[0].decode('utf-8', 'replace').strip()
+    finally:
+        guard.cancel()
+
+
+def test_searches_work_while_a_module_is_being_imported(
+        dynamodb_endpoint, tmp_path):
+    # Python 2.7 holds a lock meanwhile, for which other threads' imports wait.
+    (tmp_path / 'host.py').write_text(textwrap.dedent('''
+        from tests.engine_index import EngineIndex
+        import sys
+        index = EngineIndex(sys.argv[1])
+        index.ready([('team/web', None), ('team/other', 'a webshop')])
+        found = index.search('eb') + index.search('webs')
+        index.delete_tables()
+    '''))
+    assert run('''
+        import sys
+        sys.path.insert(0, sys.argv[2])
+        import host
+        print([str(name) for name, _ in host.found])
+    ''', dynamodb_endpoint, str(tmp_path)) == "['team/web', 'team/other']"
+
+
+if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
+    def test_searches_work_under_gevent(dynamodb_endpoint):
+        assert run('''
+            from gevent import monkey
+            monkey.patch_all()
+            import gevent, sys, threading
+            from docker_registry_index.engine import client
+            from tests.engine_index import EngineIndex
+            index = EngineIndex(sys.argv[1])
+            index.ready([('team/web', None), ('team/other', 'a webshop')])
+            # While a search waits, other greenlets of the worker go on.
+            searches = [gevent.spawn(index.search, 'eb', 25)
+                        for _ in range(20)]
+            gevent.joinall(searches, timeout=30)
+            print(set(str(result[0]) for search in searches
+                      for result in search.value))
+            print(client.side_by_side([gevent.getcurrent] * 2)[1]
+                  is not gevent.getcurrent())
+            index.delete_tables()
+        ''', dynamodb_endpoint) == "set(['team/web'])\nTrue"
+
+
+@pytest.mark.parametrize('variables', [
+    {'AWS_PROFILE': 'not-there'},
+    {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE', 'AWS_SECRET_ACCESS_KEY': None}],
+    ids=['profile', 'half a pair'])
+def test_a_configuration_of_the_machine_that_cannot_work_is_one_sentence(
+        monkeypatch, variables):
+    for name, value in variables.items():
+        if value is None:
+            monkeypatch.delenv(str(name), raising=False)
+        else:
+            monkeypatch.setenv(str(name), str(value))
+    settings = Settings(region='us-east-1',
+                        endpoint_url='http://127.0.0.1:1')
+    with pytest.raises(errors.SettingError) as refused:
+        Client(settings)
+    assert 'access_key' in str(refused.value)
+    assert '\n' not in str(refused.value)

@@ -1,0 +1,395 @@
+# -*- coding: utf-8 -*-
+"""The lease: one holder, whatever dies, stalls or gets lost."""
+
+from __future__ import unicode_literals
+
+import threading
+
+import pytest
+
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.lease import Lease
+from tests.engine.faults import Meanwhile, Throttle
+from tests.engine.hooks import taken_back
+from tests.engine.network import LostAnswer
+from tests.engine.requests_made import RequestsMade
+from tests.engine_index import EngineIndex
+
+SECONDS = 20
+ROW = {'version': {'N': '1'}}
+
+
+class Clock(object):
+
+    def __init__(self, now=1000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+    def go(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture(scope='module')
+def tables(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint).ready()
+    yield made
+    made.delete_tables()
+
+
+@pytest.fixture
+def index(tables):
+    tables.engine.client.call(
+        'delete_item', TableName=tables.settings.version_table, Key=ROW)
+    with taken_back(tables.engine):
+        yield tables
+
+
+def lease(index, clock, seconds=SECONDS):
+    return Lease(index.engine.client, index.settings.version_table, seconds,
+                 clock)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def holder(index, clock):
+    made = lease(index, clock)
+    assert made.acquire() is True
+    return made
+
+
+@pytest.fixture
+def waiter(index):
+    """On another host: its clock has nothing to do with the holder's."""
+    made = lease(index, Clock(5.0))
+    made.clock = made._clock
+    return made
+
+
+def row(index):
+    return index.engine.client.call(
+        'get_item', TableName=index.settings.version_table, Key=ROW,
+        ConsistentRead=True).get('Item')
+
+
+def mark(index, name='done'):
+    return {'Put': {'TableName': index.settings.search_table, 'Item': {
+        'gram': {'S': '!'}, 'suffix': {'S': name}}}}
+
+
+def marks(index):
+    return [item['suffix']['S'] for item in
+            index.items(index.settings.search_table)
+            if item['suffix']['S'] == 'done']
+
+
+# Held
+
+def test_a_read_and_a_write_take_a_free_lease(index, clock):
+    made = RequestsMade(index.engine)
+    assert lease(index, clock).acquire() is True
+    assert made.operations == ['GetItem', 'UpdateItem']
+    # Release 0.1.0 reads this row, and refuses any version but 1.
+    assert row(index)['version'] == {'N': '1'}
+
+
+def test_who_holds_it_keeps_all_others_out(index, holder, waiter, clock):
+    for _ in range(5):
+        assert waiter.acquire() is False
+        assert lease(index, clock).acquire() is False
+        waiter.clock.go(1)
+
+
+def test_who_waits_writes_nothing(index, holder, waiter):
+    made = RequestsMade(index.engine)
+    for _ in range(5):
+        assert waiter.acquire() is False
+        waiter.clock.go(1)
+    assert made.operations == ['GetItem'] * 5
+
+
+def test_who_waits_learns_that_the_holder_lives_and_for_how_long(
+        index, holder, waiter, clock):
+    assert waiter.acquire() is False
+    assert (waiter.is_alive, waiter.age) == (False, 0)
+    clock.go(SECONDS / 4.0)
+    holder.renew()
+    clock.go(SECONDS / 4.0)
+    holder.renew()
+    assert waiter.acquire() is False
+    assert (waiter.is_alive, waiter.age) == (True, SECONDS / 2.0)
+
+
+def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
+    before = row(index)['lease']
+    made = RequestsMade(index.engine)
+    clock.go(SECONDS / 10.0 - 0.1)
+    holder.renew()
+    assert made.operations == []
+    clock.go(0.2)
+    holder.renew()
+    holder.renew()
+    assert made.operations == ['UpdateItem']
+    assert row(index)['lease'] != before
+
+
+def test_many_ask_at_once_and_one_gets_it(index):
+    leases = [lease(index, Clock()) for _ in range(8)]
+    got = []
+    threads = [threading.Thread(target=lambda one=one: got.append(
+        one.acquire())) for one in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [False] * 7 + [True]
+
+
+# Given back
+
+def test_release_gives_it_back(index, holder, waiter):
+    holder.release()
+    assert row(index) == ROW
+    assert waiter.acquire() is True
+
+
+def test_release_with_makes_its_actions(index, holder, waiter):
+    holder.release_with(mark(index))
+    assert marks(index) == ['done']
+    assert waiter.acquire() is True
+    waiter.release_with({'Delete': {
+        'TableName': index.settings.search_table,
+        'Key': mark(index)['Put']['Item']}})
+    assert marks(index) == []
+
+
+def test_a_second_release_and_one_of_what_was_never_held_do_nothing(
+        index, holder, waiter):
+    holder.release()
+    assert waiter.acquire() is True
+    made = RequestsMade(index.engine)
+    holder.release()
+    lease(index, Clock()).release()
+    assert made.operations == []
+
+
+# Taken over
+
+def test_it_is_taken_over_when_it_stood_still_for_its_time(
+        index, holder, waiter, clock):
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS)
+    assert waiter.acquire() is False
+    waiter.clock.go(0.1)
+    assert waiter.acquire() is True
+    # Hours may have gone by on the clock of the holder, or nothing.
+    clock.go(SECONDS)
+    with pytest.raises(errors.LeaseLost) as lost:
+        holder.renew()
+    assert index.settings.version_table in str(lost.value)
+
+
+def test_the_time_counts_from_when_it_was_first_seen(index, holder, waiter):
+    waiter.clock.go(10 * SECONDS)
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS - 1)
+    assert waiter.acquire() is False
+
+
+def test_it_is_the_holders_time_that_counts(index, clock):
+    slow, hasty = lease(index, clock, 60), lease(index, Clock(), 0.5)
+    assert slow.acquire() is True
+    assert hasty.acquire() is False
+    hasty._clock.go(59)
+    assert hasty.acquire() is False
+    hasty._clock.go(2)
+    assert hasty.acquire() is True
+
+
+def test_a_renewed_one_is_never_taken(index, holder, waiter, clock):
+    for _ in range(10):
+        assert waiter.acquire() is False
+        clock.go(SECONDS * 0.9)
+        holder.renew()
+        waiter.clock.go(SECONDS * 0.9)
+    holder.release_with()
+
+
+def test_one_renewed_in_the_last_moment_is_not_taken(
+        index, holder, waiter, clock):
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS + 1)
+    clock.go(SECONDS + 1)
+    Meanwhile(index.engine, 'UpdateItem', holder.renew)
+    assert waiter.acquire() is False
+    # And it counts anew.
+    waiter.clock.go(SECONDS - 1)
+    assert waiter.acquire() is False
+    holder.release_with()
+
+
+def test_of_two_who_take_over_one_gets_it(index, holder):
+    waiters = [lease(index, Clock()) for _ in range(2)]
+    for waiter in waiters:
+        assert waiter.acquire() is False
+        waiter._clock.go(SECONDS + 1)
+    assert [waiter.acquire() for waiter in waiters] == [True, False]
+
+
+def test_one_given_back_and_taken_again_counts_anew(index, holder, waiter):
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS + 1)
+    holder.release()
+    third = lease(index, Clock())
+    assert third.acquire() is True
+    assert waiter.acquire() is False
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS + 1)
+    assert waiter.acquire() is True
+
+
+# Lost
+
+def take_over(waiter):
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS + 1)
+    assert waiter.acquire() is True
+
+
+def test_a_lost_one_stops_the_release_and_its_actions(index, holder, waiter):
+    take_over(waiter)
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with(mark(index))
+    assert marks(index) == []
+    before = row(index)
+    holder.release()
+    assert row(index) == before
+    waiter.release_with()
+
+
+def test_one_lost_to_nobody_is_lost_too(index, holder):
+    index.engine.client.call(
+        'delete_item', TableName=index.settings.version_table, Key=ROW)
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with(mark(index))
+    assert marks(index) == []
+
+
+def test_an_action_that_is_refused_keeps_the_lease(index, holder, waiter):
+    refused = mark(index)
+    refused['Put']['ConditionExpression'] = 'attribute_exists(gram)'
+    with pytest.raises(errors.TransactionCancelled):
+        holder.release_with(refused)
+    assert waiter.acquire() is False
+    holder.release()
+    assert waiter.acquire() is True
+
+
+def test_a_throttled_release_keeps_the_lease(index, holder, waiter):
+    Throttle(index.engine, 'TransactWriteItems', 1,
+             ['ThrottlingError', None])
+    with pytest.raises(errors.TransactionCancelled):
+        holder.release_with(mark(index))
+    assert marks(index) == []
+    holder.release()
+    assert row(index) == ROW
+
+
+# Answers that get lost
+
+def test_taking_it_counts_when_only_the_answer_was_lost(
+        index, clock, monkeypatch):
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    taking = lease(index, clock)
+    with LostAnswer(index.engine) as lost:
+        assert taking.acquire() is True
+    assert lost.count == 1
+    taking.release_with()
+
+
+def test_so_does_a_heartbeat(index, holder, clock, monkeypatch):
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    clock.go(SECONDS)
+    with LostAnswer(index.engine) as lost:
+        holder.renew()
+    assert lost.count == 1
+    holder.release_with()
+    assert row(index) == ROW
+
+
+def test_so_does_a_release(index, holder, monkeypatch):
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    with LostAnswer(index.engine) as lost:
+        holder.release_with(mark(index))
+    assert lost.count == 1
+    assert marks(index) == ['done']
+    assert row(index) == ROW
+    index.engine.client.call(
+        'delete_item', TableName=index.settings.search_table,
+        Key=mark(index)['Put']['Item'])
+
+
+# What AWS answers while another's transaction holds the row
+
+def conflict(index):
+    fault = Throttle(index.engine, 'UpdateItem', 1)
+    plain = fault._refuse
+
+    def refuse(**named):
+        answer = plain(**named)
+        if answer:
+            answer[1]['Error']['Code'] = 'TransactionConflictException'
+        return answer
+
+    index.engine.client.dynamodb.meta.events.register_first(
+        'before-call.dynamodb.UpdateItem', refuse)
+    return lambda: index.engine.client.dynamodb.meta.events.unregister(
+        'before-call.dynamodb.UpdateItem', refuse)
+
+
+def test_a_conflict_is_no_lease_and_no_error(index, waiter):
+    done = conflict(index)
+    assert waiter.acquire() is False
+    assert waiter.acquire() is True
+    done()
+
+
+def test_a_heartbeat_in_conflict_is_no_lost_lease(index, holder, clock):
+    clock.go(SECONDS)
+    done = conflict(index)
+    holder.renew()
+    made = RequestsMade(index.engine)
+    # Not made, so it is still due.
+    holder.renew()
+    assert made.operations == ['UpdateItem']
+    done()
+    holder.release_with()
+
+
+def test_a_throttled_heartbeat_is_repeated_for_half_the_lease_time(
+        index, holder, clock):
+    before = row(index)['lease']
+    Throttle(index.engine, 'UpdateItem', 2)
+    clock.go(SECONDS / 2.0 - 0.2)
+    holder.renew()
+    assert row(index)['lease'] == before
+    clock.go(0.4)
+    with pytest.raises(errors.RequestFailed) as refused:
+        holder.renew()
+    assert refused.value.throttled
+    holder.renew()
+    assert row(index)['lease'] != before
+    holder.release_with()
+
+
+def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):
+    holder.release_with()
+    Throttle(index.engine, 'UpdateItem', 1)
+    with pytest.raises(errors.RequestFailed) as refused:
+        holder.acquire()
+    assert refused.value.throttled
