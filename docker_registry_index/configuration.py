@@ -17,7 +17,7 @@ import os
 from . import yaml_text
 from .engine.errors import SettingError
 from .engine.setting_checks import printable
-from .engine.settings import BLOCK, OPTIONS, Layer, resolve
+from .engine.settings import BLOCK, KEY_PAIR, OPTIONS, Layer, resolve
 
 __all__ = ['evaluate', 'flavour_of', 'load', 'path_of', 'read_file',
            'settings_from']
@@ -109,7 +109,7 @@ def read_file(path):
     """
     try:
         with io.open(path, 'rb') as stream:
-            return _parsed(stream.read())
+            return yaml_text.parse_mapping(stream.read())
     except EnvironmentError as error:
         problem = 'cannot be read: %s' % (error.strerror or 'no reason given')
     except yaml_text.InvalidYAML as error:
@@ -139,13 +139,15 @@ def evaluate(value, environ):
 
 def _arguments(arguments):
     """Return the layer of a constructor's or a command's arguments."""
-    values, origins = {}, {}
-    for name, value in arguments.items():
-        option = name[len('dynamodb_'):] if name.startswith(
-            'dynamodb_') else name
-        values[option] = value
-        origins[option] = 'argument %s' % name
-    return Layer('arguments', values, origins)
+    prefixed = [name for name in arguments if name.startswith('dynamodb_')]
+    # What is not given has a name, too: the missing half of a key pair.
+    names = dict((key, 'dynamodb_' + key if prefixed else key)
+                 for key in KEY_PAIR)
+    names.update((name.split('dynamodb_')[-1], name) for name in arguments)
+    return Layer(
+        'arguments',
+        dict((key, arguments.get(name)) for key, name in names.items()),
+        dict((key, 'argument %s' % name) for key, name in names.items()))
 
 
 def _block(holder, source, environ):
@@ -169,9 +171,13 @@ def _environment(environ):
 
 def _s3(flavour, source, environ):
     """Return the layer of what the registry's own S3 driver is given."""
-    return _evaluated(flavour, dict(
+    layer = _evaluated(flavour, dict(
         (option.name, option.fallback) for option in OPTIONS
         if option.fallback), source, environ)
+    # A region that is right for S3, such as minio, must stay as it is.
+    layer.ways_out['region'] = (
+        'set region in the block %s, or DYNAMODB_REGION' % BLOCK)
+    return layer
 
 
 def _evaluated(holder, keys, source, environ):
@@ -201,7 +207,7 @@ def _mapping(value, name, source, environ):
     problem = 'is of type %s, where a mapping is needed' % type(value).__name__
     try:
         if variable is not None:
-            value = _parsed(value or '')
+            value = yaml_text.parse_mapping(value or '')
     except yaml_text.InvalidYAML as error:
         problem = str(error)
     else:
@@ -212,16 +218,6 @@ def _mapping(value, name, source, environ):
     raise SettingError(
         name, source, problem,
         'write "name: value" pairs below it, indented, each on its own line')
-
-
-def _parsed(text):
-    """Return the mapping that a text in YAML holds, {} for an empty one."""
-    value = yaml_text.parse(text)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise yaml_text.InvalidYAML('holds no mapping')
-    return value
 
 
 def _plain(config):

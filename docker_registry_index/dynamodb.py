@@ -47,7 +47,7 @@ class Index(Base):
     """The search index of a docker-registry, kept in Amazon DynamoDB.
 
     Making one creates the tables when they are missing and loads the
-    repositories of the registry's store when they are new; it costs one
+    repositories of the registry's storage when they are new; it costs one
     BatchGetItem when there is nothing to do, as at every restart of a
     worker. DynamoDB being away does not stop the registry.
 
@@ -131,10 +131,10 @@ class Index(Base):
 
 
 def _repositories():
-    """Yield (name, None) for every repository in the registry's store.
+    """Yield (name, None) for every repository in the registry's storage.
 
-    The store keeps a namespace quoted once and a repository twice, because
-    the registry quotes the latter before it hands it to the store.
+    The storage keeps a namespace quoted once and a repository twice, because
+    the registry quotes the latter before the storage's driver does.
     """
     store = storage.load()
     for namespace in _children(store, store.repositories):

@@ -10,7 +10,7 @@ from __future__ import unicode_literals
 
 from .engine.errors import MissingDependency
 
-__all__ = ['InvalidYAML', 'parse', 'unquote']
+__all__ = ['InvalidYAML', 'parse', 'parse_mapping', 'unquote']
 
 _KEPT = ('tag:yaml.org,2002:null', 'tag:yaml.org,2002:merge')
 _NULLS = ('', '~', 'null', 'Null', 'NULL')
@@ -35,6 +35,19 @@ def parse(text):
         # AttributeError, RecursionError and more, each for invalid input.
         problem = _place(error)
     raise InvalidYAML(problem)
+
+
+def parse_mapping(text):
+    """Return the mapping that the text holds, {} when it is empty.
+
+    :raises InvalidYAML: also when it holds something else.
+    """
+    value = parse(text)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidYAML('holds no mapping')
+    return value
 
 
 def unquote(text):

@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import os
 import sys
 
+import hypothesis
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -13,6 +14,12 @@ from dev import servers  # noqa: E402
 from dev.process import local_environment  # noqa: E402
 
 ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}  # value of --dynamodb: the fixture that has the server
+
+
+# The same examples at every run of CI, so that a change is judged by itself; others at every run of a person.
+hypothesis.settings.register_profile('ci', derandomize=True, deadline=None)
+if os.environ.get('CI'):
+    hypothesis.settings.load_profile('ci')
 
 
 def pytest_addoption(parser):

@@ -19,7 +19,7 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'side_by_side']
+__all__ = ['Client', 'pages', 'side_by_side']
 
 #: Seconds and attempts of one request: a quarter of a minute at the worst,
 #: and a lost packet costs no more than one time-out.
@@ -86,18 +86,9 @@ class Client(object):
             raise _foreign(operation, arguments, 'ForeignAnswer')
         return answer
 
-    def pages(self, operation, call=None, **arguments):
-        """Yield the items of a Query or Scan, page after page.
-
-        :param call: makes the requests in place of Client.call.
-        """
-        while True:
-            page = (call or self.call)(operation, **arguments)
-            for item in page['Items']:
-                yield item
-            if 'LastEvaluatedKey' not in page:
-                return
-            arguments['ExclusiveStartKey'] = page['LastEvaluatedKey']
+    def pages(self, operation, **arguments):
+        """Yield the items of a Query or Scan, page after page."""
+        return pages(self.call, operation, arguments)
 
     def batch_get(self, wanted, enough=lambda left: not left,
                   sleep=time.sleep):
@@ -124,6 +115,20 @@ class Client(object):
             'batch_get_item', sorted(wanted),
             'ProvisionedThroughputExceededException',
             'keys were left out again and again', retryable=True)
+
+
+def pages(call, operation, arguments):
+    """Yield the items of a Query or Scan, page after page.
+
+    :param call: makes one request, as Client.call does.
+    """
+    while True:
+        page = call(operation, **arguments)
+        for item in page['Items']:
+            yield item
+        if 'LastEvaluatedKey' not in page:
+            return
+        arguments['ExclusiveStartKey'] = page['LastEvaluatedKey']
 
 
 def _connected(settings):

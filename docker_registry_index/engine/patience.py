@@ -11,6 +11,7 @@ import time
 
 from . import errors
 from ._compat import monotonic
+from .client import pages
 
 __all__ = ['PatientClient']
 
@@ -53,7 +54,7 @@ class PatientClient(object):
 
     def pages(self, operation, **arguments):
         """As Client.pages."""
-        return self._client.pages(operation, call=self.call, **arguments)
+        return pages(self.call, operation, arguments)
 
     def _warn(self, error):
         """Say once for each operation what would help."""

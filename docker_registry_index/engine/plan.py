@@ -92,7 +92,7 @@ class Planner(object):
     def not_removed_since(self, name, number):
         """Holds while the tombstone of ``name`` is still the one seen.
 
-        :param number: what the tombstone said before the registry's store
+        :param number: what the tombstone said before the registry's storage
             was listed; None when there was none.
         """
         check = {'TableName': self.search_table, 'Key': {

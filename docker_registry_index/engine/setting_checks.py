@@ -29,13 +29,13 @@ _REGION = re.compile(r'(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}'
 # us-east-1, us-gov-west-1, us-isob-east-1, eusc-de-east-1.
 _REGION_OF_AWS = re.compile(r'[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}\Z')
 _ZONE = re.compile(r'([a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2})[a-z]\Z')
-# The botocore of Python 2.7 refuses an IPv6 address in a URL, and any
-# botocore a host name with an underscore.
+# Matches every text, and cuts it where an address has its parts.
+_ADDRESS = re.compile(
+    r'(?P<scheme>https?://)?(?P<host>\[[^/]*|[^:/]*)(?::(?P<port>[^/]*))?'
+    r'(?P<path>/.*)?\Z', re.IGNORECASE | re.DOTALL)
 _LABEL = r'[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
-_ENDPOINT = re.compile(
-    r'https?://' + _LABEL + r'(?:\.' + _LABEL + r')*'
-    r'(?::(?P<port>[0-9]{1,5}))?'
-    r'(?:/[A-Za-z0-9._~/-]*)?\Z', re.IGNORECASE)
+_HOST = re.compile(_LABEL + r'(?:\.' + _LABEL + r')*\Z')
+_PATH = re.compile(r'/[A-Za-z0-9._~/-]*\Z')
 _KEY = re.compile(r'[!-~]+\Z')
 
 
@@ -131,17 +131,40 @@ def endpoint(text):
                       'it (not shown, it may be secret)',
                       'write only scheme, host and port, and give keys as '
                       'access_key and secret_access_key')
-    match = _ENDPOINT.match(text)
-    way_out = ('write it like http://127.0.0.1:8000, and a host that has only '
-               'an IPv6 address by its name')
-    if not match:
-        raise Refused("is '%s', which is no http or https address"
-                      % printable(text), way_out)
-    port = match.group('port')
-    if port is not None and not 1 <= int(port) <= 65535:
-        raise Refused("is '%s', whose port is not within 1 to 65535"
-                      % printable(text), way_out)
+    fault = _fault(**_ADDRESS.match(text).groupdict())
+    if fault:
+        problem, way_out = fault
+        raise Refused("is '%s', %s" % (printable(text), problem), way_out)
     return str(text)
+
+
+def _fault(scheme, host, port, path):
+    """Return what is wrong with an address's parts and the way out, if any."""
+    if scheme is None:
+        return ('which begins with neither http:// nor https://',
+                'write it like http://127.0.0.1:8000')
+    if host.startswith('[') or ':' in (port or ''):
+        return ('whose host is an IPv6 address, and the botocore of Python '
+                '2.7 refuses those', 'give the host a name, and write that')
+    if port is not None and not _is_port(port):
+        return ('whose port is no number from 1 to 65535',
+                'write the port after the host, as in http://127.0.0.1:8000')
+    if '_' in host:
+        return ('whose host name has an underscore, and botocore refuses '
+                'those', 'give the host another name, such as a network '
+                'alias of the container, or write its IP address')
+    if not _HOST.match(host):
+        return ('whose host is no host name', 'write a name of the '
+                'characters A-Z a-z 0-9 . -, or an IPv4 address')
+    if path is not None and not _PATH.match(path):
+        return ('whose path has a character that does not belong there',
+                'leave the path out, or use the characters '
+                'A-Z a-z 0-9 . _ ~ / - in it')
+    return None
+
+
+def _is_port(text):
+    return bool(re.match(r'[0-9]{1,5}\Z', text)) and 1 <= int(text) <= 65535
 
 
 def key(text):

@@ -7,6 +7,7 @@ in what it found as layers, the strongest first.
 from __future__ import unicode_literals
 
 import difflib
+import re
 
 from . import setting_checks as checks
 from .errors import SettingError
@@ -17,6 +18,8 @@ __all__ = ['BLOCK', 'KEY_PAIR', 'Layer', 'OPTIONS', 'Settings', 'resolve']
 _NAMES = tuple(option.name for option in OPTIONS)
 #: Shorter than any secret access key, which has 40 characters.
 _LONGEST_KEY_SHOWN = 32
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
+_ACCESS_KEY_ID = re.compile('([A-Z][A-Z0-9]{3})[A-Z0-9]{12,}')
 _TABLES = ('repository_table', 'version_table', 'search_table')
 
 
@@ -27,12 +30,16 @@ class Layer(object):
     :param values: mapping of option name to value; what is None, empty or
         white space counts as absent.
     :param origins: mapping of option name to a more exact place.
+    :param ways_out: mapping of option name to what to do when its value
+        cannot work here, where that is not to correct it: a value that
+        belongs to something else may be right there.
     """
 
-    def __init__(self, source, values, origins=None):
+    def __init__(self, source, values, origins=None, ways_out=None):
         self.source = source
         self.values = values
         self.origins = origins or {}
+        self.ways_out = ways_out or {}
 
     def origin(self, name):
         """Return where the option's value comes from, for messages."""
@@ -42,11 +49,13 @@ class Layer(object):
         """Return the option's text, None when absent here."""
         return _checked(
             lambda value: checks.as_text(value, exact=option.secret),
-            option.name, self.values.get(option.name),
-            self.origin(option.name))
+            option.name, self.values.get(option.name), self)
 
     def __repr__(self):
         return str('Layer(%r)' % self.source)
+
+
+_DEFAULTS = Layer('the default', {})
 
 
 class Settings(object):
@@ -102,29 +111,29 @@ def resolve(layers):
 
 def _values(layers):
     """Return every option's value, checked alone and against each other."""
-    values, origins = {}, {}
+    values, givers = {}, {}
     _check_pair(layers)
     for option in OPTIONS:
-        text, origin = _pick(option, layers)
+        text, giver = _pick(option, layers)
         if text is None and option.default is not None:
-            text, origin = option.default.format(**values), 'the default'
-        origins[option.name] = origin
+            text = option.default.format(**values)
+        givers[option.name] = giver
         values[option.name] = text and _checked(option.check, option.name,
-                                                text, origin)
-    _check_tables(values, origins)
+                                                text, giver)
+    _check_tables(values, givers)
     if values['endpoint_url'] is None:
         _checked(checks.region_of_aws, 'region', values['region'],
-                 origins['region'])
+                 givers['region'])
     return values
 
 
 def _pick(option, layers):
-    """Return the option's text and origin in the first layer that has it."""
+    """Return the option's text and the first layer that has it."""
     for layer in layers:
         text = layer.get(option)
         if text is not None:
-            return text, layer.origin(option.name)
-    return None, None
+            return text, layer
+    return None, _DEFAULTS
 
 
 def _check_pair(layers):
@@ -148,24 +157,26 @@ def _raise_half(layer, given):
         'give both in that one place, or neither')
 
 
-def _check_tables(values, origins):
+def _check_tables(values, givers):
     """Refuse two tables with one name."""
     owners = {}
     for name in _TABLES:
         owner = owners.setdefault(values[name], name)
         if owner != name:
             raise SettingError(
-                name, origins[name], "is '%s', as is %s (from %s)" % (
-                    values[name], owner, origins[owner]),
+                name, givers[name].origin(name),
+                "is '%s', as is %s (from %s)" % (
+                    values[name], owner, givers[owner].origin(owner)),
                 'give each table a name of its own')
 
 
-def _checked(check, name, value, origin):
+def _checked(check, name, value, layer):
     """Return check(value); what it refuses becomes a SettingError."""
     try:
         return check(value)
     except checks.Refused as refused:
-        error = SettingError(name, origin, refused.problem, refused.way_out)
+        error = SettingError(name, layer.origin(name), refused.problem,
+                             layer.ways_out.get(name, refused.way_out))
     raise error
 
 
@@ -179,6 +190,7 @@ def _unknown(layer):
                 '; a colon and a space belong after the name')
             if len(name) > _LONGEST_KEY_SHOWN:
                 name = '(not shown, it may be a secret)'
+            name = _ACCESS_KEY_ID.sub(r'\1...', name)
             yield str('unknown key %s in %s (%s) is ignored%s; known are: %s'
                       % (name, BLOCK, layer.source, hint, ', '.join(_NAMES)))
 

@@ -29,7 +29,8 @@ PATIENCE = 30
 #: The version number of release 0.1.0, which refuses every other.
 VERSION = '1'
 
-_loading = threading.Lock()
+#: For each search table, so that a process loads an index once.
+_loading = {}
 
 
 class Startup(object):
@@ -57,7 +58,7 @@ class Startup(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
         """
-        with _loading:
+        with _loading.setdefault(self._search, threading.Lock()):
             return self._is_ready() or self._prepare()
 
     def _prepare(self):

@@ -225,8 +225,13 @@ V1_WORST = [v1_name(''.join(distinct(seed))) for seed in range(40)] + [
 def counts(name, description=''):
     """The actions of every change that a repository may need."""
     new = Known(None, None)
-    whole = Known(Row(None, postings.FORMAT, description, None), description)
-    old = Known(Row(None, None, '', None), None)
+    row = {'name': {'S': name}}
+    old = Known(Row.of(row), None)
+    marked = dict(row, postings={'N': str(postings.FORMAT)})
+    if description:
+        marked.update(indexed={'S': description},
+                      description={'S': description})
+    whole = Known(Row.of(marked), description)
     guard = PLANNER.not_removed_since(name, 'number')
     tombstone = PLANNER.tombstone(name, 'number', 1)
     return collections.OrderedDict([

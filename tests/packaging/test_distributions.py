@@ -105,6 +105,16 @@ def test_the_source_package_holds_all_it_builds_from(sdist):
     assert names >= set(modules() + ['setup.py', 'setup.cfg'] + texts)
 
 
+def test_the_links_of_the_pages_lead_to_files_of_the_source_package(sdist):
+    with tarfile.open(str(sdist)) as archive:
+        names = set(archive.getnames())
+        assert '%s/docs/settings.md' % sdist.name[:-len('.tar.gz')] in names
+        for page in sorted(name for name in names if name.endswith('.md')):
+            for target in re.findall(r'\]\(([^)#]+)', archive.extractfile(page).read().decode()):
+                path = os.path.normpath(os.path.join(os.path.dirname(page), target))
+                assert '://' in target or path in names, '%s in %s' % (target, page)
+
+
 def test_the_metadata_has_what_an_index_shows(metadata):
     assert (metadata['Name'], metadata['Version']) == (NAME, stated_version())
     assert metadata['Description-Content-Type'] == 'text/markdown'

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from docker_registry_index import configuration, yaml_text
 from docker_registry_index.engine.errors import (
     MissingDependency, SettingError)
-from docker_registry_index.engine.settings import OPTIONS
+from docker_registry_index.engine.settings import KEY_PAIR, OPTIONS
 
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 
@@ -170,6 +170,33 @@ def test_half_a_pair_is_not_completed_from_elsewhere(
     message = refused(FILE, **environ)
     assert message.startswith('setting %s (from ' % missing)
     assert given in message and KEY not in message and SECRET not in message
+
+
+@pytest.mark.parametrize('prefix', ['', 'dynamodb_'])
+@pytest.mark.parametrize('rest', [{}, {'database': 'x'}])
+@pytest.mark.parametrize('given,missing', [KEY_PAIR, KEY_PAIR[::-1]])
+def test_half_a_pair_of_arguments_names_the_argument_that_is_missing(
+        load, prefix, rest, given, missing):
+    with pytest.raises(SettingError) as caught:
+        load(FILE, dict(rest, **{str(prefix + given): KEY}), AWS_KEY=KEY,
+             AWS_SECRET=SECRET)
+    assert caught.value.source == 'argument %s%s' % (prefix, missing)
+    assert 'argument %s%s' % (prefix, given) in caught.value.problem
+
+
+@pytest.mark.parametrize('region', ['minio', 'EU', '_env:AWS_REGION'])
+def test_a_region_that_only_s3_takes_may_stay_there(refused, region):
+    message = refused('dev:\n  s3_region: %s\n' % region,
+                      AWS_REGION='us-east-1a')
+    assert 's3_region of flavour' in message
+    assert message.endswith(
+        '; set region in the block extensions.dynamodb_index, '
+        'or DYNAMODB_REGION')
+
+
+def test_a_region_of_our_own_is_to_be_corrected(refused):
+    assert 'DYNAMODB_REGION' not in refused(block('region: minio')).split(
+        '; ')[-1]
 
 
 def test_a_docker_registry_config_object_is_read_as_it_was_written():

@@ -1,0 +1,82 @@
+"""What the Dockerfile names is there; it is not built here."""
+import os
+import re
+import shlex
+
+import pytest
+import yaml
+
+from tests.docs import pages
+
+TEXT = re.sub(r'\\\n\s*', '', pages.read('Dockerfile'))
+#: Where docker-registry itself reads the variables of its start.
+REGISTRY = '.local/py27/lib/python2.7/site-packages/docker_registry/run.py'
+
+
+def instructions(name):
+    """Return the words of each instruction of this name."""
+    return [shlex.split(line)[1:] for line in TEXT.splitlines() if line.startswith(name + ' ')]
+
+
+def copied():
+    """Return (source, target) of all that is copied out of the checkout."""
+    return [tuple(words) for words in instructions('COPY') if not words[0].startswith('--from=')]
+
+
+def variables():
+    """Return the variables that the image sets."""
+    return dict(word.split('=', 1) for words in instructions('ENV') for word in words)
+
+
+def let_through():
+    """Return the paths that .dockerignore, which leaves out all else, lets through."""
+    lines = pages.read('.dockerignore').split()
+    assert lines[0] == '*'
+    return [line[1:] for line in lines if line.startswith('!')]
+
+
+def test_what_is_copied_is_there_and_not_left_out_of_the_context():
+    assert [source for source, _ in copied()] == ['requirements/registry-py27.txt', '.', 'config']
+    for source, _ in copied():
+        assert os.path.exists(os.path.join(pages.ROOT, source))
+        assert source == '.' or source in let_through()
+
+
+def test_what_is_let_through_is_there_and_has_what_the_package_is_built_from():
+    for path in let_through():
+        assert os.path.exists(os.path.join(pages.ROOT, path)), path
+    read_by_setup = re.findall(r'^(?:long_description = file:|license_files =) *(\S+)$', pages.read('setup.cfg'), re.MULTILINE)
+    assert len(read_by_setup) == 2
+    assert set(let_through()) >= set(read_by_setup) | {'setup.py', 'setup.cfg', 'docker_registry_index'}
+
+
+def test_the_pins_that_are_installed_were_copied_before():
+    [(source, folder)] = [pair for pair in copied() if pair[0].startswith('requirements/')]
+    [installed] = re.findall(r'pip install [^&\n]*-r (\S+)', TEXT)
+    assert installed == folder + os.path.basename(source)
+    assert TEXT.index('COPY %s' % source) < TEXT.index('-r %s' % installed)
+
+
+def test_the_configuration_and_its_flavour_are_there():
+    [folder] = [target for source, target in copied() if source == 'config']
+    path = variables()['DOCKER_REGISTRY_CONFIG']
+    assert os.path.dirname(path) == folder
+    configuration = yaml.safe_load(pages.read('config/%s' % os.path.basename(path)))
+    assert variables()['SETTINGS_FLAVOR'] in configuration
+
+
+def test_the_backend_is_a_module_of_the_package():
+    assert os.path.exists(os.path.join(pages.ROOT, variables()['SEARCH_BACKEND'].replace('.', '/') + '.py'))
+
+
+@pytest.mark.parametrize('variable', sorted(set(variables()) - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}))
+def test_every_variable_that_is_set_is_read_by_the_configuration_or_the_registry(variable):
+    in_configuration = '_env:%s' % variable in pages.read('config/config_dynamo.yml')
+    assert in_configuration or "'%s'" % variable in pages.read(REGISTRY)
+
+
+def test_the_settings_of_its_example_are_read_by_the_configuration():
+    named = set(re.findall(r'-e (\w+)=', TEXT)) - {'SETTINGS_FLAVOR'}
+    assert named
+    for variable in named:
+        assert '_env:%s' % variable in pages.read('config/config_dynamo.yml'), variable
