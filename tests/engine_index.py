@@ -23,6 +23,11 @@ class EngineIndex(object):
         self.engine = SearchIndex(self.settings)
         self._filled = None
 
+    def another(self):
+        """A further engine on the same tables, as in another process."""
+        return EngineIndex(self.settings.endpoint_url,
+                           self.settings.database)
+
     def ready(self, repositories=()):
         """Create the tables and load (name, description) pairs."""
         self.engine.ensure_ready(lambda: repositories)

@@ -13,44 +13,10 @@ import pytest
 
 from docker_registry_index.engine import changes, errors
 from tests.engine.faults import Meanwhile, Throttle
-from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0
-from tests.engine_index import EngineIndex
 
 NAME = 'team/web-api'
-
-
-@pytest.fixture(scope='module')
-def tables(dynamodb_endpoint):
-    made = EngineIndex(dynamodb_endpoint).ready()
-    yield made
-    made.delete_tables()
-
-
-def another(index):
-    return EngineIndex(index.settings.endpoint_url, index.settings.database)
-
-
-@pytest.fixture(scope='module')
-def engines(tables):
-    """As many as there are writers in a test."""
-    return [another(tables) for _ in range(5)]
-
-
-@pytest.fixture
-def other(engines):
-    return engines[1]
-
-
-@pytest.fixture
-def index(tables, engines):
-    with taken_back(engines[0].engine):
-        yield engines[0]
-    tables.assert_whole()
-    for name in tables.rows():
-        tables.engine.remove(name)
-    assert tables.postings() == []
 
 
 @pytest.fixture

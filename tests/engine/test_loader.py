@@ -26,10 +26,6 @@ def index(dynamodb_endpoint):
     made.delete_tables()
 
 
-def another(index):
-    return EngineIndex(index.settings.endpoint_url, index.settings.database)
-
-
 def rows(index):
     return {row['name']['S']: row for row in
             index.items(index.settings.repository_table)}
@@ -63,9 +59,9 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(
         except Killed:
             pass
         else:
-            another(index).delete_tables()
+            index.another().delete_tables()
             break
-        other = another(index)
+        other = index.another()
         report = other.engine.load(lambda: STORE)
         assert report.added + report.unchanged == len(STORE)
         written.append(report.unchanged)
@@ -76,7 +72,7 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(
 
 
 def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
-    other = another(index)
+    other = index.another()
 
     def store():
         for name, _ in STORE:
@@ -92,7 +88,7 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
 
 def test_what_is_removed_just_before_it_is_written_is_not_brought_back(
         index):
-    other = another(index)
+    other = index.another()
     Meanwhile(index.engine, 'TransactWriteItems',
               lambda: other.engine.remove(NAMES[0]))
     report = index.engine.load(lambda: STORE)
@@ -108,7 +104,7 @@ def test_what_was_removed_before_a_load_and_is_in_the_store_is_added(index):
 
 
 def test_what_is_pushed_while_a_load_runs_stays(index):
-    other = another(index)
+    other = index.another()
     Meanwhile(index.engine, 'TransactWriteItems',
               lambda: other.engine.add(NAMES[0], 'described'))
     index.engine.load(lambda: STORE)
@@ -199,7 +195,7 @@ def test_a_load_that_is_only_throttled_gives_up(index, monkeypatch):
 def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
     long = 'z/' + ''.join('%03d.' % number for number in range(60))
     index.engine.load(lambda: [(long, 'some words')])
-    killed = another(index)
+    killed = index.another()
     KillAfter(killed.engine, 2, 'TransactWriteItems')
     with pytest.raises(Killed):
         killed.engine.remove(long)

@@ -13,7 +13,6 @@ from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0
-from tests.engine_index import EngineIndex
 
 
 def name_of(count):
@@ -28,37 +27,6 @@ LONG = name_of(120)
 SHORT = name_of(80)
 MANY_WORDS = ' '.join('%x' % number for number in range(16, 49))
 OTHER_WORDS = ' '.join('%x' % number for number in range(80, 113))
-
-
-@pytest.fixture(scope='module')
-def tables(dynamodb_endpoint):
-    made = EngineIndex(dynamodb_endpoint).ready()
-    yield made
-    made.delete_tables()
-
-
-def another(index):
-    return EngineIndex(index.settings.endpoint_url, index.settings.database)
-
-
-@pytest.fixture(scope='module')
-def engines(tables):
-    return [another(tables) for _ in range(4)]
-
-
-@pytest.fixture
-def other(engines):
-    return engines[1]
-
-
-@pytest.fixture
-def index(tables, engines):
-    with taken_back(engines[0].engine):
-        yield engines[0]
-    tables.assert_whole()
-    for name in tables.rows():
-        tables.engine.remove(name)
-    assert tables.postings() == []
 
 
 def terms(name):

@@ -43,10 +43,6 @@ def short_lease(monkeypatch):
                         functools.partial(Lease, seconds=0.4))
 
 
-def another(index):
-    return EngineIndex(index.settings.endpoint_url, index.settings.database)
-
-
 def refuse_to_list():
     raise AssertionError('the store is listed')
 
@@ -61,7 +57,7 @@ def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
                 'PAY_PER_REQUEST')
         assert 'GlobalSecondaryIndexes' not in description
     assert index.engine.names() == NAMES
-    assert another(index).engine.ensure_ready(refuse_to_list) is True
+    assert index.another().engine.ensure_ready(refuse_to_list) is True
 
 
 def test_the_version_row_is_what_release_0_1_0_accepts(index):
@@ -80,7 +76,7 @@ def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
         index.engine.client.call('delete_table',
                                  TableName=index.tables()[place])
     store = STORE[1:]
-    other = another(index)
+    other = index.another()
     assert other.engine.ensure_ready(lambda: store) is True
     assert other.engine.names() == sorted(name for name, _ in store)
     assert other.search('app-3') == [('team-0/app-3', '')]
@@ -101,14 +97,14 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(
         else:
             # Every request of an undisturbed start has been tried.
             assert count > 10
-            another(index).delete_tables()
+            index.another().delete_tables()
             return
-        other = another(index).ready(STORE)
+        other = index.another().ready(STORE)
         assert other.engine.names() == NAMES
         assert other.search('app-1') == [
             ('team-1/app-1', ''), ('team-1/app-10', ''),
             ('team-2/app-11', '')]
-        assert another(index).engine.ensure_ready(refuse_to_list) is True
+        assert index.another().engine.ensure_ready(refuse_to_list) is True
         other.delete_tables()
 
 
@@ -117,11 +113,11 @@ def test_a_repository_table_made_anew_in_a_killed_start_is_loaded(
     index.ready(STORE)
     index.engine.client.call('delete_table',
                              TableName=index.settings.repository_table)
-    killed = another(index)
+    killed = index.another()
     KillAfter(killed.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
         killed.ready(STORE)
-    other = another(index).ready(STORE)
+    other = index.another().ready(STORE)
     assert len(other.items(index.settings.repository_table)) == len(STORE)
 
 
@@ -133,7 +129,7 @@ def test_threads_starting_at_once_load_once(index):
         return STORE
 
     def start():
-        started.append(another(index).engine.ensure_ready(store))
+        started.append(index.another().engine.ensure_ready(store))
 
     threads = [threading.Thread(target=start) for _ in range(6)]
     for thread in threads:
@@ -177,7 +173,7 @@ def test_who_waits_too_long_serves_meanwhile(index, monkeypatch):
         'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
     assert Lease(client, settings.version_table).acquire()
     monkeypatch.setattr(startup, 'PATIENCE', 0.5)
-    other = another(index)
+    other = index.another()
     assert other.engine.ensure_ready(refuse_to_list) is False
     assert other.search('app-0') == [('team-0/app-0', '')]
     assert other.engine.add('team-0/new') is True
@@ -204,7 +200,7 @@ def test_a_start_does_not_wait_anew_for_a_load_that_is_old(
         waits = []
         for _ in range(2):
             began = time.time()
-            assert another(index).engine.ensure_ready(refuse_to_list) is False
+            assert index.another().engine.ensure_ready(refuse_to_list) is False
             waits.append(time.time() - began)
     finally:
         ended.set()
@@ -220,7 +216,7 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
 
     with pytest.raises(IOError):
         index.engine.ensure_ready(broken)
-    other = another(index)
+    other = index.another()
     made = RequestsMade(other.engine)
     assert other.engine.ensure_ready(lambda: STORE) is True
     assert made.operations.count('UpdateItem') == 1
@@ -235,14 +231,14 @@ def test_an_index_of_a_newer_format_stops_the_start_untouched(index):
                              TableName=index.settings.search_table)
     before = [index.items(table) for table in index.tables()]
     with pytest.raises(errors.NewerDatabase) as refused:
-        another(index).engine.ensure_ready(refuse_to_list)
+        index.another().engine.ensure_ready(refuse_to_list)
     assert '999' in str(refused.value)
     assert [index.items(table) for table in index.tables()] == before
     # Nor is a table created beside it.
     index.engine.client.call('delete_table',
                              TableName=index.settings.version_table)
     with pytest.raises(errors.NewerDatabase):
-        another(index).engine.ensure_ready(refuse_to_list)
+        index.another().engine.ensure_ready(refuse_to_list)
     with pytest.raises(errors.RequestFailed):
         index.items(index.settings.version_table)
 
@@ -254,7 +250,7 @@ def test_another_version_number_stops_the_start(index):
     index.engine.client.call('put_item', Item={'version': {'N': '2'}},
                              TableName=index.settings.version_table)
     with pytest.raises(errors.NewerDatabase) as refused:
-        another(index).engine.ensure_ready(refuse_to_list)
+        index.another().engine.ensure_ready(refuse_to_list)
     assert index.settings.version_table in str(refused.value)
 
 
