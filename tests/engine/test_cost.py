@@ -128,6 +128,19 @@ def test_a_new_repository_is_one_read_and_one_transaction(loaded):
     assert made.actions == [expected + 1]
 
 
+def test_a_new_description_is_one_read_and_one_transaction(loaded):
+    name = 'library/unique'
+    for description in 'two words', '':
+        with loaded.requests.counted() as made:
+            assert loaded.engine.add(name, description) is True
+        assert made.operations == ['GetItem', 'TransactWriteItems']
+        # All that carries it is written, and its two words come or go.
+        assert made.actions == [2 + len(worth_a_posting(name)) + 2]
+        with loaded.requests.counted() as made:
+            assert loaded.engine.add(name, description) is False
+        assert made.operations == ['GetItem']
+
+
 def worth_a_posting(name):
     """The suffixes of a name that begin none of those at its words."""
     words = [name, name.split('/')[1]]
@@ -144,6 +157,6 @@ def test_a_warm_start_is_one_batch_of_reads(loaded):
         assert loaded.engine.ensure_ready(refuse) is True
     assert made.operations == ['BatchGetItem']
     if loaded.bills:
-        # The mark is read consistently; AWS bills a unit for each of the
-        # other two keys as well, which hold nothing or little.
-        assert made.units[0] <= 3
+        # The mark and the version row; AWS bills a third unit for the key
+        # of the repository table, which holds nothing.
+        assert made.units == [2]
