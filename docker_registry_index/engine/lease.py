@@ -34,6 +34,8 @@ class Lease(object):
         self._seconds = seconds
         self._clock = clock
         self._held = None
+        # Of a heartbeat whose answer was lost: it may stand in the row.
+        self._doubtful = None
         self._since = None
         self._renewed = None
         self._seen = None
@@ -71,15 +73,19 @@ class Lease(object):
         passed = self._clock() - self._renewed
         if passed < self._seconds / 10.0:
             return
+        doubtful = self._doubtful
         try:
             renewed = self._write('lease = :seen', self._held)
         except errors.RequestFailed as error:
             if error.retryable and passed < self._seconds / 2.0:
                 return
             raise
-        if not renewed and self._seen != self._held:
+        if renewed or self._seen == self._held:
+            return
+        if self._seen is None or self._seen != doubtful:
             self._held = None
             raise errors.LeaseLost(self._table)
+        self._held = self._seen
 
     def release_with(self, *actions):
         """Give the lease back together with ``actions``, or not at all.
@@ -130,6 +136,7 @@ class Lease(object):
                   ':age': {'N': '%.1f' % (now - since)}}
         if seen is not None:
             values[':seen'] = {'S': seen}
+        self._doubtful = number
         try:
             self._client.call(
                 'update_item', TableName=self._table, Key=_ROW,

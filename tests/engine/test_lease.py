@@ -6,6 +6,7 @@ from __future__ import unicode_literals
 import threading
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lease import Lease
@@ -385,6 +386,28 @@ def test_a_throttled_heartbeat_is_repeated_for_half_the_lease_time(
     holder.renew()
     assert row(index)['lease'] != before
     holder.release_with()
+
+
+def test_a_heartbeat_whose_answer_was_lost_is_not_another_holder(
+        index, holder, clock):
+    lost = []
+
+    def lose(**_):
+        if not lost:
+            lost.append(row(index)['lease'])
+            raise ReadTimeoutError(endpoint_url='http://127.0.0.1')
+
+    index.engine.client.dynamodb.meta.events.register(
+        'after-call.dynamodb.UpdateItem', lose)
+    before = row(index)['lease']
+    clock.go(SECONDS / 4.0)
+    holder.renew()
+    assert lost == [row(index)['lease']] != [before]
+    holder.renew()
+    holder.renew()
+    assert row(index)['lease'] not in (lost[0], before)
+    holder.release_with()
+    assert 'lease' not in row(index)
 
 
 def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):
