@@ -8,7 +8,7 @@ PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
 # The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
-ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py
+ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
 .PHONY: help run test lint test-py3 test-py27 test-registry test-packaging setup setup-run dist clean

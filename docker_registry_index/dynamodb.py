@@ -8,17 +8,17 @@ settings and signals are translated for the engine, and nothing else is done.
 
 from __future__ import unicode_literals
 
+import atexit
+import contextlib
+import imp
 import json
 import logging
 import os
-import urllib
 
 from .engine import errors
 
 try:
     import flask
-    from docker_registry import storage
-    from docker_registry.core import exceptions
     from docker_registry.lib import config as registry_config
     from docker_registry.lib.index import Index as Base
 except ImportError as error:
@@ -28,13 +28,11 @@ except ImportError as error:
 
 from . import configuration
 from .engine import SearchIndex
+from .storage import RegistrySource, text_of, unquoted
 
 __all__ = [str('Index')]
 
 logger = logging.getLogger(__name__)
-
-_NOT_READY = ('the search index is not ready, the registry starts without; '
-              'the next start of a worker tries again: %s')
 
 # At the level of the dev flavour, debug, botocore writes whole requests into
 # the log, session tokens in their headers.
@@ -46,10 +44,11 @@ for _chatty in ('boto3', 'botocore'):
 class Index(Base):
     """The search index of a docker-registry, kept in Amazon DynamoDB.
 
-    Making one creates the tables when they are missing and loads the
-    repositories of the registry's storage when they are new; it costs one
-    BatchGetItem when there is nothing to do, as at every restart of a
-    worker. DynamoDB being away does not stop the registry.
+    Making one costs one BatchGetItem when the index is ready, as at every
+    restart of a worker. When it is not, the tables are created and the
+    repositories of the registry's storage loaded, in the background if that
+    takes longer than the setting startup_wait. DynamoDB being away does not
+    stop the registry.
 
     :param database: as the setting of this name, and stronger.
     :param dynamodb_access_key: as the setting access_key, and stronger.
@@ -72,8 +71,10 @@ class Index(Base):
         for warning in warnings:
             logger.warning(warning)
         self._index = SearchIndex(settings)
-        self._start()
-        # Connects the signals, so last: no event comes before the tables.
+        with _import_lock_released():
+            self._index.start(RegistrySource())
+        atexit.register(self._index.close)
+        # Connects the signals, so last: no event comes before the start.
         super(Index, self).__init__()
 
     def results(self, search_term=None):
@@ -94,75 +95,52 @@ class Index(Base):
             _refuse(503, 'search is not available now, try again later')
         return [result._asdict() for result in found]
 
-    def _start(self):
-        try:
-            self._index.ensure_ready(_repositories)
-        except (errors.SettingError, errors.NewerDatabase,
-                errors.ForeignDatabase):
-            raise
-        except errors.DynamoDBIndexError as error:
-            logger.error(_NOT_READY, error)
-        except Exception as error:
-            # Of the registry's storage, listed for the first load.
-            logger.exception(_NOT_READY, error)
-
     def _handle_repository_created(self, sender, namespace, repository,
                                    value):
-        self._follow(self._index.add, namespace, repository)
+        self._follow(namespace, repository, True)
 
     def _handle_repository_updated(self, sender, namespace, repository,
                                    value):
-        self._follow(self._index.add, namespace, repository)
+        self._follow(namespace, repository, True)
 
     def _handle_repository_deleted(self, sender, namespace, repository):
-        self._follow(self._index.remove, namespace, repository)
+        self._follow(namespace, repository, False)
 
-    def _follow(self, change, namespace, repository):
-        """Make a change; a push or delete never fails because of it."""
-        name = '%s/%s' % (_text(namespace), _unquoted(repository))
+    def _follow(self, namespace, repository, is_there):
+        """Follow a change; a push or delete never fails because of it, nor
+        waits longer than the setting push_wait."""
+        name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
-            change(name)
+            with _import_lock_released():
+                self._index.follow(name, is_there)
         except errors.InvalidName as error:
             logger.warning('not in the search index: %s', error)
         except Exception:
-            logger.exception('the search index missed a change of %r; '
-                             'docs/operations.md says how it catches up',
-                             name)
+            logger.exception('the search index missed a change of %r; the '
+                             'next sync makes it', name)
 
 
-def _repositories():
-    """Yield (name, None) for every repository in the registry's storage.
+@contextlib.contextmanager
+def _import_lock_released():
+    """Let other threads import meanwhile.
 
-    The storage keeps a namespace quoted once and a repository twice, because
-    the registry quotes the latter before the storage's driver does.
+    Python 2.7 has one lock for all imports. docker-registry makes the index
+    while it is itself being imported; a thread that is waited for then, and
+    meets any import statement, would never end.
     """
-    store = storage.load()
-    for namespace in _children(store, store.repositories):
-        path = '%s/%s' % (store.repositories, namespace)
-        for repository in _children(store, path):
-            yield ('%s/%s' % (_unquoted(namespace),
-                              _unquoted(_unquoted(repository))), None)
-
-
-def _children(store, path):
-    """Yield the names in a directory; some drivers say where it begins
-    wrongly, so nothing but the last part of what they list is used."""
+    released = 0
     try:
-        for child in store.list_directory(path=path):
-            yield _text(child).rstrip('/').rsplit('/', 1)[-1]
-    except exceptions.FileNotFoundError:
+        while imp.lock_held():
+            imp.release_lock()
+            released += 1
+    except RuntimeError:
+        # Another thread's; nobody waits for us then.
         pass
-
-
-def _text(value):
-    return value.decode('utf-8', 'replace') if isinstance(
-        value, bytes) else value
-
-
-def _unquoted(part):
-    if not isinstance(part, bytes):
-        part = part.encode('utf-8')
-    return urllib.unquote_plus(part).decode('utf-8', 'replace')
+    try:
+        yield
+    finally:
+        for _ in range(released):
+            imp.acquire_lock()
 
 
 def _limit_of_request():

@@ -13,20 +13,21 @@ class EngineIndex(object):
 
     :param endpoint: the URL of a local DynamoDB.
     :param database: of another EngineIndex, to share its tables.
+    :param more: further settings.
     """
 
-    def __init__(self, endpoint, database=None):
+    def __init__(self, endpoint, database=None, **more):
         self.settings = Settings(
             database=database or 'test-' + uuid.uuid4().hex[:12],
             region='us-east-1', access_key='AKIADUMMY',
-            secret_access_key='dummy', endpoint_url=endpoint)
+            secret_access_key='dummy', endpoint_url=endpoint, **more)
         self.engine = SearchIndex(self.settings)
         self._filled = None
 
-    def another(self):
+    def another(self, **more):
         """A further engine on the same tables, as in another process."""
         return EngineIndex(self.settings.endpoint_url,
-                           self.settings.database)
+                           self.settings.database, **more)
 
     def ready(self, repositories=()):
         """Create the tables and load (name, description) pairs."""

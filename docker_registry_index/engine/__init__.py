@@ -5,8 +5,10 @@ It knows neither docker-registry nor a web framework, and needs boto3 only.
 
 from . import errors
 from .index import SearchIndex
-from .loader import LoadReport
 from .query import Result
+from .report import LoadReport
 from .settings import Settings
+from .source import ListSource, Source
 
-__all__ = ['LoadReport', 'Result', 'SearchIndex', 'Settings', 'errors']
+__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',
+           'Source', 'errors']

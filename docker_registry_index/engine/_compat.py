@@ -4,7 +4,12 @@ import os
 import sys
 import time
 
-__all__ = ['NARROW', 'PY2', 'monotonic', 'text_type']
+try:
+    import queue
+except ImportError:  # Python 2.7
+    import Queue as queue
+
+__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'text_type']
 
 PY2 = sys.version_info[0] == 2
 #: True where one character beyond U+FFFF is two of the interpreter's own.

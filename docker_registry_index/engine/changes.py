@@ -23,6 +23,12 @@ ATTEMPTS = 8
 #: Seconds a tombstone is kept: longer than any load takes.
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 
+#: Seconds after which a push of what is there is noted again.
+TOUCH_SECONDS = 1800
+#: Seconds after a push in which no sync removes the repository: longer than
+#: it can take from its announcement to the storage.
+REST_SECONDS = 3600
+
 
 class Changes(object):
     """The changes of one index.
@@ -36,12 +42,13 @@ class Changes(object):
         self._tables = tables
         self._sleep = sleep
         self._clock = clock
-        self.planner = Planner(tables)
+        self.planner = Planner(tables, clock)
 
     def add(self, name, description=None):
         """Have ``name`` in the index; return whether anything changed.
 
-        One GetItem (a read unit) when it is there already; else one
+        One GetItem (a read unit) when it is there already, and an UpdateItem
+        (a write unit) when that was not noted for half an hour; else one
         TransactWriteItems more, of two write units a posting.
 
         :param description: None keeps the one there is, '' takes it out.
@@ -52,7 +59,8 @@ class Changes(object):
             description = text.clean_description(description)
 
         def plan(known):
-            if known.is_current and description in (None, known.witness):
+            if known.is_current and description in (None, known.witness) and (
+                    self._touch(name, known.row)):
                 return None
             return self.planner.put(name, description, known)
 
@@ -67,8 +75,7 @@ class Changes(object):
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
         """
         name = text.check_name(name)
-        tombstone = self.planner.tombstone(
-            name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
+        tombstone = self._tombstone(name)
         was_there = []
 
         def plan(known):
@@ -77,6 +84,42 @@ class Changes(object):
 
         self.change(name, plan)
         return was_there[0]
+
+    def remove_if(self, name, is_gone):
+        """Remove a repository that the storage has no more.
+
+        Nothing is removed that is touched meanwhile, or was within the last
+        hour: a push is announced before the storage has it.
+
+        :param is_gone: a function that asks the storage; called after the
+            row was read.
+        :returns: removed, recent or unchanged.
+        :raises ChangeConflict, RequestFailed: nothing changed.
+        :raises: what is_gone raises.
+
+        Two GetItem and one TransactWriteItems.
+        """
+        outcome = []
+
+        def plan(known):
+            outcome[:] = ['unchanged']
+            if known.row is None:
+                return None
+            if self.is_recent(known.row):
+                outcome[:] = ['recent']
+                return None
+            if not is_gone():
+                return None
+            outcome[:] = ['removed']
+            return self.planner.delete(name, known, self._tombstone(name))
+
+        self.change(name, plan, sure=True)
+        return outcome[0]
+
+    def is_recent(self, row):
+        """Whether a row was touched within the last hour; what is to come is
+        no more to be believed than what is long ago."""
+        return abs(self._clock() - row.touched) < REST_SECONDS
 
     def change(self, name, plan, sure=False):
         """Plan and write until nobody is in the way, eight times at most.
@@ -112,6 +155,25 @@ class Changes(object):
             if error.invalid:
                 return False
             raise
+
+    def _tombstone(self, name):
+        return self.planner.tombstone(
+            name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
+
+    def _touch(self, name, row):
+        """Note that a repository that is there was pushed, unless that was
+        noted lately; False when the row has changed meanwhile."""
+        if abs(self._clock() - row.touched) < TOUCH_SECONDS:
+            return True
+        try:
+            self._client.call('update_item', **self.planner.touch(name, row))
+        except errors.RequestFailed as error:
+            # Another's transaction on the row may be under way, too.
+            if error.code not in ('ConditionalCheckFailedException',
+                                  'TransactionConflictException'):
+                raise
+            return False
+        return True
 
     def _read(self, name, sure):
         """Read the row; the witness only when asked to be sure, because

@@ -19,13 +19,8 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'pages', 'side_by_side']
+__all__ = ['Client', 'pages', 'side_by_side', 'slowest']
 
-#: Seconds and attempts of one request: a quarter of a minute at the worst,
-#: and a lost packet costs no more than one time-out.
-CONNECT_TIMEOUT = 1
-READ_TIMEOUT = 4
-ATTEMPTS = 3
 #: More than a gevent worker is likely to have under way at once.
 CONNECTIONS = 50
 
@@ -117,6 +112,17 @@ class Client(object):
             'keys were left out again and again', retryable=True)
 
 
+def slowest(settings):
+    """Seconds that one request takes at the worst, its attempts included.
+
+    Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html
+    """
+    pauses = [min(2 ** attempt, 20) for attempt in range(settings.attempts)]
+    return (settings.attempts * (settings.connect_timeout +
+                                 settings.read_timeout) + sum(pauses[:-1]))
+
+
 def pages(call, operation, arguments):
     """Yield the items of a Query or Scan, page after page.
 
@@ -139,9 +145,11 @@ def _connected(settings):
     return session.client(
         'dynamodb', endpoint_url=settings.endpoint_url,
         config=botocore.config.Config(
-            connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT,
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
             max_pool_connections=CONNECTIONS,
-            retries={'total_max_attempts': ATTEMPTS, 'mode': 'standard'}))
+            retries={'total_max_attempts': settings.attempts,
+                     'mode': 'standard'}))
 
 
 def side_by_side(calls):

@@ -8,7 +8,8 @@ __all__ = [
     'DynamoDBIndexError', 'MissingDependency', 'SettingError',
     'InvalidName', 'InvalidArgument', 'NewerDatabase', 'ForeignDatabase',
     'TableError', 'RequestFailed', 'TransactionCancelled', 'MissingTable',
-    'LeaseLost', 'ChangeConflict',
+    'LeaseLost', 'LeaseTaken', 'ChangeConflict', 'StorageUnreadable',
+    'Stopped',
 ]
 
 
@@ -202,3 +203,36 @@ class ChangeConflict(DynamoDBIndexError):
         super(ChangeConflict, self).__init__(
             'repository %r was changed by others during each of %d attempts; '
             'try again' % (name, attempts))
+
+
+class LeaseTaken(DynamoDBIndexError):
+    """Another process is loading; this one did nothing.
+
+    :param age: for how many seconds it has been.
+    """
+
+    def __init__(self, table, age):
+        self.table = table
+        self.age = age
+        super(LeaseTaken, self).__init__(
+            'another process holds the lease in table %s and is loading, for '
+            '%d seconds now; wait until it has ended' % (table, age))
+
+
+class StorageUnreadable(DynamoDBIndexError):
+    """The registry's storage could not tell whether it has a repository."""
+
+    def __init__(self, name, problem):
+        self.name = name
+        self.problem = problem
+        super(StorageUnreadable, self).__init__(
+            'the storage cannot tell whether it has %.80r (%.200r); look at '
+            'the storage and its settings' % (name, problem))
+
+
+class Stopped(DynamoDBIndexError):
+    """This process is ending; what it was doing goes on in another."""
+
+    def __init__(self):
+        super(Stopped, self).__init__(
+            'this process is ending; another one goes on')

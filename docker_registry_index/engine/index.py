@@ -3,17 +3,24 @@
 from __future__ import unicode_literals
 
 import logging
+import time
 
-from . import schema
+from . import errors, schema, text
+from .backlog import Backlog
 from .changes import Changes
 from .client import Client
 from .loader import Loader
 from .search import Search
+from .source import as_source, has
 from .startup import Startup
+from .upkeep import Upkeep
 
 __all__ = ['SearchIndex']
 
 logger = logging.getLogger(__name__)
+
+#: Seconds for the changes that wait when a process ends.
+_FLUSH = 5
 
 
 class SearchIndex(object):
@@ -21,6 +28,10 @@ class SearchIndex(object):
 
     Making one costs no request. It may be used by several threads, and any
     number of processes may use the same tables.
+
+    A host that lives on calls ``start`` once, ``follow`` for every push and
+    delete, and ``close`` at its end. The other methods do one thing and
+    raise when it fails.
 
     :param settings: a Settings.
     """
@@ -31,40 +42,109 @@ class SearchIndex(object):
         self._tables = schema.tables(settings)
         self._changes = Changes(self.client, self._tables)
         self._search = Search(self.client, self._tables)
+        self._upkeep = self._backlog = self._source = None
+
+    def start(self, source, wait=None):
+        """Make the index ready, in the background if that takes long.
+
+        :param source: a Source, or a function that returns (name,
+            description or None) pairs.
+        :param wait: seconds to wait for a load at most; by default the
+            setting startup_wait.
+        :returns: whether the index is ready. If it is not, searches find
+            what is there already, and it will be.
+        :raises NewerDatabase, ForeignDatabase: nothing was changed.
+
+        Costs one BatchGetItem of three read units when it is ready. With
+        DynamoDB away it returns when that request has failed.
+        """
+        self._source = as_source(source)
+        startup = self._startup(self._load, self._sleep)
+        self._upkeep = Upkeep(startup, self.settings.sync_interval)
+        self._backlog = Backlog(
+            self._change, self._settle, self.settings.push_wait,
+            self._upkeep.look, self._upkeep.sync_soon)
+        if not self._upkeep.begin():
+            return False
+        wait = self.settings.startup_wait if wait is None else wait
+        is_ready = self._upkeep.wait(wait)
+        if not is_ready:
+            logger.warning('the search index is still being loaded after %d '
+                           'seconds; serving what is there already', wait)
+        return is_ready
+
+    def follow(self, name, is_there):
+        """Have the index follow a push or a delete in the storage.
+
+        Returns after ``push_wait`` seconds at most. What is not done by then,
+        or fails, is done later; it is made sure with the storage then.
+
+        :returns: whether it is done.
+        :raises InvalidName: the index cannot hold such a name.
+        """
+        return self._backlog.follow(text.check_name(name), is_there)
+
+    def close(self):
+        """End what goes on in the background: changes that wait are made, a
+        load under way gives its lease back. Takes some seconds at most."""
+        if self._backlog:
+            self._backlog.close(_FLUSH)
+            self._upkeep.stop(_FLUSH)
 
     def ensure_ready(self, source):
         """Create what is missing and load the repositories if that is new.
 
-        :param source: a function that returns an iterable of (name,
-            description or None); called only when there is need to load.
+        :param source: as for start; asked only when there is need to load.
         :returns: True when the index is ready, False when another process
-            was still loading it after 30 seconds.
+            was still loading it after ``startup_wait`` seconds.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
+        :raises: what the storage raises when nothing of it can be read.
 
         Costs one BatchGetItem of three read units when the index is ready.
         """
-        return Startup(
-            self.client, self._tables,
+        source = as_source(source)
+        is_ready = self._startup(
             lambda beat: self.load(source, beat)).ensure_ready()
+        if not is_ready:
+            logger.warning('another process is still loading the search '
+                           'index; serving what is there already')
+        return is_ready
 
-    def load(self, source, beat=lambda: None):
-        """Make every repository of ``source`` be in the index.
+    def sync(self, source, progress=None):
+        """Make the index equal to the storage, now, under the lease.
 
-        Only the difference is written. See Loader.load for what it costs.
+        :param progress: called now and then with (done, total).
+        :returns: a LoadReport.
+        :raises LeaseTaken: another process is loading.
+        :raises: as ensure_ready.
+        """
+        source = as_source(source)
+        return self._startup(
+            lambda beat: self.load(source, beat, progress)).sync()
 
-        :param source: as for ensure_ready.
+    def load(self, source, beat=lambda: None, progress=None):
+        """Make the index equal to the storage, without looking at tables,
+        lease and mark. See Loader.load for what it does and costs.
+
+        :param source: as for start.
         :param beat: called often while working; raises to stop the load.
+        :param progress: called now and then with (done, total).
         :returns: a LoadReport.
         """
-        report = Loader(self.client, self._tables, beat).load(source)
-        logger.info(
-            'loaded the search index in %.1f s: %d repositories added, %d '
-            'rows without postings taken over, %d postings without a row '
-            'removed, %d repositories unchanged, %d failed', report.seconds,
-            report.added, report.adopted, report.removed, report.unchanged,
-            report.failed)
+        report = Loader(self.client, self._tables, as_source(source), beat,
+                        progress).load()
+        log = logger.info if report.complete else logger.error
+        log('loaded the search index in %.1f s: %s', report.seconds, report)
         return report
+
+    def difference(self, source):
+        """Yield (what a load would do, name) where it would do anything.
+
+        See Loader.difference.
+        """
+        return Loader(self.client, self._tables,
+                      as_source(source)).difference()
 
     def search(self, term, limit=None):
         """The repositories matching ``term``, best first.
@@ -78,7 +158,12 @@ class SearchIndex(object):
         Costs one Query of half a read unit when enough words start with
         the term, else three in two waits.
         """
-        return self._search.search(term, limit)
+        try:
+            return self._search.search(term, limit)
+        except errors.MissingTable:
+            if self._upkeep:
+                self._upkeep.look()
+            raise
 
     def names(self, after=None, limit=None):
         """Names in lexical order, those after ``after``: a list.
@@ -95,7 +180,8 @@ class SearchIndex(object):
             (Of a name too long for one transaction something may have been
             begun, which the next change or load of it ends.)
 
-        Costs one GetItem; and one TransactWriteItems when something changes.
+        Costs one GetItem; and one TransactWriteItems when something changes,
+        or one UpdateItem when nothing did for half an hour.
         """
         return self._changes.add(name, description)
 
@@ -107,3 +193,29 @@ class SearchIndex(object):
         Costs one GetItem and one TransactWriteItems.
         """
         return self._changes.remove(name)
+
+    def _startup(self, load, sleep=time.sleep):
+        return Startup(self.client, self._tables, self.settings, load, sleep)
+
+    def _load(self, beat):
+        def check_and_beat():
+            self._upkeep.check()
+            beat()
+
+        return self.load(self._source, check_and_beat)
+
+    def _sleep(self, seconds):
+        self._upkeep.check()
+        time.sleep(seconds)
+
+    def _change(self, name, is_there):
+        (self.add if is_there else self.remove)(name)
+
+    def _settle(self, name):
+        """Have the index say what the storage says, also when that changes
+        meanwhile. Who changes it later, tells later."""
+        for _ in range(3):
+            is_there = has(self._source, name)
+            self._change(name, is_there)
+            if has(self._source, name) == is_there:
+                return

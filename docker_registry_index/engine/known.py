@@ -9,8 +9,8 @@ from . import postings, text
 __all__ = ['Known', 'NOTHING', 'Row']
 
 
-class Row(collections.namedtuple('Row',
-                                 'description format indexed writing item')):
+class Row(collections.namedtuple(
+        'Row', 'description format indexed writing touched item')):
     """A repository's row as it was read.
 
     What others have written into it may be of any type; what is not of ours
@@ -24,6 +24,8 @@ class Row(collections.namedtuple('Row',
         it read, so our marks too, but without the description.
     :param writing: [token, description, ...] while a change of several
         transactions is under way or was broken off, else None.
+    :param touched: when it was last pushed or changed, in Unix seconds, give
+        or take half an hour; 0 when nobody noted it.
     :param item: all of the row as DynamoDB gave it, for conditions.
     """
 
@@ -35,12 +37,14 @@ class Row(collections.namedtuple('Row',
         if item is None:
             return None
         mark = item.get('postings', {}).get('N', '')
+        touched = item.get('touched', {}).get('N', '')
         writing = [part.get('S') for part in
                    item.get('writing', {}).get('L', ())]
         return cls(item.get('description', {}).get('S'),
                    int(mark) if mark.isdigit() else None,
                    item.get('indexed', {}).get('S', ''),
-                   None if not writing or None in writing else writing, item)
+                   None if not writing or None in writing else writing,
+                   int(touched) if touched.isdigit() else 0, item)
 
 
 class Known(collections.namedtuple('Known', 'row witness')):

@@ -1,7 +1,7 @@
 """Load: make the index follow the registry's storage, as a difference.
 
 What is there already costs no write, so a load that was killed goes on
-where it stopped, and running one again does no harm.
+where it stopped, and one that runs later is a sync.
 """
 
 from __future__ import unicode_literals
@@ -10,204 +10,218 @@ import collections
 import logging
 import time
 
-from . import errors, parts, postings, schema, text
+from . import errors, parts
 from ._compat import monotonic
 from .changes import Changes
-from .known import NOTHING, Known, Row
+from .known import NOTHING
 from .patience import PatientClient
+from .progress import Progress
+from .report import LoadReport
+from .source import has
+from .survey import Survey
 
-__all__ = ['LoadReport', 'Loader']
+__all__ = ['Loader']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two lines of progress in the log.
-_PROGRESS = 10
-
-
-class LoadReport(collections.namedtuple(
-        'LoadReport',
-        'found added adopted removed unchanged failed seconds')):
-    """What a load did.
-
-    :param found: repositories in the registry's storage.
-    :param added: those that were not in the index.
-    :param adopted: rows that had no postings, or others, such as those of
-        release 0.1.0.
-    :param removed: names whose postings went because their row was gone, or
-        whose removal had been broken off.
-    :param unchanged: repositories that were right already.
-    :param failed: those that could not be written; the log says why.
-    :param seconds: how long it took.
-    """
-
-    __slots__ = ()
+#: Entries after which other greenlets get their turn.
+_TURN = 100
+_KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged',
+          'failed')
 
 
 class Loader(object):
-    """Loads one index.
+    """Loads one index, once.
 
     :param client: a Client; throttling slows this load down only.
     :param tables: what schema.tables gives.
+    :param source: a Source.
     :param beat: called often while working; raises to stop the load.
+    :param tell: called now and then with (done, total).
     """
 
-    def __init__(self, client, tables, beat=lambda: None, sleep=time.sleep,
-                 clock=monotonic):
-        self._client = PatientClient(client, beat, sleep)
-        self._tables = tables
-        self._changes = Changes(self._client, tables)
+    def __init__(self, client, tables, source, beat=lambda: None, tell=None,
+                 sleep=time.sleep, clock=monotonic, wall_clock=time.time):
+        client = PatientClient(client, beat, sleep)
+        self._changes = Changes(client, tables, clock=wall_clock)
         self._planner = self._changes.planner
+        self._survey = Survey(client, tables, source, beat, sleep)
+        self._source = source
         self._beat = beat
+        self._tell = tell
+        self._sleep = sleep
         self._clock = clock
 
-    def load(self, source):
-        """Make every repository of ``source`` and every row be indexed.
+    def load(self):
+        """Make every repository of the storage, and no other, be indexed.
 
-        :param source: a function that returns an iterable of (name,
-            description or None). A name that the index cannot hold is
-            logged and left out.
+        Rows that the storage lists not are removed when it says so again,
+        asked for this one, and when they were not touched within the last
+        hour. A storage that lists nothing at all removes nothing.
+
+        :returns: a LoadReport.
         :raises RequestFailed, LeaseLost: what was written until then stays;
             load again.
+        :raises: what the storage raises when nothing of it can be read.
 
         Costs a Scan of the rows, a Query of all names and one of the
         tombstones, and a TransactWriteItems for what is missing, several
-        repositories in each.
+        repositories in each; three requests for each that is gone.
         """
         started = self._clock()
-        # Before the storage is listed: a tombstone that is newer tells that
-        # the listing is out of date.
-        self._removals = self._tombstones()
-        self._listing = self._list(source)
-        logger.info('loading the search index: %d repositories in the '
-                    'storage', len(self._listing))
         counts = collections.Counter()
-        self._make_all_follow(self._knowledge(), counts)
+        ledger = self._survey.take()
+        try:
+            found = ledger.count()
+            logger.info('loading the search index: %d repositories in the '
+                        'storage', found)
+            self._write_all(ledger, counts)
+        finally:
+            ledger.close()
         return LoadReport(
-            len(self._listing), counts['added'], counts['adopted'],
-            counts['removed'], counts['unchanged'], counts['failed'],
-            self._clock() - started)
+            found, unreadable=self._survey.unreadable,
+            seconds=self._clock() - started,
+            **{kind: counts[kind] for kind in _KINDS})
 
-    def _make_all_follow(self, knowledge, counts):
-        batch = []
-        names = sorted(set(self._listing) | set(knowledge))
-        report_at = self._clock() + _PROGRESS
-        for done, name in enumerate(names):
+    def difference(self):
+        """Yield (what load would do, name) where it would do anything.
+
+        The first is added, adopted, cleaned, removed, recent or failed. Costs
+        what load costs, without the writes.
+        """
+        ledger = self._survey.take()
+        try:
+            is_trusted = self._may_remove(ledger)
+            for entry in ledger.entries():
+                self._beat()
+                kind, _ = self._plan(entry)
+                if kind == 'gone':
+                    kind = self._remove(entry, is_trusted, self._is_gone)
+                if kind != 'unchanged':
+                    yield kind, entry.name
+        finally:
+            ledger.close()
+
+    def _write_all(self, ledger, counts):
+        batch, size = [], 0
+        is_trusted = self._may_remove(ledger)
+        progress = Progress(ledger.count_all(), self._clock, self._tell)
+        done = -1
+        for done, entry in enumerate(ledger.entries()):
             self._beat()
-            if self._clock() >= report_at:
-                report_at = self._clock() + _PROGRESS
-                logger.info('loading the search index: %d of %d done', done,
-                            len(names))
-            known = knowledge.get(name, NOTHING)
-            kind, change = self._plan(name, known)
+            if done % _TURN == 0:
+                self._sleep(0)
+                progress.reach(done)
+            kind, change = self._plan(entry)
             if change is None:
+                if kind == 'gone':
+                    kind = self._remove(entry, is_trusted, self._remove_row)
                 counts[kind] += 1
                 continue
-            if _size(batch) + len(change.actions) > parts.LONGEST:
+            if size + len(change.actions) > parts.LONGEST:
                 self._flush(batch, counts)
-                batch = []
-            batch.append((kind, change))
+                batch, size = [], 0
+            batch.append((kind, entry, change))
+            size += len(change.actions)
         self._flush(batch, counts)
+        progress.reach(done + 1)
 
-    def _plan(self, name, known):
+    def _may_remove(self, ledger):
+        """Whether to believe the listing in what it has not.
+
+        Of an unreadable namespace one cannot tell; and a storage without any
+        repository is more often the wrong one than one that was emptied.
+        """
+        if self._survey.unreadable:
+            logger.error('nothing is removed from the search index, because '
+                         'a part of the storage could not be read')
+            return False
+        rows = ledger.count('rows')
+        if rows and not ledger.count():
+            logger.error('the storage lists no repository at all, and the '
+                         'search index has %d: nothing is removed; look at '
+                         'the settings of the storage, and if they are '
+                         'right, delete the tables', rows)
+            return False
+        return True
+
+    def _plan(self, entry):
         """What to do about a repository, as (what it counts as, Change)."""
-        is_listed = name in self._listing
-        if known.is_current or not is_listed and known == NOTHING:
+        known = entry.known
+        if known.is_current:
+            return 'unchanged' if entry.is_listed else 'gone', None
+        if not entry.is_listed and known == NOTHING:
             return 'unchanged', None
         if known.row is not None and not known.is_half:
-            return 'adopted', self._planner.put(name, None, known)
-        if is_listed:
-            guard = self._planner.not_removed_since(
-                name, self._removals.get(name))
+            return 'adopted', self._planner.put(entry.name, None, known)
+        if entry.is_listed:
+            guard = self._planner.not_removed_since(entry.name, entry.removal)
             return 'added', self._planner.put(
-                name, self._listing[name] or None, known, [guard])
-        return 'removed', self._planner.delete(name, known)
+                entry.name, entry.description or None, known, [guard])
+        return 'cleaned', self._planner.delete(entry.name, known)
+
+    def _remove(self, entry, is_trusted, remove):
+        """Remove what the storage does not list, if that still stands;
+        return what it counts as."""
+        if self._changes.is_recent(entry.known.row):
+            return 'recent'
+        if not is_trusted:
+            return 'failed'
+        try:
+            return remove(entry)
+        except (errors.StorageUnreadable, errors.ChangeConflict) as error:
+            problem = error
+        except errors.RequestFailed as error:
+            if not error.invalid:
+                raise
+            problem = error
+        logger.error('not removed from the search index: %.80r: %s',
+                     entry.name, problem)
+        return 'failed'
+
+    def _remove_row(self, entry):
+        return self._changes.remove_if(
+            entry.name, lambda: self._is_gone(entry) == 'removed')
+
+    def _is_gone(self, entry):
+        """Ask the storage once more."""
+        return 'unchanged' if has(self._source, entry.name) else 'removed'
 
     def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
         self._beat()
         if len(batch) > 1 and self._changes.write_together(
-                [change for _, change in batch]):
-            counts.update(kind for kind, _ in batch)
+                [change for _, _, change in batch]):
+            counts.update(kind for kind, _, _ in batch)
             return
-        for kind, change in batch:
-            counts[self._write(change.name, kind)] += 1
+        for kind, entry, _ in batch:
+            counts[self._write(kind, entry)] += 1
 
-    def _write(self, name, kind):
+    def _write(self, kind, entry):
         """Write one repository, planned anew; return what it counts as.
 
         One that cannot be written does not keep the others out.
         """
         try:
-            if kind == 'added' and self._was_removed(name):
+            if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
             self._changes.change(
-                name, lambda known: self._plan(name, known)[1], sure=True)
+                entry.name, lambda known: self._plan(
+                    entry._replace(known=known))[1], sure=True)
             return kind
         except errors.ChangeConflict as error:
-            if self._was_removed(name):
+            if self._was_removed(entry):
                 return 'unchanged'
             problem = error
         except errors.RequestFailed as error:
             if not error.invalid:
                 raise
             problem = error
-        logger.error('left out of the search index: %.80r: %s', name, problem)
+        logger.error('left out of the search index: %.80r: %s', entry.name,
+                     problem)
         return 'failed'
 
-    def _was_removed(self, name):
+    def _was_removed(self, entry):
         """Whether it was removed since the load began."""
-        return (self._tombstones(name).get(name) !=
-                self._removals.get(name))
-
-    def _list(self, source):
-        listing = {}
-        for name, description in source():
-            self._beat()
-            if _fits(name):
-                listing[text.to_text(name)] = text.clean_description(
-                    description)
-        return listing
-
-    def _tombstones(self, only=''):
-        """The number of each tombstone whose name begins with ``only``."""
-        prefix = schema.TOMBSTONE + only
-        return {
-            item['suffix']['S'][len(schema.TOMBSTONE):]: item['number']['S']
-            for item in self._client.pages(
-                'query', TableName=self._tables['search'].name,
-                ConsistentRead=True, KeyConditionExpression=(
-                    'gram = :gram AND begins_with(suffix, :prefix)'),
-                ExpressionAttributeValues={':gram': {'S': schema.MARKS},
-                                           ':prefix': {'S': prefix}})}
-
-    def _knowledge(self):
-        """What is known of each repository that has a row or a witness."""
-        rows, witnesses = {}, {}
-        for item in self._client.pages(
-                'scan', TableName=self._tables['repository'].name,
-                ConsistentRead=True):
-            self._beat()
-            if _fits(item['name']['S']):
-                rows[item['name']['S']] = Row.of(item)
-        for item in self._client.pages(
-                'query', TableName=self._tables['search'].name,
-                ConsistentRead=True, KeyConditionExpression='gram = :gram',
-                ExpressionAttributeValues={
-                    ':gram': {'S': postings.LISTED}}):
-            self._beat()
-            witnesses[item['suffix']['S']] = item.get('d', {}).get('S', '')
-        return {name: Known(rows.get(name), witnesses.get(name))
-                for name in set(rows) | set(witnesses)}
-
-
-def _fits(name):
-    try:
-        text.check_name(name)
-    except errors.InvalidName as error:
-        logger.warning('left out of the search index: %s', error)
-        return False
-    return True
-
-
-def _size(batch):
-    return sum(len(change.actions) for _, change in batch)
+        found = dict(self._survey.tombstones(entry.name))
+        return found.get(entry.name) != entry.removal

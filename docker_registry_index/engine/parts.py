@@ -82,6 +82,7 @@ class _Steps(object):
             return [{'Delete': row}]
         table = self._planner.search_table
         sets, removes = marks(change.target)
+        sets.append(self._planner.touched())
         item = posting_item(postings.witness(change.name, change.target))
         return [{'Update': updated(row, sets, removes + ['writing'])},
                 _verified({'Put': {'TableName': table, 'Item': item}})]

@@ -1,4 +1,4 @@
-"""A client that throttling slows down instead of stopping it.
+"""A client that throttling slows down, and a fault does not stop at once.
 
 For loads: tables of release 0.1.0 have five read and five write units, and
 a large registry has more repositories than a burst of these lasts for.
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds of nothing but throttling after which a load gives up.
 LIMIT = 600
+#: Seconds of other faults, such as lost connections: a lease is lost then.
+FAULT_LIMIT = 20
 #: Seconds between two tries, at most: well below the time of a lease.
 _LONGEST_PAUSE = 4
 
@@ -39,16 +41,17 @@ class PatientClient(object):
 
     def call(self, operation, **arguments):
         """As Client.call, but throttled requests are repeated for up to ten
-        minutes."""
-        deadline, pause = self._clock() + LIMIT, 0.5
+        minutes, and those that met another fault for up to 20 s."""
+        began, pause = self._clock(), 0.5
         while True:
             self._beat()
             try:
                 return self._client.call(operation, **arguments)
             except errors.RequestFailed as error:
-                if not error.throttled or self._clock() > deadline:
+                if self._clock() > began + _limit(error):
                     raise
-                self._warn(error)
+                if error.throttled:
+                    self._warn(error)
             self._sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -64,3 +67,11 @@ class PatientClient(object):
                 'DynamoDB throttles %s on %s: the load goes on, slowly; '
                 'on-demand billing of these tables would help',
                 error.operation, ', '.join(error.tables))
+
+
+def _limit(error):
+    """For how many seconds to repeat what met this error."""
+    if error.throttled:
+        return LIMIT
+    lost_race = getattr(error, 'lost_race', False)
+    return FAULT_LIMIT if error.retryable and not lost_race else -1

@@ -38,9 +38,11 @@ class Planner(object):
     """Plans changes for the tables of one index.
 
     :param tables: what schema.tables gives.
+    :param clock: gives Unix seconds; 0 is long ago.
     """
 
-    def __init__(self, tables):
+    def __init__(self, tables, clock=lambda: 0):
+        self._clock = clock
         self.row_table = tables['repository'].name
         self.search_table = tables['search'].name
 
@@ -60,10 +62,16 @@ class Planner(object):
                 if trusted.get(posting[:2]) != posting]
         body += self._deletes(name, known, keep=wanted)
         sets, removes = marks(target)
-        row = self.row_update(name, known.row, description, sets,
+        row = self.row_update(name, known.row, description,
+                              sets + [self.touched()],
                               removes + ['writing'])
         head = [row, self._witness_put(name, target, known)] + list(guard)
         return Change(name, known, description, target, head, body)
+
+    def touch(self, name, row):
+        """An Update that notes that the row was touched now, if it is still
+        as it was read."""
+        return updated(self.on_row(name, row), [self.touched()], [])
 
     def delete(self, name, known, tombstone=None):
         """The change after which ``name`` and its postings are gone.
@@ -131,7 +139,7 @@ class Planner(object):
         tests, names, values = ['attribute_exists(#name)'], {}, {}
         names['#name'] = 'name'
         # As they stand there, of whatever type.
-        for attribute in 'description', 'postings', 'writing':
+        for attribute in 'description', 'postings', 'writing', 'touched':
             names['#' + attribute] = attribute
             if attribute in row.item:
                 values[':was_' + attribute] = row.item[attribute]
@@ -158,6 +166,10 @@ class Planner(object):
             action['ConditionExpression'] = (
                 'attribute_exists(gram) AND attribute_not_exists(d)')
         return action
+
+    def touched(self):
+        """The attribute, with its value, of a row that is touched now."""
+        return 'touched', {'N': str(int(self._clock()))}
 
     def _witness_put(self, name, description, known):
         action = self.on_witness(name, known.witness)

@@ -14,7 +14,8 @@ from ._compat import text_type
 
 __all__ = [
     'Refused', 'as_text', 'printable', 'database', 'table', 'region',
-    'region_of_aws', 'endpoint', 'key',
+    'region_of_aws', 'endpoint', 'key', 'wait', 'interval', 'timeout',
+    'attempts',
 ]
 
 _SHOWN = 80
@@ -37,6 +38,7 @@ _LABEL = r'[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
 _HOST = re.compile(_LABEL + r'(?:\.' + _LABEL + r')*\Z')
 _PATH = re.compile(r'/[A-Za-z0-9._~/-]*\Z')
 _KEY = re.compile(r'[!-~]+\Z')
+_NUMBER = re.compile(r'[0-9]{1,9}(?:\.[0-9]{1,3})?\Z')
 
 
 class Refused(Exception):
@@ -175,3 +177,40 @@ def key(text):
             '(not shown, it is secret)',
             'copy the key again, without quotes and line ends')
     return str(text)
+
+
+def wait(text):
+    """Return the text as seconds of waiting."""
+    return _between(text, 0, 3600, 'seconds')
+
+
+def interval(text):
+    """Return the text as seconds between two turns; 0 for none."""
+    seconds = _between(text, 0, 31536000, 'seconds')
+    if 0 < seconds < 60:
+        raise Refused('is %s, which is less than a minute' % printable(text),
+                      'write 60 or more, or 0 for never')
+    return seconds
+
+
+def timeout(text):
+    """Return the text as the seconds of a time-out."""
+    return _between(text, 0.1, 60, 'seconds')
+
+
+def attempts(text):
+    """Return the text as a number of attempts."""
+    found = _between(text, 1, 10, 'attempts')
+    if found != int(found):
+        raise Refused("is '%s', and there is no part of an attempt"
+                      % printable(text), 'write a whole number')
+    return int(found)
+
+
+def _between(text, least, most, unit):
+    if not _NUMBER.match(text) or not least <= float(text) <= most:
+        raise Refused(
+            "is '%s', which is no number of %s from %s to %s" % (
+                printable(text), unit, least, most),
+            'write one such as %d' % max(1, least))
+    return float(text)

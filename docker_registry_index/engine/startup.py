@@ -1,9 +1,7 @@
-"""From whatever is there to an index that is ready, loading at most once.
+"""From whatever is there to an index that is ready, one load at a time.
 
-The mark `ready` stands in the search table when a load has ended. It is
-written together with the end of the lease, and taken away before a missing
-table is created anew beside it: so no crash leaves it standing over an
-index that is not whole.
+Which process loads is decided by the lease; that an index is ready, by the
+mark. Both are changed in one transaction at the end of a load.
 """
 
 from __future__ import unicode_literals
@@ -14,93 +12,65 @@ import threading
 import time
 import uuid
 
-from . import errors, postings, schema
+from . import errors, mark, postings, schema
 from ._compat import monotonic
+from .client import slowest
 from .lease import Lease
+from .mark import Mark
 from .tables import create_missing
 
-__all__ = ['Startup']
+__all__ = ['RETRY', 'Startup']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds a start waits for another process's load before it serves.
-PATIENCE = 30
-
 #: The version number of release 0.1.0, which refuses every other.
 VERSION = '1'
+#: Seconds of a lease, unless one request may take longer than that.
+LEASE_SECONDS = 20
+#: Seconds after which a load that was not complete is made again.
+RETRY = 600
 
 #: For each search table, so that a process loads an index once.
 _loading = {}
 
 
 class Startup(object):
-    """The start of one index.
+    """The start of one index, and its loads later.
 
-    :param load: called with a heartbeat function to load under the lease.
+    :param client: a Client.
+    :param tables: what schema.tables gives.
+    :param settings: a Settings.
+    :param load: a function of a heartbeat function that loads, and returns
+        a LoadReport.
+    :param sleep: takes seconds; may raise to stop.
     """
 
-    def __init__(self, client, tables, load, sleep=time.sleep,
-                 clock=monotonic):
+    def __init__(self, client, tables, settings, load, sleep=time.sleep,
+                 clock=monotonic, wall_clock=time.time):
         self._client = client
         self._tables = tables
+        self._settings = settings
         self._load = load
         self._sleep = sleep
         self._clock = clock
+        self._wall_clock = wall_clock
         self._search = tables['search'].name
         self._version = tables['version'].name
+        self._lock = _loading.setdefault(self._search, threading.Lock())
+        #: The Mark that was read last; None when there was none.
+        self.mark = None
 
-    def ensure_ready(self):
-        """Return when the index is ready, or another process is loading it
-        for longer than 30 seconds; True if it is ready.
+    def is_ready(self):
+        """Whether the index is ready: tables, mark, format of postings.
 
-        Costs one BatchGetItem of three read units when it is.
+        Costs one consistent BatchGetItem of three read units.
 
-        :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again.
+        :raises NewerDatabase, RequestFailed: nothing was changed.
         """
-        with _loading.setdefault(self._search, threading.Lock()):
-            return self._is_ready() or self._prepare()
-
-    def _prepare(self):
-        mark = self._mark()
-        create_missing(self._client, self._tables,
-                       before_creating=lambda: self._void(mark),
-                       sleep=self._sleep)
-        self._check_version()
-        lease = Lease(self._client, self._version, clock=self._clock)
-        deadline = self._clock() + PATIENCE
-        while self._clock() <= deadline:
-            if self._is_ready():
-                return True
-            if lease.acquire():
-                try:
-                    return self._load_once(lease)
-                except errors.LeaseLost as error:
-                    logger.warning('%s', error)
-                finally:
-                    lease.release()
-            # Workers are made anew all the time; each need not wait in vain.
-            if lease.is_alive and lease.age > PATIENCE:
-                break
-            self._sleep(random.uniform(0.3, 0.7))
-        logger.warning('another process is still loading the search index '
-                       'after %d seconds; serving what is there already',
-                       PATIENCE)
-        return False
-
-    def _load_once(self, lease):
-        # Another process may have ended its load just before.
-        if not self._is_ready():
-            self._load(lease.renew)
-            lease.release_with(self._ready())
-        return True
-
-    def _is_ready(self):
-        """One consistent BatchGetItem that touches all three tables."""
         wanted = {
             self._tables['repository'].name: {'name': {'S': schema.MARKS}},
             self._version: {'version': {'N': VERSION}},
-            self._search: _MARK}
+            self._search: mark.KEY}
         wanted = {table: {'Keys': [key], 'ConsistentRead': True}
                   for table, key in wanted.items()}
         try:
@@ -110,35 +80,119 @@ class Startup(object):
                 wanted, enough=lambda left: self._search not in left)
         except errors.MissingTable:
             return False
-        return self._is_known((found.get(self._search) or [{}])[0])
+        self._note((found.get(self._search) or [None])[0])
+        return self.mark is not None and self.mark.format == postings.FORMAT
 
-    def _is_known(self, mark):
-        if 'format' not in mark:
-            return False
-        found = int(mark['format']['N'])
-        if found > postings.FORMAT:
-            raise errors.NewerDatabase(self._search, found, postings.FORMAT)
-        return found == postings.FORMAT
+    def ensure_ready(self):
+        """Return True when the index is ready; False while another process
+        loads it, after ``startup_wait`` seconds, or at once when that load
+        is older.
 
-    def _mark(self):
+        :raises NewerDatabase, ForeignDatabase: nothing was changed.
+        :raises TableError, RequestFailed: not ready; call again.
+        """
+        with self._lock:
+            return self.is_ready() or self._prepare()
+
+    def sync(self, is_due=lambda mark: True):
+        """Load once, now; return the LoadReport.
+
+        :param is_due: told the Mark once the lease is held; when it is not
+            true, nothing is done and None is returned.
+        :raises LeaseTaken: another process is loading.
+        :raises: as ensure_ready.
+        """
+        with self._lock:
+            self._create_tables()
+            lease = self._lease()
+            while not lease.acquire():
+                if lease.is_alive:
+                    raise errors.LeaseTaken(self._version, lease.age)
+                self._pause()
+            try:
+                self.is_ready()
+                if is_due(self.mark):
+                    return self._load_under(lease)
+            finally:
+                lease.release()
+
+    def _prepare(self):
+        self._create_tables()
+        lease, patience = self._lease(), self._settings.startup_wait
+        deadline = self._clock() + patience
+        while True:
+            if self.is_ready():
+                return True
+            if lease.acquire():
+                try:
+                    return self._load_once(lease)
+                except errors.LeaseLost as error:
+                    logger.warning('%s', error)
+                finally:
+                    lease.release()
+            # Workers are made anew all the time; each need not wait in vain.
+            is_old = lease.is_alive and lease.age > patience
+            if is_old or self._clock() > deadline:
+                return False
+            self._pause()
+
+    def _load_once(self, lease):
+        # Another process may have ended its load just before.
+        if not self.is_ready():
+            self._load_under(lease)
+        return True
+
+    def _load_under(self, lease):
+        report = self._load(lease.renew)
+        before = self.mark or Mark.none()
+        # Postings of an older format are read until none is missing.
+        is_whole = before.format is None or not report.failed
+        after = before.after(
+            report, postings.FORMAT if is_whole else before.format,
+            uuid.uuid4().hex, int(self._wall_clock()))
+        lease.release_with(after.put(self._search))
+        self.mark = after
+        return report
+
+    def _lease(self):
+        seconds = max(LEASE_SECONDS, 1.5 * slowest(self._settings))
+        return Lease(self._client, self._version, seconds, clock=self._clock)
+
+    def _pause(self):
+        self._sleep(random.uniform(0.3, 0.7))
+
+    def _note(self, item):
+        self.mark = Mark.of(item)
+        if self.mark and self.mark.format > postings.FORMAT:
+            raise errors.NewerDatabase(self._search, self.mark.format,
+                                       postings.FORMAT)
+
+    def _create_tables(self):
+        seen = self._read_mark()
+        create_missing(self._client, self._tables,
+                       before_creating=lambda: self._void(seen),
+                       sleep=self._sleep)
+        self._check_version()
+
+    def _read_mark(self):
         try:
-            return self._client.call(
-                'get_item', TableName=self._search, Key=_MARK,
-                ConsistentRead=True).get('Item')
+            self._note(self._client.call(
+                'get_item', TableName=self._search, Key=mark.KEY,
+                ConsistentRead=True).get('Item'))
         except errors.MissingTable:
-            return None
+            self.mark = None
+        return self.mark
 
-    def _void(self, mark):
+    def _void(self, seen):
         """Take away the mark that was seen; a newer one is not ours."""
-        if mark is None:
+        if seen is None:
             return
-        self._is_known(mark)
         try:
             self._client.call(
-                'delete_item', TableName=self._search, Key=_MARK,
+                'delete_item', TableName=self._search, Key=mark.KEY,
                 ConditionExpression='#number = :number',
                 ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': mark['number']})
+                ExpressionAttributeValues={':number': {'S': seen.number}})
         except errors.RequestFailed as error:
             if error.code != 'ConditionalCheckFailedException':
                 raise
@@ -151,11 +205,3 @@ class Startup(object):
             if row['version']['N'] != VERSION:
                 raise errors.NewerDatabase(
                     self._version, row['version']['N'], VERSION)
-
-    def _ready(self):
-        return {'Put': {'TableName': self._search, 'Item': dict(
-            _MARK, format={'N': str(postings.FORMAT)},
-            number={'S': uuid.uuid4().hex})}}
-
-
-_MARK = {'gram': {'S': schema.MARKS}, 'suffix': {'S': schema.READY}}

@@ -44,14 +44,18 @@ class Meanwhile(object):
 
 
 class Throttle(object):
-    """Answer the next ``count`` requests of an operation with a throttle.
+    """Answer the next ``count`` requests of an operation with a throttle, or
+    another error code.
 
     Each time the client asks, its own attempts included.
     """
 
-    def __init__(self, engine, operation, count, reasons=None):
+    def __init__(self, engine, operation, count, reasons=None,
+                 code='ProvisionedThroughputExceededException', status=400):
         self.left = count
         self._reasons = reasons
+        self._code = code
+        self._answer = Answer(status)
         engine.client.dynamodb.meta.events.register(
             'before-call.dynamodb.' + operation, self._refuse)
 
@@ -59,17 +63,18 @@ class Throttle(object):
         if self.left == 0:
             return None
         self.left -= 1
-        answer = {'Error': {'Code': 'ProvisionedThroughputExceededException',
-                            'Message': 'the level of throughput is exceeded'},
-                  'ResponseMetadata': {'HTTPStatusCode': 400}}
+        answer = {'Error': {'Code': self._code, 'Message': 'not now'},
+                  'ResponseMetadata': {
+                      'HTTPStatusCode': self._answer.status_code}}
         if self._reasons:
             answer['Error']['Code'] = 'TransactionCanceledException'
             answer['CancellationReasons'] = [
                 {'Code': reason} for reason in self._reasons]
-        return Answer(), answer
+        return self._answer, answer
 
 
 class Answer(object):
     """What botocore looks at of an HTTP answer that went wrong."""
 
-    status_code = 400
+    def __init__(self, status_code):
+        self.status_code = status_code

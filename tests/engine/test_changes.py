@@ -8,6 +8,7 @@ from __future__ import unicode_literals
 
 import random
 import threading
+import time
 
 import pytest
 
@@ -50,7 +51,9 @@ def test_what_is_new_is_one_read_and_one_transaction(index):
     made = RequestsMade(index.engine)
     assert index.engine.add(NAME, 'With words') is True
     assert made.operations == ['GetItem', 'TransactWriteItems']
-    assert index.rows()[NAME] == {
+    row = index.rows()[NAME]
+    assert abs(int(row.pop('touched')['N']) - time.time()) < 60
+    assert row == {
         'name': {'S': NAME}, 'description': {'S': 'With words'},
         'indexed': {'S': 'With words'}, 'postings': {'N': '1'}}
 
@@ -68,7 +71,7 @@ def test_what_is_there_is_one_read(index, before, after):
 @pytest.mark.parametrize('given', [None, '', ' \t', '\x00', b''])
 def test_an_empty_description_is_left_out_of_the_row(index, given):
     index.engine.add(NAME, given)
-    assert sorted(index.rows()[NAME]) == ['name', 'postings']
+    assert sorted(index.rows()[NAME]) == ['name', 'postings', 'touched']
     assert index.search('web') == [(NAME, '')]
 
 
@@ -178,7 +181,7 @@ def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
     assert description(index) == ' Two \x01 words\n'
     assert index.search('words') == [(NAME, 'Two words')]
     assert index.engine.add(NAME) is False
-    assert index.engine.load(lambda: []).unchanged == 1
+    assert index.engine.load(lambda: [(NAME, None)]).unchanged == 1
 
 
 # Another writer between the read and the transaction

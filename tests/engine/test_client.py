@@ -18,7 +18,8 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine import client as client_module
 from docker_registry_index.engine._compat import PY2
-from docker_registry_index.engine.client import Client, side_by_side
+from docker_registry_index.engine.client import (
+    Client, side_by_side, slowest)
 from tests.engine.network import listening
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -95,7 +96,7 @@ def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable,
     assert str(error).endswith(
         'try again later' if retryable else
         'check the settings, the IAM rights and the tables')
-    assert len(no_pauses) < client_module.ATTEMPTS
+    assert len(no_pauses) < Settings().attempts
 
 
 def test_a_missing_table_is_an_error_of_its_own(no_pauses):
@@ -196,7 +197,7 @@ def test_nobody_listening_is_worth_another_try(no_pauses):
     assert failed.value.code == 'EndpointConnectionError'
     assert failed.value.retryable
     assert 'db-repository' in str(failed.value)
-    assert len(no_pauses) == client_module.ATTEMPTS - 1
+    assert len(no_pauses) == Settings().attempts - 1
 
 
 def test_a_connection_closed_is_worth_another_try(no_pauses):
@@ -204,26 +205,33 @@ def test_a_connection_closed_is_worth_another_try(no_pauses):
         with pytest.raises(errors.RequestFailed) as failed:
             get(client_of(url))
     assert failed.value.retryable
-    assert len(no_pauses) == client_module.ATTEMPTS - 1
+    assert len(no_pauses) == Settings().attempts - 1
 
 
-def test_a_server_that_never_answers_is_given_up(no_pauses, monkeypatch):
-    monkeypatch.setattr(client_module, 'READ_TIMEOUT', 0.2)
+def test_a_server_that_never_answers_is_given_up(no_pauses):
     with listening(None) as url:
-        client = client_of(url)
+        client = client_of(url, read_timeout=0.2, attempts=4)
         started = time.time()
         with pytest.raises(errors.RequestFailed) as failed:
             get(client)
     assert failed.value.code == 'ReadTimeoutError' and failed.value.retryable
-    assert 0.2 * client_module.ATTEMPTS <= time.time() - started < 5
+    assert 0.8 <= time.time() - started < 5
+    assert len(no_pauses) == 3
 
 
-def test_the_time_outs_are_those_that_are_stated():
-    config = client_of('http://127.0.0.1:1').dynamodb.meta.config
-    assert config.connect_timeout == client_module.CONNECT_TIMEOUT <= 2
-    assert config.read_timeout == client_module.READ_TIMEOUT <= 5
-    assert config.retries['total_max_attempts'] == client_module.ATTEMPTS <= 4
+def test_the_time_outs_are_those_of_the_settings():
+    config = client_of('http://127.0.0.1:1', connect_timeout=0.5,
+                       read_timeout=7, attempts=2).dynamodb.meta.config
+    assert config.connect_timeout == 0.5
+    assert config.read_timeout == 7
+    assert config.retries['total_max_attempts'] == 2
     assert config.retries['mode'] == 'standard'
+
+
+def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
+    assert slowest(Settings()) == 3 * (1 + 3) + 1 + 2
+    assert slowest(Settings(attempts=1, read_timeout=2)) == 3
+    assert slowest(Settings(attempts=7)) == 7 * 4 + 1 + 2 + 4 + 8 + 16 + 20
 
 
 def test_missing_credentials_are_told(monkeypatch):

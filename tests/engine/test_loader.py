@@ -5,11 +5,14 @@ from __future__ import unicode_literals
 
 import itertools
 import logging
+import re
+import time
 
 import pytest
 
-from docker_registry_index.engine import errors, schema
+from docker_registry_index.engine import Source, errors, schema
 from docker_registry_index.engine.loader import Loader
+from docker_registry_index.engine.source import as_source
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
@@ -33,10 +36,11 @@ def rows(index):
 
 def test_a_load_tells_what_it_did_and_a_second_one_writes_nothing(index):
     report = index.engine.load(lambda: STORE)
-    assert report[:5] == (20, 20, 0, 0, 0)
+    assert (report.found, report.added, report.unchanged) == (20, 20, 0)
     made = RequestsMade(index.engine)
     report = index.engine.load(lambda: STORE)
-    assert report[:5] == (20, 0, 0, 0, 20)
+    assert (report.found, report.added, report.unchanged) == (20, 0, 20)
+    assert report.complete
     assert set(made.operations) == {'Query', 'Scan'}
 
 
@@ -130,7 +134,7 @@ def test_postings_whose_row_is_gone_are_taken_away(index):
         'delete_item', TableName=index.settings.repository_table,
         Key={'name': {'S': 'old/one'}})
     assert index.search('some') == [('old/one', 'some words')]
-    assert index.engine.load(lambda: []).removed == 1
+    assert index.engine.load(lambda: []).cleaned == 1
     assert index.postings() == []
 
 
@@ -144,7 +148,7 @@ def test_postings_of_a_row_that_is_still_in_the_store_stay(index):
     assert index.search('some') == []
 
 
-def test_a_repository_that_is_not_in_the_store_is_kept(index):
+def test_one_that_was_just_pushed_and_is_not_in_the_store_yet_is_kept(index):
     index.engine.add('only/here')
     index.engine.load(lambda: STORE)
     assert index.engine.names() == ['only/here'] + NAMES
@@ -175,9 +179,11 @@ def test_throttling_slows_a_load_down_and_does_not_stop_it(
     pauses = []
     fault = Throttle(index.engine, operation, 20, reasons)
     loader = Loader(index.engine.client, schema.tables(index.settings),
-                    sleep=pauses.append)
-    assert loader.load(lambda: STORE).added == len(STORE)
+                    as_source(lambda: STORE), sleep=pauses.append)
+    assert loader.load().added == len(STORE)
     assert fault.left == 0
+    # Those of no length let other greenlets have their turn.
+    pauses = [pause for pause in pauses if pause]
     assert len(pauses) == 20 and max(pauses) <= 4
     assert index.engine.names() == NAMES
     assert caplog.text.count('throttles') == 1
@@ -216,3 +222,202 @@ def test_one_that_cannot_be_written_keeps_no_other_out(index, caplog):
     assert 'left out of the search index: %r' % NAMES[0] in caplog.text
     # Not for ever.
     assert index.engine.load(lambda: STORE).added == 1
+
+
+# What the store has no more
+
+HOURS = 3600
+
+
+def hours_ago(index, hours, name=None):
+    """Have rows say that they were touched so long ago."""
+    for each in [name] if name else rows(index):
+        index.engine.client.call(
+            'update_item', TableName=index.settings.repository_table,
+            Key={'name': {'S': each}},
+            UpdateExpression='SET touched = :then',
+            ExpressionAttributeValues={
+                ':then': {'N': str(int(time.time() - hours * HOURS))}})
+
+
+@pytest.fixture
+def old(index):
+    """An index that was loaded long ago."""
+    index.engine.load(lambda: STORE)
+    index.engine.add(NAMES[5], 'some words')
+    hours_ago(index, 24)
+    return index
+
+
+class Storage(Source):
+    """Namespaces of names; what ``later`` is told is there when asked."""
+
+    def __init__(self, *names):
+        self.names = names
+        self.later = set(names)
+        self.broken = set()
+
+    def namespaces(self):
+        return sorted(set(name.split('/')[0] for name in self.names))
+
+    def repositories(self, namespace):
+        if namespace in self.broken:
+            raise IOError('no rights')
+        return [(name, None) for name in self.names
+                if name.split('/')[0] == namespace]
+
+    def has(self, name):
+        if isinstance(self.later, Exception):
+            raise self.later
+        return name in self.later
+
+
+def test_what_is_gone_from_the_store_is_removed_with_all_its_postings(old):
+    report = old.engine.load(Storage(*NAMES[7:]))
+    assert (report.removed, report.unchanged) == (7, 13)
+    assert report.complete
+    assert old.engine.names() == NAMES[7:]
+    assert old.search('words') == []
+    old.assert_whole()
+
+
+def test_what_was_touched_within_the_last_hour_is_not_removed(old):
+    hours_ago(old, 0.9, NAMES[0])
+    hours_ago(old, 1.1, NAMES[1])
+    report = old.engine.load(Storage(*NAMES[2:]))
+    assert (report.removed, report.recent) == (1, 1)
+    assert report.complete
+    assert old.engine.names() == [NAMES[0]] + NAMES[2:]
+
+
+def test_a_push_of_what_is_there_is_a_touch(old):
+    assert old.engine.add(NAMES[0]) is False
+    assert old.engine.load(Storage(*NAMES[1:])).recent == 1
+    assert NAMES[0] in old.engine.names()
+
+
+def test_a_clock_that_was_wrong_keeps_nothing_for_ever(old):
+    hours_ago(old, -48, NAMES[0])
+    assert old.engine.load(Storage(*NAMES[1:])).removed == 1
+    assert old.engine.names() == NAMES[1:]
+
+
+def test_the_store_is_asked_once_more_before_anything_is_removed(old):
+    storage = Storage(*NAMES[2:])
+    storage.later.add(NAMES[1])
+    report = old.engine.load(storage)
+    assert (report.removed, report.unchanged) == (1, 19)
+    assert old.engine.names() == NAMES[1:]
+
+
+@pytest.mark.parametrize('described', [None, 'new words'])
+def test_a_push_between_question_and_removal_keeps_it(old, described):
+    other = old.another()
+    Meanwhile(old.engine, 'TransactWriteItems',
+              lambda: other.engine.add(NAMES[0], described))
+    report = old.engine.load(Storage(*NAMES[1:]))
+    assert (report.removed, report.recent) == (0, 1)
+    assert old.engine.names() == NAMES
+    old.assert_whole()
+
+
+def test_an_old_load_cannot_bring_back_what_a_sync_removed(old):
+    listed = []
+
+    def store():
+        for pair in STORE:
+            yield pair
+        # Another process takes over, and the store has changed since.
+        listed.append(old.another().engine.load(Storage(*NAMES[1:])))
+
+    old.engine.load(store)
+    assert listed[0].removed == 1
+    assert old.engine.names() == NAMES[1:]
+
+
+def test_descriptions_are_kept(old):
+    old.engine.load(Storage(*NAMES))
+    assert old.search('words') == [(NAMES[5], 'some words')]
+    assert old.engine.load(Storage(*NAMES)).unchanged == 20
+
+
+def test_a_store_that_lists_nothing_removes_nothing(old, caplog):
+    report = old.engine.load(Storage())
+    assert (report.removed, report.failed) == (0, 20)
+    assert not report.complete
+    assert old.engine.names() == NAMES
+    assert 'look at the settings of the storage' in caplog.text
+
+
+def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(
+        old, caplog):
+    storage = Storage(*(NAMES[1:] + ['team-0/new', 'team-1/new']))
+    storage.broken.add('team-1')
+    report = old.engine.load(storage)
+    assert report.unreadable == ('team-1',)
+    assert not report.complete
+    assert (report.added, report.removed) == (1, 0)
+    assert old.engine.names() == sorted(NAMES + ['team-0/new'])
+    assert 'NOT COMPLETE' in caplog.text
+    # Once it can be read, all is made up for.
+    storage.broken.clear()
+    report = old.engine.load(storage)
+    assert (report.added, report.removed) == (1, 1) and report.complete
+    assert old.engine.names() == sorted(storage.names)
+
+
+def test_what_the_store_cannot_tell_is_kept(old, caplog):
+    storage = Storage(*NAMES[1:])
+    storage.later = IOError('slow down')
+    report = old.engine.load(storage)
+    assert (report.removed, report.failed) == (0, 1)
+    assert old.engine.names() == NAMES
+    assert 'slow down' in caplog.text
+
+
+def test_a_difference_tells_all_and_writes_nothing(old):
+    client, table = old.engine.client, old.settings.repository_table
+    hours_ago(old, 0, NAMES[0])
+    old.engine.remove(NAMES[2])
+    client.call('put_item', TableName=table, Item={'name': {'S': 'a/old'}})
+    client.call('delete_item', TableName=table,
+                Key={'name': {'S': NAMES[4]}})
+    source = Storage(*[name for name in NAMES
+                       if name not in (NAMES[0], NAMES[3], NAMES[4])])
+    made = RequestsMade(old.engine)
+    difference = sorted(old.engine.difference(source))
+    assert set(made.operations) == {'Query', 'Scan'}
+    assert difference == sorted([
+        ('recent', NAMES[0]), ('added', NAMES[2]), ('removed', NAMES[3]),
+        ('cleaned', NAMES[4]), ('adopted', 'a/old')])
+    report = old.engine.load(source)
+    assert [getattr(report, kind) for kind in (
+        'recent', 'added', 'removed', 'cleaned', 'adopted')] == [1] * 5
+
+
+def test_progress_is_told_and_ends_with_all(index):
+    told = []
+    index.engine.load(lambda: STORE, progress=lambda done, total:
+                      told.append((done, total)))
+    assert told[0] == (0, 20) and told[-1] == (20, 20)
+
+
+def test_a_long_load_says_how_far_it_is(index, caplog):
+    caplog.set_level(logging.INFO)
+    ticks = itertools.count()
+    store = [('team/%03d' % number, None) for number in range(250)]
+    Loader(index.engine.client, schema.tables(index.settings),
+           as_source(lambda: store), clock=lambda: 6 * next(ticks)).load()
+    lines = [line for line in caplog.messages if ' done, ' in line]
+    assert re.match(r'loading the search index: 100 of 250 done, \d+ a '
+                    r'second, about \d+ s left', lines[0])
+
+
+def test_a_lost_connection_or_two_do_not_end_a_load(index):
+    pauses = []
+    Throttle(index.engine, 'TransactWriteItems', 3,
+             code='InternalServerError', status=500)
+    loader = Loader(index.engine.client, schema.tables(index.settings),
+                    as_source(lambda: STORE), sleep=pauses.append)
+    assert loader.load().added == len(STORE)
+    assert len([pause for pause in pauses if pause]) == 3

@@ -20,12 +20,22 @@ DOCUMENT = os.path.join(os.path.dirname(__file__), '..', '..', 'docs',
                         'settings.md')
 NAMES = [option.name for option in OPTIONS]
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
-#: One value for each option that is not its default.
+#: The options that are numbers, each with a value that is not its default.
+NUMBERS = {'startup_wait': 12.5, 'push_wait': 2, 'sync_interval': 3600,
+           'connect_timeout': 0.5, 'read_timeout': 2, 'attempts': 5}
+#: Likewise for every option, as text.
 VALUES = {
     'database': 'other', 'repository_table': 'r-table',
     'version_table': 'v-table', 'search_table': 's-table',
     'region': 'eu-west-1', 'access_key': KEY, 'secret_access_key': SECRET,
-    'endpoint_url': 'http://127.0.0.1:8000'}
+    'endpoint_url': 'http://127.0.0.1:8000',
+    'startup_wait': '12.5', 'push_wait': '2', 'sync_interval': '3600',
+    'connect_timeout': '0.5', 'read_timeout': '2', 'attempts': '5'}
+
+
+def used(name):
+    """What VALUES gives when it is read."""
+    return NUMBERS.get(name, VALUES[name])
 
 
 def refusal(**values):
@@ -55,7 +65,9 @@ def test_nothing_given_is_enough():
         'version_table': 'docker-registry-version',
         'search_table': 'docker-registry-search',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
-        'endpoint_url': None}
+        'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5,
+        'sync_interval': 86400, 'connect_timeout': 1, 'read_timeout': 3,
+        'attempts': 3}
     assert warnings == []
 
 
@@ -70,17 +82,18 @@ def test_every_option_has_an_attribute_and_a_variable_of_its_own():
 def test_a_value_is_used_as_given(name):
     names = KEY_PAIR if name in KEY_PAIR else [name]
     settings = settings_of(**dict((one, VALUES[one]) for one in names))
-    assert getattr(settings, name) == VALUES[name]
+    assert getattr(settings, name) == used(name)
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_first_layer_that_has_a_value_wins(name):
     names = KEY_PAIR if name in KEY_PAIR else [name]
     strong = dict((one, VALUES[one]) for one in names)
-    weak = dict((one, VALUES[one].replace('1', '2') + '9') for one in names)
+    weak = dict((one, '9' if one in NUMBERS else
+                 VALUES[one].replace('1', '2') + '9') for one in names)
     settings, _ = resolve([Layer('a', {}), Layer('b', strong),
                            Layer('c', weak)])
-    assert getattr(settings, name) == VALUES[name]
+    assert getattr(settings, name) == used(name)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -90,7 +103,7 @@ def test_a_blank_value_counts_as_absent(name, blank):
     settings, _ = resolve([
         Layer('a', dict((one, blank) for one in names)),
         Layer('b', dict((one, VALUES[one]) for one in names))])
-    assert getattr(settings, name) == VALUES[name]
+    assert getattr(settings, name) == used(name)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -99,7 +112,7 @@ def test_white_space_around_a_value_is_no_part_of_it(name):
     names = KEY_PAIR if name in KEY_PAIR else [name]
     settings = settings_of(**dict((one, ' \t%s\r\n' % VALUES[one])
                                   for one in names))
-    assert getattr(settings, name) == VALUES[name]
+    assert getattr(settings, name) == used(name)
 
 
 @given(st.lists(st.fixed_dictionaries(
@@ -128,7 +141,25 @@ def test_an_unknown_argument_is_a_type_error_with_a_hint():
 @pytest.mark.parametrize('name', NAMES)
 def test_values_are_native_strings(name):
     value = getattr(Settings(**VALUES), name)
-    assert type(value) is str
+    if name in NUMBERS:
+        assert type(value) is (int if name == 'attempts' else float)
+    else:
+        assert type(value) is str
+
+
+@pytest.mark.parametrize('name, accepted, refused', [
+    ('startup_wait', [0, '0', '3600', 0.5, '1.25'],
+     ['-1', '3601', 'soon', '1e3', '5s', u'\u0665', 'inf', 'nan', '1,5']),
+    ('push_wait', ['0', 3600], ['-0.1', '4000']),
+    ('sync_interval', ['0', '60', 31536000], ['1', '59.9', '1d', '-60']),
+    ('connect_timeout', ['0.1', '60'], ['0', '0.05', '61']),
+    ('read_timeout', ['0.1', '60'], ['0', '61', 'none']),
+    ('attempts', ['1', '10', 3], ['0', '11', '2.5', '-1', 'three'])])
+def test_a_number_has_its_bounds(name, accepted, refused):
+    for value in accepted:
+        assert getattr(settings_of(**{str(name): value}), name) == float(value)
+    for value in refused:
+        assert refusal(**{str(name): value}).setting == name
 
 
 def test_settings_do_not_change():

@@ -3,7 +3,6 @@
 
 from __future__ import unicode_literals
 
-import functools
 import itertools
 import os
 import subprocess
@@ -39,8 +38,9 @@ def index(dynamodb_endpoint):
 
 @pytest.fixture
 def short_lease(monkeypatch):
-    monkeypatch.setattr(startup, 'Lease',
-                        functools.partial(Lease, seconds=0.4))
+    monkeypatch.setattr(
+        startup, 'Lease', lambda client, table, seconds, clock: Lease(
+            client, table, 0.4, clock))
 
 
 def refuse_to_list():
@@ -166,28 +166,25 @@ def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
     assert loads.read() == 'load\n'
 
 
-def test_who_waits_too_long_serves_meanwhile(index, monkeypatch):
+def test_who_waits_too_long_serves_meanwhile(index):
     index.ready(STORE[:1])
     client, settings = index.engine.client, index.settings
     client.call('delete_item', TableName=settings.search_table, Key={
         'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
     assert Lease(client, settings.version_table).acquire()
-    monkeypatch.setattr(startup, 'PATIENCE', 0.5)
-    other = index.another()
+    other = index.another(startup_wait=0.5)
     assert other.engine.ensure_ready(refuse_to_list) is False
     assert other.search('app-0') == [('team-0/app-0', '')]
     assert other.engine.add('team-0/new') is True
 
 
-def test_a_start_does_not_wait_anew_for_a_load_that_is_old(
-        index, monkeypatch):
+def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
     index.ready(STORE[:1])
     client, settings = index.engine.client, index.settings
     client.call('delete_item', TableName=settings.search_table, Key={
         'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
     lease = Lease(client, settings.version_table, seconds=5)
     assert lease.acquire()
-    monkeypatch.setattr(startup, 'PATIENCE', 2)
     ended = threading.Event()
 
     def hold():
@@ -200,7 +197,8 @@ def test_a_start_does_not_wait_anew_for_a_load_that_is_old(
         waits = []
         for _ in range(2):
             began = time.time()
-            assert index.another().engine.ensure_ready(refuse_to_list) is False
+            other = index.another(startup_wait=2)
+            assert other.engine.ensure_ready(refuse_to_list) is False
             waits.append(time.time() - began)
     finally:
         ended.set()

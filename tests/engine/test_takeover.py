@@ -112,7 +112,7 @@ def test_what_it_writes_after_the_takeover_is_found_after_a_load(index):
         'delete_item', TableName=index.settings.repository_table,
         Key={'name': {'S': 'library/ubuntu'}})
     report = index.engine.load(lambda: [])
-    assert (report.adopted, report.removed) == (1, 1)
+    assert (report.adopted, report.cleaned) == (1, 1)
     assert index.search('late') == [('late/push', '')]
     assert index.search('ubuntu') == []
 

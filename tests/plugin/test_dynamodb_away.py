@@ -8,7 +8,7 @@ from dev.servers import Ministack
 from tests.plugin.registry_place import LOADED, Place, image
 
 START_SECONDS = 60
-CHANGE_SECONDS = 30
+CHANGE_SECONDS = 6  # push_wait, and what the registry itself does
 
 # All that is logged while requests fail, at the level that shows most, is looked through for these.
 SECRETS = {'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST', 'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+5'}
@@ -44,11 +44,18 @@ def test_a_push_a_pull_and_a_delete_work(client):
     started = time.monotonic()
     client.push('team/pushed', {'latest': image('pushed')})  # two signals: when it begins, and at its end
     assert time.monotonic() - started < 2 * CHANGE_SECONDS
+    # From the second change on, each worker knows, and nobody waits.
+    for number in range(4):
+        client.begin_push('team/next-%d' % number)
+    started = time.monotonic()
+    client.begin_push('team/last')
+    assert time.monotonic() - started < 1
     assert client.pull('team/pushed')[0] == image('pushed').layer
     assert client.pull('acme/before')[0] == image('acme/before').layer
     client.delete('team/pushed')
     assert client.request('GET', '/v1/repositories/team/pushed/tags').status_code == 404
-    assert client.registry.log_text().count("the search index missed a change of u'team/pushed'") == 3
+    # One line for each worker that met it, however many changes wait.
+    assert 1 <= client.registry.log_text().count('the search index cannot be written to') <= client.registry.workers
 
 
 @pytest.mark.parametrize('query', ['q=pushed&n=25', 'q='])
@@ -63,12 +70,12 @@ def test_a_term_that_can_match_nothing_is_answered_without_DynamoDB(client):
     assert client.names('u' * 256) == []
 
 
-def test_once_DynamoDB_is_back_the_next_workers_load_and_searches_are_answered(alone):
+def test_once_DynamoDB_is_back_the_index_is_loaded_and_what_was_pushed_and_deleted_is_right(alone):
     place, client, _ = alone
+    expected = ['acme/before', 'team/last'] + ['team/next-%d' % number for number in range(4)]
     with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
-        for _ in range(220):  # gunicorn rebuilds a worker after 100 requests
-            client.expect([200], 'GET', '/v1/_ping')
-        deadline = time.monotonic() + 30
-        while LOADED not in client.registry.log_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert client.names() == ['acme/before']
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and (client.request('GET', '/v1/search').status_code != 200 or client.names() != expected):
+            time.sleep(0.2)
+        assert client.names() == expected
+        assert client.registry.log_text().count(LOADED) == 1

@@ -26,5 +26,5 @@ def test_two_registries_started_at_once_load_once_and_both_serve_everything(plac
             registry.stop()
     assert logs.count(LOADED) == 1
     assert logs.count(LISTED % COUNT) == 1
-    assert '%d repositories added' % COUNT in logs
+    assert '%d repositories in the storage: %d added' % (COUNT, COUNT) in logs
     assert 'Traceback' not in logs

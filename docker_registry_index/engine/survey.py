@@ -1,0 +1,107 @@
+"""Survey: all that a load must know, noted before it writes anything."""
+
+from __future__ import unicode_literals
+
+import logging
+import time
+
+from . import errors, postings, schema, text
+from .ledger import Ledger
+from .lister import Lister
+
+__all__ = ['Survey']
+
+logger = logging.getLogger(__name__)
+
+#: Items of a page read: small, because a page is decoded without a pause,
+#: and a gevent worker serves nobody meanwhile.
+_PAGE = 1000
+#: Items after which other greenlets get their turn.
+_TURN = 100
+
+
+class Survey(object):
+    """A survey of a storage and of its index.
+
+    :param client: a PatientClient.
+    :param tables: what schema.tables gives.
+    :param source: a Source.
+    :param beat: called often; raises to stop.
+    """
+
+    def __init__(self, client, tables, source, beat, sleep=time.sleep):
+        self._client = client
+        self._tables = tables
+        self._source = source
+        self._beat = beat
+        self._sleep = sleep
+        #: The namespaces that could not be read.
+        self.unreadable = ()
+
+    def take(self):
+        """Return a Ledger with everything in it, to be closed.
+
+        :raises RequestFailed, LeaseLost: as the client and the beat do.
+        :raises: what the storage raises when nothing of it can be read.
+        """
+        ledger = Ledger()
+        try:
+            # Before the storage is listed: a tombstone that is newer tells
+            # that the listing is out of date.
+            for name, number in self.tombstones():
+                ledger.note_removal(name, number)
+            self._note_storage(ledger)
+            self._note_index(ledger)
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def tombstones(self, only=''):
+        """(name, number) of each tombstone whose name begins so."""
+        prefix = schema.TOMBSTONE + only
+        for item in self._pages(
+                'query', 'search', KeyConditionExpression=(
+                    'gram = :gram AND begins_with(suffix, :prefix)'),
+                ExpressionAttributeValues={':gram': {'S': schema.MARKS},
+                                           ':prefix': {'S': prefix}}):
+            yield (item['suffix']['S'][len(schema.TOMBSTONE):],
+                   item['number']['S'])
+
+    def _note_storage(self, ledger):
+        lister = Lister(self._source)
+        for batch in lister.batches(self._beat):
+            ledger.note_listed(
+                (text.to_text(name), text.clean_description(description))
+                for name, description in batch if _fits(name))
+        self.unreadable = tuple(lister.unreadable)
+
+    def _note_index(self, ledger):
+        for item in self._pages('scan', 'repository'):
+            if _fits(item['name']['S']):
+                ledger.note_row(item)
+        for item in self._pages(
+                'query', 'search', KeyConditionExpression='gram = :gram',
+                ExpressionAttributeValues={
+                    ':gram': {'S': postings.LISTED}}):
+            ledger.note_witness(item['suffix']['S'],
+                                item.get('d', {}).get('S', ''))
+
+    def _pages(self, operation, table, **arguments):
+        arguments.update(TableName=self._tables[table].name, Limit=_PAGE,
+                         ConsistentRead=True)
+        for place, item in enumerate(
+                self._client.pages(operation, **arguments)):
+            if place % _TURN == 0:
+                self._sleep(0)
+                self._beat()
+            yield item
+
+
+def _fits(name):
+    try:
+        text.check_name(name)
+    except errors.InvalidName as error:
+        logger.warning('left out of the search index: %s', error)
+        return False
+    return True
