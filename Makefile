@@ -40,9 +40,9 @@ test-py27: setup ## The same on Python 2.7, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
 	@$(PYTHON27_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_PYTHON27)
 
-test-registry: setup ## Test the plugin inside the real docker-registry
-	@echo '== the plugin in docker-registry 0.9.1'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin
+test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
+	@echo '== the plugin in docker-registry 0.9.1, and the command line'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin tests/cli
 
 test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
 	@echo '== packages'

@@ -19,7 +19,7 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'pages', 'side_by_side', 'slowest']
+__all__ = ['Client', 'batch_get', 'pages', 'side_by_side', 'slowest']
 
 #: More than a gevent worker is likely to have under way at once.
 CONNECTIONS = 50
@@ -88,28 +88,35 @@ class Client(object):
     def batch_get(self, wanted, enough=lambda left: not left,
                   sleep=time.sleep):
         """The items of a BatchGetItem: a list for each table that has some.
+        See batch_get."""
+        return batch_get(self.call, wanted, enough, sleep)
 
-        DynamoDB leaves out keys of tables that are throttled; these are
-        asked for again, with growing pauses.
 
-        :param wanted: its RequestItems.
-        :param enough: of those still left out, whether to do without them.
-        :raises RequestFailed: after six rounds not enough was read.
-        """
-        found = {}
-        for attempt in range(6):
-            if attempt:
-                sleep(0.02 * 2 ** attempt)
-            page = self.call('batch_get_item', RequestItems=wanted)
-            for table, items in page['Responses'].items():
-                found.setdefault(table, []).extend(items)
-            wanted = page.get('UnprocessedKeys') or {}
-            if enough(wanted):
-                return found
-        raise errors.RequestFailed(
-            'batch_get_item', sorted(wanted),
-            'ProvisionedThroughputExceededException',
-            'keys were left out again and again', retryable=True)
+def batch_get(call, wanted, enough=lambda left: not left, sleep=time.sleep):
+    """The items of a BatchGetItem: a list for each table that has some.
+
+    DynamoDB leaves out keys of tables that are throttled; these are asked
+    for again, with growing pauses.
+
+    :param call: makes one request, as Client.call does.
+    :param wanted: its RequestItems.
+    :param enough: of those still left out, whether to do without them.
+    :raises RequestFailed: after six rounds not enough was read.
+    """
+    found = {}
+    for attempt in range(6):
+        if attempt:
+            sleep(0.02 * 2 ** attempt)
+        page = call('batch_get_item', RequestItems=wanted)
+        for table, items in page['Responses'].items():
+            found.setdefault(table, []).extend(items)
+        wanted = page.get('UnprocessedKeys') or {}
+        if enough(wanted):
+            return found
+    raise errors.RequestFailed(
+        'batch_get_item', sorted(wanted),
+        'ProvisionedThroughputExceededException',
+        'keys were left out again and again', retryable=True)
 
 
 def slowest(settings):

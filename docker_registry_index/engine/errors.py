@@ -220,14 +220,18 @@ class LeaseTaken(DynamoDBIndexError):
 
 
 class StorageUnreadable(DynamoDBIndexError):
-    """The registry's storage could not tell whether it has a repository."""
+    """The registry's storage could not be read.
 
-    def __init__(self, name, problem):
-        self.name = name
+    :param what: that it was asked for.
+    :param problem: what it raised.
+    """
+
+    def __init__(self, what, problem):
+        self.what = what
         self.problem = problem
         super(StorageUnreadable, self).__init__(
-            'the storage cannot tell whether it has %.80r (%.200r); look at '
-            'the storage and its settings' % (name, problem))
+            'the storage of the registry cannot tell %s: %.300r; look at the '
+            'storage and its settings' % (what, problem))
 
 
 class Stopped(DynamoDBIndexError):

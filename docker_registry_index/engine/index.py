@@ -8,11 +8,13 @@ import time
 from . import errors, schema, text
 from .backlog import Backlog
 from .changes import Changes
+from .check import Checker
 from .client import Client
 from .loader import Loader
 from .search import Search
 from .source import as_source, has
 from .startup import Startup
+from .status import Status
 from .upkeep import Upkeep
 
 __all__ = ['SearchIndex']
@@ -99,7 +101,7 @@ class SearchIndex(object):
             was still loading it after ``startup_wait`` seconds.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
-        :raises: what the storage raises when nothing of it can be read.
+        :raises StorageUnreadable: nothing of the storage can be read.
 
         Costs one BatchGetItem of three read units when the index is ready.
         """
@@ -135,7 +137,8 @@ class SearchIndex(object):
         report = Loader(self.client, self._tables, as_source(source), beat,
                         progress).load()
         log = logger.info if report.complete else logger.error
-        log('loaded the search index in %.1f s: %s', report.seconds, report)
+        log('loaded the search index in %.1f s: %s', report.seconds,
+            report.summary)
         return report
 
     def difference(self, source):
@@ -145,6 +148,28 @@ class SearchIndex(object):
         """
         return Loader(self.client, self._tables,
                       as_source(source)).difference()
+
+    def is_ready(self):
+        """Whether tables, mark and format are there. One BatchGetItem."""
+        return self._startup(None).is_ready()
+
+    def checker(self, source=None, progress=None):
+        """A Checker of this index: its check() yields what is wrong.
+
+        :param source: as for start; None to leave the storage out.
+        :param progress: called now and then with (done, total), the latter 0
+            while it is not known.
+        """
+        source = None if source is None else as_source(source)
+        return Checker(self.client, self._tables, source, progress)
+
+    def status(self, source=None):
+        """A Status of this index.
+
+        :param source: as for checker.
+        """
+        source = None if source is None else as_source(source)
+        return Status(self.client, self._tables, source)
 
     def search(self, term, limit=None):
         """The repositories matching ``term``, best first.

@@ -55,7 +55,7 @@ class Lease(object):
 
         Costs one consistent GetItem, and one UpdateItem when it looks free.
         """
-        number = self._look()
+        number = self.look()
         if number is None:
             return self._write('attribute_not_exists(lease)')
         if self._stood_still():
@@ -150,14 +150,18 @@ class Lease(object):
                                   'TransactionConflictException'):
                 raise
             # A repeated request may have met its own first success.
-            if self._look() != number:
+            if self.look() != number:
                 return False
         self._held, self._renewed, self._since = number, now, since
         self._seen = None
         return True
 
-    def _look(self):
-        """Note and return the record number, and since when it stands."""
+    def look(self):
+        """Note and return the record number, and since when it stands; None
+        when nobody holds the lease.
+
+        Costs one consistent GetItem.
+        """
         row = self._client.call('get_item', TableName=self._table, Key=_ROW,
                                 ConsistentRead=True).get('Item', {})
         number = row.get('lease', {}).get('S')

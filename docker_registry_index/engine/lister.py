@@ -8,6 +8,7 @@ from __future__ import unicode_literals
 import logging
 import threading
 
+from . import errors
 from ._compat import queue, text_type
 
 __all__ = ['Lister']
@@ -44,8 +45,9 @@ class Lister(object):
         """Yield lists of (name, description or None).
 
         :param beat: called at least once a second; raises to stop.
-        :raises: what the storage raised when its namespaces could not be
-            listed, or none of them could be read.
+        :raises StorageUnreadable: its namespaces could not be listed, or
+            none of them could be read.
+        :raises: what the beat raises.
         """
         threads = [threading.Thread(target=self._work)
                    for _ in range(THREADS)]
@@ -58,7 +60,8 @@ class Lister(object):
         finally:
             self._is_over = True
         if self.unreadable and len(self.unreadable) == self._count:
-            raise self._first_error
+            raise errors.StorageUnreadable('its repositories',
+                                           self._first_error)
 
     def _received(self, working, beat):
         while working:
@@ -72,7 +75,7 @@ class Lister(object):
             elif kind == _UNREADABLE:
                 self._note_unreadable(*value)
             elif kind == _FAILED:
-                raise value
+                raise errors.StorageUnreadable('its namespaces', value)
             else:
                 working -= 1
 

@@ -62,7 +62,7 @@ class Loader(object):
         :returns: a LoadReport.
         :raises RequestFailed, LeaseLost: what was written until then stays;
             load again.
-        :raises: what the storage raises when nothing of it can be read.
+        :raises StorageUnreadable: nothing of the storage can be read.
 
         Costs a Scan of the rows, a Query of all names and one of the
         tombstones, and a TransactWriteItems for what is missing, several

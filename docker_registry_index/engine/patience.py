@@ -11,7 +11,7 @@ import time
 
 from . import errors
 from ._compat import monotonic
-from .client import pages
+from .client import batch_get, pages
 
 __all__ = ['PatientClient']
 
@@ -58,6 +58,10 @@ class PatientClient(object):
     def pages(self, operation, **arguments):
         """As Client.pages."""
         return pages(self.call, operation, arguments)
+
+    def batch_get(self, wanted):
+        """As Client.batch_get."""
+        return batch_get(self.call, wanted)
 
     def _warn(self, error):
         """Say once for each operation what would help."""

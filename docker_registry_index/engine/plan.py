@@ -85,6 +85,11 @@ class Planner(object):
         return Change(name, known, None, None, head,
                       self._deletes(name, known, keep=()))
 
+    def forget(self, gram, suffix):
+        """A Delete of one posting."""
+        return {'Delete': {'TableName': self.search_table, 'Key': {
+            'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
+
     def tombstone(self, name, number, expires):
         """Leaves word that ``name`` was removed.
 
@@ -190,9 +195,8 @@ class Planner(object):
         goes = set()
         for description in known.descriptions:
             goes.update(_by_key(name, description))
-        return [{'Delete': {'TableName': self.search_table, 'Key': {
-            'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
-            for gram, suffix in sorted(goes - stays, reverse=True)]
+        return [self.forget(gram, suffix)
+                for gram, suffix in sorted(goes - stays, reverse=True)]
 
 
 def marks(description):

@@ -37,7 +37,9 @@ class LoadReport(collections.namedtuple(
         """Whether the index equals the storage now, as far as it must."""
         return not (self.failed or self.unreadable)
 
-    def __str__(self):
+    @property
+    def summary(self):
+        """The counts in a line, for people."""
         counts = '%d repositories in the storage: %s' % (
             self.found, ', '.join(
                 '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))

@@ -60,9 +60,9 @@ def as_source(source):
 def has(source, name):
     """Whether the storage of ``source`` has a repository now.
 
-    :raises StorageUnreadable: it cannot be told.
+    :raises StorageUnreadable: that cannot be told.
     """
     try:
         return source.has(name)
     except Exception as error:
-        raise errors.StorageUnreadable(name, error)
+        raise errors.StorageUnreadable('whether it has %.80r' % name, error)

@@ -25,7 +25,7 @@ class Survey(object):
 
     :param client: a PatientClient.
     :param tables: what schema.tables gives.
-    :param source: a Source.
+    :param source: a Source; None to leave the storage out.
     :param beat: called often; raises to stop.
     """
 
@@ -42,7 +42,7 @@ class Survey(object):
         """Return a Ledger with everything in it, to be closed.
 
         :raises RequestFailed, LeaseLost: as the client and the beat do.
-        :raises: what the storage raises when nothing of it can be read.
+        :raises StorageUnreadable: nothing of the storage can be read.
         """
         ledger = Ledger()
         try:
@@ -50,7 +50,8 @@ class Survey(object):
             # that the listing is out of date.
             for name, number in self.tombstones():
                 ledger.note_removal(name, number)
-            self._note_storage(ledger)
+            if self._source:
+                self._note_storage(ledger)
             self._note_index(ledger)
         except BaseException:
             ledger.close()
@@ -60,7 +61,7 @@ class Survey(object):
     def tombstones(self, only=''):
         """(name, number) of each tombstone whose name begins so."""
         prefix = schema.TOMBSTONE + only
-        for item in self._pages(
+        for item in self.items(
                 'query', 'search', KeyConditionExpression=(
                     'gram = :gram AND begins_with(suffix, :prefix)'),
                 ExpressionAttributeValues={':gram': {'S': schema.MARKS},
@@ -77,17 +78,19 @@ class Survey(object):
         self.unreadable = tuple(lister.unreadable)
 
     def _note_index(self, ledger):
-        for item in self._pages('scan', 'repository'):
+        for item in self.items('scan', 'repository'):
             if _fits(item['name']['S']):
                 ledger.note_row(item)
-        for item in self._pages(
+        for item in self.items(
                 'query', 'search', KeyConditionExpression='gram = :gram',
                 ExpressionAttributeValues={
                     ':gram': {'S': postings.LISTED}}):
             ledger.note_witness(item['suffix']['S'],
                                 item.get('d', {}).get('S', ''))
 
-    def _pages(self, operation, table, **arguments):
+    def items(self, operation, table, **arguments):
+        """Yield the items of a Scan or Query, consistently, so that others
+        get their turn between them."""
         arguments.update(TableName=self._tables[table].name, Limit=_PAGE,
                          ConsistentRead=True)
         for place, item in enumerate(

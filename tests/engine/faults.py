@@ -76,5 +76,5 @@ class Throttle(object):
 class Answer(object):
     """What botocore looks at of an HTTP answer that went wrong."""
 
-    def __init__(self, status_code):
+    def __init__(self, status_code=400):
         self.status_code = status_code

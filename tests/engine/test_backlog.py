@@ -223,7 +223,7 @@ def test_what_the_storage_cannot_tell_is_asked_again(followed, index,
                                                      caplog):
     index.failure = AWAY
     followed.follow('a/one', True)
-    index.failure = errors.StorageUnreadable('a/one', IOError('away'))
+    index.failure = errors.StorageUnreadable('it', IOError('away'))
     eventually(lambda: 'has to wait' in caplog.text)
     index.storage, index.failure = {'a/one'}, None
     eventually(lambda: len(followed) == 0)

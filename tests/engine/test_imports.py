@@ -16,10 +16,10 @@ ENGINE = os.path.join(PACKAGE, 'engine')
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
             'numbers', 're'}
-DOES_IO = {'_compat', 'backlog', 'changes', 'client', 'index',
-           'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
+DOES_IO = {'_compat', 'backlog', 'changes', 'check', 'client', 'evidence',
+           'index', 'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
            'progress', 'scratch', 'search', 'startup', 'survey', 'tables',
-           'upkeep'}
+           'tally', 'upkeep'}
 STANDARD = HARMLESS | {'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time',
                        'uuid'}

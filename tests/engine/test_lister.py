@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source
+from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine.lister import THREADS, Lister
 
 
@@ -78,7 +78,7 @@ def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
 
 
 def test_when_nothing_can_be_read_the_error_is_raised():
-    with pytest.raises(IOError):
+    with pytest.raises(errors.StorageUnreadable):
         listed(Storage({'a': [IOError('away')], 'b': [IOError('away')]}))
 
 
@@ -88,7 +88,7 @@ def test_when_the_namespaces_cannot_be_listed_the_error_is_raised():
             yield 'a'
             raise IOError('away')
 
-    with pytest.raises(IOError):
+    with pytest.raises(errors.StorageUnreadable):
         listed(Broken({'a': ['one']}))
 
 

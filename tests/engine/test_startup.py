@@ -212,7 +212,7 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
         yield STORE[0]
         raise IOError('no such bucket')
 
-    with pytest.raises(IOError):
+    with pytest.raises(errors.StorageUnreadable):
         index.engine.ensure_ready(broken)
     other = index.another()
     made = RequestsMade(other.engine)

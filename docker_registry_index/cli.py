@@ -1,0 +1,186 @@
+"""The command docker-registry-index: status, search, load and check.
+
+Its settings are those of the registry: the same configuration file, the same
+environment. Runs on Python 2.7 and 3.
+"""
+import functools
+import signal
+import sys
+
+import click
+
+from . import __version__
+from .cli_output import Bar, as_json, safe, say
+from .cli_settings import index_of, source_of
+from .engine import errors
+
+__all__ = ['main']
+
+OK, NOT_SO, USAGE, AWAY, TAKEN, NOT_OURS = range(6)
+
+_STATUS_OF = (
+    ((errors.SettingError, errors.MissingDependency), USAGE),
+    ((errors.LeaseTaken,), TAKEN),
+    ((errors.NewerDatabase, errors.ForeignDatabase), NOT_OURS),
+)
+_JSON = click.option('--json', 'is_json', is_flag=True,
+                     help='Print one JSON document.')
+_NAMES = click.option(
+    '--names', type=click.File('r', encoding='utf-8'), metavar='FILE',
+    help='Take the repositories from a file, one name a line, in place of '
+         'the storage of the registry; - for the standard input.')
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help']})
+@click.version_option(__version__, prog_name='docker-registry-index')
+@click.option('--config', metavar='FILE', type=click.Path(),
+              help='Configuration file of the registry, in place of the one '
+                   'that DOCKER_REGISTRY_CONFIG names.')
+@click.pass_context
+def main(context, config):
+    """The search index of a private docker registry, in DynamoDB.
+
+    Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a
+    wrong option or setting; 3 DynamoDB or the storage cannot be reached, or
+    refuses; 4 another process is loading; 5 the tables are those of a newer
+    release, or of something else.
+    """
+    context.obj = config
+
+
+def command(function):
+    """Make a command of a function of an index, whose errors are one line
+    and an exit status, and whose answer is an exit status, too."""
+    @functools.wraps(function)
+    def run(config, **options):
+        try:
+            index = index_of(config)
+            sys.exit(function(index, config, **options))
+        except errors.DynamoDBIndexError as error:
+            _end(error, '%s' % error)
+    return main.command()(click.pass_obj(run))
+
+
+def _end(error, sentence):
+    say('docker-registry-index: %s' % safe(sentence), err=True)
+    sys.exit(next((status for kinds, status in _STATUS_OF
+                   if isinstance(error, kinds)), AWAY))
+
+
+@command
+@click.option('--storage/--no-storage', 'wants_storage', default=None,
+              help='Compare the sample with the storage of the registry, too '
+                   '(by default where docker-registry is installed).')
+@_JSON
+def status(index, config, wants_storage, is_json):
+    """Show tables, state and counts, and look at a sample.
+
+    Looks at 100 repositories chosen at random: whether their postings are
+    those of their rows, and they are in the storage; and whether some of the
+    storage are in the index. Exit status 1 when the index is not ready or
+    anything of the sample is wrong.
+    """
+    source = source_of(config, optional=not wants_storage) if (
+        wants_storage is not False) else None
+    from .cli_status import told, show
+    found = told(index, source)
+    as_json(found) if is_json else show(found)
+    return OK if found['ready'] and not found['wrong'] else NOT_SO
+
+
+@command
+@click.argument('term')
+@click.option('--limit', '-n', type=click.IntRange(min=1), default=25,
+              show_default=True, help='Show at most so many.')
+@_JSON
+def search(index, config, term, limit, is_json):
+    """Search for TERM, as docker search does.
+
+    Exit status 1 when nothing is found.
+    """
+    found = index.search(term, limit)
+    if is_json:
+        as_json({'query': term, 'results': [
+            {'name': result.name, 'description': result.description}
+            for result in found]})
+    else:
+        width = max([len(result.name) for result in found] or [0])
+        for result in found:
+            say('%s  %s' % (safe(result.name).ljust(width),
+                            safe(result.description)))
+    return OK if found else NOT_SO
+
+
+@command
+@click.option('--dry-run', is_flag=True,
+              help='Show what would be done, and do nothing.')
+@_NAMES
+@_JSON
+def load(index, config, dry_run, names, is_json):
+    """Make the index equal to the storage of the registry.
+
+    Adds what is missing and removes what is gone, except what was pushed
+    within the last hour. Searches, pushes and deletes go on meanwhile. Exit
+    status 1 when the load is not complete, 4 when another process is loading.
+    """
+    # Ends as Ctrl-C does: the lease is given back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    source = source_of(config, names)
+    if dry_run:
+        return _show_difference(index, source, is_json)
+    with Bar('loading') as bar:
+        report = index.sync(source, bar.reach)
+    if is_json:
+        as_json(dict(report._asdict(), complete=report.complete))
+    else:
+        say('%s, in %.1f s' % (safe(report.summary), report.seconds))
+    return OK if report.complete else NOT_SO
+
+
+def _show_difference(index, source, is_json):
+    found = list(index.difference(source))
+    if is_json:
+        as_json([{'name': name, 'change': kind} for kind, name in found])
+    for kind, name in [] if is_json else found:
+        say('%-8s %s' % (kind, safe(name)))
+    return OK
+
+
+@command
+@click.option('--repair', is_flag=True, help='Mend what is wrong.')
+@click.option('--storage/--no-storage', 'wants_storage', default=None,
+              help='Compare with the storage of the registry, too (by default '
+                   'where docker-registry is installed).')
+@_NAMES
+@_JSON
+def check(index, config, repair, wants_storage, names, is_json):
+    """Prove that rows, postings and storage agree.
+
+    Reads every row and every posting. Exit status 1 when something is wrong
+    and was not mended. What only the storage can tell is mended by load.
+    """
+    source = None
+    if names or wants_storage is not False:
+        source = source_of(config, names, optional=not wants_storage)
+    with Bar('checking') as bar:
+        checker = index.checker(source, bar.reach)
+        found = [_shown(problem, is_json)
+                 for problem in checker.check(repair)]
+    left = [problem for problem in found if not problem.mended]
+    if is_json:
+        as_json({'rows': checker.rows, 'postings': checker.postings,
+                 'storage': source is not None, 'left': len(left),
+                 'problems': [problem._asdict() for problem in found]})
+    else:
+        say('%d rows and %d postings%s: %d problems, %d mended' % (
+            checker.rows, checker.postings,
+            ' and the storage' if source else '', len(found),
+            len(found) - len(left)))
+    return NOT_SO if left else OK
+
+
+def _shown(problem, is_json):
+    if not is_json:
+        say('%s %s: %s' % ('mended' if problem.mended else 'wrong ',
+                           safe(problem.name), safe(problem.detail)))
+    return problem

@@ -1,0 +1,81 @@
+"""From the registry's configuration to an index and its storage."""
+import logging
+import os
+
+import click
+
+from . import configuration
+from .cli_output import safe, say
+from .engine import SearchIndex, Source
+
+__all__ = ['index_of', 'source_of']
+
+_FILE = 'DOCKER_REGISTRY_CONFIG'
+
+
+class NamesSource(Source):
+    """A Source of given names.
+
+    :param names: an iterable of them.
+    """
+
+    def __init__(self, names):
+        self._names = frozenset(names)
+
+    def namespaces(self):
+        return ['all']
+
+    def repositories(self, namespace):
+        return ((name, None) for name in self._names)
+
+    def has(self, name):
+        return name in self._names
+
+
+def index_of(config):
+    """A SearchIndex with the settings of the registry.
+
+    :param config: path of a configuration file; None for the registry's own.
+    :raises SettingError: they cannot work.
+    """
+    logging.basicConfig(level=logging.WARNING, format='%(message)s')
+    settings, warnings = configuration.load(_path(config), os.environ)
+    for warning in warnings:
+        say('warning: %s' % safe(u'%s' % warning), err=True)
+    return SearchIndex(settings)
+
+
+def source_of(config, names=None, optional=False):
+    """The storage of the registry as a Source.
+
+    :param names: a file of names in place of it.
+    :param optional: return None where docker-registry is not installed.
+    """
+    if names is not None:
+        return NamesSource(line.strip() for line in names if line.strip())
+    if config:
+        os.environ[_FILE] = os.path.abspath(config)
+    try:
+        from .storage import RegistrySource
+    except ImportError as error:
+        if optional:
+            return None
+        raise click.UsageError(
+            "the storage is read by docker-registry, and this Python cannot "
+            "import it (%s); use the registry's own Python, or give the names "
+            "of the repositories with --names" % error)
+    return RegistrySource()
+
+
+def _path(config):
+    """The path of the configuration file; None for the environment alone."""
+    if config:
+        return config
+    try:
+        from docker_registry.lib import config as registry_config
+    except ImportError:
+        return os.environ.get(_FILE)
+    path = configuration.path_of(os.environ, registry_config.__file__)
+    if _FILE in os.environ or os.path.exists(path):
+        return path
+    return None

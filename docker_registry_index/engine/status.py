@@ -1,0 +1,147 @@
+"""Status: what there is, in numbers, and a sample of whether it is right."""
+
+from __future__ import unicode_literals
+
+import random
+import time
+
+from . import errors, postings
+from .evidence import Evidence, wanted
+from .lease import Lease
+from .mark import KEY, Mark
+from .patience import PatientClient
+from .source import has
+from .survey import Survey
+
+__all__ = ['Status']
+
+#: Repositories of a sample.
+SAMPLE = 100
+#: Namespaces of the storage that a sample is taken from.
+_NAMESPACES = 5
+#: Seconds in which a lease that is alive is renewed.
+_HEARTBEAT = 2.5
+
+
+class Status(object):
+    """The status of one index.
+
+    :param client: a Client.
+    :param tables: what schema.tables gives.
+    :param source: a Source; None to leave the storage out.
+    """
+
+    def __init__(self, client, tables, source=None, sleep=time.sleep,
+                 choice=random.Random()):
+        self._client = PatientClient(client, lambda: None, sleep)
+        self._survey = Survey(self._client, tables, source, lambda: None,
+                              sleep)
+        self._evidence = Evidence(self._client, tables)
+        self._tables = tables
+        self._source = source
+        self._sleep = sleep
+        self._random = choice
+
+    def tables(self):
+        """What DescribeTable tells of each table: a list of dictionaries.
+
+        Costs a DescribeTable for each.
+        """
+        return [self._table(kind) for kind in self._tables]
+
+    def mark(self):
+        """The Mark, or None. Costs a GetItem."""
+        try:
+            return Mark.of(self._client.call(
+                'get_item', TableName=self._tables['search'].name, Key=KEY,
+                ConsistentRead=True).get('Item'))
+        except errors.MissingTable:
+            return None
+
+    def lease(self):
+        """None when nobody loads; else for how many seconds somebody has, and
+        whether it shows signs of life. Takes two seconds and a half then.
+
+        Costs one GetItem, or two.
+        """
+        lease = Lease(self._client, self._tables['version'].name)
+        try:
+            if lease.look() is None:
+                return None
+            self._sleep(_HEARTBEAT)
+            if lease.look() is None:
+                return None
+        except errors.MissingTable:
+            return None
+        return {'seconds': lease.age, 'alive': lease.is_alive}
+
+    def counts(self):
+        """How many names are listed, how many rows there are, and a sample of
+        the names. Costs a Query of all names and a Scan of the rows."""
+        names, sample = 0, []
+        for item in self._survey.items(
+                'query', 'search', KeyConditionExpression='gram = :gram',
+                ExpressionAttributeValues={
+                    ':gram': {'S': postings.LISTED}}):
+            names += 1
+            self._maybe_keep(sample, names, item['suffix']['S'])
+        rows = sum(1 for _ in self._survey.items('scan', 'repository'))
+        return names, rows, sample
+
+    def drift(self, sample):
+        """Of a sample of names: how many were looked at, how many postings
+        they have on average, and which are wrong, and why.
+
+        Costs some requests for each.
+        """
+        wrong, numbers = {}, []
+        for name in sample:
+            finding = self._evidence.of(name, ())
+            if finding is not None and finding.detail:
+                wrong[name] = finding.detail
+            elif finding is not None and finding.row is not None:
+                numbers.append(len(wanted(name, finding.row)))
+                if self._source and not has(self._source, name):
+                    wrong[name] = 'is not in the storage'
+        if self._source:
+            wrong.update(self._missing())
+        average = sum(numbers) / float(len(numbers)) if numbers else None
+        return len(sample), average, wrong
+
+    def _missing(self):
+        """Those of a sample of the storage that the index has not."""
+        namespaces = list(self._source.namespaces())
+        for namespace in self._random.sample(
+                namespaces, min(_NAMESPACES, len(namespaces))):
+            names = [name for name, _
+                     in self._source.repositories(namespace)]
+            for name in self._random.sample(names, min(
+                    SAMPLE // _NAMESPACES, len(names))):
+                finding = self._evidence.of(name, ())
+                if finding is not None and finding.row is None and has(
+                        self._source, name):
+                    yield name, 'is in the storage and not in the index'
+
+    def _table(self, kind):
+        name = self._tables[kind].name
+        told = {'kind': kind, 'name': name, 'status': 'MISSING'}
+        try:
+            found = self._client.call('describe_table',
+                                      TableName=name)['Table']
+        except errors.MissingTable:
+            return told
+        told['status'] = found['TableStatus']
+        units = found.get('ProvisionedThroughput', {})
+        if units.get('WriteCapacityUnits'):
+            told['read_units'] = units['ReadCapacityUnits']
+            told['write_units'] = units['WriteCapacityUnits']
+        return told
+
+    def _maybe_keep(self, sample, number, name):
+        """Keep each of all names with the same chance."""
+        if len(sample) < SAMPLE:
+            sample.append(name)
+            return
+        place = self._random.randrange(number)
+        if place < SAMPLE:
+            sample[place] = name

@@ -1,0 +1,258 @@
+"""The command docker-registry-index on both Pythons, as a process: what it prints, and its exit status."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dev.process import LOCAL, ROOT, free_port, local_environment
+from dev.servers import CONFIGURATION
+from tests.docs import pages
+from tests.engine_index import EngineIndex
+from tests.plugin.registry_place import Place
+
+PYTHONS = {'3': sys.executable, '2.7': os.path.join(LOCAL, 'py27', 'bin', 'python')}
+NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
+SECRET = 'never/ShowThisKey+5'
+
+
+class Command(object):
+    """The command on one Python, with the settings of one index."""
+
+    def __init__(self, python, index, **more):
+        self._python = PYTHONS[python]
+        self.settings = dict({'DYNAMODB_DATABASE': index.settings.database, 'DYNAMODB_ENDPOINT_URL': index.settings.endpoint_url,
+                              'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': SECRET, 'LC_ALL': 'C.UTF-8'}, **more)
+
+    def launch(self, *arguments, **pipes):
+        return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(self.settings),
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes)
+
+    def __call__(self, *arguments, **more):
+        """Run it; return exit status, standard output and standard error, none of which ever has a secret or a traceback."""
+        process = self.launch(*arguments)
+        out, err = process.communicate(more.get('given', '').encode('utf-8'), timeout=90)
+        out, err = out.decode('utf-8'), err.decode('utf-8')
+        assert SECRET not in out + err and 'Traceback' not in err, err
+        return process.returncode, out, err
+
+    def json(self, *arguments, **more):
+        status, out, err = self(*arguments + ('--json',), **more)
+        return status, json.loads(out)
+
+
+@pytest.fixture(scope='module', params=sorted(PYTHONS))
+def python(request):
+    return request.param
+
+
+@pytest.fixture
+def index(dynamodb_local):
+    made = EngineIndex(dynamodb_local.url)
+    yield made
+    for table in made.tables():
+        try:
+            made.engine.client.call('delete_table', TableName=table)
+        except Exception as error:
+            assert 'ResourceNotFound' in str(error)
+
+
+@pytest.fixture
+def command(python, index):
+    return Command(python, index)
+
+
+@pytest.fixture
+def loaded(command):
+    assert command('load', '--names', '-', given=NAMES)[0] == 0
+    return command
+
+
+def test_before_anything_is_there(command):
+    status, out, err = command('status', '--no-storage')
+    assert status == 1 and out.count('MISSING') == 3 and 'NOT READY' in out and err == ''
+    status, out, err = command('search', 'web')
+    assert (status, out) == (3, '') and re.match(r'docker-registry-index: .*ResourceNotFound.*\n\Z', err)
+
+
+def test_a_load_from_names_and_a_search(loaded):
+    assert loaded('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
+    assert loaded('search', 'i', '-n', '1')[1].count('\n') == 1
+    assert loaded('search', 'nowhere') == (1, '', '')
+    assert loaded.json('search', 'WEB') == (0, {'query': 'WEB', 'results': [{'name': 'team/web', 'description': ''}]})
+    assert loaded.json('search', '\u00fc')[1]['results'][0]['name'] == 'team/\u00fc'
+
+
+def test_a_load_tells_what_it_did(command):
+    status, told = command.json('load', '--names', '-', given=NAMES)
+    assert status == 0 and (told['found'], told['added'], told['complete'], told['unreadable']) == (4, 4, True, [])
+    status, out, _ = command('load', '--names', '-', given=NAMES)
+    assert status == 0 and out.startswith('4 repositories in the storage: 0 added') and '4 unchanged' in out
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
+    given = 'team/web\nteam/new\nlibrary/nginx\nteam/api\n'
+    assert loaded('load', '--names', '-', '--dry-run', given=given)[:2] == (0, 'added    team/new\nrecent   team/\u00fc\n')
+    assert loaded.json('load', '--names', '-', '--dry-run', given=given) == (
+        0, [{'name': 'team/new', 'change': 'added'}, {'name': 'team/\u00fc', 'change': 'recent'}])
+    assert loaded('search', 'new')[0] == 1
+
+
+def test_the_status_of_an_index(loaded, index):
+    status, told = loaded.json('status', '--no-storage')
+    assert status == 0
+    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 1, 4, 4, 4, {}, None)
+    assert abs(told['synced'] - time.time()) < 60 and told['last_load']['added'] == 4
+    assert [table['status'] for table in told['tables']] == ['ACTIVE'] * 3
+    assert told['postings_per_repository'] == len(index.postings()) / 4.0
+    assert 'ready, format 1, synced at 20' in loaded('status', '--no-storage')[1]
+
+
+def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table, Key={'name': {'S': 'team/web'}})
+    status, told = loaded.json('status', '--no-storage')
+    assert status == 1 and list(told['wrong']) == ['team/web'] and (told['names'], told['rows']) == (4, 3)
+    status, told = loaded.json('check', '--no-storage')
+    assert (status, told['left'], told['storage']) == (1, 1, False)
+    assert [(problem['name'], problem['kind'], problem['mended']) for problem in told['problems']] == [('team/web', 'postings', False)]
+    status, out, _ = loaded('check', '--no-storage', '--repair')
+    assert status == 0 and out.startswith('mended team/web: ') and out.endswith('1 problems, 1 mended\n')
+    assert loaded('check', '--no-storage')[0] == 0
+    index.assert_whole()
+
+
+def test_a_check_with_names_finds_what_a_load_would_add(loaded):
+    status, told = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
+    assert (status, told['storage']) == (1, True)
+    assert [(problem['name'], problem['kind']) for problem in told['problems']] == [('team/missing', 'storage')]
+
+
+def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
+    many = ''.join('many/repository-%05d\n' % number for number in range(5000))
+    holder = loaded.launch('load', '--names', str(_file(tmp_path, many)))
+    try:
+        deadline = time.time() + 60
+        while not index.items(index.settings.version_table)[0].get('lease'):
+            assert time.time() < deadline and holder.poll() is None
+            time.sleep(0.05)
+        status, out, err = loaded('load', '--names', '-', given=NAMES)
+        assert (status, out) == (4, '') and 'another process holds the lease' in err
+        status, told = loaded.json('status', '--no-storage')
+        assert told['lease']['alive'] is True
+        # Ended politely, it gives the lease back.
+        holder.send_signal(signal.SIGTERM)
+        assert holder.wait(timeout=30) == 143
+        assert 'lease' not in index.items(index.settings.version_table)[0]
+    finally:
+        if holder.poll() is None:
+            holder.kill()
+        holder.communicate()
+
+
+def _file(folder, text):
+    path = folder / 'names'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'), ('search', 'x', '-n', 'many'), ('load', '--names', '/no/such/file'),
+                                       ('status', '--no-such')])
+def test_wrong_usage_is_status_2(loaded, arguments):
+    status, out, err = loaded(*arguments)
+    assert (status, out) == (2, '') and 'Usage: ' in err
+
+
+def test_a_wrong_setting_is_status_2_and_one_line(python, index):
+    status, out, err = Command(python, index, DYNAMODB_ATTEMPTS='many')('status')
+    assert (status, out) == (2, '') and err.count('\n') == 1 and 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
+
+
+def test_dynamodb_away_is_status_3_and_one_line(python, index):
+    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(), DYNAMODB_ATTEMPTS='1')
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'):
+        status, out, err = away(*arguments)
+        assert (status, out) == (3, '') and err.count('\n') == 1, err
+
+
+def test_tables_of_a_newer_release_are_status_5(loaded, index):
+    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark, UpdateExpression='SET #format = :newer',
+                             ExpressionAttributeNames={'#format': 'format'}, ExpressionAttributeValues={':newer': {'N': '99'}})
+    for arguments in ('load', '--names', os.devnull), ('status', '--no-storage'):
+        status, out, err = loaded(*arguments)
+        assert (status, out) == (5, '') and 'newer release' in err
+
+
+def test_what_a_terminal_would_obey_is_not_printed(loaded, index):
+    index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
+        'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'}, 'd': {'S': 'red \x1b[31m and \u202e back'}})
+    assert loaded('search', 'xyz') == (0, 'team/xyz  red ?[31m and ? back\n', '')
+
+
+# The storage of the registry
+
+@pytest.fixture
+def seeded(ministack, dynamodb_local):
+    place = Place(ministack.url, dynamodb_local.url)
+    place.seed('team/web', 'library/nginx', 'team/api')
+    yield place
+    for kind in place.tables():
+        place.dynamodb.delete_table(TableName=place.table(kind))
+
+
+def with_storage(python, place, **more):
+    command = Command(python, EngineIndex(place.dynamodb_url, place.name))
+    command.settings.update(place.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION, SETTINGS_FLAVOR='prod'), **more)
+    return command
+
+
+def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
+    command = with_storage('2.7', seeded)
+    assert command('load')[0] == 0
+    assert command('search', '')[1].split() == ['library/nginx', 'team/api', 'team/web']
+    status, told = command.json('check')
+    assert (status, told['storage'], told['rows'], told['problems']) == (0, True, 3, [])
+    seeded.seed('team/late')
+    assert command('load', '--dry-run')[:2] == (0, 'added    team/late\n')
+    status, told = command.json('status')
+    assert (status, told['storage'], told['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
+    status, out, _ = command('check')
+    assert status == 1 and out.startswith('wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
+    assert out.endswith(' postings and the storage: 1 problems, 0 mended\n')
+    assert command('load')[0] == 0 and command('check')[0] == 0
+
+
+def test_a_file_can_be_given(seeded):
+    command = with_storage('2.7', seeded)
+    del command.settings['DOCKER_REGISTRY_CONFIG']
+    assert command('--config', os.path.relpath(CONFIGURATION, ROOT), 'load')[0] == 0
+
+
+def test_a_storage_that_cannot_be_read_is_status_3(seeded):
+    command = with_storage('2.7', seeded, AWS_BUCKET='no-such-bucket')
+    status, out, err = command('load')
+    assert (status, out) == (3, '') and 'the storage of the registry cannot tell' in err
+
+
+def test_where_docker_registry_is_not_installed_a_load_says_what_to_do(seeded):
+    command = with_storage('3', seeded)
+    status, out, err = command('load')
+    assert (status, out) == (2, '') and '--names' in err
+    assert command('load', '--names', '-', given=NAMES)[0] == 0
+    assert command.json('check')[1]['storage'] is False
+
+
+# The page
+
+def commands():
+    return [()] + [(name,) for name in ('status', 'search', 'load', 'check')]
+
+
+@pytest.mark.parametrize('arguments', commands(), ids=' '.join)
+def test_the_page_shows_the_help_as_it_is(index, arguments):
+    shown = Command('3', index)(*arguments + ('--help',))[1]
+    assert '```\n%s```\n' % shown in pages.read('docs/command-line.md')
