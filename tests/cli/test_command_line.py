@@ -159,8 +159,8 @@ def _file(folder, text):
     return path
 
 
-@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'), ('search', 'x', '-n', 'many'), ('load', '--names', '/no/such/file'),
-                                       ('status', '--no-such')])
+@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'), ('search', 'x', '-n', 'many'),
+                                       ('load', '--names', '/no/such/file'), ('status', '--no-such')])
 def test_wrong_usage_is_status_2(loaded, arguments):
     status, out, err = loaded(*arguments)
     assert (status, out) == (2, '') and 'Usage: ' in err

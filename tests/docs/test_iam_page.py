@@ -102,7 +102,9 @@ def called():
     for name in sorted(os.listdir(folder)):
         if name.endswith('.py'):
             for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('call', 'pages') and node.args:
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('call', 'pages', 'items') and node.args:
+                    found.update(value.value for value in node.args[:1] if isinstance(value, ast.Constant))
+                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'call' and node.args:
                     found.update(value.value for value in node.args[:1] if isinstance(value, ast.Constant))
     return set(''.join(part.capitalize() for part in operation.split('_')) for operation in found)
 

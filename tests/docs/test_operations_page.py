@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from docker_registry_index.engine import Settings, changes, client, parts, startup
+from docker_registry_index.engine import Settings, backlog, changes, client, mark, parts
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 
@@ -43,7 +43,7 @@ def test_a_worker_that_starts_does_not_load_by_itself(index):
 
 
 def test_without_its_mark_the_index_is_loaded_and_serves_meanwhile(index):
-    make('delete_item', index)
+    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=mark.KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('missed') == [('acme/missed', '')]
@@ -76,10 +76,12 @@ def test_a_line_of_the_log_is_written_so(line):
 
 def test_the_times_and_counts_are_those_of_the_engine():
     operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
-    assert 'gives up a connection after %d s and an answer after %d s, and is tried %d times' % (
-        client.CONNECT_TIMEOUT, client.READ_TIMEOUT, client.ATTEMPTS) in operations
-    assert 'waited %d seconds' % startup.PATIENCE in operations
-    assert 'wait up to %d seconds' % startup.PATIENCE in design
+    settings = Settings()
+    assert 'gives up a connection after %d s and an answer after %d s, and is tried %d times with pauses of up to 1 s and 2 s: %d s at the worst' % (
+        settings.connect_timeout, settings.read_timeout, settings.attempts, client.slowest(settings)) in operations
+    assert 'waits for its change %d s at most' % settings.push_wait in operations
+    assert 'up to {:,} repositories a process'.format(backlog.LIMIT).replace(',', ' ') in operations
+    assert 'wait up to %d seconds' % settings.startup_wait in design
     assert 'expire after a week' in design and changes.TOMBSTONE_SECONDS == 7 * 24 * 3600
     assert 'has %d actions at most' % parts.LONGEST in design
 

@@ -128,13 +128,13 @@ def test_it_installs_on_the_pythons_it_runs_on(metadata, python, allowed):
 
 
 @pytest.mark.parametrize('python', sorted(LOCKS))
-def test_it_pulls_boto3_only_and_a_version_that_is_tested(metadata, python):
+def test_it_pulls_little_and_versions_that_are_tested(metadata, python):
     wanted = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
     wanted = [requirement for requirement in wanted if requirement.marker.evaluate({'python_version': python})]
-    assert [requirement.name for requirement in wanted] == ['boto3']
+    assert [requirement.name for requirement in wanted] == ['boto3', 'click', 'PyYAML']
     with open(os.path.join(ROOT, 'requirements', LOCKS[python])) as lock:
-        locked = re.search('^boto3==(.+)$', lock.read(), re.MULTILINE).group(1)
-    assert wanted[0].specifier.contains(locked)
+        locked = dict(re.findall('^(.+)==(.+)$', lock.read(), re.MULTILINE))
+    assert all(requirement.specifier.contains(locked[requirement.name]) for requirement in wanted)
 
 
 def test_the_wheel_installs(wheel, empty_environment):
