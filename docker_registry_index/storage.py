@@ -1,25 +1,26 @@
-"""The storage of docker-registry 0.9.1, as the index reads it.
+"""The repositories in the storage of docker-registry 0.9.1.
 
-Only list_directory is used, which every storage driver has.
+The storage has a directory for each namespace, in it one for each repository,
+in it the tags and the list of images. A delete leaves nothing of the latter.
 """
 
 from __future__ import unicode_literals
 
-import errno
-import os
+import logging
 import threading
 import urllib
 
 from docker_registry import storage
-from docker_registry.core import exceptions
-from docker_registry.drivers import file as file_driver
+from docker_registry.core import driver
+from docker_registry.lib import config
 
 from .engine import Source
+from .storage_listing import listing_of
 
 __all__ = ['RegistrySource', 'text_of', 'unquoted']
 
-#: A file among the directories is no repository either.
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+logger = logging.getLogger(__name__)
+
 #: What the storage makes of names that a path must not have.
 _DOTS = {'.': '%2E', '..': '%2E%2E'}
 _NO_DOTS = {quoted: dots for dots, quoted in _DOTS.items()}
@@ -29,77 +30,83 @@ class RegistrySource(Source):
     """The repositories in a docker-registry's storage.
 
     The storage keeps a namespace quoted once and a repository twice, because
-    the registry quotes the latter before the storage does.
+    the registry quotes the latter before the storage does. A directory to
+    which no name leads so is left out, and the log says it.
 
     :param store: a storage driver; by default, that of the registry's
         configuration, made when it is needed first.
     """
 
     def __init__(self, store=None):
-        self._given = store
+        self._given = store and listing_of(store)
+        if store is None:
+            _import_driver()
         self._lock = threading.Lock()
 
     def namespaces(self):
-        """The names of the namespaces' directories, quoted as they are."""
-        return self._children(self._store.repositories)
+        """The namespaces' directories, quoted as they are.
 
-    def repositories(self, namespace):
-        """(name, None) for each repository of a namespace.
+        None for a new registry, whose storage has nothing yet.
 
         :raises: what the driver raises; OSError for local files that are
             there and cannot be listed.
         """
-        path = '%s/%s' % (self._store.repositories, namespace)
-        left = unquoted(namespace)
-        left = _NO_DOTS.get(left, left)
-        for repository in self._children(path):
-            yield '%s/%s' % (left, unquoted(unquoted(repository))), None
+        found = self._named(self._listing.root, _namespace_of,
+                            _namespace_directory)
+        return (directory for directory, _ in found)
+
+    def repositories(self, namespace):
+        """(name, None) for each repository of a namespace.
+
+        :param namespace: as namespaces() gave it.
+        :raises: as namespaces().
+        """
+        listing = self._listing
+        path = '%s/%s' % (listing.root, namespace)
+        found = self._named(path, _repository_of, _repository_directory)
+        for directory, repository in found:
+            if listing.holds(path, directory):
+                yield '%s/%s' % (_namespace_of(namespace), repository), None
 
     def has(self, name):
         """Whether there is anything of a repository of this name.
 
-        :raises: as repositories().
+        One listing, and two more where there is nothing and the driver hides
+        errors. The registry's cache of the storage has no part in it.
+
+        :raises: as namespaces(); OSError as well when all local files are
+            gone, and UnreachableError when another storage seems empty.
         """
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
-        path = '%s/%s/%s' % (self._store.repositories, _checked(namespace),
-                             _checked(_quoted(repository)))
-        found = self._children(path, must_have_root=True)
-        return next(found, None) is not None
+        return self._listing.is_there('%s/%s/%s' % (
+            self._listing.root, _namespace_directory(namespace),
+            _repository_directory(repository)))
 
     @property
-    def _store(self):
+    def _listing(self):
         with self._lock:
             if self._given is None:
-                self._given = storage.load()
+                self._given = listing_of(storage.load())
             return self._given
 
-    def _children(self, path, must_have_root=False):
-        """Yield the names in a directory; some drivers say where it begins
-        wrongly, so nothing but the last part of what they list is used."""
-        try:
-            for child in self._store.list_directory(path=path):
-                yield text_of(child).rstrip('/').rsplit('/', 1)[-1]
-        except exceptions.FileNotFoundError:
-            if isinstance(self._store, file_driver.Storage):
-                self._check_local(path, must_have_root)
-
-    def _check_local(self, path, must_have_root):
-        """The driver of local files says of all that it cannot list that it
-        is not there; find out.
-
-        :param must_have_root: a disk that is not mounted says nothing of
-            what was on it.
-        """
-        root = self._store._root_path
-        if must_have_root:
-            os.listdir(os.path.join(root, self._store.repositories))
-        try:
-            os.listdir(os.path.join(root, path))
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
+    def _named(self, path, name_of, directory_of):
+        """Yield (directory, name) of those in a path that have one."""
+        nameless = []
+        count = 0
+        for directory in self._listing.children(path):
+            name = name_of(directory)
+            if directory_of(name) == directory:
+                yield directory, name
+            else:
+                count += 1
+                nameless = nameless or [directory]
+        if count:
+            logger.warning(
+                'left out of the search index: %d in %.200r of the storage, '
+                'such as %.80r: no name of a repository leads there', count,
+                path, nameless[0])
 
 
 def text_of(value):
@@ -115,6 +122,23 @@ def unquoted(part):
     return urllib.unquote_plus(part).decode('utf-8', 'replace')
 
 
+def _namespace_of(directory):
+    left = unquoted(directory)
+    return _NO_DOTS.get(left, left)
+
+
+def _namespace_directory(namespace):
+    return _checked(namespace)
+
+
+def _repository_of(directory):
+    return unquoted(unquoted(directory))
+
+
+def _repository_directory(repository):
+    return _checked(_quoted(repository))
+
+
 def _quoted(part):
     return urllib.quote_plus(part.encode('utf-8')).decode('ascii')
 
@@ -122,3 +146,17 @@ def _quoted(part):
 def _checked(part):
     """``part`` as docker_registry.core.driver.check quotes it."""
     return _quoted(_DOTS.get(part, part))
+
+
+def _import_driver():
+    """Import the driver of the configuration now, in this thread.
+
+    Those of boto patch the process for gevent as they are imported, which
+    must not happen beside running threads.
+    """
+    try:
+        kind = config.load().storage.lower()
+        driver.fetch('file' if kind == 'local' else kind)
+    except Exception:
+        # Raised again where the storage is read.
+        logger.debug('the storage driver cannot be imported', exc_info=True)
