@@ -37,6 +37,12 @@ extensions:
         region: _env:DYNAMODB_REGION
 '''
 
+#: The options that are numbers, by their variables.
+NUMBERS = dict((str('DYNAMODB_' + name), '7') for name in (
+    'STARTUP_WAIT', 'PUSH_WAIT', 'CONNECT_TIMEOUT', 'READ_TIMEOUT',
+    'ATTEMPTS'))
+NUMBERS[str('DYNAMODB_SYNC_INTERVAL')] = '3600'
+
 
 @pytest.fixture
 def load(tmpdir):
@@ -117,18 +123,22 @@ def test_the_environment_alone_is_enough(load, path):
         DYNAMODB_VERSION_TABLE='v-t', DYNAMODB_SEARCH_TABLE='s-t',
         DYNAMODB_REGION='eu-west-1', DYNAMODB_ACCESS_KEY=KEY,
         DYNAMODB_SECRET_ACCESS_KEY=SECRET,
-        DYNAMODB_ENDPOINT_URL='http://localhost:8000')
+        DYNAMODB_ENDPOINT_URL='http://localhost:8000', **NUMBERS)
     assert sorted(values) == sorted(option.variable for option in OPTIONS)
     settings = (load('dev:\n  loglevel: info\n', **values) if path else
                 configuration.load(None, values)[0])
     assert vars(settings) == dict(
-        (option.name, values[option.variable]) for option in OPTIONS)
+        (option.name, float(values[option.variable])
+         if option.variable in NUMBERS else values[option.variable])
+        for option in OPTIONS)
 
 
 @pytest.mark.parametrize('option', OPTIONS, ids=lambda option: option.name)
 def test_every_option_can_be_named_by_env(load, option):
     good = dict(database='db', region='eu-west-1', access_key=KEY,
-                secret_access_key=SECRET, endpoint_url='http://h:1/x')
+                secret_access_key=SECRET, endpoint_url='http://h:1/x',
+                **dict((name.replace('DYNAMODB_', '').lower(), value)
+                       for name, value in NUMBERS.items()))
     names = [option.name]
     if option.secret:
         names = ['access_key', 'secret_access_key']
@@ -137,7 +147,10 @@ def test_every_option_can_be_named_by_env(load, option):
     settings = load(block('\n'.join('%s: _env:X_%s' % (name, name.upper())
                                     for name in names)), **environ)
     for name in names:
-        assert getattr(settings, name) == good.get(name, 't-' + name)
+        value = good.get(name, 't-' + name)
+        if 'DYNAMODB_' + name.upper() in NUMBERS:
+            value = float(value)
+        assert getattr(settings, name) == value
 
 
 def test_the_registrys_s3_settings_stand_in(load):

@@ -103,12 +103,17 @@ def test_every_flavour_takes_the_settings_of_the_index(flavour):
         'SETTINGS_FLAVOR': flavour, 'DYNAMODB_DATABASE': 'db',
         'DYNAMODB_REGION': 'eu-west-1', 'DYNAMODB_ACCESS_KEY': 'k',
         'DYNAMODB_SECRET_ACCESS_KEY': 's', 'DYNAMODB_SEARCH_TABLE': 'one',
-        'DYNAMODB_ENDPOINT_URL': 'http://localhost:8000'})
+        'DYNAMODB_ENDPOINT_URL': 'http://localhost:8000',
+        'DYNAMODB_STARTUP_WAIT': '10', 'DYNAMODB_PUSH_WAIT': '2',
+        'DYNAMODB_SYNC_INTERVAL': '0', 'DYNAMODB_CONNECT_TIMEOUT': '2',
+        'DYNAMODB_READ_TIMEOUT': '4', 'DYNAMODB_ATTEMPTS': '5'})
     assert vars(settings) == {
         'database': 'db', 'repository_table': 'db-repository',
         'version_table': 'db-version', 'search_table': 'one',
         'region': 'eu-west-1', 'access_key': 'k', 'secret_access_key': 's',
-        'endpoint_url': 'http://localhost:8000'}
+        'endpoint_url': 'http://localhost:8000', 'startup_wait': 10,
+        'push_wait': 2, 'sync_interval': 0, 'connect_timeout': 2,
+        'read_timeout': 4, 'attempts': 5}
 
 
 @pytest.mark.parametrize('path', [DYNAMO, SIMPLE], ids=os.path.basename)
