@@ -19,7 +19,8 @@ from docker_registry_index.storage import RegistrySource  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # The namespace and repository of a request's path, as docker-registry reads them: names that it accepts.
 NAMES = ['library/nginx', 'team/c++', 't+m/x', 'team/with space', 'te am/x', 'team/100%', 'team/%41', 'team/%252B', 'team/a%2Fb', 'a/b/c', 'a//b',
-         'team/..', '../x', './x', 'team/.', 'team/*', 'team/.hidden', 'team/_x', '_catalog/x', 'MixedCase/Name', 'library/library',
+         'team/..', '../x', './x', 'team/.', 'team/*', 'team/.hidden', 'team/_x', '_catalog/x', 'MixedCase/Name',
+         'library/library',
          'repositories/repositories', 'team/' + 'x' * 100]
 NEVER_THERE = ['library/ngin', 'library/nginx2', 'Library/nginx', 'nginx', '', '/', 'library/', 'library/nginx/', 'ünï/cöde', 'team/c  ',
                'team/c%2B%2B', '../../etc', 'x' * 300 + '/y', 'team/' + 'ü' * 100, 'library/..', 'library/.']
