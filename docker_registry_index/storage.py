@@ -15,7 +15,7 @@ from docker_registry.core import driver
 from docker_registry.lib import config
 
 from .engine import Source
-from .storage_listing import listing_of, text_of
+from .storage_listing import listing_of
 
 __all__ = ['RegistrySource', 'text_of', 'unquoted']
 
@@ -38,7 +38,7 @@ class RegistrySource(Source):
     """
 
     def __init__(self, store=None):
-        self._given = None if store is None else listing_of(store)
+        self._given = store and listing_of(store)
         if store is None:
             _import_driver()
         self._lock = threading.Lock()
@@ -104,9 +104,15 @@ class RegistrySource(Source):
                 nameless = nameless or [directory]
         if count:
             logger.warning(
-                'left out of the search index: %d in %.200s of the storage, '
+                'left out of the search index: %d in %.200r of the storage, '
                 'such as %.80r: no name of a repository leads there', count,
                 path, nameless[0])
+
+
+def text_of(value):
+    """``value`` as text, whatever bytes are in it."""
+    return value.decode('utf-8', 'replace') if isinstance(
+        value, bytes) else value
 
 
 def unquoted(part):
@@ -134,7 +140,7 @@ def _repository_directory(repository):
 
 
 def _quoted(part):
-    return urllib.quote_plus(part.encode('utf-8'))
+    return urllib.quote_plus(part.encode('utf-8')).decode('ascii')
 
 
 def _checked(part):
