@@ -2,58 +2,62 @@
 
 The storage has a directory for each namespace, in it one for each repository,
 in it the tags and the list of images. A delete leaves nothing of the latter.
+
+Every driver has list_directory, which says FileNotFoundError of what is not
+there. Those that are not made with boto say so of what they cannot read, too.
 """
 
 from __future__ import unicode_literals
 
+import errno
+import itertools
 import logging
+import os
 import threading
+import time
 import urllib
 
 from docker_registry import storage
-from docker_registry.core import driver
+from docker_registry.core import driver, exceptions
+from docker_registry.drivers import file as file_driver
 from docker_registry.lib import config
 
 from .engine import Source
-from .storage_listing import listing_of
 
 __all__ = ['RegistrySource', 'text_of', 'unquoted']
 
 logger = logging.getLogger(__name__)
 
-#: What the storage makes of names that a path must not have.
-_DOTS = {'.': '%2E', '..': '%2E%2E'}
-_NO_DOTS = {quoted: dots for dots, quoted in _DOTS.items()}
+#: What the storage makes of two names.
+_DOTS = {'%2E': '.', '%2E%2E': '..'}
+#: Not imported here: that patches the process for gevent.
+_BOTO = 'docker_registry.core.boto'
+#: A file is no directory either.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class RegistrySource(Source):
     """The repositories in a docker-registry's storage.
 
-    The storage keeps a namespace quoted once and a repository twice, because
-    the registry quotes the latter before the storage does. A directory to
-    which no name leads so is left out, and the log says it.
+    It keeps a namespace quoted once and a repository twice, because the
+    registry quotes the latter first. A directory to which no name leads so is
+    left out, and the log says it.
 
     :param store: a storage driver; by default, that of the registry's
         configuration, made when it is needed first.
     """
 
     def __init__(self, store=None):
-        self._given = store and listing_of(store)
-        if store is None:
-            _import_driver()
+        self._given = _listing_of(store) if store else _import_driver()
         self._lock = threading.Lock()
 
     def namespaces(self):
-        """The namespaces' directories, quoted as they are.
-
-        None for a new registry, whose storage has nothing yet.
+        """The namespaces' directories, quoted; none for a new registry.
 
         :raises: what the driver raises; OSError for local files that are
-            there and cannot be listed.
+            there and cannot be listed; UnreachableError likewise, of others.
         """
-        found = self._named(self._listing.root, _namespace_of,
-                            _namespace_directory)
-        return (directory for directory, _ in found)
+        return (each for each, _ in self._named(self._listing.root, False))
 
     def repositories(self, namespace):
         """(name, None) for each repository of a namespace.
@@ -61,52 +65,156 @@ class RegistrySource(Source):
         :param namespace: as namespaces() gave it.
         :raises: as namespaces().
         """
-        listing = self._listing
-        path = '%s/%s' % (listing.root, namespace)
-        found = self._named(path, _repository_of, _repository_directory)
-        for directory, repository in found:
-            if listing.holds(path, directory):
-                yield '%s/%s' % (_namespace_of(namespace), repository), None
+        path = '%s/%s' % (self._listing.root, namespace)
+        left = _name_of(namespace, False)
+        for directory, right in self._named(path, True):
+            if self._listing.holds(path, directory):
+                yield '%s/%s' % (left, right), None
 
     def has(self, name):
         """Whether there is anything of a repository of this name.
 
-        One listing, and two more where there is nothing and the driver hides
-        errors. The registry's cache of the storage has no part in it.
+        One listing; up to three where the driver hides errors.
 
-        :raises: as namespaces(); OSError as well when all local files are
-            gone, and UnreachableError when another storage seems empty.
+        :raises: as namespaces(), and when such a storage seems empty.
         """
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
         return self._listing.is_there('%s/%s/%s' % (
-            self._listing.root, _namespace_directory(namespace),
-            _repository_directory(repository)))
+            self._listing.root, _directory_of(namespace, False),
+            _directory_of(repository, True)))
 
     @property
     def _listing(self):
         with self._lock:
             if self._given is None:
-                self._given = listing_of(storage.load())
+                self._given = _listing_of(storage.load())
             return self._given
 
-    def _named(self, path, name_of, directory_of):
+    def _named(self, path, are_repositories):
         """Yield (directory, name) of those in a path that have one."""
-        nameless = []
-        count = 0
+        nameless, example = 0, None
         for directory in self._listing.children(path):
-            name = name_of(directory)
-            if directory_of(name) == directory:
+            name = _name_of(directory, are_repositories)
+            if _directory_of(name, are_repositories) == directory:
                 yield directory, name
             else:
-                count += 1
-                nameless = nameless or [directory]
-        if count:
-            logger.warning(
-                'left out of the search index: %d in %.200r of the storage, '
-                'such as %.80r: no name of a repository leads there', count,
-                path, nameless[0])
+                nameless, example = nameless + 1, example or directory
+        if nameless:
+            logger.warning('left out of the search index: %d in %.200s of the '
+                           'storage, such as %.80r: no name leads there',
+                           nameless, path, example)
+
+
+class _Listing(object):
+    """The directories of a driver that raises what goes wrong."""
+
+    def __init__(self, store):
+        self._store = store
+        self.root = store.repositories
+
+    def children(self, path):
+        # Some drivers list what is further down, too.
+        firsts = (rest.split('/', 1)[0] for rest in self._below(path))
+        return (child for child, _ in itertools.groupby(firsts))
+
+    def is_there(self, path):
+        """Whether a directory is there and not empty."""
+        return any(self._below(path))
+
+    def holds(self, path, child):
+        """The same of a child, asked for only where its name is odd."""
+        return child[0] not in '._' or self.is_there('%s/%s' % (path, child))
+
+    def _below(self, path):
+        listed = False
+        try:
+            # No unicode: storage_path may be bytes beyond ASCII.
+            for given in self._store.list_directory(path=str(path)):
+                listed = True
+                rest = _rest_of(given, path)
+                if rest:
+                    yield rest
+        except exceptions.FileNotFoundError:
+            if listed:
+                raise exceptions.UnreachableError('%s broke off' % path)
+
+
+class _DoubtfulListing(_Listing):
+    """Of a driver that may say "not there" of what it could not read."""
+
+    def children(self, path):
+        child = None
+        for child in super(_DoubtfulListing, self).children(path):
+            yield child
+        above, _, directory = path.rpartition('/')
+        # A new registry is empty, and so is a file; a directory is not, as
+        # long as the one above it lists it.
+        if child or not above or self._store.exists(str(path)):
+            return
+        if directory in super(_DoubtfulListing, self).children(above):
+            raise exceptions.UnreachableError('%s cannot be listed' % path)
+
+    def is_there(self, path):
+        is_there = super(_DoubtfulListing, self).is_there
+        if not is_there(path) and not is_there(self.root):
+            raise exceptions.UnreachableError('the storage lists nothing')
+        return is_there(path)
+
+
+class _LocalListing(_Listing):
+    """Local files, without their driver, which hides all errors."""
+
+    def children(self, path):
+        local = self._store._init_path(str(path))
+        try:
+            return [text_of(entry) for entry in os.listdir(local)]
+        except OSError as error:
+            if error.errno not in _GONE or _is_behind_a_dead_link(local):
+                raise
+            return []
+
+    def is_there(self, path):
+        if not self.children(path):
+            # A disk that is not mounted says nothing of what is on it.
+            os.listdir(self._store._init_path(self.root))
+        return bool(self.children(path))
+
+    def holds(self, path, child):
+        # Under gevent, nobody else runs while files are read.
+        time.sleep(0)
+        try:
+            return bool(self.children('%s/%s' % (path, child)))
+        except OSError:
+            return True
+
+
+def _listing_of(store):
+    if isinstance(store, file_driver.Storage):
+        return _LocalListing(store)
+    modules = [base.__module__ for base in type(store).__mro__]
+    return (_Listing if _BOTO in modules else _DoubtfulListing)(store)
+
+
+def _is_behind_a_dead_link(path):
+    """Whether a link on the way leads nowhere, as to an unmounted disk."""
+    while path and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.path.islink(path) and not os.path.exists(path)
+
+
+def _rest_of(given, path):
+    """What stands behind a path in what its listing gave; '' if nothing does.
+
+    Drivers give paths or names. Some lose the first character, as S3 when
+    storage_path ends with a slash, some list what only begins alike, and S3
+    lists a directory in itself that the AWS console made.
+    """
+    given = text_of(given).strip('/')
+    if '/' not in given and given != path:
+        return given
+    return given.partition(path[1:] + '/')[2]
 
 
 def text_of(value):
@@ -122,41 +230,21 @@ def unquoted(part):
     return urllib.unquote_plus(part).decode('utf-8', 'replace')
 
 
-def _namespace_of(directory):
-    left = unquoted(directory)
-    return _NO_DOTS.get(left, left)
+def _name_of(directory, is_repository):
+    name = unquoted(directory)
+    name = _DOTS.get(name, name)
+    return unquoted(name) if is_repository else name
 
 
-def _namespace_directory(namespace):
-    return _checked(namespace)
-
-
-def _repository_of(directory):
-    return unquoted(unquoted(directory))
-
-
-def _repository_directory(repository):
-    return _checked(_quoted(repository))
-
-
-def _quoted(part):
-    return urllib.quote_plus(part.encode('utf-8')).decode('ascii')
-
-
-def _checked(part):
-    """``part`` as docker_registry.core.driver.check quotes it."""
-    return _quoted(_DOTS.get(part, part))
+def _directory_of(name, is_repository):
+    name = name.encode('utf-8')
+    return driver.check(urllib.quote_plus(name) if is_repository else name)
 
 
 def _import_driver():
-    """Import the driver of the configuration now, in this thread.
-
-    Those of boto patch the process for gevent as they are imported, which
-    must not happen beside running threads.
-    """
+    """Boto's patch the process for gevent, so not beside running threads."""
     try:
         kind = config.load().storage.lower()
         driver.fetch('file' if kind == 'local' else kind)
-    except Exception:
-        # Raised again where the storage is read.
+    except Exception:  # Raised again where the storage is read.
         logger.debug('the storage driver cannot be imported', exc_info=True)
