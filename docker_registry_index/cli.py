@@ -98,6 +98,8 @@ def search(index, config, term, limit, is_json):
 
     Exit status 1 when nothing is found.
     """
+    # Which postings to read.
+    index.is_ready()
     found = index.search(term, limit)
     if is_json:
         as_json({'query': term, 'results': [
@@ -163,6 +165,7 @@ def check(index, config, repair, wants_storage, names, is_json):
     if names or wants_storage is not False:
         source = source_of(config, names, optional=not wants_storage)
     with Bar('checking') as bar:
+        index.is_ready()
         checker = index.checker(source, bar.reach)
         found = [_shown(problem, is_json)
                  for problem in checker.check(repair)]

@@ -11,6 +11,7 @@ def told(index, source):
 
     :param source: a Source to compare with; None for none.
     """
+    is_ready = index.is_ready()
     status = index.status(source)
     tables = status.tables()
     mark = status.mark()
@@ -18,7 +19,7 @@ def told(index, source):
         'database': index.settings.database,
         'region': index.settings.region,
         'tables': tables,
-        'ready': index.is_ready(),
+        'ready': is_ready,
         'format': mark and mark.format,
         'synced': mark and mark.synced,
         'last_load': mark and mark.report,

@@ -1,24 +1,17 @@
 """Changes: what makes a repository be in the index, or not.
 
-Each is planned from what was read, written on the condition that it still
-stands, and planned again when it does not. So any number of writers, those
-of release 0.1.0 among them, leave the postings equal to the row.
+What a push, a delete and a sync want; how it is written is writer.py's.
 """
 
 from __future__ import unicode_literals
 
-import random
 import time
 import uuid
 
-from . import errors, parts, postings, text
-from .known import Known, Row
-from .plan import Planner
+from . import errors, text
+from .writer import Writer
 
 __all__ = ['Changes']
-
-#: How often a change is planned anew when others change the same repository.
-ATTEMPTS = 8
 
 #: Seconds a tombstone is kept: longer than any load takes.
 TOMBSTONE_SECONDS = 7 * 24 * 3600
@@ -35,14 +28,21 @@ class Changes(object):
 
     :param client: a Client.
     :param tables: what schema.tables gives.
+    :param read: the Format that searches read; the current one by default.
+        Changes are made in that one too, so that searches stay right until a
+        load has brought the index into the current format. That costs two
+        GetItem and, where something changes, a TransactWriteItems more.
     """
 
-    def __init__(self, client, tables, sleep=time.sleep, clock=time.time):
+    def __init__(self, client, tables, sleep=time.sleep, clock=time.time,
+                 read=None):
         self._client = client
-        self._tables = tables
-        self._sleep = sleep
         self._clock = clock
-        self.planner = Planner(tables, clock)
+        self.writer = Writer(client, tables, sleep, clock)
+        self.planner = self.writer.planner
+        self._read = None
+        if read not in (None, self.writer.format):
+            self._read = Writer(client, tables, sleep, clock, read)
 
     def add(self, name, description=None):
         """Have ``name`` in the index; return whether anything changed.
@@ -64,7 +64,9 @@ class Changes(object):
                 return None
             return self.planner.put(name, description, known)
 
-        return self.change(name, plan)
+        changed = self.writer.change(name, plan)
+        self._follow(name)
+        return changed
 
     def remove(self, name):
         """Have ``name`` not in the index; return whether it was there.
@@ -82,7 +84,8 @@ class Changes(object):
             was_there[:] = [known.row is not None]
             return self.planner.delete(name, known, tombstone)
 
-        self.change(name, plan)
+        self.writer.change(name, plan)
+        self._follow(name)
         return was_there[0]
 
     def remove_if(self, name, is_gone):
@@ -113,7 +116,7 @@ class Changes(object):
             outcome[:] = ['removed']
             return self.planner.delete(name, known, self._tombstone(name))
 
-        self.change(name, plan, sure=True)
+        self.writer.change(name, plan, sure=True)
         return outcome[0]
 
     def is_recent(self, row):
@@ -121,40 +124,10 @@ class Changes(object):
         no more to be believed than what is long ago."""
         return abs(self._clock() - row.touched) < REST_SECONDS
 
-    def change(self, name, plan, sure=False):
-        """Plan and write until nobody is in the way, eight times at most.
-
-        :param plan: a function of a Known that returns a Change, or None
-            when there is nothing to do.
-        :param sure: read the witness at once instead of guessing it.
-        :returns: whether anything changed.
-        :raises ChangeConflict, RequestFailed: nothing changed.
-        """
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
-            planned = plan(self._read(name, sure or attempt > 0))
-            if planned is None:
-                return False
-            refusal = self._write(planned)
-            if refusal is None:
-                return True
-        if refusal.lost_race:
-            raise errors.ChangeConflict(name, ATTEMPTS)
-        raise refusal
-
-    def write_together(self, changes):
-        """Make several small changes in one transaction; False if refused.
-
-        One TransactWriteItems.
-        """
-        try:
-            return None is self._transact(
-                [action for change in changes for action in change.actions])
-        except errors.RequestFailed as error:
-            if error.invalid:
-                return False
-            raise
+    def _follow(self, name):
+        """Have the postings that searches read follow the row."""
+        if self._read:
+            self._read.match(name)
 
     def _tombstone(self, name):
         return self.planner.tombstone(
@@ -174,42 +147,3 @@ class Changes(object):
                 raise
             return False
         return True
-
-    def _read(self, name, sure):
-        """Read the row; the witness only when asked to be sure, because
-        the conditions of the change find out a wrong guess."""
-        row = Row.of(self._get('repository', {'name': {'S': name}}))
-        if sure or (row is not None and row.writing):
-            item = self._get('search', {'gram': {'S': postings.LISTED},
-                                        'suffix': {'S': name}})
-            witness = None if item is None else item.get('d', {}).get('S', '')
-        elif row is None or row.format is None:
-            witness = None
-        else:
-            witness = row.indexed
-        return Known(row, witness)
-
-    def _get(self, table, key):
-        return self._client.call(
-            'get_item', TableName=self._tables[table].name, Key=key,
-            ConsistentRead=True).get('Item')
-
-    def _write(self, change):
-        """Make ``change``; return the refusal, or None when it is made."""
-        if parts.is_short(change):
-            return self._transact(change.actions)
-        for actions in parts.transactions(self.planner, change,
-                                          uuid.uuid4().hex):
-            refusal = self._transact(actions)
-            if refusal is not None:
-                return refusal
-        return None
-
-    def _transact(self, actions):
-        try:
-            self._client.call('transact_write_items', TransactItems=actions)
-        except errors.TransactionCancelled as error:
-            if error.invalid:
-                raise
-            return error
-        return None

@@ -9,9 +9,9 @@ from __future__ import unicode_literals
 import collections
 import time
 
-from . import postings, schema
+from . import formats
 from .changes import Changes
-from .evidence import Evidence, wanted
+from .evidence import Evidence
 from .patience import PatientClient
 from .source import has
 from .survey import Survey
@@ -42,15 +42,18 @@ class Checker(object):
     :param source: a Source; None to leave the storage out.
     :param tell: called now and then with (done, total), total 0 while it is
         not known.
+    :param format: the Format to check; the current one by default.
     """
 
     def __init__(self, client, tables, source=None, tell=None,
-                 sleep=time.sleep):
+                 sleep=time.sleep, format=None):
+        self._format = format or formats.CURRENT
         self._client = PatientClient(client, lambda: None, sleep)
         self._changes = Changes(self._client, tables)
+        self._writer = self._changes.writer.beside(self._format)
         self._survey = Survey(self._client, tables, source, lambda: None,
-                              sleep)
-        self._evidence = Evidence(self._client, tables)
+                              sleep, self._format)
+        self._evidence = Evidence(self._client, tables, self._format)
         self._tables = tables
         self._source = source
         self._tell = tell or (lambda done, total: None)
@@ -92,7 +95,8 @@ class Checker(object):
                 row = entry.known.row
                 if row is not None:
                     self.rows += 1
-                    tally.expect(entry.name, wanted(entry.name, row))
+                    tally.expect(entry.name,
+                                 self._evidence.wanted(entry.name, row))
                 if not entry.known.is_current or (
                         self._source and not entry.is_listed):
                     tally.suspect(entry.name)
@@ -115,12 +119,12 @@ class Checker(object):
         """(name, item) of each posting, as it should be written."""
         for item in self._survey.items('scan', 'search'):
             gram, suffix = item['gram']['S'], item['suffix']['S']
-            if gram != schema.MARKS:
+            if self._format.owns(gram):
                 # Whether a search must ask the row is no matter of what the
                 # posting says.
                 item.pop('v', None)
-                yield postings.name_of(gram, suffix,
-                                       item.get('n', {}).get('S')), item
+                yield self._format.name_of(
+                    gram, suffix, item.get('n', {}).get('S')), item
 
     def _problem(self, name, keys, repair):
         found = self._evidence.of(name, keys)
@@ -143,20 +147,20 @@ class Checker(object):
         """Write all postings anew, and take away those too many."""
         def plan_anew(known):
             if known.row is None:
-                change = self._changes.planner.delete(name, known)
+                change = self._writer.planner.delete(name, known)
             else:
                 # Nothing that is there is believed.
                 known = known._replace(row=known.row._replace(format=None))
-                change = self._changes.planner.put(name, None, known)
+                change = self._writer.planner.put(name, None, known)
             # The witness has its own action, with a condition.
             there = set(_key(action) for action in change.body)
-            there.add((postings.LISTED, name))
+            there.add((self._format.listed, name))
             return change._replace(body=change.body + [
-                self._changes.planner.forget(gram, suffix)
+                self._writer.planner.forget(gram, suffix)
                 for gram, suffix in found.surplus
                 if (gram, suffix) not in there])
 
-        self._changes.change(name, plan_anew, sure=True)
+        self._writer.change(name, plan_anew, sure=True)
         again = self._evidence.of(name, found.surplus)
         return again is not None and not again.detail
 

@@ -4,10 +4,11 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import plan, postings, text
+from . import formats, text
+from .actions import posting_item
 from .known import Row
 
-__all__ = ['Evidence', 'Finding', 'wanted']
+__all__ = ['Evidence', 'Finding']
 
 _ATTEMPTS = 5
 #: Keys that a BatchGetItem may have.
@@ -32,11 +33,13 @@ class Evidence(object):
     """Looks at repositories one by one.
 
     :param client: a Client, or a PatientClient.
+    :param format: the Format to look at; the current one by default.
     :param tables: what schema.tables gives.
     """
 
-    def __init__(self, client, tables):
+    def __init__(self, client, tables, format=None):
         self._client = client
+        self._format = format or formats.CURRENT
         self._rows = tables['repository'].name
         self._search = tables['search'].name
 
@@ -56,13 +59,20 @@ class Evidence(object):
             before = after
         return None
 
+    def wanted(self, name, row):
+        """The items that a repository should have, by its row."""
+        description = text.clean_description(row.description)
+        listed = self._format.postings(name, description)
+        listed.append(self._format.witness(name, description))
+        return [posting_item(posting, self._format) for posting in listed]
+
     def _finding(self, name, item, keys):
-        row = Row.of(item)
+        row = Row.of(item, self._format)
         items = {} if row is None else {
             (each['gram']['S'], each['suffix']['S']): each
-            for each in wanted(name, row)}
+            for each in self.wanted(name, row)}
         there = self._get(set(items) | set(map(tuple, keys)) |
-                          {(postings.LISTED, name)})
+                          {(self._format.listed, name)})
         missing = sum(there.get(key) != each for key, each in items.items())
         surplus = sorted(set(there) - set(items))
         kind, detail = _judge(row, missing, surplus)
@@ -87,14 +97,6 @@ class Evidence(object):
         return found
 
 
-def wanted(name, row):
-    """The items that a repository should have, by its row."""
-    description = text.clean_description(row.description)
-    listed = postings.postings(name, description)
-    listed.append(postings.witness(name, description))
-    return [plan.posting_item(posting) for posting in listed]
-
-
 def _judge(row, missing, surplus):
     """(kind, detail) of what is wrong, or detail ''."""
     counts = '%d postings missing or wrong, %d too many' % (
@@ -105,7 +107,7 @@ def _judge(row, missing, surplus):
         return 'postings', '%d postings and no row' % len(surplus)
     if row.writing is not None:
         return 'row', 'a change was broken off; ' + counts
-    if row.format != postings.FORMAT:
+    if row.format is None:
         return 'row', 'was never indexed; ' + counts
     if row.indexed != text.clean_description(row.description):
         return 'row', 'its description was changed past the index; ' + counts

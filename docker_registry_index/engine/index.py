@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import logging
 import time
 
-from . import errors, schema, text
+from . import errors, formats, schema, text
 from .backlog import Backlog
 from .changes import Changes
 from .check import Checker
@@ -32,8 +32,7 @@ class SearchIndex(object):
     number of processes may use the same tables.
 
     A host that lives on calls ``start`` once, ``follow`` for every push and
-    delete, and ``close`` at its end. The other methods do one thing and
-    raise when it fails.
+    delete, and ``close``. The other methods do one thing and raise.
 
     :param settings: a Settings.
     """
@@ -42,8 +41,8 @@ class SearchIndex(object):
         self.settings = settings
         self.client = Client(settings)
         self._tables = schema.tables(settings)
-        self._changes = Changes(self.client, self._tables)
-        self._search = Search(self.client, self._tables)
+        self._format = None
+        self._read(formats.CURRENT)
         self._upkeep = self._backlog = self._source = None
 
     def start(self, source, wait=None):
@@ -53,12 +52,11 @@ class SearchIndex(object):
             description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the
             setting startup_wait.
-        :returns: whether the index is ready. If it is not, searches find
-            what is there already, and it will be.
+        :returns: whether it is ready. If not, searches find what is there
+            already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem of three read units when it is ready. With
-        DynamoDB away it returns when that request has failed.
+        Costs one BatchGetItem when it is ready.
         """
         self._source = as_source(source)
         startup = self._startup(self._load, self._sleep)
@@ -103,11 +101,12 @@ class SearchIndex(object):
         :raises TableError, RequestFailed: not ready; call again.
         :raises StorageUnreadable: nothing of the storage can be read.
 
-        Costs one BatchGetItem of three read units when the index is ready.
+        Costs one BatchGetItem when it is.
         """
         source = as_source(source)
         is_ready = self._startup(
-            lambda beat: self.load(source, beat)).ensure_ready()
+            lambda beat, forget: self.load(source, beat, forget=forget)
+        ).ensure_ready()
         if not is_ready:
             logger.warning('another process is still loading the search '
                            'index; serving what is there already')
@@ -123,29 +122,28 @@ class SearchIndex(object):
         """
         source = as_source(source)
         return self._startup(
-            lambda beat: self.load(source, beat, progress)).sync()
+            lambda beat, forget: self.load(source, beat, progress, forget)
+        ).sync()
 
-    def load(self, source, beat=lambda: None, progress=None):
+    def load(self, source, beat=lambda: None, progress=None, forget=()):
         """Make the index equal to the storage, without looking at tables,
-        lease and mark. See Loader.load for what it does and costs.
+        lease and mark. See Loader.load.
 
         :param source: as for start.
         :param beat: called often while working; raises to stop the load.
         :param progress: called now and then with (done, total).
+        :param forget: the Formats whose postings nobody reads any more.
         :returns: a LoadReport.
         """
         report = Loader(self.client, self._tables, as_source(source), beat,
-                        progress).load()
+                        progress, forget=forget).load()
         log = logger.info if report.complete else logger.error
         log('loaded the search index in %.1f s: %s', report.seconds,
             report.summary)
         return report
 
     def difference(self, source):
-        """Yield (what a load would do, name) where it would do anything.
-
-        See Loader.difference.
-        """
+        """See Loader.difference."""
         return Loader(self.client, self._tables,
                       as_source(source)).difference()
 
@@ -161,15 +159,14 @@ class SearchIndex(object):
             while it is not known.
         """
         source = None if source is None else as_source(source)
-        return Checker(self.client, self._tables, source, progress)
+        return Checker(self.client, self._tables, source, progress,
+                       format=self._format)
 
     def status(self, source=None):
-        """A Status of this index.
-
-        :param source: as for checker.
-        """
+        """A Status of this index; ``source`` as for checker."""
         source = None if source is None else as_source(source)
-        return Status(self.client, self._tables, source)
+        return Status(self.client, self._tables, source,
+                      format=self._format)
 
     def search(self, term, limit=None):
         """The repositories matching ``term``, best first.
@@ -191,10 +188,7 @@ class SearchIndex(object):
             raise
 
     def names(self, after=None, limit=None):
-        """Names in lexical order, those after ``after``: a list.
-
-        Costs one Query for each megabyte.
-        """
+        """A list of names in lexical order, those after ``after``."""
         return self._search.names(after, limit)
 
     def add(self, name, description=None):
@@ -205,29 +199,37 @@ class SearchIndex(object):
             (Of a name too long for one transaction something may have been
             begun, which the next change or load of it ends.)
 
-        Costs one GetItem; and one TransactWriteItems when something changes,
-        or one UpdateItem when nothing did for half an hour.
+        See Changes.add for what it costs.
         """
         return self._changes.add(name, description)
 
     def remove(self, name):
         """Have ``name`` not in the index; return whether it was there.
 
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
-
-        Costs one GetItem and one TransactWriteItems.
+        :raises: as add. See Changes.remove for what it costs.
         """
         return self._changes.remove(name)
 
     def _startup(self, load, sleep=time.sleep):
-        return Startup(self.client, self._tables, self.settings, load, sleep)
+        return Startup(self.client, self._tables, self.settings, load, sleep,
+                       note=self._note)
 
-    def _load(self, beat):
+    def _note(self, mark):
+        self._read(formats.read_by(mark and mark.format))
+
+    def _read(self, format):
+        """Read a format from now on, and keep its postings right."""
+        if format != self._format:
+            self._changes = Changes(self.client, self._tables, read=format)
+            self._search = Search(self.client, self._tables, format)
+            self._format = format
+
+    def _load(self, beat, forget):
         def check_and_beat():
             self._upkeep.check()
             beat()
 
-        return self.load(self._source, check_and_beat)
+        return self.load(self._source, check_and_beat, forget=forget)
 
     def _sleep(self, seconds):
         self._upkeep.check()

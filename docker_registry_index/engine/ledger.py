@@ -38,10 +38,13 @@ class Entry(collections.namedtuple(
 class Ledger(object):
     """Notes names from several places, then gives them in order, joined.
 
+    :param format: the Format that rows are read for; the current one by
+        default.
     :raises scratch.Error: the disk for temporary files is full or missing.
     """
 
-    def __init__(self):
+    def __init__(self, format=None):
+        self._format = format
         self._database = scratch_database()
         self._database.execute('BEGIN')
         for table, column in _TABLES.items():
@@ -84,7 +87,7 @@ class Ledger(object):
         while True:
             page = found.fetchmany(_PAGE)
             for entry in page:
-                yield _entry(*entry)
+                yield _entry(self._format, *entry)
             if not page:
                 return
 
@@ -106,7 +109,8 @@ _ENTRIES = '''
     LEFT JOIN removals USING (name) ORDER BY names.name''' % _NAMES
 
 
-def _entry(name, is_listed, description, item, witness, removal):
-    row = None if item is None else Row.of(marshal.loads(bytes(item)))
+def _entry(format, name, is_listed, description, item, witness, removal):
+    row = None if item is None else Row.of(marshal.loads(bytes(item)),
+                                           format)
     return Entry(name, bool(is_listed), description, Known(row, witness),
                  removal)

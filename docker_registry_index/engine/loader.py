@@ -38,17 +38,21 @@ class Loader(object):
     :param source: a Source.
     :param beat: called often while working; raises to stop the load.
     :param tell: called now and then with (done, total).
+    :param forget: older Formats that nobody reads any more.
     """
 
     def __init__(self, client, tables, source, beat=lambda: None, tell=None,
-                 sleep=time.sleep, clock=monotonic, wall_clock=time.time):
+                 sleep=time.sleep, clock=monotonic, wall_clock=time.time,
+                 forget=()):
         client = PatientClient(client, beat, sleep)
         self._changes = Changes(client, tables, clock=wall_clock)
+        self._writer = self._changes.writer
         self._planner = self._changes.planner
         self._survey = Survey(client, tables, source, beat, sleep)
         self._source = source
         self._beat = beat
         self._tell = tell
+        self._old = [self._writer.beside(format) for format in forget]
         self._sleep = sleep
         self._clock = clock
 
@@ -76,6 +80,7 @@ class Loader(object):
             logger.info('loading the search index: %d repositories in the '
                         'storage', found)
             self._write_all(ledger, counts)
+            self._forget_old()
         finally:
             ledger.close()
         return LoadReport(
@@ -112,6 +117,7 @@ class Loader(object):
             if done % _TURN == 0:
                 self._sleep(0)
                 progress.reach(done)
+            self._withdraw_old(entry)
             kind, change = self._plan(entry)
             if change is None:
                 if kind == 'gone':
@@ -187,10 +193,23 @@ class Loader(object):
         """Ask the storage once more."""
         return 'unchanged' if has(self._source, entry.name) else 'removed'
 
+    def _withdraw_old(self, entry):
+        for old in self._old:
+            if entry.known.row is not None and (
+                    entry.known.row.has_any(old.format)):
+                old.withdraw(entry.name)
+
+    def _forget_old(self):
+        """Also of names without a row."""
+        for old in self._old:
+            for name, _ in self._survey.listed(old.format):
+                self._beat()
+                old.withdraw(name)
+
     def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
         self._beat()
-        if len(batch) > 1 and self._changes.write_together(
+        if len(batch) > 1 and self._writer.write_together(
                 [change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)
             return
@@ -205,7 +224,7 @@ class Loader(object):
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
-            self._changes.change(
+            self._writer.change(
                 entry.name, lambda known: self._plan(
                     entry._replace(known=known))[1], sure=True)
             return kind

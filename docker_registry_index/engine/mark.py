@@ -71,8 +71,12 @@ class Mark(collections.namedtuple(
         """
         kept = dict(report._asdict(),
                     unreadable=list(report.unreadable[:_SHOWN]))
-        return Mark(format, number, now if report.complete else self.synced,
-                    now, kept)
+        synced = now if report.complete else self.synced
+        if self.format not in (None, format):
+            # Soon another sync, for what workers of the older release, which
+            # know nothing of this format, still change.
+            synced = None
+        return Mark(format, number, synced, now, kept)
 
     def due(self, interval, retry):
         """When the next sync is due, in Unix seconds.

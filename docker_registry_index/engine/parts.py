@@ -11,10 +11,9 @@ substrings or by none, and a change broken off is known by its token.
 
 from __future__ import unicode_literals
 
-from . import postings
-from .plan import marks, posting_item, updated
+from .actions import updated
 
-__all__ = ['LONGEST', 'is_short', 'transactions']
+__all__ = ['LONGEST', 'descriptions', 'is_short', 'transactions']
 
 #: Actions a transaction may have:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
@@ -30,6 +29,14 @@ def is_short(change):
     tombstone, is a long one from the beginning: its postings need ``v``.
     """
     return len(change.body) <= LONGEST - _LONGEST_HEAD
+
+
+def descriptions(change):
+    """Those that postings may say while ``change`` is under way: a set.
+
+    None of a short one, which is made or not.
+    """
+    return set() if is_short(change) else _descriptions(change)
 
 
 def transactions(planner, change, token):
@@ -56,15 +63,16 @@ class _Steps(object):
         """Put the token in. A repository on its way out loses mark and
         witness; one that is whole is marked, also where 0.1.0 wrote over its
         row."""
-        change = self._change
+        change, format = self._change, self._planner.format
         writing = {'L': [{'S': part} for part in self._writing()]}
-        sets, removes = [('writing', writing)], []
+        sets, removes = [(format.writing, writing)], []
         if change.target is None:
-            removes = ['postings']
+            removes = [format.mark]
         elif change.known.is_whole:
-            sets += marks(change.known.witness)[0]
-        row = self._planner.row_update(change.name, change.known.row,
-                                       change.description, sets, removes)
+            sets += self._planner.marks(change.known.witness)[0]
+        row = self._planner.row_update(
+            change.name, change.known.row, change.description, sets, removes,
+            whole=change.takes_row)
         witness = change.head[1]
         if change.target is not None:
             witness = {'ConditionCheck': self._planner.on_witness(
@@ -77,28 +85,33 @@ class _Steps(object):
 
     def end(self):
         """The row and its witness, as the change wants them, at once."""
-        change, row = self._change, self._on_own_row()
+        change, planner = self._change, self._planner
+        if change.takes_row:
+            row = change.known.row
+            return [{'Delete': self._on_own_row(row.item if row else {})}]
         if change.target is None:
-            return [{'Delete': row}]
-        table = self._planner.search_table
-        sets, removes = marks(change.target)
-        sets.append(self._planner.touched())
-        item = posting_item(postings.witness(change.name, change.target))
-        return [{'Update': updated(row, sets, removes + ['writing'])},
-                _verified({'Put': {'TableName': table, 'Item': item}})]
+            return [{'Update': updated(self._on_own_row(), [],
+                                       planner.format.attributes)}]
+        sets, removes = planner.marks(change.target)
+        sets.append(planner.touched())
+        removes.append(planner.format.writing)
+        witness = planner.format.witness(change.name, change.target)
+        return [{'Update': updated(self._on_own_row(), sets, removes)},
+                _verified(planner.put_posting(witness))]
 
-    def _on_own_row(self):
-        return {'TableName': self._planner.row_table,
-                'Key': {'name': {'S': self._change.name}},
-                'ConditionExpression': '#writing[0] = :token',
-                'ExpressionAttributeNames': {'#writing': 'writing'},
-                'ExpressionAttributeValues': {':token': {'S': self._token}}}
+    def _on_own_row(self, as_read=None):
+        return self._planner.on_own_row(self._change.name, self._token,
+                                        as_read)
 
     def _writing(self):
-        descriptions = set(self._change.known.descriptions)
-        if self._change.target is not None:
-            descriptions.add(self._change.target)
-        return [self._token] + sorted(descriptions)
+        return [self._token] + sorted(_descriptions(self._change))
+
+
+def _descriptions(change):
+    found = set(change.known.descriptions)
+    if change.target is not None:
+        found.add(change.target)
+    return found
 
 
 def _verified(action):

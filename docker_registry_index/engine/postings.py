@@ -28,11 +28,10 @@ from . import text
 
 __all__ = [
     'DESCRIBED', 'FORMAT', 'INSIDE', 'LISTED', 'START',
-    'Posting', 'description_prefix', 'gram', 'name_of', 'name_prefix',
-    'postings', 'witness',
+    'Posting', 'Range', 'gram', 'name_of', 'postings', 'range_of',
 ]
 
-#: Raised whenever postings of an older release could not be searched.
+#: The number of this format; see formats.py.
 FORMAT = 1
 
 START, INSIDE, DESCRIBED, LISTED = 's', 'i', 'd', '*'
@@ -54,6 +53,12 @@ class Posting(collections.namedtuple('Posting',
     __slots__ = ()
 
 
+class Range(collections.namedtuple('Range', 'gram prefix')):
+    """The range keys beginning with a prefix under one gram."""
+
+    __slots__ = ()
+
+
 def postings(name, description=''):
     """All postings of a repository but its witness, as a list.
 
@@ -70,24 +75,15 @@ def postings(name, description=''):
     return found
 
 
-def witness(name, description=''):
-    """The posting that lists the name, and proves that all others exist."""
-    return Posting(LISTED, name, name, description)
-
-
 def gram(kind, rest):
     """The hash key of what begins with ``rest``."""
     return kind + text.CHARACTER.match(rest).group()
 
 
-def name_prefix(word):
-    """The part of a range key by which names containing ``word`` begin."""
-    return word.translate(_ENCODE)
-
-
-def description_prefix(word):
-    """The same for descriptions with a word starting with ``word``."""
-    return word
+def range_of(kind, word):
+    """Where the postings of one class that answer ``word`` stand."""
+    return Range(gram(kind, word),
+                 word if kind == DESCRIBED else word.translate(_ENCODE))
 
 
 def name_of(gram, suffix, spelled=None):
@@ -108,8 +104,8 @@ def name_of(gram, suffix, spelled=None):
 def _posting(kind, rest, name, position, description):
     # The range key spells the name when folding changed nothing in it.
     before = name[:position] if text.fold(name) == name else None
-    return Posting(gram(kind, rest), _key(name_prefix(rest), before, name),
-                   name, description)
+    suffix = _key(rest.translate(_ENCODE), before, name)
+    return Posting(gram(kind, rest), suffix, name, description)
 
 
 def _key(rest, ending, name):

@@ -7,25 +7,15 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import postings, text
+from . import text
 
-__all__ = ['CLASSES', 'Range', 'Result', 'drivers', 'group', 'parse',
-           'range_of', 'rank']
-
-#: In the order in which a limited search prefers them.
-CLASSES = (postings.START, postings.INSIDE, postings.DESCRIBED)
+__all__ = ['Result', 'drivers', 'group', 'parse', 'rank']
 
 WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(4)
 
 
 class Result(collections.namedtuple('Result', 'name description')):
     """A repository found: its name, and its description or ''."""
-
-    __slots__ = ()
-
-
-class Range(collections.namedtuple('Range', 'gram prefix')):
-    """The range keys beginning with a prefix under one gram."""
 
     __slots__ = ()
 
@@ -47,13 +37,6 @@ def drivers(words):
     """The words whose postings are worth reading: the four longest, likely
     the rarest, the longest first."""
     return sorted(words, key=len, reverse=True)[:4]
-
-
-def range_of(kind, word):
-    """Where the postings of one class that answer ``word`` stand."""
-    prefix = (postings.description_prefix if kind == postings.DESCRIBED
-              else postings.name_prefix)
-    return Range(postings.gram(kind, word), prefix(word))
 
 
 def group(words, name):

@@ -18,13 +18,13 @@ _PAGE = 1000
 class Stream(object):
     """The postings of one class that answer a word, page by page."""
 
-    def __init__(self, query_page, reading, kind, sizes):
+    def __init__(self, query_page, reading, place, wanted, sizes):
         self._query_page = query_page
         self._reading = reading
-        self._range = query.range_of(kind, reading.word)
+        self._range = wanted
         self._start = None
         self._sizes = iter(sizes)
-        self.place = query.CLASSES.index(kind)
+        self.place = place
         self.is_exhausted = False
 
     def next_page(self):
@@ -44,21 +44,23 @@ class Reading(object):
     """What the postings of one word tell: the repositories found by them
     that match all words, each once, in its best class.
 
-    :param query_page: a function of a query.Range, a size and a start that
-        returns a page; no size is a page of 1 MB.
+    :param query_page: a function of a Range, a size and a start that returns
+        a page; no size is a page of 1 MB.
+    :param format: the Format to read.
     :param word: the one word.
     :param words: all words of the term.
     :param limit: of the search.
     """
 
-    def __init__(self, query_page, word, words, limit):
+    def __init__(self, query_page, format, word, words, limit):
         self.word = word
         self._words = words
         self._limit = limit
         self._kept = collections.OrderedDict()
         self.streams = [
-            Stream(query_page, self, kind, _page_sizes(words, limit))
-            for kind in query.CLASSES]
+            Stream(query_page, self, place, format.range_of(kind, word),
+                   _page_sizes(words, limit))
+            for place, kind in enumerate(format.classes)]
 
     @property
     def is_exhausted(self):

@@ -7,7 +7,7 @@ it inside a word and for the descriptions, side by side.
 
 from __future__ import unicode_literals
 
-from . import errors, postings, query, text
+from . import errors, formats, query, text
 from .client import side_by_side
 from .reading import Reading
 
@@ -26,10 +26,12 @@ class Search(object):
 
     :param client: a Client.
     :param tables: what schema.tables gives.
+    :param format: the Format to read; the current one by default.
     """
 
-    def __init__(self, client, tables):
+    def __init__(self, client, tables, format=None):
         self._client = client
+        self._format = format or formats.CURRENT
         self._rows = tables['repository'].name
         self._table = tables['search'].name
 
@@ -57,7 +59,7 @@ class Search(object):
             return []
         if not words:
             return self._listed(None, limit)
-        readings = [Reading(self._query, word, words, limit)
+        readings = [Reading(self._query, self._format, word, words, limit)
                     for word in query.drivers(words)]
         return self._read_until_found(readings, limit)
 
@@ -89,7 +91,7 @@ class Search(object):
 
     def _listed(self, after, limit):
         condition, values = 'gram = :gram', {
-            ':gram': {'S': postings.LISTED}}
+            ':gram': {'S': self._format.listed}}
         if after:
             condition += ' AND suffix > :after'
             values[':after'] = {'S': text.cut_to_key(after)}
@@ -120,7 +122,7 @@ class Search(object):
     def _whole(self, items):
         """The results of (item, anything) pairs, without those of names too
         long for one transaction that are not indexed whole."""
-        results = [(_result(item), label, 'v' in item)
+        results = [(self._result(item), label, 'v' in item)
                    for item, label in items]
         asked = set(result.name for result, _, doubtful in results
                     if doubtful)
@@ -138,12 +140,12 @@ class Search(object):
             keys = [{'name': {'S': name}}
                     for name in names[first:first + 100]]
             found = self._client.batch_get({self._rows: {
-                'Keys': keys, 'ProjectionExpression': '#name, #postings',
-                'ExpressionAttributeNames': {'#name': 'name',
-                                             '#postings': 'postings'}}})
+                'Keys': keys, 'ProjectionExpression': '#name, #mark',
+                'ExpressionAttributeNames': {
+                    '#name': 'name', '#mark': self._format.mark}}})
             indexed.update(item['name']['S']
                            for item in found.get(self._rows, ())
-                           if 'postings' in item)
+                           if self._format.mark in item)
         return indexed
 
     def _query(self, wanted, size, start):
@@ -160,6 +162,11 @@ class Search(object):
                 ':prefix': {'S': wanted.prefix}},
             **arguments)
 
+    def _result(self, item):
+        name = self._format.name_of(item['gram']['S'], item['suffix']['S'],
+                                    item.get('n', {}).get('S'))
+        return query.Result(name, item.get('d', {}).get('S', ''))
+
 
 def _checked_limit(limit):
     """``limit`` itself, if it is None or a whole number from 1 on."""
@@ -169,9 +176,3 @@ def _checked_limit(limit):
         raise errors.InvalidArgument(
             'limit', limit, 'give a whole number from 1 on, or None for all')
     return limit
-
-
-def _result(item):
-    name = postings.name_of(item['gram']['S'], item['suffix']['S'],
-                            item.get('n', {}).get('S'))
-    return query.Result(name, item.get('d', {}).get('S', ''))

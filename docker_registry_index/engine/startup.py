@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 
-from . import errors, mark, postings, schema
+from . import errors, formats, mark, schema
 from ._compat import monotonic
 from .client import slowest
 from .lease import Lease
@@ -40,13 +40,16 @@ class Startup(object):
     :param client: a Client.
     :param tables: what schema.tables gives.
     :param settings: a Settings.
-    :param load: a function of a heartbeat function that loads, and returns
-        a LoadReport.
+    :param load: a function that loads and returns a LoadReport. It is given
+        a heartbeat function, and the Formats whose postings nobody reads any
+        more.
+    :param note: told the Mark, or None, whenever it was read or written.
     :param sleep: takes seconds; may raise to stop.
     """
 
     def __init__(self, client, tables, settings, load, sleep=time.sleep,
-                 clock=monotonic, wall_clock=time.time):
+                 clock=monotonic, wall_clock=time.time,
+                 note=lambda mark: None):
         self._client = client
         self._tables = tables
         self._settings = settings
@@ -54,6 +57,7 @@ class Startup(object):
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
+        self._tell = note
         self._search = tables['search'].name
         self._version = tables['version'].name
         self._lock = _loading.setdefault(self._search, threading.Lock())
@@ -81,7 +85,8 @@ class Startup(object):
         except errors.MissingTable:
             return False
         self._note((found.get(self._search) or [None])[0])
-        return self.mark is not None and self.mark.format == postings.FORMAT
+        return self.mark is not None and (
+            self.mark.format == formats.CURRENT.number)
 
     def ensure_ready(self):
         """Return True when the index is ready; False while another process
@@ -143,15 +148,18 @@ class Startup(object):
         return True
 
     def _load_under(self, lease):
-        report = self._load(lease.renew)
-        before = self.mark or Mark.none()
+        before, current = self.mark or Mark.none(), formats.CURRENT.number
+        # What was loaded a second time in a format needs the others no more.
+        is_settled = before.format == current and before.synced is not None
+        report = self._load(lease.renew, formats.older() if is_settled else ())
         # Postings of an older format are read until none is missing.
         is_whole = before.format is None or not report.failed
         after = before.after(
-            report, postings.FORMAT if is_whole else before.format,
+            report, current if is_whole else before.format,
             uuid.uuid4().hex, int(self._wall_clock()))
         lease.release_with(after.put(self._search))
         self.mark = after
+        self._tell(after)
         return report
 
     def _lease(self):
@@ -163,9 +171,10 @@ class Startup(object):
 
     def _note(self, item):
         self.mark = Mark.of(item)
-        if self.mark and self.mark.format > postings.FORMAT:
+        if self.mark and self.mark.format > formats.CURRENT.number:
             raise errors.NewerDatabase(self._search, self.mark.format,
-                                       postings.FORMAT)
+                                       formats.CURRENT.number)
+        self._tell(self.mark)
 
     def _create_tables(self):
         seen = self._read_mark()

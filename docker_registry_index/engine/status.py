@@ -5,8 +5,8 @@ from __future__ import unicode_literals
 import random
 import time
 
-from . import errors, postings
-from .evidence import Evidence, wanted
+from . import errors, formats
+from .evidence import Evidence
 from .lease import Lease
 from .mark import KEY, Mark
 from .patience import PatientClient
@@ -29,14 +29,16 @@ class Status(object):
     :param client: a Client.
     :param tables: what schema.tables gives.
     :param source: a Source; None to leave the storage out.
+    :param format: the Format to look at; the current one by default.
     """
 
     def __init__(self, client, tables, source=None, sleep=time.sleep,
-                 choice=random.Random()):
+                 choice=random.Random(), format=None):
         self._client = PatientClient(client, lambda: None, sleep)
         self._survey = Survey(self._client, tables, source, lambda: None,
                               sleep)
-        self._evidence = Evidence(self._client, tables)
+        self._evidence = Evidence(self._client, tables, format)
+        self._format = format or formats.CURRENT
         self._tables = tables
         self._source = source
         self._sleep = sleep
@@ -79,12 +81,9 @@ class Status(object):
         """How many names are listed, how many rows there are, and a sample of
         the names. Costs a Query of all names and a Scan of the rows."""
         names, sample = 0, []
-        for item in self._survey.items(
-                'query', 'search', KeyConditionExpression='gram = :gram',
-                ExpressionAttributeValues={
-                    ':gram': {'S': postings.LISTED}}):
+        for name, _ in self._survey.listed(self._format):
             names += 1
-            self._maybe_keep(sample, names, item['suffix']['S'])
+            self._maybe_keep(sample, names, name)
         rows = sum(1 for _ in self._survey.items('scan', 'repository'))
         return names, rows, sample
 
@@ -100,7 +99,7 @@ class Status(object):
             if finding is not None and finding.detail:
                 wrong[name] = finding.detail
             elif finding is not None and finding.row is not None:
-                numbers.append(len(wanted(name, finding.row)))
+                numbers.append(len(self._evidence.wanted(name, finding.row)))
                 if self._source and not has(self._source, name):
                     wrong[name] = 'is not in the storage'
         if self._source:

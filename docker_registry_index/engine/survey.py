@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import logging
 import time
 
-from . import errors, postings, schema, text
+from . import errors, formats, schema, text
 from .ledger import Ledger
 from .lister import Lister
 
@@ -27,9 +27,12 @@ class Survey(object):
     :param tables: what schema.tables gives.
     :param source: a Source; None to leave the storage out.
     :param beat: called often; raises to stop.
+    :param format: the Format to survey; the current one by default.
     """
 
-    def __init__(self, client, tables, source, beat, sleep=time.sleep):
+    def __init__(self, client, tables, source, beat, sleep=time.sleep,
+                 format=None):
+        self._format = format or formats.CURRENT
         self._client = client
         self._tables = tables
         self._source = source
@@ -44,7 +47,7 @@ class Survey(object):
         :raises RequestFailed, LeaseLost: as the client and the beat do.
         :raises StorageUnreadable: nothing of the storage can be read.
         """
-        ledger = Ledger()
+        ledger = Ledger(self._format)
         try:
             # Before the storage is listed: a tombstone that is newer tells
             # that the listing is out of date.
@@ -81,12 +84,15 @@ class Survey(object):
         for item in self.items('scan', 'repository'):
             if _fits(item['name']['S']):
                 ledger.note_row(item)
+        for name, description in self.listed(self._format):
+            ledger.note_witness(name, description)
+
+    def listed(self, format):
+        """(name, description or '') of each witness of a format."""
         for item in self.items(
                 'query', 'search', KeyConditionExpression='gram = :gram',
-                ExpressionAttributeValues={
-                    ':gram': {'S': postings.LISTED}}):
-            ledger.note_witness(item['suffix']['S'],
-                                item.get('d', {}).get('S', ''))
+                ExpressionAttributeValues={':gram': {'S': format.listed}}):
+            yield item['suffix']['S'], item.get('d', {}).get('S', '')
 
     def items(self, operation, table, **arguments):
         """Yield the items of a Scan or Query, consistently, so that others

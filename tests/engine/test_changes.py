@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import changes, errors
+from docker_registry_index.engine import errors, writer
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0
@@ -24,7 +24,7 @@ NAME = 'team/web-api'
 def pauses(index, monkeypatch):
     """The seconds that the engine would have slept."""
     slept = []
-    monkeypatch.setattr(index.engine._changes, '_sleep', slept.append)
+    monkeypatch.setattr(index.engine._changes.writer, '_sleep', slept.append)
     return slept
 
 
@@ -253,10 +253,10 @@ def reasons_of(reason):
 @pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
                                     'ProvisionedThroughputExceeded'])
 def test_a_refused_transaction_is_tried_again(index, pauses, reason):
-    Throttle(index.engine, 'TransactWriteItems', changes.ATTEMPTS - 1,
+    Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1,
              reasons_of(reason))
     assert index.engine.add(NAME, 'with words') is True
-    assert len(pauses) == changes.ATTEMPTS - 1
+    assert len(pauses) == writer.ATTEMPTS - 1
     assert sum(pauses) < 5
     assert description(index) == 'with words'
 
@@ -275,8 +275,8 @@ def test_one_that_is_always_refused_ends_in_a_clear_error(
         OURS[ours](index)
     assert str(refused.value).endswith('try again later') or (
         NAME in str(refused.value) and 'try again' in str(refused.value))
-    assert 100 - fault.left == changes.ATTEMPTS
-    assert len(pauses) == changes.ATTEMPTS - 1
+    assert 100 - fault.left == writer.ATTEMPTS
+    assert len(pauses) == writer.ATTEMPTS - 1
     assert description(index) == 'kept in words'
 
 

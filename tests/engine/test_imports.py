@@ -19,7 +19,7 @@ HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
 DOES_IO = {'_compat', 'backlog', 'changes', 'check', 'client', 'evidence',
            'index', 'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
            'progress', 'scratch', 'search', 'startup', 'status', 'survey', 'tables',
-           'tally', 'upkeep'}
+           'tally', 'upkeep', 'writer'}
 STANDARD = HARMLESS | {'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time',
                        'uuid'}

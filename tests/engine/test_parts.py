@@ -234,7 +234,7 @@ def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(
 @pytest.mark.parametrize('count', range(4))
 def test_a_throttled_part_ends_in_an_error_and_is_repaired(
         index, other, count, monkeypatch):
-    monkeypatch.setattr(index.engine._changes, '_sleep', lambda _: None)
+    monkeypatch.setattr(index.engine._changes.writer, '_sleep', lambda _: None)
     transactions = []
 
     def throttle(**_):

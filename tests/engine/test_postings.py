@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from docker_registry_index.engine import (
-    Settings, parts, plan, postings, query, schema, text)
+    Settings, formats, parts, plan, postings, schema, text)
 from docker_registry_index.engine.known import Known, Row
 
 PLANNER = plan.Planner(schema.tables(Settings(region='us-east-1')))
@@ -30,12 +30,12 @@ DESCRIPTIONS = st.one_of(
 
 def all_of(name, description=''):
     return postings.postings(name, description) + [
-        postings.witness(name, description)]
+        formats.FIRST.witness(name, description)]
 
 
 def hits(name, description, kind, word):
     """The postings that a Query for ``word`` gets."""
-    wanted = query.range_of(kind, word)
+    wanted = postings.range_of(kind, word)
     return [posting for posting in postings.postings(name, description)
             if posting.gram == wanted.gram
             and posting.suffix.startswith(wanted.prefix)]
@@ -72,7 +72,7 @@ def test_every_substring_has_a_posting_in_its_best_group(name):
         if any(folded[place + len(word):][:1] in ('', '/', '-', '_', '.')
                for place in starts(folded, word)):
             # A whole word sorts before all that only begin with it.
-            prefix = postings.name_prefix(word)
+            prefix = postings.range_of(postings.START, word).prefix
             assert any(posting.suffix[len(prefix)] <= '\x05'
                        for posting in found), word
 
@@ -96,7 +96,7 @@ def test_the_range_key_sorts_ends_then_whole_words_then_the_rest(name, other):
                         hits(other, '', postings.START, word)),
         key=lambda posting: posting.suffix.encode('utf-8'))
     # The character after the term, as the key has it.
-    groups = [min(posting.suffix[len(postings.name_prefix(word))], '\x06')
+    groups = [min(posting.suffix[len(postings.range_of(postings.START, word).prefix)], '\x06')
               for posting in keyed]
     assert groups == sorted(groups)
     assert set(groups) <= set('\x01\x02\x03\x04\x05\x06')
@@ -147,7 +147,7 @@ def test_what_answers_no_question_of_its_own_is_left_out(name, kept):
 
 
 def test_the_witness_lists_the_name_as_it_is_written():
-    assert postings.witness('Team/Web', 'd') == (
+    assert formats.FIRST.witness('Team/Web', 'd') == (
         postings.LISTED, 'Team/Web', 'Team/Web', 'd')
 
 

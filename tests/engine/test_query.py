@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import query, text
+from docker_registry_index.engine import formats, postings, query, text
 from tests.contract import oracle
 
 NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1,
@@ -36,8 +36,8 @@ def test_the_longest_words_are_read_the_longest_first():
 @given(NAMES)
 def test_the_range_of_a_word_is_under_one_gram(word):
     word = text.fold(word)
-    for kind in query.CLASSES:
-        wanted = query.range_of(kind, word)
+    for kind in formats.CURRENT.classes:
+        wanted = postings.range_of(kind, word)
         assert wanted.gram.startswith(kind)
         assert text.length(wanted.gram) == 2
         assert text.length(wanted.prefix) == text.length(word)
