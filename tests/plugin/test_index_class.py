@@ -57,12 +57,14 @@ def test_its_arguments_have_the_names_of_0_1_0(run):
 
 def test_a_storage_that_cannot_be_listed_stops_nothing_and_is_listed_by_the_next(run):
     assert run('''
-import docker_registry_index.dynamodb as plugin
-listing = plugin.storage.load().list_directory
-def refused(path=None):
-    raise IOError("403 Forbidden")
-plugin.storage.load().list_directory = refused
+import os
+listdir = os.listdir
+def refused(path):
+    if "repositories" in path:
+        raise OSError(13, "Permission denied")
+    return listdir(path)
+os.listdir = refused
 found = [Index().results("local")]
-plugin.storage.load().list_directory = listing
+os.listdir = listdir
 found.append(Index().results("local"))
 print(json.dumps(found))''') == [[], [{'name': 'acme/local', 'description': ''}]]

@@ -31,7 +31,7 @@ def test_it_shows_the_load_and_a_search_and_stops_cleanly(number):
         running.kill()
         running.wait()
     shown = ''.join(lines)
-    assert 'loaded the search index in' in shown and '7 repositories added' in shown
+    assert 'loaded the search index in' in shown and '7 repositories in the storage: 7 added' in shown
     assert '\nacme/nginx-proxy\nlibrary/nginx\n' in shown
     assert 'Traceback' not in shown + rest
     assert running.returncode == 0, rest
