@@ -10,7 +10,7 @@ from tests.faults.proxy import FAULTS
 from tests.plugin.registry_place import Place, image, wait_for_workers
 from tests.plugin.v1_client import V1Client
 
-#: Seconds: push_wait (5), and what the registry itself does.
+#: Seconds that the index may add to a push: push_wait (5), and one.
 CHANGE_SECONDS = 6
 START_SECONDS = 60
 SETTLE_SECONDS = 120
@@ -101,7 +101,8 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
         assert set(FAULTS) <= set(proxy.counts) and sum(proxy.counts[fault] for fault in FAULTS) > 0.1 * sum(proxy.counts.values())
         print('%d pushes and deletes, the longest %.2f s; %d searches, %d of them 503; %s' % (
             len(pushes), max(pushes), len(searches), searches.count(503), dict(proxy.counts)))
-        assert max(pushes) < CHANGE_SECONDS + 4  # eight at once on two workers that share two cores with everything else here
+        # Eight at once wait for each other in the registry, too.
+        assert max(pushes) < CHANGE_SECONDS + 4
         settled(place, proxy, dynamodb_local.url, client, [name for user in users for name in user.names])
         assert 'Traceback' not in client.registry.log_text()
 
@@ -110,12 +111,13 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
 def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, dynamodb_local, kind):
     away = getattr(proxy, kind)
     names = ['team/at-start', 'team/later', 'team/gone', 'team/between']
-    longest = []
+    healthy = []
+    hindered = []
 
     def push(client, name):
         started = time.monotonic()
         client.begin_push(name)
-        longest.append(time.monotonic() - started)
+        return time.monotonic() - started
 
     started = time.monotonic()
     with away():
@@ -126,17 +128,18 @@ def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, d
         start = time.monotonic() - started
         client = V1Client(registry.url)
         client.registry = registry
-        push(client, 'team/at-start')
+        hindered.append(push(client, 'team/at-start'))
     try:
         # The load begins now; away again in its midst.
         time.sleep(1.5)
         with away():
             time.sleep(3)
         settled(place, proxy, dynamodb_local.url, client, names)
-        push(client, 'team/gone')
+        # What the registry itself needs, here and now.
+        healthy += [push(client, 'team/gone') for _ in range(6)]
         with away():
             for name in names[1:3]:
-                push(client, name)
+                hindered.append(push(client, name))
             client.delete('team/gone')
             assert client.request('GET', '/v1/search?q=application').status_code == 503
             client.push('team/between', {'latest': image('between')})
@@ -145,7 +148,7 @@ def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, d
         log = registry.log_text()
     finally:
         registry.stop()
-    print('start %.1f s, the longest push %.2f s' % (start, max(longest)))
-    assert start < START_SECONDS and max(longest) < CHANGE_SECONDS
+    print('start %.1f s, the longest push %.2f s, without faults %.2f s' % (start, max(hindered), max(healthy)))
+    assert start < START_SECONDS and max(hindered) < CHANGE_SECONDS + max(healthy)
     assert 'Traceback' not in log
     assert log.count('loaded the search index in') == 1
