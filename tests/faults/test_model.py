@@ -1,0 +1,153 @@
+"""Anything in any order, killed between any two requests, over two engines with one set of tables: rows, postings and searches follow a model."""
+import time
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from docker_registry_index.engine import text
+from docker_registry_index.engine.loader import Loader
+from docker_registry_index.engine.source import as_source
+from tests.engine.faults import KillAfter, Killed
+from tests.engine.hooks import taken_back
+from tests.engine.test_parts import name_of
+from tests.engine_index import EngineIndex
+
+#: Few names, so that they meet; one of several transactions.
+NAMES = st.sampled_from(['team/web', 'team/Web', 'team/web-api', 'library/web', name_of(110)])
+DESCRIPTIONS = st.sampled_from(['', 'web front', 'of the team', 'Ünicode words'])
+ENGINES = st.integers(0, 1)
+#: Requests until a process is killed; None for never.
+KILLS = st.one_of(st.none(), st.integers(0, 12))
+TERMS = ['', 'web', 'eb', 'team', 'words', name_of(110)[-4:]]
+
+
+class Machine(stateful.RuleBasedStateMachine):
+    """The model: what the registry's storage has, and the descriptions, by name.
+
+    A change that was killed leaves its name in doubt: one thing or the other, until it is changed or loaded again.
+    """
+
+    endpoint = None
+
+    def __init__(self):
+        super().__init__()
+        first = EngineIndex(self.endpoint).ready()
+        self.engines = [first, first.another()]
+        self.stored = set()
+        self.found = {}
+        self.doubtful = {}
+
+    def teardown(self):
+        self._load(0)
+        self.agrees()
+        self.engines[0].delete_tables()
+
+    def _run(self, engine, kill, act):
+        """Whether ``act`` came to its end."""
+        index = self.engines[engine]
+        with taken_back(index.engine):
+            if kill is not None:
+                KillAfter(index.engine, kill)
+            try:
+                act(index)
+                return True
+            except Killed:
+                return False
+
+    def _change(self, name, done, becomes):
+        states = self.doubtful.pop(name, [self.found.get(name)])
+        if becomes == 'kept':
+            # A description that the row had stays.
+            becomes = [state if state is not None else '' for state in states]
+        else:
+            becomes = [becomes]
+        if not done:
+            becomes = states + becomes
+        self._set(name, becomes)
+
+    def _set(self, name, states):
+        states = sorted(set(states), key=repr)
+        self.found.pop(name, None)
+        if len(states) > 1:
+            self.doubtful[name] = states
+        elif states[0] is not None:
+            self.found[name] = states[0]
+
+    @stateful.rule(engine=ENGINES, name=NAMES, kill=KILLS)
+    def push(self, engine, name, kill):
+        self.stored.add(name)
+        self._change(name, self._run(engine, kill, lambda index: index.engine.add(name)), 'kept')
+
+    @stateful.rule(engine=ENGINES, name=NAMES, description=DESCRIPTIONS, kill=KILLS)
+    def describe(self, engine, name, description, kill):
+        self.stored.add(name)
+        done = self._run(engine, kill, lambda index: index.engine.add(name, description))
+        self._change(name, done, text.clean_description(description))
+
+    @stateful.rule(engine=ENGINES, name=NAMES, kill=KILLS)
+    def delete(self, engine, name, kill):
+        self.stored.discard(name)
+        self._change(name, self._run(engine, kill, lambda index: index.engine.remove(name)), None)
+
+    @stateful.rule(engine=ENGINES, kill=KILLS)
+    def load(self, engine, kill):
+        self._load(engine, kill)
+
+    @stateful.rule(engine=ENGINES, kill=KILLS)
+    def sync_an_hour_later(self, engine, kill):
+        self._load(engine, kill, wait=3600)
+
+    def _load(self, engine, kill=None, wait=0):
+        listed = [(name, None) for name in sorted(self.stored)]
+        rows = self.engines[engine].rows()
+        for name in list(self.doubtful):
+            # What its row says now, or nothing, is what it becomes.
+            if name in rows:
+                self.doubtful[name] = [text.clean_description(rows[name].get('description', {}).get('S'))]
+            else:
+                self.doubtful[name] = [None]
+
+        def act(index):
+            Loader(index.engine.client, index.engine._tables, as_source(lambda: listed), wall_clock=lambda: time.time() + wait).load()
+
+        done = self._run(engine, kill, act)
+        rows = self.engines[engine].rows()
+        for name in sorted(set(self.found) | set(self.doubtful) | self.stored):
+            before = self.doubtful.pop(name, [self.found.get(name)])[0]
+            after = text.clean_description(rows[name].get('description', {}).get('S')) if name in rows else None
+            # What it may do, and nothing else: keep; add what is in the storage; remove what is not.
+            if after is not None:
+                assert before == after or (before is None and name in self.stored), name
+            else:
+                assert before is None or name not in self.stored, name
+            if done and name in self.stored and wait:
+                assert after is not None, name
+            self._set(name, [after])
+            if not done:
+                # Of a long name, something may be there and something not.
+                self.found.pop(name, None)
+                self.doubtful[name] = [after]
+
+    @stateful.invariant()
+    def agrees(self):
+        """What is in no doubt is found with all that it has, and nothing else is."""
+        for index in self.engines:
+            for term in TERMS:
+                found = dict(index.search(term))
+                folded = text.fold(term)
+                for name, description in found.items():
+                    assert name in self.doubtful or self.found.get(name) == description, (term, name)
+                    assert folded in text.fold(name) or folded in text.fold(description)
+                for name in self.found:
+                    if folded in text.fold(name):
+                        assert name in found, (term, name)
+        if not self.doubtful:
+            self.engines[0].assert_whole()
+
+
+def test_everything_follows_the_model(dynamodb_local, is_long):
+    Machine.endpoint = dynamodb_local.url
+    stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
+        max_examples=300 if is_long else 10, stateful_step_count=40 if is_long else 15, deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck)))
