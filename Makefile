@@ -11,7 +11,7 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-py3 test-py27 test-registry test-packaging setup setup-run dist clean
+.PHONY: help run test lint test-py3 test-py27 test-registry test-packaging test-some-faults test-faults setup setup-run dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ run: setup-run ## Start docker-registry with images in a local S3 and search it;
 test: lint ## Run all tests, after installing what they need
 	@echo '== engine and contract, Python 3 and 2.7 side by side: some minutes'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-py3 test-py27
-	@$(MAKE) --no-print-directory test-registry test-packaging
+	@$(MAKE) --no-print-directory test-registry test-some-faults test-packaging
 	@echo 'make test: all passed'
 
 lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
@@ -43,6 +43,14 @@ test-py27: setup ## The same on Python 2.7, and the configuration files
 test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin tests/cli
+
+test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB failing and away
+	@echo '== faults'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/faults
+
+test-faults: setup ## The same, as many as docs/faults.md says: an hour
+	@echo '== faults, the long versions'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults
 
 test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
 	@echo '== packages'

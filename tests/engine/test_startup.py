@@ -160,9 +160,9 @@ def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
         [sys.executable, '-c', PROCESS, index.settings.endpoint_url,
          index.settings.database, str(loads)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(4)]
+        for _ in range(8)]
     ends = [process.communicate() for process in processes]
-    assert [end[0].strip() for end in ends] == [b'served'] * 4, ends
+    assert [end[0].strip() for end in ends] == [b'served'] * 8, ends
     assert loads.read() == 'load\n'
 
 

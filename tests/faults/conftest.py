@@ -11,7 +11,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope='session')
 def is_long(request):
-    return request.config.getoption('--long')
+    return request.config.getoption('--long', False)
 
 
 @pytest.fixture

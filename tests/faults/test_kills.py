@@ -12,12 +12,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 # Short leases, so that a takeover takes a second and not 20: a lease is never shorter than one and a half slowest requests, so these are short, too.
 PROCESS = '''
-import logging, os, sys
+import logging, os, sys, time
 from docker_registry_index.engine import startup
 from tests.engine_index import EngineIndex
 startup.LEASE_SECONDS = {lease}
 logging.basicConfig(stream=sys.stdout, level=logging.INFO)
-index = EngineIndex({url!r}, {database!r}, connect_timeout=0.3, read_timeout=0.3, attempts=1, startup_wait=300)
+index = EngineIndex({url!r}, {database!r}, connect_timeout=0.3, read_timeout=0.3, attempts=1, push_wait=1)
 def note(what):
     with open({notes!r}, 'a') as notes:
         notes.write('%s %d\\n' % (what, os.getpid()))
@@ -28,8 +28,11 @@ def noted(*arguments):
     note('finished')
     return report
 startup.Startup._load_under = noted
-assert index.engine.ensure_ready(lambda: [tuple(pair) for pair in {stored!r}]) is True
+index.engine.start(lambda: [tuple(pair) for pair in {stored!r}], wait=0.1)
+while not index.engine._upkeep.is_ready:
+    time.sleep(0.05)
 note('served')
+index.engine.close()
 '''
 
 

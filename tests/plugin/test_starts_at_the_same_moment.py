@@ -1,14 +1,14 @@
-"""Two registries, of two workers each, that start at the same moment on empty tables: one load, and all four serve."""
+"""Three registries, of two workers each, that start at the same moment on empty tables: one load, and all six serve."""
 from tests.plugin.registry_place import LISTED, LOADED, wait_for_workers
 from tests.plugin.v1_client import V1Client
 
 COUNT = 120
 
 
-def test_two_registries_started_at_once_load_once_and_both_serve_everything(place_on_each):
+def test_three_registries_started_at_once_load_once_and_all_serve_everything(place_on_each):
     names = ['team-%d/application-%03d' % (number % 7, number) for number in range(COUNT)]
     place_on_each.seed(*names)
-    registries = [place_on_each.registry(), place_on_each.registry()]
+    registries = [place_on_each.registry() for _ in range(3)]
     try:
         for registry in registries:
             registry.launch()
