@@ -93,6 +93,7 @@ def operations():
         ('a search, filled by word starts', '1 Query', 0.5, 0),
         ('any other search', '3 Query, in 2 waits', 1.5, 0),
         ('a push of a repository that is there', '2 GetItem', 2, 0),
+        ('the same, the first in half an hour', '2 GetItem, 1 UpdateItem', 2, 1),
         ('the first push of a repository', '2 GetItem, 1 TransactWriteItems', 2, new),
         ('a delete of a repository', '1 GetItem, 1 TransactWriteItems', 1, removed),
         ('a start of a worker, index ready', '1 BatchGetItem', 3, 0),

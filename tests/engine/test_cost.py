@@ -9,6 +9,8 @@ their actions is counted, of two write units each.
 
 from __future__ import unicode_literals
 
+import time
+
 import pytest
 
 from docker_registry_index.engine import search as search_module
@@ -112,6 +114,20 @@ def test_a_push_of_what_is_there_is_one_read_and_no_write(loaded):
     assert made.operations == ['GetItem']
     if loaded.bills:
         assert made.units == [1]
+
+
+def test_after_half_an_hour_a_push_of_what_is_there_is_one_unit_of_writing(loaded, monkeypatch):
+    later = time.time() + 1801
+    monkeypatch.setattr(loaded.engine._changes, '_clock', lambda: later)
+    monkeypatch.setattr(loaded.engine._changes.planner, '_clock', lambda: later)
+    with loaded.requests.counted() as made:
+        assert loaded.engine.add('library/unique') is False
+    assert made.operations == ['GetItem', 'UpdateItem']
+    if loaded.bills:
+        assert made.units == [1, 1]
+    with loaded.requests.counted() as made:
+        assert loaded.engine.add('library/unique') is False
+    assert made.operations == ['GetItem']
 
 
 def test_a_new_repository_is_one_read_and_one_transaction(loaded):
