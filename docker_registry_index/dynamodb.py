@@ -14,6 +14,7 @@ import imp
 import json
 import logging
 import os
+import threading
 
 from .engine import errors
 
@@ -70,10 +71,10 @@ class Index(Base):
              'dynamodb_secret_access_key': dynamodb_secret_access_key})
         for warning in warnings:
             logger.warning(warning)
-        self._index = SearchIndex(settings)
-        with _import_lock_released():
-            self._index.start(RegistrySource())
-        atexit.register(self._index.close)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._begin()
+        atexit.register(self._close)
         # Connects the signals, so last: no event comes before the start.
         super(Index, self).__init__()
 
@@ -89,7 +90,7 @@ class Index(Base):
         """
         limit = _limit_of_request()
         try:
-            found = self._index.search(search_term, limit)
+            found = self._index().search(search_term, limit)
         except errors.RequestFailed as error:
             logger.error('search failed: %s', error)
             _refuse(503, 'search is not available now, try again later')
@@ -106,13 +107,35 @@ class Index(Base):
     def _handle_repository_deleted(self, sender, namespace, repository):
         self._follow(namespace, repository, False)
 
+    def _begin(self, wait=None):
+        self._made = SearchIndex(self._settings)
+        with _import_lock_released():
+            self._made.start(RegistrySource(), wait)
+        self._process = os.getpid()
+
+    def _index(self):
+        """The SearchIndex of this process.
+
+        gunicorn's --preload makes an Index before it forks the workers, which
+        have neither its threads nor connections of their own then.
+        """
+        if self._process != os.getpid():
+            with self._lock:
+                if self._process != os.getpid():
+                    self._begin(wait=0)
+        return self._made
+
+    def _close(self):
+        if self._process == os.getpid():
+            self._made.close()
+
     def _follow(self, namespace, repository, is_there):
         """Follow a change; a push or delete never fails because of it, nor
         waits longer than the setting push_wait."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with _import_lock_released():
-                self._index.follow(name, is_there)
+                self._index().follow(name, is_there)
         except errors.InvalidName as error:
             logger.warning('not in the search index: %s', error)
         except Exception:

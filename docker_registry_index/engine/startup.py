@@ -7,6 +7,7 @@ mark. Both are changed in one transaction at the end of a load.
 from __future__ import unicode_literals
 
 import logging
+import os
 import random
 import threading
 import time
@@ -30,7 +31,7 @@ LEASE_SECONDS = 20
 #: Seconds after which a load that was not complete is made again.
 RETRY = 600
 
-#: For each search table, so that a process loads an index once.
+#: For each process and search table, so that a process loads an index once.
 _loading = {}
 
 
@@ -60,7 +61,8 @@ class Startup(object):
         self._tell = note
         self._search = tables['search'].name
         self._version = tables['version'].name
-        self._lock = _loading.setdefault(self._search, threading.Lock())
+        self._lock = _loading.setdefault(
+            (os.getpid(), self._search), threading.Lock())
         #: The Mark that was read last; None when there was none.
         self.mark = None
 

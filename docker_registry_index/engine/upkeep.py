@@ -7,6 +7,7 @@ the storage now and then, by one process of all.
 from __future__ import unicode_literals
 
 import logging
+import os
 import random
 import threading
 import time
@@ -48,6 +49,7 @@ class Upkeep(object):
         self._interval = interval
         self._wall_clock = wall_clock
         self._is_stopping = False
+        self._process = os.getpid()
         self._is_called = False
         self._sync_now = False
         self._pause = 0
@@ -111,12 +113,17 @@ class Upkeep(object):
 
         :raises Stopped: this process is ending.
         """
-        if self._is_stopping:
+        if self._is_over():
             raise errors.Stopped()
+
+    def _is_over(self):
+        # Greenlets live on in a process that was forked; but it has not its
+        # connections for itself.
+        return self._is_stopping or self._process != os.getpid()
 
     def _run(self):
         self._rest(self._pause)
-        while not self._is_stopping:
+        while not self._is_over():
             self._rest(self._turn())
         self._at_rest.set()
 

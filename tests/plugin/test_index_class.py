@@ -55,6 +55,30 @@ def test_its_arguments_have_the_names_of_0_1_0(run):
     assert found == 1
 
 
+FORKS = '''
+import os, sys
+index = Index()
+children = []
+for child in range(3):
+    pid = os.fork()
+    if not pid:
+        for number in range(25):
+            name = "child-%d-%d" % (child, number)
+            index._handle_repository_created(None, "team", name, None)
+            found = [each["name"] for each in index.results(name)]
+            if "team/" + name not in found or index.results("acme/local")[0]["name"] != "acme/local":
+                sys.stderr.write("%r %r\\n" % (name, found))
+                os._exit(1)
+        sys.exit(0)
+    children.append(pid)
+ends = [os.waitpid(pid, 0)[1] for pid in children]
+print(json.dumps([ends, len(index.results("child"))]))'''
+
+
+def test_processes_forked_from_it_have_threads_and_connections_of_their_own(run):
+    assert run(FORKS) == [[0, 0, 0], 75]
+
+
 def test_a_storage_that_cannot_be_listed_stops_nothing_and_is_listed_by_the_next(run):
     assert run('''
 import os
