@@ -48,7 +48,7 @@ def counted(name, description=''):
     there = Known(Row.of(row), description)
     removal = planner.delete(name, there, planner.tombstone(name, '0' * 32, 1700000000))
     guard = planner.not_removed_since(name, None)
-    items = [posting_item(posting) for posting in found + [formats.FIRST.witness(name, description)]]
+    items = [posting_item(posting) for posting in found + [formats.SUFFIXES.witness(name, description)]]
     return Counted(
         len(name), len(found), sum(_size(item) for item in items[:-1]) / len(found),
         len(planner.put(name, description, Known(None, None)).actions),

@@ -17,8 +17,8 @@ __all__ = ['CURRENT', 'KNOWN', 'Format', 'older', 'others', 'read_by']
 
 
 class Format(collections.namedtuple(
-        'Format', 'number mark indexed writing listed classes postings '
-        'name_of range_of')):
+        'Format', 'number mark indexed writing listed catalog classes postings '
+        'name_of range_of catalog_key')):
     """A format of postings.
 
     :param number: 1 or more; a later format has a greater one.
@@ -28,6 +28,7 @@ class Format(collections.namedtuple(
     :param writing: that with the token of a change of several transactions.
     :param listed: the gram of the list of names, whose items are the
         witnesses.
+    :param catalog: the gram of the same in the order of a registry.
     :param classes: the characters that the other grams begin with, each a
         class, in the order in which a limited search prefers them.
     :param postings: a function of a name and a clean description that
@@ -35,6 +36,7 @@ class Format(collections.namedtuple(
     :param name_of: a function of gram, suffix and the attribute ``n``; see
         postings.name_of.
     :param range_of: a function of a class and a word; see postings.range_of.
+    :param catalog_key: a function of a text; see postings.catalog_key.
     """
 
     __slots__ = ()
@@ -51,18 +53,20 @@ class Format(collections.namedtuple(
 
     def owns(self, gram):
         """Whether a gram is of this format, not of another, nor a mark."""
-        return gram == self.listed or gram[:1] in self.classes
+        return (gram in (self.listed, self.catalog) or
+                gram[:1] in self.classes)
 
 
-FIRST = Format(
+SUFFIXES = Format(
     postings.FORMAT, 'postings', 'indexed', 'writing', postings.LISTED,
-    (postings.START, postings.INSIDE, postings.DESCRIBED),
-    postings.postings, postings.name_of, postings.range_of)
+    postings.CATALOG,
+    (postings.START, postings.INSIDE, postings.DESCRIBED), postings.postings,
+    postings.name_of, postings.range_of, postings.catalog_key)
 
 #: By number. No two share an attribute or the first character of a gram.
-KNOWN = {FIRST.number: FIRST}
+KNOWN = {SUFFIXES.number: SUFFIXES}
 #: The one that loads and changes are made in.
-CURRENT = FIRST
+CURRENT = SUFFIXES
 
 
 def others(format):

@@ -5,13 +5,11 @@ from __future__ import unicode_literals
 import logging
 import time
 
-from . import errors, formats, schema, text
+from . import formats, text
+from .access import Access
 from .backlog import Backlog
-from .changes import Changes
 from .check import Checker
-from .client import Client
 from .loader import Loader
-from .search import Search
 from .source import as_source, has
 from .startup import Startup
 from .status import Status
@@ -25,7 +23,7 @@ logger = logging.getLogger(__name__)
 _FLUSH = 5
 
 
-class SearchIndex(object):
+class SearchIndex(Access):
     """The search index of one registry, kept in three DynamoDB tables.
 
     Making one costs no request. It may be used by several threads, and any
@@ -38,27 +36,24 @@ class SearchIndex(object):
     """
 
     def __init__(self, settings):
-        self.settings = settings
-        self.client = Client(settings)
-        self._tables = schema.tables(settings)
-        self._format = None
-        self._read(formats.CURRENT)
-        self._upkeep = self._backlog = self._source = None
+        super(SearchIndex, self).__init__(settings)
+        self._upkeep = self._backlog = self._source = self._tell = None
 
-    def start(self, source, wait=None):
+    def start(self, source, wait=None, progress=None):
         """Make the index ready, in the background if that takes long.
 
         :param source: a Source, or a function that returns (name,
             description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the
             setting startup_wait.
+        :param progress: of loads, called now and then with (done, total).
         :returns: whether it is ready. If not, searches find what is there
             already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem when it is ready.
         """
-        self._source = as_source(source)
+        self._source, self._tell = as_source(source), progress
         startup = self._startup(self._load, self._sleep)
         self._upkeep = Upkeep(startup, self.settings.sync_interval)
         self._backlog = Backlog(
@@ -90,6 +85,12 @@ class SearchIndex(object):
         if self._backlog:
             self._backlog.close(_FLUSH)
             self._upkeep.stop(_FLUSH)
+
+    @property
+    def ready(self):
+        """Whether the started index was ready when last looked at; costs
+        nothing."""
+        return self._upkeep is not None and self._upkeep.is_ready
 
     def ensure_ready(self, source):
         """Create what is missing and load the repositories if that is new.
@@ -168,68 +169,23 @@ class SearchIndex(object):
         return Status(self.client, self._tables, source,
                       format=self._format)
 
-    def search(self, term, limit=None):
-        """The repositories matching ``term``, best first.
-
-        :param term: text; docs/search.md says what it means.
-        :param limit: at most so many, 1 or more; None (the default) for all.
-        :returns: a list of Result(name, description).
-        :raises InvalidArgument: a limit that is none.
-        :raises RequestFailed: nothing is returned rather than a part.
-
-        Costs one Query of half a read unit when enough words start with
-        the term, else three in two waits.
-        """
-        try:
-            return self._search.search(term, limit)
-        except errors.MissingTable:
-            if self._upkeep:
-                self._upkeep.look()
-            raise
-
-    def names(self, after=None, limit=None):
-        """A list of names in lexical order, those after ``after``."""
-        return self._search.names(after, limit)
-
-    def add(self, name, description=None):
-        """Have ``name`` in the index; return whether anything changed.
-
-        :param description: None keeps the one there is, '' takes it out.
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
-            (Of a name too long for one transaction something may have been
-            begun, which the next change or load of it ends.)
-
-        See Changes.add for what it costs.
-        """
-        return self._changes.add(name, description)
-
-    def remove(self, name):
-        """Have ``name`` not in the index; return whether it was there.
-
-        :raises: as add. See Changes.remove for what it costs.
-        """
-        return self._changes.remove(name)
-
     def _startup(self, load, sleep=time.sleep):
         return Startup(self.client, self._tables, self.settings, load, sleep,
                        note=self._note)
 
+    def _look(self):
+        if self._upkeep:
+            self._upkeep.look()
+
     def _note(self, mark):
         self._read(formats.read_by(mark and mark.format))
-
-    def _read(self, format):
-        """Read a format from now on, and keep its postings right."""
-        if format != self._format:
-            self._changes = Changes(self.client, self._tables, read=format)
-            self._search = Search(self.client, self._tables, format)
-            self._format = format
 
     def _load(self, beat, forget):
         def check_and_beat():
             self._upkeep.check()
             beat()
 
-        return self.load(self._source, check_and_beat, forget=forget)
+        return self.load(self._source, check_and_beat, self._tell, forget)
 
     def _sleep(self, seconds):
         self._upkeep.check()

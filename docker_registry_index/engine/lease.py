@@ -1,4 +1,4 @@
-"""The lease on loading: one process of all hosts at a time.
+"""A lease, as on loading: one process of all hosts at a time.
 
 The protocol of the Amazon DynamoDB Lock Client: the holder's random record
 number stands in the version row and changes with every heartbeat. Whoever
@@ -26,13 +26,17 @@ class Lease(object):
     :param table: the name of the version table.
     :param seconds: how long others wait for a sign of life; 20 by default.
     :param clock: seconds that only go forward.
+    :param kind: the attribute of the version row that has it, and what the
+        names of two more begin with; each kind is a lease of its own.
     """
 
-    def __init__(self, client, table, seconds=20, clock=monotonic):
+    def __init__(self, client, table, seconds=20, clock=monotonic,
+                 kind='lease'):
         self._client = client
         self._table = table
         self._seconds = seconds
         self._clock = clock
+        self._kind = kind
         self._held = None
         # Of a heartbeat whose answer was lost: it may stand in the row.
         self._doubtful = None
@@ -48,7 +52,7 @@ class Lease(object):
     def age(self):
         """For how many seconds the holder has had it, at its last sign of
         life, by its own clock."""
-        return float(self._seen_row.get('lease_age', {}).get('N', 0))
+        return float(self._seen_row.get(self._kind + '_age', {}).get('N', 0))
 
     def acquire(self):
         """Try once; True when the lease is held now.
@@ -57,9 +61,9 @@ class Lease(object):
         """
         number = self.look()
         if number is None:
-            return self._write('attribute_not_exists(lease)')
+            return self._write('attribute_not_exists(%s)' % self._kind)
         if self._stood_still():
-            return self._write('lease = :seen', number)
+            return self._write('%s = :seen' % self._kind, number)
         return False
 
     def renew(self):
@@ -75,7 +79,7 @@ class Lease(object):
             return
         doubtful = self._doubtful
         try:
-            renewed = self._write('lease = :seen', self._held)
+            renewed = self._write('%s = :seen' % self._kind, self._held)
         except errors.RequestFailed as error:
             if error.retryable and passed < self._seconds / 2.0:
                 return
@@ -97,8 +101,9 @@ class Lease(object):
         """
         give_back = {'Update': {
             'TableName': self._table, 'Key': _ROW,
-            'UpdateExpression': 'REMOVE lease, lease_seconds, lease_age',
-            'ConditionExpression': 'lease = :held',
+            'UpdateExpression': 'REMOVE {0}, {0}_seconds, {0}_age'.format(
+                self._kind),
+            'ConditionExpression': '%s = :held' % self._kind,
             'ExpressionAttributeValues': {':held': {'S': self._held}}}}
         try:
             self._client.call('transact_write_items',
@@ -121,7 +126,7 @@ class Lease(object):
             self._held = None
 
     def _stood_still(self):
-        seconds = self._seen_row.get('lease_seconds', {}).get('N')
+        seconds = self._seen_row.get(self._kind + '_seconds', {}).get('N')
         return (self._clock() - self._seen_since >
                 float(seconds or self._seconds))
 
@@ -140,8 +145,9 @@ class Lease(object):
         try:
             self._client.call(
                 'update_item', TableName=self._table, Key=_ROW,
-                UpdateExpression='SET lease = :new, lease_seconds = :time, '
-                                 'lease_age = :age',
+                UpdateExpression=(
+                    'SET {0} = :new, {0}_seconds = :time, '
+                    '{0}_age = :age'.format(self._kind)),
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values)
         except errors.RequestFailed as error:
@@ -164,7 +170,7 @@ class Lease(object):
         """
         row = self._client.call('get_item', TableName=self._table, Key=_ROW,
                                 ConsistentRead=True).get('Item', {})
-        number = row.get('lease', {}).get('S')
+        number = row.get(self._kind, {}).get('S')
         if number != self._seen:
             self.is_alive = self._seen is not None and number is not None
             self._seen, self._seen_row = number, row

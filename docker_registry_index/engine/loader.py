@@ -19,6 +19,7 @@ from .progress import Progress
 from .report import LoadReport
 from .source import has
 from .survey import Survey
+from .undescribed import Undescribed
 
 __all__ = ['Loader']
 
@@ -52,6 +53,7 @@ class Loader(object):
         self._source = source
         self._beat = beat
         self._tell = tell
+        self._undescribed = Undescribed(client, tables, sleep)
         self._old = [self._writer.beside(format) for format in forget]
         self._sleep = sleep
         self._clock = clock
@@ -209,6 +211,9 @@ class Loader(object):
     def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
         self._beat()
+        if self._source.describes_later:
+            self._undescribed.note(entry.name for kind, entry, _ in batch
+                                   if kind == 'added')
         if len(batch) > 1 and self._writer.write_together(
                 [change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)

@@ -16,7 +16,8 @@ names that end there, then those where a word ends there, then the rest.
 
 Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a
 word of the description. The collection ``*`` lists all names in order; its
-item is also the witness of which postings a repository has.
+item is also the witness of which postings a repository has. ``/`` lists them
+in the order of a registry's catalog: as if ``/`` came before all else.
 """
 
 from __future__ import unicode_literals
@@ -27,14 +28,16 @@ import hashlib
 from . import text
 
 __all__ = [
-    'DESCRIBED', 'FORMAT', 'INSIDE', 'LISTED', 'START',
-    'Posting', 'Range', 'gram', 'name_of', 'postings', 'range_of',
+    'CATALOG', 'DESCRIBED', 'FORMAT', 'INSIDE', 'LISTED', 'START',
+    'Posting', 'Range', 'catalog_key', 'gram', 'name_of', 'postings',
+    'range_of',
 ]
 
-#: The number of this format; see formats.py.
-FORMAT = 1
+#: The number of this format; see formats.py. Format 1, of release 0.2.0, is
+#: the same without the catalog: what is there of it answers searches.
+FORMAT = 2
 
-START, INSIDE, DESCRIBED, LISTED = 's', 'i', 'd', '*'
+START, INSIDE, DESCRIBED, LISTED, CATALOG = 's', 'i', 'd', '*', '/'
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _RANGE_KEY_BYTES = 1024
@@ -72,7 +75,16 @@ def postings(name, description=''):
     for tail in sorted(set(text.word_tails(description))):
         found.append(Posting(gram(DESCRIBED, tail), _key(tail, name, name),
                              name, description))
+    found.append(Posting(CATALOG, catalog_key(name), name, ''))
     return found
+
+
+def catalog_key(name):
+    """What stands for a name, or for any text, in a registry's order.
+
+    https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
+    """
+    return name.replace('/', _END)
 
 
 def gram(kind, rest):
@@ -95,6 +107,8 @@ def name_of(gram, suffix, spelled=None):
         return spelled
     if gram == LISTED:
         return suffix
+    if gram == CATALOG:
+        return suffix.replace(_END, '/')
     rest, _, before = suffix.partition(_END)
     if gram[0] == DESCRIBED:
         return before

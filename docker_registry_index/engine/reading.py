@@ -90,12 +90,13 @@ class Reading(object):
                 needed.append(stream)
         return needed
 
-    def best(self):
-        """The kept results, best group first up to the limit, in order."""
+    def best(self, skip=0):
+        """The kept results, best group first, between what is skipped and
+        the limit; in order."""
         best = list(self._kept.values())
-        if self._limit is not None and len(best) > self._limit:
+        if skip or (self._limit is not None and len(best) > self._limit):
             best.sort(key=lambda kept: query.group(self._words, kept[2].name))
-            best = best[:self._limit]
+            best = best[skip:self._limit]
         best.sort(key=lambda kept: (kept[1], kept[2].name))
         return [kept[2] for kept in best]
 

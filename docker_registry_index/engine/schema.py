@@ -10,8 +10,8 @@ from __future__ import unicode_literals
 import collections
 
 __all__ = [
-    'MARKS', 'READY', 'TOMBSTONE', 'Table', 'definition', 'key_schema',
-    'tables',
+    'MARKS', 'READY', 'TOMBSTONE', 'UNDESCRIBED', 'Table', 'definition',
+    'key_schema', 'tables',
 ]
 
 
@@ -21,6 +21,8 @@ MARKS = '!'
 READY = 'ready'
 #: What the range key of a removed repository's tombstone begins with.
 TOMBSTONE = 'removed '
+#: And that of a note that a description is to be read.
+UNDESCRIBED = 'describe '
 
 
 class Table(collections.namedtuple('Table', 'name hash_key range_key')):

@@ -17,8 +17,6 @@ __all__ = ['Search']
 #: also with descriptions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 _CONSISTENT = False
-#: The most names a page is asked to have; DynamoDB ends it at 1 MB anyway.
-_PAGE = 1000
 
 
 class Search(object):
@@ -35,7 +33,7 @@ class Search(object):
         self._rows = tables['repository'].name
         self._table = tables['search'].name
 
-    def search(self, term, limit=None):
+    def search(self, term, limit=None, skip=0):
         """The repositories matching ``term``: a list of query.Result.
 
         Sorted by rank, then by name. docs/search.md says what a term means
@@ -43,6 +41,8 @@ class Search(object):
 
         :param term: text, bytes of UTF-8, or None for everything.
         :param limit: at most so many results, 1 or more; None for all.
+        :param skip: leave out so many that a limit of as many would keep:
+            the next page after it.
 
         Costs one Query when the limit is reached by word starts, else three
         in two waits; each of half a read unit for up to 4 KB of postings.
@@ -57,15 +57,17 @@ class Search(object):
         words = query.parse(term)
         if words is None:
             return []
+        if limit is not None:
+            limit += skip
         if not words:
-            return self._listed(None, limit)
+            return self._listed(None, limit)[skip:]
         readings = [Reading(self._query, self._format, word, words, limit)
                     for word in query.drivers(words)]
-        return self._read_until_found(readings, limit)
+        return self._read_until_found(readings, limit).best(skip)
 
     def _read_until_found(self, readings, limit):
         """Read until one of several words has told all that match, or the
-        first has told enough."""
+        first has told enough; return its Reading."""
         first = readings[0]
         if limit is None or len(readings) > 1:
             wanted = [stream for reading in readings
@@ -76,10 +78,10 @@ class Search(object):
             self._read(wanted)
             for reading in readings:
                 if reading.is_exhausted:
-                    return reading.best()
+                    return reading
             wanted = first.still_needed()
             if not wanted:
-                return first.best()
+                return first
 
     def names(self, after=None, limit=None):
         """Names in lexical order, those after ``after``: a list.
@@ -89,16 +91,26 @@ class Search(object):
         return [result.name
                 for result in self._listed(after, _checked_limit(limit))]
 
-    def _listed(self, after, limit):
+    def catalog(self, after=None, limit=None):
+        """Names in the order of a registry's catalog, those after ``after``,
+        which need be none: a list.
+
+        One Query for each page of 1 MB.
+        """
+        after = after and self._format.catalog_key(text.to_text(after))
+        return [result.name for result in self._listed(
+            after, _checked_limit(limit), self._format.catalog)]
+
+    def _listed(self, after, limit, gram=None):
         condition, values = 'gram = :gram', {
-            ':gram': {'S': self._format.listed}}
+            ':gram': {'S': gram or self._format.listed}}
         if after:
             condition += ' AND suffix > :after'
             values[':after'] = {'S': text.cut_to_key(after)}
         found, arguments = [], {}
         while True:
             if limit is not None:
-                arguments['Limit'] = min(limit - len(found), _PAGE)
+                arguments['Limit'] = limit - len(found)
             page = self._client.call(
                 'query', TableName=self._table,
                 KeyConditionExpression=condition,

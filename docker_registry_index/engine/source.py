@@ -15,6 +15,10 @@ class Source(object):
     the load is not called complete.
     """
 
+    #: Whether the host reads the descriptions later, one by one: a load notes
+    #: what it adds for that, see undescribed.py.
+    describes_later = False
+
     def namespaces(self):
         """The parts that can be listed apart from each other: any objects
         whose text names them in the log."""

@@ -17,7 +17,7 @@ def spelled(posting):
 def test_the_postings_of_the_example_are_those_that_are_made():
     rows = [[pages.code(row[0])[0], row[1]] for row in pages.table('docs/design.md', '`gram`')]
     assert rows[:-1] == [spelled(posting) for posting in postings.postings(NAME)]
-    assert rows[-1] == [postings.LISTED, '`%s`' % formats.FIRST.witness(NAME).suffix]
+    assert rows[-1] == [postings.LISTED, '`%s`' % formats.SUFFIXES.witness(NAME).suffix]
 
 
 def test_the_example_of_a_posting_left_out_is_left_out():

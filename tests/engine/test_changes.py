@@ -55,7 +55,7 @@ def test_what_is_new_is_one_read_and_one_transaction(index):
     assert abs(int(row.pop('touched')['N']) - time.time()) < 60
     assert row == {
         'name': {'S': NAME}, 'description': {'S': 'With words'},
-        'indexed': {'S': 'With words'}, 'postings': {'N': '1'}}
+        'indexed': {'S': 'With words'}, 'postings': {'N': '2'}}
 
 
 @pytest.mark.parametrize('before, after', [

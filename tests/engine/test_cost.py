@@ -134,8 +134,8 @@ def test_a_new_repository_is_one_read_and_one_transaction(loaded):
     with loaded.requests.counted() as made:
         assert loaded.engine.add('library/another') is True
     assert made.operations == ['GetItem', 'TransactWriteItems']
-    # A row, a witness, and the suffixes of "library/another".
-    expected = 2 + len(worth_a_posting('library/another'))
+    # A row, a witness, the catalog, and the suffixes of "library/another".
+    expected = 3 + len(worth_a_posting('library/another'))
     assert made.actions == [expected]
     with loaded.requests.counted() as made:
         assert loaded.engine.remove('library/another') is True

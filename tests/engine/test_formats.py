@@ -15,7 +15,7 @@ from tests.engine.test_parts import name_of
 from tests.engine.test_takeover import put_as_0_1_0
 from tests.engine_index import EngineIndex
 
-OF_SECOND = {'s': 'S', 'i': 'I', 'd': 'D'}
+OF_SECOND = {'s': 'S', 'i': 'I', 'd': 'D', '/': '|'}
 OF_FIRST = {second: first for first, second in OF_SECOND.items()}
 
 
@@ -33,8 +33,11 @@ def second_range_of(kind, word):
     return found._replace(gram=kind + found.gram[1:])
 
 
+OLD = formats.SUFFIXES.number
+NEW = OLD + 1
 #: What a later release might do, without what would make it worth while.
-SECOND = formats.Format(2, 'postings2', 'indexed2', 'writing2', '+', ('S', 'I', 'D'), second_postings, second_name_of, second_range_of)
+SECOND = formats.Format(
+    NEW, 'postings2', 'indexed2', 'writing2', '+', '|', ('S', 'I', 'D'), second_postings, second_name_of, second_range_of, postings.catalog_key)
 
 LONG = name_of(120)
 STORED = [('team/web-api', 'the door'), ('team/worker', None), ('library/nginx', None), (LONG, None)]
@@ -45,7 +48,7 @@ NAMES = sorted(name for name, _ in STORED)
 def release(number):
     """What is made within is of the release whose format has this number."""
     before = formats.KNOWN, formats.CURRENT
-    formats.KNOWN = {1: formats.FIRST} if number == 1 else {1: formats.FIRST, 2: SECOND}
+    formats.KNOWN = {OLD: formats.SUFFIXES} if number == OLD else {OLD: formats.SUFFIXES, NEW: SECOND}
     formats.CURRENT = formats.KNOWN[number]
     try:
         yield
@@ -56,7 +59,7 @@ def release(number):
 @pytest.fixture
 def old(dynamodb_endpoint):
     """An index that the older release has made."""
-    with release(1):
+    with release(OLD):
         made = EngineIndex(dynamodb_endpoint).ready(STORED)
         made.engine.sync(lambda: STORED)
     yield made
@@ -66,14 +69,14 @@ def old(dynamodb_endpoint):
 @pytest.fixture
 def new(old):
     """The newer release, before it has loaded anything, which has looked."""
-    with release(2):
+    with release(NEW):
         made = old.another(startup_wait=1)
         assert made.engine.is_ready() is False
         yield made
 
 
 def old_format_of(index):
-    return [item for item in index.postings() if formats.FIRST.owns(item['gram']['S'])]
+    return [item for item in index.postings() if formats.SUFFIXES.owns(item['gram']['S'])]
 
 
 def found(index):
@@ -86,13 +89,13 @@ def settle(index, stored=STORED):
     for _ in range(3):
         index.engine.sync(lambda: stored)
     index.assert_whole(SECOND)
-    assert [row for row in index.rows().values() if set(row) & set(formats.FIRST.attributes)] == []
+    assert [row for row in index.rows().values() if set(row) & set(formats.SUFFIXES.attributes)] == []
 
 
 def test_the_formats_of_this_release_share_nothing():
-    for known in [list(formats.KNOWN.values()), [formats.FIRST, SECOND]]:
+    for known in [list(formats.KNOWN.values()), [formats.SUFFIXES, SECOND]]:
         attributes = [attribute for each in known for attribute in each.attributes]
-        starts = [start for each in known for start in (each.listed,) + each.classes]
+        starts = [start for each in known for start in (each.listed, each.catalog) + each.classes]
         assert len(set(attributes)) == len(attributes) and len(set(starts)) == len(starts) and '!' not in starts
     assert formats.KNOWN[formats.CURRENT.number] is formats.CURRENT and max(formats.KNOWN) == formats.CURRENT.number
 
@@ -126,7 +129,7 @@ def test_the_old_postings_go_with_a_load_after_the_next_complete_one(new):
 def test_a_load_comes_soon_after_the_format_has_changed(new):
     new.engine.ensure_ready(lambda: STORED)
     mark = new.engine.status().mark()
-    assert mark.format == 2 and mark.synced is None and mark.due(86400, 600) == mark.tried + 600
+    assert mark.format == NEW and mark.synced is None and mark.due(86400, 600) == mark.tried + 600
 
 
 def test_once_it_is_settled_a_change_costs_what_it_did(new):
@@ -146,7 +149,7 @@ def test_pushes_and_deletes_before_the_load_are_found_in_either_format(old, new)
     expected = sorted(set(NAMES) - {LONG, 'library/nginx'} | {'team/pushed'})
     assert [name for name, _ in new.search('')] == expected == [name for name, _ in old.search('')]
     assert new.search('words') == [('team/pushed', 'words')] == old.search('words')
-    new.assert_whole(formats.FIRST, alone=False)
+    new.assert_whole(formats.SUFFIXES, alone=False)
     stored = [(name, None) for name in expected]
     new.engine.ensure_ready(lambda: stored)
     assert [name for name, _ in new.search('')] == expected
@@ -157,7 +160,7 @@ def test_pushes_and_deletes_before_the_load_are_found_in_either_format(old, new)
 @pytest.mark.parametrize('name', ['team/pushed', name_of(130)], ids=['short', 'long'])
 def test_what_the_older_release_writes_beside_is_found_by_the_next_load(old, new, name):
     new.engine.ensure_ready(lambda: STORED)
-    with release(1):
+    with release(OLD):
         old.engine.add(name, 'words')
         old.engine.add('team/web-api', 'another door')
         old.engine.remove('library/nginx')
@@ -188,14 +191,14 @@ def test_a_load_that_could_not_write_everything_leaves_searches_with_the_old_pos
     assert report.failed == 1 and not new.engine.is_ready()
     assert found(new) == before
     monkeypatch.undo()
-    formats.KNOWN, formats.CURRENT = {1: formats.FIRST, 2: SECOND}, SECOND
+    formats.KNOWN, formats.CURRENT = {OLD: formats.SUFFIXES, NEW: SECOND}, SECOND
     new.engine.ensure_ready(lambda: STORED)
     assert new.engine.is_ready() and found(new) == before
 
 
 def test_the_older_release_does_not_start_on_what_the_newer_one_has_made(old, new):
     new.engine.ensure_ready(lambda: STORED)
-    with release(1):
+    with release(OLD):
         late = old.another()
         before = [late.items(table) for table in late.tables()]
         with pytest.raises(errors.NewerDatabase) as caught:
@@ -219,7 +222,7 @@ def test_killed_at_any_request_of_the_load_the_next_one_makes_it_whole(old, new)
         if count % 5 == 4:
             new.engine.load(lambda: STORED)
             new.assert_whole(SECOND, alone=False)
-            with release(2):
+            with release(NEW):
                 from docker_registry_index.engine.writer import Writer
                 for name in NAMES:
                     Writer(new.engine.client, new.engine._tables, format=SECOND).withdraw(name)
@@ -249,14 +252,14 @@ def test_a_change_killed_at_any_request_is_mended_by_loads(new, kind):
                 count += 1
         # Once more, by a process that lives, and back to where it was.
         change(new)
-        new.assert_whole(formats.FIRST, alone=False)
+        new.assert_whole(formats.SUFFIXES, alone=False)
         for name in set(new.rows()) - set(NAMES):
             new.engine.remove(name)
         for name, description in STORED:
             new.engine.add(name, description or '')
-        new.assert_whole(formats.FIRST, alone=False)
+        new.assert_whole(formats.SUFFIXES, alone=False)
     assert count >= 3
-    new.assert_whole(formats.FIRST, alone=False)
+    new.assert_whole(formats.SUFFIXES, alone=False)
     stored = [(name, None) for name in new.rows()]
     new.engine.ensure_ready(lambda: stored)
     settle(new, stored)
@@ -266,13 +269,13 @@ def test_a_change_killed_at_any_request_is_mended_by_loads(new, kind):
 @pytest.mark.parametrize('operation', ['GetItem', 'TransactWriteItems'])
 def test_a_delete_meets_a_push_of_the_older_release(old, new, name, operation):
     def sneak():
-        with release(1):
+        with release(OLD):
             old.engine.add(name, 'sneaked in')
 
     Meanwhile(new.engine, operation, sneak)
     new.engine.remove(name)
     assert name not in new.rows()
-    new.assert_whole(formats.FIRST, alone=False)
+    new.assert_whole(formats.SUFFIXES, alone=False)
     assert [each for each, _ in old.search('')] == sorted(set(NAMES) - {name})
 
 

@@ -16,11 +16,11 @@ ENGINE = os.path.join(PACKAGE, 'engine')
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
             'numbers', 're'}
-DOES_IO = {'_compat', 'backlog', 'changes', 'check', 'client', 'evidence',
+DOES_IO = {'_compat', 'access', 'backlog', 'changes', 'check', 'client', 'evidence',
            'index', 'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
            'progress', 'scratch', 'search', 'startup', 'status', 'survey', 'tables',
-           'tally', 'upkeep', 'writer'}
-STANDARD = HARMLESS | {'logging', 'marshal', 'os', 'Queue', 'queue',
+           'tally', 'undescribed', 'upkeep', 'writer'}
+STANDARD = HARMLESS | {'contextlib', 'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time',
                        'uuid'}
 AWS = {'boto3', 'botocore'}

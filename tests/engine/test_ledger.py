@@ -24,7 +24,7 @@ def test_names_of_all_three_places_come_once_each_in_the_order_of_dynamodb(
         ledger):
     ledger.note_listed([('b', None), ('a', 'text'), ('b', None)])
     ledger.note_row(row('c'))
-    ledger.note_row(row('a', postings={'N': '1'}))
+    ledger.note_row(row('a', postings={'N': '2'}))
     ledger.note_witness('d', '')
     ledger.note_witness('a', 'text')
     entries = list(ledger.entries())
@@ -34,7 +34,7 @@ def test_names_of_all_three_places_come_once_each_in_the_order_of_dynamodb(
     assert [entry.description for entry in entries] == ['text', None, None,
                                                         None]
     first, second, third, last = [entry.known for entry in entries]
-    assert first.row.format == 1 and first.witness == 'text'
+    assert first.row.format == 2 and first.witness == 'text'
     assert second == NOTHING
     assert third.row.item == row('c') and third.witness is None
     assert last == Known(None, '')

@@ -16,12 +16,12 @@ from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0
 
 
 def name_of(count):
-    """A name with exactly ``count`` postings: each suffix ends in the only
-    z, so none begins another."""
-    return ('%s/' % ('ab-cd.' * 50)[:count - 2])[:count - 1] + 'z'
+    """A name with exactly ``count`` postings, one for each suffix and one for
+    the catalog: each suffix ends in the only z, so none begins another."""
+    return ('%s/' % ('ab-cd.' * 50)[:count - 3])[:count - 2] + 'z'
 
 
-LONGEST = name_of(255)
+LONGEST = name_of(256)
 LONG = name_of(120)
 #: Its own postings fit one transaction, those of its description do not.
 SHORT = name_of(80)
