@@ -1,7 +1,7 @@
-"""The command docker-registry-index: status, search, load and check.
+"""The command docker-registry-index: status, search, load, check and serve.
 
-Its settings are those of the registry: the same configuration file, the same
-environment. Runs on Python 2.7 and 3.
+Its settings are those of the registry, or of the service: the same file, the
+same environment. Runs on Python 2.7 and 3.
 """
 import functools
 import signal
@@ -11,7 +11,7 @@ import click
 
 from . import __version__
 from .cli_output import Bar, as_json, safe, say
-from .cli_settings import index_of, source_of
+from .cli_settings import EXTRA, index_of, service_of, source_of
 from .engine import errors
 
 __all__ = ['main']
@@ -180,6 +180,27 @@ def check(index, config, repair, wants_storage, names, is_json):
             ' and the storage' if source else '', len(found),
             len(found) - len(left)))
     return NOT_SO if left else OK
+
+
+@main.command()
+@click.pass_obj
+def serve(config):
+    """Serve search and catalog beside a registry of v2 or v3.
+
+    Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that
+    cannot work, 5 for the tables of a newer release.
+    """
+    try:
+        settings, service = service_of(config)
+        try:
+            from .service import server
+        except (ImportError, SyntaxError) as error:
+            raise click.UsageError(EXTRA % error)
+        server.log_to_stderr()
+        server.check(settings, service)
+        server.serve(settings, service)
+    except errors.DynamoDBIndexError as error:
+        _end(error, '%s' % error)
 
 
 def _shown(problem, is_json):

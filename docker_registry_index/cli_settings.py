@@ -1,4 +1,4 @@
-"""From the registry's configuration to an index and its storage."""
+"""From a configuration to an index, its storage, and the service."""
 import logging
 import os
 
@@ -7,10 +7,14 @@ import click
 from . import configuration
 from .cli_output import safe, say
 from .engine import SearchIndex, Source
+from .service import settings as service_settings
 
-__all__ = ['index_of', 'source_of']
+__all__ = ['EXTRA', 'index_of', 'service_of', 'source_of']
 
-_FILE = 'DOCKER_REGISTRY_CONFIG'
+_FILE, _FLAVOUR = 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'
+EXTRA = ('the service needs Python 3.9 or later and more packages (%s); '
+         'install them with: pip install '
+         'docker-registry-index-dynamodb[service]')
 
 
 class NamesSource(Source):
@@ -33,26 +37,36 @@ class NamesSource(Source):
 
 
 def index_of(config):
-    """A SearchIndex with the settings of the registry.
+    """A SearchIndex with the settings of the registry or the service.
 
     :param config: path of a configuration file; None for the registry's own.
     :raises SettingError: they cannot work.
     """
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    settings, warnings = configuration.load(_path(config), os.environ)
-    for warning in warnings:
-        say('warning: %s' % safe(u'%s' % warning), err=True)
-    return SearchIndex(settings)
+    return SearchIndex(_engine_settings(config))
+
+
+def service_of(config):
+    """The Settings and the ServiceSettings of the service.
+
+    :param config: as for index_of.
+    :raises SettingError: they cannot work.
+    """
+    return _engine_settings(config), _service_settings(
+        config, ('registry_url', 'events_secret'))
 
 
 def source_of(config, names=None, optional=False):
-    """The storage of the registry as a Source.
+    """The storage of the registry as a Source: that of the service, where
+    its settings are given, else that of docker-registry.
 
     :param names: a file of names in place of it.
     :param optional: return None where docker-registry is not installed.
     """
     if names is not None:
         return NamesSource(line.strip() for line in names if line.strip())
+    if _is_of_service(config):
+        return _source_of_service(config)
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
@@ -65,6 +79,46 @@ def source_of(config, names=None, optional=False):
             "import it (%s); use the registry's own Python, or give the names "
             "of the repositories with --names" % error)
     return RegistrySource()
+
+
+def _source_of_service(config):
+    settings = _service_settings(config)
+    try:
+        from .service.sources import source_of as found
+    except (ImportError, SyntaxError) as error:
+        raise click.UsageError(EXTRA % error)
+    return found(settings)
+
+
+def _engine_settings(config):
+    environ = os.environ
+    if _is_of_service(config) and not environ.get(_FLAVOUR):
+        # Its file has no flavours.
+        environ = dict(environ, **{_FLAVOUR: ''})
+    settings, warnings = configuration.load(_path(config), environ)
+    _warn(warnings)
+    return settings
+
+
+def _service_settings(config, required=()):
+    path = _path(config)
+    settings, warnings = service_settings.resolve(
+        os.environ, _top_level(path), path, required)
+    _warn(warnings)
+    return settings
+
+
+def _is_of_service(config):
+    return service_settings.is_given(os.environ, _top_level(_path(config)))
+
+
+def _top_level(path):
+    return {} if path is None else configuration.read_file(path)
+
+
+def _warn(warnings):
+    for warning in warnings:
+        say('warning: %s' % safe(u'%s' % warning), err=True)
 
 
 def _path(config):

@@ -1,0 +1,1 @@
+"""Host 2: search and catalog beside a registry of v2 or v3. Python 3."""

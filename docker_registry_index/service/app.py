@@ -1,0 +1,85 @@
+"""The web application: its parts put together, and how errors are answered.
+"""
+
+from __future__ import unicode_literals
+
+import logging
+
+import flask
+
+from ..engine import errors
+from . import catalog, health, metrics, notifications, search
+from .answers import refusal
+
+__all__ = ['make_app']
+
+logger = logging.getLogger(__name__)
+
+_AWAY = 'search is not available now, try again later'
+
+
+def make_app(settings, index, users, dialect, follow, measured):
+    """The Flask application.
+
+    :param settings: a ServiceSettings.
+    :param index: a SearchIndex, started.
+    :param users: an Anybody or a Users.
+    :param dialect: a Dialects.
+    :param follow: a Notifications.
+    :param measured: a Metrics.
+    """
+    app = flask.Flask('docker-registry-index', static_folder=None)
+    app.config['MAX_CONTENT_LENGTH'] = notifications.BODY_BYTES
+    app.json.sort_keys = False
+    measured.watch_app(app)
+    _ask_for_credentials(app, users, dialect)
+    _answer_errors(app, dialect)
+    for part in (search.routes(index),
+                 catalog.routes(index, dialect, settings.catalog_limit),
+                 notifications.routes(follow, settings.events_secret,
+                                      measured.note_notification),
+                 health.routes(index), metrics.routes(measured)):
+        app.register_blueprint(part)
+    return app
+
+
+def _ask_for_credentials(app, users, dialect):
+    """Before searches and the catalog; the others are not for everybody's
+    eyes, or have a secret of their own."""
+    @app.before_request
+    def check():
+        if flask.request.endpoint not in ('search.search', 'catalog.catalog'):
+            return None
+        given = flask.request.authorization
+        is_basic = given is not None and given.type == 'basic'
+        user, password = (given.username, given.password) if is_basic else (
+            None, None)
+        if users.may_read(user, password):
+            return None
+        spoken = dialect()
+        challenge = [('WWW-Authenticate', 'Basic realm="%s"' % spoken.realm)]
+        if flask.request.endpoint == 'catalog.catalog':
+            return catalog.unauthorized(spoken, challenge)
+        return refusal(401, 'this registry wants a user name and a password',
+                       challenge)
+
+
+def _answer_errors(app, dialect):
+    @app.errorhandler(errors.DynamoDBIndexError)
+    def away(error):
+        logger.error('%s failed: %s', flask.request.path, error)
+        if flask.request.endpoint == 'catalog.catalog':
+            return catalog.unavailable(dialect())
+        return refusal(503, _AWAY)
+
+    @app.errorhandler(404)
+    def unknown(error):
+        return refusal(404, 'there is nothing here')
+
+    @app.errorhandler(413)
+    def too_large(error):
+        return refusal(413, 'the body is too large')
+
+    @app.errorhandler(500)
+    def wrong(error):
+        return refusal(500, 'something went wrong; the log says what')

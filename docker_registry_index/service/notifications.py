@@ -1,0 +1,134 @@
+"""POST /events: the registry's notifications, made true before they are
+answered, or sent again.
+
+The registry sends one after the other, and again whatever is not answered
+with 2xx in time: so "not now" is an answer, and nothing is kept here.
+"""
+
+from __future__ import unicode_literals
+
+import concurrent.futures
+import logging
+import threading
+
+import flask
+
+from ..engine import errors
+from .answers import refusal
+from .auth import same_secret
+from .errors import RegistryUnavailable
+from .events import Malformed, changes_of
+from .layout import is_name
+
+__all__ = ['BODY_BYTES', 'Notifications', 'routes']
+
+logger = logging.getLogger(__name__)
+
+#: A notification has about a kilobyte.
+BODY_BYTES = 1024 * 1024
+#: Changes under way at once; more are sent again.
+LIMIT = 32
+#: What keeps a change from being made, and passes.
+_PASSING = (RegistryUnavailable, errors.RequestFailed, errors.ChangeConflict)
+
+
+class NotNow(Exception):
+    """A change is not made; the registry should send it again."""
+
+
+class Notifications(object):
+    """Follows changes, each within a time.
+
+    :param follower: a Follower.
+    :param wait: seconds after which a caller gets his answer.
+    """
+
+    def __init__(self, follower, wait):
+        self._follower = follower
+        self._wait = wait
+        self._pool = concurrent.futures.ThreadPoolExecutor(LIMIT)
+        self._room = threading.BoundedSemaphore(LIMIT)
+        self.under_way = 0
+        self._lock = threading.Lock()
+
+    def follow(self, changes):
+        """Return when all these changes are in the index.
+
+        :raises NotNow: some are not, or not yet.
+        """
+        futures = [self._begin(change) for change in changes]
+        _, late = concurrent.futures.wait(futures, self._wait)
+        if late:
+            raise NotNow('it takes longer than %g seconds' % self._wait)
+        for future in futures:
+            try:
+                future.result()
+            except _PASSING as error:
+                raise NotNow('%s' % error)
+
+    def _begin(self, change):
+        if not self._room.acquire(blocking=False):
+            raise NotNow('%d others are under way' % LIMIT)
+        return self._pool.submit(self._run, change)
+
+    def _run(self, change):
+        with self._lock:
+            self.under_way += 1
+        try:
+            self._follower.follow(change, self._wait)
+        except errors.InvalidName as error:
+            # It would be as wrong the next time.
+            logger.warning('not in the search index: %s', error)
+        finally:
+            with self._lock:
+                self.under_way -= 1
+            self._room.release()
+
+
+def routes(notifications, secret, count):
+    """The Blueprint of this address.
+
+    :param notifications: a Notifications.
+    :param secret: that the registry sends, as ``Bearer SECRET``.
+    :param count: told what became of each notification.
+    """
+    made = flask.Blueprint('events', __name__)
+
+    @made.route('/events', methods=['POST'])
+    def events():
+        if not _is_authorized(flask.request.headers, secret):
+            count('refused')
+            return refusal(401, 'the header Authorization must be "Bearer" '
+                                'and the secret of the settings',
+                           [('WWW-Authenticate', 'Bearer')])
+        try:
+            changes = changes_of(flask.request.get_data(cache=False))
+        except Malformed as error:
+            count('malformed')
+            return refusal(400, '%s' % error)
+        try:
+            notifications.follow(_named_well(changes))
+        except NotNow as error:
+            count('sent again')
+            logger.warning('a notification has to be sent again: %s', error)
+            return refusal(503, 'not now, send it again')
+        count('done' if changes else 'of no use')
+        return flask.jsonify({})
+
+    return made
+
+
+def _is_authorized(headers, secret):
+    given = headers.get('Authorization', '')
+    kind, _, rest = given.partition(' ')
+    return same_secret(rest.strip() if kind.lower() == 'bearer' else given,
+                       secret)
+
+
+def _named_well(changes):
+    """Those that a registry could have; the others will never be better."""
+    for change in changes:
+        if not is_name(change.name):
+            logger.warning('a notification about %.80r is of no repository',
+                           change.name)
+    return [change for change in changes if is_name(change.name)]

@@ -1,0 +1,130 @@
+"""The service as a process: gunicorn, one worker, its threads.
+
+Copies of it, behind a balancer, need to know nothing of each other.
+"""
+
+from __future__ import unicode_literals
+
+import logging
+
+from gunicorn.app.base import BaseApplication
+
+from ..engine import SearchIndex, errors
+from .app import make_app
+from .auth import Anybody, Users
+from .describer import Describer
+from .dialect import Dialects
+from .follower import Follower
+from .metrics import Metrics
+from .notifications import Notifications
+from .sources import registry_of, source_of
+
+__all__ = ['Service', 'check', 'log_to_stderr', 'serve']
+
+logger = logging.getLogger(__name__)
+
+#: Seconds: for requests under way at the end, and to end what goes on.
+_GRACE, _STOP = 15, 5
+#: More than nginx keeps an idle connection open: it must not meet one that
+#: is just being closed.
+_KEEP_ALIVE = 75
+# Who asked what, and how long it took; no header can get into it.
+_ACCESS = '%(h)s %(u)s "%(r)s" %(s)s %(b)s %(M)sms'
+_LINE = '%(asctime)s %(levelname)s: %(message)s'
+
+
+class Service(object):
+    """All parts of one process of the service.
+
+    :param settings: the engine's Settings.
+    :param service: a ServiceSettings.
+    :raises SettingError: they cannot work.
+    """
+
+    def __init__(self, settings, service):
+        self.measured = Metrics()
+        self.index = SearchIndex(settings)
+        self.measured.watch_dynamodb(self.index.client.dynamodb)
+        follower = Follower(self.index, registry_of(service))
+        self.describer = Describer(self.index, follower)
+        self._source = source_of(service)
+        notifications = Notifications(follower, service.events_wait)
+        self.measured.watch_index(self.index, notifications, self.describer)
+        users = Anybody() if service.htpasswd is None else Users(
+            service.htpasswd, service.anonymous_read)
+        self.app = make_app(
+            service, self.index, users,
+            Dialects(service.registry_url, service.registry_ca),
+            notifications, self.measured)
+
+    def start(self):
+        """Begin what goes on in the background.
+
+        :raises NewerDatabase, ForeignDatabase: nothing was changed.
+        """
+        self.index.start(self._source, 0, self.measured.note_load)
+        self.describer.start()
+
+    def stop(self):
+        """End it: a load under way gives its lease back."""
+        self.describer.stop(_STOP)
+        self.index.close()
+
+
+def check(settings, service):
+    """Find out before anything starts what no restart would change.
+
+    :raises NewerDatabase, SettingError: it cannot start.
+    """
+    try:
+        Service(settings, service).index.is_ready()
+    except errors.RequestFailed as error:
+        logger.warning('%s', error)
+
+
+def serve(settings, service):
+    """Serve until a signal ends it.
+
+    :param settings: the engine's Settings.
+    :param service: a ServiceSettings.
+    """
+    _Server(settings, service).run()
+
+
+class _Server(BaseApplication):
+    """https://docs.gunicorn.org/en/stable/custom.html"""
+
+    def __init__(self, settings, service):
+        self._settings = settings
+        self._service = service
+        super(_Server, self).__init__()
+
+    def load_config(self):
+        for name, value in {
+                'bind': self._service.listen, 'workers': 1,
+                'worker_class': 'gthread', 'threads': self._service.threads,
+                'graceful_timeout': _GRACE, 'keepalive': _KEEP_ALIVE,
+                'accesslog': '-', 'access_log_format': _ACCESS,
+                'proc_name': 'docker-registry-index',
+                'worker_exit': _stop}.items():
+            self.cfg.set(name, value)
+
+    def load(self):
+        # In the worker: threads and connections do not survive a fork.
+        made = Service(self._settings, self._service)
+        made.start()
+        self.service = made
+        return made.app
+
+
+def _stop(arbiter, worker):
+    service = getattr(worker.app, 'service', None)
+    if service is not None:
+        service.stop()
+
+
+def log_to_stderr():
+    """Have the engine's and the service's lines on the standard error."""
+    logging.basicConfig(level=logging.INFO, format=_LINE)
+    for chatty in 'boto3', 'botocore', 'urllib3', 'passlib':
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,49 @@
+"""The Source that the settings name: catalog, bucket or directory."""
+
+from __future__ import unicode_literals
+
+from ..engine.errors import SettingError
+from .options import bucket_of
+from .registry import RegistryClient
+from .source_files import FilesSource
+from .source_registry import RegistrySource
+from .source_s3 import S3Source, s3_client
+
+__all__ = ['registry_of', 'source_of']
+
+
+def registry_of(settings):
+    """The RegistryClient of the settings.
+
+    :param settings: a ServiceSettings.
+    """
+    return RegistryClient(settings.registry_url, settings.registry_username,
+                          settings.registry_password, settings.registry_ca)
+
+
+def source_of(settings):
+    """The Source that a load reads.
+
+    :param settings: a ServiceSettings.
+    :raises SettingError: there is none.
+    """
+    source = _source_of(settings)
+    # A listing has names only; the registry is asked for the rest later.
+    source.describes_later = True
+    return source
+
+
+def _source_of(settings):
+    if settings.storage is None:
+        if settings.registry_url is None:
+            raise SettingError(
+                'registry_url', None, 'is missing, as is storage', 'set one '
+                'of them, by REGISTRY_URL or STORAGE')
+        return RegistrySource(registry_of(settings))
+    found = bucket_of(settings.storage)
+    if found is None:
+        return FilesSource(settings.storage)
+    bucket, root = found
+    return S3Source(bucket, root, s3_client(
+        settings.storage_endpoint_url, settings.storage_region,
+        settings.storage_access_key, settings.storage_secret_key))
