@@ -1,7 +1,7 @@
 # GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does nothing twice.
 #
-# Variables: PORT and AWS_PORT (make run), PYTHON27 and PYTHON3 (interpreters to use), PYTEST (more options for pytest),
-# CI (set: a missing Java or Maven is a failure, not a skip).
+# Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to use), PYTEST (more options for pytest),
+# CI (set: a missing Java or Maven, or a missing client of the service, is a failure, not a skip).
 
 PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
@@ -11,13 +11,16 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-py3 test-py27 test-registry test-packaging test-some-faults test-faults setup setup-run dist clean
+.PHONY: help run run-service test lint test-py3 test-py27 test-registry test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup-run ## Start docker-registry with images in a local S3 and search it; Ctrl-C ends it (PORT=5000)
 	@exec .local/aws/bin/python -m dev.run
+
+run-service: setup-service ## Start a registry v2, the service and nginx, and search it; Ctrl-C ends it (PORT=8080)
+	@exec .local/aws/bin/python -m dev.run_service
 
 test: lint ## Run all tests, after installing what they need
 	@echo '== engine and contract, Python 3 and 2.7 side by side: some minutes'
@@ -61,6 +64,9 @@ setup: ## Install everything that the tests need under .local/
 
 setup-run: ## Install what make run needs under .local/
 	@dev/bootstrap py27 aws
+
+setup-service: ## Install what make run-service needs under .local/, and Debian packages
+	@dev/bootstrap py3 aws clients
 
 dist: setup ## Build the wheel and the source package into dist/
 	@rm -rf build dist

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from dev import toolchain
+from dev import clients as programs, toolchain
 from dev.console import SetupError, run, say
 from dev.process import LOCAL, ROOT
 
@@ -117,12 +117,7 @@ def dynamodb_local():
     stamp = _stamp(*files)
     if _is_done('dynamodb-local', stamp):
         return
-    try:
-        toolchain.java_and_maven()
-    except SetupError as error:
-        if os.environ.get('CI'):
-            raise
-        say('NO DYNAMODB LOCAL, its tests are skipped: %s' % error)
+    if not _possible(toolchain.java_and_maven, 'DYNAMODB LOCAL'):
         return
     say('.local/dynamodb-local: fetching it with Maven')
     shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
@@ -133,7 +128,26 @@ def dynamodb_local():
     _done('dynamodb-local', stamp)
 
 
-PARTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local}
+def clients():
+    """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a Docker daemon, in .local/dockerd."""
+    _possible(programs.install, 'REGISTRY OR CLIENTS OF IT')
+    if not _is_done('dockerd', *programs.DAEMON) and _possible(lambda: programs.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
+        _done('dockerd', *programs.DAEMON)
+
+
+def _possible(action, what):
+    """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI fails."""
+    try:
+        action()
+        return True
+    except SetupError as error:
+        if os.environ.get('CI'):
+            raise
+        say('NO %s, its tests are skipped: %s' % (what, error))
+        return False
+
+
+PARTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local, 'clients': clients}
 
 
 def main(arguments):

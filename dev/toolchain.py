@@ -80,7 +80,7 @@ def python27():
     chosen = os.environ.get('PYTHON27')
     if chosen and not _is_python27(chosen):
         raise SetupError('PYTHON27=%s is no Python 2.7 with its C headers (Debian has them in python2.7-dev)' % chosen)
-    if not (chosen or find() or _debian_has('python2.7-dev')):
+    if not (chosen or find() or debian_has('python2.7-dev')):
         raise SetupError('Python 2.7 is missing, and this system has no package of it (Debian 12 and later: none). Build it with pyenv '
                          '(https://github.com/pyenv/pyenv): pyenv install 2.7.18; or name one: PYTHON27=/path/to/python2.7')
     if not chosen:
@@ -88,7 +88,8 @@ def python27():
     return chosen or find()
 
 
-def _debian_has(package):
+def debian_has(package):
+    """Tell whether this system has a package to install; as root the package lists are fetched anew before the answer is no."""
     if may_install() and not _runs('apt-cache', 'show', package):
         run(['apt-get', 'update'], 'apt.log')
     return _runs('apt-cache', 'show', package)
@@ -110,6 +111,6 @@ def java_and_maven():
             return False
         version = subprocess.run(['javac', '-version'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
         return int((version.split() + ['0'])[1].split('.')[0]) >= 17
-    newer_debian = may_install() and not java_17() and not _debian_has('openjdk-17-jdk-headless')
+    newer_debian = may_install() and not java_17() and not debian_has('openjdk-17-jdk-headless')
     require('A Java development kit, 17 or later,', java_17, ['openjdk-21-jdk-headless' if newer_debian else 'openjdk-17-jdk-headless'])
     require('Maven', lambda: shutil.which('mvn'), ['maven'])

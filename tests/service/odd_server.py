@@ -1,0 +1,107 @@
+"""A web server that misbehaves as told, and remembers what it was asked."""
+import http.server
+import json
+import socket
+import struct
+import threading
+import time
+
+__all__ = ['OddServer', 'drip', 'late', 'page', 'reset', 'said']
+
+
+class OddServer:
+    """A server on 127.0.0.1 whose answers are functions of its request handler.
+
+    answers: path (with its query, else without, else '*') to a function of the handler. requests: (path, headers) of what came in.
+    tls: an ssl.SSLContext to speak https, or None.
+    """
+
+    def __init__(self, answers=None, tls=None):
+        self.answers = answers or {}
+        self.requests = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                server.requests.append((self.path, self.headers))
+                for path in (self.path, self.path.partition('?')[0], '*'):
+                    if path in server.answers:
+                        return server.answers[path](self)
+                self.send_error(500, 'not expected: ' + self.path)
+
+            def log_message(self, *arguments):
+                pass
+
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                pass  # a client that left
+
+        self._server = Quiet(('127.0.0.1', 0), Handler)
+        self.port = self._server.server_address[1]
+        self.url = '%s://127.0.0.1:%d' % ('https' if tls else 'http', self.port)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *failure):
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def paths(self):
+        return [path for path, _ in self.requests]
+
+
+def page(body, status=200, **headers):
+    """An answer with a body (bytes, text, or what becomes JSON) and headers, their _ written for -."""
+    if not isinstance(body, (bytes, str)):
+        body = json.dumps(body)
+    content = body if isinstance(body, bytes) else body.encode()
+
+    def answer(handler):
+        handler.send_response(status)
+        handler.send_header('Content-Length', str(len(content)))
+        for name, value in headers.items():
+            handler.send_header(name.replace('_', '-'), value)
+        handler.end_headers()
+        handler.wfile.write(content)
+    return answer
+
+
+def said(*codes, status=404):
+    """The errors of a registry."""
+    return page({'errors': [{'code': code, 'message': 'so it is'} for code in codes]}, status)
+
+
+def late(seconds, answer=page('{}')):
+    """An answer that is thought about."""
+    def slow(handler):
+        time.sleep(seconds)
+        answer(handler)
+    return slow
+
+
+def drip(in_headers, every=0.05, times=100):
+    """An answer that comes a byte at a time, never ending and never pausing for long."""
+    def answer(handler):
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Long: ' if in_headers else b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')
+        for _ in range(times):
+            handler.wfile.write(b' ')
+            handler.wfile.flush()
+            time.sleep(every)
+    return answer
+
+
+def reset(handler):
+    """The connection is cut, without a word."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    handler.connection.close()
+    handler.close_connection = True

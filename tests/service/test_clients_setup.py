@@ -1,0 +1,66 @@
+"""What set-up does about Debian packages and their services; nothing is installed here."""
+import pytest
+
+from dev import clients, setup, toolchain
+from dev.console import SetupError
+
+UNITS = ['nginx.service', 'podman.socket']
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch):
+    monkeypatch.setattr(clients, 'missing', lambda: sorted(clients.PROGRAMS))
+
+
+def quiet(tmp_path, has_systemd, units=UNITS):
+    """Return the commands that _Quiet runs before and after an installation."""
+    systemd, scripts, ran = tmp_path / 'systemd', tmp_path / 'init.d', []
+    scripts.mkdir()
+    (scripts / 'nginx').write_text('')
+    if has_systemd:
+        systemd.mkdir()
+    with clients._Quiet(units, lambda command, **streams: ran.append(' '.join(command)), str(systemd), str(scripts)):
+        before = ran[:]
+    return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
+
+
+def test_systemd_starts_nothing_that_a_package_brings(tmp_path):
+    before, after = quiet(tmp_path, has_systemd=True)
+    assert before == ['systemctl mask --runtime nginx.service podman.socket']
+    assert after == ['systemctl unmask --runtime nginx.service podman.socket', 'systemctl disable --now nginx.service podman.socket']
+
+
+def test_without_systemd_the_init_scripts_are_stopped_and_disabled(tmp_path):
+    assert quiet(tmp_path, has_systemd=False) == ([], ['/etc/init.d/nginx stop', 'update-rc.d nginx disable'])
+
+
+@pytest.mark.parametrize('has_systemd', [True, False])
+def test_packages_without_services_touch_none(tmp_path, has_systemd):
+    assert quiet(tmp_path, has_systemd, []) == ([], [])
+
+
+def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
+    handled, answers = [], [['crun', 'nginx-light'], []]
+    monkeypatch.setattr(clients, 'missing', lambda: answers.pop(0))
+    monkeypatch.setattr(toolchain, 'may_install', lambda: True)
+    monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
+    monkeypatch.setattr(clients._Quiet, '__enter__', lambda self: handled.append(self._units))
+    monkeypatch.setattr(clients._Quiet, '__exit__', lambda self, *failure: None)
+    clients.install()
+    assert handled == [['nginx.service'], ['crun', 'nginx-light']]
+
+
+def test_who_may_not_install_is_told_the_packages_and_goes_without(monkeypatch, capsys, nothing_installed):
+    monkeypatch.setattr(toolchain, 'may_install', lambda: False)
+    monkeypatch.setattr(setup, '_is_done', lambda *stamp: True)
+    monkeypatch.delenv('CI', raising=False)
+    setup.clients()
+    told, = capsys.readouterr().out.splitlines()
+    assert 'its tests are skipped' in told and 'apt-get install crun docker-registry nginx-light podman skopeo' in told
+
+
+def test_CI_fails_without_them(monkeypatch, nothing_installed):
+    monkeypatch.setattr(toolchain, 'may_install', lambda: False)
+    monkeypatch.setenv('CI', 'true')
+    with pytest.raises(SetupError, match='apt-get install crun'):
+        setup.clients()

@@ -1,0 +1,74 @@
+"""The demonstration behind `make run-service`: what a new user of a registry v2 sees first."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+
+from dev.process import LOCAL, LOOPBACK, ROOT, free_port, is_taken
+from dev.proxy_servers import is_missing
+from dev.run_service import PROGRAMS
+
+MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
+
+
+def demonstration(port, **variables):
+    environment = dict(os.environ, PORT=str(port), **variables)
+    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', 'dev.run_service'], cwd=ROOT, env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+
+
+def until_ready(running):
+    """Return what it prints until it has shown all."""
+    lines = []
+    for line in running.stdout:
+        lines.append(line)
+        if 'Ctrl-C stops everything' in line:
+            break
+    return ''.join(lines)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
+def test_it_shows_pushes_found_and_stops_cleanly(number):
+    port = free_port()
+    running = demonstration(port)
+    try:
+        shown = until_ready(running)
+        assert 'Ctrl-C stops everything' in shown, shown
+        with urllib.request.urlopen('http://127.0.0.1:%d/v2/_catalog?n=2' % port, timeout=10) as answer:
+            assert b'"acme/billing-api","acme/nginx-proxy"' in answer.read()
+        running.send_signal(number)
+        rest, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
+        running.wait()
+    found = shown.split('printed the way docker search prints it:')[1].split('(of 7 repositories')[0]
+    assert sorted(re.split(r'\s{2,}', line)[0] for line in found.split('\n') if line)[1:] == [
+        'acme/nginx-proxy', 'library/nginx', 'platform/ingress/nginx-ingress']
+    assert 'The web server, with our modules' in found and 'TLS and rate limits' in found
+    assert 'Traceback' not in shown + rest
+    assert running.returncode == 0, rest
+    assert not any(is_taken(int(taken)) for taken in set(re.findall(r'127\.0\.0\.1:([0-9]+)', shown)))
+
+
+def test_a_port_that_is_taken_is_one_clear_line():
+    with socket.socket() as holder:
+        holder.bind((LOOPBACK, 0))
+        holder.listen(1)
+        port = holder.getsockname()[1]
+        running = demonstration(port)
+        shown, _ = running.communicate(timeout=30)
+    assert running.returncode not in (0, None)
+    assert 'port %d' % port in shown and 'make run-service PORT=NUMBER' in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_a_missing_program_is_one_clear_line():
+    running = demonstration(free_port(), PATH='/nowhere')
+    shown, _ = running.communicate(timeout=30)
+    assert running.returncode not in (0, None)
+    assert re.match(r'make run-service: \S+ is not installed: .*apt-get install \S+\n\Z', shown)
