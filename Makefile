@@ -11,7 +11,7 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run run-service test lint test-py3 test-py27 test-registry test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
+.PHONY: help run run-service test lint test-py3 test-py27 test-registry test-service test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ run-service: setup-service ## Start a registry v2, the service and nginx, and se
 test: lint ## Run all tests, after installing what they need
 	@echo '== engine and contract, Python 3 and 2.7 side by side: some minutes'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-py3 test-py27
-	@$(MAKE) --no-print-directory test-registry test-some-faults test-packaging
+	@$(MAKE) --no-print-directory test-registry test-service test-some-faults test-packaging
 	@echo 'make test: all passed'
 
 lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
@@ -46,6 +46,10 @@ test-py27: setup ## The same on Python 2.7, and the configuration files
 test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin tests/cli
+
+test-service: setup ## Test the service beside a real registry v2, with podman, skopeo, docker and nginx
+	@echo '== the service beside CNCF Distribution'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
 
 test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB failing and away
 	@echo '== faults'

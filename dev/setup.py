@@ -77,11 +77,11 @@ def _pip(part, *arguments):
         'bootstrap-%s.log' % part, PIP_NO_PYTHON_VERSION_WARNING='1')
 
 
-def _python3_environment(part, lock, minimum=(3, 9)):
+def _python3_environment(part, *locks, minimum=(3, 9)):
     chosen = os.environ.get('PYTHON3')
     if chosen and not toolchain.is_python3(chosen, minimum):  # too old for this part: any other will do
         chosen = None
-    _environment(part, [lock], chosen, lambda: toolchain.python3(minimum), lambda python: [python, '-m', 'venv'])
+    _environment(part, locks, chosen, lambda: toolchain.python3(minimum), lambda python: [python, '-m', 'venv'])
 
 
 def py27():
@@ -103,7 +103,7 @@ def py27():
 def py3():
     """The tests' tools on Python 3, and virtualenv, with which they make environments."""
     _python3_environment('tools', 'tools.txt')
-    _python3_environment('py3', 'test-py3.txt')
+    _python3_environment('py3', 'test-py3.txt', 'service-py3.txt')
 
 
 def aws():

@@ -61,6 +61,8 @@ def everything(ministack):
            # As a worker of 0.1.0 would: the first guess of the next change is wrong.
            lambda: engine.client.dynamodb.delete_item(TableName=index.settings.repository_table, Key={'name': {'S': 'acme/web'}}),
            lambda: engine.add('acme/web'))
+    during('notes', lambda: engine.undescribed.note(['acme/web']), lambda: engine.undescribed.done(engine.undescribed.notes(1)[0]),
+           lambda: engine.catalog(limit=1))
     during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1), lambda: engine.names(limit=1))
     during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''), lambda: engine.names())
     during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
@@ -80,7 +82,7 @@ def test_what_is_asked_is_what_is_granted(everything):
 
 
 @pytest.mark.parametrize('done, features', [
-    ('search', ['search']), ('long', ['search']), ('warm', ['start']), ('push', ['push']), ('delete', ['push']),
+    ('search', ['search']), ('long', ['search']), ('warm', ['start']), ('push', ['push']), ('delete', ['push']), ('notes', ['search', 'push', 'the service']),
     ('lease', ['load']), ('start', ['start', 'push', 'load', 'search', 'creating', 'expiry']), ('again', ['start', 'push', 'load', 'search', 'creating'])])
 def test_a_feature_needs_no_more_than_its_rows_say(everything, done, features):
     assert everything[done][0] <= set.union(*[granted(feature) for feature in features])

@@ -7,6 +7,7 @@ import pytest
 from dev import figures
 from docker_registry_index import __version__
 from docker_registry_index.engine.options import OPTIONS
+from docker_registry_index.service import options as service_options
 from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, and this machine.
@@ -86,3 +87,15 @@ def test_the_variables_of_docker_run_are_those_of_the_configuration_file():
 def test_the_image_that_is_built_is_the_one_that_is_run():
     [build], [run] = pages.commands('README.md', 'docker build'), pages.commands('README.md', 'docker run')
     assert build.split()[-2] == run.split()[-1]
+
+
+def test_the_settings_of_the_service_are_its_options():
+    rows = [row for row in pages.table('docs/service.md', 'Setting')]
+    assert [[pages.code(row[0])[0], pages.code(row[1])[0], row[2], row[3]] for row in rows] == [
+        [option.name, option.variable, '`%s`' % option.default if option.default else 'none', option.meaning] for option in service_options.OPTIONS]
+
+
+def test_the_tests_that_the_pages_name_are_there():
+    for page in pages.ALL:
+        for name in re.findall(r'`(tests/[\w/.]+)`', pages.read(page)):
+            assert os.path.exists(os.path.join(pages.ROOT, name)), '%s: %s' % (page, name)

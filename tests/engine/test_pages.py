@@ -1,0 +1,35 @@
+"""Pages of a search: put together they are the whole, each repository once."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from tests.engine_index import EngineIndex
+
+NAMES = (['team-%02d/proxy-%d' % (number % 7, number) for number in range(60)] + ['reverse-proxy/app-%d' % number for number in range(30)] +
+         ['acme/myproxy%d' % number for number in range(40)] + ['acme/web-%d' % number for number in range(20)])
+DESCRIPTIONS = {name: 'proxy of all' for name in NAMES[-20:]}
+
+
+@pytest.fixture(scope='module')
+def index(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint)
+    made.ready([(name, DESCRIPTIONS.get(name)) for name in NAMES])
+    yield made
+    made.delete_tables()
+
+
+@pytest.mark.parametrize('term', ['', 'proxy', 'roxy', 'team-0', 'p', 'web', 'nothing', 'myproxy3'])
+@pytest.mark.parametrize('size', [1, 7, 25, 100])
+def test_pages_have_each_repository_once(index, term, size):
+    whole = index.search(term)
+    found = []
+    for skip in range(0, len(NAMES) + size, size):
+        page = [tuple(result) for result in index.engine.search(term, size, skip)]
+        assert len(page) == max(0, min(size, len(whole) - skip))
+        found += page
+    assert sorted(found) == sorted(whole)
+
+
+def test_the_first_page_is_what_a_limit_keeps(index):
+    assert index.engine.search('proxy', 25, 0) == index.engine.search('proxy', 25)

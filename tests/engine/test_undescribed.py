@@ -1,0 +1,127 @@
+"""Notes of descriptions that are still to be read: none is lost, none is done twice."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from docker_registry_index.engine import errors, source
+from docker_registry_index.engine.client import Client
+from docker_registry_index.engine.undescribed import Undescribed
+from tests.engine.faults import KillAfter, Killed
+from tests.engine.hooks import taken_back
+from tests.engine_index import EngineIndex
+
+
+@pytest.fixture
+def index(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint).ready()
+    yield made
+    made.delete_tables()
+
+
+def noted(index):
+    return [note.name for note in index.engine.undescribed.notes(1000)]
+
+
+class Later(source.ListSource):
+    describes_later = True
+
+
+def test_notes_come_in_order_in_pages_and_go_one_by_one(index):
+    names = ['team/app-%02d' % number for number in range(60)]
+    index.engine.undescribed.note(names + names[:5])
+    assert noted(index) == names
+    first = index.engine.undescribed.notes(25)
+    assert [note.name for note in first] == names[:25]
+    assert [note.name for note in index.engine.undescribed.notes(25, first[-1].name)] == names[25:50]
+    index.engine.undescribed.done(first[0])
+    index.engine.undescribed.done(first[0])
+    assert noted(index) == names[1:]
+
+
+def test_one_that_was_written_anew_meanwhile_stays(index):
+    index.engine.undescribed.note(['team/app'])
+    [note] = index.engine.undescribed.notes(1)
+    index.engine.undescribed.note(['team/app'])
+    index.engine.undescribed.done(note)
+    assert noted(index) == ['team/app']
+
+
+def test_a_load_notes_what_it_adds_and_nothing_else(index):
+    index.engine.add('team/there')
+    stored = [('team/new', None), ('team/there', None), ('team/' + 'x' * 200, None)]
+    index.engine.sync(Later(lambda: stored))
+    assert noted(index) == ['team/new', 'team/' + 'x' * 200]
+    index.assert_whole()
+    for note in index.engine.undescribed.notes(9):
+        index.engine.undescribed.done(note)
+    index.engine.sync(Later(lambda: stored))
+    assert noted(index) == []
+    index.engine.sync(lambda: stored + [('team/other', None)])
+    assert noted(index) == []
+
+
+def test_killed_at_any_request_of_a_load_nothing_that_is_added_lacks_its_note(index):
+    stored = [('team/app-%d' % number, None) for number in range(9)]
+    for count in range(1000):
+        other = index.another()
+        with taken_back(other.engine):
+            KillAfter(other.engine, count)
+            try:
+                other.engine.load(Later(lambda: stored))
+            except Killed:
+                pass
+            else:
+                break
+        assert set(index.rows()) <= set(noted(index))
+    assert set(noted(index)) == set(name for name, _ in stored)
+
+
+def test_notes_are_neither_found_nor_in_the_way_of_a_check(index):
+    index.engine.undescribed.note(['team/app'])
+    assert index.search('team') == [] and index.engine.names() == [] and index.engine.catalog() == []
+    assert list(index.engine.checker().check()) == []
+
+
+class LeftOut(object):
+    """A client whose BatchWriteItem leaves items out."""
+
+    def __init__(self, rounds):
+        self.rounds = rounds
+        self.requests = []
+
+    def call(self, operation, **arguments):
+        self.requests.append(arguments['RequestItems'])
+        self.rounds -= 1
+        return {'UnprocessedItems': arguments['RequestItems'] if self.rounds >= 0 else {}}
+
+
+TABLES = {'search': type(str('Table'), (), {'name': 'docker-registry-search'})}
+
+
+def test_what_dynamodb_leaves_out_is_asked_for_again_with_pauses():
+    client, pauses = LeftOut(3), []
+    Undescribed(client, TABLES, pauses.append).note(['team/app'])
+    assert len(client.requests) == 4 and pauses == sorted(pauses) and len(pauses) == 3
+
+
+def test_in_the_end_it_is_an_error():
+    client = LeftOut(100)
+    with pytest.raises(errors.RequestFailed) as caught:
+        Undescribed(client, TABLES, lambda seconds: None).note(['team/app'])
+    assert caught.value.throttled and len(client.requests) < 20
+
+
+def test_another_kind_of_lease_is_another_lease(index):
+    first, second = index.engine.lease('describing'), index.another().engine.lease('describing')
+    assert first.acquire() and not second.acquire()
+    loading = index.another().engine
+    loading.sync(lambda: [('team/app', None)])
+    first.renew()
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+    second.release()
+    [row] = index.items(index.settings.version_table)
+    assert set(row) == {'version'}
+    assert isinstance(index.engine.client, Client)
