@@ -12,6 +12,9 @@ from .service import settings as service_settings
 __all__ = ['EXTRA', 'index_of', 'service_of', 'source_of']
 
 _FILE, _FLAVOUR = 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'
+_DATABASE = 'DYNAMODB_DATABASE'
+#: Of the service, by default.
+DATABASE = 'registry'
 EXTRA = ('the service needs Python 3.9 or later and more packages (%s); '
          'install them with: pip install '
          'docker-registry-index-dynamodb[service]')
@@ -92,9 +95,12 @@ def _source_of_service(config):
 
 def _engine_settings(config):
     environ = os.environ
-    if _is_of_service(config) and not environ.get(_FLAVOUR):
-        # Its file has no flavours.
-        environ = dict(environ, **{_FLAVOUR: ''})
+    if _is_of_service(config):
+        # Its file has no flavours; and a plugin beside it, of another
+        # registry, has other tables.
+        environ = dict(environ)
+        environ[_DATABASE] = environ.get(_DATABASE) or DATABASE
+        environ[_FLAVOUR] = environ.get(_FLAVOUR, '')
     settings, warnings = configuration.load(_path(config), environ)
     _warn(warnings)
     return settings

@@ -7,15 +7,20 @@ import logging
 
 import flask
 
+from ..cli_output import safe
 from ..engine import errors
 from . import catalog, health, metrics, notifications, search
 from .answers import refusal
+from .auth import Busy
+from .room import Room
 
 __all__ = ['make_app']
 
 logger = logging.getLogger(__name__)
 
 _AWAY = 'search is not available now, try again later'
+#: What anybody asks for.
+_READING = ('search.search', 'catalog.catalog')
 
 
 def make_app(settings, index, users, dialect, follow, measured):
@@ -32,6 +37,7 @@ def make_app(settings, index, users, dialect, follow, measured):
     app.config['MAX_CONTENT_LENGTH'] = notifications.BODY_BYTES
     app.json.sort_keys = False
     measured.watch_app(app)
+    _keep_room(app, max(1, settings.threads * 3 // 4), dialect)
     _ask_for_credentials(app, users, dialect)
     _answer_errors(app, dialect)
     for part in (search.routes(index),
@@ -43,12 +49,33 @@ def make_app(settings, index, users, dialect, follow, measured):
     return app
 
 
+def _keep_room(app, size, dialect):
+    """Let no more read at once, so that notifications and whoever asks
+    after our health are answered when DynamoDB hangs."""
+    room = Room(size)
+
+    @app.before_request
+    def enter():
+        if flask.request.endpoint not in _READING:
+            return None
+        if room.enter():
+            flask.g.leave_room = room.leave
+            return None
+        if flask.request.endpoint == 'catalog.catalog':
+            return catalog.unavailable(dialect())
+        return refusal(503, _AWAY)
+
+    @app.teardown_request
+    def leave(error):
+        flask.g.pop('leave_room', lambda: None)()
+
+
 def _ask_for_credentials(app, users, dialect):
     """Before searches and the catalog; the others are not for everybody's
     eyes, or have a secret of their own."""
     @app.before_request
     def check():
-        if flask.request.endpoint not in ('search.search', 'catalog.catalog'):
+        if flask.request.endpoint not in _READING:
             return None
         given = flask.request.authorization
         is_basic = given is not None and given.type == 'basic'
@@ -72,9 +99,24 @@ def _answer_errors(app, dialect):
             return catalog.unavailable(dialect())
         return refusal(503, _AWAY)
 
+    @app.errorhandler(Busy)
+    def busy(error):
+        if flask.request.endpoint == 'catalog.catalog':
+            return catalog.unavailable(dialect())
+        return refusal(503, 'too many log in at once, try again later',
+                       [('Retry-After', '1')])
+
     @app.errorhandler(404)
     def unknown(error):
         return refusal(404, 'there is nothing here')
+
+    @app.errorhandler(405)
+    def unfit(error):
+        if flask.request.path == catalog.PATH:
+            return catalog.other_method(flask.request.method)
+        return refusal(405, 'this address takes no %.20s' %
+                       safe(flask.request.method),
+                       [('Allow', ', '.join(sorted(error.valid_methods)))])
 
     @app.errorhandler(413)
     def too_large(error):

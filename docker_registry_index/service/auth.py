@@ -13,23 +13,22 @@ import os
 import threading
 import time
 
-from passlib.apache import HtpasswdFile
-from passlib.context import CryptContext
-
 from ..engine.errors import SettingError
+from . import htpasswd
 
-__all__ = ['Anybody', 'Users', 'same_secret']
+__all__ = ['Anybody', 'Busy', 'Users', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
-#: What bcrypt looks at of a password, in bytes.
-_LONGEST = 72
 #: Seconds for which a password that was right is not computed again.
 _REMEMBERED = 300
 _MOST_REMEMBERED = 1000
 #: Passwords computed at once: each takes a processor for some time.
 _AT_ONCE = 2
-_CONTEXT = CryptContext(['bcrypt'])
+
+
+class Busy(Exception):
+    """Too many passwords are being looked at; nothing is said of this one."""
 
 
 def same_secret(given, wanted):
@@ -50,18 +49,21 @@ class Users(object):
 
     :param path: of the file.
     :param anonymous: whether to let in those who give no credentials.
+    :param room: how many threads may be busy with passwords: fewer than
+        there are, so that a flood of them leaves some for all else.
     :raises SettingError: it cannot be read.
     """
 
-    def __init__(self, path, anonymous=False, clock=time.monotonic):
+    def __init__(self, path, anonymous=False, room=8, clock=time.monotonic):
         self._path = path
         self._anonymous = anonymous
         self._clock = clock
         self._lock = threading.Lock()
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
+        self._room = threading.BoundedSemaphore(room)
         # Of this process alone: nothing that it keeps tells a password.
         self._key = os.urandom(32)
-        self._changed = None
+        self._changed = self._told = None
         self._read()
 
     def may_read(self, user, password):
@@ -71,17 +73,18 @@ class Users(object):
         which names there are.
 
         :param user: None without credentials.
+        :raises Busy: that cannot be told now.
         """
         if user is None:
             return self._anonymous
         self._read_if_changed()
+        user, password = _bytes(user), _bytes(password)
         with self._lock:
             users, stand_in = self._users, self._stand_in
             remembered, key = self._remembered, self._digest(user, password)
             if remembered.get(key, 0) > self._clock():
                 return True
-        with self._computing:
-            is_right = _verify(users, stand_in, user, password)
+        is_right = self._is_right(password, users.get(user), stand_in)
         if is_right:
             with self._lock:
                 if len(remembered) >= _MOST_REMEMBERED:
@@ -89,52 +92,56 @@ class Users(object):
                 remembered[key] = self._clock() + _REMEMBERED
         return is_right
 
+    def _is_right(self, password, hashed, stand_in):
+        if not self._room.acquire(blocking=False):
+            raise Busy()
+        try:
+            with self._computing:
+                return htpasswd.is_right(
+                    password, hashed or stand_in) and hashed is not None
+        finally:
+            self._room.release()
+
     def _digest(self, user, password):
-        told = '%d:%s:%s' % (len(user), user, password)
-        return hmac.new(self._key, told.encode('utf-8', 'replace'),
-                        hashlib.sha256).digest()
+        told = b'%d:%b:%b' % (len(user), user, password)
+        return hmac.new(self._key, told, hashlib.sha256).digest()
 
     def _read_if_changed(self):
         try:
             if _stamp(self._path) != self._changed:
                 self._read()
         except (SettingError, OSError) as error:
-            logger.error('the htpasswd file cannot be read, and its users '
-                         'stay as they are: %s', error)
+            if '%s' % error != self._told:
+                self._told = '%s' % error
+                logger.error('the htpasswd file cannot be read, and its '
+                             'users stay as they are: %s', error)
 
     def _read(self):
         try:
             changed = _stamp(self._path)
-            users = HtpasswdFile(self._path, context=_CONTEXT)
+            with open(self._path, 'rb') as source:
+                users = htpasswd.parse(source.read())
         except (OSError, ValueError) as error:
             raise SettingError(
                 'htpasswd', None, 'names %s, which cannot be read: %s' % (
-                    self._path, getattr(error, 'strerror', None) or
-                    'a line of it is not NAME:HASH'),
+                    self._path, getattr(error, 'strerror', None) or error),
                 'make it with: htpasswd -Bc FILE NAME')
-        hashes = [users.get_hash(name) for name in users.users()]
-        usable = [each for each in hashes if _CONTEXT.identify(each)]
-        if len(usable) < len(hashes):
+        usable = {name: hashed for name, hashed in users.items()
+                  if htpasswd.is_usable(hashed)}
+        if len(usable) < len(users):
             logger.warning('%d of %d users of %s have no bcrypt hash, and '
                            'cannot log in, neither here nor in the registry',
-                           len(hashes) - len(usable), len(hashes), self._path)
+                           len(users) - len(usable), len(users), self._path)
         # Of the same cost as theirs.
-        stand_in = usable[0] if usable else _CONTEXT.hash('nobody')
+        stand_in = next(iter(usable.values()), None) or htpasswd.made()
         with self._lock:
-            self._users, self._stand_in = users, stand_in
+            self._users, self._stand_in = usable, stand_in
             self._changed, self._remembered = changed, {}
+            self._told = None
 
 
-def _verify(users, stand_in, user, password):
-    wanted = users.get_hash(user)
-    is_known = wanted is not None and bool(_CONTEXT.identify(wanted))
-    given = password.encode('utf-8', 'replace')[:_LONGEST]
-    try:
-        is_same = _CONTEXT.verify(given, wanted if is_known else stand_in)
-    except ValueError:
-        # Such as a password with a NUL in it, which no hash has.
-        return False
-    return is_same and is_known
+def _bytes(text):
+    return text.encode('utf-8', 'replace')
 
 
 def _stamp(path):

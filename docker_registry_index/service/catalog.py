@@ -12,8 +12,12 @@ from urllib.parse import quote_plus
 
 import flask
 
-__all__ = ['WrongNumber', 'as_json', 'page_size', 'routes', 'unauthorized',
-           'unavailable']
+from .parameters import first_of
+
+__all__ = ['PATH', 'WrongNumber', 'as_json', 'other_method', 'page_size',
+           'routes', 'unauthorized', 'unavailable']
+
+PATH = '/v2/_catalog'
 
 #: Of a page without ``n``.
 _DEFAULT = 100
@@ -43,23 +47,23 @@ def routes(index, dialect, limit):
     """
     made = flask.Blueprint('catalog', __name__)
 
-    @made.route('/v2/_catalog', methods=_METHODS,
+    @made.route(PATH, methods=_METHODS,
                 provide_automatic_options=False)
     def catalog():
         if flask.request.method != 'GET':
-            return _other_method(flask.request.method)
+            return other_method(flask.request.method)
         spoken = dialect()
         if not index.ready:
             # A part of it would be taken for the whole.
             return unavailable(spoken)
-        asked = flask.request.args
+        query = flask.request.query_string
         try:
-            size = page_size(asked.get('n', ''), limit, spoken.is_strict)
+            size = page_size(first_of(query, b'n'), limit, spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested',
                           {'n': error.told})
-        names = _names(index, asked.get('last'), size)
+        names = _names(index, first_of(query, b'last'), size)
         link = names[size - 1] if len(names) > size else None
         return _answer(spoken, 200, {'repositories': names[:size]},
                        link and _link(link, size))
@@ -110,13 +114,14 @@ def as_json(document):
 
 
 def _names(index, last, size):
+    # Go compares names with NUL in the place of "/", the index with U+0001.
+    after = last.replace('\0', '/').replace('\x01', '\x02') or None
     # One more than asked for tells whether there is a next page.
-    return index.catalog(last or None, size + 1) if size else []
+    return index.catalog(after, size + 1) if size else []
 
 
 def _link(last, size):
-    return '</v2/_catalog?last=%s&n=%d>; rel="next"' % (quote_plus(last),
-                                                        size)
+    return '<%s?last=%s&n=%d>; rel="next"' % (PATH, quote_plus(last), size)
 
 
 def _error(spoken, status, code, message, detail):
@@ -133,7 +138,8 @@ def _answer(spoken, status, document, link=None):
     return answer
 
 
-def _other_method(method):
+def other_method(method):
+    """The registry's own answer to other methods than GET."""
     if method == 'OPTIONS':
         answer = flask.Response(status=200)
         del answer.headers['Content-Type']

@@ -12,12 +12,15 @@ from __future__ import unicode_literals
 import collections
 import re
 
-__all__ = ['NOTHING', 'Said', 'best_tag', 'child_of', 'chosen', 'config_of',
+__all__ = ['LATEST', 'NOTHING', 'Said', 'best_tag', 'child_of', 'chosen', 'config_of',
            'is_index', 'is_secondary', 'of_config', 'of_manifest']
 
 #: What one document says: text, or None where it says nothing.
 Said = collections.namedtuple('Said', 'description title')
 NOTHING = Said(None, None)
+
+#: The tag that speaks for a repository.
+LATEST = 'latest'
 
 _DESCRIPTION = 'org.opencontainers.image.description'
 _TITLE = 'org.opencontainers.image.title'
@@ -93,7 +96,7 @@ def best_tag(tags):
     """The tag that speaks for a repository: latest, else the last in order
     that is no signature or the like; None when there is none."""
     own = [tag for tag in tags if not is_secondary(tag)]
-    return 'latest' if 'latest' in own else max(own, default=None)
+    return LATEST if LATEST in own else max(own, default=None)
 
 
 def _said(texts):

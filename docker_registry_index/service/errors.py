@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 from ..engine.errors import DynamoDBIndexError
 
-__all__ = ['CredentialsRefused', 'RegistryUnavailable']
+__all__ = ['ChangeUnderWay', 'CredentialsRefused', 'RegistryUnavailable']
 
 _LATER = ('see whether the registry runs and whether REGISTRY_URL leads to '
           'it; it is asked again later')
@@ -40,3 +40,16 @@ class CredentialsRefused(RegistryUnavailable):
             url, '%s (status %d)' % (problem, status),
             'set REGISTRY_USERNAME and REGISTRY_PASSWORD to those of a user '
             'who may pull every repository and read the catalog')
+
+
+class ChangeUnderWay(DynamoDBIndexError):
+    """An earlier change of the same repository is not over yet.
+
+    :param name: of the repository.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        super(ChangeUnderWay, self).__init__(
+            'an earlier change of %.80r is still under way: this one is made '
+            'after it, when the registry sends it again' % name)

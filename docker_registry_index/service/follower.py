@@ -10,8 +10,9 @@ import logging
 import time
 
 from . import descriptions
-from .errors import RegistryUnavailable
+from .errors import ChangeUnderWay, RegistryUnavailable
 from .reader import description
+from .turns import Turns
 
 __all__ = ['Follower']
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
 #: The part of the time that is left for the change itself.
 _RESERVED = 0.4
+#: Tags that a registry of version 3 gives at once: there may be more.
+_ALL_TAGS = 100
 
 
 class Follower(object):
@@ -28,72 +31,112 @@ class Follower(object):
 
     :param index: a SearchIndex.
     :param registry: a RegistryClient.
+    :param on_note: called when something was left for later.
     """
 
-    def __init__(self, index, registry, clock=time.monotonic):
+    def __init__(self, index, registry, clock=time.monotonic,
+                 on_note=lambda: None):
         self._index = index
         self._registry = registry
         self._clock = clock
+        self.on_note = on_note
+        self._turns = Turns()
 
     def follow(self, change, seconds):
         """Make what a notification is about be true in the index.
 
-        A description that cannot be read in time is noted, and read later.
+        What the registry does not tell in time, whether the repository is
+        there or only its description, is noted in DynamoDB, and asked later:
+        a registry sends in order, so one repository that cannot be read must
+        not keep all others waiting. So is what DynamoDB makes late, when
+        nobody waits for it any more: what came after it may be made already,
+        by another process.
 
         :param change: a Change.
         :param seconds: until the answer must be there. The requests to the
             registry end by then; those to DynamoDB have time-outs of their
             own.
-        :raises RegistryUnavailable: it cannot be asked: nothing changed, or
-            what changed may be out of date.
+        :raises ChangeUnderWay: an earlier one of this repository takes that
+            long. Else it might end after this one, and undo it.
         :raises RequestFailed, ChangeConflict: DynamoDB does not take it.
         :raises InvalidName: no such repository can be in the index.
 
         Costs two requests to the registry, and up to four for a description.
         """
         end = self._clock() + seconds
+        with self._turns.of(change.name, seconds) as is_our_turn:
+            if not is_our_turn:
+                raise ChangeUnderWay(change.name)
+            self._follow(change, end, seconds)
+
+    def _follow(self, change, end, seconds):
         reference = change.reference
         if descriptions.is_secondary(change.tag):
             reference = None
-        self._settle(change.name, end, lambda tags: self._text_or_note(
-            change.name, reference or descriptions.best_tag(tags),
-            end - _RESERVED * seconds))
+        try:
+            self._settle(change.name, end, lambda tags: self._text_or_note(
+                change.name, reference, tags, end - _RESERVED * seconds))
+        except RegistryUnavailable as error:
+            self._note(change.name, error)
 
     def describe(self, name, seconds):
         """The same for a repository whose description is still to be read.
 
-        :raises: as follow; without its description nothing is done.
+        :raises RegistryUnavailable: it cannot be asked.
+        :raises: as follow.
         """
         end = self._clock() + seconds
         self._settle(name, end, lambda tags: self._text(
-            name, descriptions.best_tag(tags), end))
+            name, None, tags, end))
 
     def _settle(self, name, end, text_of):
         """Have it in the index, or not, and see that this still stands."""
         for _ in range(_ATTEMPTS):
             tags = self._registry.tags(name, self._left(end))
-            if tags:
-                changed = self._index.add(name, text_of(tags))
-            else:
-                changed = self._index.remove(name)
-            if not changed or bool(tags) == self._registry.has(
-                    name, self._left(end)):
+            self._change(name, bool(tags), text_of(tags) if tags else None,
+                         end)
+            # Also when nothing changed: that may be said of a change whose
+            # first answer was lost.
+            if bool(tags) == self._registry.has(name, self._left(end)):
                 return
+        self._index.undescribed.note([name])
 
-    def _text_or_note(self, name, reference, end):
+    def _change(self, name, is_there, text, end):
+        try:
+            if is_there:
+                self._index.add(name, text)
+            else:
+                self._index.remove(name)
+        finally:
+            if self._clock() >= end:
+                self._index.undescribed.note([name])
+
+    def _text_or_note(self, name, reference, tags, end):
         """A description, or None: there is none, or it is noted."""
         try:
-            return self._text(name, reference, end)
+            return self._text(name, reference, tags, end)
         except RegistryUnavailable as error:
-            logger.info('the description of %.80r is read later: %s', name,
-                        error)
-            self._index.undescribed.note([name])
+            self._note(name, error)
             return None
 
-    def _text(self, name, reference, end):
+    def _note(self, name, error):
+        logger.info('%.80r is looked at later: %s', name, error)
+        self._index.undescribed.note([name])
+        self.on_note()
+
+    def _text(self, name, reference, tags, end):
+        reference = reference or self._best_tag(name, tags, end)
         if reference is None:
             return None
         return description(self._registry, name, reference, self._left(end))
+
+    def _best_tag(self, name, tags, end):
+        best = descriptions.best_tag(tags)
+        if len(tags) < _ALL_TAGS or best == descriptions.LATEST:
+            return best
+        is_there = self._registry.manifest(name, descriptions.LATEST,
+                                           self._left(end))
+        return descriptions.LATEST if is_there else best
 
     def _left(self, end):
         return max(0.01, end - self._clock())

@@ -38,8 +38,12 @@ class Metrics(object):
             ['result'], registry=registry)
         self._dynamodb = Counter(
             _PREFIX + 'dynamodb_requests_total',
-            'Requests to DynamoDB, each attempt of the last outcome.',
+            'Requests to DynamoDB, by their last outcome.',
             ['operation', 'outcome'], registry=registry)
+        self._repeated = Counter(
+            _PREFIX + 'dynamodb_retries_total',
+            'Attempts at these that failed and were made again.',
+            ['operation'], registry=registry)
         self._units = Counter(
             _PREFIX + 'dynamodb_units_total',
             'Read and write units that DynamoDB says it has billed.',
@@ -84,8 +88,12 @@ class Metrics(object):
         self._gauge('notifications_under_way',
                     'Notifications that are being followed.',
                     lambda: notifications.under_way)
+        self._gauge('descriptions_waiting',
+                    'Repositories that were noted to be looked at later, as '
+                    'of the last look; 100 means 100 or more.',
+                    lambda: describer.waiting)
         self._gauge('descriptions_read',
-                    'Descriptions read in the background by this process.',
+                    'Of these, those that this process has done.',
                     lambda: describer.done)
 
     def note_load(self, done, total):
@@ -104,6 +112,8 @@ class Metrics(object):
     def _note_answer(self, model, http_response, parsed, **_):
         code = parsed.get('Error', {}).get('Code')
         self._dynamodb.labels(model.name, code or 'ok').inc()
+        self._repeated.labels(model.name).inc(
+            parsed.get('ResponseMetadata', {}).get('RetryAttempts', 0))
         consumed = parsed.get('ConsumedCapacity') or []
         for each in [consumed] if isinstance(consumed, dict) else consumed:
             self._units.labels(model.name).inc(each.get('CapacityUnits', 0))

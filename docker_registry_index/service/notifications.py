@@ -2,7 +2,8 @@
 answered, or sent again.
 
 The registry sends one after the other, and again whatever is not answered
-with 2xx in time: so "not now" is an answer, and nothing is kept here.
+with 2xx in time: so "not now" is an answer, and nothing is kept here that is
+not in DynamoDB.
 """
 
 from __future__ import unicode_literals
@@ -10,13 +11,14 @@ from __future__ import unicode_literals
 import concurrent.futures
 import logging
 import threading
+import time
 
 import flask
 
 from ..engine import errors
 from .answers import refusal
 from .auth import same_secret
-from .errors import RegistryUnavailable
+from .errors import ChangeUnderWay
 from .events import Malformed, changes_of
 from .layout import is_name
 
@@ -29,7 +31,8 @@ BODY_BYTES = 1024 * 1024
 #: Changes under way at once; more are sent again.
 LIMIT = 32
 #: What keeps a change from being made, and passes.
-_PASSING = (RegistryUnavailable, errors.RequestFailed, errors.ChangeConflict)
+_PASSING = (ChangeUnderWay, errors.RequestFailed, errors.ChangeConflict,
+            errors.Stopped)
 
 
 class NotNow(Exception):
@@ -56,8 +59,10 @@ class Notifications(object):
 
         :raises NotNow: some are not, or not yet.
         """
-        futures = [self._begin(change) for change in changes]
-        _, late = concurrent.futures.wait(futures, self._wait)
+        end = time.monotonic() + self._wait
+        futures = [self._begin(change, end) for change in changes]
+        _, late = concurrent.futures.wait(
+            futures, max(0, end - time.monotonic()))
         if late:
             raise NotNow('it takes longer than %g seconds' % self._wait)
         for future in futures:
@@ -66,8 +71,9 @@ class Notifications(object):
             except _PASSING as error:
                 raise NotNow('%s' % error)
 
-    def _begin(self, change):
-        if not self._room.acquire(blocking=False):
+    def _begin(self, change, end):
+        # One body may tell of more than there is room for at once.
+        if not self._room.acquire(timeout=max(0, end - time.monotonic())):
             raise NotNow('%d others are under way' % LIMIT)
         return self._pool.submit(self._run, change)
 

@@ -17,6 +17,9 @@ _LISTEN = re.compile(r'(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])'
                      r':(?P<port>[0-9]{1,5})\Z')
 _BUCKET = re.compile(r's3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])'
                      r'(?P<root>/[^?#]*)?\Z')
+_URL = re.compile(r'https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])'
+                  r'(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._~/-]*)?\Z',
+                  re.IGNORECASE)
 _SECRET_LENGTH = 16
 
 
@@ -52,8 +55,30 @@ def listen(text):
     return text
 
 
+def registry(text):
+    """Return the text when it is the address of a registry."""
+    _refuse_hidden(text, 'write only scheme, host and port, and give the user '
+                   'as registry_username and registry_password')
+    found = _URL.match(text)
+    if not found or not 1 <= int(found.group('port') or 80) <= 65535:
+        raise Refused("is '%s', which is no address of a registry"
+                      % printable(text), 'write scheme, host and port, as in '
+                      'http://127.0.0.1:5000')
+    return text
+
+
+def _refuse_hidden(text, way_out):
+    if '@' in text or '?' in text or '#' in text:
+        # What stands there may be a password or a signature: not shown.
+        raise Refused('is an address with a user, a query or a fragment in '
+                      'it (not shown, it may be secret)', way_out)
+
+
 def storage(text):
     """Return the text when it is a bucket or a directory."""
+    if not os.path.isabs(text):
+        _refuse_hidden(text, 'write s3://BUCKET/ROOTDIRECTORY, and give keys '
+                       'as storage_access_key and storage_secret_key')
     if _BUCKET.match(text) or os.path.isabs(text):
         return text
     raise Refused("is '%s', which is neither a bucket nor a directory"
@@ -138,7 +163,7 @@ def seconds(least, most):
 
 #: In the order of the documentation.
 OPTIONS = (
-    Option('registry_url', None, endpoint,
+    Option('registry_url', None, registry,
            'The registry, as this service reaches it.'),
     Option('registry_username', None, user,
            'Who may read there, if it asks.'),

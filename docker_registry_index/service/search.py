@@ -64,7 +64,7 @@ def _answer(term, found, limit, page):
     num_results tells those up to this page, and num_pages one page more
     where this one is full."""
     return {
-        'query': term, 'page': page, 'page_size': limit,
+        'query': safe(term), 'page': page, 'page_size': limit,
         'num_pages': page + (len(found) == limit),
         'num_results': limit * (page - 1) + len(found),
         'results': [_result(result) for result in found]}

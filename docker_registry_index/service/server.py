@@ -29,7 +29,7 @@ _GRACE, _STOP = 15, 5
 #: is just being closed.
 _KEEP_ALIVE = 75
 # Who asked what, and how long it took; no header can get into it.
-_ACCESS = '%(h)s %(u)s "%(r)s" %(s)s %(b)s %(M)sms'
+_ACCESS = '%(h)s "%(r)s" %(s)s %(b)s %(M)sms'
 _LINE = '%(asctime)s %(levelname)s: %(message)s'
 
 
@@ -47,11 +47,12 @@ class Service(object):
         self.measured.watch_dynamodb(self.index.client.dynamodb)
         follower = Follower(self.index, registry_of(service))
         self.describer = Describer(self.index, follower)
+        follower.on_note = self.describer.call
         self._source = source_of(service)
         notifications = Notifications(follower, service.events_wait)
         self.measured.watch_index(self.index, notifications, self.describer)
         users = Anybody() if service.htpasswd is None else Users(
-            service.htpasswd, service.anonymous_read)
+            service.htpasswd, service.anonymous_read, service.threads // 2)
         self.app = make_app(
             service, self.index, users,
             Dialects(service.registry_url, service.registry_ca),

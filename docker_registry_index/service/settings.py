@@ -110,12 +110,17 @@ def _check_together(values, origins, required):
 
 
 def _unknown(block, where):
-    for name in sorted(printable(name) for name in block):
-        if name not in _NAMES:
-            near = difflib.get_close_matches(name, _NAMES, 1)
-            yield 'unknown key %s in %s is ignored%s; known are: %s' % (
-                name[:40], where, ', did you mean %s?' % near[0]
-                if near else '', ', '.join(_NAMES))
+    for key in sorted(printable(key) for key in block):
+        if key in _NAMES:
+            continue
+        # A colon without its space glues the value to the name.
+        name = key.replace('=', ':').split(':')[0][:40]
+        near = difflib.get_close_matches(name, _NAMES, 1)
+        hint = ', did you mean %s?' % near[0] if near else ''
+        if name != key[:40]:
+            hint = '; a colon and a space belong after the name'
+        yield 'unknown key %s in %s is ignored%s; known are: %s' % (
+            name, where, hint, ', '.join(_NAMES))
 
 
 def _shown(option, value):

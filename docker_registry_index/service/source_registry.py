@@ -9,6 +9,7 @@ from __future__ import unicode_literals
 import itertools
 
 from ..engine.source import Source
+from .errors import CredentialsRefused
 from .layout import is_name
 from .source_names import legal
 
@@ -57,7 +58,7 @@ class RegistrySource(Source):
         return self._client.has(name)
 
     def _tagged(self, names):
-        errors = []
+        errors, failures = [], 0
         for name in names:
             try:
                 # What is no name is not asked for: the log names it.
@@ -65,7 +66,9 @@ class RegistrySource(Source):
                     yield name
             except Exception as error:
                 errors.append(error)
-                if len(errors) == FAILURES:
+                # One that is refused says nothing of the others.
+                failures += not isinstance(error, CredentialsRefused)
+                if failures == FAILURES:
                     break
         if errors:
             raise errors[0]

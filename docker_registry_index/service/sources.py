@@ -2,6 +2,8 @@
 
 from __future__ import unicode_literals
 
+import ssl
+
 from ..engine.errors import SettingError
 from .options import bucket_of
 from .registry import RegistryClient
@@ -16,7 +18,10 @@ def registry_of(settings):
     """The RegistryClient of the settings.
 
     :param settings: a ServiceSettings.
+    :raises SettingError: its file of certificates is none.
     """
+    if settings.registry_ca is not None:
+        _check_certificates(settings.registry_ca)
     return RegistryClient(settings.registry_url, settings.registry_username,
                           settings.registry_password, settings.registry_ca)
 
@@ -31,6 +36,16 @@ def source_of(settings):
     # A listing has names only; the registry is asked for the rest later.
     source.describes_later = True
     return source
+
+
+def _check_certificates(path):
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise SettingError(
+            'registry_ca', None, 'names %s, which cannot be used: %s' % (
+                path, error.strerror or 'no certificate is in it'),
+            'write the path of a file of certificates, in PEM')
 
 
 def _source_of(settings):

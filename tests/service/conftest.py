@@ -4,6 +4,7 @@ import os
 import pytest
 
 from dev.servers_v2 import Distribution, distribution_program
+from tests.service.beside import Beside
 from tests.service.images import Images
 from tests.service.odd_server import OddServer
 
@@ -33,3 +34,10 @@ def odd():
     """A server whose answers the test sets."""
     with OddServer() as server:
         yield server
+
+
+@pytest.fixture(scope='session')
+def beside(dynamodb_local):
+    """A service without users, and its registry; each test uses names of its own, or leaves none behind."""
+    with Beside(dynamodb_local.url) as place:
+        yield place

@@ -1,0 +1,168 @@
+"""The service's settings: each from environment and file, checked, and told by name and origin where they cannot work. No process, no network."""
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from docker_registry_index.configuration import read_file
+from docker_registry_index.engine.errors import SettingError
+from docker_registry_index.service.options import OPTIONS, bucket_of
+from docker_registry_index.service.settings import is_given, resolve
+
+SECRET = 'nobody-shall-see-this-1'
+#: Of each option: two values and what becomes of them.
+GOOD = {
+    'registry_url': {'http://127.0.0.1:5000': None, 'https://my_registry.example.com/prefix/': None, 'http://[::1]:5000': None, 'HTTP://registry': None},
+    'registry_username': {'reader': None, 'jörg': None}, 'registry_password': {'pass:word é': None, SECRET: None},
+    'registry_ca': {'/etc/ca.pem': None}, 'events_secret': {SECRET: None, '0' * 16: None},
+    'events_wait': {'0.1': 0.1, '60': 60.0, '0.8': 0.8}, 'htpasswd': {'/etc/htpasswd': None},
+    'anonymous_read': {'true': True, 'YES': True, 'on': True, '1': True, 'false': False, 'No': False, 'off': False, '0': False},
+    'listen': {'0.0.0.0:80': None, '[::]:5080': None, 'localhost:65535': None}, 'threads': {'2': 2, '256': 256}, 'catalog_limit': {'1': 1, '10000': 10000},
+    'storage': {'s3://my-bucket': None, 's3://my.bucket/root/dir': None, '/var/lib/registry': None, '/with@sign': None},
+    'storage_region': {'eu-west-1': None}, 'storage_access_key': {'AKIAEXAMPLE': None}, 'storage_secret_key': {SECRET: None},
+    'storage_endpoint_url': {'http://127.0.0.1:9000': None},
+}
+BAD = {
+    'registry_url': ['127.0.0.1:5000', 'ftp://x', 'http://', 'http://x:0', 'http://x:70000', 'http://x:port', 'http://a b', 'http://x/\x1b[31m',
+                     'https://u:%s@x' % SECRET,
+                     'http://x/?token=' + SECRET, 'http://x#' + SECRET, 'x' * 500],
+    'registry_username': ['a:' + SECRET, 'a\nb', 'a\0'], 'registry_password': [SECRET + '\n' + SECRET, SECRET + '\x7f'],
+    'registry_ca': ['ca.pem', './ca.pem', '~/ca.pem'],
+    'events_secret': [SECRET[:15], SECRET + ' ' + SECRET, SECRET + 'é', SECRET + '\n' + SECRET],
+    'events_wait': ['0', '0.05', '61', '-1', 'nan', 'inf', '1s', '1e1', '٣', '1.2345', '0x1'], 'htpasswd': ['htpasswd', 'relative/htpasswd'],
+    'anonymous_read': ['maybe', '2', 'ja', 'True!'], 'listen': ['5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
+                                                                '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x'],
+    'threads': ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣'], 'catalog_limit': ['0', '10001', '-1', 'all'],
+    'storage': ['bucket', 'relative/path', 's3:/b', 's3://', 's3://UPPER', 's3://b', 'http://bucket', 's3://key:%s@bucket' % SECRET,
+                's3://bucket?secret=' + SECRET, '~/registry'],
+    'storage_region': ['Region Nine', '-'], 'storage_access_key': [SECRET + ' x', SECRET + 'é'], 'storage_secret_key': [SECRET + ' x', SECRET + '\x01'],
+    'storage_endpoint_url': ['127.0.0.1:9000', 'http://k:%s@x' % SECRET],
+}
+#: What must stand beside an option, so that it alone is looked at.
+BESIDE = {'registry_username': {'registry_password': 'x'}, 'registry_password': {'registry_username': 'x'}, 'storage_access_key': {'storage_secret_key': 'x'},
+          'storage_secret_key': {'storage_access_key': 'x'}, 'anonymous_read': {'htpasswd': '/etc/htpasswd'}}
+
+
+def environ_of(block):
+    return {name.upper(): value for name, value in block.items()}
+
+
+def test_these_are_all_options():
+    assert set(GOOD) == set(BAD) == set(option.name for option in OPTIONS)
+
+
+@pytest.mark.parametrize('name', sorted(GOOD))
+def test_each_option_comes_from_the_environment_and_from_the_file(name):
+    for text, value in GOOD[name].items():
+        block = dict(BESIDE.get(name, {}), **{name: text})
+        for environ, top_level in ((environ_of(block), {}), ({}, {'service': block}), ({name.upper(): '  %s ' % text},
+                                                                                       {'service': dict(block, **{name: 'not looked at: \0'})}),
+                                   ({name.upper(): ' '}, {'service': block})):
+            found, warnings = resolve(environ, top_level)
+            assert getattr(found, name) == (text if value is None else value) and warnings == []
+            assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize('name', sorted(BAD))
+@pytest.mark.parametrize('is_in_file', [False, True])
+def test_a_value_that_cannot_work_is_told_with_its_name_and_origin(name, is_in_file):
+    for text in BAD[name]:
+        block = dict(BESIDE.get(name, {}), **{name: text})
+        with pytest.raises(SettingError) as refused:
+            resolve(*(({}, {'service': block}, '/etc/service.yml') if is_in_file else (environ_of(block), {})))
+        origin = 'service of /etc/service.yml' if is_in_file else 'environment variable ' + name.upper()
+        told = str(refused.value)
+        assert told.startswith('setting %s (from %s) ' % (name, origin)) and '; ' in told, told
+        assert SECRET[:15] not in told and len(told) < 500 and re.match(r'[ -~]+\Z', told), told
+
+
+def test_the_defaults():
+    found, warnings = resolve({}, {})
+    assert warnings == [] and (found.events_wait, found.listen, found.threads, found.catalog_limit, found.anonymous_read) == (
+        0.8, '127.0.0.1:5080', 16, 1000, False)
+    assert [option.name for option in OPTIONS if getattr(found, option.name) is None] == [option.name for option in OPTIONS if option.default is None]
+
+
+@pytest.mark.parametrize('given', ['registry_username', 'registry_password', 'storage_access_key', 'storage_secret_key'])
+def test_half_a_pair_is_refused(given):
+    [missing] = BESIDE[given]
+    ways = [(({given.upper(): SECRET, missing.upper(): ''}, {}), 'environment variable ' + given.upper()),
+            (({}, {'service': {given: SECRET}}, 'f.yml'), 'service of f.yml')]
+    for arguments, origin in ways:
+        with pytest.raises(SettingError) as refused:
+            resolve(*arguments)
+        assert str(refused.value) == 'setting %s is missing or empty, while %s is given by %s; give both, or neither' % (missing, given, origin)
+
+
+def test_what_is_required_and_missing_is_named():
+    with pytest.raises(SettingError) as refused:
+        resolve({'REGISTRY_URL': 'http://x'}, {}, required=('registry_url', 'events_secret'))
+    assert str(refused.value) == 'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block service of the file'
+
+
+def test_anonymous_read_needs_users():
+    with pytest.raises(SettingError) as refused:
+        resolve({'ANONYMOUS_READ': 'yes'}, {})
+    assert 'anonymous_read (from environment variable ANONYMOUS_READ) is true without an htpasswd file' in str(refused.value)
+
+
+@pytest.mark.parametrize('key, hint', [('registry_ulr', ', did you mean registry_url?'), ('events-secret', ', did you mean events_secret?'), ('colour', ''),
+                                       ('x\x1b[31m', ''),
+                                       ('events_secret:' + SECRET, '; a colon and a space belong after the name'),
+                                       ('events_secret=' + SECRET, '; a colon and a space belong after the name')])
+def test_an_unknown_key_is_a_warning(key, hint):
+    _, warnings = resolve({}, {'service': {key: 'x', 'threads': '4'}}, 'f.yml')
+    [warning] = warnings
+    assert warning.startswith('unknown key ') and ' in service of f.yml is ignored%s; known are: registry_url, ' % hint in warning
+    assert SECRET not in warning and '\x1b' not in warning
+
+
+@pytest.mark.parametrize('block', ['text', ['a'], 7, True])
+def test_a_block_that_is_no_mapping_is_refused(block):
+    with pytest.raises(SettingError) as refused:
+        resolve({}, {'service': block}, 'f.yml')
+    assert str(refused.value).startswith('setting service (from f.yml) is no mapping; ')
+
+
+@pytest.mark.parametrize('value', [['x'], {'a': 'b'}, True, object()])
+@pytest.mark.parametrize('name', sorted(GOOD))
+def test_a_value_of_another_type_is_refused(name, value):
+    with pytest.raises(SettingError) as refused:
+        resolve({}, {'service': {name: value}}, 'f.yml')
+    assert str(refused.value).startswith('setting %s (from service of f.yml) is of type ' % name)
+
+
+def test_a_file_is_read_as_it_is_written(tmp_path):
+    path = tmp_path / 'service.yml'
+    path.write_text('extensions:\n    dynamodb_index:\n        database: other\nservice:\n    registry_url: http://127.0.0.1:5000\n'
+                    '    events_secret: 0123456789012345\n    threads: 08\n    anonymous_read: no\n'
+                    '    storage:\n    registry_username: 0x10\n    registry_password: 1e3\n')
+    found, warnings = resolve({'THREADS': '9'}, read_file(str(path)))
+    assert (found.events_secret, found.threads, found.anonymous_read, found.storage, found.registry_username, found.registry_password, warnings) == (
+        '0123456789012345', 9, False, None, '0x10', '1e3', [])
+
+
+@pytest.mark.parametrize('environ, top_level, given', [
+    ({}, {}, False), ({}, {'extensions': {}}, False), ({}, {'service': None}, True), ({'REGISTRY_URL': 'x'}, {}, True), ({'STORAGE': '/x'}, {}, True),
+    ({'STORAGE': ''}, {}, False), ({'EVENTS_SECRET': 'x'}, {}, False)])
+def test_whether_there_is_a_service_at_all(environ, top_level, given):
+    assert is_given(environ, top_level) is given
+
+
+@pytest.mark.parametrize('text, wanted', [('s3://bucket', ('bucket', '')), ('s3://bucket/', ('bucket', '/')), ('s3://my.bucket/a/b', ('my.bucket', '/a/b')),
+                                          ('/path', None)])
+def test_a_bucket_and_its_root(text, wanted):
+    assert bucket_of(text) == wanted
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([option.name for option in OPTIONS]), st.text(max_size=30) | st.from_regex(r'(http://|s3://|/)?[a-z0-9.:@-]{0,20}', fullmatch=True))
+def test_any_text_is_taken_or_refused_with_the_name_of_the_setting(name, text):
+    block = dict(BESIDE.get(name, {}), **{name: text})
+    try:
+        found, _ = resolve(environ_of(block), {})
+    except SettingError as error:
+        assert error.setting in block and re.match(r'[ -~]+\Z', str(error))
+    else:
+        assert repr(found).startswith('ServiceSettings(registry_url=')
