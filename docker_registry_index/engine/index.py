@@ -3,26 +3,23 @@
 from __future__ import unicode_literals
 
 import logging
-import time
 
 from . import errors, formats, schema, text
-from .backlog import Backlog
+from ._compat import sleep
+from .absent import EmptyWhereMissing
+from .background import Background
 from .changes import Changes
 from .check import Checker
 from .client import Client
 from .loader import Loader
 from .search import Search
-from .source import as_source, has
+from .source import as_source
 from .startup import Startup
 from .status import Status
-from .upkeep import Upkeep
 
 __all__ = ['SearchIndex']
 
 logger = logging.getLogger(__name__)
-
-#: Seconds for the changes that wait when a process ends.
-_FLUSH = 5
 
 
 class SearchIndex(object):
@@ -34,16 +31,19 @@ class SearchIndex(object):
     A host that lives on calls ``start`` once, ``follow`` for every push and
     delete, and ``close``. The other methods do one thing and raise.
 
+    It is of no use in a process that is forked later, which needs its own.
+
     :param settings: a Settings.
+    :param at_once: as of Client: whether to look for credentials now.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings, at_once=True):
         self.settings = settings
-        self.client = Client(settings)
+        self.client = Client(settings, at_once)
         self._tables = schema.tables(settings)
         self._format = None
         self._read(formats.CURRENT)
-        self._upkeep = self._backlog = self._source = None
+        self._background = None
 
     def start(self, source, wait=None):
         """Make the index ready, in the background if that takes long.
@@ -51,27 +51,18 @@ class SearchIndex(object):
         :param source: a Source, or a function that returns (name,
             description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the
-            setting startup_wait.
-        :returns: whether it is ready. If not, searches find what is there
-            already, and it will be.
+            setting startup_wait. Whether one is needed is waited for as long
+            as a request may take, at most; with 0, nothing is, and the
+            first searches wait for a load instead.
+        :returns: whether it is known to be ready. If not, searches find what
+            is there already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem when it is ready.
+        Costs one BatchGetItem when it is ready, and one in a minute.
         """
-        self._source = as_source(source)
-        startup = self._startup(self._load, self._sleep)
-        self._upkeep = Upkeep(startup, self.settings.sync_interval)
-        self._backlog = Backlog(
-            self._change, self._settle, self.settings.push_wait,
-            self._upkeep.look, self._upkeep.sync_soon)
-        if not self._upkeep.begin():
-            return False
-        wait = self.settings.startup_wait if wait is None else wait
-        is_ready = self._upkeep.wait(wait)
-        if not is_ready:
-            logger.warning('the search index is still being loaded after %d '
-                           'seconds; serving what is there already', wait)
-        return is_ready
+        self._background = Background(self, as_source(source), self._startup)
+        return self._background.begin(
+            self.settings.startup_wait if wait is None else wait)
 
     def follow(self, name, is_there):
         """Have the index follow a push or a delete in the storage.
@@ -82,14 +73,13 @@ class SearchIndex(object):
         :returns: whether it is done.
         :raises InvalidName: the index cannot hold such a name.
         """
-        return self._backlog.follow(text.check_name(name), is_there)
+        return self._background.follow(text.check_name(name), is_there)
 
     def close(self):
         """End what goes on in the background: changes that wait are made, a
         load under way gives its lease back. Takes some seconds at most."""
-        if self._backlog:
-            self._backlog.close(_FLUSH)
-            self._upkeep.stop(_FLUSH)
+        if self._background:
+            self._background.close()
 
     def ensure_ready(self, source):
         """Create what is missing and load the repositories if that is new.
@@ -143,8 +133,8 @@ class SearchIndex(object):
         return report
 
     def difference(self, source):
-        """See Loader.difference."""
-        return Loader(self.client, self._tables,
+        """See Loader.difference; tables that are missing count as empty."""
+        return Loader(EmptyWhereMissing(self.client), self._tables,
                       as_source(source)).difference()
 
     def is_ready(self):
@@ -176,19 +166,22 @@ class SearchIndex(object):
         :returns: a list of Result(name, description).
         :raises InvalidArgument: a limit that is none.
         :raises RequestFailed: nothing is returned rather than a part.
+        :raises NewerDatabase, ForeignDatabase: likewise, after a start.
 
         Costs one Query of half a read unit when enough words start with
         the term, else three in two waits.
         """
+        self._check_usable()
         try:
             return self._search.search(term, limit)
         except errors.MissingTable:
-            if self._upkeep:
-                self._upkeep.look()
+            if self._background:
+                self._background.upkeep.look()
             raise
 
     def names(self, after=None, limit=None):
         """A list of names in lexical order, those after ``after``."""
+        self._check_usable()
         return self._search.names(after, limit)
 
     def add(self, name, description=None):
@@ -210,7 +203,7 @@ class SearchIndex(object):
         """
         return self._changes.remove(name)
 
-    def _startup(self, load, sleep=time.sleep):
+    def _startup(self, load, sleep=sleep):
         return Startup(self.client, self._tables, self.settings, load, sleep,
                        note=self._note)
 
@@ -224,25 +217,6 @@ class SearchIndex(object):
             self._search = Search(self.client, self._tables, format)
             self._format = format
 
-    def _load(self, beat, forget):
-        def check_and_beat():
-            self._upkeep.check()
-            beat()
-
-        return self.load(self._source, check_and_beat, forget=forget)
-
-    def _sleep(self, seconds):
-        self._upkeep.check()
-        time.sleep(seconds)
-
-    def _change(self, name, is_there):
-        (self.add if is_there else self.remove)(name)
-
-    def _settle(self, name):
-        """Have the index say what the storage says, also when that changes
-        meanwhile. Who changes it later, tells later."""
-        for _ in range(3):
-            is_there = has(self._source, name)
-            self._change(name, is_there)
-            if has(self._source, name) == is_there:
-                return
+    def _check_usable(self):
+        if self._background:
+            self._background.check_usable()

@@ -16,10 +16,10 @@ ENGINE = os.path.join(PACKAGE, 'engine')
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
             'numbers', 're'}
-DOES_IO = {'_compat', 'backlog', 'changes', 'check', 'client', 'evidence',
+DOES_IO = {'_compat', 'credentials', 'threads', 'background', 'backlog', 'changes', 'check', 'client', 'evidence',
            'index', 'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
            'progress', 'scratch', 'search', 'startup', 'status', 'survey', 'tables',
-           'tally', 'upkeep', 'writer'}
+           'tally', 'upkeep', 'waiting', 'writer', 'removal'}
 STANDARD = HARMLESS | {'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time',
                        'uuid'}
