@@ -48,11 +48,11 @@ def index_of(config):
 def source_of(config, names=None, optional=False):
     """The storage of the registry as a Source.
 
-    :param names: a file of names in place of it.
+    :param names: a file of names in place of it, of bytes.
     :param optional: return None where docker-registry is not installed.
     """
     if names is not None:
-        return NamesSource(line.strip() for line in names if line.strip())
+        return NamesSource(_lines(names))
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
@@ -65,6 +65,19 @@ def source_of(config, names=None, optional=False):
             "import it (%s); use the registry's own Python, or give the names "
             "of the repositories with --names" % error)
     return RegistrySource()
+
+
+def _lines(names):
+    """The lines of a file of bytes, as text; blank ones left out."""
+    for number, line in enumerate(names, 1):
+        try:
+            name = line.decode('utf-8').strip()
+        except UnicodeDecodeError:
+            raise click.BadParameter(
+                'line %d is not in UTF-8: %r' % (number, line[:80]),
+                param_hint='--names')
+        if name:
+            yield name
 
 
 def _path(config):
