@@ -9,24 +9,17 @@ import sys
 
 import click
 
-from . import __version__
+from . import __version__, cli_failures, cli_service
+from .cli_failures import NOT_SO, OK
 from .cli_output import Bar, as_json, safe, say
-from .cli_settings import EXTRA, index_of, service_of, source_of
-from .engine import errors
+from .cli_settings import index_of, service_of, source_of
 
 __all__ = ['main']
 
-OK, NOT_SO, USAGE, AWAY, TAKEN, NOT_OURS = range(6)
-
-_STATUS_OF = (
-    ((errors.SettingError, errors.MissingDependency), USAGE),
-    ((errors.LeaseTaken,), TAKEN),
-    ((errors.NewerDatabase, errors.ForeignDatabase), NOT_OURS),
-)
 _JSON = click.option('--json', 'is_json', is_flag=True,
                      help='Print one JSON document.')
 _NAMES = click.option(
-    '--names', type=click.File('r', encoding='utf-8'), metavar='FILE',
+    '--names', type=click.File('rb'), metavar='FILE',
     help='Take the repositories from a file, one name a line, in place of '
          'the storage of the registry; - for the standard input.')
 
@@ -34,16 +27,16 @@ _NAMES = click.option(
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='docker-registry-index')
 @click.option('--config', metavar='FILE', type=click.Path(),
-              help='Configuration file of the registry, in place of the one '
-                   'that DOCKER_REGISTRY_CONFIG names.')
+              help='Configuration file of the registry or the service, in '
+                   'place of the one that DOCKER_REGISTRY_CONFIG names.')
 @click.pass_context
 def main(context, config):
     """The search index of a private docker registry, in DynamoDB.
 
     Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a
-    wrong option or setting; 3 DynamoDB or the storage cannot be reached, or
-    refuses; 4 another process is loading; 5 the tables are those of a newer
-    release, or of something else.
+    wrong option or setting; 3 DynamoDB, the storage or the disk for temporary
+    files cannot be used; 4 another process is loading; 5 the tables are those
+    of a newer release, or of something else.
     """
     context.obj = config
 
@@ -53,18 +46,10 @@ def command(function):
     and an exit status, and whose answer is an exit status, too."""
     @functools.wraps(function)
     def run(config, **options):
-        try:
-            index = index_of(config)
-            sys.exit(function(index, config, **options))
-        except errors.DynamoDBIndexError as error:
-            _end(error, '%s' % error)
+        cli_failures.run(
+            lambda: function(index_of(config), config, **options),
+            options['is_json'])
     return main.command()(click.pass_obj(run))
-
-
-def _end(error, sentence):
-    say('docker-registry-index: %s' % safe(sentence), err=True)
-    sys.exit(next((status for kinds, status in _STATUS_OF
-                   if isinstance(error, kinds)), AWAY))
 
 
 @command
@@ -140,6 +125,8 @@ def load(index, config, dry_run, names, is_json):
 
 
 def _show_difference(index, source, is_json):
+    # Whose tables they are.
+    index.is_ready()
     found = list(index.difference(source))
     if is_json:
         as_json([{'name': name, 'change': kind} for kind, name in found])
@@ -190,17 +177,15 @@ def serve(config):
     Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that
     cannot work, 5 for the tables of a newer release.
     """
-    try:
+    def act():
         settings, service = service_of(config)
-        try:
-            from .service import server
-        except (ImportError, SyntaxError) as error:
-            raise click.UsageError(EXTRA % error)
+        server = cli_service.server()
         server.log_to_stderr()
         server.check(settings, service)
         server.serve(settings, service)
-    except errors.DynamoDBIndexError as error:
-        _end(error, '%s' % error)
+        return OK
+
+    cli_failures.run(act, False)
 
 
 def _shown(problem, is_json):

@@ -4,20 +4,12 @@ import os
 
 import click
 
-from . import configuration
-from .cli_output import safe, say
+from . import cli_service, configuration
 from .engine import SearchIndex, Source
-from .service import settings as service_settings
 
-__all__ = ['EXTRA', 'index_of', 'service_of', 'source_of']
+__all__ = ['index_of', 'service_of', 'source_of']
 
-_FILE, _FLAVOUR = 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'
-_DATABASE = 'DYNAMODB_DATABASE'
-#: Of the service, by default.
-DATABASE = 'registry'
-EXTRA = ('the service needs Python 3.9 or later and more packages (%s); '
-         'install them with: pip install '
-         'docker-registry-index-dynamodb[service]')
+_FILE = 'DOCKER_REGISTRY_CONFIG'
 
 
 class NamesSource(Source):
@@ -55,21 +47,22 @@ def service_of(config):
     :param config: as for index_of.
     :raises SettingError: they cannot work.
     """
-    return _engine_settings(config), _service_settings(
-        config, ('registry_url', 'events_secret'))
+    settings = cli_service.settings_of(
+        _path(config), ('registry_url', 'events_secret'))
+    return _engine_settings(config), settings
 
 
 def source_of(config, names=None, optional=False):
     """The storage of the registry as a Source: that of the service, where
     its settings are given, else that of docker-registry.
 
-    :param names: a file of names in place of it.
+    :param names: a file of names in place of it, of bytes.
     :param optional: return None where docker-registry is not installed.
     """
     if names is not None:
-        return NamesSource(line.strip() for line in names if line.strip())
-    if _is_of_service(config):
-        return _source_of_service(config)
+        return NamesSource(_lines(names))
+    if cli_service.is_given(_path(config)):
+        return cli_service.source_of(_path(config))
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
@@ -84,47 +77,27 @@ def source_of(config, names=None, optional=False):
     return RegistrySource()
 
 
-def _source_of_service(config):
-    settings = _service_settings(config)
-    try:
-        from .service.sources import source_of as found
-    except (ImportError, SyntaxError) as error:
-        raise click.UsageError(EXTRA % error)
-    return found(settings)
-
-
 def _engine_settings(config):
-    environ = os.environ
-    if _is_of_service(config):
-        # Its file has no flavours; and a plugin beside it, of another
-        # registry, has other tables.
-        environ = dict(environ)
-        environ[_DATABASE] = environ.get(_DATABASE) or DATABASE
-        environ[_FLAVOUR] = environ.get(_FLAVOUR, '')
-    settings, warnings = configuration.load(_path(config), environ)
-    _warn(warnings)
-    return settings
-
-
-def _service_settings(config, required=()):
     path = _path(config)
-    settings, warnings = service_settings.resolve(
-        os.environ, _top_level(path), path, required)
-    _warn(warnings)
+    environ = os.environ
+    if cli_service.is_given(path):
+        environ = cli_service.environment()
+    settings, warnings = configuration.load(path, environ)
+    cli_service.warn(warnings)
     return settings
 
 
-def _is_of_service(config):
-    return service_settings.is_given(os.environ, _top_level(_path(config)))
-
-
-def _top_level(path):
-    return {} if path is None else configuration.read_file(path)
-
-
-def _warn(warnings):
-    for warning in warnings:
-        say('warning: %s' % safe(u'%s' % warning), err=True)
+def _lines(names):
+    """The lines of a file of bytes, as text; blank ones left out."""
+    for number, line in enumerate(names, 1):
+        try:
+            name = line.decode('utf-8').strip()
+        except UnicodeDecodeError:
+            raise click.BadParameter(
+                'line %d is not in UTF-8: %r' % (number, line[:80]),
+                param_hint='--names')
+        if name:
+            yield name
 
 
 def _path(config):

@@ -10,10 +10,12 @@ from __future__ import unicode_literals
 
 import atexit
 import contextlib
+import gc
 import imp
 import json
 import logging
 import os
+import sys
 import threading
 
 from .engine import errors
@@ -72,8 +74,13 @@ class Index(Base):
         for warning in warnings:
             logger.warning(warning)
         self._settings = settings
-        self._lock = threading.Lock()
-        self._begin()
+        # By process: what is forked has threads and connections of its own.
+        self._locks, self._indexes = {}, {}
+        if _is_preloading():
+            _look_before_the_fork(settings)
+            flask.request_started.connect(self._begin)
+        else:
+            self._start(None)
         atexit.register(self._close)
         # Connects the signals, so last: no event comes before the start.
         super(Index, self).__init__()
@@ -90,8 +97,9 @@ class Index(Base):
         """
         limit = _limit_of_request()
         try:
-            found = self._index().search(search_term, limit)
-        except errors.RequestFailed as error:
+            with _import_lock_released():
+                found = self._index().search(search_term, limit)
+        except errors.DynamoDBIndexError as error:
             logger.error('search failed: %s', error)
             _refuse(503, 'search is not available now, try again later')
         return [result._asdict() for result in found]
@@ -107,27 +115,36 @@ class Index(Base):
     def _handle_repository_deleted(self, sender, namespace, repository):
         self._follow(namespace, repository, False)
 
-    def _begin(self, wait=None):
-        self._made = SearchIndex(self._settings)
+    def _start(self, wait):
+        index = SearchIndex(self._settings, at_once=wait is None)
         with _import_lock_released():
-            self._made.start(RegistrySource(), wait)
-        self._process = os.getpid()
+            index.start(RegistrySource(), wait)
+        self._indexes[os.getpid()] = index
+        return index
 
     def _index(self):
-        """The SearchIndex of this process.
+        """The SearchIndex of this process, begun without waiting if it was
+        forked since this Index was made."""
+        process = os.getpid()
+        index = self._indexes.get(process)
+        if index is None:
+            # Not made before the fork: gevent may have patched only since.
+            with self._locks.setdefault(process, threading.Lock()):
+                index = self._indexes.get(process) or self._start(0)
+        return index
 
-        gunicorn's --preload makes an Index before it forks the workers, which
-        have neither its threads nor connections of their own then.
-        """
-        if self._process != os.getpid():
-            with self._lock:
-                if self._process != os.getpid():
-                    self._begin(wait=0)
-        return self._made
+    def _begin(self, *_, **__):
+        """A worker's first request, whichever it is, begins a load that is
+        needed."""
+        try:
+            self._index()
+        except Exception:
+            logger.exception('the search index has to begin later')
 
     def _close(self):
-        if self._process == os.getpid():
-            self._made.close()
+        index = self._indexes.get(os.getpid())
+        if index is not None:
+            index.close()
 
     def _follow(self, namespace, repository, is_there):
         """Follow a change; a push or delete never fails because of it, nor
@@ -141,6 +158,41 @@ class Index(Base):
         except Exception:
             logger.exception('the search index missed a change of %r; the '
                              'next sync makes it', name)
+
+
+def _is_preloading():
+    """Whether gunicorn's master makes the index, and forks workers later.
+
+    Its setup makes the application only with --preload; without, each worker
+    does:
+    https://github.com/benoitc/gunicorn/blob/19.10.0/gunicorn/arbiter.py#L119
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        if (frame.f_code.co_name == 'setup' and
+                frame.f_globals.get('__name__') == 'gunicorn.arbiter'):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _look_before_the_fork(settings):
+    """Stop the start where nobody could use the index.
+
+    :raises SettingError, NewerDatabase: as Index.
+    """
+    # Those of a role are asked for in a thread, and none may be begun here.
+    if settings.access_key:
+        _look(settings)
+        # Closes the connections, which the workers would share.
+        gc.collect()
+
+
+def _look(settings):
+    try:
+        SearchIndex(settings).is_ready()
+    except errors.RequestFailed as error:
+        logger.debug('each worker looks for itself: %s', error)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ try:
 except ImportError:  # Python 2.7
     import Queue as queue
 
-__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'text_type']
+__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type']
 
 PY2 = sys.version_info[0] == 2
 #: True where one character beyond U+FFFF is two of the interpreter's own.
@@ -27,3 +27,13 @@ if PY2:
         return os.times()[4]
 else:
     monotonic = time.monotonic
+
+
+def sleep(seconds):
+    """Let others run for so many seconds.
+
+    Looked up at each call: bound when a module is imported, time.sleep would
+    stay the real one, under which no greenlet runs, where gevent patches
+    later. gunicorn's --preload imports before it patches.
+    """
+    time.sleep(seconds)

@@ -21,11 +21,12 @@ class Access(object):
     Making one costs no request.
 
     :param settings: a Settings.
+    :param at_once: as of Client: whether to look for credentials now.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings, at_once=True):
         self.settings = settings
-        self.client = Client(settings)
+        self.client = Client(settings, at_once)
         self._tables = schema.tables(settings)
         self._format = None
         self._read(formats.CURRENT)
@@ -42,21 +43,25 @@ class Access(object):
         :returns: a list of Result(name, description).
         :raises InvalidArgument: a limit that is none.
         :raises RequestFailed: nothing is returned rather than a part.
+        :raises NewerDatabase, ForeignDatabase: likewise, after a start.
 
         Costs one Query of half a read unit when enough words start with
         the term, else three in two waits.
         """
+        self._check_usable()
         with self._missing_tables_seen():
             return self._search.search(term, limit, skip)
 
     def names(self, after=None, limit=None):
         """A list of names in lexical order, those after ``after``."""
+        self._check_usable()
         with self._missing_tables_seen():
             return self._search.names(after, limit)
 
     def catalog(self, after=None, limit=None):
         """A list of names as the catalog of a registry has them: in its
         order, those after ``after``."""
+        self._check_usable()
         with self._missing_tables_seen():
             return self._search.catalog(after, limit)
 
@@ -83,9 +88,13 @@ class Access(object):
 
     def lease(self, kind):
         """A Lease of another kind than that on loading, not held."""
+        request = slowest(self.settings)
         return Lease(self.client, self._tables['version'].name,
-                     max(LEASE_SECONDS, 1.5 * slowest(self.settings)),
+                     max(LEASE_SECONDS, 3 * request), request=request,
                      kind=kind)
+
+    def _check_usable(self):
+        """Called before a search; raises where it could not be right."""
 
     def _look(self):
         """Told that a table is missing."""

@@ -6,14 +6,15 @@ be out of date by then, so the storage is asked what is true.
 
 from __future__ import unicode_literals
 
-import collections
 import logging
+import os
 import threading
-import time
 
 from . import errors
-from ._compat import monotonic
+from ._compat import monotonic, sleep
+from .entries import Entries, Entry
 from .outage import Outage
+from .threads import start_thread
 
 __all__ = ['Backlog', 'LIMIT']
 
@@ -31,22 +32,6 @@ _NAP = 0.2
 _SHOWN = 10
 
 
-class _Entry(object):
-    """One repository's newest change."""
-
-    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'tries',
-                 'ended')
-
-    def __init__(self, name, is_there):
-        self.name = name
-        self.is_there = is_there
-        # Its host still waits: nothing later can have happened.
-        self.is_fresh = True
-        self.is_made = False
-        self.due = self.tries = 0
-        self.ended = None
-
-
 class Backlog(object):
     """The changes of one process.
 
@@ -61,7 +46,7 @@ class Backlog(object):
     """
 
     def __init__(self, change, settle, wait, on_missing_table=lambda: None,
-                 on_overflow=lambda: None, clock=monotonic, sleep=time.sleep):
+                 on_overflow=lambda: None, clock=monotonic, sleep=sleep):
         self._change = change
         self._settle = settle
         self._wait = wait
@@ -70,17 +55,18 @@ class Backlog(object):
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._waiting = collections.OrderedDict()
+        self._process = os.getpid()
+        self._waiting = Entries()
         self._running = {}
         self._workers = 0
         self._has_sleeper = False
-        self._is_closed = False
+        self._is_closed = self._is_over = False
         self._outage = Outage(clock)
 
     def __len__(self):
         """How many changes are not made yet."""
         with self._lock:
-            return len(self._waiting) + len(self._running)
+            return self._count()
 
     def follow(self, name, is_there):
         """Have the index say that a repository is there, or is not.
@@ -90,19 +76,21 @@ class Backlog(object):
 
         :returns: whether it is done.
         """
-        entry = _Entry(name, is_there)
+        entry = Entry(name, is_there)
         with self._lock:
+            if self._is_over:
+                self._log_lost([name])
+                return False
             if not self._put(entry):
                 return False
-            if self._outage.is_on or self._is_closed:
-                entry.is_fresh = False
+            if self._outage.is_on or self._is_closed or not self._hire():
+                self._waiting.make_late(entry)
                 self._hire()
                 return False
             entry.ended = threading.Event()
-            self._hire()
         entry.ended.wait(self._wait)
         with self._lock:
-            entry.is_fresh = False
+            self._waiting.make_late(entry)
             return entry.is_made
 
     def close(self, seconds):
@@ -113,52 +101,61 @@ class Backlog(object):
             self._is_closed = True
         while self._clock() < deadline and failures < 3:
             with self._lock:
-                entry = self._take(self._waiting)
+                entry = self._take(None)
             if entry is not None:
                 failures = 0 if self._try(entry) else failures + 1
             elif len(self):
                 self._sleep(_NAP)
             else:
-                return
+                break
         with self._lock:
-            left = list(self._waiting) + list(self._running)
-        if left:
-            logger.error(
-                '%d changes of the search index are lost with this process; '
-                'the next sync with the storage makes them: %s', len(left),
-                ', '.join('%.80r' % name for name in left[:_SHOWN]))
+            self._is_over = True
+            left = self._waiting.names() + list(self._running)
+            if left:
+                self._log_lost(left)
+
+    def _log_lost(self, names):
+        logger.error(
+            '%d changes of the search index are lost with this process; '
+            'the next sync with the storage makes them: %s', len(names),
+            ', '.join('%.80r' % name for name in names[:_SHOWN]))
+
+    def _count(self):
+        return len(self._waiting) + len(self._running)
 
     def _put(self, entry):
         """Add the newest change of a repository, if there is room."""
-        older = self._waiting.pop(entry.name, None)
+        older = self._waiting.drop(entry.name)
         if older is not None and older.ended is not None:
             # Its host need not wait for another's change.
             older.ended.set()
         if older is None and len(self._waiting) >= LIMIT:
             self._outage.note_overflow(LIMIT)
             return False
-        self._waiting[entry.name] = entry
+        self._waiting.add(entry)
         return True
 
     def _hire(self):
-        """Have enough threads at work; while DynamoDB is away, one."""
-        if self._is_closed or (self._outage.is_on and self._has_sleeper):
-            return
-        wanted = 1 if self._outage.is_on else min(
-            THREADS, len(self._waiting) + len(self._running))
-        while self._workers < wanted:
-            self._workers += 1
-            thread = threading.Thread(target=self._work)
-            thread.daemon = True
-            thread.start()
+        """Have enough threads at work; while DynamoDB is away, one.
+
+        :returns: whether there are any.
+        """
+        if not self._is_closed and not (
+                self._outage.is_on and self._has_sleeper):
+            wanted = 1 if self._outage.is_on else min(THREADS, self._count())
+            while self._workers < wanted and start_thread(self._work):
+                self._workers += 1
+        return self._workers > 0 or self._has_sleeper
 
     def _work(self):
-        while True:
+        # A greenlet lives on in a process that was forked, whose changes
+        # these are not.
+        while self._process == os.getpid() and not self._is_over:
             with self._lock:
                 entry = self._next()
                 if entry is None:
                     self._workers -= 1
-                    if not self._waiting or self._has_sleeper:
+                    if self._has_sleeper or not len(self._waiting):
                         return
                     self._has_sleeper = True
             if entry is not None:
@@ -174,16 +171,13 @@ class Backlog(object):
         if self._is_closed or self._outage.is_on and (
                 self._running or not self._outage.is_time_to_try()):
             return None
-        now = self._clock()
-        return self._take(name for name, entry in self._waiting.items()
-                          if entry.due <= now)
+        return self._take(self._clock())
 
-    def _take(self, names):
-        for name in names:
-            if name not in self._running:
-                entry = self._running[name] = self._waiting.pop(name)
-                return entry
-        return None
+    def _take(self, now):
+        entry = self._waiting.take(now, self._running)
+        if entry is not None:
+            self._running[entry.name] = entry
+        return entry
 
     def _try(self, entry):
         """Make one change; whether it was made."""
@@ -193,6 +187,9 @@ class Backlog(object):
                 self._change(entry.name, entry.is_there)
             else:
                 self._settle(entry.name)
+        except errors.Stopped:
+            # In a process that was forked meanwhile.
+            return False
         except Exception as error:
             self._fail(entry, error)
             return False
@@ -200,7 +197,7 @@ class Backlog(object):
             del self._running[entry.name]
             if was_fresh and not entry.is_fresh:
                 # Its host left: something else may have happened since.
-                self._waiting.setdefault(entry.name, entry)
+                self._waiting.put_back(entry)
             else:
                 entry.is_made = True
                 self._end(entry, late=not was_fresh)
@@ -209,7 +206,7 @@ class Backlog(object):
     def _end(self, entry, late):
         if entry.ended is not None:
             entry.ended.set()
-        is_last = not self._waiting and not self._running
+        is_last = not self._count()
         if self._outage.note_success(late, is_last):
             self._on_overflow()
         self._hire()
@@ -224,7 +221,7 @@ class Backlog(object):
                                                 _LATEST)
             if not getattr(error, 'invalid', False):
                 entry.is_fresh = False
-                self._waiting.setdefault(entry.name, entry)
+                self._waiting.put_back(entry)
             if entry.ended is not None:
                 entry.ended.set()
         if isinstance(error, errors.MissingTable):

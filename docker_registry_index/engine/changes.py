@@ -9,6 +9,7 @@ import time
 import uuid
 
 from . import errors, text
+from ._compat import sleep
 from .writer import Writer
 
 __all__ = ['Changes']
@@ -34,7 +35,7 @@ class Changes(object):
         GetItem and, where something changes, a TransactWriteItems more.
     """
 
-    def __init__(self, client, tables, sleep=time.sleep, clock=time.time,
+    def __init__(self, client, tables, sleep=sleep, clock=time.time,
                  read=None):
         self._client = client
         self._clock = clock

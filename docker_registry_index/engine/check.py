@@ -7,9 +7,9 @@ consistently, before it is called a problem.
 from __future__ import unicode_literals
 
 import collections
-import time
 
 from . import formats
+from ._compat import sleep
 from .changes import Changes
 from .evidence import Evidence
 from .patience import PatientClient
@@ -46,7 +46,7 @@ class Checker(object):
     """
 
     def __init__(self, client, tables, source=None, tell=None,
-                 sleep=time.sleep, format=None):
+                 sleep=sleep, format=None):
         self._format = format or formats.CURRENT
         self._client = PatientClient(client, lambda: None, sleep)
         self._changes = Changes(self._client, tables)

@@ -6,10 +6,13 @@ boto3 raises into the engine's own errors.
 
 from __future__ import unicode_literals
 
+import os
 import threading
-import time
 
 from . import errors
+from ._compat import sleep
+from .credentials import Credentials
+from .wording import first_line
 
 try:
     import boto3.session
@@ -19,7 +22,7 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'batch_get', 'pages', 'side_by_side', 'slowest']
+__all__ = ['Client', 'batch_get', 'one_attempt', 'pages', 'slowest']
 
 #: More than a gevent worker is likely to have under way at once.
 CONNECTIONS = 50
@@ -37,21 +40,23 @@ class Client(object):
     :param settings: a Settings; without a key pair in it, credentials come
         from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
+    :param at_once: whether to look for them now, which may take requests to
+        the machine they are for; else the first call does.
     :raises SettingError: botocore's own configuration cannot be used.
     """
 
-    def __init__(self, settings):
-        try:
-            #: The low-level boto3 client; its event hooks see every request.
-            self.dynamodb = _connected(settings)
-        except botocore.exceptions.BotoCoreError as error:
-            # A profile that is not there, half a key pair, a file with a slip
-            # of the pen: found when the client is made, not when it asks.
-            raise errors.SettingError(
-                'access_key', 'the AWS configuration of this machine: '
-                'environment variables AWS_*, boto and AWS files',
-                'cannot be used: %s' % _first_line(error),
-                'correct it there, or set access_key and secret_access_key')
+    def __init__(self, settings, at_once=True):
+        self._settings = settings
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._made = None
+        if at_once:
+            self._connect()
+
+    @property
+    def dynamodb(self):
+        """The low-level boto3 client; its event hooks see every request."""
+        return self._connect()[0]
 
     def call(self, operation, **arguments):
         """Make one request and return its answer.
@@ -59,16 +64,28 @@ class Client(object):
         :param operation: a method of the boto3 client, such as ``query``.
         :raises MissingTable, TransactionCancelled, RequestFailed: after the
             attempts of this client are used up.
+        :raises Stopped: this process was forked from the one of the client,
+            and would use the same connections.
         """
-        method = getattr(self.dynamodb, operation)
+        if self._process != os.getpid():
+            raise errors.Stopped()
+        dynamodb, credentials = self._connect()
+        method = getattr(dynamodb, operation)
         try:
+            if not credentials.are_there():
+                raise errors.RequestFailed(
+                    operation, _tables(arguments), 'CredentialsTimeout',
+                    'no credentials within %g seconds' % credentials.patience,
+                    retryable=True)
             answer = method(**arguments)
+        except errors.RequestFailed:
+            raise
         except botocore.exceptions.ClientError as error:
             raise _refused(operation, arguments, error)
         except botocore.exceptions.BotoCoreError as error:
             raise errors.RequestFailed(
                 operation, _tables(arguments), type(error).__name__,
-                _first_line(error),
+                _reason(error),
                 isinstance(error, (botocore.exceptions.HTTPClientError,
                                    botocore.exceptions.ConnectionError)))
         except Exception as error:
@@ -81,18 +98,24 @@ class Client(object):
             raise _foreign(operation, arguments, 'ForeignAnswer')
         return answer
 
+    def _connect(self):
+        with self._lock:
+            if self._made is None:
+                self._made = _connected(self._settings)
+            return self._made
+
     def pages(self, operation, **arguments):
         """Yield the items of a Query or Scan, page after page."""
         return pages(self.call, operation, arguments)
 
     def batch_get(self, wanted, enough=lambda left: not left,
-                  sleep=time.sleep):
+                  sleep=sleep):
         """The items of a BatchGetItem: a list for each table that has some.
         See batch_get."""
         return batch_get(self.call, wanted, enough, sleep)
 
 
-def batch_get(call, wanted, enough=lambda left: not left, sleep=time.sleep):
+def batch_get(call, wanted, enough=lambda left: not left, sleep=sleep):
     """The items of a BatchGetItem: a list for each table that has some.
 
     DynamoDB leaves out keys of tables that are throttled; these are asked
@@ -119,15 +142,21 @@ def batch_get(call, wanted, enough=lambda left: not left, sleep=time.sleep):
         'keys were left out again and again', retryable=True)
 
 
+def one_attempt(settings):
+    """Seconds that one attempt of a request takes at the worst."""
+    return settings.connect_timeout + settings.read_timeout
+
+
 def slowest(settings):
-    """Seconds that one request takes at the worst, its attempts included.
+    """Seconds that one request takes at the worst, its attempts included,
+    and one more for credentials that are not in the settings.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html
     """
     pauses = [min(2 ** attempt, 20) for attempt in range(settings.attempts)]
-    return (settings.attempts * (settings.connect_timeout +
-                                 settings.read_timeout) + sum(pauses[:-1]))
+    return ((settings.attempts + (settings.access_key is None)) *
+            one_attempt(settings) + sum(pauses[:-1]))
 
 
 def pages(call, operation, arguments):
@@ -145,56 +174,37 @@ def pages(call, operation, arguments):
 
 
 def _connected(settings):
-    session = boto3.session.Session(
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=settings.secret_access_key,
-        region_name=settings.region)
-    return session.client(
-        'dynamodb', endpoint_url=settings.endpoint_url,
-        config=botocore.config.Config(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.read_timeout,
-            max_pool_connections=CONNECTIONS,
-            retries={'total_max_attempts': settings.attempts,
-                     'mode': 'standard'}))
-
-
-def side_by_side(calls):
-    """Run ``calls`` at the same time and return their answers in order.
-
-    The caller waits once. Under gevent's patching the threads are greenlets.
-
-    :param calls: functions without arguments.
-    :raises: what the first of them in order raised, after all have ended.
-    """
-    answers = [None] * len(calls)
-
-    def run(place):
-        try:
-            answers[place] = (calls[place](), None)
-        except Exception as error:
-            answers[place] = (None, error)
-
-    threads = [threading.Thread(target=run, args=(place,))
-               for place in range(1, len(calls))]
-    for thread in threads:
-        thread.daemon = True
-        thread.start()
-    if calls:
-        run(0)
-    for thread in threads:
-        thread.join()
-    for _, error in answers:
-        if error is not None:
-            raise error
-    return [answer for answer, _ in answers]
+    """A boto3 client, and its Credentials."""
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=settings.access_key,
+            aws_secret_access_key=settings.secret_access_key,
+            region_name=settings.region)
+        client = session.client(
+            'dynamodb', endpoint_url=settings.endpoint_url,
+            config=botocore.config.Config(
+                connect_timeout=settings.connect_timeout,
+                read_timeout=settings.read_timeout,
+                max_pool_connections=CONNECTIONS,
+                retries={'total_max_attempts': settings.attempts,
+                         'mode': 'standard'}))
+        return client, Credentials(session.get_credentials(),
+                                   one_attempt(settings))
+    except botocore.exceptions.BotoCoreError as error:
+        # A profile that is not there, half a key pair, a file with a slip of
+        # the pen: found when the client is made, not when it asks.
+        raise errors.SettingError(
+            'access_key', 'the AWS configuration of this machine: '
+            'environment variables AWS_*, boto and AWS files',
+            'cannot be used: %s' % _reason(error),
+            'correct it there, or set access_key and secret_access_key')
 
 
 def _refused(operation, arguments, error):
     code = error.response.get('Error', {}).get('Code', 'Unknown')
     tables = _tables(arguments)
     if code == 'ResourceNotFoundException':
-        return errors.MissingTable(operation, tables, code, _first_line(error),
+        return errors.MissingTable(operation, tables, code, _reason(error),
                                    retryable=False)
     if code == 'TransactionCanceledException':
         reasons = [
@@ -205,7 +215,7 @@ def _refused(operation, arguments, error):
             reasons)
     status = error.response.get('ResponseMetadata', {}).get(
         'HTTPStatusCode', 0)
-    return errors.RequestFailed(operation, tables, code, _first_line(error),
+    return errors.RequestFailed(operation, tables, code, _reason(error),
                                 code in _RETRYABLE or status >= 500)
 
 
@@ -225,9 +235,13 @@ def _tables(arguments):
     return sorted(names)
 
 
-def _first_line(error):
-    # A refused signature is explained by quoting the request, token and all,
-    # from the second line on.
-    # Python 2.7 can log an error only if it is ASCII.
-    lines = ('%s' % error).splitlines() or ['']
-    return lines[0][:300].encode('unicode_escape').decode('ascii')
+def _reason(error):
+    """What botocore says of an error, in a line.
+
+    Of parameters it says only in its second line what is wrong with them,
+    and then which value they have, which is nobody's business.
+    """
+    if isinstance(error, botocore.exceptions.ParamValidationError):
+        report = '%s' % error.kwargs.get('report', '')
+        return 'wrong parameters: ' + first_line(report.split(', value:')[0])
+    return first_line(error)

@@ -4,6 +4,8 @@ Each message names what went wrong and ends with the way out. Nothing here
 ever carries a credential.
 """
 
+from . import wording
+
 __all__ = [
     'DynamoDBIndexError', 'MissingDependency', 'SettingError',
     'InvalidName', 'InvalidArgument', 'NewerDatabase', 'ForeignDatabase',
@@ -230,8 +232,8 @@ class StorageUnreadable(DynamoDBIndexError):
         self.what = what
         self.problem = problem
         super(StorageUnreadable, self).__init__(
-            'the storage of the registry cannot tell %s: %.300r; look at the '
-            'storage and its settings' % (what, problem))
+            'the storage of the registry cannot tell %s: %s; look at the '
+            'storage and its settings' % (what, wording.named(problem)))
 
 
 class Stopped(DynamoDBIndexError):

@@ -3,24 +3,21 @@
 from __future__ import unicode_literals
 
 import logging
-import time
 
 from . import formats, text
+from ._compat import sleep
+from .absent import EmptyWhereMissing
 from .access import Access
-from .backlog import Backlog
+from .background import Background
 from .check import Checker
 from .loader import Loader
-from .source import as_source, has
+from .source import as_source
 from .startup import Startup
 from .status import Status
-from .upkeep import Upkeep
 
 __all__ = ['SearchIndex']
 
 logger = logging.getLogger(__name__)
-
-#: Seconds for the changes that wait when a process ends.
-_FLUSH = 5
 
 
 class SearchIndex(Access):
@@ -32,12 +29,15 @@ class SearchIndex(Access):
     A host that lives on calls ``start`` once, ``follow`` for every push and
     delete, and ``close``. The other methods do one thing and raise.
 
+    It is of no use in a process that is forked later, which needs its own.
+
     :param settings: a Settings.
+    :param at_once: as of Client: whether to look for credentials now.
     """
 
-    def __init__(self, settings):
-        super(SearchIndex, self).__init__(settings)
-        self._upkeep = self._backlog = self._source = self._tell = None
+    def __init__(self, settings, at_once=True):
+        super(SearchIndex, self).__init__(settings, at_once)
+        self._background = self._mark = None
 
     def start(self, source, wait=None, progress=None):
         """Make the index ready, in the background if that takes long.
@@ -45,28 +45,20 @@ class SearchIndex(Access):
         :param source: a Source, or a function that returns (name,
             description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the
-            setting startup_wait.
+            setting startup_wait. Whether one is needed is waited for as long
+            as a request may take, at most; with 0, nothing is, and the
+            first searches wait for a load instead.
         :param progress: of loads, called now and then with (done, total).
-        :returns: whether it is ready. If not, searches find what is there
-            already, and it will be.
+        :returns: whether it is known to be ready. If not, searches find what
+            is there already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem when it is ready.
+        Costs one BatchGetItem when it is ready, and one in a minute.
         """
-        self._source, self._tell = as_source(source), progress
-        startup = self._startup(self._load, self._sleep)
-        self._upkeep = Upkeep(startup, self.settings.sync_interval)
-        self._backlog = Backlog(
-            self._change, self._settle, self.settings.push_wait,
-            self._upkeep.look, self._upkeep.sync_soon)
-        if not self._upkeep.begin():
-            return False
-        wait = self.settings.startup_wait if wait is None else wait
-        is_ready = self._upkeep.wait(wait)
-        if not is_ready:
-            logger.warning('the search index is still being loaded after %d '
-                           'seconds; serving what is there already', wait)
-        return is_ready
+        self._background = Background(self, as_source(source), self._startup,
+                                      progress)
+        return self._background.begin(
+            self.settings.startup_wait if wait is None else wait)
 
     def follow(self, name, is_there):
         """Have the index follow a push or a delete in the storage.
@@ -77,20 +69,26 @@ class SearchIndex(Access):
         :returns: whether it is done.
         :raises InvalidName: the index cannot hold such a name.
         """
-        return self._backlog.follow(text.check_name(name), is_there)
+        return self._background.follow(text.check_name(name), is_there)
 
     def close(self):
         """End what goes on in the background: changes that wait are made, a
         load under way gives its lease back. Takes some seconds at most."""
-        if self._backlog:
-            self._backlog.close(_FLUSH)
-            self._upkeep.stop(_FLUSH)
+        if self._background:
+            self._background.close()
 
     @property
     def ready(self):
         """Whether the started index was ready when last looked at; costs
         nothing."""
-        return self._upkeep is not None and self._upkeep.is_ready
+        return (self._background is not None and
+                self._background.upkeep.is_ready)
+
+    @property
+    def complete(self):
+        """The same, and whether any load of it was complete."""
+        return self.ready and self._mark is not None and (
+            self._mark.synced is not None)
 
     def ensure_ready(self, source):
         """Create what is missing and load the repositories if that is new.
@@ -144,8 +142,8 @@ class SearchIndex(Access):
         return report
 
     def difference(self, source):
-        """See Loader.difference."""
-        return Loader(self.client, self._tables,
+        """See Loader.difference; tables that are missing count as empty."""
+        return Loader(EmptyWhereMissing(self.client), self._tables,
                       as_source(source)).difference()
 
     def is_ready(self):
@@ -169,36 +167,18 @@ class SearchIndex(Access):
         return Status(self.client, self._tables, source,
                       format=self._format)
 
-    def _startup(self, load, sleep=time.sleep):
+    def _startup(self, load, sleep=sleep):
         return Startup(self.client, self._tables, self.settings, load, sleep,
                        note=self._note)
 
-    def _look(self):
-        if self._upkeep:
-            self._upkeep.look()
-
     def _note(self, mark):
+        self._mark = mark
         self._read(formats.read_by(mark and mark.format))
 
-    def _load(self, beat, forget):
-        def check_and_beat():
-            self._upkeep.check()
-            beat()
+    def _look(self):
+        if self._background:
+            self._background.upkeep.look()
 
-        return self.load(self._source, check_and_beat, self._tell, forget)
-
-    def _sleep(self, seconds):
-        self._upkeep.check()
-        time.sleep(seconds)
-
-    def _change(self, name, is_there):
-        (self.add if is_there else self.remove)(name)
-
-    def _settle(self, name):
-        """Have the index say what the storage says, also when that changes
-        meanwhile. Who changes it later, tells later."""
-        for _ in range(3):
-            is_there = has(self._source, name)
-            self._change(name, is_there)
-            if has(self._source, name) == is_there:
-                return
+    def _check_usable(self):
+        if self._background:
+            self._background.check_usable()

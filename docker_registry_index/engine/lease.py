@@ -17,6 +17,11 @@ from ._compat import monotonic
 __all__ = ['Lease']
 
 _ROW = {'version': {'N': '1'}}
+#: How often a heartbeat is tried when another's transaction is in the way.
+_ATTEMPTS = 3
+# Another's transaction on the row may be under way, too.
+_IN_THE_WAY = ('ConditionalCheckFailedException',
+               'TransactionConflictException')
 
 
 class Lease(object):
@@ -26,20 +31,24 @@ class Lease(object):
     :param table: the name of the version table.
     :param seconds: how long others wait for a sign of life; 20 by default.
     :param clock: seconds that only go forward.
+    :param request: seconds that one request of the holder may take; 0 by
+        default.
     :param kind: the attribute of the version row that has it, and what the
         names of two more begin with; each kind is a lease of its own.
     """
 
     def __init__(self, client, table, seconds=20, clock=monotonic,
-                 kind='lease'):
+                 request=0, kind='lease'):
         self._client = client
         self._table = table
         self._seconds = seconds
         self._clock = clock
+        self._request = request
         self._kind = kind
+        self._give_back = 'REMOVE {0}, {0}_seconds, {0}_age'.format(kind)
         self._held = None
-        # Of a heartbeat whose answer was lost: it may stand in the row.
-        self._doubtful = None
+        # Of heartbeats whose answers were lost: one may stand in the row.
+        self._doubtful = set()
         self._since = None
         self._renewed = None
         self._seen = None
@@ -63,33 +72,27 @@ class Lease(object):
         if number is None:
             return self._write('attribute_not_exists(%s)' % self._kind)
         if self._stood_still():
-            return self._write('%s = :seen' % self._kind, number)
+            return self._write(self._kind + ' = :seen', number)
         return False
 
     def renew(self):
-        """Show a sign of life when a tenth of the lease time has passed.
+        """Show a sign of life when a twentieth of the lease time has passed.
 
-        Costs one UpdateItem then, and nothing otherwise.
+        After it, a request that begins at once ends within the lease, however
+        slow it is. Costs one UpdateItem when it is due.
 
         :raises LeaseLost: another process took the lease over.
-        :raises RequestFailed: it could not be renewed for half its time.
+        :raises RequestFailed: it could not be renewed, and what is left of
+            it is shorter than one request can be.
         """
-        passed = self._clock() - self._renewed
-        if passed < self._seconds / 10.0:
+        if self._clock() - self._renewed < self._seconds / 20.0:
             return
-        doubtful = self._doubtful
-        try:
-            renewed = self._write('%s = :seen' % self._kind, self._held)
-        except errors.RequestFailed as error:
-            if error.retryable and passed < self._seconds / 2.0:
+        for _ in range(_ATTEMPTS):
+            if self._is_renewed() or not self._is_short():
                 return
-            raise
-        if renewed or self._seen == self._held:
-            return
-        if self._seen is None or self._seen != doubtful:
-            self._held = None
-            raise errors.LeaseLost(self._table)
-        self._held = self._seen
+        raise errors.RequestFailed(
+            'update_item', [self._table], 'TransactionConflictException',
+            'the lease could not be renewed in time', retryable=True)
 
     def release_with(self, *actions):
         """Give the lease back together with ``actions``, or not at all.
@@ -101,9 +104,8 @@ class Lease(object):
         """
         give_back = {'Update': {
             'TableName': self._table, 'Key': _ROW,
-            'UpdateExpression': 'REMOVE {0}, {0}_seconds, {0}_age'.format(
-                self._kind),
-            'ConditionExpression': '%s = :held' % self._kind,
+            'UpdateExpression': self._give_back,
+            'ConditionExpression': self._kind + ' = :held',
             'ExpressionAttributeValues': {':held': {'S': self._held}}}}
         try:
             self._client.call('transact_write_items',
@@ -125,6 +127,49 @@ class Lease(object):
         except (errors.LeaseLost, errors.RequestFailed):
             self._held = None
 
+    def take_from(self, number):
+        """Have the holder of this record number, or None, hold it no more:
+        whatever it does to end its load fails.
+
+        Costs one UpdateItem when there is one.
+
+        :returns: False when that was not its number any more.
+        """
+        if number is None:
+            return True
+        try:
+            self._client.call(
+                'update_item', TableName=self._table, Key=_ROW,
+                UpdateExpression=self._give_back,
+                ConditionExpression=self._kind + ' = :seen',
+                ExpressionAttributeValues={':seen': {'S': number}})
+        except errors.RequestFailed as error:
+            if error.code not in _IN_THE_WAY:
+                raise
+            return False
+        return True
+
+    def _is_renewed(self):
+        try:
+            if self._write(self._kind + ' = :seen', self._held):
+                return True
+        except errors.RequestFailed as error:
+            if not error.retryable or self._is_short():
+                raise
+            return False
+        if self._seen != self._held:
+            if self._seen not in self._doubtful:
+                self._held = None
+                raise errors.LeaseLost(self._table)
+            self._held = self._seen
+        return False
+
+    def _is_short(self):
+        """Whether the lease may end before a request does that begins
+        now."""
+        left = self._renewed + self._seconds - self._clock()
+        return left < self._request
+
     def _stood_still(self):
         seconds = self._seen_row.get(self._kind + '_seconds', {}).get('N')
         return (self._clock() - self._seen_since >
@@ -141,7 +186,7 @@ class Lease(object):
                   ':age': {'N': '%.1f' % (now - since)}}
         if seen is not None:
             values[':seen'] = {'S': seen}
-        self._doubtful = number
+        self._doubtful.add(number)
         try:
             self._client.call(
                 'update_item', TableName=self._table, Key=_ROW,
@@ -151,15 +196,14 @@ class Lease(object):
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values)
         except errors.RequestFailed as error:
-            # Another's transaction on the row may be under way, too.
-            if error.code not in ('ConditionalCheckFailedException',
-                                  'TransactionConflictException'):
+            if error.code not in _IN_THE_WAY:
                 raise
             # A repeated request may have met its own first success.
             if self.look() != number:
                 return False
         self._held, self._renewed, self._since = number, now, since
         self._seen = None
+        self._doubtful.clear()
         return True
 
     def look(self):

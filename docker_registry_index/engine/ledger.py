@@ -1,7 +1,7 @@
 """What a load knows: the storage's repositories, the index's, side by side.
 
 Kept in a temporary file, so that a load of any number of repositories needs
-the same memory.
+the same memory; read in small pieces, so that the load shows that it lives.
 """
 
 from __future__ import unicode_literals
@@ -16,8 +16,10 @@ __all__ = ['Entry', 'Ledger']
 
 #: Entries that are read from the file at a time.
 _PAGE = 500
+#: Names that are counted at a time.
+_COUNTED = 5000
 
-_TABLES = {'listed': 'description TEXT', 'rows': 'item BLOB',
+_TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT'}
 
 
@@ -45,20 +47,30 @@ class Ledger(object):
 
     def __init__(self, format=None):
         self._format = format
+        self._places = self._taken_to = 0
+        #: How many entries take_listed has given.
+        self.taken = 0
         self._database = scratch_database()
         self._database.execute('BEGIN')
-        for table, column in _TABLES.items():
+        for table, columns in _TABLES.items():
             self._database.execute(
                 'CREATE TABLE %s (name TEXT PRIMARY KEY, %s) WITHOUT ROWID'
-                % (table, column))
+                % (table, columns))
+        self._database.execute('CREATE INDEX places ON listed (place)')
 
     def close(self):
         """Give the disk back."""
         self._database.close()
 
     def note_listed(self, pairs):
-        """Note (name, description or None) pairs of the storage."""
-        self._note('listed', pairs)
+        """Note (name, description or None) pairs of the storage; of a name
+        that comes twice, the first."""
+        triples = []
+        for name, description in pairs:
+            self._places += 1
+            triples.append((name, description, self._places))
+        self._database.executemany(
+            'INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
 
     def note_row(self, item):
         """Note a row as DynamoDB gave it."""
@@ -75,38 +87,67 @@ class Ledger(object):
 
     def count(self, table='listed'):
         """How many names were noted: in ``listed`` or ``rows``."""
-        return self._one('SELECT count(*) FROM %s' % table)
+        return self._database.execute(
+            'SELECT count(*) FROM %s' % table).fetchone()[0]
 
-    def count_all(self):
-        """How many entries there will be."""
-        return self._one('SELECT count(*) FROM (%s)' % _NAMES)
+    def count_all(self, beat=lambda: None):
+        """How many entries there are, those that were taken among them.
+
+        :param beat: called now and then meanwhile.
+        """
+        total, last = 0, ''
+        while last is not None:
+            beat()
+            counted, last = self._database.execute(
+                'SELECT count(*), max(name) FROM (%s)' % _NAMES,
+                (last, _COUNTED)).fetchone()
+            total += counted
+        return total
 
     def entries(self):
-        """Yield an Entry for each name, in the order of their UTF-8."""
-        found = self._database.execute(_ENTRIES)
-        while True:
-            page = found.fetchmany(_PAGE)
-            for entry in page:
-                yield _entry(self._format, *entry)
-            if not page:
-                return
+        """Yield an Entry for each name that was not taken, in the order of
+        their UTF-8."""
+        last, page = '', [None]
+        while page:
+            page = self._database.execute(
+                _ENTRIES % _NAMES, (last, _PAGE)).fetchall()
+            for place, entry in self._read(page):
+                if place is None or place > self._taken_to:
+                    yield entry
+                last = entry.name
+
+    def take_listed(self, count):
+        """The next so many entries that the storage listed, in the order in
+        which they were noted; entries() leaves them out."""
+        page = self._database.execute(
+            _ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
+        found = list(self._read(page))
+        self._taken_to = max([self._taken_to] + [place for place, _ in found])
+        self.taken += len(found)
+        return [entry for _, entry in found]
+
+    def _read(self, page):
+        """Yield (place or None, Entry) of each line."""
+        for line in page:
+            yield line[-1], _entry(self._format, *line[:-1])
 
     def _note(self, table, pairs):
         self._database.executemany(
             'INSERT OR REPLACE INTO %s VALUES (?, ?)' % table, pairs)
 
-    def _one(self, query):
-        return self._database.execute(query).fetchone()[0]
 
-
-_NAMES = ('SELECT name FROM listed UNION SELECT name FROM rows '
-          'UNION SELECT name FROM witnesses')
+# Of each table the next few: all of it would be sorted as one piece.
+_NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
+    'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name '
+    'LIMIT ?2)' % table for table in ('listed', 'rows', 'witnesses'))
+_LISTED = ('SELECT name FROM listed WHERE place > ?1 ORDER BY place '
+           'LIMIT ?2')
 _ENTRIES = '''
     SELECT names.name, listed.name IS NOT NULL, listed.description, rows.item,
-           witnesses.description, removals.number
+           witnesses.description, removals.number, listed.place
     FROM (%s) AS names LEFT JOIN listed USING (name)
     LEFT JOIN rows USING (name) LEFT JOIN witnesses USING (name)
-    LEFT JOIN removals USING (name) ORDER BY names.name''' % _NAMES
+    LEFT JOIN removals USING (name) ORDER BY names.name'''
 
 
 def _entry(format, name, is_listed, description, item, witness, removal):

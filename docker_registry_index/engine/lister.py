@@ -1,15 +1,17 @@
 """Listing a storage: its namespaces side by side, none waiting for another.
 
-A namespace that cannot be read is left out, and said.
+A namespace that cannot be read is left out, and said; so is one from which
+nothing comes.
 """
 
 from __future__ import unicode_literals
 
 import logging
-import threading
 
-from . import errors
-from ._compat import queue, text_type
+from . import errors, wording
+from ._compat import monotonic, queue, text_type
+from .threads import start_thread
+from .waiting import PATIENCE, Silence, Watch
 
 __all__ = ['Lister']
 
@@ -28,34 +30,40 @@ class Lister(object):
     :param source: a Source; its methods are called in other threads, so that
         a storage that hangs does not keep the caller from showing that it
         is alive.
+    :param patience: seconds in which something must come from a namespace.
+    :param clock: seconds that only go forward.
     """
 
-    def __init__(self, source):
+    def __init__(self, source, patience=PATIENCE, clock=monotonic):
         self._source = source
-        self._namespaces = None
-        self._lock = threading.Lock()
+        self._namespaces = queue.Queue(4 * THREADS)
         self._found = queue.Queue(4 * THREADS)
+        self._watch = Watch(patience, clock)
+        self._patience = patience
+        self._clock = clock
         self._is_over = False
         self._first_error = None
         self._count = 0
+        self._working = set()
+        self._silent = []
         #: The namespaces that could not be read, as text.
         self.unreadable = []
 
-    def batches(self, beat):
+    def batches(self, beat, meanwhile=lambda: False):
         """Yield lists of (name, description or None).
 
         :param beat: called at least once a second; raises to stop.
+        :param meanwhile: called between them; returns whether it had
+            anything to do, so that it is called again at once.
         :raises StorageUnreadable: its namespaces could not be listed, or
             none of them could be read.
-        :raises: what the beat raises.
+        :raises: what the beat and meanwhile raise.
         """
-        threads = [threading.Thread(target=self._work)
-                   for _ in range(THREADS)]
-        for thread in threads:
-            thread.daemon = True
-            thread.start()
+        self._is_over = start_thread(self._name_all) is None
         try:
-            for batch in self._received(len(threads), beat):
+            for _ in range(THREADS):
+                self._begin()
+            for batch in self._received(beat, meanwhile):
                 yield batch
         finally:
             self._is_over = True
@@ -63,64 +71,128 @@ class Lister(object):
             raise errors.StorageUnreadable('its repositories',
                                            self._first_error)
 
-    def _received(self, working, beat):
-        while working:
+    def _received(self, beat, meanwhile):
+        while self._working:
             beat()
+            was_busy = meanwhile()
+            self._look_for_silence()
             try:
-                kind, value = self._found.get(timeout=1)
+                worker, kind, value = self._found.get(not was_busy, 1)
             except queue.Empty:
+                continue
+            if kind == _FAILED:
+                raise errors.StorageUnreadable('its namespaces', value)
+            if worker not in self._working:
+                # It was given up, and came back.
                 continue
             if kind == _LISTED:
                 yield value
             elif kind == _UNREADABLE:
                 self._note_unreadable(*value)
-            elif kind == _FAILED:
-                raise errors.StorageUnreadable('its namespaces', value)
             else:
-                working -= 1
+                self._working.discard(worker)
+
+    def _look_for_silence(self):
+        silence = Silence(self._patience)
+        if self._watch.is_over:
+            raise errors.StorageUnreadable('its namespaces', silence)
+        for worker in [each for each in self._working if each.watch.is_over]:
+            self._working.discard(worker)
+            worker.is_over = True
+            self._silent.append(worker)
+            self._note_unreadable(worker.namespace, silence)
+            hanging = [each for each in self._silent if each.watch.is_over]
+            if len(hanging) > THREADS:
+                # Not a part of the storage, it seems: and threads are left.
+                raise errors.StorageUnreadable('its repositories', silence)
+            self._begin()
 
     def _note_unreadable(self, namespace, error):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
         logger.error('namespace %.80r of the storage cannot be read and is '
-                     'left as it is in the search index: %.200r', namespace,
-                     error)
+                     'left as it is in the search index: %s', namespace,
+                     wording.named(error))
 
-    def _work(self):
+    def _begin(self):
+        worker = _Worker(Watch(self._patience, self._clock))
+        if not self._is_over and start_thread(self._work, worker) is not None:
+            self._working.add(worker)
+        elif not self._working:
+            raise errors.StorageUnreadable('its repositories',
+                                           RuntimeError('no thread is left'))
+
+    def _name_all(self):
+        """Give the workers the namespaces; None when there are no more."""
         try:
-            for namespace in iter(self._next, None):
-                self._list(namespace)
+            self._watch.start()
+            for namespace in self._source.namespaces():
+                self._watch.stop()
+                self._count += 1
+                named = text_type(namespace), namespace
+                if not self._put(self._namespaces, named):
+                    return
+                self._watch.start()
         except Exception as error:
-            self._put(_FAILED, error)
-        self._put(_ENDED, None)
+            self._put(self._found, (None, _FAILED, error))
+        self._watch.stop()
+        self._put(self._namespaces, None)
 
-    def _next(self):
-        """The next namespace; None when there are no more."""
-        with self._lock:
-            if self._namespaces is None:
-                self._namespaces = iter(self._source.namespaces())
-            # A generator that has raised once has ended.
-            namespace = next(self._namespaces, None)
-            self._count += namespace is not None
-            return None if self._is_over else namespace
+    def _work(self, worker):
+        while not self._is_over:
+            try:
+                named = self._namespaces.get(timeout=1)
+            except queue.Empty:
+                continue
+            if named is None:
+                # For the next one.
+                self._put(self._namespaces, None)
+                break
+            worker.namespace, namespace = named
+            try:
+                self._list(worker, namespace)
+            finally:
+                worker.watch.stop()
+            if worker.is_over:
+                return
+        self._put(self._found, (worker, _ENDED, None))
 
-    def _list(self, namespace):
+    def _list(self, worker, namespace):
         batch = []
+        worker.watch.start()
         try:
             for pair in self._source.repositories(namespace):
                 batch.append(pair)
                 if len(batch) == _BATCH:
-                    self._put(_LISTED, batch)
+                    worker.watch.stop()
+                    self._put(self._found, (worker, _LISTED, batch))
                     batch = []
-                if self._is_over:
+                if self._is_over or worker.is_over:
                     return
+                worker.watch.start()
         except Exception as error:
-            self._put(_UNREADABLE, (text_type(namespace), error))
-        self._put(_LISTED, batch)
+            worker.watch.stop()
+            self._put(self._found, (worker, _UNREADABLE,
+                                    (worker.namespace, error)))
+        worker.watch.stop()
+        self._put(self._found, (worker, _LISTED, batch))
 
-    def _put(self, kind, value):
+    def _put(self, where, what):
+        """Put it there; False when nobody wants it any more."""
         while not self._is_over:
             try:
-                return self._found.put((kind, value), timeout=1)
+                where.put(what, timeout=1)
+                return True
             except queue.Full:
                 continue
+        return False
+
+
+class _Worker(object):
+    """A thread that lists one namespace after the other."""
+
+    def __init__(self, watch):
+        self.watch = watch
+        self.namespace = None
+        #: Whether it was given up.
+        self.is_over = False

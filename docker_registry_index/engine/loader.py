@@ -1,7 +1,9 @@
 """Load: make the index follow the registry's storage, as a difference.
 
 What is there already costs no write, so a load that was killed goes on
-where it stopped, and one that runs later is a sync.
+where it stopped, and one that runs later is a sync. Until one was complete,
+it writes while the storage is still being listed: some processes live
+shorter than that takes.
 """
 
 from __future__ import unicode_literals
@@ -11,13 +13,13 @@ import logging
 import time
 
 from . import errors, parts
-from ._compat import monotonic
+from ._compat import monotonic, sleep
 from .changes import Changes
 from .known import NOTHING
 from .patience import PatientClient
 from .progress import Progress
+from .removal import Removal
 from .report import LoadReport
-from .source import has
 from .survey import Survey
 from .undescribed import Undescribed
 
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Entries after which other greenlets get their turn.
 _TURN = 100
+#: Entries that are written between two batches of the listing.
+_FEW = 20
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged',
           'failed')
 
@@ -43,14 +47,15 @@ class Loader(object):
     """
 
     def __init__(self, client, tables, source, beat=lambda: None, tell=None,
-                 sleep=time.sleep, clock=monotonic, wall_clock=time.time,
+                 sleep=sleep, clock=monotonic, wall_clock=time.time,
                  forget=()):
         client = PatientClient(client, beat, sleep)
         self._changes = Changes(client, tables, clock=wall_clock)
         self._writer = self._changes.writer
         self._planner = self._changes.planner
-        self._survey = Survey(client, tables, source, beat, sleep)
-        self._source = source
+        self._survey = Survey(client, tables, source, beat, sleep,
+                              clock=clock)
+        self._removal = Removal(self._changes, source, beat)
         self._beat = beat
         self._tell = tell
         self._undescribed = Undescribed(client, tables, sleep)
@@ -76,7 +81,8 @@ class Loader(object):
         """
         started = self._clock()
         counts = collections.Counter()
-        ledger = self._survey.take()
+        ledger = self._survey.take(
+            lambda ledger: self._write_few(ledger, counts))
         try:
             found = ledger.count()
             logger.info('loading the search index: %d repositories in the '
@@ -98,32 +104,45 @@ class Loader(object):
         """
         ledger = self._survey.take()
         try:
-            is_trusted = self._may_remove(ledger)
+            is_trusted = self._removal.is_allowed(
+                ledger, self._survey.unreadable)
             for entry in ledger.entries():
                 self._beat()
                 kind, _ = self._plan(entry)
                 if kind == 'gone':
-                    kind = self._remove(entry, is_trusted, self._is_gone)
+                    kind = self._removal.judge(entry, is_trusted)
                 if kind != 'unchanged':
                     yield kind, entry.name
         finally:
             ledger.close()
 
+    def _write_few(self, ledger, counts):
+        """Write some of what was listed; return whether there was any."""
+        entries = ledger.take_listed(_FEW)
+        self._write_entries(entries, counts)
+        self._sleep(0)
+        return bool(entries)
+
     def _write_all(self, ledger, counts):
-        batch, size = [], 0
-        is_trusted = self._may_remove(ledger)
-        progress = Progress(ledger.count_all(), self._clock, self._tell)
-        done = -1
-        for done, entry in enumerate(ledger.entries()):
+        is_trusted = self._removal.is_allowed(ledger, self._survey.unreadable)
+        progress = Progress(ledger.count_all(self._beat), self._clock,
+                            self._tell, before=ledger.taken)
+        self._write_entries(ledger.entries(), counts, is_trusted,
+                            progress.reach)
+
+    def _write_entries(self, entries, counts, is_trusted=False,
+                       reach=lambda done: None):
+        batch, size, done = [], 0, -1
+        for done, entry in enumerate(entries):
             self._beat()
             if done % _TURN == 0:
                 self._sleep(0)
-                progress.reach(done)
+                reach(done)
             self._withdraw_old(entry)
             kind, change = self._plan(entry)
             if change is None:
                 if kind == 'gone':
-                    kind = self._remove(entry, is_trusted, self._remove_row)
+                    kind = self._removal.remove(entry, is_trusted)
                 counts[kind] += 1
                 continue
             if size + len(change.actions) > parts.LONGEST:
@@ -132,26 +151,7 @@ class Loader(object):
             batch.append((kind, entry, change))
             size += len(change.actions)
         self._flush(batch, counts)
-        progress.reach(done + 1)
-
-    def _may_remove(self, ledger):
-        """Whether to believe the listing in what it has not.
-
-        Of an unreadable namespace one cannot tell; and a storage without any
-        repository is more often the wrong one than one that was emptied.
-        """
-        if self._survey.unreadable:
-            logger.error('nothing is removed from the search index, because '
-                         'a part of the storage could not be read')
-            return False
-        rows = ledger.count('rows')
-        if rows and not ledger.count():
-            logger.error('the storage lists no repository at all, and the '
-                         'search index has %d: nothing is removed; look at '
-                         'the settings of the storage, and if they are '
-                         'right, delete the tables', rows)
-            return False
-        return True
+        reach(done + 1)
 
     def _plan(self, entry):
         """What to do about a repository, as (what it counts as, Change)."""
@@ -167,33 +167,6 @@ class Loader(object):
             return 'added', self._planner.put(
                 entry.name, entry.description or None, known, [guard])
         return 'cleaned', self._planner.delete(entry.name, known)
-
-    def _remove(self, entry, is_trusted, remove):
-        """Remove what the storage does not list, if that still stands;
-        return what it counts as."""
-        if self._changes.is_recent(entry.known.row):
-            return 'recent'
-        if not is_trusted:
-            return 'failed'
-        try:
-            return remove(entry)
-        except (errors.StorageUnreadable, errors.ChangeConflict) as error:
-            problem = error
-        except errors.RequestFailed as error:
-            if not error.invalid:
-                raise
-            problem = error
-        logger.error('not removed from the search index: %.80r: %s',
-                     entry.name, problem)
-        return 'failed'
-
-    def _remove_row(self, entry):
-        return self._changes.remove_if(
-            entry.name, lambda: self._is_gone(entry) == 'removed')
-
-    def _is_gone(self, entry):
-        """Ask the storage once more."""
-        return 'unchanged' if has(self._source, entry.name) else 'removed'
 
     def _withdraw_old(self, entry):
         for old in self._old:

@@ -16,6 +16,8 @@ __all__ = ['Outage']
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
+#: Seconds between two lines on changes that fail for other reasons.
+_SILENCE = 60
 
 
 class Outage(object):
@@ -30,6 +32,8 @@ class Outage(object):
         self._retry_at = 0
         self._late = 0
         self._overflow = 0
+        self._silent_until = None
+        self._untold = 0
 
     @property
     def is_on(self):
@@ -81,9 +85,22 @@ class Outage(object):
     def _log_other(self, name, error):
         if isinstance(error, errors.ChangeConflict):
             logger.info('%s', error)
-        elif isinstance(error, errors.DynamoDBIndexError):
-            logger.error('a change of %.80r in the search index has to wait: '
-                         '%s', name, error)
-        else:
-            logger.exception('a change of %.80r in the search index has to '
-                             'wait', name)
+            return
+        # One that is not tried again is always told.
+        if not getattr(error, 'invalid', False) and self._is_silent():
+            self._untold += 1
+            return
+        before, self._untold = self._untold, 0
+        said = 'a change of %.80r in the search index has to wait%s: %s'
+        more = before and ', as %d others had to before' % before or ''
+        log = (logger.error if isinstance(error, errors.DynamoDBIndexError)
+               else logger.exception)
+        log(said, name, more, error)
+
+    def _is_silent(self):
+        """Whether a line of the last minute is enough."""
+        now = self._clock()
+        if self._silent_until is not None and now < self._silent_until:
+            return True
+        self._silent_until = now + _SILENCE
+        return False

@@ -7,10 +7,9 @@ a large registry has more repositories than a burst of these lasts for.
 from __future__ import unicode_literals
 
 import logging
-import time
 
 from . import errors
-from ._compat import monotonic
+from ._compat import monotonic, sleep
 from .client import batch_get, pages
 
 __all__ = ['PatientClient']
@@ -32,7 +31,7 @@ class PatientClient(object):
     :param beat: called before each try; raises to stop.
     """
 
-    def __init__(self, client, beat, sleep=time.sleep, clock=monotonic):
+    def __init__(self, client, beat, sleep=sleep, clock=monotonic):
         self._client = client
         self._beat = beat
         self._sleep = sleep

@@ -8,8 +8,8 @@ it inside a word and for the descriptions, side by side.
 from __future__ import unicode_literals
 
 from . import errors, formats, query, text
-from .client import side_by_side
 from .reading import Reading
+from .threads import side_by_side
 
 __all__ = ['Search']
 

@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 from . import errors
 
-__all__ = ['ListSource', 'Source', 'as_source', 'has']
+__all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
 
 
 class Source(object):
@@ -70,3 +70,16 @@ def has(source, name):
         return source.has(name)
     except Exception as error:
         raise errors.StorageUnreadable('whether it has %.80r' % name, error)
+
+
+def listed(what, listing):
+    """What a listing of a storage yields, as a list.
+
+    :param what: it is of.
+    :param listing: a function that returns it.
+    :raises StorageUnreadable: it raised something.
+    """
+    try:
+        return list(listing())
+    except Exception as error:
+        raise errors.StorageUnreadable(what, error)

@@ -14,7 +14,7 @@ import time
 import uuid
 
 from . import errors, formats, mark, schema
-from ._compat import monotonic
+from ._compat import monotonic, sleep
 from .client import slowest
 from .lease import Lease
 from .mark import Mark
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: The version number of release 0.1.0, which refuses every other.
 VERSION = '1'
-#: Seconds of a lease, unless one request may take longer than that.
+#: Seconds of a lease, unless three requests may take longer than that: one
+#: that is under way when a heartbeat is due, the heartbeat, and the next.
 LEASE_SECONDS = 20
 #: Seconds after which a load that was not complete is made again.
 RETRY = 600
@@ -48,7 +49,7 @@ class Startup(object):
     :param sleep: takes seconds; may raise to stop.
     """
 
-    def __init__(self, client, tables, settings, load, sleep=time.sleep,
+    def __init__(self, client, tables, settings, load, sleep=sleep,
                  clock=monotonic, wall_clock=time.time,
                  note=lambda mark: None):
         self._client = client
@@ -165,8 +166,10 @@ class Startup(object):
         return report
 
     def _lease(self):
-        seconds = max(LEASE_SECONDS, 1.5 * slowest(self._settings))
-        return Lease(self._client, self._version, seconds, clock=self._clock)
+        request = slowest(self._settings)
+        seconds = max(LEASE_SECONDS, 3 * request)
+        return Lease(self._client, self._version, seconds, clock=self._clock,
+                     request=request)
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
@@ -179,11 +182,33 @@ class Startup(object):
         self._tell(self.mark)
 
     def _create_tables(self):
-        seen = self._read_mark()
+        self._read_mark()
+        seen = []
         create_missing(self._client, self._tables,
-                       before_creating=lambda: self._void(seen),
+                       before_creating=lambda: self._is_in_the_way(seen),
                        sleep=self._sleep)
         self._check_version()
+
+    def _is_in_the_way(self, seen):
+        """Have nobody say that an index is ready which lost a table: no load
+        that began before, nor the mark.
+
+        :param seen: [the record number of the lease], from before the tables
+            were looked at: a load that began later is another's, who has
+            created them.
+        :returns: whether to look at the tables anew, and call it again.
+        """
+        lease = self._lease()
+        try:
+            holder = [lease.look()]
+            is_over = holder == seen and lease.take_from(*holder)
+        except errors.MissingTable:
+            # And the lease with it.
+            is_over, holder = True, []
+        seen[:] = holder
+        if is_over:
+            self._void(self._read_mark())
+        return not is_over
 
     def _read_mark(self):
         try:

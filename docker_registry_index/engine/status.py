@@ -3,14 +3,14 @@
 from __future__ import unicode_literals
 
 import random
-import time
 
 from . import errors, formats
+from ._compat import sleep
 from .evidence import Evidence
 from .lease import Lease
 from .mark import KEY, Mark
 from .patience import PatientClient
-from .source import has
+from .source import has, listed
 from .survey import Survey
 
 __all__ = ['Status']
@@ -32,7 +32,7 @@ class Status(object):
     :param format: the Format to look at; the current one by default.
     """
 
-    def __init__(self, client, tables, source=None, sleep=time.sleep,
+    def __init__(self, client, tables, source=None, sleep=sleep,
                  choice=random.Random(), format=None):
         self._client = PatientClient(client, lambda: None, sleep)
         self._survey = Survey(self._client, tables, source, lambda: None,
@@ -109,11 +109,12 @@ class Status(object):
 
     def _missing(self):
         """Those of a sample of the storage that the index has not."""
-        namespaces = list(self._source.namespaces())
+        namespaces = listed('its namespaces', self._source.namespaces)
         for namespace in self._random.sample(
                 namespaces, min(_NAMESPACES, len(namespaces))):
-            names = [name for name, _
-                     in self._source.repositories(namespace)]
+            names = [name for name, _ in listed(
+                'its repositories',
+                lambda: self._source.repositories(namespace))]
             for name in self._random.sample(names, min(
                     SAMPLE // _NAMESPACES, len(names))):
                 finding = self._evidence.of(name, ())

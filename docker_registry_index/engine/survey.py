@@ -3,11 +3,13 @@
 from __future__ import unicode_literals
 
 import logging
-import time
 
 from . import errors, formats, schema, text
+from ._compat import monotonic, sleep
 from .ledger import Ledger
 from .lister import Lister
+from .mark import Mark
+from .progress import Listing
 
 __all__ = ['Survey']
 
@@ -30,20 +32,24 @@ class Survey(object):
     :param format: the Format to survey; the current one by default.
     """
 
-    def __init__(self, client, tables, source, beat, sleep=time.sleep,
-                 format=None):
+    def __init__(self, client, tables, source, beat, sleep=sleep,
+                 format=None, clock=monotonic):
         self._format = format or formats.CURRENT
         self._client = client
         self._tables = tables
         self._source = source
         self._beat = beat
         self._sleep = sleep
+        self._clock = clock
         #: The namespaces that could not be read.
         self.unreadable = ()
 
-    def take(self):
+    def take(self, meanwhile=None):
         """Return a Ledger with everything in it, to be closed.
 
+        :param meanwhile: called with the Ledger while the storage is being
+            listed, if the index was never loaded completely; returns whether
+            it had anything to do.
         :raises RequestFailed, LeaseLost: as the client and the beat do.
         :raises StorageUnreadable: nothing of the storage can be read.
         """
@@ -51,17 +57,18 @@ class Survey(object):
         try:
             # Before the storage is listed: a tombstone that is newer tells
             # that the listing is out of date.
-            for name, number in self.tombstones():
-                ledger.note_removal(name, number)
-            if self._source:
+            if self._note_marks(ledger) or not meanwhile:
                 self._note_storage(ledger)
-            self._note_index(ledger)
+                self._note_index(ledger)
+            else:
+                self._note_index(ledger)
+                self._note_storage(ledger, lambda: meanwhile(ledger))
         except BaseException:
             ledger.close()
             raise
         return ledger
 
-    def tombstones(self, only=''):
+    def tombstones(self, only):
         """(name, number) of each tombstone whose name begins so."""
         prefix = schema.TOMBSTONE + only
         for item in self.items(
@@ -72,9 +79,33 @@ class Survey(object):
             yield (item['suffix']['S'][len(schema.TOMBSTONE):],
                    item['number']['S'])
 
-    def _note_storage(self, ledger):
-        lister = Lister(self._source)
-        for batch in lister.batches(self._beat):
+    def _note_marks(self, ledger):
+        """Note the tombstones; return whether the index was ever loaded
+        completely, in this format."""
+        mark = None
+        for item in self.items(
+                'query', 'search', KeyConditionExpression='gram = :gram',
+                ExpressionAttributeValues={':gram': {'S': schema.MARKS}}):
+            suffix = item['suffix']['S']
+            if suffix.startswith(schema.TOMBSTONE):
+                ledger.note_removal(suffix[len(schema.TOMBSTONE):],
+                                    item['number']['S'])
+            elif suffix == schema.READY:
+                mark = Mark.of(item)
+        return (mark is not None and mark.format == self._format.number and
+                mark.synced is not None)
+
+    def _note_storage(self, ledger, meanwhile=lambda: False):
+        if not self._source:
+            return
+        lister, listing = Lister(self._source), Listing(self._clock)
+
+        def beat():
+            self._beat()
+            listing.tell(ledger.taken)
+
+        for batch in lister.batches(beat, meanwhile):
+            listing.count += len(batch)
             ledger.note_listed(
                 (text.to_text(name), text.clean_description(description))
                 for name, description in batch if _fits(name))

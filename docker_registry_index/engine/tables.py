@@ -3,10 +3,9 @@
 from __future__ import unicode_literals
 
 import logging
-import time
 
 from . import errors, schema
-from ._compat import monotonic
+from ._compat import monotonic, sleep
 
 __all__ = ['create_missing']
 
@@ -16,7 +15,8 @@ logger = logging.getLogger(__name__)
 PATIENCE = 120
 
 
-def create_missing(client, tables, before_creating=None, sleep=time.sleep):
+def create_missing(client, tables, before_creating=lambda: False,
+                   sleep=sleep):
     """Make all tables exist and be active; return the names of the new ones.
 
     All are asked for before the first is waited for. Costs a DescribeTable
@@ -24,26 +24,36 @@ def create_missing(client, tables, before_creating=None, sleep=time.sleep):
     CreateTable and an UpdateTimeToLive where something is missing.
 
     :param tables: what schema.tables gives.
-    :param before_creating: called once before the first CreateTable, when
-        some tables exist and others do not.
+    :param before_creating: called before the first CreateTable, when some
+        tables exist and others do not. When it returns true, they are looked
+        at anew, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was
         created then.
     :raises TableError: a table did not become active within two minutes.
     """
     deadline = monotonic() + PATIENCE
-    found = {}
-    for table in tables.values():
-        found[table.name] = _gone_or_staying(client, table, deadline, sleep)
-        _check_keys(table, found[table.name])
-    missing = [table for table in tables.values() if not found[table.name]]
-    if missing and before_creating and len(missing) < len(tables):
-        before_creating()
+    is_settled = False
+    while not is_settled:
+        found = _look(client, tables, deadline, sleep)
+        missing = [table for table in tables.values()
+                   if not found[table.name]]
+        is_settled = (len(missing) in (0, len(tables)) or
+                      not before_creating())
     created = [table for table in missing if _create(client, table)]
     for table in tables.values():
         _wait_active(client, table, found[table.name], deadline, sleep)
     if tables['search'] in created:
         _expire_tombstones(client, tables['search'])
     return [table.name for table in created]
+
+
+def _look(client, tables, deadline, sleep):
+    """What there is of each table by its name, None for nothing."""
+    found = {}
+    for table in tables.values():
+        found[table.name] = _gone_or_staying(client, table, deadline, sleep)
+        _check_keys(table, found[table.name])
+    return found
 
 
 def _describe(client, table):

@@ -1,8 +1,4 @@
-"""Upkeep: what happens to an index in the background of a process.
-
-It is made ready, if it is not, as soon as that can be done; and synced with
-the storage now and then, by one process of all.
-"""
+"""Upkeep: an index is made ready, looked at, and synced now and then."""
 
 from __future__ import unicode_literals
 
@@ -13,7 +9,9 @@ import threading
 import time
 
 from . import errors
+from ._compat import monotonic, sleep
 from .startup import RETRY
+from .threads import start_thread
 
 __all__ = ['Upkeep']
 
@@ -23,11 +21,16 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
 #: Seconds after which a process that waits for another's load looks again.
 _LOOK_AGAIN = 5
+#: Seconds until an index that is ready is looked at again: sooner than a
+#: newer release takes away the postings that this one reads.
+_LOOK_EVERY = 60
 #: Seconds of sleep at a time, so that a call for it is heard.
 _NAP = 0.5
 
 _NOT_READY = ('the search index is not ready, the registry goes on without; '
               'it is tried again until it is: %s')
+_NOT_SEEN = ('the search index cannot be looked at; it is tried again until '
+             'it can: %s')
 _NOT_SYNCED = ('the sync of the search index with the storage failed; it is '
                'tried again until it does not: %s')
 
@@ -37,8 +40,7 @@ _FATAL = (errors.NewerDatabase, errors.ForeignDatabase, errors.SettingError)
 class Upkeep(object):
     """The upkeep of one index by one process: one thread.
 
-    Nothing that happens in it is raised; the log has it, an outage in one
-    line however long it lasts.
+    The log has what happens in it, an outage in one line.
 
     :param startup: a Startup, whose sleep should be ``sleep``.
     :param interval: seconds between two syncs; 0 for none.
@@ -50,45 +52,53 @@ class Upkeep(object):
         self._wall_clock = wall_clock
         self._is_stopping = False
         self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._thread = None
         self._is_called = False
         self._sync_now = False
-        self._pause = 0
+        self._sync_at = 0
+        self._pauses = {}
+        self._message = _NOT_READY
+        self._looked = threading.Event()
         self._first_turn = threading.Event()
         self._at_rest = threading.Event()
+        self._at_rest.set()
         #: Whether the index was ready when last looked at.
         self.is_ready = False
-        #: What makes it useless to go on, or None.
-        self.fatal = None
+        #: Whether it was seen that a load is needed, or under way.
+        self.is_loading = False
+        #: Why the index cannot be used now, or None.
+        self.unusable = None
 
     def begin(self):
-        """Look once in this thread, then go on in another.
+        """Begin in another thread, unless it has. Never waits."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._is_over():
+                self._thread = start_thread(self._run)
+            if self._thread is None:
+                logger.error('no thread is left for the search index; that '
+                             'is tried again at each push and search')
 
-        Costs one BatchGetItem.
-
-        :returns: whether DynamoDB could be asked.
-        :raises NewerDatabase: nothing was changed.
-        """
-        try:
-            self.is_ready = self._startup.is_ready()
-        except _FATAL:
-            raise
-        except errors.DynamoDBIndexError as error:
-            self._fail(error)
-        thread = threading.Thread(target=self._run)
-        thread.daemon = True
-        thread.start()
-        return not self._pause
-
-    def wait(self, seconds):
+    def wait(self, seconds, for_look):
         """Wait until the index is ready, or cannot be now.
 
+        :param seconds: for a load, all in all.
+        :param for_look: to hear whether one is needed, at most.
         :returns: whether it is ready.
-        :raises NewerDatabase, ForeignDatabase, SettingError: it never will.
+        :raises NewerDatabase, ForeignDatabase, SettingError: it cannot be
+            used until somebody changes that.
         """
-        if not self.is_ready:
-            self._first_turn.wait(seconds)
-        if self.fatal:
-            raise self.fatal
+        if self._thread is not None:
+            deadline = monotonic() + seconds
+            self._looked.wait(for_look)
+            if self.is_loading:
+                self._first_turn.wait(max(0, deadline - monotonic()))
+        if self.unusable is not None:
+            # Else it would grow with each search.
+            self.unusable.__traceback__ = None
+            raise self.unusable
         return self.is_ready
 
     def look(self):
@@ -122,64 +132,82 @@ class Upkeep(object):
         return self._is_stopping or self._process != os.getpid()
 
     def _run(self):
-        self._rest(self._pause)
-        while not self._is_over():
-            self._rest(self._turn())
+        pause = self._try(self._look)
+        self._looked.set()
+        while True:
+            self._rest(pause)
+            if self._is_over():
+                break
+            pause = self._try(
+                self._keep if self.is_ready else self._make_ready)
+            self._first_turn.set()
         self._at_rest.set()
 
     def _rest(self, seconds):
         """Sleep, until called or stopped."""
         self._at_rest.set()
-        while seconds > 0 and not (self._is_called or self._is_stopping):
-            time.sleep(min(seconds, _NAP))
+        while seconds > 0 and not (self._is_called or self._is_over()):
+            sleep(min(seconds, _NAP))
             seconds -= _NAP
         self._is_called = False
         self._at_rest.clear()
 
-    def _turn(self):
-        """Do what is to be done; return the seconds until the next turn."""
+    def _try(self, act):
+        """Do something; return the seconds until the next turn."""
         try:
-            pause = self._sync() if self.is_ready else self._make_ready()
-            self._pause = 0
-            return pause
+            pause = act()
         except errors.Stopped:
             return 0
         except _FATAL as error:
-            self.fatal = error
-            self._is_stopping = True
-            logger.error('the search index cannot be used: %s', error)
-            return 0
+            return self._give_up(error)
         except errors.LeaseLost as error:
             logger.warning('%s', error)
             return _LOOK_AGAIN
         except Exception as error:
             return self._fail(error)
-        finally:
-            self._first_turn.set()
+        if self.is_ready and self.unusable:
+            logger.info('the search index can be used again')
+        if self.is_ready:
+            self.unusable = None
+        self._pauses.pop(self._message, None)
+        return pause
+
+    def _look(self):
+        self._message = _NOT_SEEN if self.is_ready else _NOT_READY
+        self.is_ready = self._startup.is_ready()
+        self.is_loading = not self.is_ready
+        return self._until_next() if self.is_ready else 0
 
     def _make_ready(self):
+        self._message = _NOT_READY
         self.is_ready = self._startup.ensure_ready()
-        if self.is_ready:
-            logger.info('the search index is ready')
-        return 0 if self.is_ready else _LOOK_AGAIN
+        self.is_loading = not self.is_ready
+        if self.is_loading:
+            return _LOOK_AGAIN
+        logger.info('the search index is ready')
+        return self._until_next()
 
-    def _sync(self):
-        if not self._interval and not self._sync_now:
-            return _LONGEST_PAUSE
-        seconds = self._seconds_left(self._startup.mark)
-        if seconds > 0:
-            # Not all processes at the same moment.
-            return min(seconds, self._interval) + random.uniform(0, 5)
-        # Another process may have done it, or tables may be gone.
-        self.is_ready = self._startup.is_ready()
+    def _keep(self):
+        """Look whether all is as it was, and sync when that is due."""
+        pause = self._look()
         if not self.is_ready or not self._is_due(self._startup.mark):
-            return 0
+            return pause
+        self._message = _NOT_SYNCED
+        # A change that is given up from now on needs another one.
+        is_asked, self._sync_now = self._sync_now, False
         try:
-            self._startup.sync(self._is_due)
-        except errors.LeaseTaken:
+            self._startup.sync(lambda mark: is_asked or self._is_due(mark))
+        except BaseException as error:
+            self._sync_now = self._sync_now or is_asked
+            if not isinstance(error, errors.LeaseTaken):
+                raise
             return _LOOK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
-        self._sync_now = False
-        return 0
+        return self._until_next()
+
+    def _until_next(self):
+        """Seconds until the next look; not all processes at once."""
+        left = min(self._seconds_left(self._startup.mark), _LOOK_EVERY)
+        return max(0, left) * random.uniform(1, 1.1)
 
     def _is_due(self, mark):
         return self._seconds_left(mark) <= 0
@@ -188,16 +216,35 @@ class Upkeep(object):
         """Until the next sync; by the wall clock, since a process rarely
         lives as long as the interval. A wrong clock makes it early or late,
         and never wrong."""
-        if mark is None or self._sync_now:
-            return 0
-        return mark.due(self._interval, RETRY) - self._wall_clock()
+        failed = self._sync_at - monotonic()
+        if self._sync_now or mark is None:
+            return failed
+        if not self._interval:
+            return _LOOK_EVERY
+        return max(failed,
+                   mark.due(self._interval, RETRY) - self._wall_clock())
+
+    def _give_up(self, error):
+        """Note what only a person can change; look again now and then."""
+        if self.unusable is None:
+            logger.error('the search index cannot be used until that is '
+                         'corrected: %s', error)
+        self.unusable = error
+        self.is_ready = self.is_loading = False
+        return _LOOK_EVERY
 
     def _fail(self, error):
         """Note a failure; return the seconds until the next try."""
-        if not self._pause:
+        self.is_loading = False
+        pause = 2 * self._pauses.get(self._message, 0)
+        if not pause:
             log = (logger.error if isinstance(
                 error, errors.DynamoDBIndexError) else logger.exception)
-            log(_NOT_SYNCED if self.is_ready else _NOT_READY, error)
-        longest = RETRY if self.is_ready else _LONGEST_PAUSE
-        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), longest)
-        return self._pause * random.uniform(0.7, 1.3)
+            log(self._message, error)
+        is_sync = self._message is _NOT_SYNCED
+        pause = self._pauses[self._message] = min(
+            max(pause, _FIRST_PAUSE), RETRY if is_sync else _LONGEST_PAUSE)
+        pause *= random.uniform(0.7, 1.3)
+        if is_sync:
+            self._sync_at = monotonic() + pause
+        return min(pause, _LOOK_EVERY)

@@ -12,6 +12,7 @@ import time
 import uuid
 
 from . import errors, formats, parts
+from ._compat import sleep
 from .known import NOTHING, Known, Row
 from .plan import Planner
 
@@ -30,7 +31,7 @@ class Writer(object):
     :param format: a Format; the current one by default.
     """
 
-    def __init__(self, client, tables, sleep=time.sleep, clock=time.time,
+    def __init__(self, client, tables, sleep=sleep, clock=time.time,
                  format=None):
         self._client = client
         self._tables = tables

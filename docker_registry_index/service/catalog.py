@@ -53,7 +53,7 @@ def routes(index, dialect, limit):
         if flask.request.method != 'GET':
             return other_method(flask.request.method)
         spoken = dialect()
-        if not index.ready:
+        if not index.complete:
             # A part of it would be taken for the whole.
             return unavailable(spoken)
         query = flask.request.query_string

@@ -63,7 +63,8 @@ class Service(object):
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         """
-        self.index.start(self._source, 0, self.measured.note_load)
+        # Not 0: searches would wait for the first load.
+        self.index.start(self._source, 1, self.measured.note_load)
         self.describer.start()
 
     def stop(self):

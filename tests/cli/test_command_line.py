@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -29,20 +30,29 @@ class Command(object):
                               'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': SECRET, 'LC_ALL': 'C.UTF-8'}, **more)
 
     def launch(self, *arguments, **pipes):
+        pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE), **pipes)
         return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(self.settings),
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes)
+                                **pipes)
 
     def __call__(self, *arguments, **more):
         """Run it; return exit status, standard output and standard error, none of which ever has a secret or a traceback."""
-        process = self.launch(*arguments)
-        out, err = process.communicate(more.get('given', '').encode('utf-8'), timeout=90)
-        out, err = out.decode('utf-8'), err.decode('utf-8')
+        given = more.pop('given', '')
+        process = self.launch(*arguments, **more)
+        out, err = process.communicate(given if isinstance(given, bytes) else given.encode('utf-8'), timeout=90)
+        out, err = (out or b'').decode('utf-8'), err.decode('utf-8')
         assert SECRET not in out + err and 'Traceback' not in err, err
         return process.returncode, out, err
 
     def json(self, *arguments, **more):
         status, out, err = self(*arguments + ('--json',), **more)
         return status, json.loads(out)
+
+    def fails(self, *arguments, **more):
+        """Run it with --json; return exit status and error, which is the one document and the last line, too."""
+        status, out, err = self(*arguments + ('--json',), **more)
+        told = json.loads(out)
+        assert list(told) == ['error'] and told['error'] in err and err.endswith('\n')
+        return status, told['error']
 
 
 @pytest.fixture(scope='module', params=sorted(PYTHONS))
@@ -141,6 +151,7 @@ def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
             time.sleep(0.05)
         status, out, err = loaded('load', '--names', '-', given=NAMES)
         assert (status, out) == (4, '') and 'another process holds the lease' in err
+        assert loaded.fails('load', '--names', os.devnull)[0] == 4
         status, told = loaded.json('status', '--no-storage')
         assert told['lease']['alive'] is True
         # Ended politely, it gives the lease back.
@@ -193,6 +204,111 @@ def test_what_a_terminal_would_obey_is_not_printed(loaded, index):
     assert loaded('search', 'xyz') == (0, 'team/xyz  red ?[31m and ? back\n', '')
 
 
+# What goes wrong
+
+def test_a_dry_run_before_the_first_load_adds_everything_and_makes_no_table(command, index):
+    expected = ''.join('added    %s\n' % name for name in ('library/nginx', 'team/api', 'team/web', 'team/\u00fc'))
+    assert command('load', '--dry-run', '--names', '-', given=NAMES)[:2] == (0, expected)
+    assert {change['change'] for change in command.json('load', '--dry-run', '--names', '-', given=NAMES)[1]} == {'added'}
+    assert {table['status'] for table in command.json('status', '--no-storage')[1]['tables']} == {'MISSING'}
+
+
+@pytest.mark.parametrize('kind, change', [('search', 'adopted'), ('repository', 'added'), ('version', None)])
+def test_a_dry_run_where_a_table_is_missing_shows_what_a_load_does(loaded, index, kind, change):
+    index.engine.client.call('delete_table', TableName=getattr(index.settings, kind + '_table'))
+    status, told = loaded.json('load', '--dry-run', '--names', '-', given=NAMES)
+    assert status == 0 and [each['change'] for each in told] == ([change] * 4 if change else [])
+    status, told = loaded.json('status', '--no-storage')
+    assert status == 1 and [table['kind'] for table in told['tables'] if table['status'] == 'MISSING'] == [kind]
+    assert loaded.json('load', '--names', '-', given=NAMES)[0] == 0
+    assert loaded('check', '--no-storage')[0] == 0
+
+
+def test_a_search_and_a_check_without_tables_say_what_makes_them(command):
+    for arguments in ('search', 'web'), ('check', '--no-storage'), ('check', '--names', os.devnull):
+        status, said = command.fails(*arguments)
+        assert status == 3 and 'ResourceNotFoundException' in said and said.endswith('if nothing was ever loaded, load makes them')
+
+
+def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded):
+    for arguments in ('load',), ('load', '--dry-run'), ('check',):
+        status, out, err = loaded(*arguments + ('--names', '-'), given=b'team/web\n\nteam/caf\xe9\n')
+        assert (status, out) == (2, '') and 'line 3 is not in UTF-8' in err
+        status, out, err = loaded(*arguments + ('--names', '-', '--json'), given=b'team/caf\xe9\n')
+        assert status == 2 and 'line 1 is not in UTF-8' in json.loads(out)['error'] and 'line 1' in err
+    # Nothing was taken out because of it.
+    assert loaded('search', 'team')[1].count('\n') == 3
+
+
+def no_room_for_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def test_a_full_disk_for_temporary_files_is_status_3(loaded, index, tmp_path):
+    # More than is kept in memory.
+    many = _file(tmp_path, ''.join('%s/%06d\n' % ('x' * 200, number) for number in range(40000)))
+    for arguments in ('load', '--dry-run'), ('check',), ('load',):
+        status, said = loaded.fails(*arguments + ('--names', str(many)), preexec_fn=no_room_for_files)
+        assert status == 3 and 'temporary file cannot be used' in said and 'TMPDIR' in said
+    assert 'lease' not in index.items(index.settings.version_table)[0]
+
+
+def test_interrupted_it_ends_at_once_and_gives_the_lease_back(loaded, index, tmp_path):
+    many = ''.join('many/repository-%05d\n' % number for number in range(5000))
+    process = loaded.launch('load', '--names', str(_file(tmp_path, many)))
+    try:
+        deadline = time.time() + 60
+        while not index.items(index.settings.version_table)[0].get('lease'):
+            assert time.time() < deadline and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (130, b'', b'')
+        assert 'lease' not in index.items(index.settings.version_table)[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def test_a_reader_that_goes_away_is_status_141_and_no_word(loaded):
+    for arguments in ('search', ''), ('search', '', '--json'), ('status', '--no-storage'):
+        process = loaded.launch(*arguments)
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (141, b'')
+
+
+def test_an_output_that_takes_nothing_is_status_3(loaded):
+    with open('/dev/full', 'w') as full:
+        status, _, err = loaded('search', '', stdout=full)
+    assert status == 3 and err.startswith('docker-registry-index: cannot print') and 'No space left' in err
+
+
+def test_with_json_an_error_of_each_status_is_a_document(loaded, python, index):
+    status, said = Command(python, index, DYNAMODB_ATTEMPTS='many').fails('search', 'x')
+    assert status == 2 and 'setting attempts' in said
+    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(), DYNAMODB_ATTEMPTS='1')
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), ('load', '--names', os.devnull):
+        status, said = away.fails(*arguments)
+        assert status == 3 and 'EndpointConnectionError' in said
+    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark, UpdateExpression='SET #format = :newer',
+                             ExpressionAttributeNames={'#format': 'format'}, ExpressionAttributeValues={':newer': {'N': '99'}})
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), ('load', '--names', os.devnull, '--dry-run'):
+        status, said = loaded.fails(*arguments)
+        assert status == 5 and 'newer release' in said
+
+
+def test_with_json_what_is_no_error_is_a_document(loaded):
+    assert loaded.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
+    assert loaded.json('load', '--dry-run', '--names', '-', given=NAMES) == (0, [])
+    assert loaded.json('load', '--names', '-', given=NAMES)[1]['complete'] is True
+    assert loaded.json('check', '--no-storage')[1]['problems'] == []
+    assert loaded.json('status', '--no-storage')[1]['wrong'] == {}
+
+
 # The storage of the registry
 
 @pytest.fixture
@@ -234,8 +350,12 @@ def test_a_file_can_be_given(seeded):
 
 def test_a_storage_that_cannot_be_read_is_status_3(seeded):
     command = with_storage('2.7', seeded, AWS_BUCKET='no-such-bucket')
-    status, out, err = command('load')
-    assert (status, out) == (3, '') and 'the storage of the registry cannot tell' in err
+    # An index without names: only the listing of the storage can fail.
+    assert command('load', '--names', os.devnull)[0] == 0
+    for arguments in ('load',), ('load', '--dry-run'), ('check',), ('status',):
+        status, out, err = command(*arguments)
+        assert (status, out) == (3, '') and 'the storage of the registry cannot tell' in err
+    assert command.fails('status')[0] == command.fails('load')[0] == 3
 
 
 def test_where_docker_registry_is_not_installed_a_load_says_what_to_do(seeded):

@@ -76,9 +76,13 @@ def test_a_line_of_the_log_is_written_so(line):
 
 def test_the_times_and_counts_are_those_of_the_engine():
     operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
-    settings = Settings()
+    settings, role = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()
     assert 'gives up a connection after %d s and an answer after %d s, and is tried %d times with pauses of up to 1 s and 2 s: %d s at the worst' % (
         settings.connect_timeout, settings.read_timeout, settings.attempts, client.slowest(settings)) in operations
+    assert 'and %d s where the keys are those of a role' % client.slowest(role) in operations
+    assert 'first search waits up to %d s' % client.one_attempt(settings) in operations
+    assert 'three requests at their slowest, %d seconds by default and %d with the keys of a role' % (
+        3 * client.slowest(settings), 3 * client.slowest(role)) in design
     assert 'waits for its change %d s at most' % settings.push_wait in operations
     assert 'up to {:,} repositories a process'.format(backlog.LIMIT).replace(',', ' ') in operations
     assert 'wait up to %d seconds' % settings.startup_wait in design

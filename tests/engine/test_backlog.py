@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import backlog, errors, outage
+from docker_registry_index.engine import backlog, entries, errors, outage
 from docker_registry_index.engine.backlog import Backlog
 
 AWAY = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'away',
@@ -267,4 +267,99 @@ def test_nobody_works_when_there_is_nothing_to_do(followed, index):
     before = threading.active_count()
     for number in range(10):
         followed.follow('a/%d' % number, True)
+    eventually(lambda: threading.active_count() <= before)
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_change(
+        index, monkeypatch):
+    real, refused = backlog.start_thread, [True]
+    monkeypatch.setattr(
+        backlog, 'start_thread',
+        lambda run: None if refused and refused.pop() else real(run))
+    waiting = Backlog(index.change, index.settle, 30)
+    index.storage = {'a/one'}
+    began = time.time()
+    # Nobody could make it, so nobody waits.
+    assert waiting.follow('a/one', True) is False
+    assert waiting.follow('b/two', True) is True
+    assert time.time() - began < 10
+    eventually(lambda: len(waiting) == 0)
+    assert index.names == {'a/one', 'b/two'}
+    assert index.made == [('b/two', True)]
+
+
+def test_one_that_is_told_during_a_catching_up_does_not_wait_for_it(
+        followed, index, monkeypatch):
+    monkeypatch.setattr(backlog, 'THREADS', 1)
+    index.failure = AWAY
+    for number in range(40):
+        followed.follow('late/%d' % number, True)
+    index.settled[:] = []
+    index.failure = None
+    meet = index._meet
+
+    def slowly():
+        meet()
+        time.sleep(0.1)
+
+    index._meet = slowly
+    eventually(lambda: len(index.settled) > 2)
+    assert followed.follow('new/one', True) is True
+    assert len(followed) > 10
+
+
+def test_to_take_one_of_many_copies_none():
+    waiting = entries.Entries()
+    for number in range(100000):
+        entry = entries.Entry('late/%d' % number, True)
+        waiting.add(entry)
+        waiting.make_late(entry)
+    began = time.time()
+    for number in range(1000):
+        assert waiting.take(0, ()).name == 'late/%d' % number
+    assert time.time() - began < 1
+
+
+def test_an_entry_whose_host_left_gives_way_to_a_newer_one():
+    waiting = entries.Entries()
+    older, newer = entries.Entry('a', True), entries.Entry('a', False)
+    waiting.add(older)
+    assert waiting.take(0, ()) is older
+    waiting.add(newer)
+    waiting.make_late(older)
+    waiting.put_back(older)
+    assert waiting.names() == ['a'] and waiting.take(0, ['a']) is None
+    assert waiting.take(0, ()) is newer and waiting.take(0, ()) is None
+
+
+def test_a_storage_that_is_down_is_said_once_in_a_minute(
+        followed, index, monkeypatch, caplog):
+    now = [0.0]
+    index.failure = AWAY
+    for number in range(20):
+        followed.follow('a/%d' % number, True)
+    monkeypatch.setattr(followed._outage, '_clock', lambda: now[0])
+    followed._outage._retry_at = 0
+    index.failure = errors.StorageUnreadable('it', IOError('away'))
+    eventually(lambda: len(index.settled) > 50)
+    assert caplog.text.count('has to wait') == 1
+    now[0] = 61.0
+    eventually(lambda: caplog.text.count('has to wait') == 2)
+    assert 'others had to before' in caplog.text
+
+
+def test_what_is_told_after_the_end_is_logged_as_lost(index, caplog):
+    ended = Backlog(index.change, index.settle, 30)
+    ended.close(5)
+    assert ended.follow('a/one', True) is False
+    assert 'lost with this process' in caplog.text and 'a/one' in caplog.text
+
+
+def test_after_the_end_no_thread_is_left(index, monkeypatch):
+    monkeypatch.setattr(backlog, '_NAP', 0.02)
+    before = threading.active_count()
+    ended = Backlog(index.change, index.settle, 5)
+    index.failure = AWAY
+    ended.follow('a/one', True)
+    ended.close(0.1)
     eventually(lambda: threading.active_count() <= before)

@@ -18,8 +18,8 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine import client as client_module
 from docker_registry_index.engine._compat import PY2
-from docker_registry_index.engine.client import (
-    Client, side_by_side, slowest)
+from docker_registry_index.engine.client import Client, slowest
+from docker_registry_index.engine.threads import side_by_side
 from tests.engine.network import listening
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -229,9 +229,13 @@ def test_the_time_outs_are_those_of_the_settings():
 
 
 def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
-    assert slowest(Settings()) == 3 * (1 + 3) + 1 + 2
-    assert slowest(Settings(attempts=1, read_timeout=2)) == 3
-    assert slowest(Settings(attempts=7)) == 7 * 4 + 1 + 2 + 4 + 8 + 16 + 20
+    keys = {'access_key': 'AKIADUMMY', 'secret_access_key': 'dummy'}
+    assert slowest(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
+    assert slowest(Settings(attempts=1, read_timeout=2, **keys)) == 3
+    assert slowest(Settings(attempts=7, **keys)) == (
+        7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
+    # Those of a role have to be asked for.
+    assert slowest(Settings(attempts=1)) == 2 * 4
 
 
 def test_missing_credentials_are_told(monkeypatch):
@@ -366,7 +370,7 @@ if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
             from gevent import monkey
             monkey.patch_all()
             import gevent, sys, threading
-            from docker_registry_index.engine import client
+            from docker_registry_index.engine import threads
             from tests.engine_index import EngineIndex
             index = EngineIndex(sys.argv[1])
             index.ready([('team/web', None), ('team/other', 'a webshop')])
@@ -376,7 +380,7 @@ if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
             gevent.joinall(searches, timeout=30)
             print(set(str(result[0]) for search in searches
                       for result in search.value))
-            print(client.side_by_side([gevent.getcurrent] * 2)[1]
+            print(threads.side_by_side([gevent.getcurrent] * 2)[1]
                   is not gevent.getcurrent())
             index.delete_tables()
         ''', dynamodb_endpoint) == "set(['team/web'])\nTrue"
@@ -399,3 +403,65 @@ def test_a_configuration_of_the_machine_that_cannot_work_is_one_sentence(
         Client(settings)
     assert 'access_key' in str(refused.value)
     assert '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ({'TableName': 'db-rows', 'Key': {'name': {'S': 7}}},
+     'wrong parameters: Invalid type for parameter Key.name.S;'),
+    ({'TableName': 'db-rows', 'Key': {'name': {'S': SECRET}}, 'Keys': SECRET},
+     'wrong parameters: Unknown parameter in input: "Keys", must be one of'),
+    ({'Key': {}},
+     'wrong parameters: Missing required parameter in input: "TableName"')])
+def test_parameters_that_cannot_be_say_why_and_show_no_values(
+        arguments, expected):
+    with pytest.raises(errors.RequestFailed) as refused:
+        client_of('http://127.0.0.1:1').call('get_item', **arguments)
+    assert expected in str(refused.value)
+    assert SECRET not in str(refused.value)
+    assert not refused.value.retryable
+
+
+ROLE = '''
+    import logging, os, sys, time
+    if sys.argv[2] == 'gevent':
+        from gevent import monkey
+        monkey.patch_all()
+    logging.basicConfig(stream=sys.stdout, format='%(message)s')
+    logging.getLogger('botocore').setLevel(logging.CRITICAL)
+    from docker_registry_index.engine import SearchIndex, Settings, errors
+    index = SearchIndex(Settings(
+        database='test-role', region='us-east-1', read_timeout=0.5,
+        connect_timeout=0.5, attempts=1))
+    began = time.time()
+    assert index.start(lambda: []) is False
+    for _ in range(2):
+        try:
+            index.search('a')
+        except errors.RequestFailed as error:
+            assert 'no credentials within 1 seconds' in str(error), error
+    assert index.follow('a/b', True) is False
+    seconds = time.time() - began
+    print('%s %.1f' % ('fine' if seconds < 10 + 5 else 'late', seconds))
+    sys.stdout.flush()
+    os._exit(0)
+'''
+
+
+@pytest.mark.parametrize('threads', ['plain'] + ['gevent'] * PY2)
+def test_a_role_whose_service_never_answers_stops_nothing(
+        tmp_path, monkeypatch, threads):
+    token = tmp_path / 'token'
+    token.write_text('x' * 20)
+    monkeypatch.delenv(str('AWS_ACCESS_KEY_ID'), raising=False)
+    with listening(None) as url:
+        for name, value in {
+                'HTTPS_PROXY': url, 'AWS_EC2_METADATA_DISABLED': 'true',
+                'AWS_ROLE_ARN': 'arn:aws:iam::123456789012:role/x',
+                'AWS_WEB_IDENTITY_TOKEN_FILE': token,
+                'AWS_CONFIG_FILE': '/dev/null', 'BOTO_CONFIG': '/dev/null',
+                'AWS_SHARED_CREDENTIALS_FILE': '/dev/null'}.items():
+            monkeypatch.setenv(str(name), str(value))
+        printed = run(ROLE, url, threads)
+    assert printed.splitlines()[-1].startswith('fine'), printed
+    # It is said once by the start, and once by the push.
+    assert printed.count('not ready') == 1, printed

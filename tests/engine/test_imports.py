@@ -16,10 +16,10 @@ ENGINE = os.path.join(PACKAGE, 'engine')
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
             'numbers', 're'}
-DOES_IO = {'_compat', 'access', 'backlog', 'changes', 'check', 'client', 'evidence',
+DOES_IO = {'_compat', 'access', 'credentials', 'threads', 'background', 'backlog', 'changes', 'check', 'client', 'evidence',
            'index', 'lease', 'ledger', 'lister', 'loader', 'outage', 'patience',
            'progress', 'scratch', 'search', 'startup', 'status', 'survey', 'tables',
-           'tally', 'undescribed', 'upkeep', 'writer'}
+           'tally', 'upkeep', 'undescribed', 'waiting', 'writer', 'removal'}
 STANDARD = HARMLESS | {'contextlib', 'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time',
                        'uuid'}

@@ -3,6 +3,7 @@
 
 from __future__ import unicode_literals
 
+import random
 import threading
 
 import pytest
@@ -17,6 +18,8 @@ from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
 
 SECONDS = 20
+#: That a request of a holder may take.
+REQUEST = 6
 ROW = {'version': {'N': '1'}}
 
 
@@ -47,9 +50,9 @@ def index(tables):
         yield tables
 
 
-def lease(index, clock, seconds=SECONDS):
+def lease(index, clock, seconds=SECONDS, request=REQUEST):
     return Lease(index.engine.client, index.settings.version_table, seconds,
-                 clock)
+                 clock, request)
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_who_waits_learns_that_the_holder_lives_and_for_how_long(
 def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
     before = row(index)['lease']
     made = RequestsMade(index.engine)
-    clock.go(SECONDS / 10.0 - 0.1)
+    clock.go(SECONDS / 20.0 - 0.1)
     holder.renew()
     assert made.operations == []
     clock.go(0.2)
@@ -360,8 +363,19 @@ def test_a_conflict_is_no_lease_and_no_error(index, waiter):
     done()
 
 
-def test_a_heartbeat_in_conflict_is_no_lost_lease(index, holder, clock):
+def test_a_heartbeat_in_conflict_is_made_at_once_if_time_is_short(
+        index, holder, clock):
+    before = row(index)['lease']
     clock.go(SECONDS)
+    done = conflict(index)
+    holder.renew()
+    done()
+    assert row(index)['lease'] != before
+    holder.release_with()
+
+
+def test_a_heartbeat_in_conflict_is_no_lost_lease(index, holder, clock):
+    clock.go(SECONDS / 4.0)
     done = conflict(index)
     holder.renew()
     made = RequestsMade(index.engine)
@@ -372,11 +386,11 @@ def test_a_heartbeat_in_conflict_is_no_lost_lease(index, holder, clock):
     holder.release_with()
 
 
-def test_a_throttled_heartbeat_is_repeated_for_half_the_lease_time(
+def test_a_throttled_heartbeat_is_repeated_while_a_request_can_end_in_time(
         index, holder, clock):
     before = row(index)['lease']
     Throttle(index.engine, 'UpdateItem', 2)
-    clock.go(SECONDS / 2.0 - 0.2)
+    clock.go(SECONDS - REQUEST - 0.2)
     holder.renew()
     assert row(index)['lease'] == before
     clock.go(0.4)
@@ -408,6 +422,144 @@ def test_a_heartbeat_whose_answer_was_lost_is_not_another_holder(
     assert row(index)['lease'] not in (lost[0], before)
     holder.release_with()
     assert 'lease' not in row(index)
+
+
+class Row(object):
+    """A client of the lease's row alone, whose requests take time.
+
+    :param take: called before each request is done, with its operation;
+        returns whether the answer gets lost afterwards. May raise.
+    """
+
+    def __init__(self, take):
+        self._take = take
+        self.item = {}
+
+    def call(self, operation, **arguments):
+        is_lost = self._take(operation)
+        failure = None
+        if operation == 'update_item':
+            failure = self._update(arguments)
+        if is_lost:
+            raise failed('ReadTimeoutError', True)
+        if failure:
+            raise failure
+        return {'Item': dict(self.item)}
+
+    def _update(self, arguments):
+        values = arguments['ExpressionAttributeValues']
+        seen = values.get(':seen', {}).get('S')
+        if self.item.get('lease', {}).get('S') != seen:
+            return failed('ConditionalCheckFailedException', False)
+        self.item = {'lease': values[':new'],
+                     'lease_seconds': values[':time']}
+
+
+def failed(code, retryable):
+    return errors.RequestFailed('update_item', ['t'], code, 'as ordered',
+                                retryable)
+
+
+def test_a_heartbeat_that_takes_long_counts_as_time_that_passed(clock):
+    def take(operation):
+        if row.item:
+            clock.go(REQUEST)
+            raise failed('ReadTimeoutError', True)
+
+    row = Row(take)
+    held = Lease(row, 't', SECONDS, clock, REQUEST)
+    assert held.acquire()
+    clock.go(SECONDS / 2.0 - 1)
+    # It begins in the first half; after it, no other would end in time.
+    with pytest.raises(errors.RequestFailed):
+        held.renew()
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_no_request_that_follows_a_heartbeat_ends_after_the_lease(
+        clock, seed):
+    chance, seconds = random.Random(seed), 3 * REQUEST
+
+    def take(operation):
+        began = clock.now
+        clock.go(chance.choice([0.01, REQUEST * chance.random(), REQUEST]))
+        if operation == 'update_item':
+            # Whatever others see, they see it no earlier than this.
+            if chance.random() < 0.3:
+                raise failed('ConnectTimeoutError', True)
+            starts.append(began)
+            return chance.random() < 0.4
+        return False
+
+    starts = []
+    row = Row(take)
+    held = Lease(row, 't', seconds, clock, REQUEST)
+    while not held._held:
+        del starts[:]
+        row.item = {}
+        try:
+            held.acquire()
+        except errors.RequestFailed:
+            pass
+    for _ in range(100):
+        try:
+            held.renew()
+        except errors.RequestFailed:
+            break
+        assert row.item['lease']['S'] in held._doubtful | {held._held}
+        # The next write, as slow as it can be; others wait from the last
+        # sign of life that reached the row, and it is at least this old.
+        assert clock.now + REQUEST <= held._renewed + seconds
+        clock.go(chance.random() * REQUEST)
+
+
+def test_heartbeats_in_a_row_may_lose_their_answers(clock):
+    modes = ['answered', 'answered', 'lost', 'not done', 'not done']
+
+    def take(operation):
+        if operation != 'update_item':
+            return False
+        mode = modes.pop(0) if modes else 'answered'
+        if mode == 'not done':
+            raise failed('ReadTimeoutError', True)
+        return mode == 'lost'
+
+    held = Lease(Row(take), 't', SECONDS, clock, REQUEST)
+    assert held.acquire()
+    for _ in range(6):
+        clock.go(SECONDS / 19.0)
+        held.renew()
+    assert modes == [] and held._doubtful == set()
+
+
+# Taken from its holder
+
+def test_who_had_it_taken_away_ends_nothing(index, holder, waiter, clock):
+    assert waiter.take_from(waiter.look()) is True
+    assert row(index) == ROW
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with(mark(index))
+    assert marks(index) == []
+    assert waiter.acquire() is True
+
+
+def test_who_had_it_taken_away_learns_it_by_a_heartbeat(
+        index, holder, waiter, clock):
+    assert waiter.take_from(waiter.look()) is True
+    clock.go(SECONDS / 4.0)
+    with pytest.raises(errors.LeaseLost):
+        holder.renew()
+    assert row(index) == ROW
+
+
+def test_a_newer_number_is_not_taken_away(index, holder, waiter, clock):
+    seen = waiter.look()
+    clock.go(SECONDS / 4.0)
+    holder.renew()
+    assert waiter.take_from(seen) is False
+    assert waiter.take_from(None) is True
+    holder.release_with()
+    assert row(index) == ROW
 
 
 def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):

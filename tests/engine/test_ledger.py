@@ -69,3 +69,55 @@ def test_many_more_entries_than_a_page_come_out_whole(ledger):
     names = ['team/%04d' % number for number in range(1234)]
     ledger.note_listed((name, None) for name in reversed(names))
     assert [entry.name for entry in ledger.entries()] == names
+
+
+def test_of_a_name_that_is_listed_twice_the_first_counts(ledger):
+    ledger.note_listed([('a', 'first'), ('b', None), ('a', 'second')])
+    assert [(entry.name, entry.description) for entry in ledger.entries()] == [
+        ('a', 'first'), ('b', None)]
+
+
+def test_what_was_taken_is_left_out_and_counted(ledger):
+    ledger.note_row(row('b', postings={'N': '1'}))
+    ledger.note_row(row('x'))
+    ledger.note_listed([('c', None), ('b', 'text')])
+    ledger.note_listed([('a', None), ('c', None), ('d', None)])
+    taken = ledger.take_listed(3)
+    assert sorted(entry.name for entry in taken) == ['a', 'b', 'c']
+    [known] = [entry.known for entry in taken if entry.name == 'b']
+    assert known.row.format == 1
+    assert [entry.name for entry in ledger.entries()] == ['d', 'x']
+    assert [entry.name for entry in ledger.take_listed(3)] == ['d']
+    assert ledger.take_listed(3) == []
+    ledger.note_listed([('e', None), ('a', None)])
+    assert [entry.name for entry in ledger.take_listed(3)] == ['e']
+    assert [entry.name for entry in ledger.entries()] == ['x']
+    assert (ledger.taken, ledger.count_all()) == (5, 6)
+
+
+def work_of(count):
+    """The most steps of SQLite between two beats, reading so many names."""
+    ledger, steps, most = Ledger(), [0], []
+
+    def beat():
+        most.append(steps[0])
+        steps[0] = 0
+
+    def step():
+        steps[0] += 1
+        return 0
+
+    names = ['team/%06d' % (number * 7919 % count) for number in range(count)]
+    ledger.note_listed((name, None) for name in names)
+    for name in names:
+        ledger.note_witness(name, '')
+    ledger._database.set_progress_handler(step, 100)
+    assert ledger.count_all(beat) == count
+    assert sum(1 for _ in ledger.entries() if not beat()) == count
+    beat()
+    ledger.close()
+    return max(most)
+
+
+def test_the_longest_time_between_two_beats_is_that_of_a_page():
+    assert work_of(40000) <= work_of(10000) * 1.2

@@ -125,3 +125,134 @@ def test_a_beat_that_raises_ends_it_and_its_threads():
     while threading.active_count() > before and time.time() < deadline:
         time.sleep(0.05)
     assert threading.active_count() <= before
+
+
+# Namespaces from which nothing comes
+
+class Silent(Storage):
+    """Namespaces of which some hang: before their first repository or, those
+    named late-..., after it."""
+
+    def __init__(self, namespaces, hanging):
+        super(Silent, self).__init__(namespaces)
+        self.hanging = hanging
+        self.free = threading.Event()
+
+    def repositories(self, namespace):
+        for pair in super(Silent, self).repositories(namespace):
+            if namespace in self.hanging and not namespace.startswith('late'):
+                self.free.wait(30)
+            yield pair
+            if namespace in self.hanging:
+                self.free.wait(30)
+
+
+@pytest.fixture
+def silent():
+    made = []
+
+    def make(namespaces, hanging):
+        made.append(Silent(namespaces, hanging))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.free.set()
+
+
+def test_a_namespace_that_hangs_is_unreadable_and_the_rest_is_listed(
+        silent, caplog):
+    content = {name: ['app-%d' % app for app in range(3)]
+               for name in ['team-%02d' % team for team in range(30)] +
+               ['hung', 'late-hung']}
+    hanging = ['hung', 'late-hung']
+    lister = Lister(silent(content, hanging), patience=0.2)
+    names = [name for batch in lister.batches(lambda: None)
+             for name, _ in batch]
+    assert sorted(names) == sorted(
+        '%s/%s' % (team, app) for team in content for app in content[team]
+        if team not in hanging)
+    assert sorted(lister.unreadable) == hanging
+    for name in hanging:
+        assert [line for line in caplog.messages
+                if '%r' % name in line and 'nothing came for' in line]
+
+
+def test_those_that_hang_do_not_take_the_threads_of_the_others(silent):
+    hanging = ['hung-%d' % number for number in range(THREADS)]
+    content = {name: ['app'] for name in hanging + ['z-team']}
+    lister = Lister(silent(content, hanging), patience=0.2)
+    assert [batch for batch in lister.batches(lambda: None) if batch] == [
+        [('z-team/app', None)]]
+    assert sorted(lister.unreadable) == hanging
+
+
+def test_a_storage_that_hangs_everywhere_is_given_up(silent):
+    hanging = ['hung-%02d' % number for number in range(50)]
+    before = threading.active_count()
+    lister = Lister(silent({name: ['app'] for name in hanging}, hanging),
+                    patience=0.2)
+    with pytest.raises(errors.StorageUnreadable):
+        list(lister.batches(lambda: None))
+    assert threading.active_count() <= before + 2 * THREADS + 1
+
+
+def test_namespaces_that_are_never_listed_are_given_up(silent):
+    free = threading.Event()
+
+    class Broken(Storage):
+        def namespaces(self):
+            yield 'a'
+            free.wait(30)
+
+    try:
+        with pytest.raises(errors.StorageUnreadable) as failed:
+            list(Lister(Broken({'a': ['one']}), patience=0.2).batches(
+                lambda: None))
+        assert 'nothing came for' in str(failed.value)
+    finally:
+        free.set()
+
+
+def test_what_comes_slowly_does_not_hang_and_who_is_not_read_neither():
+    class Slow(Storage):
+        def repositories(self, namespace):
+            for pair in super(Slow, self).repositories(namespace):
+                time.sleep(0.1)
+                yield pair
+
+    content = {'slow': ['app-%d' % app for app in range(6)],
+               'large': ['app-%05d' % app for app in range(30000)]}
+    lister, names = Lister(Slow({'slow': content['slow']}), 0.3), []
+    for batch in lister.batches(lambda: None):
+        names += batch
+    assert len(names) == 6 and lister.unreadable == []
+    lister, names = Lister(Storage({'large': content['large']}), 0.3), []
+    for batch in lister.batches(lambda: None):
+        # The one who reads is slow, for one time.
+        if not names:
+            time.sleep(0.5)
+        names += batch
+    assert len(names) == 30000 and lister.unreadable == []
+
+
+def test_what_has_to_be_done_meanwhile_does_not_wait_for_the_storage():
+    free, left, done = threading.Event(), [1] * 50, []
+
+    class Hanging(Storage):
+        def repositories(self, namespace):
+            free.wait(20)
+            return [('a/one', None)]
+
+    def meanwhile():
+        if left:
+            done.append(left.pop())
+            if not left:
+                free.set()
+            return True
+        return False
+
+    started = time.time()
+    assert list(Lister(Hanging({'a': []})).batches(
+        lambda: None, meanwhile)) == [[('a/one', None)]]
+    assert len(done) == 50 and time.time() - started < 5

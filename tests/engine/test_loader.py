@@ -6,13 +6,18 @@ from __future__ import unicode_literals
 import itertools
 import logging
 import re
+import threading
 import time
 
 import pytest
 
-from docker_registry_index.engine import Source, errors, schema
+from docker_registry_index.engine import (
+    Source, errors, loader, schema, survey)
+from docker_registry_index.engine.lister import Lister
 from docker_registry_index.engine.loader import Loader
+from docker_registry_index.engine.removal import Removal
 from docker_registry_index.engine.source import as_source
+from docker_registry_index.engine.tables import create_missing
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
@@ -421,3 +426,183 @@ def test_a_lost_connection_or_two_do_not_end_a_load(index):
                     as_source(lambda: STORE), sleep=pauses.append)
     assert loader.load().added == len(STORE)
     assert len([pause for pause in pauses if pause]) == 3
+
+
+# Until a load was complete
+
+@pytest.fixture
+def fresh(dynamodb_endpoint):
+    """Tables that nobody has loaded."""
+    made = EngineIndex(dynamodb_endpoint)
+    create_missing(made.engine.client, schema.tables(made.settings))
+    yield made
+    made.delete_tables()
+
+
+class Slow(Source):
+    """A storage whose second part is not listed before something is so."""
+
+    def __init__(self, holds):
+        self._holds = holds
+
+    def namespaces(self):
+        return ['first', 'second']
+
+    def repositories(self, namespace):
+        if namespace == 'first':
+            return STORE
+        deadline = time.time() + 20
+        while not self._holds():
+            assert time.time() < deadline
+            time.sleep(0.02)
+        return [('z/last', None), STORE[0]]
+
+    def has(self, name):
+        return True
+
+
+def test_a_first_load_writes_while_the_storage_is_being_listed(fresh):
+    other, told = fresh.another(), []
+    report = fresh.engine.load(
+        Slow(lambda: other.engine.names() == NAMES),
+        progress=lambda done, total: told.append((done, total)))
+    assert (report.found, report.added, report.unchanged) == (21, 21, 0)
+    assert other.engine.names() == NAMES + ['z/last']
+    other.assert_whole()
+    assert told[0][0] >= 20 and told[-1] == (21, 21)
+
+
+def test_what_a_killed_first_load_had_written_the_next_one_leaves(fresh):
+    killed, ended = fresh.another(), []
+    KillAfter(killed.engine, 3, 'TransactWriteItems')
+    with pytest.raises(Killed):
+        # The listing would go on for ever.
+        killed.engine.load(Slow(lambda: ended))
+    ended.append(1)
+    written = fresh.engine.names()
+    assert written
+    made = RequestsMade(fresh.engine)
+    report = fresh.engine.load(lambda: STORE)
+    assert (report.added, report.unchanged) == (
+        len(STORE) - len(written), len(written))
+    # Nothing is read but what every load reads.
+    assert [made.operations.count(operation) for operation in (
+        'Query', 'Scan', 'GetItem', 'BatchGetItem')] == [2, 1, 0, 0]
+    fresh.assert_whole()
+
+
+def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
+    client, table = fresh.engine.client, fresh.settings.repository_table
+    for name in 'old/one', 'old/gone', 'team/gone':
+        client.call('put_item', TableName=table, Item={
+            'name': {'S': name}, 'description': {'S': 'From long ago'}})
+    fresh.engine.add('only/here')
+    fresh.engine.add('z/gone')
+    fresh.engine.add('z/removed')
+    fresh.engine.remove('z/removed')
+    hours_ago(fresh, 24, 'z/gone')
+
+    class Gone(Source):
+        def namespaces(self):
+            return ['all']
+
+        def repositories(self, namespace):
+            return STORE + [('old/one', None), ('z/removed', None)] + STORE
+
+        def has(self, name):
+            return False
+
+    report = fresh.engine.load(Gone())
+    assert (report.found, report.added, report.adopted, report.recent,
+            report.removed) == (22, 21, 3, 1, 1)
+    assert fresh.engine.names() == sorted(NAMES + [
+        'old/one', 'old/gone', 'team/gone', 'only/here', 'z/removed'])
+    assert fresh.search('long') == [
+        (name, 'From long ago') for name in ('old/gone', 'old/one',
+                                             'team/gone')]
+    fresh.assert_whole()
+
+
+def test_what_is_removed_while_a_first_load_runs_is_not_brought_back(fresh):
+    other = fresh.another()
+
+    def store():
+        # Listed, and then removed from the store, which tells the index.
+        yield NAMES[3], None
+        other.engine.remove(NAMES[3])
+        for name, _ in STORE:
+            yield name, None
+
+    fresh.engine.load(store)
+    assert fresh.engine.names() == [
+        name for name in NAMES if name != NAMES[3]]
+
+
+def test_after_a_complete_load_all_is_listed_before_anything_is_written(
+        index):
+    made, seen = RequestsMade(index.engine), []
+    index.engine.load(Slow(
+        lambda: seen.append('TransactWriteItems' in made.operations) or
+        len(seen) == 10))
+    assert seen == [False] * 10
+    assert 'TransactWriteItems' in made.operations
+
+
+def test_a_long_listing_says_how_far_it_is(fresh, caplog):
+    caplog.set_level(logging.INFO)
+    ticks = itertools.count()
+    Loader(fresh.engine.client, schema.tables(fresh.settings),
+           as_source(lambda: STORE), clock=lambda: 6 * next(ticks)).load()
+    lines = [line for line in caplog.messages if ' so far, ' in line]
+    assert re.match(r'listing the storage for the search index: \d+ '
+                    r'repositories so far, \d+ a second; \d+ of them done$',
+                    lines[0])
+
+
+# A storage that hangs
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(survey, 'Lister',
+                        lambda source: Lister(source, patience=0.2))
+    monkeypatch.setattr(
+        loader, 'Removal', lambda *arguments: Removal(*arguments,
+                                                      patience=0.2))
+
+
+def test_a_namespace_that_hangs_keeps_the_others_out_of_nothing(
+        old, impatient, caplog):
+    free = threading.Event()
+
+    class Hanging(Storage):
+        def repositories(self, namespace):
+            if namespace == 'team-1':
+                free.wait(30)
+            return super(Hanging, self).repositories(namespace)
+
+    try:
+        report = old.engine.load(Hanging(*(NAMES[1:] + ['team-0/new'])))
+    finally:
+        free.set()
+    assert report.unreadable == ('team-1',) and not report.complete
+    assert (report.added, report.removed) == (1, 0)
+    assert old.engine.names() == sorted(NAMES + ['team-0/new'])
+    assert 'team-1' in caplog.text and 'nothing came for' in caplog.text
+
+
+def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(
+        old, impatient):
+    free, asked = threading.Event(), []
+
+    class Hanging(Storage):
+        def has(self, name):
+            asked.append(name)
+            free.wait(30)
+
+    try:
+        report = old.engine.load(Hanging(*NAMES[5:]))
+    finally:
+        free.set()
+    # One answer that does not come tells enough of the others.
+    assert (report.removed, report.failed, len(asked)) == (0, 5, 1)
+    assert old.engine.names() == NAMES

@@ -46,6 +46,21 @@ def test_after_one_that_was_not_complete_it_is_due_soon():
     assert later.due(60, 600) == 3060
 
 
+def test_each_further_one_that_is_not_complete_doubles_the_pause():
+    mark, pauses = Mark.none(), []
+    for _ in range(40):
+        mark = mark.after(PART, 1, 'number', 1000)
+        # It is kept with the mark: processes come and go.
+        mark = Mark.of(mark.put('table')['Put']['Item'])
+        pauses.append(mark.due(7200, 600) - 1000)
+    assert pauses[:5] == [600, 1200, 2400, 4800, 7200]
+    assert set(pauses[4:]) == {7200}
+    # A day at the most.
+    assert mark.due(10 ** 7, 600) == 1000 + 86400
+    mark = mark.after(WHOLE, 1, 'number', 2000).after(PART, 1, 'number', 3000)
+    assert mark.due(7200, 600) == 3600
+
+
 def test_of_very_many_unreadable_namespaces_some_are_kept():
     report = PART._replace(unreadable=tuple('n%d' % number
                                             for number in range(1000)))

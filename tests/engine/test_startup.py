@@ -39,8 +39,8 @@ def index(dynamodb_endpoint):
 @pytest.fixture
 def short_lease(monkeypatch):
     monkeypatch.setattr(
-        startup, 'Lease', lambda client, table, seconds, clock: Lease(
-            client, table, 0.4, clock))
+        startup, 'Lease', lambda client, table, seconds, clock, request:
+        Lease(client, table, 0.4, clock, request))
 
 
 def refuse_to_list():

@@ -74,7 +74,7 @@ def begun(startup, monkeypatch):
 
     def begin(interval=0, now=NOW):
         made.append(Upkeep(startup, interval, wall_clock=lambda: now))
-        made[-1].could_ask = made[-1].begin()
+        made[-1].begin()
         return made[-1]
 
     yield begin
@@ -94,16 +94,14 @@ def wait_until(holds, seconds=10):
 def test_an_index_that_is_ready_is_asked_for_once(begun, startup):
     startup.ready, startup.mark = True, made_at(NOW)
     it = begun()
-    assert it.could_ask and it.is_ready and it.wait(5) is True
+    assert it.wait(5, 5) is True and it.is_ready
     time.sleep(0.1)
     assert startup.asked == ['is_ready']
 
 
 def test_one_that_is_not_is_made_ready(begun, startup):
     it = begun()
-    assert it.could_ask
-    wait_until(lambda: it.is_ready)
-    assert it.wait(5) is True
+    assert it.wait(5, 5) is True and it.is_ready
     assert startup.asked == ['is_ready', 'ensure_ready']
 
 
@@ -112,18 +110,48 @@ def test_who_waits_does_not_wait_longer_than_told(begun, startup):
     startup.ensure_ready = lambda: held.wait(10)
     it = begun()
     started = time.time()
-    assert it.wait(0.2) is False
+    assert it.wait(0.2, 5) is False
     assert 0.1 < time.time() - started < 2
+    assert it.is_loading
     held.set()
+
+
+def test_who_does_not_hear_whether_a_load_is_needed_waits_no_longer(
+        begun, startup):
+    held = threading.Event()
+    startup.is_ready = lambda: held.wait(10)
+    it = begun()
+    started = time.time()
+    assert it.wait(0, 0) is False
+    assert time.time() - started < 1
+    assert it.wait(30, 0.2) is False
+    assert 0.1 < time.time() - started < 3
+    assert not it.is_loading
+    held.set()
+    assert it.wait(5, 5) is True
+
+
+def test_without_a_thread_it_is_begun_again_by_the_next_who_comes(
+        begun, startup, monkeypatch, caplog):
+    monkeypatch.setattr(upkeep, 'start_thread', lambda run: None)
+    it = begun()
+    assert it.wait(30, 30) is False
+    assert 'no thread is left' in caplog.text and startup.asked == []
+    monkeypatch.undo()
+    it.begin()
+    wait_until(lambda: startup.asked)
+    it.begin()
+    assert it.wait(5, 5) is True
+    assert startup.asked == ['is_ready', 'ensure_ready']
 
 
 def test_away_it_is_tried_again_until_it_works_and_said_once(
         begun, startup, caplog):
     startup.failure = AWAY
     it = begun()
-    assert it.could_ask is False
+    assert it.wait(30, 30) is False
     wait_until(lambda: len(startup.asked) > 3)
-    assert it.is_ready is False and it.wait(5) is False
+    assert it.is_ready is False and it.wait(30, 30) is False
     startup.failure = None
     wait_until(lambda: it.is_ready)
     said = [record.getMessage() for record in caplog.records
@@ -131,22 +159,58 @@ def test_away_it_is_tried_again_until_it_works_and_said_once(
     assert len(said) == 1 and 'not ready' in said[0] and 'away' in said[0]
 
 
-def test_an_index_of_a_newer_release_is_no_use_to_try_again(begun, startup):
+def test_an_index_of_a_newer_release_is_told_at_the_start(begun, startup):
     startup.failure = NEWER
-    with pytest.raises(errors.NewerDatabase):
-        begun()
-
-
-def test_one_that_becomes_newer_meanwhile_ends_it(begun, startup):
-    startup.failure = AWAY
     it = begun()
-    startup.failure = NEWER
-    wait_until(lambda: it.fatal)
     with pytest.raises(errors.NewerDatabase):
-        it.wait(5)
+        it.wait(5, 5)
+
+
+def test_one_that_becomes_newer_is_noticed_and_works_again_when_it_is_not(
+        begun, startup, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.05)
+    startup.ready, startup.mark = True, made_at(NOW)
+    it = begun()
+    assert it.wait(5, 5) is True
+    startup.failure = NEWER
+    wait_until(lambda: it.unusable)
+    for _ in range(3):
+        with pytest.raises(errors.NewerDatabase):
+            it.wait(0, 5)
     count = len(startup.asked)
-    time.sleep(0.2)
-    assert len(startup.asked) == count
+    wait_until(lambda: len(startup.asked) > count + 2)
+    assert caplog.text.count('cannot be used') == 1
+    startup.failure = None
+    wait_until(lambda: it.is_ready)
+    assert it.wait(0, 5) is True
+    assert caplog.text.count('can be used again') == 1
+
+
+def test_an_error_that_is_raised_again_and_again_does_not_grow(
+        begun, startup):
+    startup.failure = NEWER
+    it = begun()
+    wait_until(lambda: it.unusable)
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(errors.NewerDatabase) as raised:
+            it.wait(0, 5)
+        lengths.append(len(raised.traceback))
+    assert len(set(lengths)) == 1
+
+
+def test_looks_that_fail_leave_the_index_ready_and_are_said_once(
+        begun, startup, monkeypatch, caplog):
+    monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.02)
+    startup.ready, startup.mark = True, made_at(NOW)
+    it = begun()
+    assert it.wait(5, 5) is True
+    startup.failure = AWAY
+    count = len(startup.asked)
+    wait_until(lambda: len(startup.asked) > count + 3)
+    assert it.is_ready and it.wait(0, 5) is True
+    assert caplog.text.count('cannot be looked at') == 1
 
 
 def test_while_another_process_loads_it_looks_again(begun, startup):
@@ -200,6 +264,27 @@ def test_a_sync_that_another_process_has_made_is_not_made_again(
     wait_until(lambda: len(startup.asked) > 1)
     time.sleep(0.1)
     assert startup.asked == ['is_ready', 'is_ready']
+
+
+def test_a_sync_that_is_asked_for_during_another_is_made_after_it(
+        begun, startup):
+    startup.ready, startup.mark = True, made_at(NOW)
+    sync, began, goes_on = startup.sync, threading.Event(), threading.Event()
+
+    def slow(is_due):
+        began.set()
+        assert goes_on.wait(30)
+        sync(is_due)
+
+    startup.sync = slow
+    it = begun()
+    it.sync_soon()
+    assert began.wait(10)
+    it.sync_soon()
+    goes_on.set()
+    wait_until(lambda: startup.asked.count('load') == 2)
+    time.sleep(0.1)
+    assert startup.asked.count('load') == 2
 
 
 def test_a_sync_can_be_asked_for(begun, startup):

@@ -10,7 +10,7 @@ from tests.engine_index import EngineIndex
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# Short leases, so that a takeover takes a second and not 20: a lease is never shorter than one and a half slowest requests, so these are short, too.
+# Short leases, so that a takeover takes a second and not 20: a lease is never shorter than three slowest requests, so these are short, too.
 PROCESS = '''
 import logging, os, sys, time
 from docker_registry_index.engine import startup
@@ -29,7 +29,7 @@ def noted(*arguments):
     return report
 startup.Startup._load_under = noted
 index.engine.start(lambda: [tuple(pair) for pair in {stored!r}], wait=0.1)
-while not index.engine._upkeep.is_ready:
+while not index.engine._background.upkeep.is_ready:
     time.sleep(0.05)
 note('served')
 index.engine.close()

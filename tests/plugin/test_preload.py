@@ -1,11 +1,51 @@
 """gunicorn's --preload: the index is made before the workers are forked, and each has threads and connections of its own all the same."""
+import concurrent.futures
+import os
+import re
+import signal
+import threading
 import time
 
+import pytest
+
 from dev.process import free_port
-from dev.servers import Ministack
-from tests.plugin.registry_place import Place
+from dev.servers import Ministack, Registry
+from tests.faults.proxy import Proxy
+from tests.plugin.registry_place import LOADED, Place
+from tests.plugin.v1_client import V1Client
 
 OPTIONS = '["--preload", "--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
+#: push_wait, and what the registry itself does, on a machine that is busy.
+CHANGE_SECONDS = 5 + 3
+
+# Nothing of boto's is imported here, so gevent patches only in the worker.
+LOCAL = '''
+prod:
+    loglevel: info
+    storage: local
+    storage_path: %s
+    search_backend: docker_registry_index.dynamodb
+    standalone: true
+    disable_token_auth: true
+    extensions:
+        dynamodb_index:
+            endpoint_url: %s
+            region: us-east-1
+            access_key: %s
+            secret_access_key: dummy
+            database: %s
+'''
+
+
+@pytest.fixture
+def local(place, tmp_path):
+    """A function that gives a registry of one worker whose images are local files, behind --preload."""
+    def registry(dynamodb_url, database=place.name, access_key='local'):
+        configuration = tmp_path / 'registry.yml'
+        configuration.write_text(LOCAL % (tmp_path / 'images', dynamodb_url, access_key, database))
+        (tmp_path / 'images' / 'repositories').mkdir(parents=True, exist_ok=True)
+        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS}, workers=1)
+    return registry
 
 
 def test_workers_forked_after_the_start_search_and_follow_pushes(place):
@@ -34,3 +74,101 @@ def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack)
                 time.sleep(0.5)
             assert client.names() == expected
         assert 'Traceback' not in client.registry.log_text()
+
+
+def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
+    with local(ministack.url) as registry:
+        client = V1Client(registry.url)
+        with concurrent.futures.ThreadPoolExecutor(6) as users:
+            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d' % number).status_code, range(6)))
+        # The tables may be on their way.
+        assert set(answers) <= {200, 503}
+        client.begin_push('team/pushed')
+        deadline = time.monotonic() + 60
+        while client.request('GET', '/v1/search?q=pushed').status_code != 200 or client.names('pushed') != ['team/pushed']:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        with concurrent.futures.ThreadPoolExecutor(6) as users:
+            assert list(users.map(lambda _: client.names('pushed'), range(6))) == [['team/pushed']] * 6
+        assert 'Traceback' not in registry.log_text()
+
+
+@pytest.mark.parametrize('storage', ['local', 's3'])
+def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, ministack, storage):
+    proxy = Proxy(ministack.url)
+    try:
+        registry = local(proxy.url) if storage == 'local' else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS)
+        with registry:
+            client = V1Client(registry.url)
+            seconds = []
+            with proxy.black_hole():
+                for number in range(6):
+                    started = time.monotonic()
+                    client.begin_push('team/new-%d' % number)
+                    seconds.append(time.monotonic() - started)
+                started = time.monotonic()
+                assert client.request('GET', '/v1/_ping').status_code == 200
+                seconds.append(time.monotonic() - started)
+            assert max(seconds) < CHANGE_SECONDS, seconds
+            print('pushes and a ping after them: %s' % ', '.join('%.2f' % each for each in seconds))
+            expected = ['team/new-%d' % number for number in range(6)]
+            deadline = time.monotonic() + 90
+            while client.request('GET', '/v1/search').status_code != 200 or client.names() != expected:
+                assert time.monotonic() < deadline, registry.log_text()[-2000:]
+                time.sleep(0.5)
+            assert 'Traceback' not in registry.log_text()
+    finally:
+        proxy.close()
+
+
+def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
+    proxy = Proxy(ministack.url)
+    forward, writes = proxy.forward, threading.Event()
+
+    def slowly(handler, body):
+        # So that the fork falls into the load.
+        if 'TransactWrite' in handler.headers['X-Amz-Target']:
+            writes.set()
+            time.sleep(0.3)
+        return forward(handler, body)
+
+    proxy.forward = slowly
+    place = Place(ministack.url, proxy.url)
+    names = ['team-%d/application-%03d' % (number % 5, number) for number in range(100)]
+    place.seed(*names)
+    try:
+        with place.registry(GUNICORN_OPTS=OPTIONS) as registry:
+            client, log = V1Client(registry.url), registry.log_text
+            deadline = time.monotonic() + 60
+            assert writes.wait(30)
+            os.kill(registry.pid, signal.SIGTTIN)
+            while len(re.findall('Booting worker', log())) < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert LOADED not in log()
+            while client.request('GET', '/v1/search').status_code != 200 or client.names() != sorted(names):
+                assert time.monotonic() < deadline, log()[-2000:]
+                time.sleep(0.1)
+            assert [client.names('application') for _ in range(9)] == [sorted(names)] * 9
+            assert log().count(LOADED) == 1
+            assert 'taken over' not in log() and 'Traceback' not in log()
+    finally:
+        proxy.close()
+
+
+def test_an_index_of_a_newer_release_stops_the_start(place, local, ministack):
+    with place.running() as client:
+        assert client.names() == []
+    mark = dict(place.rows('search')[0], format={'N': '999'})
+    place.dynamodb.put_item(TableName=place.table('search'), Item=mark)
+    registry = local(ministack.url)
+    registry.launch()
+    try:
+        deadline = time.monotonic() + 60
+        while registry.running:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert 'install the newer release' in registry.log_text()
+        assert 'Booting worker' not in registry.log_text()
+    finally:
+        registry.stop()

@@ -19,6 +19,8 @@ import BaseHTTPServer  # noqa: E402
 from dev import seed, servers  # noqa: E402
 from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
+from docker_registry_index.engine import Source, errors  # noqa: E402
+from docker_registry_index.engine.lister import Lister  # noqa: E402
 from docker_registry_index.storage import RegistrySource  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -575,13 +577,16 @@ store._boto_conn.host = '127.0.0.1'
 '''
 
 
+KEY_ID = b'AKIAIOSFODNN7EXAMPLE'
+
+
 class Refusal(BaseHTTPServer.BaseHTTPRequestHandler):
     """Answers every request with the server's status, or never."""
 
     def do_GET(self):
         if self.server.status is None:
             return self.server.is_over.wait(30)
-        body = b'<?xml version="1.0"?><Error><Code>Code</Code><Message>no</Message></Error>'
+        body = b'<?xml version="1.0"?><Error><Code>Code</Code><Message>no</Message>\n<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % KEY_ID
         self.send_response(self.server.status)
         self.send_header(str('Content-Length'), str(len(body)))
         self.end_headers()
@@ -625,3 +630,60 @@ def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
     said = s3.run(ASK_ALL.format(break_it=POINT_AT.format(port=with_nothing_behind.getsockname()[1])))
     with_nothing_behind.close()
     assert said == ['error'] * 3
+
+
+# An error of boto has the page of S3 in it, and that the access key ID.
+
+LOG_OF_THE_PLUGIN = '''
+import io, logging, os, time
+from docker_registry import storage
+from docker_registry_index.engine.mark import KEY
+from tests.engine_index import EngineIndex
+log = io.StringIO()
+handler = logging.StreamHandler(log)
+handler.stream.write = lambda text, write=log.write: write(u'%s' % text)
+logging.getLogger().addHandler(handler)
+logging.getLogger().setLevel(logging.INFO)
+# A sync of it is due.
+made = EngineIndex(os.environ['DYNAMODB_ENDPOINT_URL']).ready()
+made.engine.client.call('update_item', TableName=made.settings.search_table, Key=KEY, UpdateExpression='SET synced = :long_ago, tried = :long_ago',
+                        ExpressionAttributeValues={{':long_ago': {{'N': '1'}}}})
+store = storage.load()
+store._boto_conn.num_retries = 0
+{break_it}
+from docker_registry_index.dynamodb import Index
+Index(made.settings.database, 'AKIADUMMY', 'dummy')
+deadline = time.time() + 30
+while 'cannot tell' not in log.getvalue() and time.time() < deadline:
+    time.sleep(0.1)
+answer(log.getvalue())
+'''
+
+
+def test_the_log_names_the_refusal_of_S3_and_no_access_key(s3, refusing):
+    log = s3.run(LOG_OF_THE_PLUGIN.format(break_it=POINT_AT.format(port=refusing(403))))
+    assert 'the storage of the registry cannot tell its namespaces: S3ResponseError: 403 Forbidden' in log
+    assert 'AKIAIOSF' not in log and 'AWSAccessKeyId' not in log
+
+
+@pytest.mark.parametrize('code', ['InvalidAccessKeyId', 'SignatureDoesNotMatch'])
+def test_an_error_of_boto_is_told_in_one_line_without_the_access_key(caplog, code):
+    exception = pytest.importorskip('boto.exception')
+    page = '<?xml version="1.0"?>\n<Error><Code>%s</Code><Message>no</Message><AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % (code, KEY_ID.decode())
+    refused = exception.S3ResponseError(403, 'Forbidden', page)
+
+    class Refusing(Source):
+        def namespaces(self):
+            return ['team', 'other']
+
+        def repositories(self, namespace):
+            if namespace == 'team':
+                raise refused
+            return []
+
+    list(Lister(Refusing()).batches(lambda: None))
+    lines = caplog.messages + [str(errors.StorageUnreadable('its repositories', refused))]
+    assert len(lines) == 2
+    for line in lines:
+        assert 'S3ResponseError: 403 Forbidden (%s)' % code in line
+        assert 'AKIAIOSF' not in line and '\n' not in line

@@ -1,4 +1,6 @@
 """A database that release 0.1.0 made is taken over, nothing of it is lost, and a worker of 0.1.0 goes on working beside."""
+import threading
+
 import pytest
 
 from tests.plugin.registry_place import LOADED, Place, image
@@ -128,3 +130,34 @@ def test_the_next_load_finds_out_what_0_1_0_did_alone(place_on_each):
     with place_on_each.running() as client:
         assert client.names('by-old-alone') == ['team/by-old-alone']
         assert client.names('another-store') == []
+
+
+def test_workers_of_0_1_0_that_restart_all_through_our_load_are_not_disturbed(place_on_each):
+    place, created, wrong, is_over = place_on_each, [], [], threading.Event()
+    old_database(place)
+    place.seed(*['many/application-%02d' % number for number in range(60)])
+
+    def restart():
+        while not is_over.wait(0.05):
+            try:
+                worker = Release010(place)
+                worker.start()
+                worker.created('old/restart-%03d' % len(created))
+                created.append('old/restart-%03d' % len(created))
+            except Exception as error:
+                wrong.append(error)
+
+    restarts = threading.Thread(target=restart)
+    restarts.start()
+    try:
+        with place.running() as client:
+            assert set(ALL) <= set(client.names()) and len(client.names('many/')) == 60
+            assert client.registry.log_text().count(LOADED) == 1
+    finally:
+        is_over.set()
+        restarts.join()
+    assert wrong == [] and len(created) > 10
+    assert set(ALL + created) <= set(row['name']['S'] for row in place.rows())
+    place.drop('version')
+    with place.running() as client:
+        assert client.names('restart-') == created

@@ -1,0 +1,69 @@
+"""Wording: what may be said of an error that another library raised. Pure.
+
+Libraries put whole requests and answers into their errors: of a refused
+signature botocore quotes the request, token and all, and boto keeps the page
+of S3, which names the access key ID.
+"""
+
+from __future__ import unicode_literals
+
+import re
+
+from ._compat import text_type
+
+__all__ = ['first_line', 'named']
+
+_LONGEST = 300
+#: An access key ID of AWS or of another S3; and whatever is called one.
+_KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}'
+                     r'(?![A-Za-z0-9])')
+_NAMED_KEY = re.compile(r'(?i)(access_?key_?(?:id)?\W{1,4}\w{4})\w+')
+#: Of an address, what may hold a signature.
+_QUERY = re.compile(r'\?\S+')
+
+
+def first_line(error):
+    """The first line of an error, in ASCII: Python 2.7 can log no other.
+
+    Of anything like an access key ID it has the first four characters.
+    """
+    lines = _text(error).splitlines() or ['']
+    return _escaped(_discreet(lines[0]))[:_LONGEST]
+
+
+def named(error):
+    """The name of its class and its first line, which may have it already.
+
+    And, where it has one, the code that a service gave it.
+    """
+    name, line = type(error).__name__, first_line(error)
+    if not line.startswith(name):
+        line = '%s: %s' % (name, line) if line else name
+    code = getattr(error, 'error_code', None)
+    if code and re.match(r'[A-Za-z.]{3,60}\Z', '%s' % code):
+        line = '%s (%s)' % (line, code)
+    return line
+
+
+def _text(error):
+    for read in text_type, _decoded:
+        try:
+            return read(error)
+        except UnicodeError:
+            # Python 2.7, and text or bytes in it that are not ASCII.
+            continue
+    return ''
+
+
+def _decoded(error):
+    return bytes(error).decode('utf-8', 'replace')
+
+
+def _discreet(line):
+    for pattern in _KEY_ID, _NAMED_KEY:
+        line = pattern.sub(r'\1...', line)
+    return _QUERY.sub('?...', line)
+
+
+def _escaped(line):
+    return line.encode('unicode_escape').decode('ascii')

@@ -1,0 +1,62 @@
+# -*- coding: utf-8 -*-
+"""What is said of other libraries' errors: one line, and no secrets."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from docker_registry_index.engine import errors, wording
+from docker_registry_index.engine._compat import PY2
+
+KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
+
+
+@pytest.mark.parametrize('said, expected', [
+    ('away', 'away'),
+    ('', ''),
+    ('one\ntwo', 'one'),
+    ('no key %s here' % KEY_ID, 'no key AKIA... here'),
+    ('of Ceph: 0555B35654AD1656D804.', 'of Ceph: 0555....'),
+    ('<AWSAccessKeyId>minioadmin</AWSAccessKeyId>',
+     '<AWSAccessKeyId>mini...</AWSAccessKeyId>'),
+    ('AccessKeyId=lowercase', 'AccessKeyId=lowe...'),
+    ('GET http://host/bucket?AWSAccessKeyId=x&Signature=y failed',
+     'GET http://host/bucket?... failed'),
+    # Names of tables, operations and accounts are no keys.
+    ('docker-registry-repository in 123456789012 UPPERCASE',
+     'docker-registry-repository in 123456789012 UPPERCASE'),
+    ('\u00fc', '\\xfc')])
+def test_the_first_line(said, expected):
+    assert wording.first_line(ValueError(said)) == expected
+
+
+def test_it_is_not_endless():
+    assert len(wording.first_line(ValueError('\u00fc' * 9999))) == 300
+
+
+def test_the_name_of_the_class_is_said_once():
+    class Refused(Exception):
+        error_code = None
+
+    error = Refused('Refused: 403 Forbidden\n<page>')
+    assert wording.named(error) == 'Refused: 403 Forbidden'
+    error.error_code = 'AccessDenied'
+    assert wording.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
+    error.error_code = '<%s>' % KEY_ID
+    assert wording.named(error) == 'Refused: 403 Forbidden'
+    assert wording.named(Refused()) == 'Refused'
+    assert wording.named(Refused('why')) == 'Refused: why'
+
+
+if PY2:
+    def test_an_error_of_bytes_is_told_too():
+        error = IOError(13, b'no rights', b'caf\xc3\xa9')
+        assert wording.first_line(error).startswith('[Errno 13] no rights')
+
+
+def test_an_unreadable_storage_is_one_line_without_the_key():
+    told = '%s' % errors.StorageUnreadable(
+        'its namespaces', IOError('refused\n%s' % KEY_ID))
+    assert told == ('the storage of the registry cannot tell its namespaces: '
+                    '%s: refused; look at the storage and its settings'
+                    % IOError.__name__)
