@@ -23,9 +23,8 @@ run-service: setup-service ## Start a registry v2, the service and nginx, and se
 	@exec .local/aws/bin/python -m dev.run_service
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== engine and contract, Python 3 and 2.7 side by side: some minutes'
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-py3 test-py27
-	@$(MAKE) --no-print-directory test-registry test-service test-some-faults test-packaging
+	@echo '== two parts at a time, each shown when it has ended: some minutes'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-py27 test-py3 test-registry test-service test-some-faults test-packaging
 	@echo 'make test: all passed'
 
 lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
@@ -39,9 +38,9 @@ test-py3: setup ## Test the engine, the contract of search and the documents on 
 	@echo '== engine, contract and documents, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
 
-test-py27: setup ## The same on Python 2.7, and the configuration files
+test-py27: setup ## The same on Python 2.7 with Amazon's DynamoDB, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
-	@$(PYTHON27_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_PYTHON27)
+	@$(PYTHON27_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_PYTHON27)
 
 test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
@@ -57,7 +56,7 @@ test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB f
 
 test-faults: setup ## The same, as many as docs/faults.md says: an hour
 	@echo '== faults, the long versions'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults tests/service/test_first_load.py tests/service/test_service_without_dynamodb.py
 
 test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
 	@echo '== packages'

@@ -46,6 +46,19 @@ class Format(collections.namedtuple(
         """Those of a row."""
         return [self.mark, self.indexed, self.writing]
 
+    def suffixes(self, word, name, description):
+        """The first class in which a repository answers a word, and the
+        range keys of its postings that do so there."""
+        postings = self.postings(name, description)
+        for place, kind in enumerate(self.classes):
+            wanted = self.range_of(kind, word)
+            found = [posting.suffix for posting in postings
+                     if posting.gram == wanted.gram
+                     and posting.suffix.startswith(wanted.prefix)]
+            if found:
+                return place, found
+        return len(self.classes), ['']
+
     def witness(self, name, description=''):
         """The posting that lists the name, and proves that all others
         exist."""

@@ -59,6 +59,7 @@ class Loader(object):
         self._beat = beat
         self._tell = tell
         self._undescribed = Undescribed(client, tables, sleep)
+        self._notes = source.describes_later
         self._old = [self._writer.beside(format) for format in forget]
         self._sleep = sleep
         self._clock = clock
@@ -184,7 +185,7 @@ class Loader(object):
     def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
         self._beat()
-        if self._source.describes_later:
+        if self._notes:
             self._undescribed.note(entry.name for kind, entry, _ in batch
                                    if kind == 'added')
         if len(batch) > 1 and self._writer.write_together(

@@ -54,6 +54,7 @@ class Reading(object):
 
     def __init__(self, query_page, format, word, words, limit):
         self.word = word
+        self._format = format
         self._words = words
         self._limit = limit
         self._kept = collections.OrderedDict()
@@ -90,12 +91,25 @@ class Reading(object):
                 needed.append(stream)
         return needed
 
+    def _order(self, kept):
+        """Where a result stands among all, whatever was read, so that pages
+        neither repeat nor lose one: as the postings of the first word do,
+        whole words before others."""
+        place, _, result = kept
+        group = query.group(self._words, result.name)
+        first = query.drivers(self._words)[0]
+        if self.word == first:
+            # In the order in which they were read.
+            return place, group, ''
+        place, suffixes = self._format.suffixes(first, *result)
+        return place, group, min(suffixes)
+
     def best(self, skip=0):
         """The kept results, best group first, between what is skipped and
         the limit; in order."""
         best = list(self._kept.values())
         if skip or (self._limit is not None and len(best) > self._limit):
-            best.sort(key=lambda kept: query.group(self._words, kept[2].name))
+            best.sort(key=self._order)
             best = best[skip:self._limit]
         best.sort(key=lambda kept: (kept[1], kept[2].name))
         return [kept[2] for kept in best]

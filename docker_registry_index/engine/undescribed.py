@@ -8,10 +8,10 @@ killed when, none is forgotten. A note that is done is taken away.
 from __future__ import unicode_literals
 
 import collections
-import time
 import uuid
 
 from . import errors, schema
+from ._compat import sleep
 
 __all__ = ['Note', 'Undescribed']
 
@@ -37,7 +37,7 @@ class Undescribed(object):
     :param tables: what schema.tables gives.
     """
 
-    def __init__(self, client, tables, sleep=time.sleep):
+    def __init__(self, client, tables, sleep=sleep):
         self._client = client
         self._table = tables['search'].name
         self._sleep = sleep

@@ -8,6 +8,7 @@ from __future__ import unicode_literals
 
 import difflib
 
+from ..configuration import evaluate
 from ..engine.errors import SettingError
 from ..engine.setting_checks import Refused, as_text, printable
 from .options import BLOCK, OPTIONS
@@ -72,10 +73,13 @@ def _pick(option, environ, block, where):
     text = _checked(as_text, option.name, origin,
                     environ.get(option.variable))
     if text is None:
-        origin = where
+        value, variable = evaluate(block.get(option.name), environ)
+        origin = where if variable is None else (
+            'environment variable %s, named in %s' % (printable(variable),
+                                                      where))
         text = _checked(
             lambda value: as_text(value, exact=option.secret), option.name,
-            origin, block.get(option.name))
+            origin, value)
     if text is None:
         return option.default, 'the default'
     return text, origin
@@ -102,11 +106,13 @@ def _check_together(values, origins, required):
             raise SettingError(
                 name, None, 'is missing', 'set %s, or %s in the block %s of '
                 'the file' % (name.upper(), name, BLOCK))
-    if values['anonymous_read'] and values['htpasswd'] is None:
+    if required and values['registry_username'] is not None and (
+            values['htpasswd'] is None and not values['anonymous_read']):
         raise SettingError(
-            'anonymous_read', origins['anonymous_read'], 'is true without an '
-            'htpasswd file', 'leave it out: without htpasswd, anybody may '
-            'read')
+            'htpasswd', None, 'is missing, while the registry wants '
+            'credentials: its names would be shown to everybody',
+            'set HTPASSWD to the file of the registry; or, if that is what '
+            'you want, ANONYMOUS_READ to true')
 
 
 def _unknown(block, where):

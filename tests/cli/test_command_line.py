@@ -369,7 +369,7 @@ def test_where_docker_registry_is_not_installed_a_load_says_what_to_do(seeded):
 # The page
 
 def commands():
-    return [()] + [(name,) for name in ('status', 'search', 'load', 'check')]
+    return [()] + [(name,) for name in ('status', 'search', 'load', 'check', 'serve')]
 
 
 @pytest.mark.parametrize('arguments', commands(), ids=' '.join)

@@ -2,6 +2,8 @@
 
 from __future__ import unicode_literals
 
+import random
+
 import pytest
 
 from tests.engine_index import EngineIndex
@@ -33,3 +35,31 @@ def test_pages_have_each_repository_once(index, term, size):
 
 def test_the_first_page_is_what_a_limit_keeps(index):
     assert index.engine.search('proxy', 25, 0) == index.engine.search('proxy', 25)
+
+
+def odd_names(count):
+    """Names that have the words of a term in many places; the same at every run."""
+    dice = random.Random(2026)
+    words = ['api', 'web', 'sql', 'a', 'aa', 'proxy', '1', 'x', 'db']
+
+    def part():
+        return dice.choice(['', '-', '_', '.']).join(dice.choice(words) for _ in range(dice.randint(1, 4)))
+    names = set()
+    while len(names) < count:
+        names.add('%s/%s' % (part(), part()))
+    return sorted(names)
+
+
+@pytest.fixture(scope='module')
+def odd(dynamodb_endpoint):
+    made = EngineIndex(dynamodb_endpoint).ready([(name, None) for name in odd_names(400)])
+    yield made
+    made.delete_tables()
+
+
+@pytest.mark.parametrize('term', ['a proxy', 'web sql', 'api web a', 'proxy', 'a'])
+@pytest.mark.parametrize('size', [3, 10, 25])
+def test_pages_of_several_words_have_each_repository_once(odd, term, size):
+    whole = [name for name, _ in odd.search(term)]
+    found = [result.name for skip in range(0, len(whole), size) for result in odd.engine.search(term, size, skip)]
+    assert sorted(found) == sorted(whole)

@@ -101,10 +101,24 @@ def test_what_is_required_and_missing_is_named():
     assert str(refused.value) == 'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block service of the file'
 
 
-def test_anonymous_read_needs_users():
+def test_a_registry_with_users_is_not_shown_to_everybody_by_accident():
+    closed = {'REGISTRY_URL': 'http://127.0.0.1:5000', 'EVENTS_SECRET': '0123456789abcdef', 'REGISTRY_USERNAME': 'index', 'REGISTRY_PASSWORD': 'pass'}
     with pytest.raises(SettingError) as refused:
-        resolve({'ANONYMOUS_READ': 'yes'}, {})
-    assert 'anonymous_read (from environment variable ANONYMOUS_READ) is true without an htpasswd file' in str(refused.value)
+        resolve(closed, {}, required=('registry_url', 'events_secret'))
+    assert 'setting htpasswd is missing' in str(refused.value) and 'ANONYMOUS_READ' in str(refused.value)
+    for more in {'HTPASSWD': '/etc/htpasswd'}, {'ANONYMOUS_READ': 'true'}:
+        resolve(dict(closed, **more), {}, required=('registry_url', 'events_secret'))
+    # A load shows nothing to anybody.
+    resolve(closed, {})
+
+
+def test_the_file_may_name_variables():
+    found, _ = resolve({'A_SECRET': '0123456789abcdef'}, {'service': {
+        'registry_url': '_env:NOWHERE:http://127.0.0.1:5000', 'events_secret': '_env:A_SECRET', 'storage': '_env:NOWHERE'}})
+    assert (found.registry_url, found.events_secret, found.storage) == ('http://127.0.0.1:5000', '0123456789abcdef', None)
+    with pytest.raises(SettingError) as refused:
+        resolve({'A_SECRET': 'short'}, {'service': {'events_secret': '_env:A_SECRET'}})
+    assert 'environment variable A_SECRET' in str(refused.value) and 'short' not in str(refused.value).replace('shorter', '')
 
 
 @pytest.mark.parametrize('key, hint', [('registry_ulr', ', did you mean registry_url?'), ('events-secret', ', did you mean events_secret?'), ('colour', ''),
