@@ -11,7 +11,7 @@ import pytest
 from docker_registry_index.engine import errors, upkeep
 from tests.engine.network import listening
 from tests.engine.requests_made import RequestsMade
-from tests.engine.test_formats import NAMES, STORED, release
+from tests.engine.test_formats import NAMES, NEW, OLD, STORED, release
 from tests.engine_index import EngineIndex
 
 
@@ -65,15 +65,18 @@ def test_a_start_waits_no_longer_than_it_may_for_an_answer():
     with listening(None) as url:
         hidden = EngineIndex(url, connect_timeout=20, read_timeout=20)
         began = time.time()
-        assert hidden.engine.start(lambda: STORED, 0.5) is False
-        assert time.time() - began < 5
+        try:
+            assert hidden.engine.start(lambda: STORED, 0.5) is False
+            assert time.time() - began < 5
+        finally:
+            hidden.engine.close()
 
 
 @pytest.mark.parametrize('wait', [0, 30])
 def test_an_index_of_a_newer_release_is_never_searched(index, wait):
-    with release(2):
+    with release(NEW):
         index.ready(STORED)
-    with release(1):
+    with release(OLD):
         older = index.another()
         if wait:
             with pytest.raises(errors.NewerDatabase):
@@ -89,7 +92,7 @@ def test_one_that_a_newer_release_takes_over_is_refused_until_it_is_given_back(
         index, monkeypatch):
     monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.1)
     monkeypatch.setattr(upkeep, '_NAP', 0.05)
-    with release(1):
+    with release(OLD):
         older = index.another()
         assert older.engine.start(lambda: STORED) is True
         assert len(older.search('')) == len(STORED)
@@ -99,7 +102,7 @@ def test_one_that_a_newer_release_takes_over_is_refused_until_it_is_given_back(
                  if item['suffix'] == mark['suffix']]
         call = index.engine.client.call
         call('put_item', TableName=settings.search_table,
-             Item=dict(row, format={'N': '2'}))
+             Item=dict(row, format={'N': str(NEW)}))
 
         def is_refused():
             try:
