@@ -11,7 +11,7 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run run-service test lint test-py3 test-py27 test-registry test-service test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
+.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,11 +34,15 @@ lint: setup ## Check the style of everything, and that Python 2.7 can compile wh
 	@find $(FOR_PYTHON27) -name '*.py' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
-test-py3: setup ## Test the engine, the contract of search and the documents on Python 3, both local DynamoDBs
+test-py3: setup ## Test the engine, the contract of search and the documents on Python 3, with Amazon's local DynamoDB
 	@echo '== engine, contract and documents, Python 3'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
 
-test-py27: setup ## The same on Python 2.7 with Amazon's DynamoDB, and the configuration files
+test-ministack: setup ## The same with ministack, the DynamoDB of make run
+	@echo '== engine and contract on ministack, Python 3'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) $(ON_BOTH_PYTHONS)
+
+test-py27: setup ## The same on Python 2.7, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
 	@$(PYTHON27_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_PYTHON27)
 
