@@ -65,5 +65,10 @@ def _discreet(line):
     return _QUERY.sub('?...', line)
 
 
+# Python imports a codec when it is used first, and in a thread that may hang:
+# https://docs.python.org/2.7/library/threading.html
+''.encode('unicode_escape')
+
+
 def _escaped(line):
     return line.encode('unicode_escape').decode('ascii')

@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 #: How often the registry is asked anew where it changes meanwhile.
 _ATTEMPTS = 3
-#: The part of the time that is left for the change itself.
-_RESERVED = 0.4
+#: The part of the time that is left when a description must be read, for the
+#: change and the look after it; and when the registry must have told all, for
+#: a note.
+_RESERVED, _LAST = 0.4, 0.25
 #: Tags that a registry of version 3 gives at once: there may be more.
 _ALL_TAGS = 100
 
@@ -74,8 +76,10 @@ class Follower(object):
         if descriptions.is_secondary(change.tag):
             reference = None
         try:
-            self._settle(change.name, end, lambda tags: self._text_or_note(
-                change.name, reference, tags, end - _RESERVED * seconds))
+            self._settle(
+                change.name, end, lambda tags: self._text_or_note(
+                    change.name, reference, tags, end - _RESERVED * seconds),
+                _LAST * seconds)
         except RegistryUnavailable as error:
             self._note(change.name, error)
 
@@ -89,15 +93,20 @@ class Follower(object):
         self._settle(name, end, lambda tags: self._text(
             name, None, tags, end))
 
-    def _settle(self, name, end, text_of):
-        """Have it in the index, or not, and see that this still stands."""
+    def _settle(self, name, end, text_of, reserved=0):
+        """Have it in the index, or not, and see that this still stands.
+
+        :param reserved: seconds before the end when the registry must have
+            told all.
+        """
+        told = end - reserved
         for _ in range(_ATTEMPTS):
-            tags = self._registry.tags(name, self._left(end))
+            tags = self._registry.tags(name, self._left(told))
             self._change(name, bool(tags), text_of(tags) if tags else None,
                          end)
             # Also when nothing changed: that may be said of a change whose
             # first answer was lost.
-            if bool(tags) == self._registry.has(name, self._left(end)):
+            if bool(tags) == self._registry.has(name, self._left(told)):
                 return
         self._index.undescribed.note([name])
 
