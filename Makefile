@@ -38,9 +38,9 @@ test-py3: setup ## Test the engine, the contract of search and the documents on 
 	@echo '== engine, contract and documents, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
 
-test-ministack: setup ## The same with ministack, the DynamoDB of make run
-	@echo '== engine and contract on ministack, Python 3'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) $(ON_BOTH_PYTHONS)
+test-ministack: setup ## The same, and the registry, with ministack, the DynamoDB of make run
+	@echo '== engine, contract and registry on ministack, Python 3'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) $(ON_BOTH_PYTHONS) tests/plugin tests/cli
 
 test-py27: setup ## The same on Python 2.7, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
@@ -48,7 +48,7 @@ test-py27: setup ## The same on Python 2.7, and the configuration files
 
 test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/plugin tests/cli
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) tests/plugin tests/cli
 
 test-service: setup ## Test the service beside a real registry v2, with podman, skopeo, docker and nginx
 	@echo '== the service beside CNCF Distribution'

@@ -115,11 +115,11 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
 def test_the_status_of_an_index(loaded, index):
     status, told = loaded.json('status', '--no-storage')
     assert status == 0
-    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 1, 4, 4, 4, {}, None)
+    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 2, 4, 4, 4, {}, None)
     assert abs(told['synced'] - time.time()) < 60 and told['last_load']['added'] == 4
     assert [table['status'] for table in told['tables']] == ['ACTIVE'] * 3
     assert told['postings_per_repository'] == len(index.postings()) / 4.0
-    assert 'ready, format 1, synced at 20' in loaded('status', '--no-storage')[1]
+    assert 'ready, format 2, synced at 20' in loaded('status', '--no-storage')[1]
 
 
 def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
