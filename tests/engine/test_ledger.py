@@ -78,14 +78,14 @@ def test_of_a_name_that_is_listed_twice_the_first_counts(ledger):
 
 
 def test_what_was_taken_is_left_out_and_counted(ledger):
-    ledger.note_row(row('b', postings={'N': '1'}))
+    ledger.note_row(row('b', postings={'N': '2'}))
     ledger.note_row(row('x'))
     ledger.note_listed([('c', None), ('b', 'text')])
     ledger.note_listed([('a', None), ('c', None), ('d', None)])
     taken = ledger.take_listed(3)
     assert sorted(entry.name for entry in taken) == ['a', 'b', 'c']
     [known] = [entry.known for entry in taken if entry.name == 'b']
-    assert known.row.format == 1
+    assert known.row.format == 2
     assert [entry.name for entry in ledger.entries()] == ['d', 'x']
     assert [entry.name for entry in ledger.take_listed(3)] == ['d']
     assert ledger.take_listed(3) == []
