@@ -31,8 +31,9 @@ class Command(object):
 
     def launch(self, *arguments, **pipes):
         pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE), **pipes)
+        # Whoever runs the tests in the background has them ignore SIGINT, and so would this.
         return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(self.settings),
-                                **pipes)
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes)
 
     def __call__(self, *arguments, **more):
         """Run it; return exit status, standard output and standard error, none of which ever has a secret or a traceback."""
