@@ -80,11 +80,11 @@ class Users(object):
         self._read_if_changed()
         user, password = _bytes(user), _bytes(password)
         with self._lock:
-            users, stand_in = self._users, self._stand_in
+            users, stand_ins = self._users, self._stand_ins
             remembered, key = self._remembered, self._digest(user, password)
             if remembered.get(key, 0) > self._clock():
                 return True
-        is_right = self._is_right(password, users.get(user), stand_in)
+        is_right = self._is_right(password, users.get(user), stand_ins)
         if is_right:
             with self._lock:
                 if len(remembered) >= _MOST_REMEMBERED:
@@ -92,13 +92,12 @@ class Users(object):
                 remembered[key] = self._clock() + _REMEMBERED
         return is_right
 
-    def _is_right(self, password, hashed, stand_in):
+    def _is_right(self, password, hashed, stand_ins):
         if not self._room.acquire(blocking=False):
             raise Busy()
         try:
             with self._computing:
-                return htpasswd.is_right(
-                    password, hashed or stand_in) and hashed is not None
+                return _verify(password, hashed, stand_ins)
         finally:
             self._room.release()
 
@@ -132,12 +131,25 @@ class Users(object):
             logger.warning('%d of %d users of %s have no bcrypt hash, and '
                            'cannot log in, neither here nor in the registry',
                            len(users) - len(usable), len(users), self._path)
-        # Of the same cost as theirs.
-        stand_in = next(iter(usable.values()), None) or htpasswd.made()
+        stand_ins = {htpasswd.cost(each): each
+                     for each in list(usable.values()) or [htpasswd.made()]}
         with self._lock:
-            self._users, self._stand_in = usable, stand_in
+            self._users, self._stand_ins = usable, stand_ins
             self._changed, self._remembered = changed, {}
             self._told = None
+
+
+def _verify(password, hashed, stand_ins):
+    """Whether a password is right. Each cost that is in the file is computed
+    once, whoever asks: so time does not tell users apart, nor their costs.
+
+    :param hashed: None of an unknown user.
+    :param stand_ins: a hash of each cost.
+    """
+    own = hashed and htpasswd.cost(hashed)
+    right = [htpasswd.is_right(password, hashed if cost == own else stand_in)
+             and cost == own for cost, stand_in in stand_ins.items()]
+    return any(right)
 
 
 def _bytes(text):

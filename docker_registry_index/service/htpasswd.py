@@ -7,7 +7,7 @@ from __future__ import unicode_literals
 
 from passlib.hash import bcrypt
 
-__all__ = ['is_usable', 'is_right', 'made', 'parse']
+__all__ = ['cost', 'is_usable', 'is_right', 'made', 'parse']
 
 #: What bcrypt looks at of a password, in bytes.
 _LONGEST = 72
@@ -38,6 +38,11 @@ def is_usable(hashed):
         return bcrypt.from_string(hashed).checksum is not None
     except ValueError:
         return False
+
+
+def cost(hashed):
+    """The cost of a usable hash: one more takes twice the time."""
+    return bcrypt.from_string(hashed).rounds
 
 
 def is_right(password, hashed):
