@@ -9,6 +9,7 @@ import bcrypt
 import pytest
 
 from docker_registry_index.service import htpasswd
+from docker_registry_index.service.auth import Users
 from tests.service.beside import Beside, ToldRegistry, without_proxies
 
 LONG = 'x' * 72
@@ -189,3 +190,21 @@ def test_the_parser_reads_what_the_registry_reads():
     for none in (b'', b'$2y$', b'$2y$05$short', b'$2y$99$' + b'.' * 53, b'$apr1$x$y', b'{SHA}x', b'plain', b'\xff' * 60, b'$2y$05$' + b'a' * 60):
         assert not htpasswd.is_usable(none), none
     assert htpasswd.is_usable(htpasswd.made()) and not htpasswd.is_right(b'', htpasswd.made())
+
+
+def test_every_cost_of_the_file_is_computed_whoever_asks(tmp_path, monkeypatch):
+    path = tmp_path / 'htpasswd'
+    hashes = {name: bcrypt.hashpw(name.encode(), bcrypt.gensalt(cost)) for name, cost in (('cheap', 4), ('dear', 6), ('dear-too', 6))}
+    path.write_bytes(b''.join(name.encode() + b':' + hashed + b'\n' for name, hashed in hashes.items()))
+    users, costs, plain = Users(str(path)), [], htpasswd.is_right
+
+    def noting(password, hashed):
+        costs.append(htpasswd.cost(hashed))
+        return plain(password, hashed)
+
+    monkeypatch.setattr(htpasswd, 'is_right', noting)
+    for user, password, right in (('cheap', 'cheap', True), ('dear-too', 'dear-too', True), ('cheap', 'dear', False), ('dear', 'x', False),
+                                  ('nobody', 'cheap', False), ('nobody', 'dear', False)):
+        del costs[:]
+        assert users.may_read(user, password) is right
+        assert sorted(costs) == [4, 6], user
