@@ -6,10 +6,9 @@ import contextlib
 
 from . import errors, formats, schema
 from .changes import Changes
-from .client import Client, slowest
-from .lease import Lease
+from .client import Client
 from .search import Search
-from .startup import LEASE_SECONDS
+from .startup import lease_of
 from .undescribed import Undescribed
 
 __all__ = ['Access']
@@ -88,10 +87,7 @@ class Access(object):
 
     def lease(self, kind):
         """A Lease of another kind than that on loading, not held."""
-        request = slowest(self.settings)
-        return Lease(self.client, self._tables['version'].name,
-                     max(LEASE_SECONDS, 3 * request), request=request,
-                     kind=kind)
+        return lease_of(self.client, self._tables, self.settings, kind=kind)
 
     def _check_usable(self):
         """Called before a search; raises where it could not be right."""

@@ -20,7 +20,7 @@ from .lease import Lease
 from .mark import Mark
 from .tables import create_missing
 
-__all__ = ['RETRY', 'Startup']
+__all__ = ['RETRY', 'Startup', 'lease_of']
 
 logger = logging.getLogger(__name__)
 
@@ -166,10 +166,8 @@ class Startup(object):
         return report
 
     def _lease(self):
-        request = slowest(self._settings)
-        seconds = max(LEASE_SECONDS, 3 * request)
-        return Lease(self._client, self._version, seconds, clock=self._clock,
-                     request=request)
+        return lease_of(self._client, self._tables, self._settings,
+                        self._clock)
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
@@ -241,3 +239,10 @@ class Startup(object):
             if row['version']['N'] != VERSION:
                 raise errors.NewerDatabase(
                     self._version, row['version']['N'], VERSION)
+
+
+def lease_of(client, tables, settings, clock=monotonic, kind='lease'):
+    """A Lease, not held, that lasts long enough for the slowest requests."""
+    request = slowest(settings)
+    return Lease(client, tables['version'].name,
+                 max(LEASE_SECONDS, 3 * request), clock, request, kind)

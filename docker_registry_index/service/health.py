@@ -2,13 +2,12 @@
 
 from __future__ import unicode_literals
 
-import concurrent.futures
-import threading
 import time
 
 import flask
 
 from ..engine import errors
+from ..engine.threads import Errand
 from .answers import refusal
 
 __all__ = ['routes']
@@ -45,9 +44,8 @@ class Readiness(object):
     def __init__(self, index, clock=time.monotonic):
         self._index = index
         self._clock = clock
-        self._lock = threading.Lock()
-        self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._asked, self._asked_at = None, None
+        self._errand = Errand(self._ask)
+        self._problem, self._asked_at = None, None
 
     def problem(self):
         """What keeps it from answering, as a sentence; None if nothing.
@@ -55,19 +53,18 @@ class Readiness(object):
         Costs one BatchGetItem every two seconds at most.
         """
         if not self._index.ready:
-            return 'the index is not ready: it is being loaded, or DynamoDB ' \
-                'is away'
-        with self._lock:
-            now = self._clock()
-            if self._asked is None or (
-                    self._asked.done() and
-                    now - self._asked_at > _REMEMBERED):
-                self._asked = self._pool.submit(self._index.is_ready)
-                self._asked_at = now
-            asked = self._asked
+            return ('the index is not ready: it is being loaded, or DynamoDB '
+                    'is away')
+        if self._asked_at is None or (
+                self._clock() - self._asked_at > _REMEMBERED):
+            if not self._errand.wait(_WAIT):
+                return 'DynamoDB does not answer'
+        return self._problem
+
+    def _ask(self):
         try:
-            return None if asked.result(_WAIT) else 'the index is not ready'
-        except concurrent.futures.TimeoutError:
-            return 'DynamoDB does not answer'
+            self._problem = None if self._index.is_ready() else (
+                'the index is not ready')
         except errors.DynamoDBIndexError:
-            return 'DynamoDB cannot be reached, or refuses'
+            self._problem = 'DynamoDB cannot be reached, or refuses'
+        self._asked_at = self._clock()

@@ -7,8 +7,6 @@ from __future__ import unicode_literals
 
 import base64
 import json
-import queue
-import threading
 import time
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -17,6 +15,7 @@ import requests
 import requests.adapters
 import urllib3
 
+from ..engine.threads import Errand
 from .errors import CredentialsRefused, RegistryUnavailable
 from .registry_tokens import Tokens, challenge_of, token_url
 from .registry_trouble import problem_of
@@ -180,24 +179,10 @@ def _within(seconds, call):
     In a thread of its own: name servers, and peers that send a byte now and
     then, know no other bound.
     """
-    outcome = queue.Queue(1)
-
-    def run():
-        try:
-            outcome.put((call(), None))
-        except Exception as error:
-            outcome.put((None, error))
-
-    thread = threading.Thread(target=run)
-    thread.daemon = True
-    thread.start()
-    try:
-        answer, error = outcome.get(timeout=seconds)
-    except queue.Empty:
+    answers = []
+    if not Errand(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
-    if error is not None:
-        raise error
-    return answer
+    return answers[0]
 
 
 def _basic(username, password):

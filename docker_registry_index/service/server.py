@@ -10,6 +10,7 @@ import logging
 from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
+from ..engine.threads import Errand
 from .app import make_app
 from .auth import Anybody, Users
 from .describer import Describer
@@ -23,8 +24,9 @@ __all__ = ['Service', 'check', 'log_to_stderr', 'serve']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds: for requests under way at the end, and to end what goes on.
-_GRACE, _STOP = 15, 5
+#: Seconds for all that is under way at the end, after which gunicorn kills;
+#: of them, for descriptions that are being read; and for a look before.
+_GRACE, _STOP, _LOOK = 30, 5, 3
 #: More than nginx keeps an idle connection open: it must not meet one that
 #: is just being closed.
 _KEEP_ALIVE = 75
@@ -76,10 +78,12 @@ class Service(object):
 def check(settings, service):
     """Find out before anything starts what no restart would change.
 
+    DynamoDB being away is none of that: it is waited for three seconds.
+
     :raises NewerDatabase, SettingError: it cannot start.
     """
     try:
-        Service(settings, service).index.is_ready()
+        Errand(Service(settings, service).index.is_ready).wait(_LOOK)
     except errors.RequestFailed as error:
         logger.warning('%s', error)
 

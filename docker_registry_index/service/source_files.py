@@ -5,20 +5,17 @@ from __future__ import unicode_literals
 import errno
 import os
 
-from ..engine.source import Source
 from . import layout
-from .source_names import legal
+from .source_names import StorageSource, legal
 
 __all__ = ['FilesSource']
 
 
-class FilesSource(Source):
+class FilesSource(StorageSource):
     """What has a tag below a directory.
 
     :param root: the registry's storage.filesystem.rootdirectory.
     """
-
-    describes_later = True
 
     def __init__(self, root):
         self._root = root

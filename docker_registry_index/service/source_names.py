@@ -1,14 +1,21 @@
-"""The names that a storage has, without those that no registry takes."""
+"""What all sources of the service have in common: they know names only."""
 
 from __future__ import unicode_literals
 
 import logging
 
+from ..engine.source import Source
 from .layout import is_name
 
-__all__ = ['legal']
+__all__ = ['StorageSource', 'legal']
 
 logger = logging.getLogger(__name__)
+
+
+class StorageSource(Source):
+    """A Source without descriptions: the registry is asked for them later."""
+
+    describes_later = True
 
 
 def legal(names, part):

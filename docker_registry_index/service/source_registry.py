@@ -8,10 +8,9 @@ from __future__ import unicode_literals
 
 import itertools
 
-from ..engine.source import Source
 from .errors import CredentialsRefused
 from .layout import is_name
-from .source_names import legal
+from .source_names import StorageSource, legal
 
 __all__ = ['RegistrySource']
 
@@ -21,15 +20,13 @@ CHUNK = 50
 FAILURES = 3
 
 
-class RegistrySource(Source):
+class RegistrySource(StorageSource):
     """What /v2/_catalog lists, if it has a tag.
 
     One request for each 1 000 names, then one for each repository.
 
     :param client: a RegistryClient.
     """
-
-    describes_later = True
 
     def __init__(self, client):
         self._client = client

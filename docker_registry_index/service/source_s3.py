@@ -11,9 +11,8 @@ from __future__ import unicode_literals
 import boto3.session
 import botocore.config
 
-from ..engine.source import Source
 from . import layout
-from .source_names import legal
+from .source_names import StorageSource, legal
 
 __all__ = ['S3Source', 's3_client']
 
@@ -21,15 +20,13 @@ __all__ = ['S3Source', 's3_client']
 SIDE_BY_SIDE = 8
 
 
-class S3Source(Source):
+class S3Source(StorageSource):
     """What has a tag in a bucket.
 
     :param bucket: the registry's storage.s3.bucket.
     :param root: the registry's storage.s3.rootdirectory, or ''.
     :param client: as s3_client makes it.
     """
-
-    describes_later = True
 
     def __init__(self, bucket, root, client):
         self._bucket = bucket

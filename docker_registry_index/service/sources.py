@@ -32,23 +32,6 @@ def source_of(settings):
     :param settings: a ServiceSettings.
     :raises SettingError: there is none.
     """
-    source = _source_of(settings)
-    # A listing has names only; the registry is asked for the rest later.
-    source.describes_later = True
-    return source
-
-
-def _check_certificates(path):
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise SettingError(
-            'registry_ca', None, 'names %s, which cannot be used: %s' % (
-                path, error.strerror or 'no certificate is in it'),
-            'write the path of a file of certificates, in PEM')
-
-
-def _source_of(settings):
     if settings.storage is None:
         if settings.registry_url is None:
             raise SettingError(
@@ -62,3 +45,13 @@ def _source_of(settings):
     return S3Source(bucket, root, s3_client(
         settings.storage_endpoint_url, settings.storage_region,
         settings.storage_access_key, settings.storage_secret_key))
+
+
+def _check_certificates(path):
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise SettingError(
+            'registry_ca', None, 'names %s, which cannot be used: %s' % (
+                path, error.strerror or 'no certificate is in it'),
+            'write the path of a file of certificates, in PEM')
