@@ -11,7 +11,7 @@ import tempfile
 
 from dev import toolchain
 from dev.console import SetupError, run, say
-from dev.proxy_servers import is_missing
+from dev.programs import is_missing
 
 __all__ = ['PROGRAMS', 'DAEMON', 'missing', 'install', 'unpack_daemon']
 

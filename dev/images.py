@@ -11,7 +11,7 @@ import tempfile
 
 from dev import seed
 from dev.process import local_environment
-from dev.proxy_servers import program
+from dev.programs import program
 
 __all__ = ['DESCRIPTION', 'PushError', 'demonstration', 'push', 'write_layout']
 

@@ -8,10 +8,12 @@ import errno
 import io
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 try:
@@ -216,3 +218,38 @@ class Server(object):
 
     def _log_tail(self, lines=25):
         return u'\n'.join(u'    ' + line for line in self.log_text().splitlines()[-lines:]) or u'    (empty)'
+
+
+class InAFolder(Server):
+    """A server with a folder of its own, outside of the checkout, that goes with it."""
+
+    folder = None
+
+    def launch(self):
+        if self.running:
+            return super(InAFolder, self).launch()  # which refuses
+        self.folder = tempfile.mkdtemp(prefix=self.name + '-')
+        try:
+            return super(InAFolder, self).launch()
+        except BaseException:
+            self._remove_folder()
+            raise
+
+    def stop(self):
+        super(InAFolder, self).stop()
+        self._remove_folder()
+
+    def path(self, name):
+        """Return the path of a name in the folder."""
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        """Write a file of the folder and return its path."""
+        with open(self.path(name), 'w') as target:
+            target.write(text)
+        return self.path(name)
+
+    def _remove_folder(self):
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None

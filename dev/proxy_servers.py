@@ -9,13 +9,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 
-from dev.process import LOCAL, ROOT, Server, ServerError, local_environment
-from dev.servers_v2 import distribution_program
+from dev.process import LOCAL, ROOT, InAFolder, ServerError, local_environment
+from dev.programs import program
 
-__all__ = ['Dockerd', 'InAFolder', 'Nginx', 'is_missing', 'path_of', 'program']
+__all__ = ['Dockerd', 'Nginx']
 
 NGINX_CONFIGURATION = os.path.join(ROOT, 'config', 'nginx.conf')
 DOCKERD = os.path.join(LOCAL, 'dockerd')
@@ -39,61 +38,6 @@ http {
     include %(folder)s/site.conf;
 }
 """
-
-
-def is_missing(name):
-    """Tell whether a program is not installed."""
-    return path_of(name) is None
-
-
-def program(name, package=None):
-    """Return the path of an installed program; ServerError naming the Debian package when it is missing."""
-    path = path_of(name)
-    if path is None:
-        raise ServerError('%s is not installed: run dev/bootstrap clients, or on Debian, as root: apt-get install %s' % (name, package or name))
-    return path
-
-
-def path_of(name):
-    """Return the path of an installed program, or None. docker-registry is the one of version 2, and not Python's."""
-    if name == 'docker-registry':
-        return distribution_program()
-    return shutil.which(name, path=os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin')  # a user's PATH lacks these on Debian
-
-
-class InAFolder(Server):
-    """A server with a folder of its own, outside of the checkout, that goes with it."""
-
-    folder = None
-
-    def launch(self):
-        if self.running:
-            return super(InAFolder, self).launch()  # which refuses
-        self.folder = tempfile.mkdtemp(prefix=self.name + '-')
-        try:
-            return super(InAFolder, self).launch()
-        except BaseException:
-            self._remove_folder()
-            raise
-
-    def stop(self):
-        super(InAFolder, self).stop()
-        self._remove_folder()
-
-    def path(self, name):
-        """Return the path of a name in the folder."""
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        """Write a file of the folder and return its path."""
-        with open(self.path(name), 'w') as target:
-            target.write(text)
-        return self.path(name)
-
-    def _remove_folder(self):
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = None
 
 
 class Nginx(InAFolder):

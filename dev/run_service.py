@@ -11,9 +11,11 @@ import time
 from dev import images, seed
 from dev.demo import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
 from dev.process import LOOPBACK, ServerError
-from dev.proxy_servers import Nginx, program
+from dev.programs import program
+from dev.proxy_servers import Nginx
 from dev.servers import Ministack
-from dev.servers_service import ConfiguredRegistry, Service, s3_source, s3_storage, two_free_ports
+from dev.servers_service import Service, s3_source, two_free_ports
+from dev.servers_v2 import ConfiguredRegistry, s3_variables
 
 BUCKET = 'images'
 TERM = 'nginx'
@@ -79,7 +81,7 @@ def demonstrate(port, aws_port):
     with Ministack(aws_port) as aws:
         say('Local AWS (ministack) on %s' % aws.url)
         seed.Bucket(aws.url, BUCKET)
-        with ConfiguredRegistry(service_port, secret, s3_storage(aws.url, BUCKET), port=registry_port) as registry:
+        with ConfiguredRegistry(service_port, secret, s3_variables(aws.url, BUCKET), port=registry_port) as registry:
             say('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in s3://%s; pushed to it:' % (registry.url, BUCKET))
             push_all('%s:%d' % (LOOPBACK, registry.port), before)
             service = Service(dict(s3_source(aws.url, BUCKET), DYNAMODB_ENDPOINT_URL=aws.url, REGISTRY_URL=registry.url, EVENTS_SECRET=secret),

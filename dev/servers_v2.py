@@ -6,30 +6,21 @@
     with Distribution(s3_storage(aws.url, 'images')) as registry:
         ...
 
-Standard library only.
-"""
-from __future__ import absolute_import
+    with ConfiguredRegistry(service_port, secret) as registry:
+        ...  # with config/distribution.yml
 
-import io
+Runs on Python 3; standard library only.
+"""
 import json
 import os
 import re
 
-from dev.process import LOOPBACK, Server, ServerError
+from dev.process import LOOPBACK, ROOT, InAFolder
+from dev.programs import program
 
-__all__ = ['Distribution', 's3_storage', 'distribution_program']
+__all__ = ['ConfiguredRegistry', 'Distribution', 's3_storage', 's3_variables']
 
-PROGRAMS = ('docker-registry', 'registry')
-
-
-def distribution_program():
-    """Return the path of the registry's program, or None where none is installed. Python's own docker-registry is not one."""
-    for directory in os.environ.get('PATH', os.defpath).split(os.pathsep):
-        for name in PROGRAMS:
-            path = os.path.join(directory, name)
-            if os.access(path, os.X_OK) and _is_elf(path):
-                return path
-    return None
+CONFIGURATION = os.path.join(ROOT, 'config', 'distribution.yml')
 
 
 def s3_storage(url, bucket, rootdirectory='', access_key='local', secret_key='local-secret'):
@@ -39,12 +30,19 @@ def s3_storage(url, bucket, rootdirectory='', access_key='local', secret_key='lo
     return {'s3': driver, 'redirect': {'disable': True}}
 
 
-class Distribution(Server):
+def s3_variables(url, bucket, rootdirectory='/registry'):
+    """Return the same as the registry's variables; they take the place of its file's storage, so that deletes must be allowed again."""
+    storage = dict(s3_storage(url, bucket, rootdirectory), delete={'enabled': True})
+    variables = {'REGISTRY_STORAGE_%s_%s' % (block.upper(), name.upper()): _written(value)
+                 for block, settings in storage.items() for name, value in settings.items()}
+    return dict(variables, REGISTRY_STORAGE='s3')
+
+
+class Distribution(InAFolder):
     """CNCF Distribution on 127.0.0.1, deletes allowed.
 
     storage: a directory, or the `storage` settings as s3_storage() gives them.
     htpasswd: path of a file of users; None lets everybody in.
-    events: URL that it posts its notifications to, with `authorization` as the header of that name.
     additions: a dict that is merged into the configuration, dict by dict.
     program: path of another build, such as one of version 3.
     """
@@ -53,38 +51,20 @@ class Distribution(Server):
     port_variable = 'REGISTRY_PORT'
     ready_path = '/v2/'
     ready_status = (200, 401)
+    ready_seconds = 20.0
 
-    def __init__(self, storage, htpasswd=None, events=None, authorization=None, additions=None, port=None, log=None, program=None):
+    def __init__(self, storage, htpasswd=None, additions=None, port=None, log=None, program=None):
         super(Distribution, self).__init__(port, log)
         self.storage = storage
         self.htpasswd = htpasswd
-        self.events = events
-        self.authorization = authorization
         self.additions = additions or {}
         self.program = program
 
     def command(self):
-        program = self.program or distribution_program()
-        if program is None:
-            raise ServerError('CNCF Distribution is not installed: apt-get install --no-install-recommends docker-registry')
-        if not os.path.isdir(os.path.dirname(self.config_path)):
-            os.makedirs(os.path.dirname(self.config_path))
-        with io.open(self.config_path, 'wb') as config:
-            config.write(json.dumps(self.configuration(), indent=1, sort_keys=True).encode('ascii'))  # JSON is YAML
-        return [program, 'serve', self.config_path]
-
-    @property
-    def config_path(self):
-        """The file of its configuration, beside its log; gone when it has stopped."""
-        return os.path.splitext(self.log_path)[0] + '.yml'
-
-    def stop(self):
-        super(Distribution, self).stop()
-        if os.path.exists(self.config_path):
-            os.remove(self.config_path)
+        return [self.program or program('docker-registry'), 'serve', self.write('config.yml', self.configuration())]
 
     def configuration(self):
-        """Return the configuration as a dict: https://distribution.github.io/distribution/about/configuration/"""
+        """Return the configuration: https://distribution.github.io/distribution/about/configuration/"""
         storage = self.storage if isinstance(self.storage, dict) else {'filesystem': {'rootdirectory': str(self.storage)}}
         settings = {
             'version': '0.1',
@@ -94,16 +74,43 @@ class Distribution(Server):
         }
         if self.htpasswd:
             settings['auth'] = {'htpasswd': {'realm': 'registry', 'path': str(self.htpasswd)}}
-        if self.events:
-            headers = {'Authorization': [self.authorization]} if self.authorization else {}
-            settings['notifications'] = {'endpoints': [{
-                'name': 'index', 'url': self.events, 'headers': headers, 'timeout': '1s', 'threshold': 5, 'backoff': '1s',
-                'ignore': {'mediatypes': ['application/octet-stream'], 'actions': ['pull']}}]}
-        return _merged(settings, self.additions)
+        return json.dumps(_merged(settings, self.additions), indent=1, sort_keys=True)  # JSON is YAML
 
     def counts(self, pattern):
         """Return how many lines of its log match a regular expression."""
         return sum(1 for line in self.log_text().splitlines() if re.search(pattern, line))
+
+
+class ConfiguredRegistry(Distribution):
+    """CNCF Distribution with config/distribution.yml, its ports, its secret and its folder replaced.
+
+    service_port: where its notifications go; secret: what it sends with them. Nobody needs to listen there.
+    settings: environment variables above the file, such as s3_variables(). root: the folder of the filesystem storage (one that goes with it).
+    program: as of Distribution.
+    """
+
+    def __init__(self, service_port, secret, settings=None, root=None, port=None, log=None, program=None):
+        super(ConfiguredRegistry, self).__init__(root, port=port, log=log, program=program)
+        self.settings = settings or {}
+        self._service_port, self._secret = service_port, secret
+
+    def environment(self):
+        return self.settings
+
+    def configuration(self):
+        """Return the text of the file."""
+        with open(CONFIGURATION) as source:
+            text = source.read()
+        for wanted, value in (('%s:5000' % LOOPBACK, '%s:%d' % (LOOPBACK, self.port)),
+                              ('%s:5080' % LOOPBACK, '%s:%d' % (LOOPBACK, self._service_port)),
+                              ('Bearer SECRET', 'Bearer ' + self._secret),
+                              ('/var/lib/registry', self.storage or self.path('storage'))):
+            text = text.replace(wanted, value)
+        return text
+
+
+def _written(value):
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _merged(settings, additions):
@@ -112,8 +119,3 @@ def _merged(settings, additions):
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
-
-
-def _is_elf(path):
-    with io.open(path, 'rb') as program:
-        return program.read(4) == b'\x7fELF'

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import uuid
 
 from docker_registry_index.engine import (
-    SearchIndex, Settings, formats, plan, text)
+    SearchIndex, Settings, errors, formats, plan, text)
 
 
 class EngineIndex(object):
@@ -63,6 +63,14 @@ class EngineIndex(object):
     def delete_tables(self):
         for table in self.tables():
             self.engine.client.call('delete_table', TableName=table)
+
+    def delete_what_is_left(self):
+        """The same, of an index that may have lost tables."""
+        for table in self.tables():
+            try:
+                self.engine.client.call('delete_table', TableName=table)
+            except errors.MissingTable:
+                pass
 
     def tables(self):
         return [self.settings.repository_table, self.settings.version_table,

@@ -1,4 +1,5 @@
 """The command docker-registry-index on both Pythons, as a process: what it prints, and its exit status."""
+import contextlib
 import json
 import os
 import re
@@ -30,10 +31,11 @@ class Command(object):
                               'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': SECRET, 'LC_ALL': 'C.UTF-8'}, **more)
 
     def launch(self, *arguments, **pipes):
-        pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE), **pipes)
         # Whoever runs the tests in the background has them ignore SIGINT, and so would this.
+        pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)), **pipes)
         return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(self.settings),
-                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes)
+                                **pipes)
 
     def __call__(self, *arguments, **more):
         """Run it; return exit status, standard output and standard error, none of which ever has a secret or a traceback."""
@@ -143,13 +145,7 @@ def test_a_check_with_names_finds_what_a_load_would_add(loaded):
 
 
 def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
-    many = ''.join('many/repository-%05d\n' % number for number in range(5000))
-    holder = loaded.launch('load', '--names', str(_file(tmp_path, many)))
-    try:
-        deadline = time.time() + 60
-        while not index.items(index.settings.version_table)[0].get('lease'):
-            assert time.time() < deadline and holder.poll() is None
-            time.sleep(0.05)
+    with _long_load(loaded, index, tmp_path) as holder:
         status, out, err = loaded('load', '--names', '-', given=NAMES)
         assert (status, out) == (4, '') and 'another process holds the lease' in err
         assert loaded.fails('load', '--names', os.devnull)[0] == 4
@@ -159,10 +155,23 @@ def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
         holder.send_signal(signal.SIGTERM)
         assert holder.wait(timeout=30) == 143
         assert 'lease' not in index.items(index.settings.version_table)[0]
+
+
+@contextlib.contextmanager
+def _long_load(loaded, index, folder):
+    """A load that is under way, and ended with the block at the latest."""
+    many = ''.join('many/repository-%05d\n' % number for number in range(5000))
+    process = loaded.launch('load', '--names', str(_file(folder, many)))
+    try:
+        deadline = time.time() + 60
+        while not index.items(index.settings.version_table)[0].get('lease'):
+            assert time.time() < deadline and process.poll() is None
+            time.sleep(0.05)
+        yield process
     finally:
-        if holder.poll() is None:
-            holder.kill()
-        holder.communicate()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def _file(folder, text):
@@ -255,21 +264,11 @@ def test_a_full_disk_for_temporary_files_is_status_3(loaded, index, tmp_path):
 
 
 def test_interrupted_it_ends_at_once_and_gives_the_lease_back(loaded, index, tmp_path):
-    many = ''.join('many/repository-%05d\n' % number for number in range(5000))
-    process = loaded.launch('load', '--names', str(_file(tmp_path, many)))
-    try:
-        deadline = time.time() + 60
-        while not index.items(index.settings.version_table)[0].get('lease'):
-            assert time.time() < deadline and process.poll() is None
-            time.sleep(0.05)
+    with _long_load(loaded, index, tmp_path) as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out, err) == (130, b'', b'')
         assert 'lease' not in index.items(index.settings.version_table)[0]
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 def test_a_reader_that_goes_away_is_status_141_and_no_word(loaded):

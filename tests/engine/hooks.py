@@ -1,8 +1,13 @@
-"""One engine for many tests, without the hooks that these leave on it."""
+"""What tests change of an engine, and take back."""
 
 from __future__ import unicode_literals
 
 import contextlib
+
+from docker_registry_index.engine import startup
+from docker_registry_index.engine._compat import monotonic
+from docker_registry_index.engine.client import slowest
+from docker_registry_index.engine.lease import Lease
 
 
 @contextlib.contextmanager
@@ -25,3 +30,15 @@ def taken_back(engine):
         events.register = register
         for event_name, handler in registered:
             events.unregister(event_name, handler)
+
+
+def short_leases(monkeypatch, seconds, request=None):
+    """Have leases of so many seconds, whatever a request may take.
+
+    :param request: seconds that one may take; by default, what it may.
+    """
+    def lease_of(client, tables, settings, clock=monotonic, kind='lease'):
+        return Lease(client, tables['version'].name, seconds, clock,
+                     request or slowest(settings), kind)
+
+    monkeypatch.setattr(startup, 'lease_of', lease_of)

@@ -9,10 +9,9 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source, changes, errors, startup, upkeep
-from docker_registry_index.engine.lease import Lease
 from docker_registry_index.engine.mark import KEY
 from tests.engine.faults import KillAfter, Killed, Meanwhile
-from tests.engine.hooks import taken_back
+from tests.engine.hooks import short_leases, taken_back
 from tests.engine_index import EngineIndex
 
 STORE = [('team-%d/app-%d' % (number % 3, number), None) for number in range(12)]
@@ -31,11 +30,7 @@ def index(dynamodb_endpoint):
     made = EngineIndex(dynamodb_endpoint, push_wait=1).ready(STORE)
     yield made
     made.engine.close()
-    for table in made.tables():
-        try:
-            made.engine.client.call('delete_table', TableName=table)
-        except errors.RequestFailed:
-            pass
+    made.delete_what_is_left()
 
 
 @pytest.fixture
@@ -49,7 +44,7 @@ def hasty(monkeypatch):
 @pytest.fixture
 def short_lease(monkeypatch):
     monkeypatch.setattr('random.uniform', lambda *_: 0.05)
-    monkeypatch.setattr(startup, 'Lease', lambda client, table, seconds, clock, request: Lease(client, table, 0.3, clock, 0.1))
+    short_leases(monkeypatch, 0.3, request=0.1)
 
 
 def lose(index, gone):

@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, startup
+from docker_registry_index.engine import errors
 from docker_registry_index.engine.lease import Lease
 from tests.engine.faults import KillAfter, Killed
+from tests.engine.hooks import short_leases
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
 
@@ -29,18 +30,12 @@ NAMES = sorted(name for name, _ in STORE)
 def index(dynamodb_endpoint):
     made = EngineIndex(dynamodb_endpoint)
     yield made
-    for table in made.tables():
-        try:
-            made.engine.client.call('delete_table', TableName=table)
-        except errors.RequestFailed:
-            pass
+    made.delete_what_is_left()
 
 
 @pytest.fixture
 def short_lease(monkeypatch):
-    monkeypatch.setattr(
-        startup, 'Lease', lambda client, table, seconds, clock, request:
-        Lease(client, table, 0.4, clock, request))
+    short_leases(monkeypatch, 0.4)
 
 
 def refuse_to_list():

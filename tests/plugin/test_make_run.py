@@ -1,18 +1,14 @@
 """The demonstration behind `make run`: what a new user sees first."""
-import os
+import functools
 import signal
-import socket
-import subprocess
 
 import pytest
 
-from dev.process import LOCAL, LOOPBACK, ROOT, free_port, is_taken
+from dev.process import free_port, is_taken
+from tests.demonstrations import begun, told_of_a_taken_port, until_ready
 
 
-def demonstration(port):
-    environment = dict(os.environ, PORT=str(port))
-    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', 'dev.run'], cwd=ROOT, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+demonstration = functools.partial(begun, 'dev.run')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
@@ -20,17 +16,12 @@ def test_it_shows_the_load_and_a_search_and_stops_cleanly(number):
     port = free_port()
     running = demonstration(port)
     try:
-        lines = []
-        for line in running.stdout:
-            lines.append(line)
-            if 'Ctrl-C stops everything' in line:
-                break
+        shown = until_ready(running)
         running.send_signal(number)
         rest, _ = running.communicate(timeout=30)
     finally:
         running.kill()
         running.wait()
-    shown = ''.join(lines)
     assert 'loaded the search index in' in shown and '7 repositories in the storage: 7 added' in shown
     assert '\nacme/nginx-proxy\nlibrary/nginx\n' in shown
     assert 'Traceback' not in shown + rest
@@ -39,12 +30,5 @@ def test_it_shows_the_load_and_a_search_and_stops_cleanly(number):
 
 
 def test_a_port_that_is_taken_is_one_clear_line():
-    with socket.socket() as holder:
-        holder.bind((LOOPBACK, 0))
-        holder.listen(1)
-        port = holder.getsockname()[1]
-        running = demonstration(port)
-        shown, _ = running.communicate(timeout=30)
-    assert running.returncode not in (0, None)
-    assert 'port %d' % port in shown and 'PORT=NUMBER' in shown
-    assert len(shown.splitlines()) == 1
+    shown = told_of_a_taken_port(demonstration)
+    assert 'make run PORT=NUMBER' in shown

@@ -7,7 +7,7 @@ import subprocess
 
 from dev import images
 from dev.process import local_environment
-from dev.proxy_servers import program
+from dev.programs import program
 
 __all__ = ['Podman', 'credentials', 'push_index', 'skopeo_delete']
 

@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from dev.servers_v2 import Distribution, distribution_program
+from dev.programs import is_missing
+from dev.servers_v2 import Distribution
 from tests.service.beside import Beside
 from tests.service.images import Images
 from tests.service.odd_server import OddServer
@@ -12,7 +13,7 @@ from tests.service.odd_server import OddServer
 @pytest.fixture(scope='session')
 def distribution_is_installed():
     """Skips where Debian's docker-registry is not installed; CI must have it."""
-    if distribution_program() is None and not os.environ.get('CI'):
+    if is_missing('docker-registry') and not os.environ.get('CI'):
         pytest.skip('CNCF Distribution is not installed: apt-get install --no-install-recommends docker-registry')
 
 

@@ -5,11 +5,14 @@ from urllib.parse import urljoin
 
 import requests
 
+from dev.images import DESCRIPTION
+
+__all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'TITLE', 'Images', 'digest_of']
+
 OCI = {'manifest': 'application/vnd.oci.image.manifest.v1+json', 'config': 'application/vnd.oci.image.config.v1+json',
        'layer': 'application/vnd.oci.image.layer.v1.tar', 'index': 'application/vnd.oci.image.index.v1+json'}
 DOCKER = {'manifest': 'application/vnd.docker.distribution.manifest.v2+json', 'config': 'application/vnd.docker.container.image.v1+json',
           'layer': 'application/vnd.docker.image.rootfs.diff.tar', 'index': 'application/vnd.docker.distribution.manifest.list.v2+json'}
-DESCRIPTION = 'org.opencontainers.image.description'
 TITLE = 'org.opencontainers.image.title'
 
 
@@ -40,6 +43,15 @@ class Images:
         if annotations is not None:
             manifest['annotations'] = annotations
         return self.put(name, tag, dict(manifest, **more), kinds['manifest'])
+
+    def push_some(self):
+        """Push images whose names lie around each other, one that is deleted and one without a tag; return the names that have one, in order."""
+        names = ['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y']
+        for name in names:
+            self.push(name)
+        self.delete('z/gone', self.push('z/gone'))
+        self.push('z/untagged', None)
+        return names
 
     def push_index(self, name, tag, children, annotations=None, kinds=OCI):
         """Push an index of manifests and return its digest. children: (digest, platform as 'os/architecture' or None) pairs, already in `name`."""

@@ -20,7 +20,8 @@ import requests
 from dev import seed
 from dev.process import LOOPBACK, ROOT, local_environment
 from dev.proxy_servers import Nginx
-from dev.servers_service import PYTHON, ConfiguredRegistry, Service, s3_source, s3_storage, two_free_ports
+from dev.servers_service import PYTHON, Service, s3_source, two_free_ports
+from dev.servers_v2 import ConfiguredRegistry, s3_storage, s3_variables
 from tests.engine_index import EngineIndex
 from tests.service.images import Images
 
@@ -32,8 +33,8 @@ LOADED = 'loaded the search index in'
 
 # The service with short leases and looks, for tests of what happens after these: takeovers and descriptions.
 _QUICK = '''
-from docker_registry_index.engine import access, startup
-access.LEASE_SECONDS = startup.LEASE_SECONDS = {lease}
+from docker_registry_index.engine import startup
+startup.LEASE_SECONDS = {lease}
 from docker_registry_index.service import describer
 describer.Describer.__init__.__defaults__ = ({pause},)
 from docker_registry_index.cli import main
@@ -45,7 +46,7 @@ class Files:
     """A registry's storage in a folder."""
 
     def __init__(self, folder):
-        self.root = str(folder)
+        self.root = self.settings = str(folder)
         self.of_registry, self.of_service = {}, {'STORAGE': self.root}
 
 
@@ -57,7 +58,8 @@ class Bucket:
     def __init__(self, url):
         name = 'place-' + uuid.uuid4().hex[:12]
         seed.Bucket(url, name)
-        self.of_registry, self.of_service = s3_storage(url, name), s3_source(url, name)
+        self.settings = s3_storage(url, name, '/registry')
+        self.of_registry, self.of_service = s3_variables(url, name), s3_source(url, name)
 
 
 class QuickService(Service):
@@ -101,6 +103,18 @@ class Place:
     def copy(self, port=None, kind=None, **settings):
         """Return one more service of this place, not started."""
         return (kind or self.service_class)(dict(self.settings, **settings), port)
+
+    @contextlib.contextmanager
+    def two_copies(self):
+        """Start two copies of the service at the same moment; give them when they are ready."""
+        copies = [self.service, self.copy()]
+        with contextlib.ExitStack() as running:
+            for each in copies:
+                running.callback(each.stop)
+                each.launch()
+            for each in copies:
+                each.wait_until_ready(20)
+            yield copies
 
     def __enter__(self):
         with contextlib.ExitStack() as started:

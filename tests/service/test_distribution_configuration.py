@@ -10,8 +10,8 @@ import yaml
 
 from dev import images, seed
 from dev.process import ROOT
-from dev.proxy_servers import is_missing
-from dev.servers_service import ConfiguredRegistry, s3_storage
+from dev.programs import is_missing
+from dev.servers_v2 import ConfiguredRegistry, s3_variables
 from tests.service.stand_in import StandIn
 
 pytestmark = pytest.mark.skipif((is_missing('docker-registry') or is_missing('skopeo')) and not os.environ.get('CI'),
@@ -68,7 +68,7 @@ def test_the_list_in_the_environment_takes_the_place_of_the_one_in_the_file(serv
 
 def test_the_environment_chooses_a_bucket_in_place_of_the_folder(service, ministack, tmp_path):
     seed.Bucket(ministack.url, 'distribution')
-    with ConfiguredRegistry(service.port, 'sesame', s3_storage(ministack.url, 'distribution', '/some/where'), root=str(tmp_path)) as registry:
+    with ConfiguredRegistry(service.port, 'sesame', s3_variables(ministack.url, 'distribution', '/some/where'), root=str(tmp_path)) as registry:
         push(registry)
         assert catalog(registry) == ['acme/app']
     assert not os.listdir(str(tmp_path))

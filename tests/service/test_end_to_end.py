@@ -9,7 +9,8 @@ import pytest
 
 from dev import images
 from dev.process import ServerError
-from dev.proxy_servers import Dockerd, is_missing
+from dev.programs import is_missing
+from dev.proxy_servers import Dockerd
 from tests.service.clients import Podman, credentials, push_index, skopeo_delete
 from tests.service.images import DESCRIPTION, TITLE
 from tests.service.place import Bucket, Files, Place, wait_until

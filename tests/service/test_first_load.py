@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dev.proxy_servers import is_missing
+from dev.programs import is_missing
 from dev.servers_v2 import Distribution
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import LOADED, Bucket, Files, Place, QuickService, kill, wait_until
@@ -31,15 +31,8 @@ class QuickPlace(Place):
 @contextlib.contextmanager
 def registry_without_events(place):
     """The Images of a registry on the storage of a place that tells nobody: what happens in it, the service has to find."""
-    storage = place.storage.root
-    with Distribution(storage or {'s3': driver_of(place), 'redirect': {'disable': True}}) as registry:
+    with Distribution(place.storage.settings) as registry:
         yield Images(registry.url)
-
-
-def driver_of(place):
-    prefix = 'REGISTRY_STORAGE_S3_'
-    variables = dict((name[len(prefix):].lower(), value) for name, value in place.storage.of_registry.items() if name.startswith(prefix))
-    return dict(variables, secure=False, v4auth=True, forcepathstyle=True)
 
 
 def seed(images):
@@ -89,13 +82,8 @@ def test_two_copies_that_start_at_the_same_moment_load_once(dynamodb_local, tmp_
     place = QuickPlace(dynamodb_local.url, Files(tmp_path))
     with registry_without_events(place) as images:
         seed(images)
-    with place.registry, contextlib.ExitStack() as running:
-        copies = [place.service, place.copy()]
+    with place.registry, place.two_copies() as copies:
         for copy in copies:
-            running.callback(copy.stop)
-            copy.launch()
-        for copy in copies:
-            copy.wait_until_ready(20)
             place.wait_until_is(FOUND, 10, url=copy.url)
         assert loads(*copies) == [1, 1]
         # A push that one is told of, the other finds.

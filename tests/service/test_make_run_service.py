@@ -1,35 +1,22 @@
 """The demonstration behind `make run-service`: what a new user of a registry v2 sees first."""
+import functools
 import os
 import re
 import signal
-import socket
-import subprocess
 import urllib.request
 
 import pytest
 
-from dev.process import LOCAL, LOOPBACK, ROOT, free_port, is_taken
-from dev.proxy_servers import is_missing
+from dev.process import free_port, is_taken
+from dev.programs import is_missing
 from dev.run_service import PROGRAMS
+from tests.demonstrations import begun, told_of_a_taken_port, until_ready
 
 MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
 
 
-def demonstration(port, **variables):
-    environment = dict(os.environ, PORT=str(port), **variables)
-    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', 'dev.run_service'], cwd=ROOT, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-
-
-def until_ready(running):
-    """Return what it prints until it has shown all."""
-    lines = []
-    for line in running.stdout:
-        lines.append(line)
-        if 'Ctrl-C stops everything' in line:
-            break
-    return ''.join(lines)
+demonstration = functools.partial(begun, 'dev.run_service')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
@@ -56,15 +43,8 @@ def test_it_shows_pushes_found_and_stops_cleanly(number):
 
 
 def test_a_port_that_is_taken_is_one_clear_line():
-    with socket.socket() as holder:
-        holder.bind((LOOPBACK, 0))
-        holder.listen(1)
-        port = holder.getsockname()[1]
-        running = demonstration(port)
-        shown, _ = running.communicate(timeout=30)
-    assert running.returncode not in (0, None)
-    assert 'port %d' % port in shown and 'make run-service PORT=NUMBER' in shown
-    assert len(shown.splitlines()) == 1
+    shown = told_of_a_taken_port(demonstration)
+    assert 'make run-service PORT=NUMBER' in shown
 
 
 def test_a_missing_program_is_one_clear_line():

@@ -8,13 +8,14 @@ import socket
 import pytest
 
 from dev import proxy_servers
+from dev.programs import is_missing
 from dev.process import LOOPBACK, ROOT, ServerError, free_port
 from tests.service.stand_in import StandIn
 
 BIG = 100 * 1024 * 1024
 CHUNK = b'0123456789abcdef' * 4096
 
-pytestmark = pytest.mark.skipif(proxy_servers.is_missing('nginx') and not os.environ.get('CI'), reason='nginx is not installed: dev/bootstrap clients')
+pytestmark = pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'), reason='nginx is not installed: dev/bootstrap clients')
 
 
 @pytest.fixture(scope='module')

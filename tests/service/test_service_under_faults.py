@@ -3,7 +3,6 @@
 DynamoDB that fails: test_service_without_dynamodb.py.
 """
 import concurrent.futures
-import contextlib
 import json
 import os
 import random
@@ -12,8 +11,8 @@ import time
 import pytest
 
 from dev.process import free_port
-from dev.proxy_servers import is_missing
-from dev.servers_service import ConfiguredRegistry
+from dev.programs import is_missing
+from dev.servers_v2 import ConfiguredRegistry
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import SECRET, Files, Place, QuickService, kill, wait_until
 from tests.service.slow_registry import SlowRegistry
@@ -192,15 +191,9 @@ def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
 def test_two_copies_are_told_of_one_repository_at_once(dynamodb_local, tmp_path):
     place = Place(dynamodb_local.url, Files(tmp_path))
     chance = random.Random(5)
-    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path), port=place.registry.port) as registry, contextlib.ExitStack() as running:
+    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path), port=place.registry.port) as registry, \
+            place.two_copies() as copies, concurrent.futures.ThreadPoolExecutor(8) as pool:
         images = Images(registry.url)
-        copies = [place.service, place.copy()]
-        for copy in copies:
-            running.callback(copy.stop)
-            copy.launch()
-        for copy in copies:
-            copy.wait_until_ready(20)
-        pool = running.enter_context(concurrent.futures.ThreadPoolExecutor(8))
         answers = []
         for number in range(12):
             there = number % 2 == 0

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dev.proxy_servers import is_missing
+from dev.programs import is_missing
 from tests.faults.proxy import FAULTS, Proxy
 from tests.service.images import DESCRIPTION
 from tests.service.place import Files, Place, lines_of, wait_until

@@ -32,12 +32,8 @@ def test_what_the_real_registry_has_written(distribution_is_installed, tmp_path)
     with Distribution(tmp_path) as server:
         source = FilesSource(str(tmp_path))
         assert listed(source) == ([], []), 'a new registry is empty'
-        images = Images(server.url)
-        for name in ('a', 'a/b', 'a/b/c', 'a0', 'a-b', 'z/y'):
-            images.push(name)
-        images.delete('z/gone', images.push('z/gone'))
-        images.push('z/untagged', None)
-        assert listed(source) == (['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y'], [])
+        expected = Images(server.url).push_some()
+        assert listed(source) == (expected, [])
         assert [source.has(name) for name in ('a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')] == [True, True] + [False] * 4
 
 
