@@ -69,11 +69,18 @@ class Lease(object):
         Costs one consistent GetItem, and one UpdateItem when it looks free.
         """
         number = self.look()
-        if number is None:
-            return self._write('attribute_not_exists(%s)' % self._kind)
-        if self._stood_still():
-            return self._write(self._kind + ' = :seen', number)
-        return False
+        if number is not None and not self._stood_still():
+            return False
+        condition = ('attribute_not_exists(%s)' if number is None
+                     else '%s = :seen') % self._kind
+        try:
+            return self._write(condition, number)
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted, as by Ctrl-C: it may be written already.
+            self._take_back()
+            raise
 
     def renew(self):
         """Show a sign of life when a twentieth of the lease time has passed.
@@ -148,6 +155,14 @@ class Lease(object):
                 raise
             return False
         return True
+
+    def _take_back(self):
+        try:
+            for number in self._doubtful:
+                self.take_from(number)
+        except errors.RequestFailed:
+            # Others wait for its time, then.
+            pass
 
     def _is_renewed(self):
         try:

@@ -113,11 +113,11 @@ class Startup(object):
         with self._lock:
             self._create_tables()
             lease = self._lease()
-            while not lease.acquire():
-                if lease.is_alive:
-                    raise errors.LeaseTaken(self._version, lease.age)
-                self._pause()
             try:
+                while not lease.acquire():
+                    if lease.is_alive:
+                        raise errors.LeaseTaken(self._version, lease.age)
+                    self._pause()
                 self.is_ready()
                 if is_due(self.mark):
                     return self._load_under(lease)

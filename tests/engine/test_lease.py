@@ -568,3 +568,28 @@ def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):
     with pytest.raises(errors.RequestFailed) as refused:
         holder.acquire()
     assert refused.value.throttled
+
+
+@pytest.mark.parametrize('is_made', [True, False])
+def test_interrupted_while_it_is_taken_it_is_given_back(
+        index, waiter, monkeypatch, is_made):
+    call, interrupted = index.engine.client.call, lease(index, Clock())
+
+    def interrupting(operation, **arguments):
+        monkeypatch.undo()
+        assert operation == 'get_item'
+        answer = call(operation, **arguments)
+        monkeypatch.setattr(index.engine.client, 'call', interrupting_write)
+        return answer
+
+    def interrupting_write(operation, **arguments):
+        monkeypatch.undo()
+        if is_made:
+            call(operation, **arguments)
+        raise KeyboardInterrupt()
+
+    monkeypatch.setattr(index.engine.client, 'call', interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.acquire()
+    assert 'lease' not in (row(index) or {})
+    assert waiter.acquire() is True
