@@ -97,6 +97,9 @@ def operations():
         ('the first push of a repository', '2 GetItem, 1 TransactWriteItems', 2, new),
         ('a delete of a repository', '1 GetItem, 1 TransactWriteItems', 1, removed),
         ('a start of a worker, index ready', '1 BatchGetItem', 3, 0),
+        ('a look at the index, each process once a minute', '1 BatchGetItem', 3, 0),
+        ('a look of the service for notes, every 10 seconds', '1 Query', 0.5, 0),
+        ('an answer of /readyz, every 2 seconds at most', '1 BatchGetItem', 3, 0),
     ]
 
 
