@@ -26,35 +26,29 @@ class Metrics(object):
     def __init__(self):
         self.registry = registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=registry)
-        self._requests = Counter(
-            _PREFIX + 'http_requests_total', 'Requests answered.',
-            ['route', 'status'], registry=registry)
+        self._requests = self._counter(
+            'http_requests', 'Requests answered.', 'route', 'status')
         self._seconds = Histogram(
             _PREFIX + 'http_request_seconds', 'Seconds until the answer.',
             ['route'], buckets=_BUCKETS, registry=registry)
-        self._notifications = Counter(
-            _PREFIX + 'notifications_total',
+        self._notifications = self._counter(
+            'notifications',
             'Notifications of the registry, by what became of them.',
-            ['result'], registry=registry)
-        self._dynamodb = Counter(
-            _PREFIX + 'dynamodb_requests_total',
-            'Requests to DynamoDB, by their last outcome.',
-            ['operation', 'outcome'], registry=registry)
-        self._repeated = Counter(
-            _PREFIX + 'dynamodb_retries_total',
-            'Attempts at these that failed and were made again.',
-            ['operation'], registry=registry)
-        self._units = Counter(
-            _PREFIX + 'dynamodb_units_total',
-            'Read and write units that DynamoDB says it has billed.',
-            ['operation'], registry=registry)
-        self._loaded = Gauge(
-            _PREFIX + 'load_repositories',
-            'Repositories that the last load of this process has looked at.',
-            registry=registry)
-        self._to_load = Gauge(
-            _PREFIX + 'load_repositories_total',
-            'Repositories that it had to look at.', registry=registry)
+            'result')
+        self._dynamodb = self._counter(
+            'dynamodb_requests', 'Requests to DynamoDB, by their last '
+            'outcome.', 'operation', 'outcome')
+        self._repeated = self._counter(
+            'dynamodb_retries', 'Attempts at these that failed and were made '
+            'again.', 'operation')
+        self._units = self._counter(
+            'dynamodb_units', 'Read and write units that DynamoDB says it '
+            'has billed.', 'operation')
+        self._loaded = self._gauge(
+            'load_repositories', 'Repositories that the last load of this '
+            'process has looked at.')
+        self._to_load = self._gauge(
+            'load_repositories_total', 'Repositories that it had to look at.')
 
     def watch_app(self, app):
         """Count and time all requests of a Flask application."""
@@ -83,18 +77,17 @@ class Metrics(object):
 
     def watch_index(self, index, notifications, describer):
         """Show what goes on in the background."""
-        self._gauge('ready', 'Whether the index is ready.',
-                    lambda: index.ready)
-        self._gauge('notifications_under_way',
-                    'Notifications that are being followed.',
-                    lambda: notifications.under_way)
-        self._gauge('descriptions_waiting',
-                    'Repositories that were noted to be looked at later, as '
-                    'of the last look; 100 means 100 or more.',
-                    lambda: describer.waiting)
-        self._gauge('descriptions_read',
-                    'Of these, those that this process has done.',
-                    lambda: describer.done)
+        for name, meaning, value in (
+                ('ready', 'Whether the index is ready.',
+                 lambda: index.ready),
+                ('notifications_under_way', 'Notifications that are being '
+                 'followed.', lambda: notifications.under_way),
+                ('descriptions_waiting', 'Repositories that were noted to be '
+                 'looked at later, as of the last look; 100 means 100 or '
+                 'more.', lambda: describer.waiting),
+                ('descriptions_read', 'Of these, those that this process has '
+                 'done.', lambda: describer.done)):
+            self._gauge(name, meaning).set_function(value)
 
     def note_load(self, done, total):
         """Note how far a load is."""
@@ -105,9 +98,12 @@ class Metrics(object):
         """Note what became of a notification."""
         self._notifications.labels(result).inc()
 
-    def _gauge(self, name, meaning, value):
-        Gauge(_PREFIX + name, meaning,
-              registry=self.registry).set_function(lambda: float(value()))
+    def _counter(self, name, meaning, *labels):
+        return Counter(_PREFIX + name + '_total', meaning, labels,
+                       registry=self.registry)
+
+    def _gauge(self, name, meaning):
+        return Gauge(_PREFIX + name, meaning, registry=self.registry)
 
     def _note_answer(self, model, http_response, parsed, **_):
         code = parsed.get('Error', {}).get('Code')

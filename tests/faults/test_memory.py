@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 
-from dev.process import free_port
+import pytest
+
+from dev.process import LOCAL, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: Megabytes: what SQLite keeps of its temporary file, pages of answers, the allocator's own.
@@ -38,7 +40,11 @@ before = peak()
 for number in range({count}):
     index.engine.follow('team-%d/application-%d' % (number % 50, number), number % 7 != 0)
 '''
+#: A plain process, and one as a worker of docker-registry is.
+PLAIN = sys.executable, ''
+WORKER = os.path.join(LOCAL, 'py27', 'bin', 'python'), 'from gevent import monkey; monkey.patch_all()'
 PROGRAM = '''
+%s
 import json, re
 from tests.engine_index import EngineIndex
 
@@ -55,9 +61,10 @@ os._exit(0)
 '''
 
 
-def grown_by(program, **values):
+def grown_by(program, process=PLAIN, **values):
     """Megabytes by which the peak of a process's memory has grown in a program."""
-    done = subprocess.run([sys.executable, '-c', PROGRAM % program.format(**values)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    python, first = process
+    done = subprocess.run([python, '-c', PROGRAM % (first, program.format(**values))], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     before, after = json.loads(done.stdout.decode().splitlines()[-1])
     print('%r: %.1f MB before, %.1f MB more at the peak' % (values, before, after - before))
@@ -69,5 +76,6 @@ def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
     assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long else 2500) < grown + LOAD_GROWS_BY
 
 
-def test_ten_thousand_pushes_with_DynamoDB_away_are_kept_in_little_memory():
-    assert grown_by(PUSHES, url='http://127.0.0.1:%d' % free_port(), count=10000) < PUSHES_GROW_BY
+@pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])
+def test_ten_thousand_pushes_with_DynamoDB_away_are_kept_in_little_memory(process):
+    assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(), count=10000) < PUSHES_GROW_BY

@@ -132,9 +132,24 @@ def test_it_pulls_little_and_versions_that_are_tested(metadata, python):
     wanted = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
     wanted = [requirement for requirement in wanted if requirement.marker.evaluate({'python_version': python})]
     assert [requirement.name for requirement in wanted] == ['boto3', 'click', 'PyYAML']
-    with open(os.path.join(ROOT, 'requirements', LOCKS[python])) as lock:
-        locked = dict(re.findall('^(.+)==(.+)$', lock.read(), re.MULTILINE))
-    assert all(requirement.specifier.contains(locked[requirement.name]) for requirement in wanted)
+    assert all(requirement.specifier.contains(locked(LOCKS[python])[requirement.name]) for requirement in wanted)
+
+
+def locked(name):
+    """Return the versions in a file of requirements/, by package."""
+    with open(os.path.join(ROOT, 'requirements', name)) as lock:
+        return dict(re.findall('^([^#=]+)==([^;\n]+)', lock.read(), re.MULTILINE))
+
+
+def test_the_extra_of_the_service_pulls_versions_that_are_tested(metadata):
+    assert metadata.get_all('Provides-Extra') == ['service']
+    wanted = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
+    wanted = [requirement for requirement in wanted if requirement.marker.evaluate({'python_version': '3.9', 'extra': 'service'})]
+    assert {'boto3', 'click', 'Flask', 'gunicorn'} < set(requirement.name for requirement in wanted)
+    versions = locked('service-py3.txt')
+    assert all(requirement.specifier.contains(versions[requirement.name]) for requirement in wanted)
+    others = locked('test-py3.txt')
+    assert [name for name in versions if name in others and versions[name] != others[name]] == [], 'both are installed into one environment'
 
 
 def test_the_wheel_installs(wheel, empty_environment):
