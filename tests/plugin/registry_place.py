@@ -15,7 +15,7 @@ from dev import seed
 from dev.servers import Registry, s3_settings
 from tests.plugin.v1_client import V1Client
 
-__all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_workers']
+__all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
 
 #: What the log says when a load of the index has listed the store, and when it has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
@@ -118,6 +118,15 @@ def wait_for_workers(registry, seconds=40):
             ping.join()
         time.sleep(pause)
         pause = min(2 * pause, 1)  # 100 requests would make gunicorn rebuild the worker that is up
+
+
+def wait_for_load(registry, seconds=240):
+    """Return when a worker of a registry has loaded the index: on a busy machine the start does not wait for all of it."""
+    deadline = time.monotonic() + seconds
+    while LOADED not in registry.log_text():
+        if time.monotonic() > deadline:
+            raise AssertionError('the index is not loaded after %d seconds:\n%s' % (seconds, registry.log_text()))
+        time.sleep(0.1)
 
 
 def _processes(registry):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.contract import oracle
 from tests.contract.suite import SearchContract
-from tests.plugin.registry_place import Place
+from tests.plugin.registry_place import Place, wait_for_load
 
 
 class HTTPIndex(object):
@@ -95,6 +95,7 @@ def many(ministack, dynamodb_endpoint):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, place), names))
     with place.running() as client:
+        wait_for_load(client.registry)  # a search before that answers with what is there
         yield dict.fromkeys(names), HTTPIndex(client)
 
 
