@@ -57,13 +57,14 @@ class Nginx(InAFolder):
 
     def command(self):
         os.chmod(self.folder, 0o711)  # started by root, its workers are nobody's
-        self.write('site.conf', self._site())
+        self.write('site.conf', re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b', lambda found: str(self._ports[int(found.group())]), self.site()))
         configuration = self.write('nginx.conf', _AROUND % {'folder': self.folder})
         return [program('nginx', 'nginx-light'), '-p', self.folder, '-e', 'stderr', '-c', configuration]
 
-    def _site(self):
+    def site(self):
+        """Return what nginx is configured with, its ports those of config/nginx.conf."""
         with open(NGINX_CONFIGURATION) as source:
-            return re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b', lambda found: str(self._ports[int(found.group())]), source.read())
+            return source.read()
 
 
 class Dockerd(InAFolder):

@@ -1,4 +1,4 @@
-"""What the Dockerfile names is there; it is not built here."""
+"""What the Dockerfiles name is there; they are not built here."""
 import os
 import re
 import shlex
@@ -6,26 +6,32 @@ import shlex
 import pytest
 import yaml
 
+from docker_registry_index.service import options as service_options
 from tests.docs import pages
 
-TEXT = re.sub(r'\\\n\s*', '', pages.read('Dockerfile'))
+FILES = ['Dockerfile', 'Dockerfile.service']
 #: Where docker-registry itself reads the variables of its start.
 REGISTRY = '.local/py27/lib/python2.7/site-packages/docker_registry/run.py'
 
 
-def instructions(name):
+def text(file):
+    """Return the file with its continued lines joined."""
+    return re.sub(r'\\\n\s*', '', pages.read(file))
+
+
+def instructions(file, name):
     """Return the words of each instruction of this name."""
-    return [shlex.split(line)[1:] for line in TEXT.splitlines() if line.startswith(name + ' ')]
+    return [shlex.split(line)[1:] for line in text(file).splitlines() if line.startswith(name + ' ')]
 
 
-def copied():
+def copied(file):
     """Return (source, target) of all that is copied out of the checkout."""
-    return [tuple(words) for words in instructions('COPY') if not words[0].startswith('--from=')]
+    return [tuple(words) for words in instructions(file, 'COPY') if not words[0].startswith('--from=')]
 
 
-def variables():
+def variables(file):
     """Return the variables that the image sets."""
-    return dict(word.split('=', 1) for words in instructions('ENV') for word in words)
+    return dict(word.split('=', 1) for words in instructions(file, 'ENV') for word in words)
 
 
 def let_through():
@@ -35,9 +41,11 @@ def let_through():
     return [line[1:] for line in lines if line.startswith('!')]
 
 
-def test_what_is_copied_is_there_and_not_left_out_of_the_context():
-    assert [source for source, _ in copied()] == ['requirements/registry-py27.txt', '.', 'config']
-    for source, _ in copied():
+@pytest.mark.parametrize('file, sources', [
+    ('Dockerfile', ['requirements/registry-py27.txt', '.', 'config']), ('Dockerfile.service', ['requirements/service-py3.txt', '.'])])
+def test_what_is_copied_is_there_and_not_left_out_of_the_context(file, sources):
+    assert [source for source, _ in copied(file)] == sources
+    for source in sources:
         assert os.path.exists(os.path.join(pages.ROOT, source))
         assert source == '.' or source in let_through()
 
@@ -50,33 +58,47 @@ def test_what_is_let_through_is_there_and_has_what_the_package_is_built_from():
     assert set(let_through()) >= set(read_by_setup) | {'setup.py', 'setup.cfg', 'docker_registry_index'}
 
 
-def test_the_pins_that_are_installed_were_copied_before():
-    [(source, folder)] = [pair for pair in copied() if pair[0].startswith('requirements/')]
-    [installed] = re.findall(r'pip install [^&\n]*-r (\S+)', TEXT)
+@pytest.mark.parametrize('file', FILES)
+def test_the_pins_that_are_installed_were_copied_before(file):
+    [(source, folder)] = [pair for pair in copied(file) if pair[0].startswith('requirements/')]
+    [installed] = re.findall(r'pip install [^&\n]*-r (\S+)', text(file))
     assert installed == folder + os.path.basename(source)
-    assert TEXT.index('COPY %s' % source) < TEXT.index('-r %s' % installed)
+    assert text(file).index('COPY %s' % source) < text(file).index('-r %s' % installed)
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_what_is_installed_is_what_the_second_stage_takes_and_runs(file):
+    [folder, _] = [words[1:] for words in instructions(file, 'COPY') if words[0] == '--from=build'][0]
+    assert variables(file)['PATH'] == folder + '/bin:$PATH'
+    assert re.findall(r'(\S+)/bin/pip install', text(file)) == [folder, folder]
 
 
 def test_the_configuration_and_its_flavour_are_there():
-    [folder] = [target for source, target in copied() if source == 'config']
-    path = variables()['DOCKER_REGISTRY_CONFIG']
+    [folder] = [target for source, target in copied('Dockerfile') if source == 'config']
+    path = variables('Dockerfile')['DOCKER_REGISTRY_CONFIG']
     assert os.path.dirname(path) == folder
     configuration = yaml.safe_load(pages.read('config/%s' % os.path.basename(path)))
-    assert variables()['SETTINGS_FLAVOR'] in configuration
+    assert variables('Dockerfile')['SETTINGS_FLAVOR'] in configuration
 
 
 def test_the_backend_is_a_module_of_the_package():
-    assert os.path.exists(os.path.join(pages.ROOT, variables()['SEARCH_BACKEND'].replace('.', '/') + '.py'))
+    assert os.path.exists(os.path.join(pages.ROOT, variables('Dockerfile')['SEARCH_BACKEND'].replace('.', '/') + '.py'))
 
 
-@pytest.mark.parametrize('variable', sorted(set(variables()) - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}))
+@pytest.mark.parametrize('variable', sorted(set(variables('Dockerfile')) - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}))
 def test_every_variable_that_is_set_is_read_by_the_configuration_or_the_registry(variable):
     in_configuration = '_env:%s' % variable in pages.read('config/config_dynamo.yml')
     assert in_configuration or "'%s'" % variable in pages.read(REGISTRY)
 
 
 def test_the_settings_of_its_example_are_read_by_the_configuration():
-    named = set(re.findall(r'-e (\w+)=', TEXT)) - {'SETTINGS_FLAVOR'}
+    named = set(re.findall(r'-e (\w+)=', text('Dockerfile'))) - {'SETTINGS_FLAVOR'}
     assert named
     for variable in named:
         assert '_env:%s' % variable in pages.read('config/config_dynamo.yml'), variable
+
+
+def test_the_service_listens_where_the_container_is_asked():
+    known = set(option.variable for option in service_options.OPTIONS)
+    assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= known
+    assert instructions('Dockerfile.service', 'EXPOSE') == [[variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]]]

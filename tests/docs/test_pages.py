@@ -10,8 +10,8 @@ from docker_registry_index.engine.options import OPTIONS
 from docker_registry_index.service import options as service_options
 from tests.docs import pages
 
-#: Hosts that the pages may name: public documentation, and this machine.
-HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST'}
+#: Hosts that the pages may name: public documentation, this machine, and those of examples.
+HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry', 'registry-index', 'registry.example.com'}
 
 
 def test_the_figures_are_what_is_counted():
@@ -76,17 +76,32 @@ def test_the_files_of_the_examples_are_there():
         assert os.path.exists(os.path.join(pages.ROOT, name)), name
 
 
-def test_the_variables_of_docker_run_are_those_of_the_configuration_file():
-    [command] = pages.commands('README.md', 'docker run')
-    variables = re.findall(r'-e (\w+)=', command)
-    assert len(variables) == 7
-    for variable in set(variables) - {'SETTINGS_FLAVOR'}:
-        assert '_env:%s' % variable in pages.read('config/config_dynamo.yml')
+@pytest.fixture(params=['docker-registry-dynamodb', 'registry-index'])
+def image(request):
+    """The name of an image, and the commands of the README that build and run it."""
+    commands = [[line for line in pages.commands('README.md', 'docker ' + verb) if request.param in line.split()] for verb in ('build', 'run')]
+    assert [len(lines) for lines in commands] == [1, 1]
+    return (request.param,) + tuple(lines[0] for lines in commands)
 
 
-def test_the_image_that_is_built_is_the_one_that_is_run():
-    [build], [run] = pages.commands('README.md', 'docker build'), pages.commands('README.md', 'docker run')
-    assert build.split()[-2] == run.split()[-1]
+def test_an_image_of_the_readme_is_built_from_its_file_and_run_under_its_name(image):
+    name, build, run = image
+    words = build.split()
+    file = words[words.index('-f') + 1] if '-f' in words else 'Dockerfile'
+    assert words[words.index('-t') + 1] == name == run.split()[-1]
+    assert ' '.join(words[:4]) in pages.read(file)
+
+
+def test_the_variables_of_docker_run_are_settings(image):
+    name, _, run = image
+    variables = re.findall(r'-e (\w+)=', run)
+    if name == 'registry-index':
+        assert set(variables) <= set(option.variable for option in list(OPTIONS) + list(service_options.OPTIONS))
+        assert {'REGISTRY_URL', 'EVENTS_SECRET'} <= set(variables)
+    else:
+        assert len(variables) == 7
+        for variable in set(variables) - {'SETTINGS_FLAVOR'}:
+            assert '_env:%s' % variable in pages.read('config/config_dynamo.yml')
 
 
 def test_the_settings_of_the_service_are_its_options():
