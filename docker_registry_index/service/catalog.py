@@ -28,6 +28,8 @@ _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
 # Go's encoder escapes these, so that JSON may stand in HTML.
 _ESCAPED = re.compile('[&<>\u2028\u2029]')
+# And writes this for a byte that is no UTF-8, here a lone surrogate.
+_NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
 
 
 class WrongNumber(ValueError):
@@ -58,7 +60,8 @@ def routes(index, dialect, limit):
             return unavailable(spoken)
         query = flask.request.query_string
         try:
-            size = page_size(first_of(query, b'n'), limit, spoken.is_strict)
+            size = page_size(first_of(query, b'n', 'surrogateescape'), limit,
+                             spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested',
@@ -109,8 +112,8 @@ def page_size(text, limit, is_strict):
 def as_json(document):
     """The bytes that Go's encoder writes."""
     text = json.dumps(document, ensure_ascii=False, separators=(',', ':'))
-    return (_ESCAPED.sub(lambda found: '\\u%04x' % ord(found.group()), text) +
-            '\n').encode('utf-8', 'replace')
+    text = _ESCAPED.sub(lambda found: '\\u%04x' % ord(found.group()), text)
+    return (_NO_TEXT.sub(lambda _: _REPLACED, text) + '\n').encode('utf-8')
 
 
 def _names(index, last, size):

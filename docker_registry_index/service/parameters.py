@@ -14,11 +14,13 @@ __all__ = ['first_of']
 _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 
-def first_of(query, name):
+def first_of(query, name, errors='replace'):
     """The first value of a parameter, as text; '' when there is none.
 
     :param query: what stands behind the question mark: bytes.
     :param name: bytes.
+    :param errors: what becomes of bytes that are no UTF-8, as of
+        bytes.decode.
     """
     for pair in query.split(b'&'):
         key, _, value = pair.partition(b'=')
@@ -26,7 +28,7 @@ def first_of(query, name):
         if (b';' in pair or _BROKEN.search(pair) or
                 _decoded(key) != name):
             continue
-        return _decoded(value).decode('utf-8', 'replace')
+        return _decoded(value).decode('utf-8', errors)
     return ''
 
 

@@ -208,7 +208,8 @@ def third(place, dynamodb_local):
 @pytest.mark.parametrize('query, told', [
     ('n=-1', '"-1"'), ('n=abc', '"abc"'), ('n=%205', '" 5"'), ('n=+5', '" 5"'), ('n=5.0', '"5.0"'), ('n=1e1', '"1e1"'), ('n=0x5', '"0x5"'), ('n=1_0', '"1_0"'),
     ('n=99999999999999999999', '"99999999999999999999"'), ('n=abc&n=3', '"abc"'), ('n=1001', '1001'), ('n=9223372036854775807', '9223372036854775807'),
-    ('n=<b>%26', r'"\u003cb\u003e\u0026"'), ('n="', r'"\""'), ('n=%C3%A9', '"é"')])
+    ('n=<b>%26', r'"\u003cb\u003e\u0026"'), ('n="', r'"\""'), ('n=%C3%A9', '"é"'), ('n=%EF%BF%BD', '"\ufffd"'), ('n=%FF', r'"\ufffd"'),
+    ('n=a%E2%82b%ED%A0%80', r'"a\ufffd\ufffdb\ufffd\ufffd\ufffd"')])
 def test_version_3_refuses_a_number_that_is_none(third, query, told):
     status, headers, body = asked(third, '/v2/_catalog?' + query)
     assert status == 400 and headers['Content-Type'] == 'application/json' and headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
