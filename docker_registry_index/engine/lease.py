@@ -27,6 +27,9 @@ _IN_THE_WAY = ('ConditionalCheckFailedException',
 class Lease(object):
     """A lease, held or not.
 
+    One object watches the holder as long as it lives: whoever tries now and
+    then takes over as soon as one that waits all the time.
+
     :param client: a Client.
     :param table: the name of the version table.
     :param seconds: how long others wait for a sign of life; 20 by default.
@@ -47,14 +50,16 @@ class Lease(object):
         self._kind = kind
         self._give_back = 'REMOVE {0}, {0}_seconds, {0}_age'.format(kind)
         self._held = None
-        # Of heartbeats whose answers were lost: one may stand in the row.
+        # Numbers of ours, whose answers were lost or that could not be given
+        # back: one may stand in the row.
         self._doubtful = set()
         self._since = None
         self._renewed = None
         self._seen = None
         self._seen_since = None
         self._seen_row = {}
-        #: Whether the holder has shown a sign of life while we looked.
+        #: Whether the holder has shown a sign of life while we looked, since
+        #: this was last set.
         self.is_alive = False
 
     @property
@@ -69,7 +74,8 @@ class Lease(object):
         Costs one consistent GetItem, and one UpdateItem when it looks free.
         """
         number = self.look()
-        if number is not None and not self._stood_still():
+        if not (number is None or number in self._doubtful or
+                self._stood_still()):
             return False
         condition = ('attribute_not_exists(%s)' if number is None
                      else '%s = :seen') % self._kind
@@ -126,12 +132,18 @@ class Lease(object):
 
     def release(self):
         """Give the lease back if it is still held, and can be: otherwise
-        others take it over after its time."""
+        others take it over after its time, and we when we try again."""
         if self._held is None:
             return
+        held = self._held
         try:
             self.release_with()
-        except (errors.LeaseLost, errors.RequestFailed):
+        except errors.LeaseLost:
+            # A heartbeat may have been interrupted.
+            self._take_back()
+        except errors.RequestFailed:
+            self._doubtful.add(held)
+        finally:
             self._held = None
 
     def take_from(self, number):

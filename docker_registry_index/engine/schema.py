@@ -10,8 +10,8 @@ from __future__ import unicode_literals
 import collections
 
 __all__ = [
-    'MARKS', 'READY', 'TOMBSTONE', 'UNDESCRIBED', 'Table', 'definition',
-    'key_schema', 'tables',
+    'MARKS', 'READY', 'TOMBSTONE', 'UNDESCRIBED', 'VERSION', 'Table',
+    'definition', 'key_schema', 'tables',
 ]
 
 
@@ -23,6 +23,8 @@ READY = 'ready'
 TOMBSTONE = 'removed '
 #: And that of a note that a description is to be read.
 UNDESCRIBED = 'describe '
+#: The version number of release 0.1.0, which refuses every other.
+VERSION = '1'
 
 
 class Table(collections.namedtuple('Table', 'name hash_key range_key')):

@@ -18,14 +18,12 @@ from ._compat import monotonic, sleep
 from .client import slowest
 from .lease import Lease
 from .mark import Mark
-from .tables import create_missing
+from .tables import check_version, create_missing
 
 __all__ = ['RETRY', 'Startup', 'lease_of']
 
 logger = logging.getLogger(__name__)
 
-#: The version number of release 0.1.0, which refuses every other.
-VERSION = '1'
 #: Seconds of a lease, unless three requests may take longer than that: one
 #: that is under way when a heartbeat is due, the heartbeat, and the next.
 LEASE_SECONDS = 20
@@ -64,6 +62,8 @@ class Startup(object):
         self._version = tables['version'].name
         self._lock = _loading.setdefault(
             (os.getpid(), self._search), threading.Lock())
+        # One for all calls: a lease lasts longer than a call may wait.
+        self._lease = self._new_lease()
         #: The Mark that was read last; None when there was none.
         self.mark = None
 
@@ -76,7 +76,7 @@ class Startup(object):
         """
         wanted = {
             self._tables['repository'].name: {'name': {'S': schema.MARKS}},
-            self._version: {'version': {'N': VERSION}},
+            self._version: {'version': {'N': schema.VERSION}},
             self._search: mark.KEY}
         wanted = {table: {'Keys': [key], 'ConsistentRead': True}
                   for table, key in wanted.items()}
@@ -112,7 +112,7 @@ class Startup(object):
         """
         with self._lock:
             self._create_tables()
-            lease = self._lease()
+            lease = self._watched_lease()
             try:
                 while not lease.acquire():
                     if lease.is_alive:
@@ -126,7 +126,7 @@ class Startup(object):
 
     def _prepare(self):
         self._create_tables()
-        lease, patience = self._lease(), self._settings.startup_wait
+        lease, patience = self._watched_lease(), self._settings.startup_wait
         deadline = self._clock() + patience
         while True:
             if self.is_ready():
@@ -165,7 +165,11 @@ class Startup(object):
         self._tell(after)
         return report
 
-    def _lease(self):
+    def _watched_lease(self):
+        self._lease.is_alive = False
+        return self._lease
+
+    def _new_lease(self):
         return lease_of(self._client, self._tables, self._settings,
                         self._clock)
 
@@ -181,11 +185,11 @@ class Startup(object):
 
     def _create_tables(self):
         self._read_mark()
+        check_version(self._client, self._version)
         seen = []
         create_missing(self._client, self._tables,
                        before_creating=lambda: self._is_in_the_way(seen),
                        sleep=self._sleep)
-        self._check_version()
 
     def _is_in_the_way(self, seen):
         """Have nobody say that an index is ready which lost a table: no load
@@ -196,7 +200,7 @@ class Startup(object):
             created them.
         :returns: whether to look at the tables anew, and call it again.
         """
-        lease = self._lease()
+        lease = self._new_lease()
         try:
             holder = [lease.look()]
             is_over = holder == seen and lease.take_from(*holder)
@@ -230,15 +234,6 @@ class Startup(object):
         except errors.RequestFailed as error:
             if error.code != 'ConditionalCheckFailedException':
                 raise
-
-    def _check_version(self):
-        """Refuse a database of another version, as 0.1.0 does."""
-        rows = self._client.call('scan', TableName=self._version,
-                                 ConsistentRead=True)['Items']
-        for row in rows:
-            if row['version']['N'] != VERSION:
-                raise errors.NewerDatabase(
-                    self._version, row['version']['N'], VERSION)
 
 
 def lease_of(client, tables, settings, clock=monotonic, kind='lease'):

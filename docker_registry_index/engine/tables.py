@@ -1,4 +1,5 @@
-"""Tables: created when missing, all at once, and waited for."""
+"""Tables: created when missing, all at once, and waited for; never beside
+those of a newer release."""
 
 from __future__ import unicode_literals
 
@@ -7,12 +8,30 @@ import logging
 from . import errors, schema
 from ._compat import monotonic, sleep
 
-__all__ = ['create_missing']
+__all__ = ['check_version', 'create_missing']
 
 logger = logging.getLogger(__name__)
 
 #: Seconds until a new table should be active; it takes five to ten on AWS.
 PATIENCE = 120
+
+
+def check_version(client, table):
+    """Refuse a database of another version, as release 0.1.0 does.
+
+    Costs a consistent Scan of the version table, of one row.
+
+    :raises NewerDatabase: it is one.
+    """
+    try:
+        rows = client.call('scan', TableName=table,
+                           ConsistentRead=True)['Items']
+    except errors.MissingTable:
+        return
+    for row in rows:
+        if row['version']['N'] != schema.VERSION:
+            raise errors.NewerDatabase(table, row['version']['N'],
+                                       schema.VERSION)
 
 
 def create_missing(client, tables, before_creating=lambda: False,

@@ -593,3 +593,51 @@ def test_interrupted_while_it_is_taken_it_is_given_back(
         interrupted.acquire()
     assert 'lease' not in (row(index) or {})
     assert waiter.acquire() is True
+
+
+@pytest.mark.parametrize('is_made', [True, False])
+def test_interrupted_in_a_heartbeat_it_is_given_back(
+        index, clock, holder, waiter, monkeypatch, is_made):
+    call = index.engine.client.call
+
+    def interrupting(operation, **arguments):
+        monkeypatch.undo()
+        assert operation == 'update_item'
+        if is_made:
+            call(operation, **arguments)
+        raise KeyboardInterrupt()
+
+    clock.go(SECONDS / 2.0)
+    monkeypatch.setattr(index.engine.client, 'call', interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        holder.renew()
+    holder.release()
+    assert 'lease' not in row(index)
+    assert waiter.acquire() is True
+
+
+# Watched by one who looks now and then
+
+def test_what_could_not_be_given_back_is_ours_at_once(index, holder, waiter):
+    away = Throttle(index.engine, 'TransactWriteItems', 100)
+    holder.release()
+    assert 'lease' in row(index)
+    away.left = 0
+    assert waiter.acquire() is False
+    assert holder.acquire() is True
+    # And a heartbeat of it is one of the new number.
+    assert waiter.acquire() is False
+    holder.renew()
+    waiter.clock.go(SECONDS + 1)
+    assert waiter.acquire() is True
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with()
+
+
+def test_nor_is_it_when_another_took_it_over_meanwhile(index, holder, waiter):
+    Throttle(index.engine, 'TransactWriteItems', 100)
+    holder.release()
+    assert waiter.acquire() is False
+    waiter.clock.go(SECONDS + 1)
+    assert waiter.acquire() is True
+    assert holder.acquire() is False

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors
+from docker_registry_index.engine import errors, startup
 from docker_registry_index.engine.lease import Lease
-from tests.engine.faults import KillAfter, Killed
+from tests.engine.faults import KillAfter, Killed, Throttle
 from tests.engine.hooks import short_leases
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
@@ -202,6 +202,53 @@ def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
     assert waits[0] >= 4 and waits[1] < 3.5, waits
 
 
+@pytest.mark.parametrize('wait', [0, 0.2])
+def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(
+        index, monkeypatch, wait):
+    short_leases(monkeypatch, 2)
+    dying = index.another()
+    KillAfter(dying.engine, 1, 'TransactWriteItems')
+    with pytest.raises(Killed):
+        dying.engine.ensure_ready(lambda: STORE)
+    startup._loading.clear()
+    # As an upkeep tries: again and again, each time for a moment.
+    other = index.another(startup_wait=wait)
+    made = other.engine._startup(
+        lambda beat, forget: other.engine.load(lambda: STORE, beat))
+    began = time.time()
+    while not made.ensure_ready():
+        assert time.time() - began < 10
+        time.sleep(0.1)
+    assert time.time() - began >= 2
+    other.assert_whole()
+    assert other.engine.names() == NAMES
+
+
+def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(
+        index, monkeypatch):
+    short_leases(monkeypatch, 30)
+    loads, faults = [], []
+    made = index.engine._startup(lambda beat, forget: load())
+
+    def load():
+        loads.append(1)
+        if len(loads) == 1:
+            faults.append(Throttle(index.engine, '*', 1000, code='Away',
+                                   status=500))
+            raise errors.RequestFailed('put_item', [], 'Away', 'away', True)
+        return index.engine.load(lambda: STORE)
+
+    monkeypatch.setattr('time.sleep', lambda _: None)
+    with pytest.raises(errors.RequestFailed):
+        made.ensure_ready()
+    faults[0].left = 0
+    monkeypatch.undo()
+    began = time.time()
+    assert made.ensure_ready() is True
+    assert time.time() - began < 5
+    assert index.engine.names() == NAMES
+
+
 def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
     def broken():
         yield STORE[0]
@@ -236,15 +283,23 @@ def test_an_index_of_a_newer_format_stops_the_start_untouched(index):
         index.items(index.settings.version_table)
 
 
-def test_another_version_number_stops_the_start(index):
+@pytest.mark.parametrize('kind', ['search_table', 'repository_table'])
+def test_another_version_number_stops_the_start_untouched(index, kind):
     index.ready(STORE)
-    index.engine.client.call('delete_table',
-                             TableName=index.settings.search_table)
-    index.engine.client.call('put_item', Item={'version': {'N': '2'}},
-                             TableName=index.settings.version_table)
+    call, version_table = index.engine.client.call, (
+        index.settings.version_table)
+    assert Lease(index.engine.client, version_table).acquire()
+    call('put_item', Item={'version': {'N': '2'}}, TableName=version_table)
+    lost = getattr(index.settings, kind)
+    call('delete_table', TableName=lost)
+    left = [table for table in index.tables() if table != lost]
+    before = [index.items(table) for table in left]
     with pytest.raises(errors.NewerDatabase) as refused:
         index.another().engine.ensure_ready(refuse_to_list)
-    assert index.settings.version_table in str(refused.value)
+    assert version_table in str(refused.value)
+    assert [index.items(table) for table in left] == before
+    with pytest.raises(errors.MissingTable):
+        index.items(lost)
 
 
 def test_a_table_with_other_keys_stops_the_start_and_creates_nothing(index):
