@@ -5,11 +5,13 @@ from __future__ import unicode_literals
 import logging
 import os
 
+from . import errors
 from ._compat import monotonic, sleep
 from .backlog import Backlog
 from .client import one_attempt, slowest
 from .source import has
 from .upkeep import Upkeep
+from .waiting import Silence, in_time
 
 __all__ = ['Background']
 
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for the changes that wait when a process ends, and for a load.
 _FLUSH = 5
+#: Seconds in which the storage must say whether it has a repository, and how
+#: many such questions may be left without an answer.
+_ANSWER, _UNANSWERED = 10, 8
 
 
 class Background(object):
@@ -40,6 +45,8 @@ class Background(object):
         self._attempt = one_attempt(settings)
         self._patience = settings.startup_wait
         self._patient_until = None
+        # When each question was asked that has no answer yet.
+        self._asked = {}
         self.upkeep = Upkeep(startup(self._load, self._sleep),
                              settings.sync_interval)
         self.backlog = Backlog(
@@ -107,7 +114,29 @@ class Background(object):
         """Have the index say what the storage says, also when that changes
         meanwhile. Who changes it later, tells later."""
         for _ in range(3):
-            is_there = has(self._source, name)
+            is_there = self._has(name)
             self._change(name, is_there)
-            if has(self._source, name) == is_there:
+            if self._has(name) == is_there:
                 return
+
+    def _has(self, name):
+        """Whether the storage has a repository; one that hangs keeps only
+        so many threads."""
+        question, now = object(), monotonic()
+        if sum(now - since > _ANSWER for since in list(
+                self._asked.values())) >= _UNANSWERED:
+            raise errors.StorageUnreadable('whether it has %.80r' % name,
+                                           Silence(_ANSWER))
+
+        def ask():
+            try:
+                return has(self._source, name)
+            finally:
+                del self._asked[question]
+
+        self._asked[question] = now
+        try:
+            return in_time(ask, lambda: None, _ANSWER)
+        except Silence as silence:
+            raise errors.StorageUnreadable('whether it has %.80r' % name,
+                                           silence)

@@ -27,8 +27,8 @@ _IN_THE_WAY = ('ConditionalCheckFailedException',
 class Lease(object):
     """A lease, held or not.
 
-    One object watches the holder as long as it lives: whoever tries now and
-    then takes over as soon as one that waits all the time.
+    It watches the holder as long as it lives: who tries now and then takes
+    over as soon as one that waits all the time.
 
     :param client: a Client.
     :param table: the name of the version table.
@@ -50,16 +50,14 @@ class Lease(object):
         self._kind = kind
         self._give_back = 'REMOVE {0}, {0}_seconds, {0}_age'.format(kind)
         self._held = None
-        # Numbers of ours, whose answers were lost or that could not be given
-        # back: one may stand in the row.
+        # Numbers of ours, one of which may stand in the row.
         self._doubtful = set()
         self._since = None
         self._renewed = None
         self._seen = None
         self._seen_since = None
         self._seen_row = {}
-        #: Whether the holder has shown a sign of life while we looked, since
-        #: this was last set.
+        #: Whether the holder showed a sign of life since this was last set.
         self.is_alive = False
 
     @property
@@ -197,10 +195,14 @@ class Lease(object):
         left = self._renewed + self._seconds - self._clock()
         return left < self._request
 
-    def _stood_still(self):
+    @property
+    def seconds_seen(self):
+        """For how long the holder need show no sign of life."""
         seconds = self._seen_row.get(self._kind + '_seconds', {}).get('N')
-        return (self._clock() - self._seen_since >
-                float(seconds or self._seconds))
+        return float(seconds or self._seconds)
+
+    def _stood_still(self):
+        return self._clock() - self._seen_since > self.seconds_seen
 
     def _write(self, condition, seen=None):
         """Put a new record number where the condition holds."""
@@ -235,10 +237,7 @@ class Lease(object):
 
     def look(self):
         """Note and return the record number, and since when it stands; None
-        when nobody holds the lease.
-
-        Costs one consistent GetItem.
-        """
+        when nobody holds the lease. Costs one consistent GetItem."""
         row = self._client.call('get_item', TableName=self._table, Key=_ROW,
                                 ConsistentRead=True).get('Item', {})
         number = row.get(self._kind, {}).get('S')

@@ -205,11 +205,13 @@ class Loader(object):
                 return 'unchanged'
             self._writer.change(
                 entry.name, lambda known: self._plan(
-                    entry._replace(known=known))[1], sure=True)
+                    self._now(entry, known))[1], sure=True)
             return kind
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
                 return 'unchanged'
+            problem = error
+        except errors.StorageUnreadable as error:
             problem = error
         except errors.RequestFailed as error:
             if not error.invalid:
@@ -218,6 +220,16 @@ class Loader(object):
         logger.error('left out of the search index: %.80r: %s', entry.name,
                      problem)
         return 'failed'
+
+    def _now(self, entry, known):
+        """The same repository, as it is known now."""
+        if known.row is None and entry.known.row is not None and (
+                entry.is_listed):
+            # Somebody took its row away, and need not have left a tombstone:
+            # release 0.1.0 knows none.
+            is_listed = self._removal.is_there(entry.name)
+            entry = entry._replace(is_listed=is_listed)
+        return entry._replace(known=known)
 
     def _was_removed(self, entry):
         """Whether it was removed since the load began."""

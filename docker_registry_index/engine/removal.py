@@ -84,14 +84,19 @@ class Removal(object):
             entry.name, lambda: self._is_gone(entry) == 'removed')
 
     def _is_gone(self, entry):
-        """Ask the storage once more."""
+        return 'unchanged' if self.is_there(entry.name) else 'removed'
+
+    def is_there(self, name):
+        """Ask the storage once more.
+
+        :raises StorageUnreadable: that cannot be told, or not in time.
+        """
         try:
             if self._silence:
                 raise self._silence
-            is_there = in_time(lambda: has(self._source, entry.name),
-                               self._beat, self._patience)
+            return in_time(lambda: has(self._source, name),
+                           self._beat, self._patience)
         except Silence as silence:
             self._silence = silence
-            raise errors.StorageUnreadable(
-                'whether it has %.80r' % entry.name, silence)
-        return 'unchanged' if is_there else 'removed'
+            raise errors.StorageUnreadable('whether it has %.80r' % name,
+                                           silence)

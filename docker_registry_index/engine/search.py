@@ -17,6 +17,8 @@ __all__ = ['Search']
 #: also with descriptions.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 _CONSISTENT = False
+#: Items of a page that are asked for at most; a megabyte has fewer.
+_LONGEST_PAGE = 20000
 
 
 class Search(object):
@@ -110,7 +112,7 @@ class Search(object):
         found, arguments = [], {}
         while True:
             if limit is not None:
-                arguments['Limit'] = limit - len(found)
+                arguments['Limit'] = min(limit - len(found), _LONGEST_PAGE)
             page = self._client.call(
                 'query', TableName=self._table,
                 KeyConditionExpression=condition,

@@ -28,7 +28,7 @@ TERMS = [
     '\x7f', 'ubuntu\n', '\tubuntu', '!', '! ready', 'removed ', '\u2028',
 ]
 
-LIMITS = [1, 2, 3, 5, 25, 100, 1000000]
+LIMITS = [1, 2, 3, 5, 25, 100, 1000000, 3000000000]
 
 
 class SearchContract(object):

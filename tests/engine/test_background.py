@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, upkeep
+from docker_registry_index.engine import Source, background, errors, upkeep
 from tests.engine.network import listening
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_formats import NAMES, NEW, OLD, STORED, release
@@ -137,3 +137,38 @@ def test_a_process_that_is_forked_sends_nothing_of_its_parent(index):
     assert os.read(reads, 100) == b'Stopped'
     os.close(reads)
     assert len(index.search('')) == len(STORED)
+
+
+class Hanging(Source):
+    """A storage of two namespaces: of one of them, it says nothing."""
+
+    def __init__(self):
+        self.answers = threading.Event()
+
+    def namespaces(self):
+        return []
+
+    def has(self, name):
+        return not name.startswith('hangs/') or self.answers.wait(60)
+
+
+def test_a_storage_that_hangs_keeps_only_so_many_threads(index, monkeypatch):
+    monkeypatch.setattr(background, '_ANSWER', 0.3)
+    storage = Hanging()
+    index.engine.start(storage)
+    settle, threads = index.engine._background._settle, (
+        threading.active_count())
+    for number in range(20):
+        with pytest.raises(errors.StorageUnreadable):
+            settle('hangs/%d' % number)
+    assert threading.active_count() - threads <= background._UNANSWERED
+    # No longer asked, until some of the answers are there.
+    began = time.time()
+    with pytest.raises(errors.StorageUnreadable):
+        settle('hangs/20')
+    assert time.time() - began < 0.2
+    storage.answers.set()
+    wait_until(lambda: not index.engine._background._asked)
+    settle('hangs/1')
+    settle('team/app')
+    assert index.engine.names() == ['hangs/1', 'team/app']

@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 
 import pytest
 
+from docker_registry_index.engine import ListSource
 from tests.engine.faults import Meanwhile
 from tests.engine_index import EngineIndex
 from tests.plugin.release_0_1_0 import Release010
@@ -27,11 +28,11 @@ class Place(object):
 class BeforeEachRequest(object):
     """Does something before each request of an engine."""
 
-    def __init__(self, index, act):
+    def __init__(self, index, act, operation='*'):
         self.count = 0
         self._act = act
         index.engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.*', self._note)
+            'before-call.dynamodb.' + operation, self._note)
 
     def _note(self, **_):
         self.count += 1
@@ -109,4 +110,32 @@ def test_it_deletes_during_the_load_and_the_next_one_cleans_up(index, old):
     another = index.another()
     another.engine.sync(lambda: STORED)
     assert another.search('web') == []
+    another.assert_whole()
+
+
+@pytest.mark.parametrize('moment', range(1, 5))
+def test_it_deletes_what_the_load_had_listed_and_it_stays_deleted(
+        index, old, moment):
+    storage = STORED + [('team/web', None)]
+
+    def delete(count):
+        if transactions.count == moment:
+            storage[-1:] = []
+            old.deleted('team/web')
+
+    transactions = BeforeEachRequest(index, delete, 'TransactWriteItems')
+
+    class Listed(ListSource):
+        """The listing was made before."""
+
+        def has(self, name):
+            return (name, None) in storage
+
+    listing = list(storage)
+    index.engine.ensure_ready(Listed(lambda: listing))
+    if transactions.count < moment:
+        pytest.fail('the load has %d transactions' % transactions.count)
+    another = index.another()
+    assert 'team/web' not in old.names() + another.engine.names()
+    assert set(name for name, _ in STORED) <= set(another.engine.names())
     another.assert_whole()

@@ -11,6 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lease import Lease
+from docker_registry_index.engine.status import Status
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.hooks import taken_back
 from tests.engine.network import LostAnswer
@@ -641,3 +642,29 @@ def test_nor_is_it_when_another_took_it_over_meanwhile(index, holder, waiter):
     waiter.clock.go(SECONDS + 1)
     assert waiter.acquire() is True
     assert holder.acquire() is False
+
+
+# What the status says of it
+
+@pytest.mark.parametrize('seconds', [20, 45, 450])
+def test_a_holder_that_renews_late_is_alive_and_one_that_does_not_is_not(
+        index, clock, seconds):
+    def look():
+        return Status(index.engine.client, index.engine._tables,
+                      sleep=lambda passed: act(passed)).lease()
+
+    def renew_now_and_then(passed):
+        clock.go(passed)
+        holder.renew()
+
+    holder = lease(index, clock, seconds)
+    assert holder.acquire()
+    act = renew_now_and_then
+    for _ in range(5):
+        assert look()['alive'] is True
+    waited = []
+    act = waited.append
+    assert look()['alive'] is False
+    assert sum(waited) >= 3 * seconds / 20.0
+    holder.release()
+    assert look() is None
