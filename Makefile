@@ -11,7 +11,7 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
+.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ test-registry: setup ## Test the plugin inside the real docker-registry, and the
 test-service: setup ## Test the service beside a real registry v2, with podman, skopeo, docker and nginx
 	@echo '== the service beside CNCF Distribution'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
+
+test-v3: setup ## The same beside version 3, built with Go: ten minutes
+	@dev/bootstrap distribution-v3
+	@echo '== the service beside CNCF Distribution 3'
+	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
 
 test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB failing and away
 	@echo '== faults'

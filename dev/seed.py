@@ -93,16 +93,23 @@ class Bucket(object):
 
     def put(self, key, content):
         """Write one object; SeedError when the S3 refuses it."""
+        # 409: the bucket is there already and ours
+        self._ask('PUT', key, content, [200] if key else [200, 409])
+
+    def delete(self, key):
+        """Delete one object; SeedError when the S3 refuses it."""
+        self._ask('DELETE', key, b'', [204])
+
+    def _ask(self, method, key, content, wanted):
         connection = HTTPConnection(self._address, timeout=10)
         try:
-            connection.request('PUT', '/%s/%s' % (self.name, key), content, {'Content-Length': str(len(content))})
+            connection.request(method, '/%s/%s' % (self.name, key), content, {'Content-Length': str(len(content))})
             answer = connection.getresponse()
             text = answer.read().decode('utf-8', 'replace')
         finally:
             connection.close()
-        # 409: the bucket is there already and ours
-        if answer.status != 200 and not (answer.status == 409 and not key):
-            raise SeedError('PUT /%s/%s answered %d: %s' % (self.name, key, answer.status, text[:300]))
+        if answer.status not in wanted:
+            raise SeedError('%s /%s/%s answered %d: %s' % (method, self.name, key, answer.status, text[:300]))
 
     def put_repository(self, storage_path, name, tags):
         """Write a repository and its images below `storage_path`, the registry's setting of this name."""

@@ -135,6 +135,17 @@ def clients():
         _done('dockerd', *programs.DAEMON)
 
 
+def distribution_v3():
+    """The registry of version 3, built by Go: for `make test-v3` only."""
+    module = 'github.com/distribution/distribution/v3/cmd/registry@v3.0.0'
+    if _is_done('distribution-v3', module):
+        return
+    toolchain.go()
+    say('.local/distribution-v3: building %s with Go, which takes minutes' % module)
+    run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'), GOFLAGS='-mod=mod')
+    _done('distribution-v3', module)
+
+
 def _possible(action, what):
     """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI fails."""
     try:
@@ -148,20 +159,23 @@ def _possible(action, what):
 
 
 PARTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local, 'clients': clients}
+#: Those that only some tests need.
+MORE = {'distribution-v3': distribution_v3}
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog='dev/bootstrap', description='Set up what this project needs under .local/.')
-    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all' % ', '.join(PARTS))
+    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all but %s' % (', '.join(list(PARTS) + list(MORE)), ', '.join(MORE)))
     parts = parser.parse_args(arguments).parts
-    unknown = [part for part in parts if part not in PARTS]
+    known = dict(PARTS, **MORE)
+    unknown = [part for part in parts if part not in known]
     if unknown:
-        parser.error('there is no part %s; parts: %s' % (', '.join(unknown), ', '.join(PARTS)))
+        parser.error('there is no part %s; parts: %s' % (', '.join(unknown), ', '.join(known)))
     os.makedirs(_path('logs'), exist_ok=True)
     with open(_path('lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one set-up at a time
         for part in parts or PARTS:
-            PARTS[part]()
+            known[part]()
     say('ready: %s' % ', '.join(parts or PARTS))
 
 

@@ -114,3 +114,8 @@ def java_and_maven():
     newer_debian = may_install() and not java_17() and not debian_has('openjdk-17-jdk-headless')
     require('A Java development kit, 17 or later,', java_17, ['openjdk-21-jdk-headless' if newer_debian else 'openjdk-17-jdk-headless'])
     require('Maven', lambda: shutil.which('mvn'), ['maven'])
+
+
+def go():
+    """See that Go is there."""
+    require('Go 1.23 or later', lambda: shutil.which('go'), ['golang-go'])

@@ -1,13 +1,13 @@
-"""Anything in any order, killed between any two requests, over two engines with one set of tables: rows, postings and searches follow a model."""
+"""Anything in any order, killed between any two requests or in the midst of a load of another's, over two engines with one set of tables: rows, postings
+and searches follow a model."""
 import time
 
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import text
+from docker_registry_index.engine import ListSource, text
 from docker_registry_index.engine.loader import Loader
-from docker_registry_index.engine.source import as_source
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back
 from tests.engine.test_parts import name_of
@@ -20,6 +20,30 @@ ENGINES = st.integers(0, 1)
 #: Requests until a process is killed; None for never.
 KILLS = st.one_of(st.none(), st.integers(0, 12))
 TERMS = ['', 'web', 'eb', 'team', 'words', name_of(110)[-4:]]
+
+
+class Storage(ListSource):
+    """What is there when it is asked."""
+
+    def __init__(self, there):
+        super().__init__(lambda: [(name, None) for name in sorted(there)])
+        self._there = there
+
+    def has(self, name):
+        return name in self._there
+
+
+class AtRequest(object):
+    """Does something before one of an engine's next requests, by its number."""
+
+    def __init__(self, engine, number, act):
+        self.left, self._act = number, act
+        engine.client.dynamodb.meta.events.register('before-call.dynamodb.*', self._count)
+
+    def _count(self, **_):
+        if self.left == 0:
+            self._act()
+        self.left -= 1
 
 
 class Machine(stateful.RuleBasedStateMachine):
@@ -37,10 +61,13 @@ class Machine(stateful.RuleBasedStateMachine):
         self.stored = set()
         self.found = {}
         self.doubtful = {}
+        #: Seconds that the clock of loads is ahead: rows of before were not touched within their last hour.
+        self.ahead = 0
 
     def teardown(self):
-        self._load(0)
+        self.sync_an_hour_later(0, None)
         self.agrees()
+        assert not self.doubtful and (set(self.found) == self.stored or not self.stored)
         self.engines[0].delete_tables()
 
     def _run(self, engine, kill, act):
@@ -96,10 +123,17 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(engine=ENGINES, kill=KILLS)
     def sync_an_hour_later(self, engine, kill):
-        self._load(engine, kill, wait=3600)
+        self.ahead += 3601
+        self._load(engine, kill, is_sync=True)
 
-    def _load(self, engine, kill=None, wait=0):
-        listed = [(name, None) for name in sorted(self.stored)]
+    @stateful.rule(engine=ENGINES, name=NAMES, number=st.integers(0, 20), is_push=st.booleans())
+    def change_in_the_midst_of_a_load(self, engine, name, number, is_push):
+        """By the other engine, before one of its requests."""
+        change = self.push if is_push else self.delete
+        self.ahead += 3601
+        self._load(engine, meanwhile=(number, name, lambda: change(1 - engine, name, None)))
+
+    def _load(self, engine, kill=None, is_sync=False, meanwhile=None):
         rows = self.engines[engine].rows()
         for name in list(self.doubtful):
             # What its row says now, or nothing, is what it becomes.
@@ -108,8 +142,12 @@ class Machine(stateful.RuleBasedStateMachine):
             else:
                 self.doubtful[name] = [None]
 
+        storage = Storage(self.stored)
+
         def act(index):
-            Loader(index.engine.client, index.engine._tables, as_source(lambda: listed), wall_clock=lambda: time.time() + wait).load()
+            if meanwhile:
+                AtRequest(index.engine, meanwhile[0], meanwhile[2])
+            Loader(index.engine.client, index.engine._tables, storage, wall_clock=lambda: time.time() + self.ahead).load()
 
         done = self._run(engine, kill, act)
         rows = self.engines[engine].rows()
@@ -117,12 +155,17 @@ class Machine(stateful.RuleBasedStateMachine):
             before = self.doubtful.pop(name, [self.found.get(name)])[0]
             after = text.clean_description(rows[name].get('description', {}).get('S')) if name in rows else None
             # What it may do, and nothing else: keep; add what is in the storage; remove what is not.
-            if after is not None:
+            if meanwhile and name == meanwhile[1] and name in self.stored:
+                # Removed by the load, and pushed after that, it has lost its description.
+                assert after in (before, ''), name
+            elif after is not None:
                 assert before == after or (before is None and name in self.stored), name
             else:
                 assert before is None or name not in self.stored, name
-            if done and name in self.stored and wait:
+            if done and name in self.stored:
                 assert after is not None, name
+            if done and is_sync and name not in self.stored and self.stored:
+                assert after is None, name
             self._set(name, [after])
             if not done:
                 # Of a long name, something may be there and something not.

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import bcrypt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dev.servers_v2 import Distribution
@@ -67,6 +67,16 @@ class Pair:
     def __init__(self, *servers):
         self.connections = [http.client.HTTPConnection(*urlsplit(server.url).netloc.split(':'), timeout=30) for server in servers]
 
+    @property
+    def is_version_3(self):
+        """Whether the registry is one, as `make test-v3` has it."""
+        return asked(self.connections[0], '/v2/_catalog')[1]['Content-Type'] == 'application/json'
+
+    def takes(self, last):
+        """Whether the registry goes on after any text. Version 3 makes a path of it: where none can be, it answers 500 or leaves names out."""
+        can_be = '\0' not in last and not last.startswith('/') and '//' not in last and all(len(part.encode()) < 256 for part in last.split('/'))
+        return can_be or not self.is_version_3
+
     def same(self, path, method='GET', **headers):
         """The answer of both, which is one."""
         real, ours = [asked(connection, path, method, **headers) for connection in self.connections]
@@ -116,7 +126,7 @@ LASTS = ['', 'a', 'a/', 'a-', 'a/b', 'a/bb', 'a-b', 'a.b/c', 'a_b', 'a0', 'A', '
 @pytest.mark.parametrize('size', [1, 3, 1000])
 def test_any_last_continues_where_the_registry_does(pair, size):
     dice = random.Random(size)
-    for last in LASTS + dice.sample(NAMES, 25):
+    for last in filter(pair.takes, LASTS + dice.sample(NAMES, 25)):
         pair.same('/v2/_catalog?n=%d&last=%s' % (size, quote(last)))
 
 
@@ -124,6 +134,7 @@ def test_any_last_continues_where_the_registry_does(pair, size):
 @given(size=st.integers(0, 1002), last=st.lists(st.sampled_from(COMPONENTS + ['/', '-', '.', '_', '%', '\0', '\x01', ' ', 'é']),
                                                 max_size=6).map(''.join) | st.text(max_size=9))
 def test_random_pages_are_those_of_the_registry(pair, size, last):
+    assume(pair.takes(last))
     pair.same('/v2/_catalog?last=%s&n=%d' % (quote(last, safe='/'), size))
 
 
@@ -142,6 +153,8 @@ BAD = ['n=0', 'n=-0', 'n=+0', 'n=-1', 'n=1001', 'n=1000000', 'n=9223372036854775
 
 @pytest.mark.parametrize('query', BAD)
 def test_odd_parameters_are_taken_as_the_registry_takes_them(pair, query):
+    if '%00' in query.partition('last')[2] and pair.is_version_3:
+        pytest.skip('version 3 fails')
     pair.same('/v2/_catalog?' + query)
 
 
