@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import flask
 
-from .parameters import first_of
+from .parameters import first_in_go
 
 __all__ = ['PATH', 'WrongNumber', 'as_json', 'other_method', 'page_size',
            'routes', 'unauthorized', 'unavailable']
@@ -60,13 +60,13 @@ def routes(index, dialect, limit):
             return unavailable(spoken)
         query = flask.request.query_string
         try:
-            size = page_size(first_of(query, b'n', 'surrogateescape'), limit,
-                             spoken.is_strict)
+            size = page_size(first_in_go(query, b'n', 'surrogateescape'),
+                             limit, spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested',
                           {'n': error.told})
-        names = _names(index, first_of(query, b'last'), size)
+        names = _names(index, first_in_go(query, b'last'), size)
         link = names[size - 1] if len(names) > size else None
         return _answer(spoken, 200, {'repositories': names[:size]},
                        link and _link(link, size))

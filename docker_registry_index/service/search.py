@@ -11,6 +11,7 @@ import flask
 
 from ..cli_output import safe
 from .answers import refusal, whole_number
+from .parameters import first_of
 
 __all__ = ['routes']
 
@@ -36,16 +37,16 @@ def routes(index):
 
     @made.route('/v1/search')
     def search():
-        asked = flask.request.args
-        limit = whole_number(asked.get('n') or str(DEFAULT), 1, LIMIT)
-        page = whole_number(asked.get('page') or '1', 1, PAGES)
+        query = flask.request.query_string
+        limit = whole_number(first_of(query, b'n') or str(DEFAULT), 1, LIMIT)
+        page = whole_number(first_of(query, b'page') or '1', 1, PAGES)
         if limit is None:
             return refusal(400, 'parameter n must be a whole number from 1 '
                                 'to %d' % LIMIT)
         if page is None:
             return refusal(400, 'parameter page must be a whole number from '
                                 '1 to %d' % PAGES)
-        term = asked.get('q', '')
+        term = first_of(query, b'q')
         found = _found(index, term, limit, limit * (page - 1))
         return flask.jsonify(_answer(term, found, limit, page))
 
