@@ -12,6 +12,7 @@ from ..engine import errors
 from . import catalog, health, metrics, notifications, search
 from .answers import refusal
 from .auth import Busy
+from .credentials import basic_credentials
 from .room import Room
 
 __all__ = ['make_app']
@@ -77,11 +78,8 @@ def _ask_for_credentials(app, users, dialect):
     def check():
         if flask.request.endpoint not in _READING:
             return None
-        given = flask.request.authorization
-        is_basic = given is not None and given.type == 'basic'
-        user, password = (given.username, given.password) if is_basic else (
-            None, None)
-        if users.may_read(user, password):
+        given = flask.request.headers.get('Authorization', '')
+        if users.may_read(*basic_credentials(given)):
             return None
         spoken = dialect()
         challenge = [('WWW-Authenticate', 'Basic realm="%s"' % spoken.realm)]
