@@ -112,6 +112,9 @@ class _Server(BaseApplication):
                 'graceful_timeout': _GRACE, 'keepalive': _KEEP_ALIVE,
                 'accesslog': '-', 'access_log_format': _ACCESS,
                 'proc_name': 'docker-registry-index',
+                # No header may say where this is mounted, and by which
+                # scheme it is asked: gunicorn would believe its own host's.
+                'forwarded_allow_ips': '', 'forwarder_headers': '',
                 'worker_exit': _stop}.items():
             self.cfg.set(name, value)
 
