@@ -146,6 +146,14 @@ def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
         assert path == '/metrics' or told[2] == plain[2], path
 
 
+@pytest.mark.parametrize('line, status', [
+    (b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400), (b'X: ' + b'a' * 9000, 431), (b'Transfer-Encoding: foo', 501)])
+def test_what_is_no_http_is_answered_by_the_server(open_to_all, line, status):
+    for path in ROUTES:
+        told, headers, _ = asked(open_to_all, path.encode(), line)
+        assert (told, headers['Content-Type']) == (status, 'text/html'), path
+
+
 TOKEN = st.text(alphabet='abcdefghijklmnopqrstuvwxyzABC-_!#$%&*', min_size=1, max_size=12).map(str.encode)
 KNOWN = st.sampled_from([
     b'Host', b'Accept', b'Accept-Encoding', b'Content-Type', b'Cookie', b'Range', b'If-None-Match', b'If-Modified-Since', b'User-Agent', b'Origin',
