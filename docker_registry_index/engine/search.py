@@ -88,7 +88,8 @@ class Search(object):
     def names(self, after=None, limit=None):
         """Names in lexical order, those after ``after``: a list.
 
-        One Query for each page of 1 MB.
+        One Query for each page of 1 MB, and one BatchGetItem for each 100
+        names in it that are too long for one transaction.
         """
         return [result.name
                 for result in self._listed(after, _checked_limit(limit))]
@@ -97,7 +98,7 @@ class Search(object):
         """Names in the order of a registry's catalog, those after ``after``,
         which need be none: a list.
 
-        One Query for each page of 1 MB.
+        Costs as names().
         """
         after = after and self._format.catalog_key(text.to_text(after))
         return [result.name for result in self._listed(

@@ -55,6 +55,13 @@ def test_a_page_is_one_query(index):
     assert made.operations == ['Query']
 
 
+def test_a_page_with_long_names_is_one_request_more(index):
+    requests = RequestsMade(index.engine)
+    with requests.counted() as made:
+        assert index.engine.catalog(NAMES[-2], 3) == NAMES[-1:]
+    assert made.operations == ['Query', 'BatchGetItem']
+
+
 def test_what_is_removed_is_not_in_it(index):
     index.engine.add('new/one', 'words')
     assert 'new/one' in index.engine.catalog()

@@ -184,6 +184,22 @@ def test_a_page_costs_one_query(place):
     assert place.dynamodb_requests() - before <= 2
 
 
+def test_a_page_with_long_names_costs_a_request_more_for_each_hundred(dynamodb_local):
+    names = ['a', 'b'] + ['long/%s%03d' % ('x' * 92, number) for number in range(101)] + ['z']
+    with ToldRegistry(dict.fromkeys(names)) as registry, Beside(dynamodb_local.url, registry) as place:
+        while place.index.engine.undescribed.notes(1):
+            time.sleep(0.2)
+        # A page reads one name more than it has.
+        for query, more, found in (('?n=1', 0, names[:1]), ('?last=' + names[-2], 0, names[-1:]), ('?n=2', 1, names[:2]), ('?n=100', 1, names[:100]),
+                                   ('?n=1000', 2, names)):
+            before = [place.dynamodb_requests(operation) for operation in ('Query', 'BatchGetItem')]
+            for _ in range(10):
+                assert json.loads(place.get('/v2/_catalog' + query).content)['repositories'] == found
+            queries, batches = [place.dynamodb_requests(operation) - count for operation, count in zip(('Query', 'BatchGetItem'), before)]
+            # As above, of each kind one.
+            assert 10 <= queries <= 11 and 10 * more <= batches <= 10 * more + 1, query
+
+
 USER = 'reader', 'correct horse'
 
 
