@@ -1,7 +1,7 @@
 # GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does nothing twice.
 #
 # Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to use), PYTEST (more options for pytest),
-# CI (set: a missing Java or Maven, or a missing client of the service, is a failure, not a skip).
+# BENCH (options of benchmarks/), CI (set: a missing Java or Maven, or a missing client of the service, is a failure, not a skip).
 
 PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
@@ -11,7 +11,7 @@ ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
 .DEFAULT_GOAL := help
-.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults test-faults setup setup-run setup-service dist clean
+.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults test-faults bench-service setup setup-run setup-service dist clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB f
 test-faults: setup ## The same, as many as docs/faults.md says: an hour
 	@echo '== faults, the long versions'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults tests/service/test_first_load.py tests/service/test_service_without_dynamodb.py
+
+bench-service: setup ## Measure the catalog and the first load of the service, in requests and seconds: a quarter of an hour (BENCH=options)
+	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
 test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
 	@echo '== packages'

@@ -6,8 +6,11 @@ import time
 
 import pytest
 
+from benchmarks import bucket, walks
+from dev.counting_proxy import CountingProxy
 from dev.programs import is_missing
 from dev.servers_v2 import Distribution
+from docker_registry_index.service import layout
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import LOADED, Bucket, Files, Place, QuickService, kill, wait_until
 from tests.service.slow_registry import SlowRegistry
@@ -155,6 +158,20 @@ def test_stopped_in_the_middle_of_the_first_load_another_need_not_wait(dynamodb_
             print('\nstopped with %d of %d loaded; another was ready %.1f s later' % (written, count, seconds))
             assert sorted(place.found(url=second.url)) == names
         assert seconds < 20, 'a lease of 20 s was not given back'
+
+
+def test_three_thousand_from_a_bucket(dynamodb_local, ministack, request):
+    if not request.config.getoption('--long', False):
+        pytest.skip('of the long versions: --long')
+    names = bucket.names(3000)
+    stored = bucket.Bucket(ministack.url).fill(names)
+    with Distribution(stored.storage(ministack.url)) as registry, CountingProxy(ministack.url) as s3:
+        with walks.Beside(registry.url, dynamodb_local.url, **stored.source(s3.url)) as beside:
+            load = walks.first_load(beside, names)
+            print('\n3 000 repositories: ready after %.1f s, with %d LISTs' % (load.ready, s3.total))
+            # One for each 1 000 of 15 000 objects, and as many as it has parts.
+            assert s3.counts == {'LIST': s3.total} and s3.total <= 15 + 1 + 3 + 3000 // layout.PART_NAMES
+            assert beside.index.engine.names() == sorted(names)
 
 
 def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_path):

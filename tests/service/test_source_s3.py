@@ -115,7 +115,7 @@ def test_the_requests_for_the_whole(count, pattern, requests):
 
 
 def test_the_requests_for_300_repositories_on_a_real_s3(s3, bucket, lists):
-    """Distribution 2.8.2 makes 607 for its catalog."""
+    """test_counts has what the real registry makes for its catalog."""
     names = repositories(300, 'team%d/app%d')
     put(s3, bucket, [key for name in names for key in keys_of(name, tags=2, layers=2)])
     assert listed(S3Source(bucket, '', s3)) == (sorted(names), [])
