@@ -14,6 +14,7 @@ import threading
 import time
 
 import flask
+from werkzeug.exceptions import ClientDisconnected
 
 from ..engine import errors
 from .answers import refusal
@@ -112,6 +113,9 @@ def routes(notifications, secret, count):
         except Malformed as error:
             count('malformed')
             return refusal(400, '%s' % error)
+        except ClientDisconnected:
+            count('malformed')
+            return refusal(408, 'the body did not come in time')
         try:
             notifications.follow(_named_well(changes))
         except NotNow as error:

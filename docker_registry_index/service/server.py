@@ -6,11 +6,13 @@ Copies of it, behind a balancer, need to know nothing of each other.
 from __future__ import unicode_literals
 
 import logging
+import threading
 
 from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
-from ..engine.threads import Errand
+from ..engine.threads import Errand, side_by_side
+from .access_log import FORMAT, AccessLog
 from .app import make_app
 from .auth import Anybody, Users
 from .describer import Describer
@@ -19,19 +21,23 @@ from .follower import Follower
 from .metrics import Metrics
 from .notifications import Notifications
 from .sources import registry_of, source_of
+from .worker import CONNECTIONS, Worker
 
 __all__ = ['Service', 'check', 'log_to_stderr', 'serve']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for all that is under way at the end, after which gunicorn kills;
-#: of them, for descriptions that are being read; and for a look before.
-_GRACE, _STOP, _LOOK = 30, 5, 3
+#: Seconds for requests under way at the end, after which gunicorn kills:
+#: less than those that Kubernetes gives, and more than nginx waits for.
+_GRACE = 25
+#: Seconds for descriptions that are being read then, and for all that goes
+#: on in the background: less than those that docker stop gives.
+_STOP, _STOP_ALL = 4, 8
+#: Seconds for a look at DynamoDB before anything starts.
+_LOOK = 3
 #: More than nginx keeps an idle connection open: it must not meet one that
 #: is just being closed.
 _KEEP_ALIVE = 75
-# Who asked what, and how long it took; no header can get into it.
-_ACCESS = '%(h)s "%(r)s" %(s)s %(b)s %(M)sms'
 _LINE = '%(asctime)s %(levelname)s: %(message)s'
 
 
@@ -70,9 +76,10 @@ class Service(object):
         self.describer.start()
 
     def stop(self):
-        """End it: a load under way gives its lease back."""
-        self.describer.stop(_STOP)
-        self.index.close()
+        """End it: a load under way gives its lease back. Takes some seconds
+        at most."""
+        side_by_side([self.index.close,
+                      lambda: self.describer.stop(_STOP)])
 
 
 def check(settings, service):
@@ -103,14 +110,17 @@ class _Server(BaseApplication):
     def __init__(self, settings, service):
         self._settings = settings
         self._service = service
+        self._running = self._stopping = None
         super(_Server, self).__init__()
 
     def load_config(self):
         for name, value in {
                 'bind': self._service.listen, 'workers': 1,
-                'worker_class': 'gthread', 'threads': self._service.threads,
+                'worker_class': Worker, 'threads': self._service.threads,
+                'worker_connections': CONNECTIONS,
                 'graceful_timeout': _GRACE, 'keepalive': _KEEP_ALIVE,
-                'accesslog': '-', 'access_log_format': _ACCESS,
+                'accesslog': '-', 'access_log_format': FORMAT,
+                'logger_class': AccessLog,
                 'proc_name': 'docker-registry-index',
                 # No header may say where this is mounted, and by which
                 # scheme it is asked: gunicorn would believe its own host's.
@@ -122,14 +132,25 @@ class _Server(BaseApplication):
         # In the worker: threads and connections do not survive a fork.
         made = Service(self._settings, self._service)
         made.start()
-        self.service = made
+        self._running = made
         return made.app
+
+    def begin_to_stop(self):
+        """Stop in the background, once; for a signal's handler, too."""
+        if self._running is not None and self._stopping is None:
+            self._stopping = threading.Thread(target=self._running.stop)
+            self._stopping.daemon = True
+            self._stopping.start()
+
+    def stop(self):
+        """Wait until it has stopped; some seconds at most."""
+        self.begin_to_stop()
+        if self._stopping is not None:
+            self._stopping.join(_STOP_ALL)
 
 
 def _stop(arbiter, worker):
-    service = getattr(worker.app, 'service', None)
-    if service is not None:
-        service.stop()
+    worker.app.stop()
 
 
 def log_to_stderr():

@@ -50,9 +50,9 @@ class Proxy(object):
         self._wake()
 
     @contextlib.contextmanager
-    def black_hole(self):
-        """Inside the block connections are taken and nothing is ever answered."""
-        self._hangs = True
+    def black_hole(self, operation=None):
+        """Inside the block connections are taken and nothing is ever answered; no requests of one operation, as 'Query', where that is given."""
+        self._hangs = operation or True
         yield
         self._hangs = False
         self._wake()
@@ -82,11 +82,11 @@ class Proxy(object):
         changed, self._changed = self._changed, threading.Event()
         changed.set()
 
-    def fault(self):
-        """Choose what happens to a request: one of FAULTS, 'black hole' or None."""
+    def fault(self, operation):
+        """Choose what happens to a request of this operation: one of FAULTS, 'black hole' or None."""
         with self._lock:
             fault = None
-            if self._hangs:
+            if self._hangs in (True, operation):
                 fault = 'black hole'
             elif self._random.random() < self._share:
                 fault = self._random.choice(FAULTS)
@@ -133,7 +133,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        fault = proxy.fault()
+        fault = proxy.fault(self.headers.get('X-Amz-Target', '').rpartition('.')[2])
         if fault in _CODES:
             status, code = _CODES[fault]
             told = json.dumps({'__type': 'com.amazonaws.dynamodb.v20120810#' + code, 'message': 'as ordered'}).encode()
