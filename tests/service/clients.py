@@ -1,17 +1,34 @@
 """podman and skopeo, run as a user would, without anything of this machine's own settings: credentials, registries, policies."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 
-from dev import images
-from dev.process import local_environment
-from dev.programs import program
+import pytest
 
-__all__ = ['Podman', 'credentials', 'push_index', 'skopeo_delete']
+from dev import images
+from dev.process import ServerError, local_environment
+from dev.programs import program
+from dev.proxy_servers import Dockerd
+
+__all__ = ['Podman', 'credentials', 'dockerd_or_skip', 'push_index', 'skopeo_delete']
 
 _INDEX = 'application/vnd.oci.image.index.v1+json'
+
+
+@contextlib.contextmanager
+def dockerd_or_skip():
+    """A Docker daemon; a skip where none can start, as in a container whose root may not mount; a failure in CI, where one must."""
+    with contextlib.ExitStack() as running:
+        try:
+            daemon = running.enter_context(Dockerd())
+        except ServerError as error:
+            if os.environ.get('CI'):
+                raise
+            pytest.skip('a Docker daemon cannot start here: %s' % str(error).splitlines()[0].rstrip(':'))
+        yield daemon
 
 
 class Podman:

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from dev.proxy_servers import Dockerd, Nginx
+from tests.service.clients import dockerd_or_skip
 from tests.service.stand_in import StandIn
 
 pytestmark = pytest.mark.skipif(Dockerd.missing() and not os.environ.get('CI'), reason=str(Dockerd.missing()))
@@ -21,7 +22,7 @@ def service():
 
 @pytest.fixture(scope='module')
 def dockerd():
-    with Dockerd() as daemon:
+    with dockerd_or_skip() as daemon:
         yield daemon
 
 
@@ -48,7 +49,7 @@ def test_docker_searches_through_nginx(dockerd, nginx, service, cli):
 
 
 def test_it_leaves_no_process_no_mount_and_no_folder():
-    with Dockerd() as daemon:
+    with dockerd_or_skip() as daemon:
         folder, group = daemon.folder, daemon.pid
         assert os.path.exists(os.path.join(folder, 'run', 'containerd'))
         assert folder not in mounts()

@@ -1,5 +1,4 @@
 """The real programs together: skopeo pushes through nginx into the registry, podman and docker search through nginx in the service."""
-import contextlib
 import json
 import os
 import time
@@ -8,10 +7,9 @@ import bcrypt
 import pytest
 
 from dev import images
-from dev.process import ServerError
 from dev.programs import is_missing
 from dev.proxy_servers import Dockerd
-from tests.service.clients import Podman, credentials, push_index, skopeo_delete
+from tests.service.clients import Podman, credentials, dockerd_or_skip, push_index, skopeo_delete
 from tests.service.images import DESCRIPTION, TITLE
 from tests.service.place import Bucket, Files, Place, wait_until
 
@@ -36,13 +34,7 @@ def podman(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def dockerd():
-    with contextlib.ExitStack() as running:
-        try:
-            daemon = running.enter_context(Dockerd())
-        except ServerError as error:
-            if os.environ.get('CI'):
-                raise
-            pytest.skip('a Docker daemon cannot start here: %s' % str(error).splitlines()[0])
+    with dockerd_or_skip() as daemon:
         yield daemon
 
 
@@ -212,6 +204,17 @@ class TestPodman:
         assert [each['Name'] for each in found] == [closed.address + '/acme/secret-thing']
         # It sends no credentials to /v1/search, and a catalog has no descriptions.
         assert found[0]['Description'] == ('Behind a password' if closed.is_open else '')
+
+    def test_tags_with_credentials_and_without(self, closed, podman, tmp_path):
+        path = credentials(tmp_path, closed.address, USER, PASSWORD)
+        listed, = podman.search(closed.address + '/acme/secret-thing', '--list-tags', '--authfile', path)
+        assert (listed['Name'], listed['Tags']) == (closed.address + '/acme/secret-thing', ['latest'])
+        # Tags are the registry's, which lets in nobody else, whatever the service does.
+        done = podman.run('search', '--tls-verify=false', '--list-tags', closed.address + '/acme/secret-thing')
+        assert done.returncode != 0 and 'latest' not in done.stdout
+        done = podman.run('search', '--tls-verify=false', '--list-tags', '--authfile', credentials(tmp_path, closed.address, USER, 'wrong'),
+                          closed.address + '/acme/secret-thing')
+        assert done.returncode != 0 and 'latest' not in done.stdout
 
     def test_after_podman_login(self, closed, podman, tmp_path):
         path = str(tmp_path / 'auth.json')
