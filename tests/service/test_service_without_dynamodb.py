@@ -17,6 +17,9 @@ from tests.service.test_service_under_faults import TIMEOUT, pushed, timed
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
 
+#: Seconds for any answer to a notification: events_wait, 0.8, and what two busy processors need beside. Most are within TIMEOUT.
+LATEST = 1.3
+
 STABLE = sorted('stable/application-%02d' % number for number in range(12))
 
 
@@ -63,7 +66,7 @@ def test_away_during_pushes(place, kind):
         for name in names:
             digest = place.images.push(name, labels={DESCRIPTION: 'Words of ' + name})
         place.images.delete(kind + '/gone', gone)
-        for _ in range(3):
+        for _ in range(7):
             answer, seconds = timed(place.post, [pushed(names[-1], digest)])
             took.append(seconds)
             assert answer.status_code == 503
@@ -78,7 +81,8 @@ def test_away_during_pushes(place, kind):
     told = refusals(place)[before:]
     print('\n%s: %d notifications answered 503 after %.2f s (the median; at the most %.2f); ours after %.2f; all right %.1f s after it was back' % (
         kind, len(told), sorted(told)[len(told) // 2] / 1000, max(told) / 1000, max(took), seconds))
-    assert sorted(told)[len(told) // 2] < 1000 * TIMEOUT and min(took) < TIMEOUT
+    assert sorted(told)[len(told) // 2] < 1000 * TIMEOUT and max(told) < 1000 * LATEST
+    assert sorted(took)[-2] < TIMEOUT and max(took) < LATEST, took
     assert place.found(names[3]) == {names[3]: 'Words of ' + names[3]}
 
 
