@@ -117,6 +117,11 @@ class Machine(stateful.RuleBasedStateMachine):
         self.stored.discard(name)
         self._change(name, self._run(engine, kill, lambda index: index.engine.remove(name)), None)
 
+    @stateful.rule(name=NAMES, is_there=st.booleans())
+    def change_behind_the_back_of_both(self, name, is_there):
+        """Nobody is told of it."""
+        (self.stored.add if is_there else self.stored.discard)(name)
+
     @stateful.rule(engine=ENGINES, kill=KILLS)
     def load(self, engine, kill):
         self._load(engine, kill)
