@@ -115,7 +115,7 @@ def routes(notifications, secret, count):
             return refusal(400, '%s' % error)
         except ClientDisconnected:
             count('malformed')
-            return refusal(408, 'the body did not come in time')
+            return refusal(400, 'the body did not come whole and in time')
         try:
             notifications.follow(_named_well(changes))
         except NotNow as error:

@@ -6,12 +6,11 @@ Copies of it, behind a balancer, need to know nothing of each other.
 from __future__ import unicode_literals
 
 import logging
-import threading
 
 from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
-from ..engine.threads import Errand, side_by_side
+from ..engine.threads import Errand, side_by_side, start_thread
 from .access_log import FORMAT, AccessLog
 from .app import make_app
 from .auth import Anybody, Users
@@ -138,9 +137,7 @@ class _Server(BaseApplication):
     def begin_to_stop(self):
         """Stop in the background, once; for a signal's handler, too."""
         if self._running is not None and self._stopping is None:
-            self._stopping = threading.Thread(target=self._running.stop)
-            self._stopping.daemon = True
-            self._stopping.start()
+            self._stopping = start_thread(self._running.stop)
 
     def stop(self):
         """Wait until it has stopped; some seconds at most."""

@@ -136,7 +136,7 @@ def test_a_body_that_stalls_is_given_up_though_the_secret_is_right(place, connec
     assert seconds_of_health(place) < SECONDS + 5
     for connection in opened:
         answer = answer_of(connection)
-        assert answer.startswith(b'HTTP/1.1 408 ') and b'Connection: close' in answer
+        assert answer.startswith(b'HTTP/1.1 400 ') and b'Connection: close' in answer and b'in time' in answer
 
 
 def test_a_head_that_is_too_large_is_refused(place, connect):
