@@ -20,11 +20,13 @@ _BATCH = 25
 _ROUNDS = 8
 
 
-class Note(collections.namedtuple('Note', 'name number')):
+class Note(collections.namedtuple('Note', 'name number is_expected')):
     """A note.
 
     :param name: of the repository.
     :param number: a random text that tells it from others of this name.
+    :param is_expected: whether to wait for the repository for a while, where
+        it is not there: somebody has announced it.
     """
 
     __slots__ = ()
@@ -42,18 +44,22 @@ class Undescribed(object):
         self._table = tables['search'].name
         self._sleep = sleep
 
-    def note(self, names):
+    def note(self, names, is_expected=False):
         """Note that the descriptions of these are to be read.
+
+        :param is_expected: as of Note.
+        :returns: a list of Note.
 
         Costs a write unit for each, and a BatchWriteItem for each 25.
 
         :raises RequestFailed: some are not noted.
         """
-        names = sorted(set(names))
-        for first in range(0, len(names), _BATCH):
-            self._write([{'PutRequest': {'Item': dict(
-                _key(name), number={'S': uuid.uuid4().hex})}}
-                for name in names[first:first + _BATCH]])
+        notes = [Note(name, uuid.uuid4().hex, is_expected)
+                 for name in sorted(set(names))]
+        for first in range(0, len(notes), _BATCH):
+            self._write([{'PutRequest': {'Item': _item(note)}}
+                         for note in notes[first:first + _BATCH]])
+        return notes
 
     def notes(self, limit, after=None):
         """A list of Note, in the order of their names.
@@ -74,7 +80,9 @@ class Undescribed(object):
                 ':gram': {'S': schema.MARKS},
                 ':prefix': {'S': schema.UNDESCRIBED}}, **arguments)
         return [Note(item['suffix']['S'][len(schema.UNDESCRIBED):],
-                     item['number']['S']) for item in page['Items']]
+                     item['number']['S'],
+                     item.get('expected', {}).get('BOOL', False))
+                for item in page['Items']]
 
     def done(self, note):
         """Take a note away; one that was written anew meanwhile stays.
@@ -105,6 +113,13 @@ class Undescribed(object):
             'batch_write_item', [self._table],
             'ProvisionedThroughputExceededException',
             'items were left out again and again', retryable=True)
+
+
+def _item(note):
+    item = dict(_key(note.name), number={'S': note.number})
+    if note.is_expected:
+        item['expected'] = {'BOOL': True}
+    return item
 
 
 def _key(name):

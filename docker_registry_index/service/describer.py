@@ -1,17 +1,20 @@
 """Describer: reads in the background the descriptions that are missing.
 
 Those of repositories that a load has added, and those that a notification
-had no time for. One process of all copies of the service does it at a time.
+had no time for. One process of all copies of the service does it at a time;
+but each looks by itself for the tags that its own notifications announced.
 """
 
 from __future__ import unicode_literals
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ..engine import errors
 from .errors import ChangeUnderWay, RegistryUnavailable
+from .looks import Looks
 
 __all__ = ['Describer']
 
@@ -50,6 +53,8 @@ class Describer(object):
         # not keep the others waiting.
         self._after = None
         self._failures = 0
+        self._has_failed = False
+        self._looks = Looks()
         #: How many notes were worked off, and how many were there at the
         #: last look: 100 for more.
         self.done = self.waiting = 0
@@ -58,8 +63,9 @@ class Describer(object):
         """Go on in the background."""
         self._thread.start()
 
-    def call(self):
-        """Ask for a look now: something was noted."""
+    def call(self, note):
+        """Ask for a look now: this was noted, as one that is expected."""
+        self._looks.add(note)
         self._called.set()
 
     def stop(self, seconds):
@@ -81,6 +87,7 @@ class Describer(object):
         if not self.waiting or not self._lease.acquire():
             return False
         before = self.done
+        self._has_failed = False
         try:
             with ThreadPoolExecutor(_THREADS) as pool:
                 self._work_off(pool)
@@ -91,7 +98,13 @@ class Describer(object):
             if self.done > before:
                 logger.info('read %d descriptions', self.done - before)
         self.waiting = len(self._index.undescribed.notes(_BATCH))
-        return self.waiting > 0 and self.done == before
+        return self._has_failed and self.done == before
+
+    def look(self):
+        """Look at what is expected and due, without DynamoDB being asked for
+        more."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            self._look(pool)
 
     def _work_off(self, pool):
         while True:
@@ -101,19 +114,42 @@ class Describer(object):
                 group = notes[first:first + _THREADS]
                 self._lease.renew()
                 self._after = group[-1].name
-                list(pool.map(self._describe, group))
+                for note in group:
+                    if note.is_expected:
+                        self._looks.add(note)
+                list(pool.map(self._describe, [
+                    note for note in group if not note.is_expected]))
+                self._look(pool)
                 if self._stopping.is_set() or self._failures >= _FAILURES:
                     return
             if len(notes) < _BATCH:
                 self._after = None
                 return
 
-    def _describe(self, note):
+    def _look(self, pool):
+        list(pool.map(lambda due: self._describe(*due), self._looks.take()))
+
+    def _describe(self, note, is_again=False):
+        """Have it in the index as the registry has it, and take the note
+        away; not where the repository is expected and not there yet.
+
+        :param is_again: whether that was so before: then it only matters
+            whether it is there now.
+        """
         try:
-            self._follower.describe(note.name, _SECONDS)
+            is_there = (
+                not is_again or self._looks.is_over(note) or
+                self._follower.has_tag(note.name, _SECONDS)) and (
+                self._follower.describe(note.name, _SECONDS))
+            if note.is_expected and not (
+                    is_there or self._looks.is_over(note)):
+                return
         except (RegistryUnavailable, ChangeUnderWay,
                 errors.ChangeConflict) as error:
             self._failures += 1
+            self._has_failed = True
+            # The next turn comes to it, and later ones after longer pauses.
+            self._looks.forget(note)
             if self._failures in (1, _FAILURES):
                 logger.warning('the description of %.80r is read later: %s',
                                note.name, error)
@@ -121,25 +157,40 @@ class Describer(object):
         except errors.InvalidName as error:
             logger.warning('no description is read: %s', error)
         self._failures = 0
+        self._looks.forget(note)
         self._index.undescribed.done(note)
         self.done += 1
 
     def _run(self):
         pause = self._pause
+        end = time.monotonic() + pause
         while not self._stopping.is_set():
-            is_called = self._called.wait(pause)
-            self._called.clear()
-            if is_called:
+            if self._wait(end - time.monotonic()):
                 pause = self._pause
-            pause = min(2 * pause, LONGEST_PAUSE) if (
-                self._turn()) else self._pause
+                end = min(end, time.monotonic() + pause)
+            is_turn = time.monotonic() >= end
+            has_failed = self._safely(self.turn if is_turn else self.look)
+            if is_turn:
+                pause = min(2 * pause, LONGEST_PAUSE) if (
+                    has_failed) else self._pause
+                end = time.monotonic() + pause
 
-    def _turn(self):
-        """A turn that raises nothing; whether nothing could be done."""
+    def _wait(self, seconds):
+        """Wait so long, or until something is expected and due; whether
+        there was a call meanwhile."""
+        due = self._looks.seconds()
+        if due is not None:
+            seconds = min(seconds, due)
+        is_called = self._called.wait(max(0, seconds))
+        self._called.clear()
+        return is_called
+
+    def _safely(self, act):
+        """Do it and raise nothing; whether nothing could be done."""
         if self._stopping.is_set():
             return False
         try:
-            return self.turn()
+            return act()
         except errors.MissingTable:
             # They are being made, or soon will be.
             return False

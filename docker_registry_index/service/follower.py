@@ -24,6 +24,10 @@ _ATTEMPTS = 3
 #: change and the look after it; and when the registry must have told all, for
 #: a note.
 _RESERVED, _LAST = 0.4, 0.25
+#: Seconds for which an announced tag is waited for at most before an answer,
+#: and between two looks for it, at first and later. The registry's queue
+#: stands still.
+_MOMENT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.03, 0.08
 #: Tags that a registry of version 3 gives at once: there may be more.
 _ALL_TAGS = 100
 
@@ -33,14 +37,15 @@ class Follower(object):
 
     :param index: a SearchIndex.
     :param registry: a RegistryClient.
-    :param on_note: called when something was left for later.
+    :param on_note: called with the Note when something was left for later.
     """
 
     def __init__(self, index, registry, clock=time.monotonic,
-                 on_note=lambda: None):
+                 on_note=lambda note: None, sleep=time.sleep):
         self._index = index
         self._registry = registry
         self._clock = clock
+        self._sleep = sleep
         self.on_note = on_note
         self._turns = Turns()
 
@@ -54,6 +59,10 @@ class Follower(object):
         nobody waits for it any more: what came after it may be made already,
         by another process.
 
+        So is a push with a tag to a repository that shows none: the registry
+        tells of a push before it writes the tag. It is waited for for half a
+        second at most, and in the background for some minutes.
+
         :param change: a Change.
         :param seconds: until the answer must be there. The requests to the
             registry end by then; those to DynamoDB have time-outs of their
@@ -63,7 +72,8 @@ class Follower(object):
         :raises RequestFailed, ChangeConflict: DynamoDB does not take it.
         :raises InvalidName: no such repository can be in the index.
 
-        Costs two requests to the registry, and up to four for a description.
+        Costs two requests to the registry, and up to four for a description;
+        up to six more while a tag is waited for, and then a note.
         """
         end = self._clock() + seconds
         with self._turns.of(change.name, seconds) as is_our_turn:
@@ -75,40 +85,68 @@ class Follower(object):
         reference = change.reference
         if descriptions.is_secondary(change.tag):
             reference = None
+        told = end - _RESERVED * seconds
         try:
+            tags = self._announced(change, told)
             self._settle(
                 change.name, end, lambda tags: self._text_or_note(
-                    change.name, reference, tags, end - _RESERVED * seconds),
-                _LAST * seconds)
+                    change.name, reference, tags, told),
+                _LAST * seconds, tags)
         except RegistryUnavailable as error:
             self._note(change.name, error)
+
+    def _announced(self, change, end):
+        """The tags there are, once the one that was pushed may be there."""
+        end = min(end, self._clock() + _MOMENT)
+        pause = _PAUSE
+        tags = self._registry.tags(change.name, self._left(end))
+        while change.tag and not tags and self._clock() + pause < end:
+            self._sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            tags = self._registry.tags(change.name, self._left(end))
+        if change.tag and not tags:
+            self._note(change.name, 'it was pushed, and has no tag yet')
+        return tags
+
+    def has_tag(self, name, seconds):
+        """Whether the registry shows a tag; one request to it.
+
+        :raises RegistryUnavailable: that cannot be told.
+        """
+        return self._registry.has(name, seconds)
 
     def describe(self, name, seconds):
         """The same for a repository whose description is still to be read.
 
+        :returns: whether it is there.
         :raises RegistryUnavailable: it cannot be asked.
         :raises: as follow.
         """
         end = self._clock() + seconds
-        self._settle(name, end, lambda tags: self._text(
+        return self._settle(name, end, lambda tags: self._text(
             name, None, tags, end))
 
-    def _settle(self, name, end, text_of, reserved=0):
+    def _settle(self, name, end, text_of, reserved=0, tags=None):
         """Have it in the index, or not, and see that this still stands.
 
         :param reserved: seconds before the end when the registry must have
             told all.
+        :param tags: that it has told already.
+        :returns: whether it is there.
         """
         told = end - reserved
         for _ in range(_ATTEMPTS):
-            tags = self._registry.tags(name, self._left(told))
+            if tags is None:
+                tags = self._registry.tags(name, self._left(told))
             self._change(name, bool(tags), text_of(tags) if tags else None,
                          end)
             # Also when nothing changed: that may be said of a change whose
             # first answer was lost.
             if bool(tags) == self._registry.has(name, self._left(told)):
-                return
-        self._index.undescribed.note([name])
+                return bool(tags)
+            tags = None
+        self._note(name, 'it comes and goes')
+        return True
 
     def _change(self, name, is_there, text, end):
         try:
@@ -118,7 +156,7 @@ class Follower(object):
                 self._index.remove(name)
         finally:
             if self._clock() >= end:
-                self._index.undescribed.note([name])
+                self._note(name, 'DynamoDB took long')
 
     def _text_or_note(self, name, reference, tags, end):
         """A description, or None: there is none, or it is noted."""
@@ -128,10 +166,12 @@ class Follower(object):
             self._note(name, error)
             return None
 
-    def _note(self, name, error):
-        logger.info('%.80r is looked at later: %s', name, error)
-        self._index.undescribed.note([name])
-        self.on_note()
+    def _note(self, name, why):
+        """As one that is expected, whatever it is for: it may take the place
+        of a note of a push."""
+        logger.info('%.80r is looked at later: %s', name, why)
+        for note in self._index.undescribed.note([name], is_expected=True):
+            self.on_note(note)
 
     def _text(self, name, reference, tags, end):
         reference = reference or self._best_tag(name, tags, end)

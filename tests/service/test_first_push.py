@@ -1,0 +1,155 @@
+"""A registry tells of a push before it writes the tag: a first push is found all the same, however slow its store is."""
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from docker_registry_index.engine.undescribed import Note
+from docker_registry_index.service.describer import Describer
+from docker_registry_index.service.errors import RegistryUnavailable
+from docker_registry_index.service.events import Change
+from docker_registry_index.service.follower import Follower
+from docker_registry_index.service.looks import SECONDS, Looks
+from tests.engine_index import EngineIndex
+from tests.service.beside import Beside, deleted, pushed
+from tests.service.place import Bucket, Place, kill, wait_until
+from tests.service.slow_store import SlowStore
+from tests.service.test_late_changes import NAME, NEW, Registry
+
+
+@pytest.mark.parametrize('seconds', [0.1, 0.5], ids=['found before the answer', 'found after it'])
+def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack, distribution_is_installed, seconds):
+    with SlowStore(urlsplit(ministack.url).port, seconds) as store:
+        with Place(ministack.url, Bucket(ministack.url), {'REGISTRY_STORAGE_S3_REGIONENDPOINT': store.url}) as place:
+            def push(number):
+                place.images.push('new/thing-%d' % number)
+                return place.wait_until_found('new/thing-%d' % number, term='new', seconds=5)
+
+            with ThreadPoolExecutor(2) as pool:
+                waited = list(pool.map(push, range(4)))
+            print('\nfound %s s after the pushes had ended' % ', '.join('%.2f' % each for each in waited))
+            assert max(waited) < 1
+            wait_until(lambda: place.index.engine.undescribed.notes(1), 'notes are left', 15, place.service, [])
+            assert ' 503 ' not in '\n'.join(line for line in place.service.log_text().splitlines() if '/events' in line)
+
+
+def tags_asked(beside, name):
+    return len([path for path in beside.registry.paths if path.startswith('/v2/%s/tags/' % name)])
+
+
+@pytest.fixture
+def hasty(dynamodb_local):
+    """A service that answers notifications as soon as registries want it."""
+    with Beside(dynamodb_local.url, EVENTS_WAIT='0.8') as made:
+        yield made
+
+
+def test_a_tag_that_comes_late_is_found_soon_and_the_answer_does_not_wait_for_it(hasty):
+    started = time.monotonic()
+    assert hasty.post([pushed('late/tag')]).status_code == 200
+    assert time.monotonic() - started < 0.9, 'the registry sends it again after a second'
+    [note] = hasty.index.engine.undescribed.notes(9)
+    assert note.name == 'late/tag' and note.is_expected
+    assert hasty.found('late') == []
+    time.sleep(1)
+    hasty.registry.repositories['late/tag'] = 'Words'
+    assert wait_until(lambda: hasty.search('late')['results'] != [], 'it is not found', 5, hasty.service) < 1
+    assert hasty.search('late')['results'][0]['description'] == 'Words'
+    wait_until(lambda: hasty.index.engine.undescribed.notes(1), 'a note is left', 5, hasty.service, [])
+
+
+def test_what_is_awaited_by_a_copy_that_is_killed_is_found_by_another(hasty):
+    assert hasty.post([pushed('late/killed')]).status_code == 200
+    kill(hasty.service)
+    hasty.registry.repositories['late/killed'] = None
+    hasty.service.start()
+    wait_until(lambda: hasty.found('late/killed'), 'it is not found', 15, hasty.service, ['late/killed'])
+
+
+def test_a_push_by_digest_and_a_delete_wait_for_nothing(hasty):
+    for number, event in enumerate([pushed('none/awaited', tag=None), deleted('none/awaited')], 1):
+        assert hasty.post([event]).status_code == 200
+        assert tags_asked(hasty, 'none/awaited') == 2 * number
+    assert hasty.index.engine.undescribed.notes(1) == []
+    hasty.registry.repositories['none/awaited'] = None
+    assert hasty.post([pushed('none/awaited')]).status_code == 200
+    assert tags_asked(hasty, 'none/awaited') == 6 and hasty.found('none') == ['none/awaited']
+    del hasty.registry.repositories['none/awaited']
+    assert hasty.post([deleted('none/awaited')]).status_code == 200
+    assert hasty.found('none') == [] and hasty.index.engine.undescribed.notes(1) == []
+
+
+class Clock:
+    now = 1000
+
+    def __call__(self):
+        return self.now
+
+
+def test_looks_come_soon_at_first_and_end_after_minutes():
+    clock = Clock()
+    looks, note = Looks(clock), Note('a/b', '1', True)
+    assert looks.seconds() is None
+    looks.add(note)
+    looks.add(note)
+    assert looks.take() == [(note, False)] and looks.take() == []
+    times = [clock.now]
+    while not looks.is_over(note):
+        clock.now += looks.seconds()
+        assert looks.take() == [(note, True)]
+        times.append(clock.now)
+    pauses = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert all(pause <= 1 for moment, pause in zip(times, pauses) if moment < 1008), 'what takes eight seconds is found within one'
+    assert SECONDS <= times[-1] - times[0] < 1.2 * SECONDS and 40 < len(times) < 60
+    looks.forget(note)
+    assert looks.take() == [] and looks.seconds() is None
+
+
+@pytest.fixture
+def index(dynamodb_local):
+    made = EngineIndex(dynamodb_local.url).ready()
+    yield made
+    made.delete_tables()
+
+
+def test_that_there_is_no_tag_is_believed_in_the_end(index):
+    registry, clock = Registry(), Clock()
+    registry.listed[:] = []
+    follower = Follower(index.engine, registry)
+    describer = Describer(index.engine, follower)
+    describer._looks = Looks(clock)
+    follower.on_note = describer.call
+    follower.follow(Change(NAME, NEW, 'latest'), 0.2)
+    index.add(NAME, 'Old words')
+    for _ in range(3):
+        describer.turn()
+        assert [note.name for note in index.engine.undescribed.notes(9)] == [NAME]
+        assert index.search('') == [], 'what is gone is removed at once'
+        clock.now += SECONDS / 3 + 1
+    describer.turn()
+    assert index.engine.undescribed.notes(9) == [] and describer.done == 1
+
+
+class Troubled(Registry):
+    trouble = True
+
+    def tags(self, name, timeout=None):
+        if self.trouble:
+            raise RegistryUnavailable('http://127.0.0.1', 'is tired')
+        return super().tags(name, timeout)
+
+
+def test_that_a_registry_cannot_be_asked_does_not_mean_that_there_is_no_tag(index):
+    registry = Troubled()
+    follower = Follower(index.engine, registry)
+    describer, clock = Describer(index.engine, follower), Clock()
+    describer._looks = Looks(clock)
+    index.engine.undescribed.note([NAME], is_expected=True)
+    for _ in range(5):
+        assert describer.turn() is True, 'longer pauses'
+        clock.now += SECONDS
+    assert [note.name for note in index.engine.undescribed.notes(9)] == [NAME]
+    registry.trouble = False
+    describer.turn()
+    assert dict(index.search('')) == {NAME: 'new words'} and index.engine.undescribed.notes(9) == []
