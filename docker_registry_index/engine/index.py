@@ -71,6 +71,13 @@ class SearchIndex(Access):
         """
         return self._background.follow(text.check_name(name), is_there)
 
+    def sync_soon(self):
+        """Have the started index synced with the storage soon, in the
+        background: something may have been missed. Costs a load; those that
+        are asked for meanwhile are one."""
+        if self._background:
+            self._background.upkeep.sync_soon()
+
     def close(self):
         """End what goes on in the background: changes that wait are made, a
         load under way gives its lease back. Takes some seconds at most."""

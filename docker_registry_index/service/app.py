@@ -44,7 +44,8 @@ def make_app(settings, index, users, dialect, follow, measured):
     for part in (search.routes(index),
                  catalog.routes(index, dialect, settings.catalog_limit),
                  notifications.routes(follow, settings.events_secret,
-                                      measured.note_notification),
+                                      measured.note_notification,
+                                      index.sync_soon),
                  health.routes(index), metrics.routes(measured)):
         app.register_blueprint(part)
     return app

@@ -85,22 +85,26 @@ class Follower(object):
         reference = change.reference
         if descriptions.is_secondary(change.tag):
             reference = None
-        told = end - _RESERVED * seconds
+        soon, told = end - _RESERVED * seconds, end - _LAST * seconds
         try:
-            tags = self._announced(change, told)
+            tags = self._announced(
+                change, told, min(soon, self._clock() + _MOMENT))
             self._settle(
                 change.name, end, lambda tags: self._text_or_note(
-                    change.name, reference, tags, told),
+                    change.name, reference, tags, soon),
                 _LAST * seconds, tags)
         except RegistryUnavailable as error:
             self._note(change.name, error)
 
-    def _announced(self, change, end):
-        """The tags there are, once the one that was pushed may be there."""
-        end = min(end, self._clock() + _MOMENT)
+    def _announced(self, change, end, last):
+        """The tags there are, once the one that was pushed may be there.
+
+        :param end: when the registry must have told.
+        :param last: when it is not asked again.
+        """
         pause = _PAUSE
         tags = self._registry.tags(change.name, self._left(end))
-        while change.tag and not tags and self._clock() + pause < end:
+        while change.tag and not tags and self._clock() + pause < last:
             self._sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             tags = self._registry.tags(change.name, self._left(end))

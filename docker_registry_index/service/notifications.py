@@ -2,8 +2,8 @@
 answered, or sent again.
 
 The registry sends one after the other, and again whatever is not answered
-with 2xx in time: so "not now" is an answer, and nothing is kept here that is
-not in DynamoDB.
+with 2xx in time: so "not now" is an answer, "never" is none, and nothing is
+kept here that is not in DynamoDB.
 """
 
 from __future__ import unicode_literals
@@ -19,6 +19,7 @@ from werkzeug.exceptions import ClientDisconnected
 from ..engine import errors
 from .answers import refusal
 from .auth import same_secret
+from .bodies import BODY_BYTES, Busy, TooLarge, body_of, is_of_registry
 from .errors import ChangeUnderWay
 from .events import Malformed, changes_of
 from .layout import is_name
@@ -27,8 +28,6 @@ __all__ = ['BODY_BYTES', 'Notifications', 'routes']
 
 logger = logging.getLogger(__name__)
 
-#: A notification has about a kilobyte.
-BODY_BYTES = 1024 * 1024
 #: Changes under way at once; more are sent again.
 LIMIT = 32
 #: What keeps a change from being made, and passes.
@@ -92,12 +91,13 @@ class Notifications(object):
             self._room.release()
 
 
-def routes(notifications, secret, count):
+def routes(notifications, secret, count, sync_soon):
     """The Blueprint of this address.
 
     :param notifications: a Notifications.
     :param secret: that the registry sends, as ``Bearer SECRET``.
     :param count: told what became of each notification.
+    :param sync_soon: called where one had to be left out.
     """
     made = flask.Blueprint('events', __name__)
 
@@ -109,21 +109,34 @@ def routes(notifications, secret, count):
                                 'and the secret of the settings',
                            [('WWW-Authenticate', 'Bearer')])
         try:
-            changes = changes_of(flask.request.get_data(cache=False))
-        except Malformed as error:
-            count('malformed')
-            return refusal(400, '%s' % error)
+            changes = body_of(flask.request, changes_of)
+        except (Malformed, TooLarge) as error:
+            return _left_out(error)
         except ClientDisconnected:
             count('malformed')
             return refusal(400, 'the body did not come whole and in time')
+        except Busy as error:
+            return _later(error)
         try:
             notifications.follow(_named_well(changes))
         except NotNow as error:
-            count('sent again')
-            logger.warning('a notification has to be sent again: %s', error)
-            return refusal(503, 'not now, send it again')
+            return _later(error)
         count('done' if changes else 'of no use')
         return flask.jsonify({})
+
+    def _later(error):
+        count('sent again')
+        logger.warning('a notification has to be sent again: %s', error)
+        return refusal(503, 'not now, send it again')
+
+    def _left_out(error):
+        count('too large' if isinstance(error, TooLarge) else 'malformed')
+        if not is_of_registry(flask.request):
+            return refusal(400, '%s' % error)
+        logger.error('a notification of the registry is left out: %s; the '
+                     'sync that is made now finds what it told of', error)
+        sync_soon()
+        return refusal(202, '%s' % error)
 
     return made
 

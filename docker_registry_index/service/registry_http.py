@@ -106,6 +106,10 @@ class Connection(object):
                 self._wants_bearer = True
                 sent = 'Bearer ' + self._token(request, challenge, scope)
                 answer = request.send(url, accept, sent)
+            elif sent != self._basic:
+                # It wants tokens no more.
+                self._wants_bearer = False
+                answer = request.send(url, accept, self._basic)
         if answer.status in (401, 403) and not answer.was_redirected:
             raise CredentialsRefused(url.partition('?')[0], answer.status,
                                      bool(self._basic))

@@ -86,6 +86,7 @@ def test_each_described_answer_is_given(open_to_all, guarded, proxy):
         ('GET', '/v2/_catalog?n=1', 200, user), ('GET', '/v2/_catalog?n=1001', 400, user), ('GET', '/v2/_catalog', 401, {}),
         ('POST', '/events', 200, secret, body), ('POST', '/events', 400, secret, []), ('POST', '/events', 401, {}, body),
         ('POST', '/events', 413, secret, 'x' * 2 ** 20)]}
+    seen.add(answered(guarded, 'POST', '/events', 202, dict(secret, **{'Content-Type': 'application/vnd.docker.distribution.events.v1+json'}), data='[]'))
     # No HTTP: that is answered before anything of ours is asked.
     seen |= {answered(open_to_all, operation.method.upper(), operation.path, 400, {'X-Odd': 'a\0'}) for operation in operations()}
     with proxy.refusing():

@@ -111,6 +111,19 @@ class TestTokens:
         self.token = 't2'
         assert client.tags('a/b') == ['1']
 
+    def test_a_registry_that_wants_a_password_again(self, closed):
+        client = RegistryClient(closed.url, 'reader', SECRET)
+        assert client.tags('a/b') == ['1']
+        basic = 'Basic ' + base64.b64encode(b'reader:' + SECRET.encode()).decode()
+        closed.answers['*'] = lambda handler: page({'tags': ['2']} if handler.headers['Authorization'] == basic else '', (
+            200 if handler.headers['Authorization'] == basic else 401), WWW_Authenticate='Basic realm="x"')(handler)
+        asked = len(closed.requests)
+        assert client.tags('a/b') == client.tags('a/b') == client.tags('a/c') == ['2']
+        assert len(closed.requests) == asked + 4, 'once with the token that it had'
+        closed.answers['*'] = page('', 401, WWW_Authenticate='Basic realm="x"')
+        with pytest.raises(CredentialsRefused, match='refuses'):
+            client.tags('a/b')
+
     def test_a_wrong_password(self, closed):
         right = closed.answers['*']
         closed.answers['*'] = lambda handler: (page('', 401) if handler.path.startswith('/token') else right)(handler)
