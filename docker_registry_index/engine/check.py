@@ -133,6 +133,8 @@ class Checker(object):
             return Problem(name, found.kind, found.detail, mended)
         if found is None or not self._source:
             return None
+        if name in self._source.doubtful():
+            return None
         is_there = has(self._source, name)
         if is_there and found.row is None:
             return Problem(name, 'storage', 'is in the storage and not in '

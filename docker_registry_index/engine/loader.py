@@ -59,6 +59,7 @@ class Loader(object):
         self._beat = beat
         self._tell = tell
         self._undescribed = Undescribed(client, tables, sleep)
+        self._source = source
         self._notes = source.describes_later
         self._old = [self._writer.beside(format) for format in forget]
         self._sleep = sleep
@@ -89,6 +90,8 @@ class Loader(object):
             logger.info('loading the search index: %d repositories in the '
                         'storage', found)
             self._write_all(ledger, counts)
+            if self._notes:
+                self._undescribed.note(self._source.doubtful())
             self._forget_old()
         finally:
             ledger.close()

@@ -65,6 +65,8 @@ class Removal(object):
     def _if_allowed(self, entry, is_allowed, remove):
         if self._changes.is_recent(entry.known.row):
             return 'recent'
+        if entry.name in self._source.doubtful():
+            return 'unchanged'
         if not is_allowed:
             return 'failed'
         try:

@@ -35,6 +35,15 @@ class Source(object):
         """Whether the storage has a repository of this name now."""
         raise NotImplementedError
 
+    def doubtful(self):
+        """A set of names of the last listing of which it cannot be told
+        whether the storage has them, for reasons of their own.
+
+        A load neither adds nor removes them, and is complete all the same;
+        where the host reads descriptions later, it looks at them, too.
+        """
+        return frozenset()
+
 
 class ListSource(Source):
     """A Source of one part.

@@ -1,15 +1,20 @@
 """The repositories of the real registry, asked from itself; and of one that fails in places."""
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dev.servers_v2 import Distribution
+from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.engine.lister import Lister
-from docker_registry_index.service.errors import RegistryUnavailable
+from docker_registry_index.service.errors import CredentialsRefused, RegistryUnavailable
 from docker_registry_index.service.registry import RegistryClient
 from docker_registry_index.service.source_registry import CHUNK, RegistrySource
+from tests.engine_index import EngineIndex
+from tests.service.beside import Beside
 from tests.service.images import Images
+from tests.service.place import wait_until
 
 
 class Registry:
@@ -68,8 +73,86 @@ def test_chunks_are_of_fifty_names_whatever_the_pages_are():
 
 def test_one_that_cannot_be_read_keeps_no_other_out():
     registry = Registry([list('abcd')], {'b': failure()})
-    names, unreadable = listed(RegistrySource(Registry([list('abcd'), ['x%02d' % number for number in range(60)]], registry.tagged)))
-    assert len(names) == 63 and unreadable == ['a to x45']
+    source = RegistrySource(Registry([list('abcd'), ['x%02d' % number for number in range(60)]], registry.tagged))
+    names, unreadable = listed(source)
+    assert len(names) == 63 and unreadable == [] and source.doubtful() == {'b'}
+
+
+def refused():
+    return CredentialsRefused('http://127.0.0.1', 403, True)
+
+
+@pytest.mark.parametrize('broken', ['a', 'd', 'ad', 'abc', 'abde', 'bcdefg', 'acegh', 'defghi'], ids=lambda value: value)
+@pytest.mark.parametrize('trouble', [failure, refused], ids=['failing', 'refused'])
+def test_whichever_cannot_be_read_the_others_are_listed(broken, trouble):
+    client = Registry([list('abcdefghij')], dict((name, trouble()) for name in broken))
+    source = RegistrySource(client)
+    assert listed(source) == ([(name, None) for name in 'abcdefghij' if name not in broken], [])
+    assert source.doubtful() == set(broken)
+    client.tagged = {}
+    assert len(listed(source)[0]) == 10 and source.doubtful() == set()
+
+
+def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
+    source = RegistrySource(Registry([list('abc')], dict((name, refused()) for name in 'abc')))
+    with pytest.raises(StorageUnreadable, match='refuses'):
+        listed(source)
+    assert source.doubtful() == set()
+
+
+def test_a_registry_that_dies_in_the_midst_is_not_one_that_lacks_a_few():
+    names = ['a%02d' % number for number in range(50)]
+    client = Registry([names])
+    source = RegistrySource(client)
+    for name in source.repositories(next(iter(source.namespaces()))):
+        if name[0] == 'a20':
+            break
+    client.tagged = dict.fromkeys(names, failure())
+    with pytest.raises(RegistryUnavailable):
+        list(source.repositories(next(iter(source.namespaces()))))
+    assert source.doubtful() == set() and len(client.asked) == 21 + 4
+
+
+def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, caplog):
+    index = EngineIndex(dynamodb_local.url).ready()
+    try:
+        index.add('known', '')
+        index.add('gone', '')
+        for name in 'known', 'gone':
+            index.engine.client.call('update_item', TableName=index.settings.repository_table, Key={'name': {'S': name}},
+                                     UpdateExpression='SET touched = :long_ago', ExpressionAttributeValues={':long_ago': {'N': '1'}})
+        client = Registry([['fine', 'known', 'new']], {'known': failure(), 'new': failure(), 'gone': False})
+        report = index.engine.sync(RegistrySource(client))
+        assert report.complete and report.removed == 1 and report.unreadable == ()
+        assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
+        assert [note.name for note in index.engine.undescribed.notes(9)] == ['fine', 'known', 'new']
+        assert list(index.engine.checker(RegistrySource(client)).check()) == []
+        assert "the tags of 'known' cannot be read, and it is left as it is" in caplog.text and 'is tired' in caplog.text
+        client.tagged['known'] = client.tagged['new'] = True
+        assert index.engine.sync(RegistrySource(client)).added == 1
+    finally:
+        index.delete_tables()
+
+
+@pytest.mark.parametrize('more', [0, 120])
+def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing(dynamodb_local, distribution_is_installed, tmp_path, more):
+    with Distribution(tmp_path) as server:
+        images = Images(server.url)
+        names = ['a/ok', 'a/web', 'b/broken', 'c/last'] + ['z/app-%03d' % number for number in range(more)]
+        for name in names:
+            images.push(name, layers=0)
+        tags = tmp_path / 'docker/registry/v2/repositories/b/broken/_manifests/tags'
+        shutil.move(tags, tmp_path / 'moved')
+        tags.write_text('a file')
+        assert images.session.get(server.url + '/v2/b/broken/tags/list').status_code == 500
+        with Beside(dynamodb_local.url, server) as place:
+            wait_until(lambda: place.get('/v2/_catalog').status_code, 'the load is not complete', 30, place.service, 200)
+            assert place.get('/readyz').status_code == 200
+            assert place.get('/v2/_catalog?n=1000').json()['repositories'] == [name for name in names if name != 'b/broken']
+            assert "the tags of 'b/broken' cannot be read" in place.service.log_text()
+            tags.unlink()
+            shutil.move(tmp_path / 'moved', tags)
+            wait_until(lambda: place.found('broken'), 'what can be read again is not found', 45, place.service, ['b/broken'])
 
 
 def test_a_registry_that_is_away_is_left_alone():
