@@ -10,7 +10,8 @@ from dev.process import LOCAL, LOOPBACK, ROOT, Server, ServerError, free_port
 
 __all__ = ['Service', 's3_source', 'two_free_ports']
 
-PYTHON = os.path.join(LOCAL, 'py3', 'bin', 'python')
+#: Of the service's processes: tox names that of its environment.
+PYTHON = os.environ.get('SERVICE_PYTHON') or os.path.join(LOCAL, 'py3', 'bin', 'python')
 #: The service's own variables whose names say nothing of this project: another program's must not get in.
 _OWN = ('ANONYMOUS_READ', 'CATALOG_LIMIT', 'EVENTS_SECRET', 'EVENTS_WAIT', 'HTPASSWD', 'LISTEN', 'STORAGE', 'STORAGE_ACCESS_KEY',
         'STORAGE_ENDPOINT_URL', 'STORAGE_REGION', 'STORAGE_SECRET_KEY', 'THREADS')
