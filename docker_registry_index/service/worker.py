@@ -117,6 +117,11 @@ class Worker(ThreadWorker):
         super(Worker, self).handle_exit(sig, frame)
         self.app.begin_to_stop()
 
+    def handle_quit(self, sig, frame):
+        """The same: gunicorn would leave from within whatever is under way,
+        and could wait for a lock that it holds itself."""
+        self.handle_exit(sig, frame)
+
     def _watch(self, conn):
         with self._lock:
             self.poller.register(

@@ -146,18 +146,19 @@ def post(port, event):
     return connection.getresponse().status
 
 
-def test_a_stop_answers_what_is_under_way_and_a_restart_goes_on(loaded, registry):
+@pytest.mark.parametrize('number, name', [(signal.SIGTERM, 'term'), (signal.SIGINT, 'int')])
+def test_a_stop_answers_what_is_under_way_and_a_restart_goes_on(loaded, registry, number, name):
     served = Served(loaded).wait()
     registry.repositories['team/slow'] = None
     registry.trouble = late(1, lambda handler: registry_answer(registry, handler))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, served.port, pushed('team/slow'))
         time.sleep(0.4)
-        status, seconds, out, err = served.end()
+        status, seconds, out, err = served.end(number)
         registry.trouble = None
         assert answer.result() == 200, err
     assert (status, 'Traceback' in err) == (0, False) and seconds < 12, (seconds, err)
-    assert '"POST /events HTTP/1.1" 200 ' in out and 'Handling signal: term' in err
+    assert '"POST /events HTTP/1.1" 200 ' in out and 'Handling signal: ' + name in err
     assert http_status(served.port, '/healthz') is None
     again = Served(loaded).wait()
     try:
