@@ -23,8 +23,8 @@ run-service: setup-service ## Start a registry v2, the service and nginx, and se
 	@exec .local/aws/bin/python -m dev.run_service
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== three parts at a time, each shown when it has ended: a quarter of an hour'
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-registry test-py27 test-py3 test-service test-some-faults test-packaging
+	@echo '== four parts at a time, each shown when it has ended: about a quarter of an hour'
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-py27 test-registry test-service test-some-faults test-py3 test-packaging
 	@echo 'make test: all passed'
 
 lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
