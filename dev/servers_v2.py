@@ -14,6 +14,7 @@ Runs on Python 3; standard library only.
 import json
 import os
 import re
+import urllib.request
 
 from dev.process import LOOPBACK, ROOT, InAFolder
 from dev.programs import program
@@ -75,6 +76,12 @@ class Distribution(InAFolder):
         if self.htpasswd:
             settings['auth'] = {'htpasswd': {'realm': 'registry', 'path': str(self.htpasswd)}}
         return json.dumps(_merged(settings, self.additions), indent=1, sort_keys=True)  # JSON is YAML
+
+    @property
+    def is_version_3(self):
+        """Whether it answers as version 3 does, beside which `make test-v3` runs the tests."""
+        with urllib.request.urlopen(self.url + '/v2/_catalog?n=1', timeout=30) as answer:
+            return answer.headers['Content-Type'] == 'application/json'
 
     def counts(self, pattern):
         """Return how many lines of its log match a regular expression."""

@@ -39,6 +39,8 @@ def said(first_header, what, *cells):
 
 def test_the_catalog_of_the_registry_asks_for_each_repository(distribution_is_installed, bucket, s3):
     with Distribution(bucket.storage(s3.url)) as registry:
+        if registry.is_version_3:
+            pytest.skip('version 3 does not')
         s3.clear()
         done = walk(registry.url, SIZE)
         assert done.names == NAMES and done.pages == 3
