@@ -199,3 +199,22 @@ def test_everything_follows_the_model(dynamodb_local, is_long):
     stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
         max_examples=300 if is_long else 10, stateful_step_count=40 if is_long else 15, deadline=None,
         suppress_health_check=list(hypothesis.HealthCheck)))
+
+
+def test_the_model_is_followed_where_the_storage_changes_behind_the_back_of_both(dynamodb_local):
+    """What a few random runs may miss: each engine removes what another has added, and adds what nobody told of."""
+    Machine.endpoint = dynamodb_local.url
+    machine = Machine()
+    try:
+        machine.push(0, 'team/web', None)
+        machine.describe(1, 'library/web', 'of the team', None)
+        for engine, gone, there in [(0, 'team/web', 'team/Web'), (1, 'team/Web', name_of(110)), (0, name_of(110), 'team/web')]:
+            machine.change_behind_the_back_of_both(gone, False)
+            machine.change_behind_the_back_of_both(there, True)
+            machine.load(engine, 2)
+            machine.agrees()
+            machine.sync_an_hour_later(1 - engine, None)
+            machine.agrees()
+            assert set(machine.found) == machine.stored == {'library/web', there}
+    finally:
+        machine.teardown()
