@@ -65,6 +65,7 @@ class CountingProxy:
             self._counts.clear()
 
     def note(self, kind):
+        """Count a request, before it is passed on."""
         with self._lock:
             self._counts[kind] += 1
 

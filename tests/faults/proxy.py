@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 import threading
+import time
 
 __all__ = ['Proxy', 'FAULTS']
 
@@ -96,6 +97,17 @@ class Proxy(object):
     def wait(self):
         """Wait until another mode begins."""
         self._changed.wait(_LONGEST_HANG)
+
+    def slow_writes(self, seconds):
+        """From here on, each transaction is made after so many seconds: a load takes long."""
+        forward = self.forward
+
+        def slowly(handler, body):
+            if 'TransactWrite' in handler.headers['X-Amz-Target']:
+                time.sleep(seconds)
+            return forward(handler, body)
+
+        self.forward = slowly
 
     def forward(self, handler, body):
         """Return (status, headers, body) of the real answer."""

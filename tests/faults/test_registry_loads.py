@@ -29,14 +29,7 @@ def place(ministack, proxy):
     made = Place(ministack.url, proxy.url)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, made), NAMES))
-    forward = proxy.forward
-
-    def slowly(handler, body):
-        if 'TransactWrite' in handler.headers['X-Amz-Target']:
-            time.sleep(0.3)
-        return forward(handler, body)
-
-    proxy.forward = slowly
+    proxy.slow_writes(0.3)
     return made
 
 

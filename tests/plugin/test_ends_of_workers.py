@@ -75,14 +75,7 @@ def test_when_it_has_had_its_requests(behind, proxy, options):
 def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
     names = ['team/application-%03d' % number for number in range(100)]
     behind.seed(*names)
-    forward = proxy.forward
-
-    def slowly(handler, body):
-        if 'TransactWrite' in handler.headers['X-Amz-Target']:
-            time.sleep(0.4)
-        return forward(handler, body)
-
-    proxy.forward = slowly
+    proxy.slow_writes(0.4)
     started = time.monotonic()
     with behind.registry(DYNAMODB_STARTUP_WAIT='1', GUNICORN_WORKERS='1') as registry:
         client = V1Client(registry.url)

@@ -1,7 +1,6 @@
 """A registry tells of a push before it writes the tag: a first push is found all the same, however slow its store is."""
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,7 +19,7 @@ from tests.service.test_late_changes import NAME, NEW, Registry
 
 @pytest.mark.parametrize('seconds', [0.1, 0.5], ids=['found before the answer', 'found after it'])
 def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack, distribution_is_installed, seconds):
-    with SlowStore(urlsplit(ministack.url).port, seconds) as store:
+    with SlowStore(ministack.url, seconds) as store:
         with Place(ministack.url, Bucket(ministack.url), {'REGISTRY_STORAGE_S3_REGIONENDPOINT': store.url}) as place:
             def push(number):
                 place.images.push('new/thing-%d' % number)
