@@ -16,8 +16,9 @@ import os
 
 from . import yaml_text
 from .engine.errors import SettingError
-from .engine.setting_checks import printable
-from .engine.settings import BLOCK, KEY_PAIR, OPTIONS, Layer, resolve
+from .engine.settings.checks import printable
+from .engine.settings.resolution import (
+    BLOCK, KEY_PAIR, Layer, OPTIONS, resolve)
 
 __all__ = ['evaluate', 'flavour_of', 'load', 'path_of', 'read_file',
            'settings_from']

@@ -7,7 +7,7 @@ from . import errors
 from .index import SearchIndex
 from .query import Result
 from .report import LoadReport
-from .settings import Settings
+from .settings.resolution import Settings
 from .source import ListSource, Source
 
 __all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',

@@ -6,7 +6,7 @@ import collections
 import os.path
 import re
 
-from ..engine.setting_checks import Refused, endpoint, key, printable, region
+from ..engine.settings.checks import Refused, endpoint, key, printable, region
 
 __all__ = ['BLOCK', 'OPTIONS', 'Option', 'bucket_of']
 

@@ -10,7 +10,7 @@ import difflib
 
 from ..configuration import evaluate
 from ..engine.errors import SettingError
-from ..engine.setting_checks import Refused, as_text, printable
+from ..engine.settings.checks import Refused, as_text, printable
 from .options import BLOCK, OPTIONS
 
 __all__ = ['ServiceSettings', 'is_given', 'resolve']

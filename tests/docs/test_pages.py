@@ -6,7 +6,7 @@ import pytest
 
 from dev import figures
 from docker_registry_index import __version__
-from docker_registry_index.engine.options import OPTIONS
+from docker_registry_index.engine.settings.options import OPTIONS
 from docker_registry_index.service import options as service_options
 from tests.docs import pages
 

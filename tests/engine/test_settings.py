@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from docker_registry_index.engine.errors import SettingError
-from docker_registry_index.engine.settings import (
-    KEY_PAIR, OPTIONS, Layer, Settings, resolve)
+from docker_registry_index.engine.settings.resolution import (
+    KEY_PAIR, Layer, OPTIONS, Settings, resolve)
 
 DOCUMENT = os.path.join(os.path.dirname(__file__), '..', '..', 'docs',
                         'settings.md')

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from docker_registry_index import configuration, yaml_text
 from docker_registry_index.engine.errors import (
     MissingDependency, SettingError)
-from docker_registry_index.engine.settings import KEY_PAIR, OPTIONS
+from docker_registry_index.engine.settings.resolution import KEY_PAIR, OPTIONS
 
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 

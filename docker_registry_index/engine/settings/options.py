@@ -7,7 +7,7 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import setting_checks as checks
+from . import checks as checks
 
 __all__ = ['BLOCK', 'KEY_PAIR', 'OPTIONS', 'Option']
 

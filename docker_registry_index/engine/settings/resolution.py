@@ -9,8 +9,8 @@ from __future__ import unicode_literals
 import difflib
 import re
 
-from . import setting_checks as checks
-from .errors import SettingError
+from . import checks as checks
+from ..errors import SettingError
 from .options import BLOCK, KEY_PAIR, OPTIONS
 
 __all__ = ['BLOCK', 'KEY_PAIR', 'Layer', 'OPTIONS', 'Settings', 'resolve']

@@ -10,7 +10,7 @@ from __future__ import unicode_literals
 import numbers
 import re
 
-from ._compat import text_type
+from .._compat import text_type
 
 __all__ = [
     'Refused', 'as_text', 'printable', 'database', 'table', 'region',
