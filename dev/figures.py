@@ -10,8 +10,9 @@ import re
 import sys
 
 from dev.process import ROOT
-from docker_registry_index.engine import Settings, formats, postings, schema
-from docker_registry_index.engine.known import Known, Row
+from docker_registry_index.engine import Settings
+from docker_registry_index.engine.store import formats, postings, schema
+from docker_registry_index.engine.store.repository_state import Known, Row
 from docker_registry_index.engine.plan import Planner, posting_item
 
 # US East (N. Virginia), on demand, table class Standard, in dollars: https://aws.amazon.com/dynamodb/pricing/on-demand/

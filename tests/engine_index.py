@@ -4,8 +4,8 @@ from __future__ import unicode_literals
 
 import uuid
 
-from docker_registry_index.engine import (
-    SearchIndex, Settings, errors, formats, plan, text)
+from docker_registry_index.engine import SearchIndex, Settings, errors, plan
+from docker_registry_index.engine.store import formats, text
 
 
 class EngineIndex(object):

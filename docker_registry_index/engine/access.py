@@ -4,9 +4,10 @@ from __future__ import unicode_literals
 
 import contextlib
 
-from . import errors, formats, schema
+from . import errors
+from .store import formats, schema
 from .changes import Changes
-from .client import Client
+from .store.client import Client
 from .search import Search
 from .startup import lease_of
 from .undescribed import Undescribed

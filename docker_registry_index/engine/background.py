@@ -8,7 +8,7 @@ import os
 from . import errors
 from ._compat import monotonic, sleep
 from .backlog import Backlog
-from .client import one_attempt, slowest
+from .store.client import one_attempt, slowest
 from .source import has
 from .upkeep import Upkeep
 from .waiting import Silence, in_time

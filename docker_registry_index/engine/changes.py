@@ -8,7 +8,8 @@ from __future__ import unicode_literals
 import time
 import uuid
 
-from . import errors, text
+from . import errors
+from .store import text
 from ._compat import sleep
 from .writer import Writer
 

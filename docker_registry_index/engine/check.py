@@ -8,11 +8,11 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import formats
+from .store import formats
 from ._compat import sleep
 from .changes import Changes
 from .evidence import Evidence
-from .patience import PatientClient
+from .store.retrying import PatientClient
 from .source import has
 from .survey import Survey
 from .tally import Tally

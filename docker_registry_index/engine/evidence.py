@@ -4,9 +4,9 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import formats, text
+from .store import formats, text
 from .actions import posting_item
-from .known import Row
+from .store.repository_state import Row
 
 __all__ = ['Evidence', 'Finding']
 

@@ -4,9 +4,9 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import formats, text
+from .store import formats, text
 from ._compat import sleep
-from .absent import EmptyWhereMissing
+from .store.absent import EmptyWhereMissing
 from .access import Access
 from .background import Background
 from .check import Checker

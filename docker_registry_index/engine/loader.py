@@ -15,8 +15,8 @@ import time
 from . import errors, parts
 from ._compat import monotonic, sleep
 from .changes import Changes
-from .known import NOTHING
-from .patience import PatientClient
+from .store.repository_state import NOTHING
+from .store.retrying import PatientClient
 from .progress import Progress
 from .removal import Removal
 from .report import LoadReport

@@ -7,7 +7,8 @@ it inside a word and for the descriptions, side by side.
 
 from __future__ import unicode_literals
 
-from . import errors, formats, query, text
+from . import errors, query
+from .store import formats, text
 from .reading import Reading
 from .threads import side_by_side
 

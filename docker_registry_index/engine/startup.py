@@ -13,12 +13,13 @@ import threading
 import time
 import uuid
 
-from . import errors, formats, mark, schema
+from . import errors
+from .store import formats, ready_marker, schema
 from ._compat import monotonic, sleep
-from .client import slowest
+from .store.client import slowest
 from .lease import Lease
-from .mark import Mark
-from .tables import check_version, create_missing
+from .store.ready_marker import Mark
+from .store.tables import check_version, create_missing
 
 __all__ = ['RETRY', 'Startup', 'lease_of']
 
@@ -77,7 +78,7 @@ class Startup(object):
         wanted = {
             self._tables['repository'].name: {'name': {'S': schema.MARKS}},
             self._version: {'version': {'N': schema.VERSION}},
-            self._search: mark.KEY}
+            self._search: ready_marker.KEY}
         wanted = {table: {'Keys': [key], 'ConsistentRead': True}
                   for table, key in wanted.items()}
         try:
@@ -215,7 +216,7 @@ class Startup(object):
     def _read_mark(self):
         try:
             self._note(self._client.call(
-                'get_item', TableName=self._search, Key=mark.KEY,
+                'get_item', TableName=self._search, Key=ready_marker.KEY,
                 ConsistentRead=True).get('Item'))
         except errors.MissingTable:
             self.mark = None
@@ -227,7 +228,7 @@ class Startup(object):
             return
         try:
             self._client.call(
-                'delete_item', TableName=self._search, Key=mark.KEY,
+                'delete_item', TableName=self._search, Key=ready_marker.KEY,
                 ConditionExpression='#number = :number',
                 ExpressionAttributeNames={'#number': 'number'},
                 ExpressionAttributeValues={':number': {'S': seen.number}})

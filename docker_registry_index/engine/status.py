@@ -4,12 +4,13 @@ from __future__ import unicode_literals
 
 import random
 
-from . import errors, formats
+from . import errors
+from .store import formats
 from ._compat import sleep
 from .evidence import Evidence
 from .lease import Lease
-from .mark import KEY, Mark
-from .patience import PatientClient
+from .store.ready_marker import KEY, Mark
+from .store.retrying import PatientClient
 from .source import has, listed
 from .survey import Survey
 

@@ -10,7 +10,8 @@ from __future__ import unicode_literals
 import collections
 import uuid
 
-from . import errors, schema
+from . import errors
+from .store import schema
 from ._compat import sleep
 
 __all__ = ['Note', 'Undescribed']

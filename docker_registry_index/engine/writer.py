@@ -11,9 +11,10 @@ import random
 import time
 import uuid
 
-from . import errors, formats, parts
+from . import errors, parts
+from .store import formats
 from ._compat import sleep
-from .known import NOTHING, Known, Row
+from .store.repository_state import Known, NOTHING, Row
 from .plan import Planner
 
 __all__ = ['Writer']

@@ -1,7 +1,8 @@
 """The tables of docs/design.md are those of the engine."""
 import os
 
-from docker_registry_index.engine import formats, postings, schema, Settings
+from docker_registry_index.engine import Settings
+from docker_registry_index.engine.store import formats, postings, schema
 from tests.docs import pages
 
 NAME = 'acme/web'

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from docker_registry_index.engine import Settings, schema
+from docker_registry_index.engine import Settings
+from docker_registry_index.engine.store import schema
 from docker_registry_index.engine.lease import Lease
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from docker_registry_index.engine import Settings, backlog, changes, client, mark, parts
+from docker_registry_index.engine import Settings, backlog, changes, parts
+from docker_registry_index.engine.store import client, ready_marker
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 
@@ -43,7 +44,7 @@ def test_a_worker_that_starts_does_not_load_by_itself(index):
 
 
 def test_without_its_mark_the_index_is_loaded_and_serves_meanwhile(index):
-    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=mark.KEY)
+    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=ready_marker.KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('missed') == [('acme/missed', '')]

@@ -1,5 +1,5 @@
 """What docs/search.md gives as examples is what the oracle of the contract answers."""
-from docker_registry_index.engine import text
+from docker_registry_index.engine.store import text
 from tests.contract import oracle
 from tests.docs import pages
 

@@ -6,7 +6,7 @@ import contextlib
 
 from docker_registry_index.engine import startup
 from docker_registry_index.engine._compat import monotonic
-from docker_registry_index.engine.client import slowest
+from docker_registry_index.engine.store.client import slowest
 from docker_registry_index.engine.lease import Lease
 
 

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import formats, postings
+from docker_registry_index.engine.store import formats, postings
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_parts import name_of
 from tests.engine_index import EngineIndex

@@ -6,7 +6,8 @@ import contextlib
 
 import pytest
 
-from docker_registry_index.engine import errors, formats, postings
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.store import formats, postings
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine.known import Known, NOTHING
+from docker_registry_index.engine.store.repository_state import Known, NOTHING
 from docker_registry_index.engine.ledger import Ledger
 
 

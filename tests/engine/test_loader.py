@@ -11,13 +11,13 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import (
-    Source, errors, loader, schema, survey)
+from docker_registry_index.engine import Source, errors, loader, survey
+from docker_registry_index.engine.store import schema
 from docker_registry_index.engine.lister import Lister
 from docker_registry_index.engine.loader import Loader
 from docker_registry_index.engine.removal import Removal
 from docker_registry_index.engine.source import as_source
-from docker_registry_index.engine.tables import create_missing
+from docker_registry_index.engine.store.tables import create_missing
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
@@ -195,7 +195,7 @@ def test_throttling_slows_a_load_down_and_does_not_stop_it(
 
 
 def test_a_load_that_is_only_throttled_gives_up(index, monkeypatch):
-    monkeypatch.setattr('docker_registry_index.engine.patience.LIMIT', -1)
+    monkeypatch.setattr('docker_registry_index.engine.store.retrying.LIMIT', -1)
     Throttle(index.engine, 'Scan', 20)
     with pytest.raises(errors.RequestFailed) as failed:
         index.engine.load(lambda: STORE)

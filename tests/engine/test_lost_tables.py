@@ -9,7 +9,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source, changes, errors, startup, upkeep
-from docker_registry_index.engine.mark import KEY
+from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine.hooks import short_leases, taken_back
 from tests.engine_index import EngineIndex

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from docker_registry_index.engine import errors, parts, postings
+from docker_registry_index.engine import errors, parts
+from docker_registry_index.engine.store import postings
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import (
-    Settings, formats, parts, plan, postings, schema, text)
-from docker_registry_index.engine.known import Known, Row
+from docker_registry_index.engine import Settings, parts, plan
+from docker_registry_index.engine.store import formats, postings, schema, text
+from docker_registry_index.engine.store.repository_state import Known, Row
 
 PLANNER = plan.Planner(schema.tables(Settings(region='us-east-1')))
 

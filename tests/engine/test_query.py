@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import formats, postings, query, text
+from docker_registry_index.engine import query
+from docker_registry_index.engine.store import formats, postings, text
 from tests.contract import oracle
 
 NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1,

@@ -10,10 +10,11 @@ import uuid
 
 import pytest
 
-from docker_registry_index.engine import Settings, errors, schema
-from docker_registry_index.engine import tables as tables_module
-from docker_registry_index.engine.client import Client
-from docker_registry_index.engine.tables import create_missing
+from docker_registry_index.engine import Settings, errors
+from docker_registry_index.engine.store import schema
+from docker_registry_index.engine.store import tables as tables_module
+from docker_registry_index.engine.store.client import Client
+from docker_registry_index.engine.store.tables import create_missing
 
 
 @pytest.fixture

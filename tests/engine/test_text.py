@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import errors, text
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.store import text
 from docker_registry_index.engine._compat import text_type
 
 CHARACTERS = st.characters(blacklist_categories=('Cs',))

@@ -7,7 +7,7 @@ import pytest
 
 from docker_registry_index.engine import errors, writer
 from docker_registry_index.engine.changes import Changes
-from docker_registry_index.engine.known import Row
+from docker_registry_index.engine.store.repository_state import Row
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_changes import delete_as_0_1_0

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine import errors, source
-from docker_registry_index.engine.client import Client
+from docker_registry_index.engine.store.client import Client
 from docker_registry_index.engine.undescribed import Undescribed
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors, upkeep
-from docker_registry_index.engine.mark import Mark
+from docker_registry_index.engine.store.ready_marker import Mark
 from docker_registry_index.engine.upkeep import Upkeep
 
 AWAY = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'away',

@@ -3,7 +3,7 @@ import subprocess
 import sys
 import time
 
-from docker_registry_index.engine.mark import KEY
+from docker_registry_index.engine.store.ready_marker import KEY
 from tests.faults.test_kills import ROOT, assert_right, repositories
 
 PROCESSES = 5

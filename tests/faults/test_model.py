@@ -6,7 +6,8 @@ import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import ListSource, text
+from docker_registry_index.engine import ListSource
+from docker_registry_index.engine.store import text
 from docker_registry_index.engine.loader import Loader
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back

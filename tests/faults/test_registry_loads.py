@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine.mark import KEY
+from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import LOADED, Place, wait_for_load, wait_for_workers
 from tests.plugin.test_contract import put

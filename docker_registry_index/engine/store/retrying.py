@@ -8,8 +8,8 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import errors
-from ._compat import monotonic, sleep
+from .. import errors
+from .._compat import monotonic, sleep
 from .client import batch_get, pages
 
 __all__ = ['PatientClient']

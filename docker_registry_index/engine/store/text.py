@@ -12,8 +12,8 @@ from __future__ import unicode_literals
 
 import re
 
-from . import errors
-from ._compat import NARROW, text_type
+from .. import errors
+from .._compat import NARROW, text_type
 
 __all__ = [
     'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',

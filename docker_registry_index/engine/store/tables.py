@@ -5,8 +5,9 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import errors, schema
-from ._compat import monotonic, sleep
+from .. import errors
+from . import schema
+from .._compat import monotonic, sleep
 
 __all__ = ['check_version', 'create_missing']
 

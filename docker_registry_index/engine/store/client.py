@@ -9,10 +9,10 @@ from __future__ import unicode_literals
 import os
 import threading
 
-from . import errors
-from ._compat import sleep
+from .. import errors
+from .._compat import sleep
 from .credentials import Credentials
-from .wording import first_line
+from ..wording import first_line
 
 try:
     import boto3.session
