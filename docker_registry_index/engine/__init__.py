@@ -5,7 +5,7 @@ It knows neither docker-registry nor a web framework, and needs boto3 only.
 
 from . import errors
 from .index import SearchIndex
-from .query import Result
+from .search.ranking import Result
 from .report import LoadReport
 from .settings.resolution import Settings
 from .source import ListSource, Source

@@ -8,7 +8,7 @@ from . import errors
 from .store import formats, schema
 from .changes import Changes
 from .store.client import Client
-from .search import Search
+from .search.search import Search
 from .startup import lease_of
 from .undescribed import Undescribed
 

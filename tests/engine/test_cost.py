@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import search as search_module
+from docker_registry_index.engine.search import search as search_module
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import query
+from docker_registry_index.engine.search import ranking
 from docker_registry_index.engine.store import formats, postings, text
 from tests.contract import oracle
 
@@ -25,13 +25,13 @@ TERMS = st.text(st.sampled_from('aab/-_.AÉ日\U0001f433 '), max_size=6)
     ('a\x05', None), ('x' * 100000, None), ('a ' * 50000, ('a',))],
     ids=lambda value: None)
 def test_parse(term, words):
-    assert query.parse(term) == words
+    assert ranking.parse(term) == words
 
 
 def test_the_longest_words_are_read_the_longest_first():
-    assert query.drivers(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
+    assert ranking.drivers(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
     words = ('a', 'cc', 'bb', 'dddd', 'eee')
-    assert query.drivers(words) == ['dddd', 'eee', 'cc', 'bb']
+    assert ranking.drivers(words) == ['dddd', 'eee', 'cc', 'bb']
 
 
 @given(NAMES)
@@ -54,15 +54,15 @@ def test_the_range_of_a_word_is_under_one_gram(word):
     ('sql z', 'team/sql', '', None), ('', 'team/sql', '', 0),
     ('sql', 'TEAM/SQL', '', 0)], ids=lambda value: None)
 def test_rank(term, name, description, rank):
-    assert query.rank(query.parse(term), name, description) == rank
+    assert ranking.rank(ranking.parse(term), name, description) == rank
 
 
 @given(NAMES, DESCRIPTIONS, TERMS)
 def test_every_rank_is_that_of_the_oracle(name, description, term):
     clean = text.clean_description(description)
     found = oracle.answer({name: description}, term)
-    ranked = query.rank(query.parse(term), name, clean)
+    ranked = ranking.rank(ranking.parse(term), name, clean)
     assert (ranked is not None) == bool(found)
     for word in oracle.words(term):
-        assert query.rank((word,), name, clean) == oracle.rank(
+        assert ranking.rank((word,), name, clean) == oracle.rank(
             word, name, clean)

@@ -7,10 +7,11 @@ it inside a word and for the descriptions, side by side.
 
 from __future__ import unicode_literals
 
-from . import errors, query
-from .store import formats, text
+from .. import errors
+from . import ranking
+from ..store import formats, text
 from .reading import Reading
-from .threads import side_by_side
+from ..threads import side_by_side
 
 __all__ = ['Search']
 
@@ -37,7 +38,7 @@ class Search(object):
         self._table = tables['search'].name
 
     def search(self, term, limit=None, skip=0):
-        """The repositories matching ``term``: a list of query.Result.
+        """The repositories matching ``term``: a list of ranking.Result.
 
         Sorted by rank, then by name. docs/search.md says what a term means
         and what a limit leaves out.
@@ -57,7 +58,7 @@ class Search(object):
         :raises RequestFailed: nothing is returned rather than a part.
         """
         limit = _checked_limit(limit)
-        words = query.parse(term)
+        words = ranking.parse(term)
         if words is None:
             return []
         if limit is not None:
@@ -65,7 +66,7 @@ class Search(object):
         if not words:
             return self._listed(None, limit)[skip:]
         readings = [Reading(self._query, self._format, word, words, limit)
-                    for word in query.drivers(words)]
+                    for word in ranking.drivers(words)]
         return self._read_until_found(readings, limit).best(skip)
 
     def _read_until_found(self, readings, limit):
@@ -181,7 +182,7 @@ class Search(object):
     def _result(self, item):
         name = self._format.name_of(item['gram']['S'], item['suffix']['S'],
                                     item.get('n', {}).get('S'))
-        return query.Result(name, item.get('d', {}).get('S', ''))
+        return ranking.Result(name, item.get('d', {}).get('S', ''))
 
 
 def _checked_limit(limit):

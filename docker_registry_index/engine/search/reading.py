@@ -7,7 +7,7 @@ from __future__ import unicode_literals
 
 import collections
 
-from . import query
+from . import ranking
 
 __all__ = ['Reading']
 
@@ -70,7 +70,7 @@ class Reading(object):
 
     def take(self, place, result):
         """Keep a result that matches and was not found in a better class."""
-        rank = query.rank(self._words, *result)
+        rank = ranking.rank(self._words, *result)
         if rank is None:
             return
         if result.name in self._kept:
@@ -96,8 +96,8 @@ class Reading(object):
         neither repeat nor lose one: as the postings of the first word do,
         whole words before others."""
         place, _, result = kept
-        group = query.group(self._words, result.name)
-        first = query.drivers(self._words)[0]
+        group = ranking.group(self._words, result.name)
+        first = ranking.drivers(self._words)[0]
         if self.word == first:
             # In the order in which they were read.
             return place, group, ''

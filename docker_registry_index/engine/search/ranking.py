@@ -7,7 +7,7 @@ from __future__ import unicode_literals
 
 import collections
 
-from .store import text
+from ..store import text
 
 __all__ = ['Result', 'drivers', 'group', 'parse', 'rank']
 
