@@ -13,7 +13,7 @@ from dev.process import ROOT
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import formats, postings, schema
 from docker_registry_index.engine.store.repository_state import Known, Row
-from docker_registry_index.engine.plan import Planner, posting_item
+from docker_registry_index.engine.write.plan import Planner, posting_item
 
 # US East (N. Virginia), on demand, table class Standard, in dollars: https://aws.amazon.com/dynamodb/pricing/on-demand/
 A_MILLION_READS, A_MILLION_WRITES, A_GIGABYTE_MONTH = 0.125, 0.625, 0.25

@@ -4,7 +4,8 @@ from __future__ import unicode_literals
 
 import uuid
 
-from docker_registry_index.engine import SearchIndex, Settings, errors, plan
+from docker_registry_index.engine import SearchIndex, Settings, errors
+from docker_registry_index.engine.write import plan
 from docker_registry_index.engine.store import formats, text
 
 

@@ -6,7 +6,7 @@ import contextlib
 
 from . import errors
 from .store import formats, schema
-from .changes import Changes
+from .write.changes import Changes
 from .store.client import Client
 from .search.search import Search
 from .startup import lease_of

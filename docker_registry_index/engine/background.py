@@ -7,7 +7,7 @@ import os
 
 from . import errors
 from ._compat import monotonic, sleep
-from .backlog import Backlog
+from .write.change_queue import Backlog
 from .store.client import one_attempt, slowest
 from .source import has
 from .upkeep import Upkeep

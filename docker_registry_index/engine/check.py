@@ -10,7 +10,7 @@ import collections
 
 from .store import formats
 from ._compat import sleep
-from .changes import Changes
+from .write.changes import Changes
 from .evidence import Evidence
 from .store.retrying import PatientClient
 from .source import has

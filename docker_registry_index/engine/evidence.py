@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import collections
 
 from .store import formats, text
-from .actions import posting_item
+from .write.actions import posting_item
 from .store.repository_state import Row
 
 __all__ = ['Evidence', 'Finding']

@@ -12,9 +12,10 @@ import collections
 import logging
 import time
 
-from . import errors, parts
+from . import errors
+from .write import transaction_batches
 from ._compat import monotonic, sleep
-from .changes import Changes
+from .write.changes import Changes
 from .store.repository_state import NOTHING
 from .store.retrying import PatientClient
 from .progress import Progress
@@ -149,7 +150,7 @@ class Loader(object):
                     kind = self._removal.remove(entry, is_trusted)
                 counts[kind] += 1
                 continue
-            if size + len(change.actions) > parts.LONGEST:
+            if size + len(change.actions) > transaction_batches.LONGEST:
                 self._flush(batch, counts)
                 batch, size = [], 0
             batch.append((kind, entry, change))

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from docker_registry_index.engine import Settings, backlog, changes, parts
+from docker_registry_index.engine import Settings
+from docker_registry_index.engine.write import (
+    change_queue, changes, transaction_batches)
 from docker_registry_index.engine.store import client, ready_marker
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
@@ -85,10 +87,10 @@ def test_the_times_and_counts_are_those_of_the_engine():
     assert 'three requests at their slowest, %d seconds by default and %d with the keys of a role' % (
         3 * client.slowest(settings), 3 * client.slowest(role)) in design
     assert 'waits for its change %d s at most' % settings.push_wait in operations
-    assert 'up to {:,} repositories a process'.format(backlog.LIMIT).replace(',', ' ') in operations
+    assert 'up to {:,} repositories a process'.format(change_queue.LIMIT).replace(',', ' ') in operations
     assert 'wait up to %d seconds' % settings.startup_wait in design
     assert 'expire after a week' in design and changes.TOMBSTONE_SECONDS == 7 * 24 * 3600
-    assert 'has %d actions at most' % parts.LONGEST in design
+    assert 'has %d actions at most' % transaction_batches.LONGEST in design
 
 
 def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_says(index):

@@ -9,8 +9,10 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import backlog, entries, errors, outage
-from docker_registry_index.engine.backlog import Backlog
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.write import (
+    change_queue, outage, queue_entries)
+from docker_registry_index.engine.write.change_queue import Backlog
 
 AWAY = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'away',
                             retryable=True)
@@ -60,8 +62,8 @@ def called():
 @pytest.fixture
 def followed(index, called, monkeypatch):
     monkeypatch.setattr(outage, '_FIRST_PAUSE', 0.2)
-    monkeypatch.setattr(backlog, '_SOON', 0.1)
-    monkeypatch.setattr(backlog, '_NAP', 0.02)
+    monkeypatch.setattr(change_queue, '_SOON', 0.1)
+    monkeypatch.setattr(change_queue, '_NAP', 0.02)
     made = Backlog(index.change, index.settle, 5,
                    lambda: called.append('missing'),
                    lambda: called.append('overflow'))
@@ -89,7 +91,7 @@ def test_a_change_is_made_before_follow_returns(followed, index):
 
 def test_a_change_that_takes_too_long_is_left_to_the_background(
         index, monkeypatch):
-    monkeypatch.setattr(backlog, '_NAP', 0.02)
+    monkeypatch.setattr(change_queue, '_NAP', 0.02)
     index.hold = threading.Event()
     short = Backlog(index.change, index.settle, 0.2)
     began = time.time()
@@ -182,7 +184,7 @@ def test_changes_of_several_repositories_are_made_side_by_side(
 
 def test_what_finds_no_room_is_left_to_a_sync(
         followed, index, called, monkeypatch, caplog):
-    monkeypatch.setattr(backlog, 'LIMIT', 10)
+    monkeypatch.setattr(change_queue, 'LIMIT', 10)
     index.failure = AWAY
     followed.follow('first', True)
     for number in range(30):
@@ -272,9 +274,9 @@ def test_nobody_works_when_there_is_nothing_to_do(followed, index):
 
 def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_change(
         index, monkeypatch):
-    real, refused = backlog.start_thread, [True]
+    real, refused = change_queue.start_thread, [True]
     monkeypatch.setattr(
-        backlog, 'start_thread',
+        change_queue, 'start_thread',
         lambda run: None if refused and refused.pop() else real(run))
     waiting = Backlog(index.change, index.settle, 30)
     index.storage = {'a/one'}
@@ -290,7 +292,7 @@ def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_change(
 
 def test_one_that_is_told_during_a_catching_up_does_not_wait_for_it(
         followed, index, monkeypatch):
-    monkeypatch.setattr(backlog, 'THREADS', 1)
+    monkeypatch.setattr(change_queue, 'THREADS', 1)
     index.failure = AWAY
     for number in range(40):
         followed.follow('late/%d' % number, True)
@@ -309,9 +311,9 @@ def test_one_that_is_told_during_a_catching_up_does_not_wait_for_it(
 
 
 def test_to_take_one_of_many_copies_none():
-    waiting = entries.Entries()
+    waiting = queue_entries.Entries()
     for number in range(100000):
-        entry = entries.Entry('late/%d' % number, True)
+        entry = queue_entries.Entry('late/%d' % number, True)
         waiting.add(entry)
         waiting.make_late(entry)
     began = time.time()
@@ -321,8 +323,8 @@ def test_to_take_one_of_many_copies_none():
 
 
 def test_an_entry_whose_host_left_gives_way_to_a_newer_one():
-    waiting = entries.Entries()
-    older, newer = entries.Entry('a', True), entries.Entry('a', False)
+    waiting = queue_entries.Entries()
+    older, newer = queue_entries.Entry('a', True), queue_entries.Entry('a', False)
     waiting.add(older)
     assert waiting.take(0, ()) is older
     waiting.add(newer)
@@ -356,7 +358,7 @@ def test_what_is_told_after_the_end_is_logged_as_lost(index, caplog):
 
 
 def test_after_the_end_no_thread_is_left(index, monkeypatch):
-    monkeypatch.setattr(backlog, '_NAP', 0.02)
+    monkeypatch.setattr(change_queue, '_NAP', 0.02)
     before = threading.active_count()
     ended = Backlog(index.change, index.settle, 5)
     index.failure = AWAY

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, writer
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.write import writer
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0

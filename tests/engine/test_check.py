@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, changes, tally
+from docker_registry_index.engine import Source, tally
+from docker_registry_index.engine.write import changes
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine_index import EngineIndex
 

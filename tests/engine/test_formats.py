@@ -177,7 +177,7 @@ def test_what_the_older_release_writes_beside_is_found_by_the_next_load(old, new
 
 
 def test_a_load_that_could_not_write_everything_leaves_searches_with_the_old_postings(old, new, monkeypatch):
-    from docker_registry_index.engine.writer import Writer
+    from docker_registry_index.engine.write.writer import Writer
     change = Writer.change
 
     def refused(self, name, *arguments, **named):
@@ -224,7 +224,7 @@ def test_killed_at_any_request_of_the_load_the_next_one_makes_it_whole(old, new)
             new.engine.load(lambda: STORED)
             new.assert_whole(SECOND, alone=False)
             with release(NEW):
-                from docker_registry_index.engine.writer import Writer
+                from docker_registry_index.engine.write.writer import Writer
                 for name in NAMES:
                     Writer(new.engine.client, new.engine._tables, format=SECOND).withdraw(name)
     assert count > 5

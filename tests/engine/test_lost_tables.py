@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, changes, errors, startup, upkeep
+from docker_registry_index.engine import Source, errors, startup, upkeep
+from docker_registry_index.engine.write import changes
 from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine.hooks import short_leases, taken_back

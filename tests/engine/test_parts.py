@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from docker_registry_index.engine import errors, parts
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.write import transaction_batches
 from docker_registry_index.engine.store import postings
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.hooks import taken_back
@@ -73,7 +74,7 @@ def test_a_long_name_needs_several_transactions(index, count, transactions):
     made = RequestsMade(index.engine)
     assert index.engine.add(name) is True
     assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= parts.LONGEST
+    assert max(made.actions) <= transaction_batches.LONGEST
     index.assert_whole()
     # Its postings are to be checked if and only if removing it takes several.
     checked = set('v' in item for item in index.postings()
@@ -82,7 +83,7 @@ def test_a_long_name_needs_several_transactions(index, count, transactions):
     made = RequestsMade(index.engine)
     assert index.engine.remove(name) is True
     assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= parts.LONGEST
+    assert max(made.actions) <= transaction_batches.LONGEST
     assert index.rows() == {} and index.postings() == []
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import Settings, parts, plan
+from docker_registry_index.engine import Settings
+from docker_registry_index.engine.write import plan, transaction_batches
 from docker_registry_index.engine.store import formats, postings, schema, text
 from docker_registry_index.engine.store.repository_state import Known, Row
 
@@ -250,7 +251,7 @@ def test_every_change_of_a_v1_name_is_one_transaction():
     most = 0
     for name in V1_WORST:
         for change in counts(name).values():
-            assert parts.is_short(change)
+            assert transaction_batches.is_short(change)
             assert len(change.actions) <= 100
             most = max(most, len(change.actions))
     # That is what the worst case is: 95 suffixes, the catalog, row, witness,

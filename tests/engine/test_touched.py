@@ -5,8 +5,9 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import errors, writer
-from docker_registry_index.engine.changes import Changes
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.write import writer
+from docker_registry_index.engine.write.changes import Changes
 from docker_registry_index.engine.store.repository_state import Row
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade

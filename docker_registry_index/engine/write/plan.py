@@ -10,7 +10,7 @@ from __future__ import unicode_literals
 
 import collections
 
-from .store import text
+from ..store import text
 from .actions import Actions, posting_item, updated
 
 __all__ = ['Change', 'Planner', 'posting_item']

@@ -5,7 +5,7 @@ Pure. What they are put together to is plan.py's.
 
 from __future__ import unicode_literals
 
-from .store import formats, schema
+from ..store import formats, schema
 
 __all__ = ['Actions', 'posting_item', 'updated']
 

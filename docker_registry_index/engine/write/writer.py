@@ -11,10 +11,11 @@ import random
 import time
 import uuid
 
-from . import errors, parts
-from .store import formats
-from ._compat import sleep
-from .store.repository_state import Known, NOTHING, Row
+from .. import errors
+from . import transaction_batches
+from ..store import formats
+from .._compat import sleep
+from ..store.repository_state import Known, NOTHING, Row
 from .plan import Planner
 
 __all__ = ['Writer']
@@ -68,7 +69,7 @@ class Writer(object):
             if refusal is None:
                 return True
             # Who takes the row away, takes our note of them with it.
-            begun |= parts.descriptions(planned)
+            begun |= transaction_batches.descriptions(planned)
         if refusal is None or refusal.lost_race:
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
@@ -148,10 +149,10 @@ class Writer(object):
 
     def _write(self, change):
         """Make ``change``; return the refusal, or None when it is made."""
-        if parts.is_short(change):
+        if transaction_batches.is_short(change):
             return self._transact(change.actions)
-        for actions in parts.transactions(self.planner, change,
-                                          uuid.uuid4().hex):
+        for actions in transaction_batches.transactions(
+                self.planner, change, uuid.uuid4().hex):
             refusal = self._transact(actions)
             if refusal is not None:
                 return refusal

@@ -10,11 +10,11 @@ import logging
 import os
 import threading
 
-from . import errors
-from ._compat import monotonic, sleep
-from .entries import Entries, Entry
+from .. import errors
+from .._compat import monotonic, sleep
+from .queue_entries import Entries, Entry
 from .outage import Outage
-from .threads import start_thread
+from ..threads import start_thread
 
 __all__ = ['Backlog', 'LIMIT']
 

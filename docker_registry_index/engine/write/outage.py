@@ -9,7 +9,7 @@ from __future__ import unicode_literals
 import logging
 import random
 
-from . import errors
+from .. import errors
 
 __all__ = ['Outage']
 

@@ -8,9 +8,9 @@ from __future__ import unicode_literals
 import time
 import uuid
 
-from . import errors
-from .store import text
-from ._compat import sleep
+from .. import errors
+from ..store import text
+from .._compat import sleep
 from .writer import Writer
 
 __all__ = ['Changes']
