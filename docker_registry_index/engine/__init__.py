@@ -6,9 +6,9 @@ It knows neither docker-registry nor a web framework, and needs boto3 only.
 from . import errors
 from .index import SearchIndex
 from .search.ranking import Result
-from .report import LoadReport
+from .sync.report import LoadReport
 from .settings.resolution import Settings
-from .source import ListSource, Source
+from .sync.storage import ListSource, Source
 
 __all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',
            'Source', 'errors']

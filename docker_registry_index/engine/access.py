@@ -10,7 +10,7 @@ from .write.changes import Changes
 from .store.client import Client
 from .search.search import Search
 from .startup import lease_of
-from .undescribed import Undescribed
+from .sync.description_queue import Undescribed
 
 __all__ = ['Access']
 

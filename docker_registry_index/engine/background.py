@@ -9,7 +9,7 @@ from . import errors
 from ._compat import monotonic, sleep
 from .write.change_queue import Backlog
 from .store.client import one_attempt, slowest
-from .source import has
+from .sync.storage import has
 from .upkeep import Upkeep
 from .waiting import Silence, in_time
 

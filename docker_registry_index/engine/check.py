@@ -13,8 +13,8 @@ from ._compat import sleep
 from .write.changes import Changes
 from .evidence import Evidence
 from .store.retrying import PatientClient
-from .source import has
-from .survey import Survey
+from .sync.storage import has
+from .sync.survey import Survey
 from .tally import Tally
 
 __all__ = ['Checker', 'Problem']

@@ -10,8 +10,8 @@ from .store.absent import EmptyWhereMissing
 from .access import Access
 from .background import Background
 from .check import Checker
-from .loader import Loader
-from .source import as_source
+from .sync.loader import Loader
+from .sync.storage import as_source
 from .startup import Startup
 from .status import Status
 

@@ -11,8 +11,8 @@ from .evidence import Evidence
 from .lease import Lease
 from .store.ready_marker import KEY, Mark
 from .store.retrying import PatientClient
-from .source import has, listed
-from .survey import Survey
+from .sync.storage import has, listed
+from .sync.survey import Survey
 
 __all__ = ['Status']
 

@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 import logging
 
-from ..engine.source import Source
+from ..engine.sync.storage import Source
 from .layout import is_name
 
 __all__ = ['StorageSource', 'legal']

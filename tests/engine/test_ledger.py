@@ -6,7 +6,7 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine.store.repository_state import Known, NOTHING
-from docker_registry_index.engine.ledger import Ledger
+from docker_registry_index.engine.sync.snapshot import Ledger
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source, errors
-from docker_registry_index.engine.lister import THREADS, Lister
+from docker_registry_index.engine.sync.listing import Lister, THREADS
 
 
 class Storage(Source):

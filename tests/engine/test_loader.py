@@ -11,12 +11,13 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, errors, loader, survey
+from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine.sync import loader, survey
 from docker_registry_index.engine.store import schema
-from docker_registry_index.engine.lister import Lister
-from docker_registry_index.engine.loader import Loader
-from docker_registry_index.engine.removal import Removal
-from docker_registry_index.engine.source import as_source
+from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.engine.sync.loader import Loader
+from docker_registry_index.engine.sync.removal import Removal
+from docker_registry_index.engine.sync.storage import as_source
 from docker_registry_index.engine.store.tables import create_missing
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade

@@ -3,7 +3,7 @@
 from __future__ import unicode_literals
 
 from docker_registry_index.engine.store.ready_marker import KEY, Mark
-from docker_registry_index.engine.report import LoadReport
+from docker_registry_index.engine.sync.report import LoadReport
 
 WHOLE = LoadReport(5, 1, 0, 0, 0, 0, 4, 0, (), 1.5)
 PART = WHOLE._replace(unreadable=('team',))

@@ -4,9 +4,10 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import errors, source
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.sync import storage
 from docker_registry_index.engine.store.client import Client
-from docker_registry_index.engine.undescribed import Undescribed
+from docker_registry_index.engine.sync.description_queue import Undescribed
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back
 from tests.engine_index import EngineIndex
@@ -23,7 +24,7 @@ def noted(index):
     return [note.name for note in index.engine.undescribed.notes(1000)]
 
 
-class Later(source.ListSource):
+class Later(storage.ListSource):
     describes_later = True
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import text
-from docker_registry_index.engine.loader import Loader
+from docker_registry_index.engine.sync.loader import Loader
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back
 from tests.engine.test_parts import name_of

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from docker_registry_index.engine.undescribed import Note
+from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.describer import Describer
 from docker_registry_index.service.errors import RegistryUnavailable
 from docker_registry_index.service.events import Change

@@ -2,7 +2,7 @@
 
 from __future__ import unicode_literals
 
-from . import errors
+from .. import errors
 
 __all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
 

@@ -8,10 +8,10 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import errors, wording
-from ._compat import monotonic, queue, text_type
-from .threads import start_thread
-from .waiting import PATIENCE, Silence, Watch
+from .. import errors, wording
+from .._compat import monotonic, queue, text_type
+from ..threads import start_thread
+from ..waiting import PATIENCE, Silence, Watch
 
 __all__ = ['Lister']
 

@@ -12,17 +12,17 @@ import collections
 import logging
 import time
 
-from . import errors
-from .write import transaction_batches
-from ._compat import monotonic, sleep
-from .write.changes import Changes
-from .store.repository_state import NOTHING
-from .store.retrying import PatientClient
+from .. import errors
+from ..write import transaction_batches
+from .._compat import monotonic, sleep
+from ..write.changes import Changes
+from ..store.repository_state import NOTHING
+from ..store.retrying import PatientClient
 from .progress import Progress
 from .removal import Removal
 from .report import LoadReport
 from .survey import Survey
-from .undescribed import Undescribed
+from .description_queue import Undescribed
 
 __all__ = ['Loader']
 

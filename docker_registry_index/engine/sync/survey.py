@@ -4,12 +4,12 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import errors
-from .store import formats, schema, text
-from ._compat import monotonic, sleep
-from .ledger import Ledger
-from .lister import Lister
-from .store.ready_marker import Mark
+from .. import errors
+from ..store import formats, schema, text
+from .._compat import monotonic, sleep
+from .snapshot import Ledger
+from .listing import Lister
+from ..store.ready_marker import Mark
 from .progress import Listing
 
 __all__ = ['Survey']

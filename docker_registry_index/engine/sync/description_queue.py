@@ -10,9 +10,9 @@ from __future__ import unicode_literals
 import collections
 import uuid
 
-from . import errors
-from .store import schema
-from ._compat import sleep
+from .. import errors
+from ..store import schema
+from .._compat import sleep
 
 __all__ = ['Note', 'Undescribed']
 

@@ -4,9 +4,9 @@ from __future__ import unicode_literals
 
 import logging
 
-from . import errors
-from .source import has
-from .waiting import PATIENCE, Silence, in_time
+from .. import errors
+from .storage import has
+from ..waiting import PATIENCE, Silence, in_time
 
 __all__ = ['Removal']
 

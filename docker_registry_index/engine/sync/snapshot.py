@@ -9,7 +9,7 @@ from __future__ import unicode_literals
 import collections
 import marshal
 
-from .store.repository_state import Known, Row
+from ..store.repository_state import Known, Row
 from .scratch import Binary, scratch_database
 
 __all__ = ['Entry', 'Ledger']
