@@ -9,7 +9,7 @@ from .store import formats, schema
 from .write.changes import Changes
 from .store.client import Client
 from .search.search import Search
-from .startup import lease_of
+from .lifecycle.start import lease_of
 from .sync.description_queue import Undescribed
 
 __all__ = ['Access']

@@ -8,11 +8,11 @@ from .store import formats, text
 from ._compat import sleep
 from .store.absent import EmptyWhereMissing
 from .access import Access
-from .background import Background
+from .lifecycle.background import Background
 from .check import Checker
 from .sync.loader import Loader
 from .sync.storage import as_source
-from .startup import Startup
+from .lifecycle.start import Startup
 from .status import Status
 
 __all__ = ['SearchIndex']

@@ -8,7 +8,7 @@ from . import errors
 from .store import formats
 from ._compat import sleep
 from .evidence import Evidence
-from .lease import Lease
+from .lifecycle.lease import Lease
 from .store.ready_marker import KEY, Mark
 from .store.retrying import PatientClient
 from .sync.storage import has, listed

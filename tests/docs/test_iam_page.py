@@ -7,7 +7,7 @@ import pytest
 
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import schema
-from docker_registry_index.engine.lease import Lease
+from docker_registry_index.engine.lifecycle.lease import Lease
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 

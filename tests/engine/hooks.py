@@ -4,10 +4,10 @@ from __future__ import unicode_literals
 
 import contextlib
 
-from docker_registry_index.engine import startup
+from docker_registry_index.engine.lifecycle import start
 from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.store.client import slowest
-from docker_registry_index.engine.lease import Lease
+from docker_registry_index.engine.lifecycle.lease import Lease
 
 
 @contextlib.contextmanager
@@ -41,4 +41,4 @@ def short_leases(monkeypatch, seconds, request=None):
         return Lease(client, tables['version'].name, seconds, clock,
                      request or slowest(settings), kind)
 
-    monkeypatch.setattr(startup, 'lease_of', lease_of)
+    monkeypatch.setattr(start, 'lease_of', lease_of)

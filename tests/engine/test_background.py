@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, background, errors, upkeep
+from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine.lifecycle import background, maintenance
 from tests.engine.network import listening
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_formats import NAMES, NEW, OLD, STORED, release
@@ -90,8 +91,8 @@ def test_an_index_of_a_newer_release_is_never_searched(index, wait):
 
 def test_one_that_a_newer_release_takes_over_is_refused_until_it_is_given_back(
         index, monkeypatch):
-    monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.1)
-    monkeypatch.setattr(upkeep, '_NAP', 0.05)
+    monkeypatch.setattr(maintenance, '_LOOK_EVERY', 0.1)
+    monkeypatch.setattr(maintenance, '_NAP', 0.05)
     with release(OLD):
         older = index.another()
         assert older.engine.start(lambda: STORED) is True

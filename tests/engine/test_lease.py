@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.lease import Lease
+from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.status import Status
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.hooks import taken_back

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, errors, startup, upkeep
+from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine.lifecycle import maintenance, start
 from docker_registry_index.engine.write import changes
 from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine.faults import KillAfter, Killed, Meanwhile
@@ -38,7 +39,7 @@ def index(dynamodb_endpoint):
 def hasty(monkeypatch):
     """Nothing waits long."""
     for name, seconds in [('_NAP', 0.02), ('_FIRST_PAUSE', 0.1), ('_LOOK_AGAIN', 0.2), ('_LONGEST_PAUSE', 0.5), ('_LOOK_EVERY', 0.5)]:
-        monkeypatch.setattr(upkeep, name, seconds)
+        monkeypatch.setattr(maintenance, name, seconds)
     monkeypatch.setattr(changes, 'REST_SECONDS', 0)
 
 
@@ -55,7 +56,7 @@ def lose(index, gone):
 
 def elsewhere(index):
     """An engine as in another process: it has a lock of its own."""
-    startup._loading.clear()
+    start._loading.clear()
     return index.another(startup_wait=3)
 
 
@@ -112,7 +113,7 @@ def test_nor_when_who_makes_them_is_killed_at_any_request(index, short_lease, go
         def lose_and_die():
             lose(third, gone)
             KillAfter(other.engine, count)
-            startup._loading.clear()
+            start._loading.clear()
             try:
                 ends.append(other.engine.ensure_ready(lambda: STORE))
             except Killed:
@@ -126,7 +127,7 @@ def test_nor_when_who_makes_them_is_killed_at_any_request(index, short_lease, go
                 pass
         if third.engine.is_ready():
             assert is_right(third)
-        startup._loading.clear()
+        start._loading.clear()
         assert third.engine.ensure_ready(lambda: STORE) is True
         assert_right(third)
         if ends == [True]:

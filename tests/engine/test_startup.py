@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, startup
-from docker_registry_index.engine.lease import Lease
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.lifecycle import start
+from docker_registry_index.engine.lifecycle.lease import Lease
 from tests.engine.faults import KillAfter, Killed, Throttle
 from tests.engine.hooks import short_leases
 from tests.engine.requests_made import RequestsMade
@@ -210,7 +211,7 @@ def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(
     KillAfter(dying.engine, 1, 'TransactWriteItems')
     with pytest.raises(Killed):
         dying.engine.ensure_ready(lambda: STORE)
-    startup._loading.clear()
+    start._loading.clear()
     # As an upkeep tries: again and again, each time for a moment.
     other = index.another(startup_wait=wait)
     made = other.engine._startup(

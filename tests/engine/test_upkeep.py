@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, upkeep
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.lifecycle import maintenance
 from docker_registry_index.engine.store.ready_marker import Mark
-from docker_registry_index.engine.upkeep import Upkeep
+from docker_registry_index.engine.lifecycle.maintenance import Upkeep
 
 AWAY = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'away',
                             retryable=True)
@@ -67,9 +68,9 @@ def startup():
 @pytest.fixture
 def begun(startup, monkeypatch):
     """A function that begins an Upkeep; all end with the test."""
-    monkeypatch.setattr(upkeep, '_NAP', 0.01)
-    monkeypatch.setattr(upkeep, '_FIRST_PAUSE', 0.05)
-    monkeypatch.setattr(upkeep, '_LOOK_AGAIN', 0.05)
+    monkeypatch.setattr(maintenance, '_NAP', 0.01)
+    monkeypatch.setattr(maintenance, '_FIRST_PAUSE', 0.05)
+    monkeypatch.setattr(maintenance, '_LOOK_AGAIN', 0.05)
     made = []
 
     def begin(interval=0, now=NOW):
@@ -133,7 +134,7 @@ def test_who_does_not_hear_whether_a_load_is_needed_waits_no_longer(
 
 def test_without_a_thread_it_is_begun_again_by_the_next_who_comes(
         begun, startup, monkeypatch, caplog):
-    monkeypatch.setattr(upkeep, 'start_thread', lambda run: None)
+    monkeypatch.setattr(maintenance, 'start_thread', lambda run: None)
     it = begun()
     assert it.wait(30, 30) is False
     assert 'no thread is left' in caplog.text and startup.asked == []
@@ -169,7 +170,7 @@ def test_an_index_of_a_newer_release_is_told_at_the_start(begun, startup):
 def test_one_that_becomes_newer_is_noticed_and_works_again_when_it_is_not(
         begun, startup, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.05)
+    monkeypatch.setattr(maintenance, '_LOOK_EVERY', 0.05)
     startup.ready, startup.mark = True, made_at(NOW)
     it = begun()
     assert it.wait(5, 5) is True
@@ -202,7 +203,7 @@ def test_an_error_that_is_raised_again_and_again_does_not_grow(
 
 def test_looks_that_fail_leave_the_index_ready_and_are_said_once(
         begun, startup, monkeypatch, caplog):
-    monkeypatch.setattr(upkeep, '_LOOK_EVERY', 0.02)
+    monkeypatch.setattr(maintenance, '_LOOK_EVERY', 0.02)
     startup.ready, startup.mark = True, made_at(NOW)
     it = begun()
     assert it.wait(5, 5) is True

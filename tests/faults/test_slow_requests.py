@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import errors, startup
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.lifecycle import start
 from tests.faults.conftest import through
 from tests.faults.test_kills import assert_right, repositories
 
@@ -33,7 +34,7 @@ class Recorded(object):
 
 
 def test_whose_requests_hang_has_stopped_when_another_takes_over(dynamodb_local, proxy, index, monkeypatch):
-    monkeypatch.setattr(startup, 'LEASE_SECONDS', 1)
+    monkeypatch.setattr(start, 'LEASE_SECONDS', 1)
     stored = repositories(300)
     slow = through(proxy, index, connect_timeout=0.3, read_timeout=0.6, attempts=1)
     seen, failures = Recorded(slow), []
@@ -48,7 +49,7 @@ def test_whose_requests_hang_has_stopped_when_another_takes_over(dynamodb_local,
     while len(seen.leases) < 2:
         assert thread.is_alive(), failures
         time.sleep(0.01)
-    startup._loading.clear()
+    start._loading.clear()
     other = index.another(connect_timeout=0.3, read_timeout=0.6, attempts=1)
     taken = Recorded(other)
     with proxy.black_hole():

@@ -5,13 +5,13 @@ from __future__ import unicode_literals
 import logging
 import os
 
-from . import errors
-from ._compat import monotonic, sleep
-from .write.change_queue import Backlog
-from .store.client import one_attempt, slowest
-from .sync.storage import has
-from .upkeep import Upkeep
-from .waiting import Silence, in_time
+from .. import errors
+from .._compat import monotonic, sleep
+from ..write.change_queue import Backlog
+from ..store.client import one_attempt, slowest
+from ..sync.storage import has
+from .maintenance import Upkeep
+from ..waiting import Silence, in_time
 
 __all__ = ['Background']
 

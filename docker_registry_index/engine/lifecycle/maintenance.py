@@ -8,10 +8,10 @@ import random
 import threading
 import time
 
-from . import errors
-from ._compat import monotonic, sleep
-from .startup import RETRY
-from .threads import start_thread
+from .. import errors
+from .._compat import monotonic, sleep
+from .start import RETRY
+from ..threads import start_thread
 
 __all__ = ['Upkeep']
 

@@ -13,13 +13,13 @@ import threading
 import time
 import uuid
 
-from . import errors
-from .store import formats, ready_marker, schema
-from ._compat import monotonic, sleep
-from .store.client import slowest
+from .. import errors
+from ..store import formats, ready_marker, schema
+from .._compat import monotonic, sleep
+from ..store.client import slowest
 from .lease import Lease
-from .store.ready_marker import Mark
-from .store.tables import check_version, create_missing
+from ..store.ready_marker import Mark
+from ..store.tables import check_version, create_missing
 
 __all__ = ['RETRY', 'Startup', 'lease_of']
 

@@ -11,8 +11,8 @@ from __future__ import unicode_literals
 
 import uuid
 
-from . import errors
-from ._compat import monotonic
+from .. import errors
+from .._compat import monotonic
 
 __all__ = ['Lease']
 
