@@ -9,11 +9,11 @@ from ._compat import sleep
 from .store.absent import EmptyWhereMissing
 from .access import Access
 from .lifecycle.background import Background
-from .check import Checker
+from .verify.check import Checker
 from .sync.loader import Loader
 from .sync.storage import as_source
 from .lifecycle.start import Startup
-from .status import Status
+from .verify.status import Status
 
 __all__ = ['SearchIndex']
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, tally
+from docker_registry_index.engine import Source
+from docker_registry_index.engine.verify import checksum
 from docker_registry_index.engine.write import changes
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine_index import EngineIndex
@@ -207,7 +208,7 @@ def test_it_counts_what_it_looked_at(index):
 
 
 def test_many_more_names_than_memory_should_hold(index, monkeypatch):
-    monkeypatch.setattr(tally, '_NAMES', 1)
+    monkeypatch.setattr(checksum, '_NAMES', 1)
     assert problems(index) == []
     write(index, 'delete_item', Key=key(posting(index, 'sw', 'web')))
     repaired(index, 'team/web', 'postings')

@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle.lease import Lease
-from docker_registry_index.engine.status import Status
+from docker_registry_index.engine.verify.status import Status
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.hooks import taken_back
 from tests.engine.network import LostAnswer

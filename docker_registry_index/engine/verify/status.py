@@ -4,15 +4,15 @@ from __future__ import unicode_literals
 
 import random
 
-from . import errors
-from .store import formats
-from ._compat import sleep
-from .evidence import Evidence
-from .lifecycle.lease import Lease
-from .store.ready_marker import KEY, Mark
-from .store.retrying import PatientClient
-from .sync.storage import has, listed
-from .sync.survey import Survey
+from .. import errors
+from ..store import formats
+from .._compat import sleep
+from .inspection import Evidence
+from ..lifecycle.lease import Lease
+from ..store.ready_marker import KEY, Mark
+from ..store.retrying import PatientClient
+from ..sync.storage import has, listed
+from ..sync.survey import Survey
 
 __all__ = ['Status']
 

@@ -8,14 +8,14 @@ from __future__ import unicode_literals
 
 import collections
 
-from .store import formats
-from ._compat import sleep
-from .write.changes import Changes
-from .evidence import Evidence
-from .store.retrying import PatientClient
-from .sync.storage import has
-from .sync.survey import Survey
-from .tally import Tally
+from ..store import formats
+from .._compat import sleep
+from ..write.changes import Changes
+from .inspection import Evidence
+from ..store.retrying import PatientClient
+from ..sync.storage import has
+from ..sync.survey import Survey
+from .checksum import Tally
 
 __all__ = ['Checker', 'Problem']
 

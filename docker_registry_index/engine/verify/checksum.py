@@ -9,7 +9,7 @@ from __future__ import unicode_literals
 import hashlib
 import json
 
-from .sync.scratch import scratch_database
+from ..sync.scratch import scratch_database
 
 __all__ = ['Tally']
 

@@ -4,9 +4,9 @@ from __future__ import unicode_literals
 
 import collections
 
-from .store import formats, text
-from .write.actions import posting_item
-from .store.repository_state import Row
+from ..store import formats, text
+from ..write.actions import posting_item
+from ..store.repository_state import Row
 
 __all__ = ['Evidence', 'Finding']
 
