@@ -4,7 +4,7 @@ Each message names what went wrong and ends with the way out. Nothing here
 ever carries a credential.
 """
 
-from . import wording
+from . import redaction
 
 __all__ = [
     'DynamoDBIndexError', 'MissingDependency', 'SettingError',
@@ -233,7 +233,7 @@ class StorageUnreadable(DynamoDBIndexError):
         self.problem = problem
         super(StorageUnreadable, self).__init__(
             'the storage of the registry cannot tell %s: %s; look at the '
-            'storage and its settings' % (what, wording.named(problem)))
+            'storage and its settings' % (what, redaction.named(problem)))
 
 
 class Stopped(DynamoDBIndexError):

@@ -3,7 +3,7 @@
 from __future__ import unicode_literals
 
 from ._compat import monotonic, queue
-from .threads import start_thread
+from .concurrency import start_thread
 
 __all__ = ['PATIENCE', 'Silence', 'Watch', 'in_time']
 

@@ -7,7 +7,7 @@ import time
 import flask
 
 from ..engine import errors
-from ..engine.threads import Errand
+from ..engine.concurrency import Errand
 from .answers import refusal
 
 __all__ = ['routes']

@@ -15,7 +15,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from ..engine.threads import Errand
+from ..engine.concurrency import Errand
 from .errors import CredentialsRefused, RegistryUnavailable
 from .registry_tokens import Tokens, challenge_of, token_url
 from .registry_trouble import problem_of

@@ -10,7 +10,7 @@ import logging
 from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
-from ..engine.threads import Errand, side_by_side, start_thread
+from ..engine.concurrency import Errand, side_by_side, start_thread
 from .access_log import FORMAT, AccessLog
 from .app import make_app
 from .auth import Anybody, Users

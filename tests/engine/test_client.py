@@ -19,7 +19,7 @@ from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import client as client_module
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store.client import Client, slowest
-from docker_registry_index.engine.threads import side_by_side
+from docker_registry_index.engine.concurrency import side_by_side
 from tests.engine.network import listening
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import errors, wording
+from docker_registry_index.engine import errors, redaction
 from docker_registry_index.engine._compat import PY2
 
 KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
@@ -27,11 +27,11 @@ KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
      'docker-registry-repository in 123456789012 UPPERCASE'),
     ('\u00fc', '\\xfc')])
 def test_the_first_line(said, expected):
-    assert wording.first_line(ValueError(said)) == expected
+    assert redaction.first_line(ValueError(said)) == expected
 
 
 def test_it_is_not_endless():
-    assert len(wording.first_line(ValueError('\u00fc' * 9999))) == 300
+    assert len(redaction.first_line(ValueError('\u00fc' * 9999))) == 300
 
 
 def test_the_name_of_the_class_is_said_once():
@@ -39,19 +39,19 @@ def test_the_name_of_the_class_is_said_once():
         error_code = None
 
     error = Refused('Refused: 403 Forbidden\n<page>')
-    assert wording.named(error) == 'Refused: 403 Forbidden'
+    assert redaction.named(error) == 'Refused: 403 Forbidden'
     error.error_code = 'AccessDenied'
-    assert wording.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
+    assert redaction.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
     error.error_code = '<%s>' % KEY_ID
-    assert wording.named(error) == 'Refused: 403 Forbidden'
-    assert wording.named(Refused()) == 'Refused'
-    assert wording.named(Refused('why')) == 'Refused: why'
+    assert redaction.named(error) == 'Refused: 403 Forbidden'
+    assert redaction.named(Refused()) == 'Refused'
+    assert redaction.named(Refused('why')) == 'Refused: why'
 
 
 if PY2:
     def test_an_error_of_bytes_is_told_too():
         error = IOError(13, b'no rights', b'caf\xc3\xa9')
-        assert wording.first_line(error).startswith('[Errno 13] no rights')
+        assert redaction.first_line(error).startswith('[Errno 13] no rights')
 
 
 def test_an_unreadable_storage_is_one_line_without_the_key():

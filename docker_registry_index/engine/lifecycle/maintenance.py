@@ -11,7 +11,7 @@ import time
 from .. import errors
 from .._compat import monotonic, sleep
 from .start import RETRY
-from ..threads import start_thread
+from ..concurrency import start_thread
 
 __all__ = ['Upkeep']
 

@@ -11,7 +11,7 @@ from .. import errors
 from . import ranking
 from ..store import formats, text
 from .reading import Reading
-from ..threads import side_by_side
+from ..concurrency import side_by_side
 
 __all__ = ['Search']
 

@@ -12,7 +12,7 @@ import threading
 from .. import errors
 from .._compat import sleep
 from .credentials import Credentials
-from ..wording import first_line
+from ..redaction import first_line
 
 try:
     import boto3.session

@@ -2,7 +2,7 @@
 
 from __future__ import unicode_literals
 
-from ..threads import Errand
+from ..concurrency import Errand
 
 __all__ = ['Credentials']
 

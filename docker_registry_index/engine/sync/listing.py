@@ -8,9 +8,9 @@ from __future__ import unicode_literals
 
 import logging
 
-from .. import errors, wording
+from .. import errors, redaction
 from .._compat import monotonic, queue, text_type
-from ..threads import start_thread
+from ..concurrency import start_thread
 from ..waiting import PATIENCE, Silence, Watch
 
 __all__ = ['Lister']
@@ -112,7 +112,7 @@ class Lister(object):
         self._first_error = self._first_error or error
         logger.error('namespace %.80r of the storage cannot be read and is '
                      'left as it is in the search index: %s', namespace,
-                     wording.named(error))
+                     redaction.named(error))
 
     def _begin(self):
         worker = _Worker(Watch(self._patience, self._clock))

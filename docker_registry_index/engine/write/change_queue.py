@@ -14,7 +14,7 @@ from .. import errors
 from .._compat import monotonic, sleep
 from .queue_entries import Entries, Entry
 from .outage import Outage
-from ..threads import start_thread
+from ..concurrency import start_thread
 
 __all__ = ['Backlog', 'LIMIT']
 
