@@ -66,7 +66,7 @@ def source_of(config, names=None, optional=False):
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
-        from .storage import RegistrySource
+        from .plugin.storage import RegistrySource
     except ImportError as error:
         if optional:
             return None

@@ -31,7 +31,7 @@ except ImportError as error:
 
 from . import configuration
 from .engine import SearchIndex
-from .storage import RegistrySource, text_of, unquoted
+from .plugin.storage import RegistrySource, text_of, unquoted
 
 __all__ = [str('Index')]
 

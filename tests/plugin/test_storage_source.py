@@ -21,7 +21,7 @@ from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
 from docker_registry_index.engine import Source, errors  # noqa: E402
 from docker_registry_index.engine.sync.listing import Lister  # noqa: E402
-from docker_registry_index.storage import RegistrySource  # noqa: E402
+from docker_registry_index.plugin.storage import RegistrySource  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # The namespace and repository of a request's path, as docker-registry reads them: names that it accepts.

@@ -22,7 +22,7 @@ from docker_registry.core import driver, exceptions
 from docker_registry.drivers import file as file_driver
 from docker_registry.lib import config
 
-from .engine import Source
+from ..engine import Source
 
 __all__ = ['RegistrySource', 'text_of', 'unquoted']
 
