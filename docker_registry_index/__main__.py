@@ -1,4 +1,4 @@
 """python -m docker_registry_index is the command docker-registry-index."""
-from .cli import main
+from .cli.commands import main
 
 main(prog_name=str('docker-registry-index'))

@@ -7,7 +7,7 @@ import logging
 
 import flask
 
-from ..cli_output import safe
+from ..cli.output import safe
 from ..engine import errors
 from . import catalog, health, metrics, notifications, search
 from .answers import refusal

@@ -9,7 +9,7 @@ import re
 
 import flask
 
-from ..cli_output import safe
+from ..cli.output import safe
 from .answers import refusal, whole_number
 from .parameters import first_of
 

@@ -1,7 +1,7 @@
 """What the command status finds, and how it shows it."""
 import time
 
-from .cli_output import safe, say
+from .output import safe, say
 
 __all__ = ['show', 'told']
 

@@ -7,9 +7,9 @@ import time
 
 import click
 
-from .cli_output import as_json, safe, say
-from .engine import errors
-from .engine.sync import scratch
+from .output import as_json, safe, say
+from ..engine import errors
+from ..engine.sync import scratch
 
 __all__ = ['AWAY', 'NOT_OURS', 'NOT_SO', 'OK', 'TAKEN', 'USAGE', 'run']
 

@@ -9,10 +9,11 @@ import sys
 
 import click
 
-from . import __version__, cli_failures, cli_service
-from .cli_failures import NOT_SO, OK
-from .cli_output import Bar, as_json, safe, say
-from .cli_settings import index_of, service_of, source_of
+from .. import __version__
+from . import exit_status, service_settings
+from .exit_status import NOT_SO, OK
+from .output import Bar, as_json, safe, say
+from .settings import index_of, service_of, source_of
 
 __all__ = ['main']
 
@@ -46,7 +47,7 @@ def command(function):
     and an exit status, and whose answer is an exit status, too."""
     @functools.wraps(function)
     def run(config, **options):
-        cli_failures.run(
+        exit_status.run(
             lambda: function(index_of(config), config, **options),
             options['is_json'])
     return main.command()(click.pass_obj(run))
@@ -67,7 +68,7 @@ def status(index, config, wants_storage, is_json):
     """
     source = source_of(config, optional=not wants_storage) if (
         wants_storage is not False) else None
-    from .cli_status import told, show
+    from .status import show, told
     found = told(index, source)
     as_json(found) if is_json else show(found)
     return OK if found['ready'] and not found['wrong'] else NOT_SO
@@ -179,13 +180,13 @@ def serve(config):
     """
     def act():
         settings, service = service_of(config)
-        server = cli_service.server()
+        server = service_settings.server()
         server.log_to_stderr()
         server.check(settings, service)
         server.serve(settings, service)
         return OK
 
-    cli_failures.run(act, False)
+    exit_status.run(act, False)
 
 
 def _shown(problem, is_json):

@@ -3,9 +3,9 @@ import os
 
 import click
 
-from . import configuration
-from .cli_output import safe, say
-from .service import settings as service_settings
+from .. import configuration
+from .output import safe, say
+from ..service import settings as service_settings
 
 __all__ = ['environment', 'is_given', 'server', 'settings_of', 'source_of',
            'warn']
@@ -51,7 +51,7 @@ def source_of(path):
     """The Source that the settings name."""
     settings = settings_of(path)
     try:
-        from .service.sources import source_of as found
+        from ..service.sources import source_of as found
     except (ImportError, SyntaxError) as error:
         raise click.UsageError(_EXTRA % error)
     return found(settings)
@@ -60,7 +60,7 @@ def source_of(path):
 def server():
     """The module that serves."""
     try:
-        from .service import server as found
+        from ..service import server as found
     except (ImportError, SyntaxError) as error:
         raise click.UsageError(_EXTRA % error)
     return found

@@ -4,8 +4,9 @@ import os
 
 import click
 
-from . import cli_service, configuration
-from .engine import SearchIndex, Source
+from .. import configuration
+from . import service_settings
+from ..engine import SearchIndex, Source
 
 __all__ = ['index_of', 'service_of', 'source_of']
 
@@ -47,7 +48,7 @@ def service_of(config):
     :param config: as for index_of.
     :raises SettingError: they cannot work.
     """
-    settings = cli_service.settings_of(
+    settings = service_settings.settings_of(
         _path(config), ('registry_url', 'events_secret'))
     return _engine_settings(config), settings
 
@@ -61,12 +62,12 @@ def source_of(config, names=None, optional=False):
     """
     if names is not None:
         return NamesSource(_lines(names))
-    if cli_service.is_given(_path(config)):
-        return cli_service.source_of(_path(config))
+    if service_settings.is_given(_path(config)):
+        return service_settings.source_of(_path(config))
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
-        from .plugin.storage import RegistrySource
+        from ..plugin.storage import RegistrySource
     except ImportError as error:
         if optional:
             return None
@@ -80,10 +81,10 @@ def source_of(config, names=None, optional=False):
 def _engine_settings(config):
     path = _path(config)
     environ = os.environ
-    if cli_service.is_given(path):
-        environ = cli_service.environment()
+    if service_settings.is_given(path):
+        environ = service_settings.environment()
     settings, warnings = configuration.load(path, environ)
-    cli_service.warn(warnings)
+    service_settings.warn(warnings)
     return settings
 
 
