@@ -11,14 +11,14 @@ from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
 from ..engine.concurrency import Errand, side_by_side, start_thread
-from .access_log import FORMAT, AccessLog
-from .app import make_app
-from .auth import Anybody, Users
+from .web.access_log import AccessLog, FORMAT
+from .web.app import make_app
+from .web.auth import Anybody, Users
 from .describer import Describer
 from .dialect import Dialects
 from .follower import Follower
-from .metrics import Metrics
-from .notifications import Notifications
+from .web.metrics import Metrics
+from .web.notifications import Notifications
 from .sources import registry_of, source_of
 from .worker import CONNECTIONS, Worker
 

@@ -8,8 +8,8 @@ import time
 import bcrypt
 import pytest
 
-from docker_registry_index.service import htpasswd
-from docker_registry_index.service.auth import Users
+from docker_registry_index.service.web import htpasswd
+from docker_registry_index.service.web.auth import Users
 from tests.service.beside import Beside, ToldRegistry, without_proxies
 
 LONG = 'x' * 72

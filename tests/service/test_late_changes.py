@@ -6,7 +6,8 @@ import pytest
 
 from docker_registry_index.service.events import Change
 from docker_registry_index.service.follower import Follower
-from docker_registry_index.service.notifications import NotNow, Notifications
+from docker_registry_index.service.web.notifications import (
+    NotNow, Notifications)
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION
 

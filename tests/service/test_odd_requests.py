@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.service.credentials import basic_credentials
-from docker_registry_index.service.parameters import first_of
+from docker_registry_index.service.web.basic_auth import basic_credentials
+from docker_registry_index.service.web.parameters import first_of
 from tests.service.beside import Beside, ToldRegistry
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -2,7 +2,7 @@
 import threading
 import time
 
-from docker_registry_index.service.room import Room
+from docker_registry_index.service.web.concurrency_limit import Room
 
 
 def test_as_many_as_there_is_room_for():

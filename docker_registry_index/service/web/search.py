@@ -9,8 +9,8 @@ import re
 
 import flask
 
-from ..cli.output import safe
-from .answers import refusal, whole_number
+from ...cli.output import safe
+from .responses import refusal, whole_number
 from .parameters import first_of
 
 __all__ = ['routes']

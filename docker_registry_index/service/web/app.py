@@ -7,13 +7,13 @@ import logging
 
 import flask
 
-from ..cli.output import safe
-from ..engine import errors
+from ...cli.output import safe
+from ...engine import errors
 from . import catalog, health, metrics, notifications, search
-from .answers import refusal
+from .responses import refusal
 from .auth import Busy
-from .credentials import basic_credentials
-from .room import Room
+from .basic_auth import basic_credentials
+from .concurrency_limit import Room
 
 __all__ = ['make_app']
 

@@ -16,13 +16,13 @@ import time
 import flask
 from werkzeug.exceptions import ClientDisconnected
 
-from ..engine import errors
-from .answers import refusal
+from ...engine import errors
+from .responses import refusal
 from .auth import same_secret
 from .bodies import BODY_BYTES, Busy, TooLarge, body_of, is_of_registry
-from .errors import ChangeUnderWay
-from .events import Malformed, changes_of
-from .layout import is_name
+from ..errors import ChangeUnderWay
+from ..events import Malformed, changes_of
+from ..layout import is_name
 
 __all__ = ['BODY_BYTES', 'Notifications', 'routes']
 

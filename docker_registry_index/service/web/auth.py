@@ -13,7 +13,7 @@ import os
 import threading
 import time
 
-from ..engine.errors import SettingError
+from ...engine.errors import SettingError
 from . import htpasswd
 
 __all__ = ['Anybody', 'Busy', 'Users', 'same_secret']

@@ -6,9 +6,9 @@ import time
 
 import flask
 
-from ..engine import errors
-from ..engine.concurrency import Errand
-from .answers import refusal
+from ...engine import errors
+from ...engine.concurrency import Errand
+from .responses import refusal
 
 __all__ = ['routes']
 
