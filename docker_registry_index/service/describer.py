@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ..engine import errors
-from .errors import ChangeUnderWay, RegistryUnavailable
+from .registry.errors import ChangeUnderWay, RegistryUnavailable
 from .looks import Looks
 
 __all__ = ['Describer']

@@ -9,9 +9,9 @@ from __future__ import unicode_literals
 import logging
 import time
 
-from . import descriptions
-from .errors import ChangeUnderWay, RegistryUnavailable
-from .reader import description
+from .registry import image
+from .registry.errors import ChangeUnderWay, RegistryUnavailable
+from .registry.image_reader import description
 from .turns import Turns
 
 __all__ = ['Follower']
@@ -83,7 +83,7 @@ class Follower(object):
 
     def _follow(self, change, end, seconds):
         reference = change.reference
-        if descriptions.is_secondary(change.tag):
+        if image.is_secondary(change.tag):
             reference = None
         soon, told = end - _RESERVED * seconds, end - _LAST * seconds
         try:
@@ -184,12 +184,12 @@ class Follower(object):
         return description(self._registry, name, reference, self._left(end))
 
     def _best_tag(self, name, tags, end):
-        best = descriptions.best_tag(tags)
-        if len(tags) < _ALL_TAGS or best == descriptions.LATEST:
+        best = image.best_tag(tags)
+        if len(tags) < _ALL_TAGS or best == image.LATEST:
             return best
-        is_there = self._registry.manifest(name, descriptions.LATEST,
+        is_there = self._registry.manifest(name, image.LATEST,
                                            self._left(end))
-        return descriptions.LATEST if is_there else best
+        return image.LATEST if is_there else best
 
     def _left(self, end):
         return max(0.01, end - self._clock())

@@ -15,7 +15,7 @@ from .web.access_log import AccessLog, FORMAT
 from .web.app import make_app
 from .web.auth import Anybody, Users
 from .describer import Describer
-from .dialect import Dialects
+from .registry.dialect import Dialects
 from .follower import Follower
 from .web.metrics import Metrics
 from .web.notifications import Notifications

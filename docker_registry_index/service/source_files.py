@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import errno
 import os
 
-from . import layout
+from .registry import layout
 from .source_names import StorageSource, legal
 
 __all__ = ['FilesSource']

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import logging
 
 from ..engine.sync.storage import Source
-from .layout import is_name
+from .registry.layout import is_name
 
 __all__ = ['StorageSource', 'legal']
 

@@ -10,8 +10,8 @@ import itertools
 import logging
 import threading
 
-from .errors import CredentialsRefused
-from .layout import is_name
+from .registry.errors import CredentialsRefused
+from .registry.layout import is_name
 from .source_names import StorageSource, legal
 
 __all__ = ['RegistrySource']

@@ -11,7 +11,7 @@ from __future__ import unicode_literals
 import boto3.session
 import botocore.config
 
-from . import layout
+from .registry import layout
 from .source_names import StorageSource, legal
 
 __all__ = ['S3Source', 's3_client']

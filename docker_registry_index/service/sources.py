@@ -6,7 +6,7 @@ import ssl
 
 from ..engine.errors import SettingError
 from .options import bucket_of
-from .registry import RegistryClient
+from .registry.client import RegistryClient
 from .source_files import FilesSource
 from .source_registry import RegistrySource
 from .source_s3 import S3Source, s3_client

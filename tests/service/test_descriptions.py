@@ -3,9 +3,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from docker_registry_index.service import descriptions
-from docker_registry_index.service.descriptions import NOTHING, Said
-from docker_registry_index.service.reader import description
+from docker_registry_index.service.registry import image
+from docker_registry_index.service.registry.image import NOTHING, Said
+from docker_registry_index.service.registry.image_reader import description
 from tests.service.images import DESCRIPTION, TITLE
 
 KEYS = ['annotations', 'config', 'Labels', 'manifests', 'platform', 'os', 'architecture', 'digest', 'mediaType', 'subject', DESCRIPTION, TITLE]
@@ -41,14 +41,14 @@ def manifest(config=None, **texts):
     ([], None), ([NOTHING], None), ([Said(None, 'a title'), Said('label', None)], 'label'), ([Said('a', 'b'), Said('c', 'd')], 'a'),
     ([Said(None, 'a title'), Said(None, 'label title')], 'a title'), ([NOTHING, Said(None, 'label title')], 'label title')])
 def test_the_order(said, text):
-    assert descriptions.chosen(said) == text
+    assert image.chosen(said) == text
 
 
 @pytest.mark.parametrize('value', [None, 3, ['x'], {'x': 'y'}, '', ' \n', True])
 def test_what_is_no_text_is_not_there(value):
-    assert descriptions.of_manifest(manifest(description=value, title=value)) == NOTHING
-    assert descriptions.of_config(labels(description=value, title=value)) == NOTHING
-    assert descriptions.of_manifest({'annotations': value}) == descriptions.of_config({'config': {'Labels': value}}) == NOTHING
+    assert image.of_manifest(manifest(description=value, title=value)) == NOTHING
+    assert image.of_config(labels(description=value, title=value)) == NOTHING
+    assert image.of_manifest({'annotations': value}) == image.of_config({'config': {'Labels': value}}) == NOTHING
 
 
 def entry(digest, system=None, architecture=None):
@@ -60,36 +60,36 @@ def entry(digest, system=None, architecture=None):
     ([{'digest': 'a'}, entry('b', 'linux', 's390x')], 'b'), ([entry('a', 'unknown', 'unknown'), {'digest': 'b'}], 'a'),
     ([3, {'platform': 4}, {'digest': 5}, {'digest': 'a', 'platform': []}], 'a')])
 def test_the_child_that_speaks_for_an_index(children, digest):
-    assert descriptions.child_of({'manifests': children}) == digest
+    assert image.child_of({'manifests': children}) == digest
 
 
 @pytest.mark.parametrize('tag, secondary', [
     ('sha256-' + 'a' * 64 + '.sig', True), ('sha256-' + '0' * 64 + '.att', True), ('sha256-' + '0' * 64 + '.sbom', True), ('sha256-' + '0' * 64, True),
     ('latest', False), (None, False), ('sha256-abc', False), ('sha256-' + 'a' * 64 + '.sig.old', False), (3, False)])
 def test_tags_of_signatures(tag, secondary):
-    assert descriptions.is_secondary(tag) is secondary
+    assert image.is_secondary(tag) is secondary
 
 
 def test_subjects():
-    assert descriptions.is_secondary('latest', {'subject': {'digest': 'a'}})
-    assert not descriptions.is_secondary('latest', {'subject': None}) and not descriptions.is_secondary(None, [])
+    assert image.is_secondary('latest', {'subject': {'digest': 'a'}})
+    assert not image.is_secondary('latest', {'subject': None}) and not image.is_secondary(None, [])
 
 
 @pytest.mark.parametrize('tags, tag', [
     (['1', 'latest', '2'], 'latest'), (['1.0', '2.0'], '2.0'), (['sha256-' + 'a' * 64 + '.sig', '1'], '1'), (['sha256-' + 'a' * 64 + '.sig'], None),
     ([], None)])
 def test_the_tag_that_speaks_for_a_repository(tags, tag):
-    assert descriptions.best_tag(tags) == tag
+    assert image.best_tag(tags) == tag
 
 
 @hypothesis.given(ANYTHING)
 def test_nothing_that_is_pushed_raises(document):
-    for read in (descriptions.of_manifest, descriptions.of_config):
+    for read in (image.of_manifest, image.of_config):
         assert all(text is None or text.strip() for text in read(document))
-    for read in (descriptions.child_of, descriptions.config_of):
+    for read in (image.child_of, image.config_of):
         digest = read(document)
         assert digest is None or isinstance(digest, str)
-    assert descriptions.is_secondary('latest', document) in (True, False) and descriptions.is_index(document) in (True, False)
+    assert image.is_secondary('latest', document) in (True, False) and image.is_index(document) in (True, False)
     text = description(Registry({'latest': document, 'linux': document}, {'linux': document}), 'a/b', 'latest')
     assert text is None or text.strip()
 

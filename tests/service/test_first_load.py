@@ -10,7 +10,7 @@ from benchmarks import bucket, walks
 from dev.counting_proxy import CountingProxy
 from dev.programs import is_missing
 from dev.servers_v2 import Distribution
-from docker_registry_index.service import layout
+from docker_registry_index.service.registry import layout
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import LOADED, Bucket, Files, Place, QuickService, kill, wait_until
 from tests.service.slow_registry import SlowRegistry

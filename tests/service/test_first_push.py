@@ -6,8 +6,8 @@ import pytest
 
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.describer import Describer
-from docker_registry_index.service.errors import RegistryUnavailable
-from docker_registry_index.service.events import Change
+from docker_registry_index.service.registry.errors import RegistryUnavailable
+from docker_registry_index.service.registry.events import Change
 from docker_registry_index.service.follower import Follower
 from docker_registry_index.service.looks import SECONDS, Looks
 from tests.engine_index import EngineIndex

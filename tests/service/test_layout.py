@@ -5,7 +5,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from docker_registry_index.service import layout
+from docker_registry_index.service.registry import layout
 
 HEX = 'f' * 64
 

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from docker_registry_index.service.errors import CredentialsRefused, RegistryUnavailable
-from docker_registry_index.service.registry import RegistryClient
+from docker_registry_index.service.registry.errors import (
+    CredentialsRefused, RegistryUnavailable)
+from docker_registry_index.service.registry.client import RegistryClient
 from tests.service import odd_server
 from tests.service.odd_server import OddServer, page, said
 

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from dev.process import free_port
-from docker_registry_index.service.errors import RegistryUnavailable
-from docker_registry_index.service.reader import description
-from docker_registry_index.service.registry import BLOB_BYTES, RegistryClient
+from docker_registry_index.service.registry.errors import RegistryUnavailable
+from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.client import (
+    BLOB_BYTES, RegistryClient)
 from tests.service import odd_server
 from tests.service.images import TITLE
 from tests.service.odd_server import page, said

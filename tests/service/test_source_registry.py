@@ -8,8 +8,9 @@ import pytest
 from dev.servers_v2 import Distribution
 from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.engine.sync.listing import Lister
-from docker_registry_index.service.errors import CredentialsRefused, RegistryUnavailable
-from docker_registry_index.service.registry import RegistryClient
+from docker_registry_index.service.registry.errors import (
+    CredentialsRefused, RegistryUnavailable)
+from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.source_registry import CHUNK, RegistrySource
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside

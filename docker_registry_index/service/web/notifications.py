@@ -20,9 +20,9 @@ from ...engine import errors
 from .responses import refusal
 from .auth import same_secret
 from .bodies import BODY_BYTES, Busy, TooLarge, body_of, is_of_registry
-from ..errors import ChangeUnderWay
-from ..events import Malformed, changes_of
-from ..layout import is_name
+from ..registry.errors import ChangeUnderWay
+from ..registry.events import Malformed, changes_of
+from ..registry.layout import is_name
 
 __all__ = ['BODY_BYTES', 'Notifications', 'routes']
 

@@ -15,10 +15,10 @@ import requests
 import requests.adapters
 import urllib3
 
-from ..engine.concurrency import Errand
+from ...engine.concurrency import Errand
 from .errors import CredentialsRefused, RegistryUnavailable
-from .registry_tokens import Tokens, challenge_of, token_url
-from .registry_trouble import problem_of
+from .tokens import Tokens, challenge_of, token_url
+from .problems import problem_of
 
 __all__ = ['Answer', 'Connection']
 

@@ -2,7 +2,7 @@
 
 from __future__ import unicode_literals
 
-from ..engine.errors import DynamoDBIndexError
+from ...engine.errors import DynamoDBIndexError
 
 __all__ = ['ChangeUnderWay', 'CredentialsRefused', 'RegistryUnavailable']
 

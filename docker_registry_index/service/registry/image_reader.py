@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 import time
 
-from . import descriptions
+from . import image
 
 __all__ = ['description']
 
@@ -31,14 +31,14 @@ def description(client, name, reference, timeout=10, clock=time.monotonic):
     for _ in range(_LEVELS):
         found = client.manifest(name, reference, timeout=left())
         manifest = found[1] if found else None
-        if not said and descriptions.is_secondary(None, manifest):
+        if not said and image.is_secondary(None, manifest):
             return None
-        said.append(descriptions.of_manifest(manifest))
-        if said[-1].description or not descriptions.is_index(manifest):
+        said.append(image.of_manifest(manifest))
+        if said[-1].description or not image.is_index(manifest):
             break
-        reference = descriptions.child_of(manifest)
-    digest = descriptions.config_of(manifest)
+        reference = image.child_of(manifest)
+    digest = image.config_of(manifest)
     if digest and not said[-1].description:
-        said.append(descriptions.of_config(
+        said.append(image.of_config(
             client.config(name, digest, timeout=left())))
-    return descriptions.chosen(said)
+    return image.chosen(said)

@@ -12,7 +12,7 @@ import requests.utils
 
 from .errors import RegistryUnavailable
 from .layout import is_name
-from .registry_http import Connection
+from .connection import Connection
 
 __all__ = ['RegistryClient']
 
