@@ -14,9 +14,9 @@ from ..engine.concurrency import Errand, side_by_side, start_thread
 from .web.access_log import AccessLog, FORMAT
 from .web.app import make_app
 from .web.auth import Anybody, Users
-from .describer import Describer
+from .sync.description_worker import Describer
 from .registry.dialect import Dialects
-from .follower import Follower
+from .sync.reconcile import Follower
 from .web.metrics import Metrics
 from .web.notifications import Notifications
 from .sources import registry_of, source_of

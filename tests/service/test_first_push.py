@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from docker_registry_index.engine.sync.description_queue import Note
-from docker_registry_index.service.describer import Describer
+from docker_registry_index.service.sync.description_worker import Describer
 from docker_registry_index.service.registry.errors import RegistryUnavailable
 from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.follower import Follower
-from docker_registry_index.service.looks import SECONDS, Looks
+from docker_registry_index.service.sync.reconcile import Follower
+from docker_registry_index.service.sync.tag_wait_list import Looks, SECONDS
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside, deleted, pushed
 from tests.service.place import Bucket, Place, kill, wait_until

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.follower import Follower
+from docker_registry_index.service.sync.reconcile import Follower
 from docker_registry_index.service.web.notifications import (
     NotNow, Notifications)
 from tests.engine_index import EngineIndex

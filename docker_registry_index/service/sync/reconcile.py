@@ -9,10 +9,10 @@ from __future__ import unicode_literals
 import logging
 import time
 
-from .registry import image
-from .registry.errors import ChangeUnderWay, RegistryUnavailable
-from .registry.image_reader import description
-from .turns import Turns
+from ..registry import image
+from ..registry.errors import ChangeUnderWay, RegistryUnavailable
+from ..registry.image_reader import description
+from .keyed_lock import Turns
 
 __all__ = ['Follower']
 

@@ -12,9 +12,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ..engine import errors
-from .registry.errors import ChangeUnderWay, RegistryUnavailable
-from .looks import Looks
+from ...engine import errors
+from ..registry.errors import ChangeUnderWay, RegistryUnavailable
+from .tag_wait_list import Looks
 
 __all__ = ['Describer']
 
