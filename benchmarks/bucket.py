@@ -6,7 +6,7 @@ import uuid
 
 from dev.servers_service import s3_source
 from dev.servers_v2 import s3_storage
-from docker_registry_index.service.source_s3 import s3_client
+from docker_registry_index.service.sources.s3 import s3_client
 
 __all__ = ['ROOT', 'Bucket', 'names']
 

@@ -19,7 +19,7 @@ from .registry.dialect import Dialects
 from .sync.reconcile import Follower
 from .web.metrics import Metrics
 from .web.notifications import Notifications
-from .sources import registry_of, source_of
+from .sources.selection import registry_of, source_of
 from .worker import CONNECTIONS, Worker
 
 __all__ = ['Service', 'check', 'log_to_stderr', 'serve']

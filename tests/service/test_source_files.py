@@ -8,7 +8,7 @@ import pytest
 
 from dev.servers_v2 import Distribution
 from docker_registry_index.engine.sync.listing import Lister
-from docker_registry_index.service.source_files import FilesSource
+from docker_registry_index.service.sources.files import FilesSource
 from tests.service.images import Images
 
 V2 = 'docker/registry/v2/repositories'

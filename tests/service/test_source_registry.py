@@ -11,7 +11,7 @@ from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.registry.errors import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
-from docker_registry_index.service.source_registry import CHUNK, RegistrySource
+from docker_registry_index.service.sources.catalog import CHUNK, RegistrySource
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside
 from tests.service.images import Images

@@ -10,9 +10,9 @@ import itertools
 import logging
 import threading
 
-from .registry.errors import CredentialsRefused
-from .registry.layout import is_name
-from .source_names import StorageSource, legal
+from ..registry.errors import CredentialsRefused
+from ..registry.layout import is_name
+from .names import StorageSource, legal
 
 __all__ = ['RegistrySource']
 

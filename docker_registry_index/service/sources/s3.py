@@ -11,8 +11,8 @@ from __future__ import unicode_literals
 import boto3.session
 import botocore.config
 
-from .registry import layout
-from .source_names import StorageSource, legal
+from ..registry import layout
+from .names import StorageSource, legal
 
 __all__ = ['S3Source', 's3_client']
 

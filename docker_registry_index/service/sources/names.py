@@ -4,8 +4,8 @@ from __future__ import unicode_literals
 
 import logging
 
-from ..engine.sync.storage import Source
-from .registry.layout import is_name
+from ...engine.sync.storage import Source
+from ..registry.layout import is_name
 
 __all__ = ['StorageSource', 'legal']
 

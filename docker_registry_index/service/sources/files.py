@@ -5,8 +5,8 @@ from __future__ import unicode_literals
 import errno
 import os
 
-from .registry import layout
-from .source_names import StorageSource, legal
+from ..registry import layout
+from .names import StorageSource, legal
 
 __all__ = ['FilesSource']
 

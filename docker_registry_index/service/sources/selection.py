@@ -4,12 +4,12 @@ from __future__ import unicode_literals
 
 import ssl
 
-from ..engine.errors import SettingError
-from .options import bucket_of
-from .registry.client import RegistryClient
-from .source_files import FilesSource
-from .source_registry import RegistrySource
-from .source_s3 import S3Source, s3_client
+from ...engine.errors import SettingError
+from ..options import bucket_of
+from ..registry.client import RegistryClient
+from .files import FilesSource
+from .catalog import RegistrySource
+from .s3 import S3Source, s3_client
 
 __all__ = ['registry_of', 'source_of']
 
