@@ -1,19 +1,12 @@
 """What the command line prints, and how far it is."""
 import json
-import re
 import sys
 
 import click
 
+from ..engine.redaction import safe
+
 __all__ = ['Bar', 'as_json', 'safe', 'say']
-
-# Characters that would do something to a terminal, or turn its text around.
-_UNSAFE = re.compile(u'[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
-
-
-def safe(text):
-    """``text`` with a question mark for what a terminal would obey."""
-    return _UNSAFE.sub(u'?', text)
 
 
 def say(line, err=False):

@@ -11,9 +11,12 @@ import re
 
 from ._compat import text_type
 
-__all__ = ['first_line', 'named']
+__all__ = ['first_line', 'named', 'safe']
 
 _LONGEST = 300
+# Characters that would do something to a terminal, or turn its text around.
+_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e'
+                     '\u2066-\u2069]')
 #: An access key ID of AWS or of another S3; and whatever is called one.
 _KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}'
                      r'(?![A-Za-z0-9])')
@@ -43,6 +46,11 @@ def named(error):
     if code and re.match(r'[A-Za-z.]{3,60}\Z', '%s' % code):
         line = '%s (%s)' % (line, code)
     return line
+
+
+def safe(text):
+    """``text`` with a question mark for what a terminal would obey."""
+    return _UNSAFE.sub('?', text)
 
 
 def _text(error):

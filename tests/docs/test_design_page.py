@@ -35,7 +35,7 @@ def test_the_keys_of_the_tables_are_those_that_are_created():
 def test_every_module_has_its_place_among_the_layers():
     layers = pages.read('docs/design.md').split('```')[1]
     words = set(layers.replace('.py', '').split())
-    for folder in ('docker_registry_index', 'docker_registry_index/engine', 'docker_registry_index/service'):
-        for name in os.listdir(os.path.join(pages.ROOT, folder)):
+    for _, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index')):
+        for name in names:
             if name.endswith('.py') and not name.startswith('_'):
                 assert name[:-3] in words, name

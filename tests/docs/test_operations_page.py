@@ -63,8 +63,8 @@ def test_without_its_rows_the_index_becomes_equal_to_the_storage_and_serves_mean
 
 def sentences():
     """Yield the texts of the package's modules, what is filled in as three dots."""
-    for folder in ('docker_registry_index', 'docker_registry_index/engine'):
-        for name in os.listdir(os.path.join(pages.ROOT, folder)):
+    for folder, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index')):
+        for name in names:
             if name.endswith('.py'):
                 for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
                     if isinstance(node, ast.Constant) and isinstance(node.value, str):

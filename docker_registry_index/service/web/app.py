@@ -7,7 +7,7 @@ import logging
 
 import flask
 
-from ...cli.output import safe
+from ...engine.redaction import safe
 from ...engine import errors
 from . import catalog, health, metrics, notifications, search
 from .responses import refusal

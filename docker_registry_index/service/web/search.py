@@ -9,7 +9,7 @@ import re
 
 import flask
 
-from ...cli.output import safe
+from ...engine.redaction import safe
 from .responses import refusal, whole_number
 from .parameters import first_of
 
