@@ -10,10 +10,9 @@ import sys
 import click
 
 from .. import __version__
-from . import exit_status, service_settings
-from .exit_status import NOT_SO, OK
-from .output import Bar, as_json, safe, say
-from .settings import index_of, service_of, source_of
+from .output import NOT_SO, OK, Bar, as_json, exit_with, safe, say
+from .settings import index_of, server, service_of, source_of
+from .status import report_of, show
 
 __all__ = ['main']
 
@@ -47,9 +46,7 @@ def command(function):
     and an exit status, and whose answer is an exit status, too."""
     @functools.wraps(function)
     def run(config, **options):
-        exit_status.run(
-            lambda: function(index_of(config), config, **options),
-            options['is_json'])
+        exit_with(lambda: function(index_of(config), config, **options), options['is_json'])
     return main.command()(click.pass_obj(run))
 
 
@@ -68,10 +65,9 @@ def status(index, config, wants_storage, is_json):
     """
     source = source_of(config, optional=not wants_storage) if (
         wants_storage is not False) else None
-    from .status import show, told
-    found = told(index, source)
-    as_json(found) if is_json else show(found)
-    return OK if found['ready'] and not found['wrong'] else NOT_SO
+    report = report_of(index, source)
+    as_json(report) if is_json else show(report)
+    return OK if report['ready'] and not report['wrong'] else NOT_SO
 
 
 @command
@@ -180,13 +176,13 @@ def serve(config):
     """
     def act():
         settings, service = service_of(config)
-        server = service_settings.server()
-        server.log_to_stderr()
-        server.check(settings, service)
-        server.serve(settings, service)
+        program = server()
+        program.log_to_stderr()
+        program.check(settings, service)
+        program.serve(settings, service)
         return OK
 
-    exit_status.run(act, False)
+    exit_with(act)
 
 
 def _shown(problem, is_json):

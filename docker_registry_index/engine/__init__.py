@@ -7,7 +7,7 @@ from . import errors
 from .index import SearchIndex
 from .search.ranking import Result
 from .sync.report import LoadReport
-from .settings.resolution import Settings
+from .settings.options import Settings
 from .sync.storage import ListSource, Source
 
 __all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',

@@ -3,6 +3,7 @@
 
 from __future__ import unicode_literals
 
+import functools
 import io
 import os
 import re
@@ -13,12 +14,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from docker_registry_index.engine.errors import SettingError
-from docker_registry_index.engine.settings.resolution import (
-    KEY_PAIR, Layer, OPTIONS, Settings, resolve)
+from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS, Settings
+from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
 
 DOCUMENT = os.path.join(os.path.dirname(__file__), '..', '..', 'docs',
                         'settings.md')
 NAMES = [option.name for option in OPTIONS]
+resolve = functools.partial(resolve_any, Settings)
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 #: The options that are numbers, each with a value that is not its default.
 NUMBERS = {'startup_wait': 12.5, 'push_wait': 2, 'sync_interval': 3600,
@@ -63,7 +65,7 @@ def test_nothing_given_is_enough():
         'database': 'docker-registry',
         'repository_table': 'docker-registry-repository',
         'version_table': 'docker-registry-version',
-        'search_table': 'docker-registry-search',
+        'search_table': 'docker-registry-search-3',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
         'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5,
         'sync_interval': 86400, 'connect_timeout': 1, 'read_timeout': 3,
@@ -300,7 +302,7 @@ def test_tables_are_named_after_the_database(value):
     settings = settings_of(database=value)
     assert settings.repository_table == value + '-repository'
     assert settings.version_table == value + '-version'
-    assert settings.search_table == value + '-search'
+    assert settings.search_table == value + '-search-3'
     assert len(settings.repository_table) <= 255
 
 
@@ -319,7 +321,7 @@ def test_two_tables_with_one_name_are_refused(values, setting, other):
 
 
 @pytest.mark.parametrize('name,same', [
-    ('repository_table', 'docker-registry-search'),
+    ('repository_table', 'docker-registry-search-3'),
     ('version_table', 'docker-registry-repository'),
     ('search_table', 'docker-registry-version')])
 def test_a_table_may_not_have_the_default_name_of_another(name, same):
@@ -435,7 +437,7 @@ def test_a_secret_in_the_endpoint_is_refused_unseen(value):
     error = refusal(endpoint_url=value)
     assert error.setting == 'endpoint_url'
     assert 'hUsH' not in str(error) + repr(error)
-    assert 'access_key' in error.way_out
+    assert 'settings of their own' in error.way_out
 
 
 @given(st.sampled_from([name for name in NAMES if name not in KEY_PAIR]),

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import ssl
 
 from ...engine.errors import SettingError
-from ..options import bucket_of
+from ..settings import bucket_of
 from ..registry.client import RegistryClient
 from .files import FilesSource
 from .catalog import RegistrySource
