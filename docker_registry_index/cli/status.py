@@ -35,15 +35,14 @@ def report_of(index, source):
 
 
 def show(report):
-    """Print it for people."""
+    """Print a report for people."""
     say('%-12s %s, %s' % ('database', report['database'], report['region']))
     for table in report['tables']:
         say('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
     say('%-12s %s' % ('index', _index(report)))
     say('%-12s %s' % ('load', _load(report)))
     if report['names'] is not None:
-        say('%-12s %d names, %d rows' % ('counts', report['names'],
-                                         report['rows']))
+        say('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
         say('%-12s %s' % ('sample', _sample(report)))
     for name, problem in sorted(report['wrong'].items()):
         say('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
@@ -66,8 +65,7 @@ def _index(report):
 def _when(what, seconds):
     if seconds is None:
         return 'never ' + what
-    return '%s at %s UTC' % (what, time.strftime(
-        '%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
+    return '%s at %s UTC' % (what, time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
 
 
 def _load(report):
@@ -77,16 +75,13 @@ def _load(report):
             lease['seconds'], '' if lease['alive'] else
             ', and shows no sign of life: another process takes over soon')
     last = report['last_load']
-    if not last:
-        return 'none under way'
-    return 'none under way; the last one: %s' % ', '.join(
+    return 'none under way' + ('; the last one: ' + ', '.join(
         '%s %s' % (last.get(kind), kind) for kind in (
-            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed'))
+            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
 
 
 def _sample(report):
     average = report['postings_per_repository']
     return '%d looked at%s, %d wrong%s' % (
         report['sampled'], ', with the storage' if report['storage'] else '',
-        len(report['wrong']), '' if average is None else
-        ', %.1f postings each' % average)
+        len(report['wrong']), '' if average is None else ', %.1f postings each' % average)
