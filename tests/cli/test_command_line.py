@@ -192,6 +192,13 @@ def test_a_wrong_setting_is_status_2_and_one_line(python, index):
     assert (status, out) == (2, '') and err.count('\n') == 1 and 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
 
 
+def test_on_python_2_a_command_that_needs_the_service_says_so(index):
+    command = Command('2.7', index, STORAGE='/nowhere')
+    for arguments in ('serve',), ('load',):
+        status, out, err = command(*arguments)
+        assert (status, out) == (2, '') and 'the service needs Python 3.9 or later' in err and "pip install" in err, err
+
+
 def test_dynamodb_away_is_status_3_and_one_line(python, index):
     away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(), DYNAMODB_ATTEMPTS='1')
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'):
