@@ -9,7 +9,7 @@ import click
 
 from .output import as_json, safe, say
 from ..engine import errors
-from ..engine.sync import scratch
+from ..engine.sync.snapshot import ScratchError
 
 __all__ = ['AWAY', 'NOT_OURS', 'NOT_SO', 'OK', 'TAKEN', 'USAGE', 'run']
 
@@ -56,7 +56,7 @@ def _status(act, is_json):
         status = next((status for kinds, status in _STATUS_OF
                        if isinstance(error, kinds)), AWAY)
         return _told(status, _sentence(error), is_json)
-    except scratch.Error as error:
+    except ScratchError as error:
         return _told(AWAY, 'the temporary file cannot be used: %s; make room '
                      'for it, or name another directory in TMPDIR' % error,
                      is_json)

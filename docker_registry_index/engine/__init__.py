@@ -8,7 +8,7 @@ from .index import SearchIndex
 from .search.ranking import Result
 from .sync.report import LoadReport
 from .settings.resolution import Settings
-from .sync.storage import ListSource, Source
+from .sync.source import ListSource, Source
 
 __all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',
            'Source', 'errors']

@@ -50,7 +50,7 @@ OPTIONS = (
            'The table of the repositories.'),
     Option('version_table', None, '{database}-version', checks.table,
            'The table of the version, the state and the lease.'),
-    Option('search_table', None, '{database}-search', checks.table,
+    Option('search_table', None, '{database}-search-3', checks.table,
            'The table of the postings.'),
     Option('region', 's3_region', 'us-east-1', checks.region,
            'The AWS region of the tables.'),
