@@ -1,4 +1,4 @@
-"""The engine: an exact substring search over DynamoDB, for any host.
+"""The engine: an exact substring search over DynamoDB, for any program.
 
 It knows neither docker-registry nor a web framework, and needs boto3 only.
 """
@@ -10,5 +10,4 @@ from .sync.report import LoadReport
 from .settings.resolution import Settings
 from .sync.source import ListSource, Source
 
-__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',
-           'Source', 'errors']
+__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings', 'Source', 'errors']
