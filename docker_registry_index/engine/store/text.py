@@ -25,8 +25,8 @@ NAME_CHARACTERS = 255
 #: So that a whole name fits a range key (1 024 bytes) beside its marks:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 NAME_BYTES = 1000
-#: As much as the short description of Docker Hub, and the column of docker-registry's own SQLAlchemy
-#: index, hold.
+#: As much as the short description of Docker Hub, and the column of docker-registry's own
+#: SQLAlchemy index, hold.
 DESCRIPTION_CHARACTERS = 100
 #: The characters between the words of a repository name.
 SEPARATORS = '/-_.'
