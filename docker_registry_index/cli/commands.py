@@ -129,7 +129,7 @@ def _show_difference(index, source, is_json):
 
 
 @command
-@click.option('--repair', is_flag=True, help='Mend what is wrong.')
+@click.option('--repair', is_flag=True, help='Repair what is wrong.')
 @click.option('--storage/--no-storage', 'wants_storage', default=None,
               help='Compare with the storage of the registry, too (by default where '
                    'docker-registry is installed).')
@@ -138,8 +138,8 @@ def _show_difference(index, source, is_json):
 def check(index, config, repair, wants_storage, names, is_json):
     """Prove that rows, postings and storage agree.
 
-    Reads every row and every posting. Exit status 1 when something is wrong and was not mended.
-    What only the storage can tell is mended by load.
+    Reads every row and every posting. Exit status 1 when something is wrong and was not repaired.
+    What only the storage can tell is repaired by load.
     """
     source = None
     if names or wants_storage is not False:
@@ -148,13 +148,13 @@ def check(index, config, repair, wants_storage, names, is_json):
         index.is_ready()
         checker = index.checker(source, bar.reach)
         found = [_shown(problem, is_json) for problem in checker.check(repair)]
-    left = [problem for problem in found if not problem.mended]
+    left = [problem for problem in found if not problem.repaired]
     if is_json:
         as_json({'rows': checker.rows, 'postings': checker.postings,
                  'storage': source is not None, 'left': len(left),
                  'problems': [problem._asdict() for problem in found]})
     else:
-        say('%d rows and %d postings%s: %d problems, %d mended' % (
+        say('%d rows and %d postings%s: %d problems, %d repaired' % (
             checker.rows, checker.postings, ' and the storage' if source else '', len(found),
             len(found) - len(left)))
     return NOT_SO if left else OK
@@ -181,6 +181,6 @@ def serve(config):
 
 def _shown(problem, is_json):
     if not is_json:
-        say('%s %s: %s' % ('mended' if problem.mended else 'wrong ', safe(problem.name),
+        say('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
                            safe(problem.detail)))
     return problem

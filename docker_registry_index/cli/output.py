@@ -10,7 +10,7 @@ import click
 
 from ..engine import errors
 from ..engine.redaction import safe
-from ..engine.sync import scratch
+from ..engine.sync.snapshot import ScratchError
 
 __all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'exit_with', 'safe', 'say']
 
@@ -99,7 +99,7 @@ def _status(act, is_json):
         advice = ('; if nothing was ever loaded, load makes them'
                   if isinstance(error, errors.MissingTable) else '')
         return _failed(status, '%s%s' % (error, advice), is_json)
-    except scratch.Error as error:
+    except ScratchError as error:
         return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; make room for it, or '
                        'name another directory in TMPDIR' % error, is_json)
     finally:

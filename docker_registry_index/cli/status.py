@@ -14,15 +14,15 @@ def report_of(index, source):
     is_ready = index.is_ready()
     status = index.status(source)
     tables = status.tables()
-    mark = status.mark()
+    marker = status.marker()
     report = {
         'database': index.settings.database,
         'region': index.settings.region,
         'tables': tables,
         'ready': is_ready,
-        'format': mark and mark.format,
-        'synced': mark and mark.synced,
-        'last_load': mark and mark.report,
+        'format': marker and marker.format,
+        'synced': marker and marker.synced,
+        'last_load': marker and marker.report,
         'lease': status.lease(),
         'names': None, 'rows': None, 'sampled': 0, 'storage': bool(source),
         'postings_per_repository': None, 'wrong': {},

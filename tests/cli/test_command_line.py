@@ -118,11 +118,11 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
 def test_the_status_of_an_index(loaded, index):
     status, told = loaded.json('status', '--no-storage')
     assert status == 0
-    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 2, 4, 4, 4, {}, None)
+    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 3, 4, 4, 4, {}, None)
     assert abs(told['synced'] - time.time()) < 60 and told['last_load']['added'] == 4
     assert [table['status'] for table in told['tables']] == ['ACTIVE'] * 3
     assert told['postings_per_repository'] == len(index.postings()) / 4.0
-    assert 'ready, format 2, synced at 20' in loaded('status', '--no-storage')[1]
+    assert 'ready, format 3, synced at 20' in loaded('status', '--no-storage')[1]
 
 
 def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
@@ -131,9 +131,9 @@ def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
     assert status == 1 and list(told['wrong']) == ['team/web'] and (told['names'], told['rows']) == (4, 3)
     status, told = loaded.json('check', '--no-storage')
     assert (status, told['left'], told['storage']) == (1, 1, False)
-    assert [(problem['name'], problem['kind'], problem['mended']) for problem in told['problems']] == [('team/web', 'postings', False)]
+    assert [(problem['name'], problem['kind'], problem['repaired']) for problem in told['problems']] == [('team/web', 'postings', False)]
     status, out, _ = loaded('check', '--no-storage', '--repair')
-    assert status == 0 and out.startswith('mended team/web: ') and out.endswith('1 problems, 1 mended\n')
+    assert status == 0 and out.startswith('repaired team/web: ') and out.endswith('1 problems, 1 repaired\n')
     assert loaded('check', '--no-storage')[0] == 0
     index.assert_whole()
 
@@ -345,7 +345,7 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     assert (status, told['storage'], told['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
     status, out, _ = command('check')
     assert status == 1 and out.startswith('wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
-    assert out.endswith(' postings and the storage: 1 problems, 0 mended\n')
+    assert out.endswith(' postings and the storage: 1 problems, 0 repaired\n')
     assert command('load')[0] == 0 and command('check')[0] == 0
 
 

@@ -69,7 +69,7 @@ def workers_of(registry):
 
 def assert_right(seen, names=NAMES):
     seen.assert_whole()
-    assert seen.engine.names() == sorted(names)
+    assert seen.names() == sorted(names)
     assert list(seen.engine.checker(lambda: [(name, None) for name in names]).check()) == []
 
 

@@ -171,7 +171,7 @@ def test_three_thousand_from_a_bucket(dynamodb_local, ministack, request):
             print('\n3 000 repositories: ready after %.1f s, with %d LISTs' % (load.ready, s3.total))
             # One for each 1 000 of 15 000 objects, and as many as it has parts.
             assert s3.counts == {'LIST': s3.total} and s3.total <= 15 + 1 + 3 + 3000 // layout.PART_NAMES
-            assert beside.index.engine.names() == sorted(names)
+            assert beside.index.names() == sorted(names)
 
 
 def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_path):

@@ -15,7 +15,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from ...engine.concurrency import Errand
+from ...engine.concurrency import SingleFlight
 from .errors import CredentialsRefused, RegistryUnavailable
 from .tokens import Tokens, challenge_of, token_url
 from .problems import problem_of
@@ -184,7 +184,7 @@ def _within(seconds, call):
     then, know no other bound.
     """
     answers = []
-    if not Errand(lambda: answers.append(call())).wait(seconds):
+    if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
     return answers[0]
 

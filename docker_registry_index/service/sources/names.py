@@ -4,7 +4,7 @@ from __future__ import unicode_literals
 
 import logging
 
-from ...engine.sync.storage import Source
+from ...engine.sync.source import Source
 from ..registry.layout import is_name
 
 __all__ = ['StorageSource', 'legal']

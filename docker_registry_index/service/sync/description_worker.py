@@ -83,7 +83,7 @@ class Describer(object):
         :returns: whether anything is left that could not be done.
         :raises RequestFailed: DynamoDB does not take it.
         """
-        self.waiting = len(self._index.undescribed.notes(_BATCH))
+        self.waiting = len(self._index.description_queue.notes(_BATCH))
         if not self.waiting or not self._lease.acquire():
             return False
         before = self.done
@@ -97,7 +97,7 @@ class Describer(object):
             self._lease.release()
             if self.done > before:
                 logger.info('read %d descriptions', self.done - before)
-        self.waiting = len(self._index.undescribed.notes(_BATCH))
+        self.waiting = len(self._index.description_queue.notes(_BATCH))
         return self._has_failed and self.done == before
 
     def look(self):
@@ -108,7 +108,7 @@ class Describer(object):
 
     def _work_off(self, pool):
         while True:
-            notes = self._index.undescribed.notes(_BATCH, self._after)
+            notes = self._index.description_queue.notes(_BATCH, self._after)
             # In small groups: between two, the lease is renewed.
             for first in range(0, len(notes), _THREADS):
                 group = notes[first:first + _THREADS]
@@ -158,7 +158,7 @@ class Describer(object):
             logger.warning('no description is read: %s', error)
         self._failures = 0
         self._looks.forget(note)
-        self._index.undescribed.done(note)
+        self._index.description_queue.done(note)
         self.done += 1
 
     def _run(self):

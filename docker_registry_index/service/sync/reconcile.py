@@ -174,7 +174,7 @@ class Follower(object):
         """As one that is expected, whatever it is for: it may take the place
         of a note of a push."""
         logger.info('%.80r is looked at later: %s', name, why)
-        for note in self._index.undescribed.note([name], is_expected=True):
+        for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 
     def _text(self, name, reference, tags, end):
