@@ -14,14 +14,14 @@ import subprocess
 import sys
 import time
 
-from benchmarks.bucket import Bucket, names
 from benchmarks.walks import Beside, first_load, walk
-from dev.counting_proxy import CountingProxy
 from dev.figures import number, table
-from dev.process import ROOT
-from dev.programs import program
-from dev.servers import DynamoDBLocal, Ministack
-from dev.servers_v2 import Distribution
+from dev.servers.aws import DynamoDBLocal, Ministack
+from dev.servers.process import ROOT
+from dev.servers.programs import program
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import Distribution
+from dev.storage.v2_repositories import FullBucket, names
 
 PAGE = os.path.join(ROOT, 'docs', 'service.md')
 BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
@@ -52,7 +52,7 @@ class Measure:
         """Measure all with so many repositories; with_catalog_load: also a first load from the registry's catalog."""
         wanted = names(count)
         say('%d repositories are put into a bucket' % count)
-        bucket = Bucket(self.aws.url, self.tags).fill(wanted)
+        bucket = FullBucket(self.aws.url, self.tags).fill(wanted)
         for called, path in self.registries.items():
             with Distribution(bucket.storage(self.s3.url), program=path) as registry:
                 self._walk_of_registry(called, registry, wanted)
@@ -139,7 +139,7 @@ def main(arguments):
     registries = dict((version_of(path or program('docker-registry')), path) for path in [None] + options.registry)
     with contextlib.ExitStack() as running:
         aws, dynamodb = running.enter_context(Ministack()), running.enter_context(DynamoDBLocal())
-        s3, of_load, counted = [running.enter_context(CountingProxy(each.url)) for each in (aws, aws, dynamodb)]
+        s3, of_load, counted = [running.enter_context(Proxy(each.url)) for each in (aws, aws, dynamodb)]
         measure = Measure(aws, counted, s3, of_load, registries, options.tags, options.minutes)
         for count in options.repositories:
             measure.measure(count, count <= 300)

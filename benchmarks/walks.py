@@ -6,8 +6,8 @@ import re
 import time
 from urllib.parse import urlsplit
 
-from dev.process import http_status
-from dev.servers_service import Service
+from dev.servers.process import http_status
+from dev.servers.service import Service
 from tests.engine_index import EngineIndex
 
 __all__ = ['Beside', 'Load', 'Walk', 'first_load', 'walk']

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 
-from dev.process import ROOT
+from dev.servers.process import ROOT
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import formats, postings, schema
 from docker_registry_index.engine.store.repository_state import Known, Row

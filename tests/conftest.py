@@ -1,4 +1,4 @@
-"""Local servers for every test, started once a run and only when a test asks for them; see dev/servers.py."""
+"""Local servers for every test, started once a run and only when a test asks for them; see dev/servers/."""
 from __future__ import absolute_import
 
 import os
@@ -10,8 +10,8 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)  # the package and dev/ of this checkout, whatever is installed
 
-from dev import servers  # noqa: E402
-from dev.process import local_environment  # noqa: E402
+from dev.servers.aws import DynamoDBLocal, Ministack, dynamodb_local_is_installed  # noqa: E402
+from dev.servers.process import local_environment  # noqa: E402
 
 ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}  # value of --dynamodb: the fixture that has the server
 
@@ -36,7 +36,7 @@ def pytest_configure(config):
 
 def _engine(name):
     """Return the parameter for one local engine. DynamoDB Local not installed: a skip for a person, a failure for CI."""
-    missing = name == 'local' and not (servers.dynamodb_local_is_installed() or os.environ.get('CI'))
+    missing = name == 'local' and not (dynamodb_local_is_installed() or os.environ.get('CI'))
     reason = 'DynamoDB Local is not installed (it needs Java and Maven): dev/bootstrap dynamodb-local'
     return pytest.param(name, id=ENGINES[name], marks=[pytest.mark.skip(reason=reason)] if missing else [])
 
@@ -49,15 +49,15 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope='session')
 def ministack():
-    """A running local AWS, S3 and DynamoDB, shared by all tests: dev.servers.Ministack."""
-    with servers.Ministack() as server:
+    """A running local AWS, S3 and DynamoDB, shared by all tests: dev.servers.aws.Ministack."""
+    with Ministack() as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def dynamodb_local():
     """A running DynamoDB Local, shared by all tests."""
-    with servers.DynamoDBLocal() as server:
+    with DynamoDBLocal() as server:
         yield server
 
 

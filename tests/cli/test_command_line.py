@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from dev.process import LOCAL, ROOT, free_port, local_environment
-from dev.servers import CONFIGURATION
+from dev.servers.process import LOCAL, ROOT, free_port, local_environment
+from dev.servers.registry_v1 import CONFIGURATION
 from tests.docs import pages
 from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import Place

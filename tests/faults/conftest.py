@@ -1,8 +1,8 @@
 """What the tests of faults share. `--long` runs as many repetitions as docs/faults.md says; without it, a few of each."""
 import pytest
 
+from dev.servers.proxy import Proxy
 from tests.engine_index import EngineIndex
-from tests.faults.proxy import Proxy
 
 
 def pytest_addoption(parser):

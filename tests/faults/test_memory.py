@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dev.process import LOCAL, free_port
+from dev.servers.process import LOCAL, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: Megabytes: what SQLite keeps of its temporary file, pages of answers, the allocator's own.

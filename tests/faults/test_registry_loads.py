@@ -29,7 +29,7 @@ def place(ministack, proxy):
     made = Place(ministack.url, proxy.url)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, made), NAMES))
-    proxy.slow_writes(0.3)
+    proxy.delay(0.3, only='Write')
     return made
 
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from dev.servers.proxy import FAULTS
 from tests.engine_index import EngineIndex
-from tests.faults.proxy import FAULTS
 from tests.plugin.registry_place import Place, image, wait_for_workers
 from tests.plugin.v1_client import V1Client
 
@@ -107,9 +107,9 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
         pushes = [seconds for user in users for seconds in user.pushes]
         searches = [status for user in users for status in user.searches]
         # A share of them all, so that it was tried indeed.
-        assert set(FAULTS) <= set(proxy.counts) and sum(proxy.counts[fault] for fault in FAULTS) > 0.1 * sum(proxy.counts.values())
+        assert set(FAULTS) <= set(proxy.outcomes) and sum(proxy.outcomes[fault] for fault in FAULTS) > 0.1 * sum(proxy.outcomes.values())
         print('%d pushes and deletes, the longest %.2f s; %d searches, %d of them 503; %s' % (
-            len(pushes), max(pushes), len(searches), searches.count(503), dict(proxy.counts)))
+            len(pushes), max(pushes), len(searches), searches.count(503), dict(proxy.outcomes)))
         # Most of them meet no fault that outlasts their attempts.
         assert searches.count(200) > 0.5 * len(searches) > 5
         # Eight at once wait for each other in the registry, too.

@@ -11,8 +11,9 @@ import uuid
 
 import boto3
 
-from dev import seed
-from dev.servers import Registry, s3_settings
+from dev.servers.registry_v1 import Registry, s3_settings
+from dev.storage import v1_images
+from dev.storage.s3 import Bucket
 from tests.plugin.v1_client import V1Client
 
 __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
@@ -28,8 +29,8 @@ _LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U
 
 def image(content='anything'):
     """Return a small image with one layer on top of a base."""
-    base = seed.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
-    return seed.Image({'srv/content': content}, ['/srv/start'], base)
+    base = v1_images.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
+    return v1_images.Image({'srv/content': content}, ['/srv/start'], base)
 
 
 class Place(object):
@@ -44,7 +45,7 @@ class Place(object):
         self.name = 'e2e-' + uuid.uuid4().hex[:12]
         self.s3_url = s3_url
         self.dynamodb_url = dynamodb_url
-        self.bucket = seed.Bucket(s3_url, self.name)
+        self.bucket = Bucket(s3_url, self.name)
         self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1', aws_access_key_id=keys[0],
                                      aws_secret_access_key=keys[1])
 
@@ -76,7 +77,7 @@ class Place(object):
     def seed(self, *names):
         """Put repositories into S3 as a registry would have left them there."""
         for name in names:
-            self.bucket.put_repository(self.storage_path, name, {'latest': image(name)})
+            v1_images.put_repository(self.bucket, self.storage_path, name, {'latest': image(name)})
 
     def table(self, kind):
         """Return the name of a table: `kind` is repository, version or search."""

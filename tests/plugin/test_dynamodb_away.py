@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from dev.process import free_port
-from dev.servers import Ministack
+from dev.servers.aws import Ministack
+from dev.servers.process import free_port
 from tests.plugin.registry_place import LOADED, Place, image
 
 START_SECONDS = 60

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from dev.servers.proxy import Proxy
 from tests.plugin.registry_place import Place
 from tests.plugin.v1_client import V1Client
 
@@ -75,7 +75,7 @@ def test_when_it_has_had_its_requests(behind, proxy, options):
 def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
     names = ['team/application-%03d' % number for number in range(100)]
     behind.seed(*names)
-    proxy.slow_writes(0.4)
+    proxy.delay(0.4, only='Write')
     started = time.monotonic()
     with behind.registry(DYNAMODB_STARTUP_WAIT='1', GUNICORN_WORKERS='1') as registry:
         client = V1Client(registry.url)

@@ -5,16 +5,16 @@ import subprocess
 
 import pytest
 
-from dev import seed
-from dev.process import local_environment
-from dev.servers import CONFIGURATION, PY27_BIN
+from dev.servers.process import local_environment
+from dev.servers.registry_v1 import CONFIGURATION, PY27_BIN
+from dev.storage import v1_images
 from tests.plugin.registry_place import Place, image
 
 
 @pytest.fixture
 def run(place, tmp_path):
     """A function that runs a program where an index of one local repository is set up, and returns what it prints as JSON."""
-    for path, content in seed.repository_objects('acme/local', {'latest': image('local')}):
+    for path, content in v1_images.repository_objects('acme/local', {'latest': image('local')}):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(content)
 

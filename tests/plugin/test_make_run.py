@@ -4,11 +4,11 @@ import signal
 
 import pytest
 
-from dev.process import free_port, is_taken
+from dev.servers.process import free_port, is_taken
 from tests.demonstrations import begun, told_of_a_taken_port, until_ready
 
 
-demonstration = functools.partial(begun, 'dev.run')
+demonstration = functools.partial(begun, 'dev.demo.run')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from dev.process import ROOT, local_environment
-from dev.servers import PY27_BIN, ServerError
+from dev.servers.process import ROOT, ServerError, local_environment
+from dev.servers.registry_v1 import PY27_BIN
 
 # Python 2.7 imports sitecustomize before anything else; this one makes it seem that a package is not installed.
 HIDE = '''

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from dev import seed
-from dev.process import local_environment
-from dev.servers import CONFIGURATION, PY27_BIN
+from dev.servers.process import local_environment
+from dev.servers.registry_v1 import CONFIGURATION, PY27_BIN
+from dev.storage import v1_images
 from tests.plugin.registry_place import image
 
 # It takes well under ten seconds; a deadlock would take for ever.
@@ -38,7 +38,7 @@ INSIDE_AN_IMPORT = 'import sys; sys.path.insert(0, sys.argv[1]); import under_th
 def test_start_load_push_and_searches_end_with_plain_threads(place, tmp_path, inside_an_import):
     images = tmp_path / 'images'
     for name in ['library/nginx', 'ops/nginx-proxy']:
-        for path, content in seed.repository_objects(name, {'latest': image(name)}):
+        for path, content in v1_images.repository_objects(name, {'latest': image(name)}):
             (images / path).parent.mkdir(parents=True, exist_ok=True)
             (images / path).write_bytes(content)
     program = PROGRAM

@@ -3,14 +3,14 @@ import concurrent.futures
 import os
 import re
 import signal
-import threading
 import time
 
 import pytest
 
-from dev.process import free_port
-from dev.servers import Ministack, Registry
-from tests.faults.proxy import Proxy
+from dev.servers.aws import Ministack
+from dev.servers.process import free_port
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v1 import Registry
 from tests.plugin.registry_place import LOADED, Place
 from tests.plugin.v1_client import V1Client
 
@@ -123,16 +123,7 @@ def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, mi
 
 def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
     proxy = Proxy(ministack.url)
-    forward, writes = proxy.forward, threading.Event()
-
-    def slowly(handler, body):
-        # So that the fork falls into the load.
-        if 'TransactWrite' in handler.headers['X-Amz-Target']:
-            writes.set()
-            time.sleep(0.3)
-        return forward(handler, body)
-
-    proxy.forward = slowly
+    proxy.delay(0.3, only='Write')  # so that the fork falls into the load
     place = Place(ministack.url, proxy.url)
     names = ['team-%d/application-%03d' % (number % 5, number) for number in range(100)]
     place.seed(*names)
@@ -140,7 +131,9 @@ def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
         with place.registry(GUNICORN_OPTS=OPTIONS) as registry:
             client, log = V1Client(registry.url), registry.log_text
             deadline = time.monotonic() + 60
-            assert writes.wait(30)
+            while not any('Write' in operation for operation in proxy.counts):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
             os.kill(registry.pid, signal.SIGTTIN)
             while len(re.findall('Booting worker', log())) < 3:
                 assert time.monotonic() < deadline

@@ -2,8 +2,9 @@
 import pytest
 import yaml
 
-from dev import seed
-from dev.servers import Registry, ServerError
+from dev.servers.process import ServerError
+from dev.servers.registry_v1 import Registry
+from dev.storage import v1_images
 from tests.plugin.registry_place import LOADED, Place, image, wait_for_workers
 from tests.plugin.v1_client import V1Client
 
@@ -95,7 +96,7 @@ def test_the_flavour_prod_keeps_images_below_prod_unless_told_otherwise(place):
 
 def seed_folder(folder, name):
     """Put a repository into a folder, for a registry whose storage is local."""
-    for path, content in seed.repository_objects(name, {'latest': image(name)}):
+    for path, content in v1_images.repository_objects(name, {'latest': image(name)}):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

@@ -16,7 +16,8 @@ import pytest
 pytest.importorskip('docker_registry', reason='docker-registry runs on Python 2.7 only: `make test-py27` has these tests')
 
 import BaseHTTPServer  # noqa: E402
-from dev import seed, servers  # noqa: E402
+from dev.servers.registry_v1 import CONFIGURATION, s3_settings  # noqa: E402
+from dev.storage.s3 import Bucket  # noqa: E402
 from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
 from docker_registry_index.engine import Source, errors  # noqa: E402
@@ -445,7 +446,7 @@ class S3(object):
     def __init__(self, url, is_seeded=True):
         self.name = 'storage-' + uuid.uuid4().hex[:12]
         self.url = url
-        self.bucket = seed.Bucket(url, self.name)
+        self.bucket = Bucket(url, self.name)
         if is_seeded:
             for name in NAMES:
                 put(self, name, b'[]')
@@ -458,8 +459,8 @@ class S3(object):
 
     def run(self, program, before=''):
         """Run a program, with `before` before all else, and return its answer."""
-        variables = dict(os.environ, DOCKER_REGISTRY_CONFIG=servers.CONFIGURATION, SETTINGS_FLAVOR='prod', STORAGE_PATH=self.path, PYTHONPATH=ROOT)
-        variables.update(servers.s3_settings(self.url, self.name))
+        variables = dict(os.environ, DOCKER_REGISTRY_CONFIG=CONFIGURATION, SETTINGS_FLAVOR='prod', STORAGE_PATH=self.path, PYTHONPATH=ROOT)
+        variables.update(s3_settings(self.url, self.name))
         done = subprocess.Popen([sys.executable, '-B', '-c', before + HEADER + program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={str(name): str(value) for name, value in variables.items()})
         out, err = done.communicate()

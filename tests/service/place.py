@@ -17,11 +17,11 @@ import uuid
 
 import requests
 
-from dev import seed
-from dev.process import LOOPBACK, ROOT, local_environment
-from dev.proxy_servers import Nginx
-from dev.servers_service import PYTHON, Service, s3_source, two_free_ports
-from dev.servers_v2 import ConfiguredRegistry, s3_storage, s3_variables
+from dev.servers.nginx import Nginx
+from dev.servers.process import LOOPBACK, ROOT, local_environment
+from dev.servers.registry_v2 import ConfiguredRegistry, s3_storage, s3_variables
+from dev.servers.service import PYTHON, Service, s3_source, two_free_ports
+from dev.storage import s3
 from tests.engine_index import EngineIndex
 from tests.service.images import Images
 
@@ -57,7 +57,7 @@ class Bucket:
 
     def __init__(self, url):
         name = 'place-' + uuid.uuid4().hex[:12]
-        seed.Bucket(url, name)
+        s3.Bucket(url, name)
         self.settings = s3_storage(url, name, '/registry')
         self.of_registry, self.of_service = s3_variables(url, name), s3_source(url, name)
 

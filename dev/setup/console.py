@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 
-from dev.process import LOCAL, ROOT
+from dev.servers.process import LOCAL, ROOT
 
 _STARTED = time.monotonic()
 

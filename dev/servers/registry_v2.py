@@ -16,8 +16,8 @@ import os
 import re
 import urllib.request
 
-from dev.process import LOOPBACK, ROOT, InAFolder
-from dev.programs import program
+from dev.servers.process import LOOPBACK, ROOT, InAFolder
+from dev.servers.programs import program
 
 __all__ = ['ConfiguredRegistry', 'Distribution', 's3_storage', 's3_variables']
 

@@ -7,7 +7,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from dev.process import ServerError, is_taken
+from dev.servers.process import ServerError, is_taken
 
 __all__ = ['Stopped', 'chosen_port', 'say', 'search', 'show_load', 'stop_on', 'table', 'wait_for_the_end_of']
 

@@ -7,10 +7,12 @@ import signal
 import sys
 import time
 
-from dev import seed
-from dev.demo import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
-from dev.process import ServerError
-from dev.servers import Ministack, Registry, s3_settings
+from dev.demo.common import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
+from dev.servers.aws import Ministack
+from dev.servers.process import ServerError
+from dev.servers.registry_v1 import Registry, s3_settings
+from dev.storage import v1_images
+from dev.storage.s3 import Bucket, S3Error
 
 BUCKET = 'images'
 STORAGE_PATH = '/registry'
@@ -37,9 +39,9 @@ def demonstrate(port, aws_port):
     started = time.time()
     with Ministack(aws_port) as aws:
         say('Local AWS (ministack) on %s' % aws.url)
-        bucket, repositories = seed.Bucket(aws.url, BUCKET), seed.demonstration()
+        bucket, repositories = Bucket(aws.url, BUCKET), v1_images.demonstration()
         for name in sorted(repositories):
-            bucket.put_repository(STORAGE_PATH, name, repositories[name])
+            v1_images.put_repository(bucket, STORAGE_PATH, name, repositories[name])
         say('%d repositories in s3://%s%s, as docker-registry keeps them:\n    %s' % (
             len(repositories), BUCKET, STORAGE_PATH, '\n    '.join(sorted(repositories))))
         registry = Registry(dict(s3_settings(aws.url, BUCKET), STORAGE_PATH=STORAGE_PATH), port)
@@ -59,7 +61,7 @@ def main():
         demonstrate(chosen_port('PORT', '5000'), chosen_port('AWS_PORT'))
     except Stopped:
         say('\nStopped: the registry and the local AWS are gone, and with them their data.')
-    except (ServerError, seed.SeedError, EnvironmentError) as error:
+    except (ServerError, S3Error, EnvironmentError) as error:
         return 'make run: %s' % error
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from dev.console import SetupError, run, say
+from dev.setup.console import SetupError, run, say
 
 PYENV = os.path.join(os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv'), 'versions')
 

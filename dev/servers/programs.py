@@ -5,7 +5,7 @@ Runs on Python 3; standard library only.
 import os
 import shutil
 
-from dev.process import ServerError
+from dev.servers.process import ServerError
 
 __all__ = ['is_missing', 'path_of', 'program']
 

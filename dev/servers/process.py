@@ -21,10 +21,10 @@ try:
 except ImportError:  # Python 2.7
     from httplib import HTTPConnection, HTTPException
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOCAL = os.path.join(ROOT, '.local')
 LOOPBACK = '127.0.0.1'
-LEASH = os.path.join(ROOT, 'dev', 'leash.py')
+LEASH = os.path.join(ROOT, 'dev', 'servers', 'leash.py')
 
 # Anything that could lead a server, or a test, to an account or a host that is not this machine's.
 _FOREIGN = re.compile(r'AWS_|BOTO_|DYNAMODB_|REGISTRY_|GUNICORN_|DOCKER_REGISTRY|SETTINGS_FLAVOR$|SEARCH_BACKEND$|STORAGE_PATH$|(https?|all|no)_proxy$', re.I)
@@ -42,6 +42,13 @@ _HARMLESS = {
 
 class ServerError(Exception):
     """A local server cannot be started; the message says why and what to do."""
+
+
+def installed(path, part):
+    """Return the path; ServerError naming the part of dev/bootstrap that installs it when it is missing."""
+    if not os.path.exists(path):
+        raise ServerError('%s is not there: run dev/bootstrap %s' % (os.path.relpath(path, ROOT), part))
+    return path
 
 
 def local_environment(additions=None, environ=None):

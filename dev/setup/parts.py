@@ -1,4 +1,4 @@
-"""Set up the parts of .local/: python -m dev.setup [PART...]; dev/bootstrap finds the Python 3 for it.
+"""Set up the parts of .local/: python -m dev.setup.parts [PART...]; dev/bootstrap finds the Python 3 for it.
 
 Every part has a stamp, the hash of all that decides how it comes out: with the same stamp nothing is done.
 """
@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 
-from dev import clients as programs, toolchain
-from dev.console import SetupError, run, say
-from dev.process import LOCAL, ROOT
+from dev.servers.process import LOCAL, ROOT
+from dev.setup import debian_packages, toolchain
+from dev.setup.console import SetupError, run, say
 
 
 def _path(*names):
@@ -113,7 +113,7 @@ def aws():
 
 def dynamodb_local():
     """Amazon's DynamoDB Local, from Maven Central."""
-    files = [os.path.join(ROOT, 'dev', name) for name in ('dynamodb-local.pom.xml', 'LoopbackDynamoDB.java')]
+    files = [os.path.join(ROOT, 'dev', 'setup', 'dynamodb_local', name) for name in ('pom.xml', 'LoopbackDynamoDB.java')]
     stamp = _stamp(*files)
     if _is_done('dynamodb-local', stamp):
         return
@@ -130,9 +130,9 @@ def dynamodb_local():
 
 def clients():
     """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a Docker daemon, in .local/dockerd."""
-    _possible(programs.install, 'REGISTRY OR CLIENTS OF IT')
-    if not _is_done('dockerd', *programs.DAEMON) and _possible(lambda: programs.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
-        _done('dockerd', *programs.DAEMON)
+    _possible(debian_packages.install, 'REGISTRY OR CLIENTS OF IT')
+    if not _is_done('dockerd', *debian_packages.DAEMON) and _possible(lambda: debian_packages.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
+        _done('dockerd', *debian_packages.DAEMON)
 
 
 def distribution_v3():

@@ -6,7 +6,7 @@ Runs on Python 3; standard library only.
 """
 import os
 
-from dev.process import LOCAL, LOOPBACK, ROOT, Server, ServerError, free_port
+from dev.servers.process import LOCAL, LOOPBACK, ROOT, Server, ServerError, free_port
 
 __all__ = ['Service', 's3_source', 'two_free_ports']
 

@@ -9,9 +9,9 @@ import os
 import subprocess
 import tempfile
 
-from dev import seed
-from dev.process import local_environment
-from dev.programs import program
+from dev.servers.process import local_environment
+from dev.servers.programs import program
+from dev.storage.v1_images import layer_of
 
 __all__ = ['DESCRIPTION', 'PushError', 'demonstration', 'push', 'write_layout']
 
@@ -29,7 +29,7 @@ def write_layout(folder, files, labels=None, annotations=None):
 
     labels: of its configuration, as LABEL in a Dockerfile makes them. annotations: of its manifest.
     """
-    layer = seed.layer_of(files)
+    layer = layer_of(files)
     packed = gzip.compress(layer, mtime=0)
     config = {'architecture': 'amd64', 'os': 'linux', 'config': {'Labels': labels or {}},
               'rootfs': {'type': 'layers', 'diff_ids': [_digest(layer)]}}

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import tempfile
 
-from dev import toolchain
-from dev.console import SetupError, run, say
-from dev.programs import is_missing
+from dev.servers.programs import is_missing
+from dev.setup import toolchain
+from dev.setup.console import SetupError, run, say
 
 __all__ = ['PROGRAMS', 'DAEMON', 'missing', 'install', 'unpack_daemon']
 

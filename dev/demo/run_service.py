@@ -8,14 +8,15 @@ import signal
 import sys
 import time
 
-from dev import images, seed
-from dev.demo import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
-from dev.process import LOOPBACK, ServerError
-from dev.programs import program
-from dev.proxy_servers import Nginx
-from dev.servers import Ministack
-from dev.servers_service import Service, s3_source, two_free_ports
-from dev.servers_v2 import ConfiguredRegistry, s3_variables
+from dev.demo.common import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
+from dev.servers.aws import Ministack
+from dev.servers.nginx import Nginx
+from dev.servers.process import LOOPBACK, ServerError
+from dev.servers.programs import program
+from dev.servers.registry_v2 import ConfiguredRegistry, s3_variables
+from dev.servers.service import Service, s3_source, two_free_ports
+from dev.storage import oci_images
+from dev.storage.s3 import Bucket, S3Error
 
 BUCKET = 'images'
 TERM = 'nginx'
@@ -27,14 +28,14 @@ PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'nginx': '
 def push_all(address, pushed):
     """Push images and say so."""
     for image in pushed:
-        images.push(address, **image)
-        description = (image['labels'] or {}).get(images.DESCRIPTION)
+        oci_images.push(address, **image)
+        description = (image['labels'] or {}).get(oci_images.DESCRIPTION)
         say('    %s:%s%s' % (image['name'], image['tag'], '   "%s"' % description if description else ''))
 
 
 def described(pushed):
     """Return what a search must find of images: pairs of their names and descriptions."""
-    return set((image['name'], (image['labels'] or {}).get(images.DESCRIPTION) or '') for image in pushed)
+    return set((image['name'], (image['labels'] or {}).get(oci_images.DESCRIPTION) or '') for image in pushed)
 
 
 def wait_until_found(url, expected, service):
@@ -77,10 +78,10 @@ def demonstrate(port, aws_port):
     """Start everything, show a search, and stay until stopped; ServerError when something does not start or ends by itself."""
     started = time.time()
     secret, (registry_port, service_port) = secrets.token_hex(32), two_free_ports()
-    before, beside = images.demonstration()
+    before, beside = oci_images.demonstration()
     with Ministack(aws_port) as aws:
         say('Local AWS (ministack) on %s' % aws.url)
-        seed.Bucket(aws.url, BUCKET)
+        Bucket(aws.url, BUCKET)
         with ConfiguredRegistry(service_port, secret, s3_variables(aws.url, BUCKET), port=registry_port) as registry:
             say('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in s3://%s; pushed to it:' % (registry.url, BUCKET))
             push_all('%s:%d' % (LOOPBACK, registry.port), before)
@@ -112,7 +113,7 @@ def main():
         demonstrate(chosen_port('PORT', '8080', COMMAND), chosen_port('AWS_PORT', None, COMMAND))
     except Stopped:
         say('\nStopped: nginx, the service, the registry and the local AWS are gone, and with them their data.')
-    except (ServerError, seed.SeedError, images.PushError, EnvironmentError) as error:
+    except (ServerError, S3Error, oci_images.PushError, EnvironmentError) as error:
         return '%s: %s' % (COMMAND, error)
 
 
