@@ -11,7 +11,7 @@ INTERVAL = 3600
 
 PROCESS = '''
 import os, sys, time
-from docker_registry_index.engine import startup, upkeep
+from docker_registry_index.engine.lifecycle import maintenance as upkeep, start as startup
 from tests.engine_index import EngineIndex
 
 class AtTheSameMoment(object):

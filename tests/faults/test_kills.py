@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # Short leases, so that a takeover takes a second and not 20: a lease is never shorter than three slowest requests, so these are short, too.
 PROCESS = '''
 import logging, os, sys, time
-from docker_registry_index.engine import startup
+from docker_registry_index.engine.lifecycle import start as startup
 from tests.engine_index import EngineIndex
 startup.LEASE_SECONDS = {lease}
 logging.basicConfig(stream=sys.stdout, level=logging.INFO)

@@ -208,7 +208,7 @@ def test_a_disk_that_comes_back_while_a_repository_is_asked_for_has_it(source, p
 AS_NOBODY = '''
 import os, sys
 from docker_registry.drivers import file
-from docker_registry_index.storage import RegistrySource
+from docker_registry_index.plugin.storage import RegistrySource
 source = RegistrySource(file.Storage('images'))
 assert source.has(u'library/nginx'), 'all that it takes is imported now'
 os.setuid(65534)
@@ -431,7 +431,7 @@ def test_what_a_driver_raises_comes_through(read, objects):
 
 HEADER = '''
 import json, sys, threading
-from docker_registry_index.storage import RegistrySource
+from docker_registry_index.plugin.storage import RegistrySource
 source = RegistrySource()
 names = lambda source: sorted(name for namespace in source.namespaces() for name, _ in source.repositories(namespace))
 answer = lambda found: json.dump(found, sys.stdout)
@@ -638,7 +638,7 @@ def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
 LOG_OF_THE_PLUGIN = '''
 import io, logging, os, time
 from docker_registry import storage
-from docker_registry_index.engine.mark import KEY
+from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine_index import EngineIndex
 log = io.StringIO()
 handler = logging.StreamHandler(log)
