@@ -13,8 +13,10 @@ def begun(module, port, **variables):
 
     module: dev.demo.run or dev.demo.run_service. variables: of its environment, besides PORT.
     """
-    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', module], cwd=ROOT, env=dict(os.environ, PORT=str(port), **variables),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', module], cwd=ROOT,
+                            env=dict(os.environ, PORT=str(port), **variables),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            universal_newlines=True)
 
 
 def until_ready(running):

@@ -1,13 +1,16 @@
-"""The demonstration, `make run`: a local AWS, images in its S3, and the real docker-registry that searches them through DynamoDB.
+"""The demonstration, `make run`: a local AWS, images in its S3, and the real docker-registry that
+searches them through DynamoDB.
 
-PORT and AWS_PORT choose the ports of the registry (5000) and of the local AWS (any free one). It stays until Ctrl-C or SIGTERM. Python 3.
+PORT and AWS_PORT choose the ports of the registry (5000) and of the local AWS (any free one). It
+stays until Ctrl-C or SIGTERM. Python 3.
 """
 import os
 import signal
 import sys
 import time
 
-from dev.demo.common import Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of
+from dev.demo.common import (
+    Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of)
 from dev.servers.aws import Ministack
 from dev.servers.process import ServerError
 from dev.servers.registry_v1 import Registry, s3_settings
@@ -26,16 +29,20 @@ Try next, in another terminal:
     curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
     docker search 127.0.0.1:%(port)d/%(term)s
   # the beginning of a push: found at once
-    curl -X PUT -H 'Content-Type: application/json' -d '[]' http://127.0.0.1:%(port)d/v1/repositories/acme/nginx-test/
+    curl -X PUT -H 'Content-Type: application/json' -d '[]' \\
+        http://127.0.0.1:%(port)d/v1/repositories/acme/nginx-test/
   # a delete: gone at once
     curl -X DELETE http://127.0.0.1:%(port)d/v1/repositories/acme/nginx-proxy/
   # the images themselves, in S3
     curl http://127.0.0.1:%(port)d/v1/repositories/library/nginx/tags
-The local AWS, S3 and DynamoDB, is http://127.0.0.1:%(aws_port)d (any keys). Ctrl-C stops everything.""" % {'port': port, 'aws_port': aws_port, 'term': TERM})
+The local AWS, S3 and DynamoDB, is http://127.0.0.1:%(aws_port)d (any keys). \
+Ctrl-C stops everything."""
+        % {'port': port, 'aws_port': aws_port, 'term': TERM})
 
 
 def demonstrate(port, aws_port):
-    """Start everything, show a search, and stay until stopped; ServerError when something does not start or ends by itself."""
+    """Start everything, show a search, and stay until stopped; ServerError when something does not
+    start or ends by itself."""
     started = time.time()
     with Ministack(aws_port) as aws:
         say('Local AWS (ministack) on %s' % aws.url)
@@ -45,12 +52,15 @@ def demonstrate(port, aws_port):
         say('%d repositories in s3://%s%s, as docker-registry keeps them:\n    %s' % (
             len(repositories), BUCKET, STORAGE_PATH, '\n    '.join(sorted(repositories))))
         registry = Registry(dict(s3_settings(aws.url, BUCKET), STORAGE_PATH=STORAGE_PATH), port)
-        say('docker-registry 0.9.1 starts on %s; its log (%s) about the index:' % (registry.url, os.path.relpath(registry.log_path)))
+        say('docker-registry 0.9.1 starts on %s; its log (%s) about the index:'
+            % (registry.url, os.path.relpath(registry.log_path)))
         with registry:
             answer = search(registry.url, TERM)
             show_load(registry.log_text())
-            say('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints it:\n\n%s\n' % (TERM, table(answer['results'])))
-            say('(%d of %d repositories; %.0f seconds since the start)' % (answer['num_results'], len(repositories), time.time() - started))
+            say('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints '
+                'it:\n\n%s\n' % (TERM, table(answer['results'])))
+            say('(%d of %d repositories; %.0f seconds since the start)'
+                % (answer['num_results'], len(repositories), time.time() - started))
             show_what_to_try(port, aws.port)
             wait_for_the_end_of([aws, registry])
 

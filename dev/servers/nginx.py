@@ -17,7 +17,8 @@ NGINX_CONFIGURATION = os.path.join(ROOT, 'config', 'nginx.conf')
 #: The ports in config/nginx.conf.
 _LISTEN, _REGISTRY, _SERVICE = 8080, 5000, 5080
 
-# What the system's own nginx.conf says around a file of conf.d, here with everything below one folder.
+# What the system's own nginx.conf says around a file of conf.d, here with everything below one
+# folder.
 _AROUND = """
 daemon off;
 worker_processes 1;
@@ -39,7 +40,8 @@ http {
 class Nginx(InAFolder):
     """nginx with config/nginx.conf, its three port numbers replaced.
 
-    registry, service: ports of 127.0.0.1 that it passes requests on to. Ready when it answers at all: they need not run.
+    registry, service: ports of 127.0.0.1 that it passes requests on to. Ready when it answers at
+    all: they need not run.
     """
 
     name = 'nginx'
@@ -53,9 +55,12 @@ class Nginx(InAFolder):
 
     def command(self):
         os.chmod(self.folder, 0o711)  # started by root, its workers are nobody's
-        self.write('site.conf', re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b', lambda found: str(self._ports[int(found.group())]), self.site()))
+        self.write('site.conf', re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b',
+                                       lambda found: str(self._ports[int(found.group())]),
+                                       self.site()))
         configuration = self.write('nginx.conf', _AROUND % {'folder': self.folder})
-        return [program('nginx', 'nginx-light'), '-p', self.folder, '-e', 'stderr', '-c', configuration]
+        return [program('nginx', 'nginx-light'), '-p', self.folder, '-e', 'stderr', '-c',
+                configuration]
 
     def site(self):
         """Return what nginx is configured with, its ports those of config/nginx.conf."""

@@ -1,10 +1,11 @@
-"""A proxy between two real programs, which delays requests, refuses them, swallows them, makes faults of them, and counts them.
+"""A proxy between two real programs, which delays requests, refuses them, swallows them, makes
+faults of them, and counts them.
 
     with Proxy(aws.url) as s3, Distribution(s3_storage(s3.url, 'images')) as registry:
         ...  # s3.counts['LIST'], s3.total
 
-It stands before a local DynamoDB, S3 or registry, listens on 127.0.0.1 only, and runs in this process.
-Runs on Python 3; standard library only.
+It stands before a local DynamoDB, S3 or registry, listens on 127.0.0.1 only, and runs in this
+process. Runs on Python 3; standard library only.
 """
 import collections
 import contextlib
@@ -22,13 +23,16 @@ from dev.servers.process import LOOPBACK
 
 __all__ = ['FAULTS', 'Proxy', 'operation_of']
 
-#: What may happen to a request in faults(): DynamoDB refuses it for a while or fails; it is not passed on and never answered;
-#: its connection is reset before it is passed on, or after that and before it is answered.
+#: What may happen to a request in faults(): DynamoDB refuses it for a while or fails; it is not
+#: passed on and never answered; its connection is reset before it is passed on, or after that and
+#: before it is answered.
 FAULTS = ('throttle', 'server error', 'time-out', 'reset before', 'reset after')
 
-_ERRORS = {'throttle': (400, 'ProvisionedThroughputExceededException'), 'server error': (500, 'InternalServerError')}
+_ERRORS = {'throttle': (400, 'ProvisionedThroughputExceededException'),
+           'server error': (500, 'InternalServerError')}
 _HOP_BY_HOP = ('connection', 'keep-alive', 'transfer-encoding', 'content-length')
-# What only a GET of a bucket has: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html
+# What only a GET of a bucket has:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html
 _OF_A_LIST = {'list-type', 'prefix', 'delimiter', 'marker', 'max-keys'}
 _LONGEST_HANG = 60
 
@@ -38,12 +42,15 @@ def operation_of(method, path, headers):
     target = headers.get('X-Amz-Target')
     if target:
         return target.rpartition('.')[2]
-    is_list = method == 'GET' and _OF_A_LIST & set(parse_qs(urlsplit(path).query, keep_blank_values=True))
+    is_list = (method == 'GET'
+               and _OF_A_LIST & set(parse_qs(urlsplit(path).query, keep_blank_values=True)))
     return 'LIST' if is_list else method
 
 
 class Proxy:
-    """A proxy before the server at `target`, a URL of 127.0.0.1. It runs from its making to close(), or the end of a `with`.
+    """A proxy before the server at `target`, a URL of 127.0.0.1.
+
+    It runs from its making to close(), or the end of a `with`.
 
     At first everything passes unchanged. Every option may be changed while requests are under way.
     seed: of the choice of faults.
@@ -77,7 +84,8 @@ class Proxy:
 
     @property
     def outcomes(self):
-        """How many requests have met which of FAULTS, a 'black hole', or nothing ('passed'): a new Counter."""
+        """How many requests have met which of FAULTS, a 'black hole', or nothing ('passed'): a new
+        Counter."""
         with self._changed:
             return self._outcomes.copy()
 
@@ -96,7 +104,8 @@ class Proxy:
         """From now on, pass requests on after a pause.
 
         seconds: from the arrival of a request, also of one that waits already; 0 ends all pauses.
-        only: a part of the operation or of the path, such as 'PUT' or '/manifests/'; all other requests pass at once.
+        only: a part of the operation or of the path, such as 'PUT' or '/manifests/'; all other
+        requests pass at once.
         """
         self._change(_delay=seconds, _delayed=only)
 
@@ -156,7 +165,8 @@ class Proxy:
             self._connections.discard(connection)
 
     def admit(self, operation, path):
-        """Count a request and return when it may be passed on: one of FAULTS, 'black hole' after its end, or None."""
+        """Count a request and return when it may be passed on: one of FAULTS, 'black hole' after
+        its end, or None."""
         arrived = time.monotonic()
         with self._changed:
             self._counts[operation] += 1
@@ -211,7 +221,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_one(self):
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        outcome = self.server.proxy.admit(operation_of(self.command, self.path, self.headers), self.path)
+        outcome = self.server.proxy.admit(operation_of(self.command, self.path, self.headers),
+                                          self.path)
         if outcome in _ERRORS:
             self.respond_with_error(*_ERRORS[outcome])
         elif outcome in ('time-out', 'black hole', 'reset before'):
@@ -226,7 +237,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def response_to(self, body):
         for is_last in (False, True):
             try:
-                self.upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                self.upstream.putrequest(self.command, self.path, skip_host=True,
+                                         skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     self.upstream.putheader(name, value)
                 self.upstream.endheaders(body or None)
@@ -242,13 +254,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
         # The length in a response to HEAD is that of a body which does not follow.
-        length = dict(headers).get('Content-Length', '0') if self.command == 'HEAD' else str(len(content))
+        length = (dict(headers).get('Content-Length', '0') if self.command == 'HEAD'
+                  else str(len(content)))
         self.send_header('Content-Length', length)
         self.end_headers()
         self.wfile.write(content)
 
     def respond_with_error(self, status, code):
-        content = json.dumps({'__type': 'com.amazonaws.dynamodb.v20120810#' + code, 'message': 'as ordered'}).encode()
+        content = json.dumps({'__type': 'com.amazonaws.dynamodb.v20120810#' + code,
+                              'message': 'as ordered'}).encode()
         headers = [('Content-Type', 'application/x-amz-json-1.0'), ('x-amzn-RequestId', 'ORDERED')]
         self.respond(status, headers, content)
 

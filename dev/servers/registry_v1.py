@@ -18,23 +18,28 @@ CONFIGURATION = os.path.join(ROOT, 'config', 'config_dynamo.yml')
 
 
 def s3_settings(url, bucket, dynamodb_url=None, access_key='local', secret_key='local-secret'):
-    """Return the variables of config/config_dynamo.yml for images in `bucket` of the S3 at `url` and, unless told otherwise, its DynamoDB.
+    """Return the variables of config/config_dynamo.yml for images in `bucket` of the S3 at `url`
+    and, unless told otherwise, its DynamoDB.
 
     To be given to Registry; add DYNAMODB_DATABASE, STORAGE_PATH and others as wanted.
     """
     host, port = url.split('//')[1].split(':')
     return {
-        'AWS_REGION': 'us-east-1', 'AWS_BUCKET': bucket, 'AWS_KEY': access_key, 'AWS_SECRET': secret_key,
+        'AWS_REGION': 'us-east-1', 'AWS_BUCKET': bucket,
+        'AWS_KEY': access_key, 'AWS_SECRET': secret_key,
         'AWS_HOST': host, 'AWS_PORT': port, 'AWS_SECURE': 'false', 'AWS_ENCRYPT': 'false',
-        'AWS_CALLING_FORMAT': 'boto.s3.connection.OrdinaryCallingFormat',  # bucket in the path: 127.0.0.1 has no subdomains
+        # bucket in the path: 127.0.0.1 has no subdomains
+        'AWS_CALLING_FORMAT': 'boto.s3.connection.OrdinaryCallingFormat',
         'DYNAMODB_ENDPOINT_URL': dynamodb_url or url,
     }
 
 
 class Registry(Server):
-    """The real docker-registry 0.9.1 on Python 2.7 (gunicorn, gevent) with the plugin of this checkout.
+    """The real docker-registry 0.9.1 on Python 2.7 (gunicorn, gevent) with the plugin of this
+    checkout.
 
-    settings: its environment variables (str to str), above the defaults in environment(); None as a value unsets one of these.
+    settings: its environment variables (str to str), above the defaults in environment(); None as a
+    value unsets one of these.
     """
 
     name = 'registry'
@@ -50,11 +55,14 @@ class Registry(Server):
 
     def environment(self):
         variables = {
-            'PATH': PY27_BIN + os.pathsep + os.environ.get('PATH', os.defpath),  # docker-registry looks for gunicorn there
+            # docker-registry looks for gunicorn there
+            'PATH': PY27_BIN + os.pathsep + os.environ.get('PATH', os.defpath),
             'REGISTRY_HOST': LOOPBACK, 'REGISTRY_PORT': str(self.port),
             'GUNICORN_WORKERS': str(self.workers), 'GUNICORN_GRACEFUL_TIMEOUT': '5',
             'DOCKER_REGISTRY_CONFIG': CONFIGURATION,
-            'SETTINGS_FLAVOR': 'prod',  # any other makes docker-registry pass --reload to gunicorn, which then polls every module's file
+            # any other makes docker-registry pass --reload to gunicorn, which then polls every
+            # module's file
+            'SETTINGS_FLAVOR': 'prod',
         }
         variables.update(self.settings)
         return dict((name, value) for name, value in variables.items() if value is not None)

@@ -1,9 +1,11 @@
-"""A bucket of the local S3: the one way in which set-up, tests and benchmarks write to S3 and read from it.
+"""A bucket of the local S3: the one way in which set-up, tests and benchmarks write to S3 and read
+from it.
 
     bucket = Bucket(aws.url, 'images')
     bucket.put('some/key', b'content')
 
-Plain HTTP without signatures, for a local S3 that checks none. Runs on Python 2.7 and 3; standard library only.
+Plain HTTP without signatures, for a local S3 that checks none. Runs on Python 2.7 and 3; standard
+library only.
 """
 from __future__ import absolute_import
 

@@ -25,14 +25,16 @@ def layer_of(files):
 
 
 class Image(object):
-    """One v1 image: an id, its json, its layer and its checksum; `ancestry` goes from itself to the first parent."""
+    """One v1 image: an id, its json, its layer and its checksum; `ancestry` goes from itself to the
+    first parent."""
 
     def __init__(self, files, command=None, parent=None):
         self.layer = layer_of(files)
         self.parent = parent
         self.id = hashlib.sha256(self.layer + (parent.id.encode() if parent else b'')).hexdigest()
-        description = {'id': self.id, 'created': '2014-12-31T00:00:00Z', 'architecture': 'amd64', 'os': 'linux', 'docker_version': '1.4.1',
-                       'config': {'Cmd': command}, 'Size': sum(len(text) for text in files.values())}
+        description = {'id': self.id, 'created': '2014-12-31T00:00:00Z', 'architecture': 'amd64',
+                       'os': 'linux', 'docker_version': '1.4.1', 'config': {'Cmd': command},
+                       'Size': sum(len(text) for text in files.values())}
         if parent:
             description['parent'] = parent.id
         self.json = json.dumps(description, sort_keys=True).encode('utf-8')
@@ -68,8 +70,10 @@ def repository_objects(name, tags):
     for image in images.values():
         for path_and_content in image_objects(image):
             yield path_and_content
-    yield folder + '_index_images', json.dumps([{'id': image.id, 'checksum': image.checksum} for image in images.values()]).encode()
-    client = json.dumps({'last_update': LAST_UPDATE, 'docker_version': '1.4.1', 'docker_go_version': 'go1.3.3', 'arch': 'amd64', 'os': 'linux'}).encode()
+    yield folder + '_index_images', json.dumps([{'id': image.id, 'checksum': image.checksum}
+                                                for image in images.values()]).encode()
+    client = json.dumps({'last_update': LAST_UPDATE, 'docker_version': '1.4.1',
+                         'docker_go_version': 'go1.3.3', 'arch': 'amd64', 'os': 'linux'}).encode()
     for tag, image in tags.items():
         yield folder + 'tag_' + tag, image.id.encode()
         yield folder + 'tag%s_json' % tag, client
@@ -78,17 +82,20 @@ def repository_objects(name, tags):
 
 
 def put_repository(bucket, storage_path, name, tags):
-    """Write a repository and its images into a Bucket below `storage_path`, the registry's setting of this name."""
+    """Write a repository and its images into a Bucket below `storage_path`, the registry's setting
+    of this name."""
     for path, content in repository_objects(name, tags):
         bucket.put('%s/%s' % (storage_path.strip('/'), path), content)
 
 
 def demonstration():
     """Return the repositories of `make run`: a dictionary of names to their tags."""
-    base = Image({'etc/os-release': 'NAME="Base"\nVERSION="2014.12"\n', 'bin/sh': '#!shell\n'}, ['/bin/sh'])
+    base = Image({'etc/os-release': 'NAME="Base"\nVERSION="2014.12"\n', 'bin/sh': '#!shell\n'},
+                 ['/bin/sh'])
 
     def release(name, *versions):
-        images = [Image({'srv/%s/VERSION' % name: version + '\n'}, ['/srv/%s/start' % name], base) for version in versions]
+        images = [Image({'srv/%s/VERSION' % name: version + '\n'}, ['/srv/%s/start' % name], base)
+                  for version in versions]
         return dict(zip(versions, images), latest=images[-1])
 
     return {

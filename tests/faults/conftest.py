@@ -1,4 +1,7 @@
-"""What the tests of faults share. `--long` runs as many repetitions as docs/faults.md says; without it, a few of each."""
+"""What the tests of faults share.
+
+`--long` runs as many repetitions as docs/faults.md says; without it, a few of each.
+"""
 import pytest
 
 from dev.servers.proxy import Proxy
@@ -6,7 +9,8 @@ from tests.engine_index import EngineIndex
 
 
 def pytest_addoption(parser):
-    parser.addoption('--long', action='store_true', help='run the long versions of the tests of faults: an hour')
+    parser.addoption('--long', action='store_true',
+                     help='run the long versions of the tests of faults: an hour')
 
 
 @pytest.fixture(scope='session')

@@ -1,4 +1,5 @@
-"""What becomes of the loads of real registries, all settings being the default ones: a lease lasts longer there than a start waits."""
+"""What becomes of the loads of real registries, all settings being the default ones: a lease lasts
+longer there than a start waits."""
 import concurrent.futures
 import functools
 import os
@@ -25,7 +26,8 @@ LOOK = 66
 
 @pytest.fixture
 def place(ministack, proxy):
-    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes ten seconds at least."""
+    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes ten seconds at
+    least."""
     made = Place(ministack.url, proxy.url)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, made), NAMES))
@@ -58,7 +60,8 @@ def wait_for_half_a_load(seen):
             assert 'ResourceNotFound' in str(error), error
         assert time.monotonic() < deadline, 'nothing is loaded'
         time.sleep(0.05)
-    assert count < len(NAMES) / 2 and 'lease' in seen.items(seen.settings.version_table)[0] and not seen.engine.is_ready()
+    assert count < len(NAMES) / 2 and 'lease' in seen.items(seen.settings.version_table)[
+        0] and not seen.engine.is_ready()
 
 
 def workers_of(registry):
@@ -126,14 +129,16 @@ def test_tables_that_are_deleted_under_a_registry_are_made_and_loaded_again(plac
             answer = client.request('GET', '/v1/search')
             # Nothing that is not there, and no error but the honest one.
             assert answer.status_code in (200, 503), answer.text
-            found = [result['name'] for result in answer.json()['results']] if answer.status_code == 200 else []
+            found = ([result['name'] for result in answer.json()['results']] if answer.status_code
+                     == 200 else [])
             assert set(found) <= set(NAMES)
             if found == sorted(NAMES) and client.registry.log_text().count(LOADED) == 2:
                 break
             assert time.monotonic() < deadline, client.registry.log_text()[-2000:]
             time.sleep(0.2)
         assert_right(seen)
-        assert len(re.findall(LOADED, client.registry.log_text())) == 2 and 'Traceback' not in client.registry.log_text()
+        assert len(re.findall(LOADED, client.registry.log_text(
+            ))) == 2 and 'Traceback' not in client.registry.log_text()
         assert workers_of(client.registry) == before, 'a worker was made anew'
 
 
@@ -143,12 +148,15 @@ def test_a_sync_that_is_due_is_made_by_a_registry_that_runs(place, seen):
         wait_for_load(client.registry)
         namespace, name = gone.split('/')
         # Behind its back; and all of it was long ago.
-        place.bucket.delete('%s/repositories/%s/%s/_index_images' % (place.storage_path.strip('/'), namespace, name))
+        place.bucket.delete('%s/repositories/%s/%s/_index_images'
+                            % (place.storage_path.strip('/'), namespace, name))
         put(place, pushed)
         call = seen.engine.client.call
-        call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}}, UpdateExpression='SET touched = :then',
+        call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}},
+             UpdateExpression='SET touched = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
-        call('update_item', TableName=seen.settings.search_table, Key=KEY, UpdateExpression='SET synced = :then, tried = :then',
+        call('update_item', TableName=seen.settings.search_table, Key=KEY,
+             UpdateExpression='SET synced = :then, tried = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
         expected = sorted(set(NAMES) - {gone} | {pushed})
         deadline = time.monotonic() + LOOK + LOAD
@@ -170,9 +178,11 @@ def wait_until_it_ends(registry):
 def test_a_database_of_another_version_stops_every_worker_and_is_left_as_it_is(place, seen):
     with place.running() as client:
         wait_for_load(client.registry)
-    seen.engine.client.call('put_item', TableName=seen.settings.version_table, Item={'version': {'N': '2'}})
+    seen.engine.client.call('put_item', TableName=seen.settings.version_table,
+                            Item={'version': {'N': '2'}})
     seen.engine.client.call('delete_table', TableName=seen.settings.search_table)
-    before = [seen.items(table) for table in (seen.settings.repository_table, seen.settings.version_table)]
+    before = [seen.items(table) for table in (seen.settings.repository_table,
+                                              seen.settings.version_table)]
     registry = place.registry()
     registry.launch()
     try:
@@ -184,4 +194,5 @@ def test_a_database_of_another_version_stops_every_worker_and_is_left_as_it_is(p
     finally:
         registry.stop()
     assert place.tables() == ['repository', 'version']
-    assert [seen.items(table) for table in (seen.settings.repository_table, seen.settings.version_table)] == before
+    assert [seen.items(table) for table in (seen.settings.repository_table,
+                                            seen.settings.version_table)] == before

@@ -1,4 +1,5 @@
-"""The source package and the two wheels: built from this checkout, installed into empty environments without any index."""
+"""The source package and the two wheels: built from this checkout, installed into empty
+environments without any index."""
 import ast
 import collections
 import email
@@ -51,15 +52,18 @@ def modules(major='3'):
     """Return the paths of all modules of the package in this checkout that are for one Python."""
     found = []
     for folder, _, files in os.walk(os.path.join(ROOT, 'docker_registry_index')):
-        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files if name.endswith('.py')]
+        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files
+                  if name.endswith('.py')]
     return sorted(path for path in found if major == '3' or not path.startswith(SERVICE))
 
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
     """Build as `make dist` does, in a copy of the checkout; return the folder of what came out."""
-    left_out = shutil.ignore_patterns('.git', '.local', 'build', 'dist', '*.egg-info', '__pycache__', '*.pyc')
-    checkout = shutil.copytree(ROOT, str(tmp_path_factory.mktemp('built') / 'checkout'), ignore=left_out)
+    left_out = shutil.ignore_patterns('.git', '.local', 'build', 'dist', '*.egg-info',
+                                      '__pycache__', '*.pyc')
+    checkout = shutil.copytree(ROOT, str(tmp_path_factory.mktemp('built') / 'checkout'),
+                               ignore=left_out)
     os.symlink(LOCAL, os.path.join(checkout, '.local'))
     # --assume-old: `make setup` is not run, for all of it is there.
     run('make', '--directory', checkout, '--assume-old', 'setup', 'dist', **NO_WARNING)
@@ -69,7 +73,8 @@ def built(tmp_path_factory):
 @pytest.fixture(scope='module')
 def wheels(built):
     """The wheels, by the major version of their Python."""
-    return {re.search('-py([^-]+)-none-any[.]whl$', path.name)[1]: path for path in built.glob('*.whl')}
+    return {re.search('-py([^-]+)-none-any[.]whl$', path.name)[1]: path
+            for path in built.glob('*.whl')}
 
 
 @pytest.fixture(scope='module')
@@ -92,23 +97,28 @@ def metadata_of(wheel):
 
 @pytest.fixture(params=['2', '3'])
 def empty_environment(request, tmp_path):
-    """A new environment without any of the project's dependencies, and the variables for building in it."""
+    """A new environment without any of the project's dependencies, and the variables for building
+    in it."""
     python = str(tmp_path / 'environment' / 'bin' / 'python')
     if request.param == '2':  # comes with the setuptools and wheel of its time
-        run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27, str(tmp_path / 'environment'))
+        run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27,
+            str(tmp_path / 'environment'))
         return Environment('2', python, NO_WARNING)
     run(sys.executable, '-m', 'venv', str(tmp_path / 'environment'))
     import setuptools
-    return Environment('3', python, {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
+    return Environment('3', python,
+                       {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
 
 
 def imported_version(python):
-    return run(python, '-c', 'import docker_registry_index as it; print(it.__version__)', PYTHONPATH='').strip()
+    return run(python, '-c', 'import docker_registry_index as it; print(it.__version__)',
+               PYTHONPATH='').strip()
 
 
 def installed_package(python):
     """Return the folder of the package that an environment has."""
-    return run(python, '-c', 'import os, docker_registry_index as it; print(os.path.dirname(it.__file__))',
+    return run(python, '-c',
+               'import os, docker_registry_index as it; print(os.path.dirname(it.__file__))',
                PYTHONPATH='').strip()
 
 
@@ -122,21 +132,24 @@ def installed_modules(python):
 
 
 def command(environment, *arguments):
-    """Run the command of an environment with the dependencies of another one; return its status and its output."""
+    """Run the command of an environment with the dependencies of another one; return its status and
+    its output."""
     program = os.path.join(os.path.dirname(environment.python), 'docker-registry-index')
     return outcome(program, *arguments, PYTHONPATH=DEPENDENCIES[environment.major])
 
 
 def test_there_is_a_wheel_for_each_python(wheels):
-    assert {major: path.name for major, path in wheels.items()} == {
-        major: '%s-%s-py%s-none-any.whl' % (NAME.replace('-', '_'), stated_version(), major) for major in '23'}
+    assert {major: path.name
+            for major, path in wheels.items()} == {major: '%s-%s-py%s-none-any.whl' % (
+                NAME.replace('-', '_'), stated_version(), major) for major in '23'}
 
 
 @pytest.mark.parametrize('major', ['2', '3'])
 def test_a_wheel_holds_every_module_for_its_python_and_nothing_else(wheels, major):
     assert set(modules('3')) - set(modules('2')), 'there is no service'
     with zipfile.ZipFile(str(wheels[major])) as archive:
-        assert sorted(name for name in archive.namelist() if '.dist-info/' not in name) == modules(major)
+        assert sorted(name for name in archive.namelist() if '.dist-info/' not in name) == modules(
+            major)
 
 
 def test_all_carry_the_license(wheels, sdist):
@@ -144,14 +157,16 @@ def test_all_carry_the_license(wheels, sdist):
         with zipfile.ZipFile(str(wheel)) as archive:
             assert any(os.path.basename(name) == 'LICENSE' for name in archive.namelist())
     with tarfile.open(str(sdist)) as archive:
-        assert 'Apache License' in archive.extractfile('%s/LICENSE' % sdist.name[:-len('.tar.gz')]).read().decode()
+        assert 'Apache License' in archive.extractfile(
+            '%s/LICENSE' % sdist.name[:-len('.tar.gz')]).read().decode()
 
 
 def test_the_source_package_holds_all_it_builds_from(sdist):
     folder = sdist.name[:-len('.tar.gz')]
     with tarfile.open(str(sdist)) as archive:
         names = set(os.path.relpath(name, folder) for name in archive.getnames())
-    texts = ['README.md', 'LICENSE', 'CHANGELOG.md', 'config/config_dynamo.yml', 'requirements/registry-py27.txt']
+    texts = ['README.md', 'LICENSE', 'CHANGELOG.md', 'config/config_dynamo.yml',
+             'requirements/registry-py27.txt']
     assert names >= set(modules() + ['setup.py', 'setup.cfg'] + texts)
 
 
@@ -174,11 +189,13 @@ def test_the_metadata_has_what_an_index_shows(metadata, major):
         assert readme.readline().strip() in text
 
 
-@pytest.mark.parametrize('python, major', [
-    ('2.6.9', None), ('2.7.18', '2'), ('3.0', None), ('3.6.15', None), ('3.8.18', None), ('3.9.0', '3'), ('3.13.1', '3')])
+@pytest.mark.parametrize('python, major', [('2.6.9', None), ('2.7.18', '2'), ('3.0', None),
+                                           ('3.6.15', None), ('3.8.18', None), ('3.9.0', '3'),
+                                           ('3.13.1', '3')])
 def test_each_python_it_runs_on_has_one_wheel_that_installs_on_it(metadata, python, major):
-    suited = [each for each in sorted(metadata)
-              if Requirement('python' + metadata[each]['Requires-Python']).specifier.contains(python)]
+    suited = [each
+              for each in sorted(metadata) if Requirement(
+                  'python' + metadata[each]['Requires-Python']).specifier.contains(python)]
     assert suited == [major] * bool(major)
 
 
@@ -186,13 +203,15 @@ def test_each_python_it_runs_on_has_one_wheel_that_installs_on_it(metadata, pyth
 def test_it_pulls_little_and_versions_that_are_tested(metadata, python):
     wanted = requirements(metadata[python[0]], python_version=python)
     assert [requirement.name for requirement in wanted] == ['boto3', 'click', 'PyYAML']
-    assert all(requirement.specifier.contains(locked(LOCKS[python])[requirement.name]) for requirement in wanted)
+    assert all(requirement.specifier.contains(locked(LOCKS[python])[requirement.name])
+               for requirement in wanted)
 
 
 def requirements(metadata, **environment):
     """Return the requirements of a wheel that hold in an environment of markers."""
     found = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
-    return [each for each in found if each.marker is None or each.marker.evaluate(dict({'extra': ''}, **environment))]
+    return [each for each in found if each.marker is None
+            or each.marker.evaluate(dict({'extra': ''}, **environment))]
 
 
 def locked(name):
@@ -216,14 +235,17 @@ def test_the_extra_of_the_service_pulls_versions_that_are_tested(metadata):
 def test_what_builds_the_wheel_for_python_2_is_pinned():
     versions = locked('test-py27.txt')
     for name in ('setuptools', 'wheel'):
-        assert run(PYTHON27, '-c', 'import %s as it; print(it.__version__)' % name).strip() == versions[name]
+        assert run(PYTHON27, '-c', 'import %s as it; print(it.__version__)'
+                   % name).strip() == versions[name]
 
 
 def test_the_wheel_installs_and_its_command_runs(wheels, empty_environment):
-    run(empty_environment.python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[empty_environment.major])])
+    run(empty_environment.python, '-m', 'pip', 'install',
+        *OFFLINE + [str(wheels[empty_environment.major])])
     assert imported_version(empty_environment.python) == stated_version()
     assert installed_modules(empty_environment.python) == modules(empty_environment.major)
-    run(empty_environment.python, '-m', 'compileall', '-q', '-f', installed_package(empty_environment.python))
+    run(empty_environment.python, '-m', 'compileall', '-q', '-f',
+        installed_package(empty_environment.python))
     status, said = command(empty_environment, '--help')
     assert status == 0 and 'serve' in said
     status, said = command(empty_environment, 'serve')
@@ -236,13 +258,15 @@ def test_the_wheel_installs_and_its_command_runs(wheels, empty_environment):
 
 def test_a_wheel_does_not_install_on_the_other_python(wheels, empty_environment):
     [other] = set(wheels) - {empty_environment.major}
-    status, said = outcome(empty_environment.python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[other])])
+    status, said = outcome(empty_environment.python, '-m', 'pip', 'install',
+                           *OFFLINE + [str(wheels[other])])
     assert status != 0 and 'is not a supported wheel' in said
 
 
 def test_the_source_package_installs_what_is_for_its_python(sdist, empty_environment):
     major, python, for_building = empty_environment
-    run(python, '-m', 'pip', 'install', '--no-build-isolation', *OFFLINE + [str(sdist)], **for_building)
+    run(python, '-m', 'pip', 'install', '--no-build-isolation', *OFFLINE + [str(sdist)],
+        **for_building)
     assert imported_version(python) == stated_version()
     assert installed_modules(python) == modules(major)
 

@@ -1,4 +1,5 @@
-"""A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that no other test uses."""
+"""A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that
+no other test uses."""
 from __future__ import absolute_import
 
 import contextlib
@@ -23,7 +24,8 @@ LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
 _TABLES = ('repository', 'version', 'search')
-#: gunicorn's access log with the number of the worker's process, by which a test knows that both have answered.
+#: gunicorn's access log with the number of the worker's process, by which a test knows that both
+#: have answered.
 _LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
 
 
@@ -46,11 +48,12 @@ class Place(object):
         self.s3_url = s3_url
         self.dynamodb_url = dynamodb_url
         self.bucket = Bucket(s3_url, self.name)
-        self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1', aws_access_key_id=keys[0],
-                                     aws_secret_access_key=keys[1])
+        self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1',
+                                     aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
     def settings(self, **more):
-        """Return the environment of a registry here, with `more` on top; None takes a variable away."""
+        """Return the environment of a registry here, with `more` on top; None takes a variable
+        away."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
         settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=_LOG_PROCESS)
         settings.update(more)
@@ -62,13 +65,15 @@ class Place(object):
 
     @contextlib.contextmanager
     def running(self, **more):
-        """Run a registry here, with all its workers up; gives a V1Client with the registry as `registry`."""
+        """Run a registry here, with all its workers up; gives a V1Client with the registry as
+        `registry`."""
         with self.registry(**more) as registry:
             wait_for_workers(registry)
             client = V1Client(registry.url)
             client.registry = registry
             yield client
-            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second first.
+            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second
+            # first.
             os.kill(registry.pid, signal.SIGQUIT)
             deadline = time.monotonic() + 5
             while registry.running and time.monotonic() < deadline:
@@ -95,24 +100,29 @@ class Place(object):
         for kind in kinds:
             self.dynamodb.delete_table(TableName=self.table(kind))
         for kind in kinds:
-            self.dynamodb.get_waiter('table_not_exists').wait(TableName=self.table(kind), WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+            self.dynamodb.get_waiter('table_not_exists').wait(
+                TableName=self.table(kind), WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
 
     def rows(self, kind='repository'):
         """Return all items of a table."""
-        pages = self.dynamodb.get_paginator('scan').paginate(TableName=self.table(kind), ConsistentRead=True)
+        pages = self.dynamodb.get_paginator('scan').paginate(TableName=self.table(kind),
+                                                             ConsistentRead=True)
         return [item for page in pages for item in page['Items']]
 
 
 def wait_for_workers(registry, seconds=40):
-    """Return when each worker of a registry has answered: what their starts write is in the log then."""
+    """Return when each worker of a registry has answered: what their starts write is in the log
+    then."""
     client = V1Client(registry.url)
     deadline = time.monotonic() + seconds
     pause = 0.05
     while len(_processes(registry)) < registry.workers:
         if time.monotonic() > deadline:
-            raise AssertionError('only processes %s answer after %d seconds:\n%s' % (_processes(registry), seconds, registry.log_text()))
+            raise AssertionError('only processes %s answer after %d seconds:\n%s'
+                                 % (_processes(registry), seconds, registry.log_text()))
         # Several at once: one alone would go to the same worker again and again.
-        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping')) for _ in range(3)]
+        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping'))
+                 for _ in range(3)]
         for ping in pings:
             ping.start()
         for ping in pings:
@@ -122,11 +132,13 @@ def wait_for_workers(registry, seconds=40):
 
 
 def wait_for_load(registry, seconds=240):
-    """Return when a worker of a registry has loaded the index: on a busy machine the start does not wait for all of it."""
+    """Return when a worker of a registry has loaded the index: on a busy machine the start does not
+    wait for all of it."""
     deadline = time.monotonic() + seconds
     while LOADED not in registry.log_text():
         if time.monotonic() > deadline:
-            raise AssertionError('the index is not loaded after %d seconds:\n%s' % (seconds, registry.log_text()))
+            raise AssertionError('the index is not loaded after %d seconds:\n%s'
+                                 % (seconds, registry.log_text()))
         time.sleep(0.1)
 
 

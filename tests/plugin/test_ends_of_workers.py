@@ -1,4 +1,5 @@
-"""What a worker of gunicorn still has to write when it ends is written: at a SIGTERM, and after its 100 requests."""
+"""What a worker of gunicorn still has to write when it ends is written: at a SIGTERM, and after its
+100 requests."""
 import json
 import os
 import re
@@ -24,10 +25,13 @@ def proxy(ministack):
 
 @pytest.fixture
 def behind(ministack, proxy):
-    """A place whose DynamoDB can be taken away, and the registry there: one worker, time to end, and no second one that would make the changes."""
+    """A place whose DynamoDB can be taken away, and the registry there: one worker, time to end,
+    and no second one that would make the changes."""
     place = Place(ministack.url, proxy.url)
-    place.one = lambda *options: place.registry(
-        GUNICORN_WORKERS='1', GUNICORN_GRACEFUL_TIMEOUT='30', DYNAMODB_PUSH_WAIT='1', GUNICORN_OPTS=json.dumps(LOG + list(options)))
+    place.one = lambda *options: place.registry(GUNICORN_WORKERS='1',
+                                                GUNICORN_GRACEFUL_TIMEOUT='30',
+                                                DYNAMODB_PUSH_WAIT='1',
+                                                GUNICORN_OPTS=json.dumps(LOG + list(options)))
     return place
 
 
@@ -81,7 +85,8 @@ def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(b
         client = V1Client(registry.url)
         assert client.request('GET', '/v1/_ping').status_code == 200
         log = registry.log_text()
-        assert 'still being loaded after 1 seconds' in log and 'loaded the search index in' not in log
+        assert 'still being loaded after 1 seconds' in log
+        assert 'loaded the search index in' not in log
         # It answers at once, and follows pushes, while the load goes on.
         first = time.monotonic()
         assert client.request('GET', '/v1/search?q=application').status_code == 200

@@ -1,4 +1,5 @@
-"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and connections of its own all the same."""
+"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and
+connections of its own all the same."""
 import concurrent.futures
 import os
 import re
@@ -39,12 +40,14 @@ prod:
 
 @pytest.fixture
 def local(place, tmp_path):
-    """A function that gives a registry of one worker whose images are local files, behind --preload."""
+    """A function that gives a registry of one worker whose images are local files, behind
+    --preload."""
     def registry(dynamodb_url, database=place.name, access_key='local'):
         configuration = tmp_path / 'registry.yml'
         configuration.write_text(LOCAL % (tmp_path / 'images', dynamodb_url, access_key, database))
         (tmp_path / 'images' / 'repositories').mkdir(parents=True, exist_ok=True)
-        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS}, workers=1)
+        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS},
+                        workers=1)
     return registry
 
 
@@ -70,7 +73,9 @@ def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack)
         expected = ['acme/before'] + ['team/pushed-%d' % number for number in range(4)]
         with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
             deadline = time.monotonic() + 90
-            while time.monotonic() < deadline and (client.request('GET', '/v1/search').status_code != 200 or client.names() != expected):
+            while time.monotonic() < deadline and (
+                    client.request('GET', '/v1/search').status_code != 200
+                    or client.names() != expected):
                 time.sleep(0.5)
             assert client.names() == expected
         assert 'Traceback' not in client.registry.log_text()
@@ -80,16 +85,19 @@ def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
     with local(ministack.url) as registry:
         client = V1Client(registry.url)
         with concurrent.futures.ThreadPoolExecutor(6) as users:
-            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d' % number).status_code, range(6)))
+            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d'
+                                                                   % number).status_code, range(6)))
         # The tables may be on their way.
         assert set(answers) <= {200, 503}
         client.begin_push('team/pushed')
         deadline = time.monotonic() + 60
-        while client.request('GET', '/v1/search?q=pushed').status_code != 200 or client.names('pushed') != ['team/pushed']:
+        while client.request('GET', '/v1/search?q=pushed').status_code != 200 or client.names(
+                'pushed') != ['team/pushed']:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         with concurrent.futures.ThreadPoolExecutor(6) as users:
-            assert list(users.map(lambda _: client.names('pushed'), range(6))) == [['team/pushed']] * 6
+            assert list(users.map(lambda _: client.names('pushed'), range(6))) == [
+                ['team/pushed']] * 6
         assert 'Traceback' not in registry.log_text()
 
 
@@ -97,7 +105,8 @@ def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
 def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, ministack, storage):
     proxy = Proxy(ministack.url)
     try:
-        registry = local(proxy.url) if storage == 'local' else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS)
+        registry = (local(proxy.url) if storage == 'local'
+                    else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS))
         with registry:
             client = V1Client(registry.url)
             seconds = []
@@ -113,7 +122,8 @@ def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, mi
             print('pushes and a ping after them: %s' % ', '.join('%.2f' % each for each in seconds))
             expected = ['team/new-%d' % number for number in range(6)]
             deadline = time.monotonic() + 90
-            while client.request('GET', '/v1/search').status_code != 200 or client.names() != expected:
+            while client.request('GET', '/v1/search').status_code != 200 or client.names(
+                    ) != expected:
                 assert time.monotonic() < deadline, registry.log_text()[-2000:]
                 time.sleep(0.5)
             assert 'Traceback' not in registry.log_text()
@@ -139,7 +149,8 @@ def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             assert LOADED not in log()
-            while client.request('GET', '/v1/search').status_code != 200 or client.names() != sorted(names):
+            while client.request('GET', '/v1/search').status_code != 200 or client.names(
+                    ) != sorted(names):
                 assert time.monotonic() < deadline, log()[-2000:]
                 time.sleep(0.1)
             assert [client.names('application') for _ in range(9)] == [sorted(names)] * 9
