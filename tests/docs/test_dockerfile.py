@@ -111,6 +111,5 @@ def test_the_settings_of_its_example_are_read_by_the_configuration():
 def test_the_service_listens_where_the_container_is_asked():
     known = set(option.variable for option in service_options.OPTIONS)
     assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= known
-    assert instructions('Dockerfile.service',
-                        'EXPOSE') == [
-                            [variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]]]
+    port = variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]
+    assert instructions('Dockerfile.service', 'EXPOSE') == [[port]]

@@ -111,21 +111,22 @@ def test_the_engine_makes_no_request_that_was_not_made_here(everything):
 
 def called():
     """Return the operations that the modules of the engine name in their requests."""
-    folder = os.path.join(pages.ROOT, 'docker_registry_index', 'engine')
     found = set()
-    for name in sorted(os.listdir(folder)):
-        if name.endswith('.py'):
-            for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
-                if isinstance(node, ast.Call) and isinstance(
-                        node.func, ast.Attribute) and node.func.attr in (
-                                'call', 'pages', 'items') and node.args:
-                    found.update(value.value for value in node.args[:1]
-                                 if isinstance(value, ast.Constant))
-                elif isinstance(node, ast.Call) and isinstance(
-                        node.func, ast.Name) and node.func.id == 'call' and node.args:
-                    found.update(value.value for value in node.args[:1]
-                                 if isinstance(value, ast.Constant))
+    for folder, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index', 'engine')):
+        for name in names:
+            if name.endswith('.py'):
+                found.update(named_in(os.path.join(folder, name)))
     return set(''.join(part.capitalize() for part in operation.split('_')) for operation in found)
+
+
+def named_in(path):
+    """Yield the first argument of each call('operation', ...) and its like in a module."""
+    for node in ast.walk(ast.parse(pages.read(path))):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            if getattr(node.func, 'attr', None) in ('call', 'pages', 'items'):
+                yield node.args[0].value
+            elif getattr(node.func, 'id', None) == 'call':
+                yield node.args[0].value
 
 
 def test_the_policy_is_the_table():

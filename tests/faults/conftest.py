@@ -20,9 +20,8 @@ def is_long(request):
 
 @pytest.fixture
 def proxy(dynamodb_local):
-    made = Proxy(dynamodb_local.url)
-    yield made
-    made.close()
+    with Proxy(dynamodb_local.url) as made:
+        yield made
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from dev.servers.proxy import FAULTS
 from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import Place, image, wait_for_workers
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 #: Seconds that the index may add to a push: push_wait (5), and one.
 CHANGE_SECONDS = 6
@@ -37,17 +38,8 @@ def settled(place, proxy, dynamodb_url, client, names):
     """Wait until the registry finds exactly what it has; then assert that rows and postings say the
     same."""
     expected = sorted(STABLE + in_storage(client, names))
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        answer = client.request('GET', '/v1/search')
-        found = ([result['name'] for result in answer.json()['results']] if answer.status_code
-                 == 200 else None)
-        if found == expected:
-            break
-        assert time.monotonic() < deadline, (answer.status_code,
-                                             sorted(set(found or []) ^ set(expected)),
-                                             client.registry.log_text()[-3000:])
-        time.sleep(0.5)
+    wait_until(client.found, 'it does not settle on %s' % expected, SETTLE_SECONDS, client.registry,
+               expected)
     index = EngineIndex(dynamodb_url, place.name)
     index.assert_whole()
     assert list(index.engine.checker(lambda: [(name, None) for name in expected]).check()) == []

@@ -16,6 +16,7 @@ from dev.servers.registry_v1 import Registry, s3_settings
 from dev.storage import v1_images
 from dev.storage.s3 import Bucket
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
 
@@ -134,12 +135,7 @@ def wait_for_workers(registry, seconds=40):
 def wait_for_load(registry, seconds=240):
     """Return when a worker of a registry has loaded the index: on a busy machine the start does not
     wait for all of it."""
-    deadline = time.monotonic() + seconds
-    while LOADED not in registry.log_text():
-        if time.monotonic() > deadline:
-            raise AssertionError('the index is not loaded after %d seconds:\n%s'
-                                 % (seconds, registry.log_text()))
-        time.sleep(0.1)
+    wait_until(lambda: LOADED in registry.log_text(), 'the index is not loaded', seconds, registry)
 
 
 def _processes(registry):

@@ -7,6 +7,7 @@ import pytest
 from dev.servers.aws import Ministack
 from dev.servers.process import free_port
 from tests.plugin.registry_place import LOADED, Place, image
+from tests.waiting import wait_until
 
 START_SECONDS = 60
 CHANGE_SECONDS = 6  # push_wait, and what the registry itself does
@@ -81,10 +82,5 @@ def test_once_DynamoDB_is_back_the_index_is_loaded_and_what_was_pushed_and_delet
     place, client, _ = alone
     expected = ['acme/before', 'team/last'] + ['team/next-%d' % number for number in range(4)]
     with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline and (
-                client.request('GET', '/v1/search').status_code != 200
-                or client.names() != expected):
-            time.sleep(0.2)
-        assert client.names() == expected
+        wait_until(client.found, 'not all are found', 90, client.registry, expected)
         assert client.registry.log_text().count(LOADED) == 1

@@ -11,6 +11,7 @@ import pytest
 from dev.servers.proxy import Proxy
 from tests.plugin.registry_place import Place
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 LOG = ['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
 NAMES = ['team/late-%d' % number for number in range(3)]
@@ -18,9 +19,8 @@ NAMES = ['team/late-%d' % number for number in range(3)]
 
 @pytest.fixture
 def proxy(ministack):
-    made = Proxy(ministack.url)
-    yield made
-    made.close()
+    with Proxy(ministack.url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -52,10 +52,7 @@ def test_at_a_sigterm(behind, proxy, options):
         push_while_away(proxy, V1Client(registry.url))
         assert names_in(behind) == []
         os.kill(registry.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 40
-        while registry.running:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: registry.running, 'it does not end', 40, registry, False)
         assert names_in(behind) == NAMES
         assert 'are lost' not in registry.log_text() and 'Traceback' not in registry.log_text()
 
@@ -68,10 +65,8 @@ def test_when_it_has_had_its_requests(behind, proxy, options):
         [first] = set(re.findall('process <?([0-9]+)>? answers', log()))
         for _ in range(9):
             client.request('GET', '/v1/_ping')
-        deadline = time.monotonic() + 40
-        while os.path.exists('/proc/' + first):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: os.path.exists('/proc/' + first), 'it does not end', 40,
+                   expected=False)
         assert names_in(behind) == NAMES
         assert 'are lost' not in log() and 'Traceback' not in log()
 
@@ -92,9 +87,6 @@ def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(b
         assert client.request('GET', '/v1/search?q=application').status_code == 200
         client.begin_push('team/pushed')
         assert time.monotonic() - first < 5 + 3
-        deadline = time.monotonic() + 60
-        while client.names() != sorted(names + ['team/pushed']):
-            assert time.monotonic() < deadline, registry.log_text()[-2000:]
-            time.sleep(0.2)
+        wait_until(client.names, 'not all are found', 60, registry, sorted(names + ['team/pushed']))
         assert 'Traceback' not in registry.log_text()
     print('served after %.1f s' % (first - started))

@@ -118,3 +118,10 @@ class V1Client(object):
     def names(self, term='', limit=None):
         """Return the names that a search finds; those of all repositories without a term."""
         return [result['name'] for result in self.search(term, limit)]
+
+    def found(self, term=''):
+        """Return the names that a search finds, or its status where that is not 200."""
+        answer = self.request('GET', '/v1/search', params={'q': term})
+        if answer.status_code != 200:
+            return answer.status_code
+        return [result['name'] for result in answer.json()['results']]

@@ -24,6 +24,7 @@ from dev.servers.service import PYTHON, Service, s3_source, two_free_ports
 from dev.storage import s3
 from tests.engine_index import EngineIndex
 from tests.service.images import Images
+from tests.waiting import lines_of, wait_until
 
 __all__ = ['Bucket', 'Files', 'LOADED', 'Place', 'QuickService', 'SECRET', 'kill', 'lines_of', 'wait_until']
 
@@ -195,22 +196,3 @@ def kill(server):
     """End a server at once, as a machine does that dies, and take its port back."""
     os.killpg(server.pid, signal.SIGKILL)
     server.stop()
-
-
-def wait_until(condition, otherwise, seconds=10, server=None, expected=True):
-    """Return the seconds until a condition is `expected`; a failure tells what it was instead, and the end of a server's log."""
-    started, pause = time.monotonic(), 0.02
-    while True:
-        last = condition()
-        passed = time.monotonic() - started
-        if last == expected:
-            return passed
-        if passed > seconds:
-            raise AssertionError('%s within %g seconds: %r\n%s' % (otherwise, seconds, last, lines_of(server) if server else ''))
-        time.sleep(pause)
-        pause = min(1.2 * pause, 0.3)  # at first a figure is measured, later a processor spared
-
-
-def lines_of(server):
-    """Return the end of a service's log, without searches: tests search all the time."""
-    return '\n'.join([line for line in server.log_text().splitlines() if 'GET /v1/search' not in line][-40:])
