@@ -20,7 +20,8 @@ def taken(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('environ, text, given', [
-    ({}, '', False), ({}, 'extensions: {}', False), ({}, ServiceSettings.BLOCK + ':', True), ({'REGISTRY_URL': 'x'}, '', True), ({'STORAGE': '/x'}, '', True),
+    ({}, '', False), ({}, 'extensions: {}', False), ({}, ServiceSettings.BLOCK + ':', True),
+    ({'REGISTRY_URL': 'x'}, '', True), ({'STORAGE': '/x'}, '', True),
     ({'STORAGE': ''}, '', False), ({'EVENTS_SECRET': 'x'}, '', False)])
 def test_a_service_has_another_database_and_no_flavours(taken, environ, text, given):
     flavour = '' if given else 'dev: {}\n'

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from dev import servers_service
+from dev.servers import service as service_server
 from docker_registry_index.configuration import read_file
 from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.service.settings import OPTIONS, bucket_of, settings_of
@@ -161,5 +161,5 @@ def test_a_bucket_and_its_root(text, wanted):
 
 
 def test_a_service_under_test_gets_no_setting_from_outside():
-    """dev.process takes all REGISTRY_* away; the rest is listed, because what starts servers imports nothing of the package."""
-    assert set(servers_service._OWN) == set(option.variable for option in OPTIONS if not option.variable.startswith('REGISTRY_'))
+    """dev.servers.process takes all REGISTRY_* away; the rest is listed, because what starts servers imports nothing of the package."""
+    assert set(service_server._OWN) == set(option.variable for option in OPTIONS if not option.variable.startswith('REGISTRY_'))
