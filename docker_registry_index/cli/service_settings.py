@@ -51,7 +51,7 @@ def source_of(path):
     """The Source that the settings name."""
     settings = settings_of(path)
     try:
-        from ..service.sources.selection import source_of as found
+        from ..service.sources import source_of as found
     except (ImportError, SyntaxError) as error:
         raise click.UsageError(_EXTRA % error)
     return found(settings)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.registry import image
-from docker_registry_index.service.registry.image import NOTHING, Said
-from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.image import Texts, description
 from tests.service.images import DESCRIPTION, TITLE
 
 KEYS = ['annotations', 'config', 'Labels', 'manifests', 'platform', 'os', 'architecture', 'digest', 'mediaType', 'subject', DESCRIPTION, TITLE]
@@ -37,18 +36,18 @@ def manifest(config=None, **texts):
     return {'annotations': {'org.opencontainers.image.' + key: text for key, text in texts.items()}, 'config': {'digest': config}}
 
 
-@pytest.mark.parametrize('said, text', [
-    ([], None), ([NOTHING], None), ([Said(None, 'a title'), Said('label', None)], 'label'), ([Said('a', 'b'), Said('c', 'd')], 'a'),
-    ([Said(None, 'a title'), Said(None, 'label title')], 'a title'), ([NOTHING, Said(None, 'label title')], 'label title')])
-def test_the_order(said, text):
-    assert image.chosen(said) == text
+@pytest.mark.parametrize('texts, text', [
+    ([], None), ([Texts()], None), ([Texts(None, 'a title'), Texts('label', None)], 'label'), ([Texts('a', 'b'), Texts('c', 'd')], 'a'),
+    ([Texts(None, 'a title'), Texts(None, 'label title')], 'a title'), ([Texts(), Texts(None, 'label title')], 'label title')])
+def test_the_order(texts, text):
+    assert image.chosen(texts) == text
 
 
 @pytest.mark.parametrize('value', [None, 3, ['x'], {'x': 'y'}, '', ' \n', True])
 def test_what_is_no_text_is_not_there(value):
-    assert image.of_manifest(manifest(description=value, title=value)) == NOTHING
-    assert image.of_config(labels(description=value, title=value)) == NOTHING
-    assert image.of_manifest({'annotations': value}) == image.of_config({'config': {'Labels': value}}) == NOTHING
+    assert image.of_manifest(manifest(description=value, title=value)) == Texts()
+    assert image.of_config(labels(description=value, title=value)) == Texts()
+    assert image.of_manifest({'annotations': value}) == image.of_config({'config': {'Labels': value}}) == Texts()
 
 
 def entry(digest, system=None, architecture=None):

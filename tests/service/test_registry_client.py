@@ -6,7 +6,7 @@ import pytest
 
 from dev.servers_v2 import Distribution
 from docker_registry_index.service.registry.errors import CredentialsRefused
-from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.service.images import DESCRIPTION, DOCKER, OCI, TITLE, Images
 

@@ -6,7 +6,7 @@ import pytest
 
 from dev.process import free_port
 from docker_registry_index.service.registry.errors import RegistryUnavailable
-from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import (
     BLOB_BYTES, RegistryClient)
 from tests.service import odd_server

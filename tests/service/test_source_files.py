@@ -93,8 +93,8 @@ def test_files_in_between_are_nothing(tmp_path):
 
 UNREADABLE = '''
 import os, sys
-from docker_registry_index.engine.lister import Lister
-from docker_registry_index.service.source_files import FilesSource
+from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.service.sources.files import FilesSource
 os.setuid(65534)
 source = FilesSource(sys.argv[1])
 lister = Lister(source)
