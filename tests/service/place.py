@@ -37,7 +37,7 @@ from docker_registry_index.engine.lifecycle import start
 start.LEASE_SECONDS = {lease}
 from docker_registry_index.service.sync import description_worker
 description_worker.PAUSE = {pause}
-from docker_registry_index.cli import main
+from docker_registry_index.cli.commands import main
 main(['serve'], prog_name='docker-registry-index')
 '''
 
