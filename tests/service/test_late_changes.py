@@ -28,7 +28,7 @@ class Registry:
         return bool(self.listed)
 
     def manifest(self, name, reference, timeout=None):
-        return 'application/vnd.oci.image.manifest.v1+json', {'annotations': {DESCRIPTION: self.described[reference]}}
+        return {'annotations': {DESCRIPTION: self.described[reference]}}
 
     def config(self, name, digest, timeout=None):
         return None

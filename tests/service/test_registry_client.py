@@ -35,9 +35,9 @@ class TestOnTheRealRegistry:
     def test_manifests_indexes_and_configs(self, images, client, kinds):
         digest = images.push('manifests/some', '1', labels={'a': 'b'}, kinds=kinds)
         images.push_index('manifests/some', 'both', [(digest, 'linux/amd64')], kinds=kinds)
-        media_type, manifest = client.manifest('manifests/some', '1')
-        assert media_type == kinds['manifest'] and client.manifest('manifests/some', digest) == (media_type, manifest)
-        assert client.manifest('manifests/some', 'both')[0] == kinds['index']
+        manifest = client.manifest('manifests/some', '1')
+        assert manifest['mediaType'] == kinds['manifest'] and client.manifest('manifests/some', digest) == manifest
+        assert client.manifest('manifests/some', 'both')['mediaType'] == kinds['index']
         assert client.config('manifests/some', manifest['config']['digest'])['config'] == {'Labels': {'a': 'b'}}
         assert client.config('manifests/some', manifest['layers'][0]['digest']) is None, 'a layer is no JSON'
 

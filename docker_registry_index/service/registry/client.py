@@ -85,16 +85,13 @@ class RegistryClient:
         """Whether a repository has a tag."""
         return bool(self.tags(name, timeout))
 
-    def manifest(self, name: str, reference: str,
-                 timeout: float | None = None) -> tuple[str, dict[str, Any]] | None:
-        """(media type, manifest) of a tag or digest; None if it does not exist."""
+    def manifest(self, name: str, reference: str | None,
+                 timeout: float | None = None) -> dict[str, Any] | None:
+        """The manifest or index of a tag or digest; None if it does not exist."""
         if not is_name(name) or not _is(reference, _TAG, _DIGEST):
             return None
-        answer = self._get(name, 'manifests/' + reference, _MANIFESTS, BLOB_BYTES, timeout)
-        if answer is None:
-            return None
-        media_type = answer.headers.get('Content-Type', '').partition(';')[0].strip().lower()
-        return media_type, _object(answer)
+        answer = self._get(name, f'manifests/{reference}', _MANIFESTS, BLOB_BYTES, timeout)
+        return _object(answer) if answer else None
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
         """The JSON object in a blob; None if there is none, or the blob is larger than 4 MB.
@@ -103,7 +100,7 @@ class RegistryClient:
         """
         if not is_name(name) or not _is(digest, _DIGEST):
             return None
-        answer = self._get(name, 'blobs/' + digest, '*/*', BLOB_BYTES, timeout)
+        answer = self._get(name, f'blobs/{digest}', '*/*', BLOB_BYTES, timeout)
         config = answer and answer.json()
         return config if isinstance(config, dict) else None
 

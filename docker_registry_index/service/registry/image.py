@@ -52,10 +52,8 @@ def description(client: RegistryClient, name: str, reference: str | None, timeou
     """
     end = clock() + timeout
     texts: list[Texts] = []
-    manifest = None
     for _ in range(_LEVELS):
-        found = client.manifest(name, reference, timeout=end - clock()) if reference else None
-        manifest = found[1] if found else None
+        manifest = client.manifest(name, reference, timeout=end - clock())
         if not texts and is_secondary(None, manifest):
             return None
         texts.append(of_manifest(manifest))

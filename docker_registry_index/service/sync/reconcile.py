@@ -66,19 +66,18 @@ class KeyedLock:
 class Reconciler:
     """Reconciles an index with one registry; safe to use from several threads.
 
-    :param on_note: called with the Note when something is left for later.
     :param clock: seconds that never go back.
+    :ivar on_note: called with each Note of what is left for later.
     """
 
     def __init__(self, index: SearchIndex, registry: RegistryClient,
                  clock: Callable[[], float] = time.monotonic,
-                 on_note: Callable[[Note], object] = lambda note: None,
                  sleep: Callable[[float], None] = time.sleep) -> None:
         self._index = index
         self._registry = registry
         self._clock = clock
         self._sleep = sleep
-        self.on_note = on_note
+        self.on_note: Callable[[Note], object] = lambda note: None
         self._lock = KeyedLock()
 
     def reconcile(self, change: Change, seconds: float) -> None:
@@ -206,8 +205,8 @@ class Reconciler:
         best = image.best_tag(tags)
         if len(tags) < _ALL_TAGS or best == image.LATEST:
             return best
-        is_there = self._registry.manifest(name, image.LATEST, self._left(end))
-        return image.LATEST if is_there else best
+        latest = self._registry.manifest(name, image.LATEST, self._left(end))
+        return best if latest is None else image.LATEST
 
     def _left(self, end: float) -> float:
         return max(0.01, end - self._clock())
