@@ -1,4 +1,4 @@
-"""When the description worker reads the notes, and when it looks for tags: without threads, DynamoDB or waiting."""
+"""When the description worker reads notes and looks for tags: no threads, DynamoDB or sleeps."""
 import pytest
 
 from docker_registry_index.engine.errors import MissingTable, RequestFailed
@@ -8,7 +8,8 @@ from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, DescriptionWorker)
 
 NOTE = Note('acme/web', '1', True)
-FAILURES = [RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True), ValueError('a mistake')]
+FAILURES = [RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True),
+            ValueError('a mistake')]
 
 
 class Clock:
@@ -90,20 +91,24 @@ def pauses(worker, clock, count):
 
 
 def test_notes_are_read_every_ten_seconds(worker, index, clock):
-    assert pauses(worker, clock, 5) == [PAUSE] * 5 and index.reads == 4, 'the first read is not at the start'
+    assert pauses(worker, clock, 5) == [PAUSE] * 5
+    assert index.reads == 4, 'the first read is not at the start'
 
 
 @pytest.mark.parametrize('error', FAILURES, ids=['DynamoDB', 'ours'])
-def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(worker, index, clock, error):
+def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
+        worker, index, clock, error):
     index.error = error
     found = pauses(worker, clock, 10)
-    assert found == [PAUSE] + [min(PAUSE * 2 ** number, LONGEST_PAUSE) for number in range(1, 10)] and found[-1] == LONGEST_PAUSE
+    assert found == [min(PAUSE * 2 ** number, LONGEST_PAUSE) for number in range(10)]
+    assert found[-1] == LONGEST_PAUSE
     index.error = None
     assert pauses(worker, clock, 2) == [PAUSE] * 2
 
 
 def test_tables_that_are_being_created_are_no_failure(worker, index, clock):
-    index.error = MissingTable('query', ['table'], 'ResourceNotFoundException', 'no such table', False)
+    index.error = MissingTable('query', ['table'], 'ResourceNotFoundException', 'no such table',
+                               False)
     assert pauses(worker, clock, 3) == [PAUSE] * 3
 
 
@@ -122,7 +127,8 @@ def test_a_new_note_is_looked_at_now_and_ends_a_long_pause(worker, index, reconc
     assert worker.turn() < 1 and (index.reads, reconciler.asked) == (reads, 1)
     reconciler.is_there = True
     clock.now += 1
-    assert worker.turn() == PAUSE - 1 and index.kept == [] and worker.done == 1, 'notes are read ten seconds after the call'
+    assert worker.turn() == PAUSE - 1, 'notes are read ten seconds after the call'
+    assert index.kept == [] and worker.done == 1
     clock.now += PAUSE - 1
     assert worker.turn() == PAUSE and index.reads == reads + 1
 

@@ -19,7 +19,8 @@ class Registry:
     """A registry of one repository."""
 
     def __init__(self):
-        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
+        self.listed = ['latest']
+        self.described = {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
 
     def tags(self, name, timeout=None):
         return list(self.listed)
