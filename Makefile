@@ -34,9 +34,11 @@ test: lint ## Run all tests, after installing what they need
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-py27 test-registry test-service test-some-faults test-py3 test-packaging
 	@echo 'make test: all passed'
 
-lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
+lint: setup ## Check the style of everything, the types of the service, and that Python 2.7 can compile what it runs
 	@echo '== flake8, Python 3'
 	@$(PYTHON3_BIN)/python -m flake8
+	@echo '== types of the service'
+	@$(PYTHON3_BIN)/python -m mypy
 	@echo '== syntax, Python 2.7'
 	@find $(FOR_PYTHON27) -name '*.py' ! -path 'docker_registry_index/service/*' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
