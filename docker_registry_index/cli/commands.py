@@ -182,7 +182,6 @@ def serve(config):
         settings, service = service_of(config)
         server = service_settings.server()
         server.log_to_stderr()
-        server.check(settings, service)
         server.serve(settings, service)
         return OK
 

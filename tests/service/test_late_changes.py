@@ -5,9 +5,9 @@ import time
 import pytest
 
 from docker_registry_index.service.registry.events import Change
+from docker_registry_index.service.sync.notification_pool import (
+    NotNow, NotificationPool)
 from docker_registry_index.service.sync.reconcile import Follower
-from docker_registry_index.service.web.notifications import (
-    NotNow, Notifications)
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION
 
@@ -48,7 +48,7 @@ def registry():
 
 @pytest.fixture
 def notifications(index, registry):
-    return Notifications(Follower(index.engine, registry), WAIT)
+    return NotificationPool(Follower(index.engine, registry), WAIT)
 
 
 def interfere(index, operation, act):
@@ -78,7 +78,7 @@ def test_a_change_whose_answer_is_lost_brings_back_nothing_that_is_gone(index, r
         return make()
 
     interfere(index, 'transact_write_items', twice)
-    Notifications(Follower(index.engine, registry), 10).follow(change())
+    NotificationPool(Follower(index.engine, registry), 10).follow(change())
     assert index.search('') == []
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.service.web.basic_auth import basic_credentials
-from docker_registry_index.service.web.parameters import first_of
+from docker_registry_index.service.web.auth import basic_credentials
+from docker_registry_index.service.web.responses import first_of
 from tests.service.beside import Beside, ToldRegistry
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -147,11 +147,11 @@ def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
 
 
 @pytest.mark.parametrize('line, status', [
-    (b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400), (b'X: ' + b'a' * 9000, 431), (b'Transfer-Encoding: foo', 501)])
+    (b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400), (b'X: ' + b'a' * 66000, 431), (b'Transfer-Encoding: foo', 501)])
 def test_what_is_no_http_is_answered_by_the_server(open_to_all, line, status):
     for path in ROUTES:
         told, headers, _ = asked(open_to_all, path.encode(), line)
-        assert (told, headers['Content-Type']) == (status, 'text/html'), path
+        assert (told, headers['Content-Type']) == (status, 'text/plain; charset=utf-8'), path
 
 
 TOKEN = st.text(alphabet='abcdefghijklmnopqrstuvwxyzABC-_!#$%&*', min_size=1, max_size=12).map(str.encode)
