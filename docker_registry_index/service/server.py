@@ -29,7 +29,7 @@ from .web.auth import Anybody, Users
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
-__all__ = ['Service', 'log_to_stderr', 'serve']
+__all__ = ['CONNECTIONS', 'SILENCE', 'Service', 'listen', 'log_to_stderr', 'make_server', 'serve']
 
 logger = logging.getLogger(__name__)
 
@@ -142,10 +142,10 @@ class _Process:
 
     def _serve(self) -> None:
         try:
-            listener = _listener(self._service_settings.listen)
+            listener = listen(self._service_settings.listen)
             self._service = Service(self._settings, self._service_settings)
             self._service.start()
-            self._server = _server(self._service.app, listener, self._service_settings.threads)
+            self._server = make_server(self._service.app, listener, self._service_settings.threads)
             logger.info('listening on %s', self._service_settings.listen)
             self._server.run()
             raise RuntimeError('the web server has ended')
@@ -172,7 +172,7 @@ class _Process:
             os._exit(0)
 
 
-def _listener(address: str) -> socket.socket:
+def listen(address: str) -> socket.socket:
     """Return a socket that listens.
 
     :raises SettingError: it cannot, as when another program does.
@@ -195,7 +195,7 @@ def _listener(address: str) -> socket.socket:
     return listener
 
 
-def _server(app: Any, listener: socket.socket, threads: int) -> Any:
+def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
     """Return a server of waitress that has not been run.
 
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html
