@@ -186,8 +186,10 @@ def listen(address: str) -> socket.socket:
         else:
             listener = socket.create_server((host, int(port)))
     except OSError as error:
-        raise errors.SettingError('listen', None, f'is {address}, where this cannot listen: '
-                                  f'{error.strerror or error}',
+        # Python adds the address in brackets.
+        problem = str(error.strerror or error).partition(' (')[0]
+        raise errors.SettingError('listen', None,
+                                  f'is {address}, where this cannot listen: {problem}',
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
         # Connections inherit it: a thread that writes to a client which reads nothing is freed.
@@ -219,10 +221,9 @@ def _connections(threads: int) -> int:
     the background open.
     """
     reserve = 200 + 3 * threads
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS + reserve
     files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     return max(20, (files - reserve) // 2)

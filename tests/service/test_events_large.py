@@ -53,7 +53,8 @@ def parts(body):
 
 @pytest.mark.parametrize('name, body, how', [
     ('large', large('large/large', 32 * MEGABYTE)[:-1], bytes), ('parts', large('large/parts', 31 * MEGABYTE)[:-1], parts),
-    ('cut', large('large/cut', 2000)[:-1], bytes), ('deep', b'[' * 100000, bytes), ('binary', b'\xff\xfe', bytes), ('other', b'{"happenings":[]}', bytes)], ids=lambda value: value if isinstance(value, str) else '')
+    ('cut', large('large/cut', 2000)[:-1], bytes), ('deep', b'[' * 100000, bytes),
+    ('binary', b'\xff\xfe', bytes), ('other', b'{"happenings":[]}', bytes)], ids=lambda value: value if isinstance(value, str) else '')
 def test_one_that_is_never_understood_is_left_out_and_a_sync_finds_it(own, name, body, how):
     before = syncs(own)
     own.registry.repositories['large/' + name] = None

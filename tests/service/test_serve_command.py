@@ -278,7 +278,7 @@ def test_an_address_where_it_cannot_listen_is_status_2_and_one_sentence(dynamodb
         for address in taken, '203.0.113.1:5080', 'no-such-host.invalid:5080':
             status, out, err = run(['serve'], settings_of(dynamodb_local.url, LISTEN=address))
             assert status == 2 and out == '' and len(err.splitlines()) == 1, err
-            assert err.startswith('docker-registry-index: listen is %s, where this cannot listen: ' % address), err
+            assert err.startswith('docker-registry-index: setting listen is %s, where this cannot listen: ' % address), err
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason='there is no IPv6')
