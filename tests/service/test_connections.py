@@ -209,6 +209,21 @@ def test_with_few_files_it_takes_fewer_connections(dynamodb_local):
     assert 'Too many open files' not in made.service.log_text() and 'Traceback' not in made.service.log_text()
 
 
+def test_without_room_for_a_body_its_connection_ends_and_no_other(dynamodb_local):
+    made = Beside(dynamodb_local.url, THREADS=str(THREADS))
+    serve = made.service.command
+    # As a full disk: no file of this process gets larger.
+    made.service.command = lambda: ['prlimit', '--fsize=3000000'] + serve()
+    with made, connections(made) as connect:
+        kept, large = connect(), connect()
+        with contextlib.suppress(ConnectionError):
+            large.sendall(event(made, LARGEST) + b' ' * 8 * 1024 * 1024)
+        assert is_closed(large)
+        kept.sendall(HEALTH)
+        assert answer_of(kept).startswith(b'HTTP/1.1 200 ')
+        assert seconds_of_health(made) < 2 and made.search('nothing')['results'] == []
+
+
 def test_the_limit_of_open_files_is_raised(place):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert place.metrics()['process_max_fds', ''] >= min(hard, 2 * CONNECTIONS + 200)
@@ -226,7 +241,8 @@ def test_the_processor_is_at_rest_while_connections_are_idle(place, connect):
 def test_nothing_that_a_client_says_steers_a_terminal_or_forges_a_line(place):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda head: raw(place, head, patience=2), [
-            'GET /v1/search?q=\x1b[31mred HTTP/1.1\nHost: x', 'GET /v1/search?q=%1b%0aforged HTTP/1.1\nHost: x', 'GET /\x1b[31m/%1b HTTP/1.1\nHost: x', 'GET /\x1b[31m\x9b HTTP/1.1\nHost: x',
+            'GET /v1/search?q=\x1b[31mred HTTP/1.1\nHost: x', 'GET /v1/search?q=%1b%0aforged HTTP/1.1\nHost: x', 'GET /\x1b[31m/%1b HTTP/1.1\nHost: x',
+            'GET /\x1b[31m\x9b HTTP/1.1\nHost: x',
             'GET /a\x85b\u00e9\x08\x7f HTTP/1.1\nHost: x', 'G\x1bT / HTTP/1.1\nHost: x', 'G\x9bT / HTTP/1.1\nHost: x', 'GET / HTTP/1.1\x1b\nHost: x',
             'GET / HTTP/1.1\nHo\x1bst: x', 'GET / HTTP/1.1\nHost: \x1b[31mx\x9b', 'POST /\x1b HTTP/1.1\nContent-Length: \x1b1', '\x1b]0;title\x07',
             'GET /back\\slash" HTTP/1.1\nHost: x', 'GET / HTTP/1.1\nTransfer-Encoding: \x1b', 'GET /%0aforged/%1b%22 HTTP/1.1\nHost: x']))
