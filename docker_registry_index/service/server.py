@@ -108,7 +108,7 @@ class Service:
 
 
 def serve(settings: Any, service: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT ends the process, with status 0.
+    """Serve until SIGTERM or SIGINT ends the process, with status 0 and within 25 seconds.
 
     :param settings: the engine's Settings.
     :raises SettingError, NewerDatabase, ForeignDatabase: it cannot start.
@@ -126,7 +126,7 @@ class _Process:
         self._settings = settings
         self._service_settings = service
         # Unlike an event's or a condition's, its put may interrupt its get in the same thread.
-        self._ends: 'queue.SimpleQueue[Union[int, Exception]]' = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[Union[int, Exception]] = queue.SimpleQueue()
         self._service: Optional[Service] = None
         self._server: Any = None
 
@@ -135,10 +135,13 @@ class _Process:
             signal.signal(number, lambda number, _: self._ends.put(number))
         start_thread(self._serve)
         end = self._ends.get()
-        if isinstance(end, Exception):
+        if isinstance(end, errors.DynamoDBIndexError):
             raise end
+        if isinstance(end, Exception):
+            logger.error('the web server has ended', exc_info=end)
+            self._stop(1)
         logger.info('stopping: %s', signal.Signals(end).name)
-        self._stop()
+        self._stop(0)
 
     def _serve(self) -> None:
         try:
@@ -148,11 +151,11 @@ class _Process:
             self._server = make_server(self._service.app, listener, self._service_settings.threads)
             logger.info('listening on %s', self._service_settings.listen)
             self._server.run()
-            raise RuntimeError('the web server has ended')
+            raise RuntimeError('its loop has ended')
         except Exception as error:
             self._ends.put(error)
 
-    def _stop(self) -> NoReturn:
+    def _stop(self, status: int) -> NoReturn:
         """Answer what is under way, stop the background beside that, and end the process.
 
         The loop of the server goes on meanwhile: it writes answers, and new requests are refused.
@@ -169,7 +172,7 @@ class _Process:
             logging.shutdown()
         finally:
             # Python would wait for the threads of pools, which may hang at DynamoDB or a registry.
-            os._exit(0)
+            os._exit(status)
 
 
 def listen(address: str) -> socket.socket:

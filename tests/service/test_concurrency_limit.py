@@ -2,7 +2,7 @@
 import threading
 import time
 
-from docker_registry_index.service.web.app import ConcurrencyLimit
+from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
 
 
 def test_as_many_as_the_limit_says():
@@ -35,3 +35,21 @@ def test_nobody_waits_where_nobody_leaves():
     assert time.monotonic() - started < 0.1
     limit.leave()
     assert limit.enter()
+
+
+def test_a_gate_that_is_closed_lets_nobody_in_and_waits_for_those_who_are():
+    gate = Gate()
+    assert gate.enter() and gate.enter()
+    gate.leave()
+    threading.Timer(0.05, gate.leave).start()
+    started = time.monotonic()
+    assert gate.close(10) and time.monotonic() - started < 5
+    assert not gate.enter()
+
+
+def test_a_gate_waits_no_longer_than_asked():
+    gate = Gate()
+    assert gate.enter()
+    assert not gate.close(0.05)
+    gate.leave()
+    assert gate.close(0)

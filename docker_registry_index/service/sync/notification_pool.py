@@ -58,7 +58,7 @@ class NotificationPool:
             except _PASSING as error:
                 raise NotNow(str(error))
 
-    def _begin(self, change: Change, end: float) -> 'Future[None]':
+    def _begin(self, change: Change, end: float) -> Future[None]:
         # One body may have more changes than may be under way at once.
         if not self._free.acquire(timeout=max(0, end - time.monotonic())):
             raise NotNow(f'{LIMIT} others are under way')
