@@ -33,11 +33,10 @@ FOR_PYTHON3 = {
         'service': [
             'bcrypt>=4',  # libpass reads htpasswd files with it
             'Flask>=2.3',
-            # the first with forwarder_headers; service/worker.py builds on its worker with threads
-            'gunicorn>=23,<24',
             'libpass>=1.9.3',
             'prometheus_client>=0.17',
             'requests>=2.28',
+            'waitress>=3.0.1',  # repairs CVE-2024-49768 and CVE-2024-49769
         ],
     },
 }

@@ -172,7 +172,6 @@ def serve(config):
         settings, service = service_of(config)
         program = server()
         program.log_to_stderr()
-        program.check(settings, service)
         program.serve(settings, service)
         return OK
 

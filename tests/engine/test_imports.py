@@ -35,7 +35,7 @@ LAYERS = [
     ['service/sources'],
     ['service/sync'],
     ['service/web'],
-    ['service/connection', 'service/server', 'service/worker'],
+    ['service/server'],
     ['cli'],
     ['dynamodb', '__main__'],
 ]

@@ -224,7 +224,7 @@ def test_the_extra_of_the_service_pulls_versions_that_are_tested(metadata):
     assert metadata['3'].get_all('Provides-Extra') == ['service']
     assert metadata['2'].get_all('Provides-Extra') is None
     wanted = requirements(metadata['3'], python_version='3.9', extra='service')
-    assert {'boto3', 'click', 'Flask', 'libpass'} < set(requirement.name for requirement in wanted)
+    assert {'boto3', 'click', 'Flask', 'waitress'} < set(requirement.name for requirement in wanted)
     versions = locked('service-py3.txt')
     assert all(requirement.specifier.contains(versions[requirement.name]) for requirement in wanted)
     others = locked('test-py3.txt')

@@ -8,7 +8,7 @@ import time
 import bcrypt
 import pytest
 
-from docker_registry_index.service.web import htpasswd
+from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Users
 from tests.service.beside import Beside, ToldRegistry, without_proxies
 
@@ -179,30 +179,30 @@ def test_a_flood_of_wrong_passwords_leaves_room_for_the_others(place, dynamodb_l
 @pytest.mark.parametrize('content', ['alice', 'a line\n', '#ok\nalice:$2y$05$x\nbad'])
 def test_a_file_that_is_none_is_told_by_its_parser(content):
     with pytest.raises(ValueError):
-        htpasswd.parse(content.encode())
+        auth.parse_htpasswd(content.encode())
 
 
 def test_the_parser_reads_what_the_registry_reads():
-    assert htpasswd.parse(b' a:1 \r\n\n#b:2\n  # c:3\nd:4:5\n:6\n\xff:7\na:8') == {b'a': b'8', b'd': b'4:5', b'': b'6', b'\xff': b'7'}
-    assert htpasswd.parse(b'') == {}
+    assert auth.parse_htpasswd(b' a:1 \r\n\n#b:2\n  # c:3\nd:4:5\n:6\n\xff:7\na:8') == {b'a': b'8', b'd': b'4:5', b'': b'6', b'\xff': b'7'}
+    assert auth.parse_htpasswd(b'') == {}
     for usable in ('2a', '2b', '2y'):
-        assert htpasswd.is_usable(hashed('x', prefix=usable.encode()).encode())
+        assert auth.is_usable(hashed('x', prefix=usable.encode()).encode())
     for none in (b'', b'$2y$', b'$2y$05$short', b'$2y$99$' + b'.' * 53, b'$apr1$x$y', b'{SHA}x', b'plain', b'\xff' * 60, b'$2y$05$' + b'a' * 60):
-        assert not htpasswd.is_usable(none), none
-    assert htpasswd.is_usable(htpasswd.made()) and not htpasswd.is_right(b'', htpasswd.made())
+        assert not auth.is_usable(none), none
+    assert auth.is_usable(auth.nobodys_hash()) and not auth.matches(b'', auth.nobodys_hash())
 
 
 def test_every_cost_of_the_file_is_computed_whoever_asks(tmp_path, monkeypatch):
     path = tmp_path / 'htpasswd'
     hashes = {name: bcrypt.hashpw(name.encode(), bcrypt.gensalt(cost)) for name, cost in (('cheap', 4), ('dear', 6), ('dear-too', 6))}
     path.write_bytes(b''.join(name.encode() + b':' + hashed + b'\n' for name, hashed in hashes.items()))
-    users, costs, plain = Users(str(path)), [], htpasswd.is_right
+    users, costs, plain = Users(str(path)), [], auth.matches
 
     def noting(password, hashed):
-        costs.append(htpasswd.cost(hashed))
+        costs.append(auth.cost(hashed))
         return plain(password, hashed)
 
-    monkeypatch.setattr(htpasswd, 'is_right', noting)
+    monkeypatch.setattr(auth, 'matches', noting)
     for user, password, right in (('cheap', 'cheap', True), ('dear-too', 'dear-too', True), ('cheap', 'dear', False), ('dear', 'x', False),
                                   ('nobody', 'cheap', False), ('nobody', 'dear', False)):
         del costs[:]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
-from docker_registry_index.service.web.parameters import first_in_go, first_of
+from docker_registry_index.service.web.responses import first_in_go, first_of
 from tests.service.beside import Beside, ToldRegistry
 
 COUNT = 300
@@ -166,7 +166,7 @@ def test_headers_change_nothing(pair, header):
 
 
 def test_a_page_costs_one_query(place):
-    while place.index.engine.undescribed.notes(1):
+    while place.index.engine.description_queue.notes(1):
         time.sleep(0.2)  # the descriptions of what was loaded are still being read
     for query in ('?n=1', '?n=300', '', '?n=7&last=foo', '?last=zzz'):
         before = place.dynamodb_requests()
@@ -183,7 +183,7 @@ def test_a_page_costs_one_query(place):
 def test_a_page_with_long_names_costs_a_request_more_for_each_hundred(dynamodb_local):
     names = ['a', 'b'] + ['long/%s%03d' % ('x' * 92, number) for number in range(101)] + ['z']
     with ToldRegistry(dict.fromkeys(names)) as registry, Beside(dynamodb_local.url, registry) as place:
-        while place.index.engine.undescribed.notes(1):
+        while place.index.engine.description_queue.notes(1):
             time.sleep(0.2)
         # A page reads one name more than it has.
         for query, more, found in (('?n=1', 0, names[:1]), ('?last=' + names[-2], 0, names[-1:]), ('?n=2', 1, names[:2]), ('?n=100', 1, names[:100]),

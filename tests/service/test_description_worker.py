@@ -23,7 +23,7 @@ class Index:
     """A SearchIndex with some notes, or that raises; it is its own lease and queue."""
 
     def __init__(self):
-        self.undescribed, self.kept, self.error, self.reads = self, [], None, 0
+        self.description_queue, self.kept, self.error, self.reads = self, [], None, 0
 
     def lease(self, kind):
         return self

@@ -52,8 +52,8 @@ def parts(body):
 
 
 @pytest.mark.parametrize('name, body, how', [
-    ('larger', large('large/larger', 32 * MEGABYTE + 1), bytes), ('much', large('large/much', 100 * MEGABYTE), bytes),
-    ('parts', large('large/parts', 33 * MEGABYTE), parts), ('cut', large('large/cut', 2000)[:-1], bytes), ('deep', b'[' * 100000, bytes),
+    ('large', large('large/large', 32 * MEGABYTE)[:-1], bytes), ('parts', large('large/parts', 31 * MEGABYTE)[:-1], parts),
+    ('cut', large('large/cut', 2000)[:-1], bytes), ('deep', b'[' * 100000, bytes),
     ('binary', b'\xff\xfe', bytes), ('other', b'{"happenings":[]}', bytes)], ids=lambda value: value if isinstance(value, str) else '')
 def test_one_that_is_never_understood_is_left_out_and_a_sync_finds_it(own, name, body, how):
     before = syncs(own)
@@ -68,7 +68,7 @@ def test_one_that_is_never_understood_is_left_out_and_a_sync_finds_it(own, name,
 
 def test_more_than_any_registry_can_send_is_refused_before_it_is_read(own):
     answer = raw(own, 'POST /events HTTP/1.1\nHost: x\nAuthorization: Bearer %s\nContent-Type: %s\nContent-Length: %d' % (
-        own.secret, REGISTRY['Content-Type'], 256 * MEGABYTE + 1))
+        own.secret, REGISTRY['Content-Type'], 32 * MEGABYTE + 1))
     assert answer.startswith(b'HTTP/1.1 413 ')
 
 

@@ -213,7 +213,7 @@ def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_
         seconds = place.wait_until_is(expected, 20, url=copies[1].url)
         print('\nkilled with %d of %d described; another had described all %.1f s later' %
               (count, len(names), seconds))
-        undescribed = place.index.engine.undescribed
+        undescribed = place.index.engine.description_queue
         wait_until(lambda: undescribed.notes(1), 'notes are left', 5, copies[1], [])
         assert loads(copies[1])[0] == 0
     place.assert_equal(dynamodb_local.url)

@@ -34,7 +34,7 @@ def test_every_first_push_to_a_slow_store_is_found_within_a_second(
             shown = ', '.join('%.2f' % each for each in waited)
             print('\nfound %s s after the pushes had ended' % shown)
             assert max(waited) < 1
-            wait_until(lambda: place.index.engine.undescribed.notes(1), 'notes are left', 15,
+            wait_until(lambda: place.index.engine.description_queue.notes(1), 'notes are left', 15,
                        place.service, [])
             log = place.service.log_text().splitlines()
             assert [line for line in log if '/events' in line and ' 503 ' in line] == []
@@ -55,7 +55,7 @@ def test_a_tag_that_comes_late_is_found_soon_and_the_answer_does_not_wait_for_it
     started = time.monotonic()
     assert hasty.post([pushed('late/tag')]).status_code == 200
     assert time.monotonic() - started < 0.9, 'the registry sends it again after a second'
-    [note] = hasty.index.engine.undescribed.notes(9)
+    [note] = hasty.index.engine.description_queue.notes(9)
     assert note.name == 'late/tag' and note.is_expected
     assert hasty.found('late') == []
     time.sleep(1)
@@ -63,7 +63,7 @@ def test_a_tag_that_comes_late_is_found_soon_and_the_answer_does_not_wait_for_it
     assert wait_until(lambda: hasty.search('late')['results'] != [], 'it is not found', 5,
                       hasty.service) < 1
     assert hasty.search('late')['results'][0]['description'] == 'Words'
-    undescribed = hasty.index.engine.undescribed
+    undescribed = hasty.index.engine.description_queue
     wait_until(lambda: undescribed.notes(1), 'a note is left', 5, hasty.service, [])
 
 
@@ -80,13 +80,13 @@ def test_a_push_by_digest_and_a_delete_wait_for_nothing(hasty):
     for number, event in enumerate([pushed('none/awaited', tag=None), deleted('none/awaited')], 1):
         assert hasty.post([event]).status_code == 200
         assert tags_asked(hasty, 'none/awaited') == 2 * number
-    assert hasty.index.engine.undescribed.notes(1) == []
+    assert hasty.index.engine.description_queue.notes(1) == []
     hasty.registry.repositories['none/awaited'] = None
     assert hasty.post([pushed('none/awaited')]).status_code == 200
     assert tags_asked(hasty, 'none/awaited') == 6 and hasty.found('none') == ['none/awaited']
     del hasty.registry.repositories['none/awaited']
     assert hasty.post([deleted('none/awaited')]).status_code == 200
-    assert hasty.found('none') == [] and hasty.index.engine.undescribed.notes(1) == []
+    assert hasty.found('none') == [] and hasty.index.engine.description_queue.notes(1) == []
 
 
 class Clock:
@@ -133,11 +133,11 @@ def test_that_there_is_no_tag_is_believed_in_the_end(index):
     index.add(NAME, 'Old words')
     for _ in range(3):
         worker.work_off()
-        assert [note.name for note in index.engine.undescribed.notes(9)] == [NAME]
+        assert [note.name for note in index.engine.description_queue.notes(9)] == [NAME]
         assert index.search('') == [], 'what is gone is removed at once'
         clock.now += TAG_SECONDS / 3 + 1
     worker.work_off()
-    assert index.engine.undescribed.notes(9) == [] and worker.done == 1
+    assert index.engine.description_queue.notes(9) == [] and worker.done == 1
 
 
 class Troubled(Registry):
@@ -154,11 +154,11 @@ def test_that_a_registry_cannot_be_asked_does_not_mean_that_there_is_no_tag(inde
     reconciler = Reconciler(index.engine, registry)
     clock = Clock()
     worker = DescriptionWorker(index.engine, reconciler, clock)
-    index.engine.undescribed.note([NAME], is_expected=True)
+    index.engine.description_queue.note([NAME], is_expected=True)
     for _ in range(5):
         assert worker.work_off() is True, 'longer pauses'
         clock.now += TAG_SECONDS
-    assert [note.name for note in index.engine.undescribed.notes(9)] == [NAME]
+    assert [note.name for note in index.engine.description_queue.notes(9)] == [NAME]
     registry.trouble = False
     worker.work_off()
-    assert dict(index.search('')) == {NAME: 'new words'} and index.engine.undescribed.notes(9) == []
+    assert dict(index.search('')) == {NAME: 'new words'} and index.engine.description_queue.notes(9) == []

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from docker_registry_index.service.registry.events import Change
+from docker_registry_index.service.sync.notification_pool import (
+    NotNow, NotificationPool)
 from docker_registry_index.service.sync.reconcile import Reconciler
-from docker_registry_index.service.web.notifications import (
-    NotNow, Notifications)
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION
 
@@ -19,8 +19,7 @@ class Registry:
     """A registry of one repository."""
 
     def __init__(self):
-        self.listed = ['latest']
-        self.described = {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
+        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
 
     def tags(self, name, timeout=None):
         return list(self.listed)
@@ -29,7 +28,7 @@ class Registry:
         return bool(self.listed)
 
     def manifest(self, name, reference, timeout=None):
-        return {'annotations': {DESCRIPTION: self.described[reference]}}
+        return 'application/vnd.oci.image.manifest.v1+json', {'annotations': {DESCRIPTION: self.described[reference]}}
 
     def config(self, name, digest, timeout=None):
         return None
@@ -49,7 +48,7 @@ def registry():
 
 @pytest.fixture
 def notifications(index, registry):
-    return Notifications(Reconciler(index.engine, registry), WAIT)
+    return NotificationPool(Reconciler(index.engine, registry), WAIT)
 
 
 def interfere(index, operation, act):
@@ -79,7 +78,7 @@ def test_a_change_whose_answer_is_lost_brings_back_nothing_that_is_gone(index, r
         return make()
 
     interfere(index, 'transact_write_items', twice)
-    Notifications(Reconciler(index.engine, registry), 10).follow(change())
+    NotificationPool(Reconciler(index.engine, registry), 10).follow(change())
     assert index.search('') == []
 
 
@@ -131,6 +130,6 @@ def test_what_is_made_after_its_caller_has_left_is_looked_at_again(index, regist
     other.remove(NAME)
     go_on.set()
     deadline = time.monotonic() + 10
-    while not index.engine.undescribed.notes(1) or index.search(''):
+    while not index.engine.description_queue.notes(1) or index.search(''):
         assert time.monotonic() < deadline, 'nothing is noted, or nothing looked at again'
         time.sleep(0.01)

@@ -59,7 +59,7 @@ def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
             place.service.ready_path = '/healthz'
             place.service.wait_until_ready()
             answer = place.get('/readyz')
-            assert answer.status_code == 503 and answer.json() == {'error': 'the index is not ready: it is being loaded, or DynamoDB is away'}
+            assert answer.status_code == 503 and answer.json() == {'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
             assert place.counted('ready') == 0 and place.get('/v1/_ping').status_code == 200
             assert place.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE', 'a part is not shown as the whole'
             registry.trouble = None
@@ -129,7 +129,7 @@ def away(place):
     assert answer.status_code == 503 and answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
     assert answer.text == '{"errors":[{"code":"UNAVAILABLE","message":"service unavailable","detail":null}]}\n'
     answer = place.post([pushed('team/web')])
-    assert answer.status_code == 503 and answer.json() == {'error': 'not now, send it again'}
+    assert answer.status_code == 503 and answer.json() == {'error': 'not now, retry later'}
 
 
 def back(place):
@@ -145,7 +145,7 @@ def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
         away(place)
     back(place)
     assert place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"') >= failures + 4
-    assert place.counted('notifications_total', 'result="sent again"') >= 1
+    assert place.counted('notifications_total', 'result="retry"') >= 1
 
 
 def test_dynamodb_that_does_not_answer_and_comes_back(place, proxy):

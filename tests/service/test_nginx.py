@@ -1,15 +1,18 @@
 """config/nginx.conf in a real nginx, between clients and two stand-ins that write down what reaches them."""
+import contextlib
 import hashlib
 import http.client
 import os
 import re
 import socket
+import time
 
 import pytest
 
 from dev.servers.nginx import Nginx
-from dev.servers.process import LOOPBACK, ROOT, ServerError, free_port
 from dev.servers.programs import is_missing
+from dev.servers.process import LOOPBACK, ROOT, ServerError, free_port
+from docker_registry_index.service.server import SILENCE
 from tests.service.stand_in import StandIn
 
 BIG = 100 * 1024 * 1024
@@ -136,6 +139,46 @@ def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
         assert not seen['registry']
         connection.sendall(CHUNK)
         assert b'200' in connection.makefile('rb').readline()
+
+
+HALF = b'%b HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n{'
+
+
+@pytest.mark.parametrize('line', [b'POST /v1/search?q=a', b'GET /v1/search?q=a', b'POST /v2/_catalog', b'GET /v2/_catalog'])
+def test_the_service_gets_whole_requests_only(nginx, upstreams, seen, line):
+    before = upstreams[1].connections
+    for content in (b'', b'GET /v1/sea', line + b' HTTP/1.1\r\nHost: x\r\n', HALF % line):
+        with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
+            connection.sendall(content)
+            time.sleep(0.2)
+    assert upstreams[1].connections == before and not seen['service']
+
+
+@pytest.mark.parametrize('path', ['/v1/search?q=a', '/v2/_catalog'])
+def test_a_body_for_the_service_is_small(nginx, seen, path):
+    assert ask(nginx, path, 'POST', b'x' * 64 * 1024) == (200, 'service')
+    assert ask(nginx, path, 'POST', b'x' * (64 * 1024 + 1))[0] == 413
+    assert len(seen['service']) == 1 and not seen['registry']
+
+
+@pytest.mark.parametrize('path', ['/v1/search?q=a', '/v2/_catalog'])
+def test_one_address_has_no_more_than_32_requests_under_way(nginx, seen, path):
+    with contextlib.ExitStack() as opened:
+        for _ in range(32):
+            opened.enter_context(socket.create_connection((LOOPBACK, nginx.port), timeout=10)).sendall(HALF % b'POST /v1/search')
+        time.sleep(0.5)
+        assert ask(nginx, path)[0] == 429
+        assert ask(nginx, '/v2/a/tags/list') == (200, 'registry'), 'pushes and pulls are not limited'
+    deadline = time.monotonic() + 10
+    while ask(nginx, path) != (200, 'service'):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert [request[1] for request in seen['registry']] == ['/v2/a/tags/list'], 'the registry does not have to answer in place of the service'
+
+
+def test_nginx_closes_idle_connections_before_the_service_does():
+    with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
+        assert int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', source.read(), re.MULTILINE)[1]) + 2 < SILENCE
 
 
 def test_without_the_service_its_registry_answers_the_catalog_and_search_is_502(upstreams, seen):

@@ -2,6 +2,7 @@
 import base64
 import http.client
 import json
+import re
 import socket
 from urllib.parse import parse_qsl, quote_from_bytes
 
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.service.web.basic_auth import basic_credentials
-from docker_registry_index.service.web.parameters import first_of
+from docker_registry_index.service.web.auth import basic_credentials
+from docker_registry_index.service.web.responses import first_of
 from tests.service.beside import Beside, ToldRegistry
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -57,14 +58,27 @@ IN_ADDRESS, IN_VALUE = without(b'\0\r\n #'), without(b'\0\r\n')
 
 
 @pytest.mark.parametrize('query, term', [
-    (b'q=\xff', '\ufffd'), (b'q=%FF', '\ufffd'), (b'q=we\xe9b', 'we\ufffdb'), (b'\xe9=1', ''), (b'\xff', ''), (b'q=web&\xff=\xfe', 'web'),
-    (b'q=w\xc3\xa9b', 'w\xe9b'), (b'q=w%C3%A9b', 'w\xe9b'), (b'q=\xed\xa0\x80', '\ufffd' * 3), (b'q=%e2\x82', '\ufffd'), (b'q=a+b%2Bc', 'a b+c'),
+    (b'q=%FF', '\ufffd'), (b'q=we%E9b', 'we\ufffdb'), (b'%e9=1', ''), (b'%ff', ''), (b'q=web&%ff=%fe', 'web'), (b'q=w%C3%A9b', 'w\xe9b'),
+    (b'q=%ed%a0%80', '\ufffd' * 3), (b'q=%e2%82', '\ufffd'), (b'q=a+b%2Bc', 'a b+c'), (b'q=\x01%00', '??'),
     (b'q=a;b', 'a;b'), (b'q=a%3Bb;n=0', 'a;b;n=0'), (b'q=100%', '100%'), (b'q=%zz', '%zz'), (b'q=a=b', 'a=b'), (b'q=&q=web', ''), (b'%71=web', 'web')])
 def test_a_search_reads_any_bytes(open_to_all, query, term):
     status, _, body = asked(open_to_all, b'/v1/search?' + query)
     assert status == 200, body
     assert json.loads(body)['query'] == term
     assert ('\ufffd' in term) <= (json.loads(body)['num_results'] == 0), 'no name contains what is no text'
+
+
+@pytest.mark.parametrize('query', [b'q=\xff', b'q=w\xc3\xa9b', b'\xe9=1', b'q=%e2\x82'])
+def test_an_address_that_is_no_ascii_is_no_http(open_to_all, query):
+    for path in ROUTES:
+        assert asked(open_to_all, path.encode() + b'?' + query)[:1] == (400,), path
+
+
+def test_a_wrong_host_in_an_address_ends_the_connection_and_nothing_else(open_to_all):
+    for target in (b'http://[x/v1/search', b'http://x]/healthz'):
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            asked(open_to_all, target)
+    assert asked(open_to_all, b'http://x/healthz')[0] == 200
 
 
 @pytest.mark.parametrize('query', [b'n=\xff', b'n=%FF', b'page=\xe9', b'page=%B2', b'n=1\xff'])
@@ -103,12 +117,20 @@ ODD = [b'', b' ', b'Basic', b'Basic ', b'basic =', b'Basic \xff', b'Basic \xc3\x
 
 def check_who_may_read(open_to_all, guarded, value):
     """That the value of the header Authorization is refused where there are users, and ignored elsewhere."""
+    if re.search(b'[\x01-\x08\x0b-\x1f\x7f]', value):
+        # No HTTP: the server answers for both.
+        return [check_is_refused(place, path, value) for place in (open_to_all, guarded) for path in ROUTES]
     for path in GUARDED:
         assert asked(open_to_all, path.encode(), b'Authorization: ' + value)[0] == 200, path
         status, headers, body = asked(guarded, path.encode(), b'Authorization: ' + value)
         assert status == 401 and headers['WWW-Authenticate'].startswith('Basic realm="'), path
         json.loads(body)
     assert asked(open_to_all, b'/events', b'Authorization: ' + value, b'Content-Length: 0', method=b'POST')[0] == 401
+
+
+def check_is_refused(place, path, value):
+    status, headers, _ = asked(place, path.encode(), b'Authorization: ' + value)
+    assert status == 400 and headers['Content-Type'].startswith('text/plain'), path
 
 
 @pytest.mark.parametrize('value', ODD)
@@ -138,7 +160,8 @@ def test_the_header_gives_two_texts_or_nothing(value):
 @pytest.mark.parametrize('line', [
     b'SCRIPT_NAME: /other', b'Script_Name: /v1', b'SCRIPT_NAME: \xff', b'PATH_INFO: /metrics', b'PATH_INFO: \xff', b'REMOTE_USER: alice',
     b'SCRIPT-NAME: /other', b'X-Forwarded-Proto: https', b'X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off', b'X-Forwarded-Prefix: /other',
-    b'X-Forwarded-For: \xff', b'X-Script-Name: /x', b'Forwarded: for=\xff'])
+    b'X-Forwarded-For: \xff', b'X-Script-Name: /x', b'Forwarded: for=\xff',
+    b'Forwarded: for=192.0.2.1;host=other;proto=https', b'X-Forwarded-Host: other', b'X-Forwarded-Port: 443', b'X-Forwarded-By: 192.0.2.1'])
 def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
     for path in ROUTES:
         plain, told = [asked(open_to_all, path.encode(), *lines) for lines in ((), (line,))]
@@ -147,11 +170,11 @@ def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
 
 
 @pytest.mark.parametrize('line, status', [
-    (b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400), (b'X: ' + b'a' * 9000, 431), (b'Transfer-Encoding: foo', 501)])
+    (b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400), (b'X: ' + b'a' * 66000, 431), (b'Transfer-Encoding: foo', 501)])
 def test_what_is_no_http_is_answered_by_the_server(open_to_all, line, status):
     for path in ROUTES:
         told, headers, _ = asked(open_to_all, path.encode(), line)
-        assert (told, headers['Content-Type']) == (status, 'text/html'), path
+        assert (told, headers['Content-Type']) == (status, 'text/plain; charset=utf-8'), path
 
 
 TOKEN = st.text(alphabet='abcdefghijklmnopqrstuvwxyzABC-_!#$%&*', min_size=1, max_size=12).map(str.encode)

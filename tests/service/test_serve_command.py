@@ -51,18 +51,6 @@ def run(arguments, settings):
     return ended(launch(arguments, settings))
 
 
-@pytest.fixture(scope='module', autouse=True)
-def taken(dynamodb_local):
-    """A service whose port is another's: it tries for some seconds, while the other tests run."""
-    with socket.create_server(('127.0.0.1', 0)) as other:
-        port = other.getsockname()[1]
-        process = launch(['serve'], settings_of(dynamodb_local.url, LISTEN='127.0.0.1:%d' % port))
-        yield port, process
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
 BAD = [
     ({'REGISTRY_URL': None, 'STORAGE': '/nowhere'}, 'registry_url is missing'), ({'EVENTS_SECRET': None}, 'events_secret is missing'),
     ({'EVENTS_SECRET': SECRET[:9]}, r'events_secret \(from environment variable EVENTS_SECRET\) has fewer'),
@@ -146,7 +134,7 @@ def post(port, event):
     return connection.getresponse().status
 
 
-@pytest.mark.parametrize('number, name', [(signal.SIGTERM, 'term'), (signal.SIGINT, 'int')])
+@pytest.mark.parametrize('number, name', [(signal.SIGTERM, 'SIGTERM'), (signal.SIGINT, 'SIGINT')])
 def test_a_stop_answers_what_is_under_way_and_a_restart_goes_on(loaded, registry, number, name):
     served = Served(loaded).wait()
     registry.repositories['team/slow'] = None
@@ -158,7 +146,7 @@ def test_a_stop_answers_what_is_under_way_and_a_restart_goes_on(loaded, registry
         registry.trouble = None
         assert answer.result() == 200, err
     assert (status, 'Traceback' in err) == (0, False) and seconds < 12, (seconds, err)
-    assert '"POST /events HTTP/1.1" 200 ' in out and 'Handling signal: ' + name in err
+    assert '"POST /events HTTP/1.1" 200 ' in out and 'stopping: ' + name in err
     assert http_status(served.port, '/healthz') is None
     again = Served(loaded).wait()
     try:
@@ -284,7 +272,34 @@ def test_a_registry_that_is_away_is_status_3(loaded):
     assert status == 3 and out == '' and 'docker-registry-index: ' in err
 
 
-def test_a_port_that_is_taken_is_told(taken):
-    port, process = taken
-    status, out, err = ended(process)
-    assert status == 1 and out == '' and "Connection in use: ('127.0.0.1', %d)" % port in err and "Can't connect to" in err
+def test_an_address_where_it_cannot_listen_is_status_2_and_one_sentence(dynamodb_local):
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        taken = '127.0.0.1:%d' % other.getsockname()[1]
+        for address in taken, '203.0.113.1:5080', 'no-such-host.invalid:5080':
+            status, out, err = run(['serve'], settings_of(dynamodb_local.url, LISTEN=address))
+            assert status == 2 and out == '' and len(err.splitlines()) == 1, err
+            assert err.startswith('docker-registry-index: setting listen is %s, where this cannot listen: ' % address), err
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason='there is no IPv6')
+@pytest.mark.parametrize('host', ['[::1]', '[::]', 'localhost', '0.0.0.0'])
+def test_it_listens_on_any_kind_of_address(loaded, host):
+    settings = dict(loaded, LISTEN='%s:%d' % (host, free_port()))
+    served = Served(settings)
+    try:
+        deadline, own = time.monotonic() + 20, {'[::1]': '::1', '[::]': '::1'}.get(host, '127.0.0.1')
+        while not is_answered(own, served.port):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert is_answered('127.0.0.1', served.port) is (host != '[::1]')
+    finally:
+        assert served.end()[0] == 0
+
+
+def is_answered(host, port):
+    try:
+        with socket.create_connection((host, port), timeout=5) as connection:
+            connection.sendall(b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+            return connection.recv(15) == b'HTTP/1.1 200 OK'
+    except OSError:
+        return False

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dev.servers.registry_v2 import Distribution
-from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.sources.files import FilesSource
 from tests.service.images import Images
 
@@ -15,7 +15,7 @@ V2 = 'docker/registry/v2/repositories'
 
 
 def listed(source):
-    lister = Lister(source)
+    lister = Listing(source)
     names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
     return names, sorted(lister.unreadable)
 
@@ -96,11 +96,11 @@ def test_files_in_between_are_nothing(tmp_path):
 
 UNREADABLE = '''
 import os, sys
-from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.sources.files import FilesSource
 os.setuid(65534)
 source = FilesSource(sys.argv[1])
-lister = Lister(source)
+lister = Listing(source)
 names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
 print(names, lister.unreadable)
 for name in ('a/secret/x', 'a/b'):

@@ -7,7 +7,7 @@ import pytest
 
 from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.errors import StorageUnreadable
-from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.registry.errors import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
@@ -53,7 +53,7 @@ def three_hundred(distribution_is_installed, tmp_path_factory):
 
 
 def listed(source):
-    lister = Lister(source)
+    lister = Listing(source)
     pairs = sorted(pair for batch in lister.batches(lambda: None) for pair in batch)
     return pairs, lister.unreadable
 
@@ -136,7 +136,7 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
         report = index.engine.sync(RegistrySource(client))
         assert report.complete and report.removed == 1 and report.unreadable == ()
         assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
-        assert [note.name for note in index.engine.undescribed.notes(9)] == ['fine', 'known', 'new']
+        assert [note.name for note in index.engine.description_queue.notes(9)] == ['fine', 'known', 'new']
         assert list(index.engine.checker(RegistrySource(client)).check()) == []
         assert "the tags of 'known' cannot be read, and it is left as it is" in caplog.text
         assert 'is tired' in caplog.text

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dev.servers.registry_v2 import Distribution, s3_storage
-from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.sources.s3 import S3Source, s3_client
 from tests.service.images import Images
 from tests.service.test_layout import REPOSITORIES, keys_of, stored
@@ -47,7 +47,7 @@ def put(s3, bucket, keys, root=''):
 
 
 def listed(source):
-    lister = Lister(source)
+    lister = Listing(source)
     names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
     return names, lister.unreadable
 

@@ -1,18 +1,20 @@
 """A service is stopped while requests hang at DynamoDB and a load is under way: what is ours ends at once, and the process in time."""
 import concurrent.futures
+import contextlib
 import os
 import signal
+import socket
 import time
 
 import pytest
 
-from dev.servers.process import http_status
-from dev.servers.proxy import Proxy
+from dev.servers.process import free_port, http_status
 from tests.engine_index import EngineIndex
-from tests.service.beside import ToldRegistry
+from dev.servers.proxy import Proxy
+from tests.service.beside import ToldRegistry, pushed
 from tests.service.odd_server import late, page
 from tests.service.place import wait_until
-from tests.service.test_serve_command import Served, settings_of
+from tests.service.test_serve_command import Served, post, settings_of
 
 #: Seconds that docs/service.md states, and what a busy machine adds.
 BACKGROUND, ALL, BUSY = 8, 25, 4
@@ -50,11 +52,15 @@ def lease(index):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_the_lease_is_given_back_at_once_and_the_process_ends_in_time(loading, number):
     served, proxy, index = loading
-    with proxy.black_hole('Query'), concurrent.futures.ThreadPoolExecutor(4) as pool:
+    with proxy.black_hole('Query'), concurrent.futures.ThreadPoolExecutor(4) as pool, silent(served.port):
         searches = [pool.submit(http_status, served.port, '/v1/search?q=load', 60) for _ in range(4)]
         wait_until(lambda: proxy.outcomes['black hole'] >= 4, 'no search hangs', 10)
         began = time.monotonic()
         served.process.send_signal(number)
+        time.sleep(0.3)
+        served.process.send_signal(number)
+        assert http_status(served.port, '/v1/search?q=load', 60) == http_status(served.port, '/readyz', 60) == 503, 'it is stopping'
+        assert http_status(served.port, '/healthz', 60) == 200 and time.monotonic() - began < BUSY
         wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)
         given_back, is_running = time.monotonic() - began, served.process.poll() is None
         status, _, out, err = served.end(0, ALL + BUSY)  # it only waits
@@ -64,8 +70,54 @@ def test_the_lease_is_given_back_at_once_and_the_process_ends_in_time(loading, n
         assert is_running and [search.result() for search in searches] == [None] * 4, 'they were cut off, and waited for before'
 
 
+@contextlib.contextmanager
+def silent(port):
+    """Connections that are idle, or have sent half a head or half a body."""
+    with contextlib.ExitStack() as opened:
+        for content in (b'', b'GET /healthz HT', b'POST /events HTTP/1.1\r\nContent-Length: 9\r\n\r\n{') * 20:
+            opened.enter_context(socket.create_connection(('127.0.0.1', port))).sendall(content)
+        yield
+
+
 def test_without_requests_under_way_it_ends_soon(loading):
     served, proxy, index = loading
-    status, seconds, out, err = served.end()
+    with silent(served.port):
+        status, seconds, out, err = served.end()
     assert status == 0 and seconds < BACKGROUND + BUSY and 'Traceback' not in err, (seconds, err)
     assert lease(index) is None
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('seconds', [0, 1, 3.5])
+def test_a_start_that_waits_for_dynamodb_ends_soon(dynamodb_local, number, seconds):
+    proxy = Proxy(dynamodb_local.url)
+    try:
+        with proxy.black_hole():
+            served = Served(settings_of(proxy.url, 'test-start-%d' % proxy.port, DYNAMODB_READ_TIMEOUT='60'))
+            wait_until(lambda: is_taken(served.port), 'it does not listen', 20)
+            time.sleep(seconds)
+            served.process.send_signal(number)
+            status, took, out, err = served.end(number)
+            assert status == 0 and took < BACKGROUND + BUSY and 'Traceback' not in err, (status, took, err)
+    finally:
+        proxy.close()
+
+
+def is_taken(port):
+    with socket.socket() as connection:
+        return connection.connect_ex(('127.0.0.1', port)) == 0
+
+
+def test_a_request_that_takes_long_is_answered(dynamodb_local):
+    with ToldRegistry({'team/slow': None}) as registry:
+        settings = settings_of(dynamodb_local.url, 'test-long-%d' % free_port(), REGISTRY_URL=registry.url, EVENTS_WAIT='20')
+        served = Served(settings).wait()
+        tags = page({'tags': ['x']})
+        registry.trouble = late(7, lambda handler: tags(handler))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(post, served.port, pushed('team/slow-%d' % number)) for number in range(8)]
+            time.sleep(1)
+            status, took, out, err = served.end(signal.SIGTERM, ALL + BUSY)
+            print('\nthe process ends after %.1f s' % took)
+            assert [answer.result() for answer in answers] == [200] * 8, err
+        assert status == 0 and 5 < took < ALL and 'Traceback' not in err, (took, err)

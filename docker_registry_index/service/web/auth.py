@@ -1,90 +1,115 @@
-"""Who may read: the htpasswd file of the registry, and its kind of answer.
+"""Who may read: the registry's own htpasswd file, and the header Authorization.
 
-The file is that of the registry's own option auth.htpasswd: bcrypt only.
+The file is that of the registry's option auth.htpasswd, and read as the registry reads it: only
+bcrypt counts.
 https://distribution.github.io/distribution/about/configuration/#htpasswd
+https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go
 """
 
-from __future__ import unicode_literals
-
+import base64
 import hashlib
 import hmac
 import logging
 import os
 import threading
 import time
+from typing import Callable, Dict, Optional, Tuple, Union
+
+from passlib.hash import bcrypt
 
 from ...engine.errors import SettingError
-from . import htpasswd
 
-__all__ = ['Anybody', 'Busy', 'Users', 'same_secret']
+__all__ = ['Anybody', 'Busy', 'Users', 'basic_credentials', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
 #: Seconds for which a password that was right is not computed again.
 _REMEMBERED = 300
 _MOST_REMEMBERED = 1000
-#: Passwords computed at once: each takes a processor for some time.
+#: Passwords computed at once: each keeps a processor busy for some time.
 _AT_ONCE = 2
+#: Bytes of a password that bcrypt looks at.
+_LONGEST = 72
 
 
 class Busy(Exception):
-    """Too many passwords are being looked at; nothing is said of this one."""
+    """Too many passwords are being checked; this one was not."""
 
 
-def same_secret(given, wanted):
-    """Whether two texts are the same; takes as long when they are not."""
-    return hmac.compare_digest(given.encode('utf-8', 'replace'),
-                               wanted.encode('utf-8'))
+def same_secret(given: str, wanted: str) -> bool:
+    """Return whether two texts are the same; takes as long when they are not."""
+    return hmac.compare_digest(given.encode('utf-8', 'replace'), wanted.encode('utf-8'))
 
 
-class Anybody(object):
-    """Reading without credentials; those that are given do not matter."""
+def basic_credentials(header: str) -> Union[Tuple[str, str], Tuple[None, None]]:
+    """Return user and password of a header Authorization.
 
-    def may_read(self, user, password):
+    (None, None) if it gives none: it is of another kind, no base64, or not in UTF-8.
+    https://www.rfc-editor.org/rfc/rfc7617
+
+    :param header: its value as WSGI gives it, a character for each byte; any bytes may stand there.
+    """
+    kind, _, rest = header.partition(' ')
+    if kind.lower() != 'basic':
+        return None, None
+    try:
+        content = base64.b64decode(rest.strip(' \t'), validate=True)
+        user, _, password = content.decode('utf-8').partition(':')
+    except ValueError:
+        return None, None
+    return user, password
+
+
+class Anybody:
+    """Lets everybody read, and ignores credentials."""
+
+    def may_read(self, user: Optional[str], password: Optional[str]) -> bool:
+        """Return whether to let somebody in."""
         return True
 
 
-class Users(object):
+class Users:
     """The users of an htpasswd file, which is read anew when it changes.
 
     :param path: of the file.
     :param anonymous: whether to let in those who give no credentials.
-    :param room: how many threads may be busy with passwords: fewer than
-        there are, so that a flood of them leaves some for all else.
+    :param limit: how many threads may be busy with passwords: fewer than there are, so that a
+        flood of them leaves some for all else.
     :raises SettingError: it cannot be read.
     """
 
-    def __init__(self, path, anonymous=False, room=8, clock=time.monotonic):
+    def __init__(self, path: str, anonymous: bool = False, limit: int = 8,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._anonymous = anonymous
         self._clock = clock
         self._lock = threading.Lock()
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
-        self._room = threading.BoundedSemaphore(room)
-        # Of this process alone: nothing that it keeps tells a password.
+        self._limit = threading.BoundedSemaphore(limit)
+        # Of this process alone: a dump of what is remembered reveals no password.
         self._key = os.urandom(32)
-        self._changed = self._told = None
+        self._logged: Optional[str] = None
         self._read()
 
-    def may_read(self, user, password):
-        """Whether to let somebody in.
+    def may_read(self, user: Optional[str], password: Optional[str]) -> bool:
+        """Return whether to let somebody in.
 
-        An unknown user takes as long as a wrong password: time does not tell
-        which names there are.
+        An unknown user takes as long as a wrong password, so that time does not reveal which names
+        there are.
 
         :param user: None without credentials.
-        :raises Busy: that cannot be told now.
+        :raises Busy: too many passwords are being checked.
         """
         if user is None:
             return self._anonymous
         self._read_if_changed()
-        user, password = _bytes(user), _bytes(password)
+        name, secret = _bytes(user), _bytes(password or '')
         with self._lock:
             users, stand_ins = self._users, self._stand_ins
-            remembered, key = self._remembered, self._digest(user, password)
+            remembered, key = self._remembered, self._digest(name, secret)
             if remembered.get(key, 0) > self._clock():
                 return True
-        is_right = self._is_right(password, users.get(user), stand_ins)
+        is_right = self._is_right(secret, users.get(name), stand_ins)
         if is_right:
             with self._lock:
                 if len(remembered) >= _MOST_REMEMBERED:
@@ -92,70 +117,116 @@ class Users(object):
                 remembered[key] = self._clock() + _REMEMBERED
         return is_right
 
-    def _is_right(self, password, hashed, stand_ins):
-        if not self._room.acquire(blocking=False):
+    def _is_right(self, password: bytes, hashed: Optional[bytes],
+                  stand_ins: Dict[int, bytes]) -> bool:
+        if not self._limit.acquire(blocking=False):
             raise Busy()
         try:
             with self._computing:
                 return _verify(password, hashed, stand_ins)
         finally:
-            self._room.release()
+            self._limit.release()
 
-    def _digest(self, user, password):
-        told = b'%d:%b:%b' % (len(user), user, password)
-        return hmac.new(self._key, told, hashlib.sha256).digest()
+    def _digest(self, user: bytes, password: bytes) -> bytes:
+        content = b'%d:%b:%b' % (len(user), user, password)
+        return hmac.new(self._key, content, hashlib.sha256).digest()
 
-    def _read_if_changed(self):
+    def _read_if_changed(self) -> None:
         try:
             if _stamp(self._path) != self._changed:
                 self._read()
         except (SettingError, OSError) as error:
-            if '%s' % error != self._told:
-                self._told = '%s' % error
-                logger.error('the htpasswd file cannot be read, and its '
-                             'users stay as they are: %s', error)
+            if str(error) != self._logged:
+                self._logged = str(error)
+                logger.error('the htpasswd file cannot be read, and its users stay as they are: %s',
+                             error)
 
-    def _read(self):
+    def _read(self) -> None:
         try:
             changed = _stamp(self._path)
             with open(self._path, 'rb') as source:
-                users = htpasswd.parse(source.read())
+                users = parse_htpasswd(source.read())
         except (OSError, ValueError) as error:
             raise SettingError(
-                'htpasswd', None, 'names %s, which cannot be read: %s' % (
-                    self._path, getattr(error, 'strerror', None) or error),
+                'htpasswd', None, f'names {self._path}, which cannot be read: '
+                f'{getattr(error, "strerror", None) or error}',
                 'make it with: htpasswd -Bc FILE NAME')
-        usable = {name: hashed for name, hashed in users.items()
-                  if htpasswd.is_usable(hashed)}
+        usable = {name: hashed for name, hashed in users.items() if is_usable(hashed)}
         if len(usable) < len(users):
-            logger.warning('%d of %d users of %s have no bcrypt hash, and '
-                           'cannot log in, neither here nor in the registry',
-                           len(users) - len(usable), len(users), self._path)
-        stand_ins = {htpasswd.cost(each): each
-                     for each in list(usable.values()) or [htpasswd.made()]}
+            logger.warning('%d of %d users of %s have no bcrypt hash, and cannot log in, neither '
+                           'here nor in the registry', len(users) - len(usable), len(users),
+                           self._path)
+        stand_ins = {cost(each): each for each in list(usable.values()) or [nobodys_hash()]}
         with self._lock:
             self._users, self._stand_ins = usable, stand_ins
-            self._changed, self._remembered = changed, {}
-            self._told = None
+            self._changed = changed
+            self._remembered: Dict[bytes, float] = {}
+            self._logged = None
 
 
-def _verify(password, hashed, stand_ins):
-    """Whether a password is right. Each cost that is in the file is computed
-    once, whoever asks: so time does not tell users apart, nor their costs.
+def _verify(password: bytes, hashed: Optional[bytes], stand_ins: Dict[int, bytes]) -> bool:
+    """Return whether a password is right. Each cost that is in the file is computed once, whoever
+    asks: so time shows neither which users there are nor their costs.
 
     :param hashed: None of an unknown user.
     :param stand_ins: a hash of each cost.
     """
-    own = hashed and htpasswd.cost(hashed)
-    right = [htpasswd.is_right(password, hashed if cost == own else stand_in)
-             and cost == own for cost, stand_in in stand_ins.items()]
+    own = hashed and cost(hashed)
+    right = [matches(password, hashed if hashed and each == own else stand_in) and each == own
+             for each, stand_in in stand_ins.items()]
     return any(right)
 
 
-def _bytes(text):
+def parse_htpasswd(content: bytes) -> Dict[bytes, bytes]:
+    """Return {name: hash} of the lines of a file.
+
+    If a name comes twice, the last line counts, as in the registry.
+
+    :raises ValueError: a line is not NAME:HASH.
+    """
+    found = {}
+    for line in content.splitlines():
+        line = line.strip()
+        if not line or line.startswith(b'#'):
+            continue
+        name, colon, hashed = line.partition(b':')
+        if not colon:
+            raise ValueError('a line of it is not NAME:HASH')
+        found[name] = hashed
+    return found
+
+
+def is_usable(hashed: bytes) -> bool:
+    """Return whether it is a whole bcrypt hash, so that somebody may log in."""
+    try:
+        return bcrypt.from_string(hashed).checksum is not None
+    except ValueError:
+        return False
+
+
+def cost(hashed: bytes) -> int:
+    """Return the cost of a usable hash: one more takes twice the time."""
+    return int(bcrypt.from_string(hashed).rounds)
+
+
+def matches(password: bytes, hashed: bytes) -> bool:
+    """Return whether a password is that of a usable hash."""
+    try:
+        return bool(bcrypt.verify(password[:_LONGEST], hashed))
+    except ValueError:
+        # Such as a password with a NUL in it, which no hash has.
+        return False
+
+
+def nobodys_hash() -> bytes:
+    """Return a usable hash of nobody's password."""
+    return str(bcrypt.hash('nobody')).encode('ascii')
+
+
+def _bytes(text: str) -> bytes:
     return text.encode('utf-8', 'replace')
 
 
-def _stamp(path):
+def _stamp(path: str) -> Tuple[int, int, int]:
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -4,22 +4,23 @@ The same bytes as CNCF Distribution 2.8.2 and 3.0.0, which differ in little:
 https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go
 """
 
-from __future__ import unicode_literals
-
 import json
 import re
+from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
 from urllib.parse import quote_plus
 
 import flask
 
-from .parameters import first_in_go
+from ...engine import SearchIndex
+from ..registry.dialect import Dialect
+from .responses import first_in_go
 
-__all__ = ['PATH', 'WrongNumber', 'as_json', 'other_method', 'page_size',
-           'routes', 'unauthorized', 'unavailable']
+__all__ = ['PATH', 'WrongNumber', 'as_json', 'other_method', 'page_size', 'routes',
+           'unauthorized', 'unavailable']
 
 PATH = '/v2/_catalog'
 
-#: Of a page without ``n``.
+#: Names of a page without ``n``.
 _DEFAULT = 100
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 _VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
@@ -33,25 +34,26 @@ _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
 
 
 class WrongNumber(ValueError):
-    """``n`` cannot be; ``told`` is what the answer says of it."""
+    """``n`` cannot be used.
 
-    def __init__(self, told):
-        super(WrongNumber, self).__init__(told)
-        self.told = told
+    :ivar detail: what the answer shows of it.
+    """
+
+    def __init__(self, detail: Union[int, str]) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
-def routes(index, dialect, limit):
-    """The Blueprint of this address.
+def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> flask.Blueprint:
+    """Return the Blueprint of this address.
 
-    :param index: a SearchIndex.
-    :param dialect: a function that gives the registry's Dialect.
+    :param dialect: returns the registry's Dialect.
     :param limit: the most names of a page.
     """
     made = flask.Blueprint('catalog', __name__)
 
-    @made.route(PATH, methods=_METHODS,
-                provide_automatic_options=False)
-    def catalog():
+    @made.route(PATH, methods=_METHODS, provide_automatic_options=False)
+    def catalog() -> flask.Response:
         if flask.request.method != 'GET':
             return other_method(flask.request.method)
         spoken = dialect()
@@ -60,41 +62,37 @@ def routes(index, dialect, limit):
             return unavailable(spoken)
         query = flask.request.query_string
         try:
-            size = page_size(first_in_go(query, b'n', 'surrogateescape'),
-                             limit, spoken.is_strict)
+            size = page_size(first_in_go(query, b'n', 'surrogateescape'), limit, spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
-                          'invalid number of results requested',
-                          {'n': error.told})
+                          'invalid number of results requested', {'n': error.detail})
         names = _names(index, first_in_go(query, b'last'), size)
         link = names[size - 1] if len(names) > size else None
-        return _answer(spoken, 200, {'repositories': names[:size]},
-                       link and _link(link, size))
+        return _answer(spoken, 200, {'repositories': names[:size]}, link and _link(link, size))
 
     return made
 
 
-def unauthorized(spoken, headers):
-    """The registry's own answer to those who may not read its catalog."""
+def unauthorized(spoken: Dialect, headers: Iterable[Tuple[str, str]]) -> flask.Response:
+    """Return the registry's own answer to those who may not read its catalog."""
     answer = _error(spoken, 401, 'UNAUTHORIZED', 'authentication required', [
         {'Type': 'registry', 'Class': '', 'Name': 'catalog', 'Action': '*'}])
-    answer.headers.extend(headers)
+    answer.headers.extend(list(headers))
     return answer
 
 
-def unavailable(spoken):
-    """The registry's kind of answer when the index cannot be read."""
+def unavailable(spoken: Dialect) -> flask.Response:
+    """Return the registry's kind of answer when the index cannot be read."""
     return _error(spoken, 503, 'UNAVAILABLE', 'service unavailable', None)
 
 
-def page_size(text, limit, is_strict):
-    """How many names a page has.
+def page_size(text: str, limit: int, is_strict: bool) -> int:
+    """Return how many names a page has.
 
     :param text: the parameter ``n``, '' without one.
     :param limit: the most names of a page.
-    :param is_strict: as 3.0.0, which refuses what is no number; 2.8.2 takes
-        it for none.
-    :raises WrongNumber: it is none, or above the limit.
+    :param is_strict: as 3.0.0, which refuses what is no number; 2.8.2 ignores that.
+    :raises WrongNumber: it is no number, or above the limit.
     """
     default = min(_DEFAULT, limit)
     if not text:
@@ -109,40 +107,15 @@ def page_size(text, limit, is_strict):
     return number
 
 
-def as_json(document):
-    """The bytes that Go's encoder writes."""
+def as_json(document: Any) -> bytes:
+    """Return the bytes that Go's encoder writes."""
     text = json.dumps(document, ensure_ascii=False, separators=(',', ':'))
-    text = _ESCAPED.sub(lambda found: '\\u%04x' % ord(found.group()), text)
+    text = _ESCAPED.sub(lambda found: f'\\u{ord(found.group()):04x}', text)
     return (_NO_TEXT.sub(lambda _: _REPLACED, text) + '\n').encode('utf-8')
 
 
-def _names(index, last, size):
-    # Go compares names with NUL in the place of "/", the index with U+0001.
-    after = last.replace('\0', '/').replace('\x01', '\x02') or None
-    # One more than asked for tells whether there is a next page.
-    return index.catalog(after, size + 1) if size else []
-
-
-def _link(last, size):
-    return '<%s?last=%s&n=%d>; rel="next"' % (PATH, quote_plus(last), size)
-
-
-def _error(spoken, status, code, message, detail):
-    return _answer(spoken, status, {'errors': [
-        {'code': code, 'message': message, 'detail': detail}]})
-
-
-def _answer(spoken, status, document, link=None):
-    answer = flask.Response(as_json(document), status,
-                            content_type=spoken.content_type)
-    answer.headers.extend([_VERSION])
-    if link:
-        answer.headers['Link'] = link
-    return answer
-
-
-def other_method(method):
-    """The registry's own answer to other methods than GET."""
+def other_method(method: str) -> flask.Response:
+    """Return the registry's own answer to other methods than GET."""
     if method == 'OPTIONS':
         answer = flask.Response(status=200)
         del answer.headers['Content-Type']
@@ -152,4 +125,29 @@ def other_method(method):
         answer.headers['X-Content-Type-Options'] = 'nosniff'
     answer.headers['Allow'] = 'GET'
     answer.headers.extend([_VERSION])
+    return answer
+
+
+def _names(index: SearchIndex, last: str, size: int) -> List[str]:
+    # Go compares names with NUL in the place of "/", the index with U+0001.
+    after = last.replace('\0', '/').replace('\x01', '\x02') or None
+    # One more than asked for shows whether there is a next page.
+    return list(index.catalog(after, size + 1)) if size else []
+
+
+def _link(last: str, size: int) -> str:
+    return f'<{PATH}?last={quote_plus(last)}&n={size}>; rel="next"'
+
+
+def _error(spoken: Dialect, status: int, code: str, message: str, detail: Any) -> flask.Response:
+    return _answer(spoken, status, {'errors': [
+        {'code': code, 'message': message, 'detail': detail}]})
+
+
+def _answer(spoken: Dialect, status: int, document: Any,
+            link: Optional[str] = None) -> flask.Response:
+    answer = flask.Response(as_json(document), status, content_type=spoken.content_type)
+    answer.headers.extend([_VERSION])
+    if link:
+        answer.headers['Link'] = link
     return answer

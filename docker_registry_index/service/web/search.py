@@ -1,17 +1,16 @@
-"""GET /v1/search and /v1/_ping, as docker search and podman search ask.
+"""GET /v1/search and /v1/_ping, as docker search and podman search send them.
 
 https://docs.docker.com/v1.6/reference/api/docker-io_api/#search
 """
 
-from __future__ import unicode_literals
-
 import re
+from typing import Any, Dict, List
 
 import flask
 
+from ...engine import SearchIndex
 from ...engine.redaction import safe
-from .responses import refusal, whole_number
-from .parameters import first_of
+from .responses import first_of, refusal, whole_number
 
 __all__ = ['routes']
 
@@ -20,50 +19,45 @@ LIMIT, DEFAULT = 100, 25
 #: So that a page far behind does not read a whole index.
 PAGES = 100
 
-# No name has these: what follows is a tag or a digest.
+# No name has these characters: a tag or a digest follows.
 _REFERENCE = re.compile('[:@].*', re.DOTALL)
 
 
-def routes(index):
-    """The Blueprint of these addresses.
-
-    :param index: a SearchIndex.
-    """
+def routes(index: SearchIndex) -> flask.Blueprint:
+    """Return the Blueprint of these addresses."""
     made = flask.Blueprint('search', __name__)
 
     @made.route('/v1/_ping')
-    def ping():
+    def ping() -> flask.Response:
         return flask.jsonify(True)
 
     @made.route('/v1/search')
-    def search():
+    def search() -> flask.Response:
         query = flask.request.query_string
         limit = whole_number(first_of(query, b'n') or str(DEFAULT), 1, LIMIT)
         page = whole_number(first_of(query, b'page') or '1', 1, PAGES)
         if limit is None:
-            return refusal(400, 'parameter n must be a whole number from 1 '
-                                'to %d' % LIMIT)
+            return refusal(400, f'parameter n must be a whole number from 1 to {LIMIT}')
         if page is None:
-            return refusal(400, 'parameter page must be a whole number from '
-                                '1 to %d' % PAGES)
+            return refusal(400, f'parameter page must be a whole number from 1 to {PAGES}')
         term = first_of(query, b'q')
         found = _found(index, term, limit, limit * (page - 1))
-        return flask.jsonify(_answer(term, found, limit, page))
+        return flask.jsonify(_document(term, found, limit, page))
 
     return made
 
 
-def _found(index, term, limit, skip):
+def _found(index: SearchIndex, term: str, limit: int, skip: int) -> List[Any]:
     wanted = _REFERENCE.sub('', term)
     if term.strip() and not wanted.strip():
         return []
-    return index.search(wanted, limit, skip)
+    found: List[Any] = index.search(wanted, limit, skip)
+    return found
 
 
-def _answer(term, found, limit, page):
-    """How many there are in all would take a search without a limit: so
-    num_results tells those up to this page, and num_pages one page more
-    where this one is full."""
+def _document(term: str, found: List[Any], limit: int, page: int) -> Dict[str, Any]:
+    """A total would need a search without a limit: so num_results counts the results up to this
+    page, and num_pages is one page more if this one is full."""
     return {
         'query': safe(term), 'page': page, 'page_size': limit,
         'num_pages': page + (len(found) == limit),
@@ -71,7 +65,6 @@ def _answer(term, found, limit, page):
         'results': [_result(result) for result in found]}
 
 
-def _result(result):
-    return {'name': safe(result.name), 'description': safe(
-        result.description), 'star_count': 0, 'is_official': False,
-        'is_automated': False, 'is_trusted': False}
+def _result(result: Any) -> Dict[str, Any]:
+    return {'name': safe(result.name), 'description': safe(result.description), 'star_count': 0,
+            'is_official': False, 'is_automated': False, 'is_trusted': False}

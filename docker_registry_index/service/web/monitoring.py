@@ -1,0 +1,159 @@
+"""GET /healthz, /readyz and /metrics: whether it lives, whether it can answer, what it counted.
+
+https://prometheus.io/docs/practices/naming/
+"""
+
+import time
+from typing import Any, Callable, Dict, Optional
+
+import flask
+import prometheus_client
+from prometheus_client import Counter, Gauge, Histogram
+
+from ...engine import SearchIndex, errors
+from ...engine.concurrency import SingleFlight
+from .responses import refusal
+
+__all__ = ['Metrics', 'routes']
+
+#: Seconds for which an answer of DynamoDB counts, and to wait for one.
+_REMEMBERED, _WAIT = 2, 2
+_PREFIX = 'registry_index_'
+#: Seconds: from a search in one Query to the longest wait of a push.
+_BUCKETS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+#: The route of addresses that are none of ours.
+_OTHER = 'other'
+
+
+class Readiness:
+    """Asks DynamoDB now and then, one request at a time, and never long."""
+
+    def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic) -> None:
+        self._index = index
+        self._clock = clock
+        self._request = SingleFlight(self._ask)
+        self._problem: Optional[str] = None
+        self._asked_at: Optional[float] = None
+
+    def problem(self) -> Optional[str]:
+        """Return what keeps it from answering, as a sentence; None if nothing does.
+
+        Costs one BatchGetItem every two seconds at most.
+        """
+        if not self._index.ready:
+            return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
+        if self._asked_at is None or self._clock() - self._asked_at > _REMEMBERED:
+            if not self._request.wait(_WAIT):
+                return 'DynamoDB does not answer'
+        return self._problem
+
+    def _ask(self) -> None:
+        try:
+            self._problem = None if self._index.is_ready() else 'the index is not ready'
+        except errors.DynamoDBIndexError:
+            self._problem = 'DynamoDB cannot be reached, or refuses'
+        self._asked_at = self._clock()
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self.registry)
+        self._requests = self._counter('http_requests', 'Requests answered.', 'route', 'status')
+        self._seconds = Histogram(
+            _PREFIX + 'http_request_seconds', 'Seconds until the answer.', ['route'],
+            buckets=_BUCKETS, registry=self.registry)
+        self._notifications = self._counter(
+            'notifications', 'Notifications of the registry, by what became of them.', 'result')
+        self._dynamodb = self._counter(
+            'dynamodb_requests', 'Requests to DynamoDB, by their last outcome.',
+            'operation', 'outcome')
+        self._retries = self._counter(
+            'dynamodb_retries', 'Attempts at these that failed and were made again.', 'operation')
+        self._units = self._counter(
+            'dynamodb_units', 'Read and write units that DynamoDB says it has billed.',
+            'operation')
+        self._loaded = self._gauge(
+            'load_repositories', 'Repositories that the last load of this process has looked at.')
+        self._to_load = self._gauge(
+            'load_repositories_total', 'Repositories that it had to look at.')
+
+    def note_request(self, route: Optional[str], status: int, seconds: float) -> None:
+        """Count and time a request that was answered.
+
+        :param route: the rule of its address; None if the address is none of ours.
+        """
+        self._requests.labels(route or _OTHER, str(status)).inc()
+        self._seconds.labels(route or _OTHER).observe(seconds)
+
+    def watch_dynamodb(self, client: Any) -> None:
+        """Count the requests of a boto3 client, and what they cost.
+
+        https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html
+        """
+        events = client.meta.events
+        events.register('provide-client-params.dynamodb', _ask_for_units)
+        events.register('after-call.dynamodb', self._note_answer)
+        events.register('after-call-error.dynamodb', self._note_error)
+
+    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Show a value that a function returns."""
+        self._gauge(name, meaning).set_function(value)
+
+    def note_load(self, done: int, total: int) -> None:
+        """Note how far a load is."""
+        self._loaded.set(done)
+        self._to_load.set(total)
+
+    def note_notification(self, result: str) -> None:
+        """Note what became of a notification."""
+        self._notifications.labels(result).inc()
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(_PREFIX + name + '_total', meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(_PREFIX + name, meaning, registry=self.registry)
+
+    def _note_answer(self, model: Any, parsed: Dict[str, Any], **_: Any) -> None:
+        code = parsed.get('Error', {}).get('Code')
+        self._dynamodb.labels(model.name, code or 'ok').inc()
+        self._retries.labels(model.name).inc(
+            parsed.get('ResponseMetadata', {}).get('RetryAttempts', 0))
+        consumed = parsed.get('ConsumedCapacity') or []
+        for each in [consumed] if isinstance(consumed, dict) else consumed:
+            self._units.labels(model.name).inc(each.get('CapacityUnits', 0))
+
+    def _note_error(self, exception: Exception, event_name: str = '', **_: Any) -> None:
+        operation = event_name.rpartition('.')[2]
+        self._dynamodb.labels(operation, type(exception).__name__).inc()
+
+
+def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
+    """Return the Blueprint of these addresses."""
+    made = flask.Blueprint('monitoring', __name__)
+    readiness = Readiness(index)
+
+    @made.route('/healthz')
+    def live() -> flask.Response:
+        return flask.jsonify(live=True)
+
+    @made.route('/readyz')
+    def ready() -> flask.Response:
+        problem = readiness.problem()
+        return refusal(503, problem) if problem else flask.jsonify(ready=True)
+
+    @made.route('/metrics', endpoint='metrics')
+    def show() -> flask.Response:
+        return flask.Response(prometheus_client.generate_latest(metrics.registry),
+                              content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    return made
+
+
+def _ask_for_units(params: Dict[str, Any], model: Any, **_: Any) -> Dict[str, Any]:
+    if 'ReturnConsumedCapacity' in model.input_shape.members:
+        return dict(params, ReturnConsumedCapacity='TOTAL')
+    return params
