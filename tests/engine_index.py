@@ -5,8 +5,9 @@ from __future__ import unicode_literals
 import uuid
 
 from docker_registry_index.engine import SearchIndex, Settings, errors
-from docker_registry_index.engine.write import plan
-from docker_registry_index.engine.store import formats, text
+from docker_registry_index.engine.store.records import MARKERS, Row
+from docker_registry_index.engine.store.store import Store
+from docker_registry_index.engine.verify.inspection import wanted_items
 
 
 class EngineIndex(object):
@@ -23,6 +24,7 @@ class EngineIndex(object):
             region='us-east-1', access_key='AKIADUMMY',
             secret_access_key='dummy', endpoint_url=endpoint, **more)
         self.engine = SearchIndex(self.settings)
+        self.store = Store(self.settings, self.engine.client)
         self._filled = None
 
     def another(self, **more):
@@ -40,7 +42,7 @@ class EngineIndex(object):
         if repositories == self._filled:
             return
         self.ready()
-        for name in self.engine.names():
+        for name in self.names():
             if name not in repositories:
                 self.engine.remove(name)
         # The removals are older than this listing, so the load may add again.
@@ -61,6 +63,10 @@ class EngineIndex(object):
     def search(self, term, limit=None):
         return [tuple(result) for result in self.engine.search(term, limit)]
 
+    def names(self):
+        """All names in the index, in their lexical order."""
+        return sorted(self.engine.catalog())
+
     def delete_tables(self):
         for table in self.tables():
             self.engine.client.call('delete_table', TableName=table)
@@ -79,47 +85,33 @@ class EngineIndex(object):
 
     def items(self, table):
         """Everything in a table, in the order of its keys."""
-        found = self.engine.client.pages('scan', TableName=table,
-                                         ConsistentRead=True)
-        return sorted(found, key=repr)
+        return sorted(self.store.scan_all(table), key=repr)
 
     def postings(self):
         """The items of the search table that are postings."""
         return [item for item in self.items(self.settings.search_table)
-                if item['gram']['S'] != '!']
+                if item['gram']['S'] != MARKERS]
 
     def rows(self):
         """The items of the repository table, by name."""
         return {row['name']['S']: row
                 for row in self.items(self.settings.repository_table)}
 
-    def assert_whole(self, format=None, alone=True):
-        """Assert that the postings are those of the rows, and no others.
-
-        :param alone: whether no other format may have any.
-        """
-        format = format or formats.CURRENT
+    def assert_whole(self):
+        """Assert that the postings are those of the rows, and no others."""
         rows = self.rows()
         expected = []
-        for name, row in rows.items():
-            description = text.clean_description(
-                row.get('description', {}).get('S'))
-            said = row.get(format.indexed, {}).get('S', '')
-            assert format.mark in row and format.writing not in row, row
-            assert said == description, row
-            listed = format.postings(name, description)
-            listed.append(format.witness(name, description))
-            expected.extend(plan.posting_item(posting, format)
-                            for posting in listed)
-        # Whether a posting has to be checked against its row is no matter of
-        # what it says.
-        found = [dict(item) for item in self.postings()
-                 if alone or format.owns(item['gram']['S'])]
+        for name, item in rows.items():
+            row = Row.of(item)
+            expected.extend(wanted_items(name, row))
+            assert row.is_indexed and row.writing is None, item
+            assert row.indexed == expected[-1].get('d', {}).get('S', ''), item
+        # Whether a search has to ask the row does not matter for what a posting contains.
+        found = self.postings()
         for item in found:
             item.pop('v', None)
         assert sorted(found, key=_key) == sorted(expected, key=_key)
-        if alone:
-            assert self.engine.names() == sorted(rows)
+        assert self.names() == sorted(rows)
 
 
 def _key(item):

@@ -1,35 +1,55 @@
-"""Threads; greenlets where gevent has patched them."""
+"""Threads, time limits, background loops and back-off.
+
+Where gevent has patched the process, the threads are greenlets.
+"""
 
 from __future__ import unicode_literals
 
+import logging
+import os
+import random
 import threading
 
-__all__ = ['Errand', 'side_by_side', 'start_thread']
+from ._compat import monotonic, queue
+
+__all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_with_timeout',
+           'run_side_by_side', 'start_thread']
+
+logger = logging.getLogger(__name__)
 
 
-def start_thread(run, *arguments):
-    """Run a function in a thread that ends with the process at the latest.
+class TimedOut(Exception):
+    """There was no answer in time.
 
-    :returns: the thread; None when the system has none left.
+    :param seconds: how long the caller waited.
     """
-    thread = threading.Thread(target=run, args=arguments)
+
+    def __init__(self, seconds):
+        super(TimedOut, self).__init__('no answer for %d seconds' % seconds)
+
+
+def start_thread(function, *arguments):
+    """Run a function in a daemon thread.
+
+    :returns: the thread; None if the system cannot start another one.
+    """
+    thread = threading.Thread(target=function, args=arguments)
     thread.daemon = True
     try:
         thread.start()
     except Exception:
-        # A RuntimeError, and thread.error on Python 2.7.
+        # RuntimeError, and thread.error on Python 2.7.
         return None
     return thread
 
 
-def side_by_side(calls):
-    """Run ``calls`` at the same time and return their answers in order.
+def run_side_by_side(calls):
+    """Run functions at the same time and return what they return, in order.
 
-    The caller waits once. Where no thread is left, they run one after the
-    other.
+    If the system cannot start a thread for a function, the function runs after the others.
 
     :param calls: functions without arguments.
-    :raises: what the first of them in order raised, after all have ended.
+    :raises: what the first of them raised, in their order, after all have ended.
     """
     answers = [None] * len(calls)
 
@@ -53,53 +73,225 @@ def side_by_side(calls):
     return [answer for answer, _ in answers]
 
 
-class _Run(object):
-    def __init__(self):
-        self.ended = threading.Event()
-        self.error = None
+def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic):
+    """Return what a function returns, called in a thread of its own.
+
+    If the system cannot start a thread, the function runs in this one, for as long as it takes.
+
+    :param heartbeat: called at least once a second meanwhile; raises to stop waiting.
+    :raises TimedOut: after so many seconds; the thread is left alone.
+    :raises: what the function or the heartbeat raises.
+    """
+    answers = queue.Queue()
+
+    def run():
+        try:
+            answers.put((function(), None))
+        except Exception as error:
+            answers.put((None, error))
+
+    stopwatch = Stopwatch(seconds, clock)
+    stopwatch.start()
+    if start_thread(run) is None:
+        run()
+    while not stopwatch.is_over:
+        heartbeat()
+        try:
+            answer, error = answers.get(timeout=1)
+        except queue.Empty:
+            continue
+        if error is not None:
+            raise error
+        return answer
+    raise TimedOut(seconds)
 
 
-class Errand(object):
-    """What is done in a thread of its own, once for all who want it at the
-    same time, so that nobody waits longer than he says.
+class Stopwatch(object):
+    """Measures how long somebody has been waiting.
 
-    :param do: a function without arguments.
+    :param seconds: after which the wait has been too long.
     """
 
-    def __init__(self, do):
-        self._do = do
+    def __init__(self, seconds, clock=monotonic):
+        self.seconds = seconds
+        self._clock = clock
+        self._since = None
+
+    def start(self):
+        """Start measuring, or start again from zero."""
+        self._since = self._clock()
+
+    def stop(self):
+        """Stop measuring: nobody is waiting."""
+        self._since = None
+
+    @property
+    def is_over(self):
+        """Whether the wait has been too long."""
+        since = self._since
+        return since is not None and self._clock() - since > self.seconds
+
+
+class SingleFlight(object):
+    """Runs a function in a thread of its own, once for all who ask at the same time.
+
+    :param function: takes no arguments.
+    """
+
+    class _Flight(object):
+        def __init__(self):
+            self.ended = threading.Event()
+            self.error = None
+
+    def __init__(self, function):
+        self._function = function
         self._lock = threading.Lock()
-        self._run = None
+        self._flight = None
 
     @property
     def is_under_way(self):
-        """Whether it has been begun, and has not ended."""
-        return self._run is not None
+        """Whether the function is running."""
+        return self._flight is not None
 
     def wait(self, seconds):
-        """Wait for it to end; begin it, unless it is under way.
+        """Wait for the function to end; start it unless it is running.
 
-        :returns: whether it has ended in time.
-        :raises: what it raised.
+        :returns: whether it has ended within so many seconds.
+        :raises: what the function raised.
         """
         with self._lock:
-            run = self._run
-            if run is None:
-                run = self._run = _Run()
-                if start_thread(self._go, run) is None:
-                    self._run = None
+            flight = self._flight
+            if flight is None:
+                flight = self._flight = self._Flight()
+                if start_thread(self._run, flight) is None:
+                    self._flight = None
                     return False
-        if not run.ended.wait(seconds):
+        if not flight.ended.wait(seconds):
             return False
-        if run.error is not None:
-            raise run.error
+        if flight.error is not None:
+            raise flight.error
         return True
 
-    def _go(self, run):
+    def _run(self, flight):
         try:
-            self._do()
+            self._function()
         except Exception as error:
-            run.error = error
+            flight.error = error
         with self._lock:
-            self._run = None
-        run.ended.set()
+            self._flight = None
+        flight.ended.set()
+
+
+class Backoff(object):
+    """Pauses that double, each shortened at random by up to 30 %.
+
+    :param first: seconds of the first pause.
+    :param longest: seconds of the longest.
+    """
+
+    def __init__(self, first, longest):
+        self._first = first
+        self._longest = longest
+        self._pause = 0
+
+    @property
+    def has_begun(self):
+        """Whether there was a pause since the last reset."""
+        return self._pause > 0
+
+    def next(self):
+        """Return the seconds of the next pause."""
+        self._pause = min(max(2 * self._pause, self._first), self._longest)
+        return self._pause * random.uniform(0.7, 1)
+
+    def reset(self):
+        """Begin with the first pause again."""
+        self._pause = 0
+
+
+class Loop(object):
+    """Takes turns in a background thread until it is stopped.
+
+    In a process that is forked later, the loop is over: greenlets live on there, but the
+    connections belong to the parent.
+
+    :param turn: a function of the time that does what is due, and returns the seconds until the
+        next turn. None ends the thread; ``begin`` starts another one.
+    :param clock: gives the time, in seconds that never go back.
+    """
+
+    def __init__(self, turn, clock=monotonic):
+        self._turn = turn
+        self._clock = clock
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._is_running = self._is_stopping = False
+        self._woken = threading.Event()
+        self._resting = threading.Event()
+        self._resting.set()
+
+    def begin(self):
+        """Start the thread, or wake it. Never waits.
+
+        :returns: whether there is a thread; the system may have none left.
+        """
+        with self._lock:
+            if self._is_running:
+                self._woken.set()
+            elif not self.is_over:
+                self._is_running = start_thread(self._run) is not None
+            return self._is_running
+
+    @property
+    def is_running(self):
+        """Whether there is a thread."""
+        return self._is_running
+
+    @property
+    def is_over(self):
+        """Whether the loop was stopped, or this is another process."""
+        return self._is_stopping or self.is_foreign
+
+    @property
+    def is_foreign(self):
+        """Whether this process was forked from that of the loop."""
+        return self._process != os.getpid()
+
+    def wake(self):
+        """Have the next turn begin now."""
+        self._woken.set()
+
+    def stop(self, seconds=0):
+        """Take no more turns.
+
+        :param seconds: how long to wait for a turn under way.
+        """
+        self._is_stopping = True
+        self._woken.set()
+        self._resting.wait(seconds)
+
+    def _run(self):
+        while not self.is_over:
+            self._resting.clear()
+            # What wakes the loop from now on may not be seen by this turn.
+            self._woken.clear()
+            pause = self._take_turn()
+            self._resting.set()
+            if pause is None and self._has_ended():
+                return
+            if pause:
+                self._woken.wait(pause)
+
+    def _take_turn(self):
+        if self.is_over:
+            return 0
+        try:
+            return self._turn(self._clock())
+        except Exception:
+            logger.exception('a background task of the search index failed; it is tried again')
+            return 1
+
+    def _has_ended(self):
+        with self._lock:
+            self._is_running = self._woken.is_set()
+            return not self._is_running

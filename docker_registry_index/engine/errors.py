@@ -1,17 +1,14 @@
-"""Every error the engine raises: one root, leaves that carry the facts.
+"""Every error that the engine raises: one root, leaves that carry the facts.
 
-Each message names what went wrong and ends with the way out. Nothing here
-ever carries a credential.
+Each message says what failed and why, and ends with what to do. No message has a credential in it.
 """
 
 from . import redaction
 
 __all__ = [
-    'DynamoDBIndexError', 'MissingDependency', 'SettingError',
-    'InvalidName', 'InvalidArgument', 'NewerDatabase', 'ForeignDatabase',
-    'TableError', 'RequestFailed', 'TransactionCancelled', 'MissingTable',
-    'LeaseLost', 'LeaseTaken', 'ChangeConflict', 'StorageUnreadable',
-    'Stopped',
+    'ChangeConflict', 'ConditionFailed', 'DynamoDBIndexError', 'ForeignDatabase', 'InvalidArgument',
+    'InvalidName', 'LeaseLost', 'LeaseTaken', 'MissingDependency', 'MissingTable', 'NewerDatabase',
+    'RequestFailed', 'SettingError', 'Stopped', 'StorageUnreadable', 'TableError',
 ]
 
 
@@ -20,18 +17,18 @@ class DynamoDBIndexError(Exception):
 
 
 class MissingDependency(DynamoDBIndexError):
-    """A library this package needs is not installed.
+    """A library that this package needs is not installed.
 
-    Deliberately not an ImportError: docker-registry swallows those while it
-    loads a search backend and then reports "Unknown index type".
+    Deliberately not an ImportError: docker-registry swallows those while it loads a search backend
+    and then reports "Unknown index type".
     """
 
     def __init__(self, module, install):
         self.module = module
         self.install = install
         super(MissingDependency, self).__init__(
-            'the Python module %s is needed and cannot be imported; '
-            'install it with: %s' % (module, install))
+            'the Python module %s is needed and cannot be imported; install it with: %s'
+            % (module, install))
 
 
 class SettingError(DynamoDBIndexError):
@@ -61,9 +58,8 @@ class InvalidName(DynamoDBIndexError, ValueError):
         self.name = name
         self.problem = problem
         super(InvalidName, self).__init__(
-            'repository name %.80r %s; use 1 to 255 characters, at most '
-            '1000 bytes of UTF-8, without control characters'
-            % (name, problem))
+            'repository name %.80r %s; use 1 to 255 characters, at most 1000 bytes of UTF-8, '
+            'without control characters' % (name, problem))
 
 
 class InvalidArgument(DynamoDBIndexError, ValueError):
@@ -84,9 +80,8 @@ class NewerDatabase(DynamoDBIndexError):
         self.found = found
         self.known = known
         super(NewerDatabase, self).__init__(
-            'table %s holds an index of format %s, this release knows %s: '
-            'nothing was changed; install the newer release of '
-            'docker-registry-index-dynamodb, or name another database'
+            'table %s holds an index of format %s, this release knows %s: nothing was changed; '
+            'install the newer release of docker-registry-index-dynamodb, or name another database'
             % (table, found, known))
 
 
@@ -97,8 +92,8 @@ class ForeignDatabase(DynamoDBIndexError):
         self.table = table
         self.problem = problem
         super(ForeignDatabase, self).__init__(
-            'table %s %s: nothing was changed; name another database or '
-            'table in the settings' % (table, problem))
+            'table %s %s: nothing was changed; name another database or table in the settings'
+            % (table, problem))
 
 
 class TableError(DynamoDBIndexError):
@@ -107,16 +102,14 @@ class TableError(DynamoDBIndexError):
     def __init__(self, table, problem, way_out):
         self.table = table
         self.problem = problem
-        super(TableError, self).__init__(
-            'table %s %s; %s' % (table, problem, way_out))
+        super(TableError, self).__init__('table %s %s; %s' % (table, problem, way_out))
 
 
 #: Error codes, and reasons of a cancelled transaction, that mean "slower".
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _THROTTLES = frozenset([
-    'ProvisionedThroughputExceededException', 'RequestLimitExceeded',
-    'ThrottlingException', 'ProvisionedThroughputExceeded',
-    'ThrottlingError',
+    'ProvisionedThroughputExceededException', 'RequestLimitExceeded', 'ThrottlingException',
+    'ProvisionedThroughputExceeded', 'ThrottlingError',
 ])
 
 
@@ -127,58 +120,39 @@ class RequestFailed(DynamoDBIndexError):
     :param tables: the names of the tables it went to.
     :param code: DynamoDB's error code, or the network error's class name.
     :param retryable: True when the same request may succeed later.
+    :param reasons: of a cancelled transaction: a code for each action, None where it was not to
+        blame.
     """
 
-    def __init__(self, operation, tables, code, detail, retryable):
+    def __init__(self, operation, tables, code, detail, retryable, reasons=()):
         self.operation = operation
         self.tables = tuple(tables)
         self.code = code
+        self.reasons = reasons
         self.retryable = retryable or self.throttled
         way_out = ('try again later' if self.retryable else
                    'check the settings, the IAM rights and the tables')
-        super(RequestFailed, self).__init__(
-            '%s on %s failed: %s: %s; %s' % (
-                operation, ', '.join(self.tables) or 'DynamoDB', code,
-                detail, way_out))
+        super(RequestFailed, self).__init__('%s on %s failed: %s: %s; %s' % (
+            operation, ', '.join(self.tables) or 'DynamoDB', code, detail, way_out))
 
     @property
     def throttled(self):
-        """Whether it would have been done at a quieter time."""
-        return self.code in _THROTTLES
+        """Whether the request would have succeeded at a quieter time."""
+        return self.code in _THROTTLES or not _THROTTLES.isdisjoint(self.reasons)
 
     @property
     def invalid(self):
-        """Whether DynamoDB will never take these very values."""
-        return self.code == 'ValidationException'
+        """Whether DynamoDB will never accept these very values."""
+        return self.code == 'ValidationException' or 'ValidationError' in self.reasons
 
 
-class TransactionCancelled(RequestFailed):
-    """DynamoDB made none of a transaction's changes.
+class ConditionFailed(RequestFailed):
+    """A condition of a write does not hold, or another write of the item is under way.
 
-    :param reasons: one code for each action, None where it was not to
-        blame, such as ``ConditionalCheckFailed``.
+    Nothing was written. For a transaction, ``reasons`` says which of its actions is to blame.
     """
 
-    def __init__(self, operation, tables, code, detail, reasons):
-        self.reasons = reasons
-        super(TransactionCancelled, self).__init__(
-            operation, tables, code, detail,
-            retryable='ValidationError' not in reasons)
-
-    @property
-    def throttled(self):
-        return (not self.lost_race and
-                not _THROTTLES.isdisjoint(self.reasons))
-
-    @property
-    def invalid(self):
-        return 'ValidationError' in self.reasons
-
-    @property
-    def lost_race(self):
-        """Whether another writer was in the way, rather than throttling."""
-        return not set(self.reasons).isdisjoint(
-            ['ConditionalCheckFailed', 'TransactionConflict'])
+    throttled = invalid = False
 
 
 class MissingTable(RequestFailed):
@@ -191,9 +165,8 @@ class LeaseLost(DynamoDBIndexError):
     def __init__(self, table):
         self.table = table
         super(LeaseLost, self).__init__(
-            'the lease in table %s was taken over by another process while '
-            'this one was loading; nothing is lost, the other one goes on'
-            % table)
+            'the lease in table %s was taken over by another process while this one was loading; '
+            'nothing is lost, the other one goes on' % table)
 
 
 class ChangeConflict(DynamoDBIndexError):
@@ -203,8 +176,8 @@ class ChangeConflict(DynamoDBIndexError):
         self.name = name
         self.attempts = attempts
         super(ChangeConflict, self).__init__(
-            'repository %r was changed by others during each of %d attempts; '
-            'try again' % (name, attempts))
+            'repository %r was changed by others during each of %d attempts; try again'
+            % (name, attempts))
 
 
 class LeaseTaken(DynamoDBIndexError):
@@ -217,8 +190,8 @@ class LeaseTaken(DynamoDBIndexError):
         self.table = table
         self.age = age
         super(LeaseTaken, self).__init__(
-            'another process holds the lease in table %s and is loading, for '
-            '%d seconds now; wait until it has ended' % (table, age))
+            'another process holds the lease in table %s and is loading, for %d seconds now; '
+            'wait until it has ended' % (table, age))
 
 
 class StorageUnreadable(DynamoDBIndexError):
@@ -232,13 +205,12 @@ class StorageUnreadable(DynamoDBIndexError):
         self.what = what
         self.problem = problem
         super(StorageUnreadable, self).__init__(
-            'the storage of the registry cannot tell %s: %s; look at the '
-            'storage and its settings' % (what, redaction.named(problem)))
+            'the storage of the registry cannot tell %s: %s; look at the storage and its settings'
+            % (what, redaction.named(problem)))
 
 
 class Stopped(DynamoDBIndexError):
     """This process is ending; what it was doing goes on in another."""
 
     def __init__(self):
-        super(Stopped, self).__init__(
-            'this process is ending; another one goes on')
+        super(Stopped, self).__init__('this process is ending; another one goes on')

@@ -1,121 +1,190 @@
-"""SearchIndex: the one door through which both hosts use the engine."""
+"""SearchIndex: the one door to the engine, and the one place where its parts are put together."""
 
 from __future__ import unicode_literals
 
+import contextlib
 import logging
 
-from .store import formats, text
-from ._compat import sleep
-from .store.absent import EmptyWhereMissing
-from .access import Access
-from .lifecycle.background import Background
-from .verify.check import Checker
+from . import errors
+from .lifecycle.lease import lease_of
+from .lifecycle.maintenance import Maintenance
+from .lifecycle.start import Start
+from .search.search import Search
+from .store import text
+from .store.client import Client
+from .store.store import Store
+from .sync.description_queue import DescriptionQueue
 from .sync.loader import Loader
-from .sync.storage import as_source
-from .lifecycle.start import Startup
+from .sync.reconcile import Reconciler, TimedSource
+from .sync.source import as_source
+from .verify.check import Checker
 from .verify.status import Status
+from .write.change_queue import ChangeQueue
+from .write.writer import Writer
 
 __all__ = ['SearchIndex']
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for the changes that wait when a process ends, and for a load.
+_CLOSE_SECONDS = 5
+#: Seconds in which the storage must say whether it has a repository, and how many such questions
+#: may be left without an answer.
+_ANSWER_SECONDS, _UNANSWERED = 10, 8
 
-class SearchIndex(Access):
+
+class SearchIndex(object):
     """The search index of one registry, kept in three DynamoDB tables.
 
-    Making one costs no request. It may be used by several threads, and any
-    number of processes may use the same tables.
+    Making one costs no request. It may be used by several threads, and any number of processes may
+    use the same tables. A process that is forked later needs its own.
 
-    A host that lives on calls ``start`` once, ``follow`` for every push and
-    delete, and ``close``. The other methods do one thing and raise.
-
-    It is of no use in a process that is forked later, which needs its own.
+    A program that lives on calls ``start`` once, ``follow`` for every push and delete, and
+    ``close``. The other methods do one thing and raise.
 
     :param settings: a Settings.
     :param at_once: as of Client: whether to look for credentials now.
     """
 
     def __init__(self, settings, at_once=True):
-        super(SearchIndex, self).__init__(settings, at_once)
-        self._background = self._mark = None
+        self.settings = settings
+        self.client = Client(settings, at_once)
+        self._store = store = Store(settings, self.client)
+        self._search = Search(store)
+        self._writer = Writer(store)
+        #: The repositories whose descriptions are still to be read.
+        self.description_queue = DescriptionQueue(store)
+        self._maintenance = self._queue = None
 
     def start(self, source, wait=None, progress=None):
         """Make the index ready, in the background if that takes long.
 
-        :param source: a Source, or a function that returns (name,
-            description or None) pairs.
-        :param wait: seconds to wait for a load at most; by default the
-            setting startup_wait. Whether one is needed is waited for as long
-            as a request may take, at most; with 0, nothing is, and the
-            first searches wait for a load instead.
+        :param source: a Source, or a function that returns (name, description or None) pairs.
+        :param wait: seconds to wait for a load at most; by default the setting startup_wait. The
+            method also waits until it is known whether a load is needed, as long as a request may
+            take, at most; with 0, it does not wait, and the first searches wait for a load instead.
         :param progress: of loads, called now and then with (done, total).
-        :returns: whether it is known to be ready. If not, searches find what
-            is there already, and it will be.
+        :returns: whether the index is known to be ready. If not, searches find what is there
+            already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem when it is ready, and one in a minute.
         """
-        self._background = Background(self, as_source(source), self._startup,
-                                      progress)
-        return self._background.begin(
-            self.settings.startup_wait if wait is None else wait)
+        source = as_source(source)
+        self._maintenance = maintenance = Maintenance(
+            self._store, lambda heartbeat: self.load(source, heartbeat, progress))
+        reconciler = Reconciler(TimedSource(source, _ANSWER_SECONDS, _UNANSWERED), self._writer)
+        self._queue = ChangeQueue(
+            self._writer.set, reconciler.reconcile, self.settings.push_wait,
+            maintenance.look, maintenance.sync_soon)
+        return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def follow(self, name, is_there):
         """Have the index follow a push or a delete in the storage.
 
-        Returns after ``push_wait`` seconds at most. What is not done by then,
-        or fails, is done later; it is made sure with the storage then.
+        Returns after ``push_wait`` seconds at most. If the change does not finish in time or fails,
+        it is queued. Before it is retried, the storage is asked for the current state.
 
         :returns: whether it is done.
         :raises InvalidName: the index cannot hold such a name.
         """
-        return self._background.follow(text.check_name(name), is_there)
+        self._maintenance.begin()
+        return self._queue.follow(text.check_name(name), is_there)
 
     def sync_soon(self):
-        """Have the started index synced with the storage soon, in the
-        background: something may have been missed. Costs a load; those that
-        are asked for meanwhile are one."""
-        if self._background:
-            self._background.upkeep.sync_soon()
+        """Have the started index synced with the storage soon, in the background: something may
+        have been missed. Costs a load; several calls while it waits cost one."""
+        if self._maintenance:
+            self._maintenance.sync_soon()
 
     def close(self):
-        """End what goes on in the background: changes that wait are made, a
-        load under way gives its lease back. Takes some seconds at most."""
-        if self._background:
-            self._background.close()
+        """End what goes on in the background: changes that wait are made, a load under way gives
+        its lease back. Takes some seconds at most. Does nothing in a process that was forked."""
+        if self._maintenance and not self._maintenance.is_foreign:
+            self._queue.close(_CLOSE_SECONDS)
+            self._maintenance.stop(_CLOSE_SECONDS)
 
     @property
     def ready(self):
-        """Whether the started index was ready when last looked at; costs
-        nothing."""
-        return (self._background is not None and
-                self._background.upkeep.is_ready)
+        """Whether the started index was ready when last looked at; costs nothing."""
+        return self._maintenance is not None and self._maintenance.is_ready
 
     @property
     def complete(self):
         """The same, and whether any load of it was complete."""
-        return self.ready and self._mark is not None and (
-            self._mark.synced is not None)
+        return self.ready and self._maintenance.marker.synced is not None
+
+    def search(self, term, limit=None, skip=0):
+        """Return the repositories matching ``term``, best first.
+
+        :param term: text; docs/search.md says what it means.
+        :param limit: at most so many, 1 or more; None (the default) for all.
+        :param skip: of those that a greater limit keeps, leave out so many: pages, the first of 25
+            being (25, 0), the next (25, 25).
+        :returns: a list of Result(name, description).
+        :raises InvalidArgument: a limit that is none.
+        :raises RequestFailed: nothing is returned rather than a part.
+        :raises NewerDatabase, ForeignDatabase: likewise, after a start.
+
+        Costs one Query of half a read unit when enough words start with the term, otherwise three
+        in two waits.
+        """
+        self._check_usable()
+        with self._missing_tables_noticed():
+            return self._search.search(term, limit, skip)
+
+    def catalog(self, after=None, limit=None):
+        """Return names as the catalog of a registry has them: a list in its order, those after
+        ``after``. See Search.catalog for what it costs."""
+        self._check_usable()
+        with self._missing_tables_noticed():
+            return self._search.catalog(after, limit)
+
+    def add(self, name, description=None):
+        """Have ``name`` in the index; return whether anything changed.
+
+        :param description: None keeps the one there is, '' takes it out.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
+            one transaction something may have been begun, which the next change or load of it
+            ends.)
+
+        See Writer.add for what it costs.
+        """
+        with self._missing_tables_noticed():
+            return self._writer.add(name, description)
+
+    def remove(self, name):
+        """Have ``name`` not in the index; return whether it was there.
+
+        :raises: as add. See Writer.remove for what it costs.
+        """
+        with self._missing_tables_noticed():
+            return self._writer.remove(name)
+
+    def lease(self, kind):
+        """Return a Lease of another kind than that on loading, not held."""
+        return lease_of(self._store, kind=kind)
+
+    def is_ready(self):
+        """Return whether tables, marker and format are there. One BatchGetItem."""
+        return Start(self._store, None).is_ready()
 
     def ensure_ready(self, source):
         """Create what is missing and load the repositories if that is new.
 
-        :param source: as for start; asked only when there is need to load.
-        :returns: True when the index is ready, False when another process
-            was still loading it after ``startup_wait`` seconds.
+        :param source: as for start; asked only when a load is needed.
+        :returns: True when the index is ready, False when another process was still loading it
+            after ``startup_wait`` seconds.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
         :raises StorageUnreadable: nothing of the storage can be read.
 
         Costs one BatchGetItem when it is.
         """
-        source = as_source(source)
-        is_ready = self._startup(
-            lambda beat, forget: self.load(source, beat, forget=forget)
-        ).ensure_ready()
+        is_ready = self._starting(source).ensure_ready()
         if not is_ready:
-            logger.warning('another process is still loading the search '
-                           'index; serving what is there already')
+            logger.warning('another process is still loading the search index; serving what is '
+                           'there already')
         return is_ready
 
     def sync(self, source, progress=None):
@@ -126,66 +195,48 @@ class SearchIndex(Access):
         :raises LeaseTaken: another process is loading.
         :raises: as ensure_ready.
         """
-        source = as_source(source)
-        return self._startup(
-            lambda beat, forget: self.load(source, beat, progress, forget)
-        ).sync()
+        return self._starting(source, progress).sync()
 
-    def load(self, source, beat=lambda: None, progress=None, forget=()):
-        """Make the index equal to the storage, without looking at tables,
-        lease and mark. See Loader.load.
+    def load(self, source, heartbeat=lambda: None, progress=None):
+        """Make the index equal to the storage, without looking at tables, lease and marker. See
+        Loader.load.
 
-        :param source: as for start.
-        :param beat: called often while working; raises to stop the load.
-        :param progress: called now and then with (done, total).
-        :param forget: the Formats whose postings nobody reads any more.
+        :param heartbeat: called often while working; raises to stop the load.
         :returns: a LoadReport.
         """
-        report = Loader(self.client, self._tables, as_source(source), beat,
-                        progress, forget=forget).load()
-        log = logger.info if report.complete else logger.error
-        log('loaded the search index in %.1f s: %s', report.seconds,
-            report.summary)
-        return report
+        return Loader(self._store, as_source(source), heartbeat, progress).load()
 
     def difference(self, source):
-        """See Loader.difference; tables that are missing count as empty."""
-        return Loader(EmptyWhereMissing(self.client), self._tables,
-                      as_source(source)).difference()
-
-    def is_ready(self):
-        """Whether tables, mark and format are there. One BatchGetItem."""
-        return self._startup(None).is_ready()
+        """Yield what a load would do. See Loader.difference; a table that is missing counts as
+        empty."""
+        return Loader(self._store.with_missing_tables_empty(), as_source(source)).difference()
 
     def checker(self, source=None, progress=None):
-        """A Checker of this index: its check() yields what is wrong.
+        """Return a Checker of this index: its check() yields what is wrong.
 
         :param source: as for start; None to leave the storage out.
-        :param progress: called now and then with (done, total), the latter 0
-            while it is not known.
+        :param progress: called now and then with (done, total), the latter 0 while it is unknown.
         """
-        source = None if source is None else as_source(source)
-        return Checker(self.client, self._tables, source, progress,
-                       format=self._format)
+        return Checker(self._store, source and as_source(source), progress)
 
     def status(self, source=None):
-        """A Status of this index; ``source`` as for checker."""
-        source = None if source is None else as_source(source)
-        return Status(self.client, self._tables, source,
-                      format=self._format)
+        """Return a Status of this index; ``source`` as for checker."""
+        return Status(self._store, source and as_source(source))
 
-    def _startup(self, load, sleep=sleep):
-        return Startup(self.client, self._tables, self.settings, load, sleep,
-                       note=self._note)
-
-    def _note(self, mark):
-        self._mark = mark
-        self._read(formats.read_by(mark and mark.format))
-
-    def _look(self):
-        if self._background:
-            self._background.upkeep.look()
+    def _starting(self, source, progress=None):
+        source = as_source(source)
+        return Start(self._store, lambda heartbeat: self.load(source, heartbeat, progress))
 
     def _check_usable(self):
-        if self._background:
-            self._background.check_usable()
+        if self._maintenance:
+            self._maintenance.check_usable()
+
+    @contextlib.contextmanager
+    def _missing_tables_noticed(self):
+        """Have the maintenance make tables anew that turn out to be missing."""
+        try:
+            yield
+        except errors.MissingTable:
+            if self._maintenance:
+                self._maintenance.look()
+            raise

@@ -10,7 +10,7 @@ import logging
 from gunicorn.app.base import BaseApplication
 
 from ..engine import SearchIndex, errors
-from ..engine.concurrency import Errand, side_by_side, start_thread
+from ..engine.concurrency import SingleFlight, run_side_by_side, start_thread
 from .web.access_log import AccessLog, FORMAT
 from .web.app import make_app
 from .web.auth import Anybody, Users
@@ -77,7 +77,7 @@ class Service(object):
     def stop(self):
         """End it: a load under way gives its lease back. Takes some seconds
         at most."""
-        side_by_side([self.index.close,
+        run_side_by_side([self.index.close,
                       lambda: self.describer.stop(_STOP)])
 
 
@@ -89,7 +89,7 @@ def check(settings, service):
     :raises NewerDatabase, SettingError: it cannot start.
     """
     try:
-        Errand(Service(settings, service).index.is_ready).wait(_LOOK)
+        SingleFlight(Service(settings, service).index.is_ready).wait(_LOOK)
     except errors.RequestFailed as error:
         logger.warning('%s', error)
 

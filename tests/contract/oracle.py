@@ -31,13 +31,20 @@ def answer(repositories, term):
 
     :param repositories: mapping of name to description.
     """
+    if not words(term):
+        return [(name, clean(repositories[name])) for name in sorted(repositories, key=in_catalog)]
     found = []
     for name, description in repositories.items():
         ranks = [rank(word, name, clean(description)) for word in words(term)]
         if None not in ranks:
-            found.append((max(ranks) if ranks else 0, name,
+            found.append((max(ranks), name,
                           clean(description)))
     return [(name, description) for _, name, description in sorted(found)]
+
+
+def in_catalog(name):
+    """What a name is sorted by in a registry's catalog: as if / came before all else."""
+    return name.replace('/', '\0')
 
 
 def rank(word, name, description):

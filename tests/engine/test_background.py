@@ -114,7 +114,7 @@ def test_one_that_a_newer_release_takes_over_is_refused_until_it_is_given_back(
 
         wait_until(is_refused)
         with pytest.raises(errors.NewerDatabase):
-            older.engine.names()
+            older.names()
         call('put_item', TableName=settings.search_table, Item=row)
         wait_until(lambda: not is_refused())
         assert len(older.search('')) == len(STORED)
@@ -172,4 +172,4 @@ def test_a_storage_that_hangs_keeps_only_so_many_threads(index, monkeypatch):
     wait_until(lambda: not index.engine._background._asked)
     settle('hangs/1')
     settle('team/app')
-    assert index.engine.names() == ['hangs/1', 'team/app']
+    assert index.names() == ['hangs/1', 'team/app']

@@ -136,6 +136,6 @@ def test_it_deletes_what_the_load_had_listed_and_it_stays_deleted(
     if transactions.count < moment:
         pytest.fail('the load has %d transactions' % transactions.count)
     another = index.another()
-    assert 'team/web' not in old.names() + another.engine.names()
-    assert set(name for name, _ in STORED) <= set(another.engine.names())
+    assert 'team/web' not in old.names() + another.names()
+    assert set(name for name, _ in STORED) <= set(another.names())
     another.assert_whole()

@@ -17,7 +17,7 @@ from docker_registry_index.engine.store import schema
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.removal import Removal
-from docker_registry_index.engine.sync.storage import as_source
+from docker_registry_index.engine.sync.source import as_source
 from docker_registry_index.engine.store.tables import create_missing
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.requests_made import RequestsMade
@@ -75,7 +75,7 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(
         report = other.engine.load(lambda: STORE)
         assert report.added + report.unchanged == len(STORE)
         written.append(report.unchanged)
-        assert other.engine.names() == NAMES
+        assert other.names() == NAMES
         assert len(rows(other)) == len(STORE)
         other.delete_tables()
     assert written[0] == 0 and written == sorted(set(written))
@@ -91,7 +91,7 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
         other.engine.remove(NAMES[3])
 
     index.engine.load(store)
-    assert index.engine.names() == [
+    assert index.names() == [
         name for name in NAMES if name != NAMES[3]]
     assert NAMES[3] not in rows(index)
 
@@ -103,14 +103,14 @@ def test_what_is_removed_just_before_it_is_written_is_not_brought_back(
               lambda: other.engine.remove(NAMES[0]))
     report = index.engine.load(lambda: STORE)
     assert report.added == len(STORE) - 1
-    assert index.engine.names() == NAMES[1:]
+    assert index.names() == NAMES[1:]
 
 
 def test_what_was_removed_before_a_load_and_is_in_the_store_is_added(index):
     index.engine.load(lambda: STORE)
     index.engine.remove(NAMES[0])
     index.engine.load(lambda: STORE)
-    assert index.engine.names() == NAMES
+    assert index.names() == NAMES
 
 
 def test_what_is_pushed_while_a_load_runs_stays(index):
@@ -118,7 +118,7 @@ def test_what_is_pushed_while_a_load_runs_stays(index):
     Meanwhile(index.engine, 'TransactWriteItems',
               lambda: other.engine.add(NAMES[0], 'described'))
     index.engine.load(lambda: STORE)
-    assert index.engine.names() == NAMES
+    assert index.names() == NAMES
     assert index.search('described') == [(NAMES[0], 'described')]
 
 
@@ -157,7 +157,7 @@ def test_postings_of_a_row_that_is_still_in_the_store_stay(index):
 def test_one_that_was_just_pushed_and_is_not_in_the_store_yet_is_kept(index):
     index.engine.add('only/here')
     index.engine.load(lambda: STORE)
-    assert index.engine.names() == ['only/here'] + NAMES
+    assert index.names() == ['only/here'] + NAMES
 
 
 def test_names_that_the_index_cannot_hold_are_logged_and_left_out(
@@ -166,7 +166,7 @@ def test_names_that_the_index_cannot_hold_are_logged_and_left_out(
     names = ['good/one', '', 'bad/\x07bell', 'x' * 256]
     report = index.engine.load(lambda: [(name, None) for name in names])
     assert report.added == 1
-    assert index.engine.names() == ['good/one']
+    assert index.names() == ['good/one']
     assert len(caplog.records) == 3
     assert '\x07' not in caplog.text
 
@@ -191,7 +191,7 @@ def test_throttling_slows_a_load_down_and_does_not_stop_it(
     # Those of no length let other greenlets have their turn.
     pauses = [pause for pause in pauses if pause]
     assert len(pauses) == 20 and max(pauses) <= 4
-    assert index.engine.names() == NAMES
+    assert index.names() == NAMES
     assert caplog.text.count('throttles') == 1
 
 
@@ -213,7 +213,7 @@ def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
         killed.engine.remove(long)
     # It is in the storage again, or still, if the storage says so.
     index.engine.load(lambda: [(long, None)] if listed else [])
-    assert index.engine.names() == [long] * listed
+    assert index.names() == [long] * listed
     assert index.search('017') == [(long, 'some words')] * listed
     index.assert_whole()
 
@@ -224,7 +224,7 @@ def test_one_that_cannot_be_written_keeps_no_other_out(index, caplog):
              ['None', 'ValidationError'])
     report = index.engine.load(lambda: STORE)
     assert report.failed == 1
-    assert index.engine.names() == NAMES[1:]
+    assert index.names() == NAMES[1:]
     assert 'left out of the search index: %r' % NAMES[0] in caplog.text
     # Not for ever.
     assert index.engine.load(lambda: STORE).added == 1
@@ -282,7 +282,7 @@ def test_what_is_gone_from_the_store_is_removed_with_all_its_postings(old):
     report = old.engine.load(Storage(*NAMES[7:]))
     assert (report.removed, report.unchanged) == (7, 13)
     assert report.complete
-    assert old.engine.names() == NAMES[7:]
+    assert old.names() == NAMES[7:]
     assert old.search('words') == []
     old.assert_whole()
 
@@ -293,19 +293,19 @@ def test_what_was_touched_within_the_last_hour_is_not_removed(old):
     report = old.engine.load(Storage(*NAMES[2:]))
     assert (report.removed, report.recent) == (1, 1)
     assert report.complete
-    assert old.engine.names() == [NAMES[0]] + NAMES[2:]
+    assert old.names() == [NAMES[0]] + NAMES[2:]
 
 
 def test_a_push_of_what_is_there_is_a_touch(old):
     assert old.engine.add(NAMES[0]) is False
     assert old.engine.load(Storage(*NAMES[1:])).recent == 1
-    assert NAMES[0] in old.engine.names()
+    assert NAMES[0] in old.names()
 
 
 def test_a_clock_that_was_wrong_keeps_nothing_for_ever(old):
     hours_ago(old, -48, NAMES[0])
     assert old.engine.load(Storage(*NAMES[1:])).removed == 1
-    assert old.engine.names() == NAMES[1:]
+    assert old.names() == NAMES[1:]
 
 
 def test_the_store_is_asked_once_more_before_anything_is_removed(old):
@@ -313,7 +313,7 @@ def test_the_store_is_asked_once_more_before_anything_is_removed(old):
     storage.later.add(NAMES[1])
     report = old.engine.load(storage)
     assert (report.removed, report.unchanged) == (1, 19)
-    assert old.engine.names() == NAMES[1:]
+    assert old.names() == NAMES[1:]
 
 
 @pytest.mark.parametrize('described', [None, 'new words'])
@@ -323,7 +323,7 @@ def test_a_push_between_question_and_removal_keeps_it(old, described):
               lambda: other.engine.add(NAMES[0], described))
     report = old.engine.load(Storage(*NAMES[1:]))
     assert (report.removed, report.recent) == (0, 1)
-    assert old.engine.names() == NAMES
+    assert old.names() == NAMES
     old.assert_whole()
 
 
@@ -338,7 +338,7 @@ def test_an_old_load_cannot_bring_back_what_a_sync_removed(old):
 
     old.engine.load(store)
     assert listed[0].removed == 1
-    assert old.engine.names() == NAMES[1:]
+    assert old.names() == NAMES[1:]
 
 
 def test_descriptions_are_kept(old):
@@ -351,7 +351,7 @@ def test_a_store_that_lists_nothing_removes_nothing(old, caplog):
     report = old.engine.load(Storage())
     assert (report.removed, report.failed) == (0, 20)
     assert not report.complete
-    assert old.engine.names() == NAMES
+    assert old.names() == NAMES
     assert 'look at the settings of the storage' in caplog.text
 
 
@@ -363,13 +363,13 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(
     assert report.unreadable == ('team-1',)
     assert not report.complete
     assert (report.added, report.removed) == (1, 0)
-    assert old.engine.names() == sorted(NAMES + ['team-0/new'])
+    assert old.names() == sorted(NAMES + ['team-0/new'])
     assert 'NOT COMPLETE' in caplog.text
     # Once it can be read, all is made up for.
     storage.broken.clear()
     report = old.engine.load(storage)
     assert (report.added, report.removed) == (1, 1) and report.complete
-    assert old.engine.names() == sorted(storage.names)
+    assert old.names() == sorted(storage.names)
 
 
 def test_what_the_store_cannot_tell_is_kept(old, caplog):
@@ -377,7 +377,7 @@ def test_what_the_store_cannot_tell_is_kept(old, caplog):
     storage.later = IOError('slow down')
     report = old.engine.load(storage)
     assert (report.removed, report.failed) == (0, 1)
-    assert old.engine.names() == NAMES
+    assert old.names() == NAMES
     assert 'slow down' in caplog.text
 
 
@@ -465,10 +465,10 @@ class Slow(Source):
 def test_a_first_load_writes_while_the_storage_is_being_listed(fresh):
     other, told = fresh.another(), []
     report = fresh.engine.load(
-        Slow(lambda: other.engine.names() == NAMES),
+        Slow(lambda: other.names() == NAMES),
         progress=lambda done, total: told.append((done, total)))
     assert (report.found, report.added, report.unchanged) == (21, 21, 0)
-    assert other.engine.names() == NAMES + ['z/last']
+    assert other.names() == NAMES + ['z/last']
     other.assert_whole()
     assert told[0][0] >= 20 and told[-1] == (21, 21)
 
@@ -480,7 +480,7 @@ def test_what_a_killed_first_load_had_written_the_next_one_leaves(fresh):
         # The listing would go on for ever.
         killed.engine.load(Slow(lambda: ended))
     ended.append(1)
-    written = fresh.engine.names()
+    written = fresh.names()
     assert written
     made = RequestsMade(fresh.engine)
     report = fresh.engine.load(lambda: STORE)
@@ -516,7 +516,7 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     report = fresh.engine.load(Gone())
     assert (report.found, report.added, report.adopted, report.recent,
             report.removed) == (22, 21, 3, 1, 1)
-    assert fresh.engine.names() == sorted(NAMES + [
+    assert fresh.names() == sorted(NAMES + [
         'old/one', 'old/gone', 'team/gone', 'only/here', 'z/removed'])
     assert fresh.search('long') == [
         (name, 'From long ago') for name in ('old/gone', 'old/one',
@@ -535,7 +535,7 @@ def test_what_is_removed_while_a_first_load_runs_is_not_brought_back(fresh):
             yield name, None
 
     fresh.engine.load(store)
-    assert fresh.engine.names() == [
+    assert fresh.names() == [
         name for name in NAMES if name != NAMES[3]]
 
 
@@ -587,7 +587,7 @@ def test_a_namespace_that_hangs_keeps_the_others_out_of_nothing(
         free.set()
     assert report.unreadable == ('team-1',) and not report.complete
     assert (report.added, report.removed) == (1, 0)
-    assert old.engine.names() == sorted(NAMES + ['team-0/new'])
+    assert old.names() == sorted(NAMES + ['team-0/new'])
     assert 'team-1' in caplog.text and 'nothing came for' in caplog.text
 
 
@@ -606,4 +606,4 @@ def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(
         free.set()
     # One answer that does not come tells enough of the others.
     assert (report.removed, report.failed, len(asked)) == (0, 5, 1)
-    assert old.engine.names() == NAMES
+    assert old.names() == NAMES

@@ -63,7 +63,7 @@ def elsewhere(index):
 def is_right(index):
     """Whether it is ready, and has all it should."""
     try:
-        names = index.engine.names()
+        names = index.names()
         return index.engine.is_ready() and sorted(index.rows()) == names and set(names) - {GONE} == set(NAMES)
     except errors.RequestFailed:
         return False

@@ -143,7 +143,7 @@ def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(
             # What it looks like does not depend on the repair.
             share = found_by(other, name)
             assert share in (0, 1), (count, share)
-            assert (name in other.engine.names()) == share
+            assert (name in other.names()) == share
             shares.append(share)
         REPAIRS[repair](other, name)
         other.assert_whole()

@@ -52,7 +52,7 @@ def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
         assert (description['BillingModeSummary']['BillingMode'] ==
                 'PAY_PER_REQUEST')
         assert 'GlobalSecondaryIndexes' not in description
-    assert index.engine.names() == NAMES
+    assert index.names() == NAMES
     assert index.another().engine.ensure_ready(refuse_to_list) is True
 
 
@@ -74,11 +74,11 @@ def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
     store = STORE[1:]
     other = index.another()
     assert other.engine.ensure_ready(lambda: store) is True
-    assert other.engine.names() == sorted(name for name, _ in store)
+    assert other.names() == sorted(name for name, _ in store)
     assert other.search('app-3') == [('team-0/app-3', '')]
     rows = [row['name']['S'] for row in
             other.items(other.settings.repository_table)]
-    assert sorted(rows) == other.engine.names()
+    assert sorted(rows) == other.names()
 
 
 def test_a_start_killed_at_any_request_is_finished_by_the_next(
@@ -96,7 +96,7 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(
             index.another().delete_tables()
             return
         other = index.another().ready(STORE)
-        assert other.engine.names() == NAMES
+        assert other.names() == NAMES
         assert other.search('app-1') == [
             ('team-1/app-1', ''), ('team-1/app-10', ''),
             ('team-2/app-11', '')]
@@ -222,7 +222,7 @@ def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(
         time.sleep(0.1)
     assert time.time() - began >= 2
     other.assert_whole()
-    assert other.engine.names() == NAMES
+    assert other.names() == NAMES
 
 
 def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(
@@ -247,7 +247,7 @@ def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(
     began = time.time()
     assert made.ensure_ready() is True
     assert time.time() - began < 5
-    assert index.engine.names() == NAMES
+    assert index.names() == NAMES
 
 
 def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
@@ -261,7 +261,7 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
     made = RequestsMade(other.engine)
     assert other.engine.ensure_ready(lambda: STORE) is True
     assert made.operations.count('UpdateItem') == 1
-    assert other.engine.names() == NAMES
+    assert other.names() == NAMES
 
 
 def test_an_index_of_a_newer_format_stops_the_start_untouched(index):

@@ -74,7 +74,7 @@ def scan_as_0_1_0(index, term):
 def test_a_database_of_0_1_0_is_taken_over_and_nothing_is_lost(index):
     store = [(name, None) for name in OLD[:3] + ['new/in-the-store']]
     index.ready(store)
-    assert index.engine.names() == sorted(OLD + ['new/in-the-store'])
+    assert index.names() == sorted(OLD + ['new/in-the-store'])
     assert index.search('the-store') == [
         ('gone/from-the-store', ''), ('new/in-the-store', '')]
     description = index.engine.client.call(
@@ -158,5 +158,5 @@ def test_a_row_whose_name_cannot_be_indexed_keeps_no_other_out(index, name):
     put_as_0_1_0(index, name)
     index.ready([('ok/ok', None)])
     assert index.search('ok') == [('ok/ok', '')]
-    assert name not in index.engine.names()
+    assert name not in index.names()
     assert scan_as_0_1_0(index, 'odd') == [name]

@@ -80,7 +80,7 @@ def test_killed_at_any_request_of_a_load_nothing_that_is_added_lacks_its_note(in
 
 def test_notes_are_neither_found_nor_in_the_way_of_a_check(index):
     index.engine.undescribed.note(['team/app'])
-    assert index.search('team') == [] and index.engine.names() == [] and index.engine.catalog() == []
+    assert index.search('team') == [] and index.names() == [] and index.engine.catalog() == []
     assert list(index.engine.checker().check()) == []
 
 

@@ -1,7 +1,7 @@
 """From whatever is there to an index that is ready, one load at a time.
 
-Which process loads is decided by the lease; that an index is ready, by the
-mark. Both are changed in one transaction at the end of a load.
+The lease decides which process loads; the ready marker says that an index is ready. Both are
+changed in one transaction at the end of a load.
 """
 
 from __future__ import unicode_literals
@@ -14,88 +14,70 @@ import time
 import uuid
 
 from .. import errors
-from ..store import formats, ready_marker, schema
 from .._compat import monotonic, sleep
-from ..store.client import slowest
-from .lease import Lease
-from ..store.ready_marker import Mark
+from ..store import postings
+from ..store.records import MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, repository_key
 from ..store.tables import check_version, create_missing
+from .lease import lease_of
 
-__all__ = ['RETRY', 'Startup', 'lease_of']
+__all__ = ['RETRY', 'Start']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds of a lease, unless three requests may take longer than that: one
-#: that is under way when a heartbeat is due, the heartbeat, and the next.
-LEASE_SECONDS = 20
 #: Seconds after which a load that was not complete is made again.
 RETRY = 600
+#: The attribute of the version row that has the newest format of postings in this database.
+_FORMAT = 'format'
 
 #: For each process and search table, so that a process loads an index once.
 _loading = {}
 
 
-class Startup(object):
+class Start(object):
     """The start of one index, and its loads later.
 
-    :param client: a Client.
-    :param tables: what schema.tables gives.
-    :param settings: a Settings.
-    :param load: a function that loads and returns a LoadReport. It is given
-        a heartbeat function, and the Formats whose postings nobody reads any
-        more.
-    :param note: told the Mark, or None, whenever it was read or written.
+    :param store: a Store.
+    :param load: a function of a heartbeat function that loads and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop.
     """
 
-    def __init__(self, client, tables, settings, load, sleep=sleep,
-                 clock=monotonic, wall_clock=time.time,
-                 note=lambda mark: None):
-        self._client = client
-        self._tables = tables
-        self._settings = settings
+    def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time):
+        self._store = store
         self._load = load
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
-        self._tell = note
-        self._search = tables['search'].name
-        self._version = tables['version'].name
-        self._lock = _loading.setdefault(
-            (os.getpid(), self._search), threading.Lock())
+        self._lock = _loading.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls: a lease lasts longer than a call may wait.
         self._lease = self._new_lease()
-        #: The Mark that was read last; None when there was none.
-        self.mark = None
+        #: The ReadyMarker that was read or written last; None if there was none.
+        self.marker = None
 
     def is_ready(self):
-        """Whether the index is ready: tables, mark, format of postings.
+        """Return whether the index is ready: tables, marker, format of postings.
 
         Costs one consistent BatchGetItem of three read units.
 
-        :raises NewerDatabase, RequestFailed: nothing was changed.
+        :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed.
         """
-        wanted = {
-            self._tables['repository'].name: {'name': {'S': schema.MARKS}},
-            self._version: {'version': {'N': schema.VERSION}},
-            self._search: ready_marker.KEY}
-        wanted = {table: {'Keys': [key], 'ConsistentRead': True}
-                  for table, key in wanted.items()}
+        store = self._store
+        wanted = {store.repository_table: repository_key(MARKERS),
+                  store.version_table: VERSION_KEY, store.search_table: READY_KEY}
         try:
-            # Keys left out, as of 0.1.0's small tables when they are
-            # throttled, tell no less: only the mark must be read.
-            found = self._client.batch_get(
-                wanted, enough=lambda left: self._search not in left)
+            # Keys left out, as of 0.1.0's small tables when they are throttled, show that the table
+            # is there: only the marker must be read.
+            found = store.batch_get(
+                {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
+                enough=lambda left: store.search_table not in left)
         except errors.MissingTable:
             return False
-        self._note((found.get(self._search) or [None])[0])
-        return self.mark is not None and (
-            self.mark.format == formats.CURRENT.number)
+        self._check_format((found.get(store.version_table) or [{}])[0])
+        self._note((found.get(store.search_table) or [None])[0])
+        return self.marker is not None
 
     def ensure_ready(self):
-        """Return True when the index is ready; False while another process
-        loads it, after ``startup_wait`` seconds, or at once when that load
-        is older.
+        """Return True when the index is ready; False while another process loads it, after
+        ``startup_wait`` seconds, or at once when that load is older.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: not ready; call again.
@@ -103,11 +85,11 @@ class Startup(object):
         with self._lock:
             return self.is_ready() or self._prepare()
 
-    def sync(self, is_due=lambda mark: True):
+    def sync(self, is_due=lambda marker: True):
         """Load once, now; return the LoadReport.
 
-        :param is_due: told the Mark once the lease is held; when it is not
-            true, nothing is done and None is returned.
+        :param is_due: a function of the ReadyMarker, called once the lease is held; when it returns
+            False, nothing is done and None is returned.
         :raises LeaseTaken: another process is loading.
         :raises: as ensure_ready.
         """
@@ -117,30 +99,30 @@ class Startup(object):
             try:
                 while not lease.acquire():
                     if lease.is_alive:
-                        raise errors.LeaseTaken(self._version, lease.age)
+                        raise errors.LeaseTaken(self._store.version_table, lease.age)
                     self._pause()
                 self.is_ready()
-                if is_due(self.mark):
+                if is_due(self.marker):
                     return self._load_under(lease)
             finally:
                 lease.release()
 
     def _prepare(self):
         self._create_tables()
-        lease, patience = self._watched_lease(), self._settings.startup_wait
-        deadline = self._clock() + patience
+        lease, seconds = self._watched_lease(), self._store.settings.startup_wait
+        deadline = self._clock() + seconds
         while True:
             if self.is_ready():
                 return True
-            if lease.acquire():
-                try:
+            try:
+                if lease.acquire():
                     return self._load_once(lease)
-                except errors.LeaseLost as error:
-                    logger.warning('%s', error)
-                finally:
-                    lease.release()
-            # Workers are made anew all the time; each need not wait in vain.
-            is_old = lease.is_alive and lease.age > patience
+            except errors.LeaseLost as error:
+                logger.warning('%s', error)
+            finally:
+                lease.release()
+            # Workers are made anew all the time; each need not wait for nothing.
+            is_old = lease.is_alive and lease.age > seconds
             if is_old or self._clock() > deadline:
                 return False
             self._pause()
@@ -152,18 +134,12 @@ class Startup(object):
         return True
 
     def _load_under(self, lease):
-        before, current = self.mark or Mark.none(), formats.CURRENT.number
-        # What was loaded a second time in a format needs the others no more.
-        is_settled = before.format == current and before.synced is not None
-        report = self._load(lease.renew, formats.older() if is_settled else ())
-        # Postings of an older format are read until none is missing.
-        is_whole = before.format is None or not report.failed
-        after = before.after(
-            report, current if is_whole else before.format,
-            uuid.uuid4().hex, int(self._wall_clock()))
-        lease.release_with(after.put(self._search))
-        self.mark = after
-        self._tell(after)
+        before = self.marker or ReadyMarker.none()
+        report = self._load(lease.renew)
+        after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()))
+        lease.release_with(after.put(self._store.search_table),
+                           **{_FORMAT: {'N': str(postings.FORMAT)}})
+        self.marker = after
         return report
 
     def _watched_lease(self):
@@ -171,34 +147,43 @@ class Startup(object):
         return self._lease
 
     def _new_lease(self):
-        return lease_of(self._client, self._tables, self._settings,
-                        self._clock)
+        return lease_of(self._store, self._clock)
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
 
+    def _check_format(self, row):
+        found = int(row.get(_FORMAT, {}).get('N', 0))
+        if found > postings.FORMAT:
+            raise errors.NewerDatabase(self._store.version_table, found, postings.FORMAT)
+
     def _note(self, item):
-        self.mark = Mark.of(item)
-        if self.mark and self.mark.format > formats.CURRENT.number:
-            raise errors.NewerDatabase(self._search, self.mark.format,
-                                       formats.CURRENT.number)
-        self._tell(self.mark)
+        """Note the marker.
+
+        Each format has a search table of its own; a setting may lead to that of another.
+        """
+        marker, table = ReadyMarker.of(item), self._store.search_table
+        if marker and marker.format > postings.FORMAT:
+            raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
+        if marker and marker.format < postings.FORMAT:
+            raise errors.ForeignDatabase(table, 'holds an index of format %d, of an older release'
+                                         % marker.format)
+        self.marker = marker
 
     def _create_tables(self):
-        self._read_mark()
-        check_version(self._client, self._version)
+        self._read_marker()
+        for row in check_version(self._store.client, self._store.version_table):
+            self._check_format(row)
         seen = []
-        create_missing(self._client, self._tables,
-                       before_creating=lambda: self._is_in_the_way(seen),
-                       sleep=self._sleep)
+        create_missing(self._store.client, self._store.tables,
+                       before_creating=lambda: self._is_in_the_way(seen), sleep=self._sleep)
 
     def _is_in_the_way(self, seen):
-        """Have nobody say that an index is ready which lost a table: no load
-        that began before, nor the mark.
+        """Have nobody say that an index is ready which lost a table: no load that began before, nor
+        the marker.
 
-        :param seen: [the record number of the lease], from before the tables
-            were looked at: a load that began later is another's, who has
-            created them.
+        :param seen: [the record number of the lease], from before the tables were looked at: a load
+            that began later is another's, who has created them.
         :returns: whether to look at the tables anew, and call it again.
         """
         lease = self._new_lease()
@@ -210,35 +195,26 @@ class Startup(object):
             is_over, holder = True, []
         seen[:] = holder
         if is_over:
-            self._void(self._read_mark())
+            self._void(self._read_marker())
         return not is_over
 
-    def _read_mark(self):
+    def _read_marker(self):
         try:
-            self._note(self._client.call(
-                'get_item', TableName=self._search, Key=ready_marker.KEY,
-                ConsistentRead=True).get('Item'))
+            self._note(self._store.get(self._store.search_table, READY_KEY))
         except errors.MissingTable:
-            self.mark = None
-        return self.mark
+            self.marker = None
+        return self.marker
 
-    def _void(self, seen):
-        """Take away the mark that was seen; a newer one is not ours."""
-        if seen is None:
+    def _void(self, marker):
+        """Delete the marker that was seen; a newer one is not ours."""
+        if marker is None:
             return
         try:
-            self._client.call(
-                'delete_item', TableName=self._search, Key=ready_marker.KEY,
+            self._store.call(
+                'delete_item', TableName=self._store.search_table, Key=READY_KEY,
                 ConditionExpression='#number = :number',
                 ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': {'S': seen.number}})
-        except errors.RequestFailed as error:
-            if error.code != 'ConditionalCheckFailedException':
+                ExpressionAttributeValues={':number': {'S': marker.number}})
+        except errors.ConditionFailed as error:
+            if error.reasons != ['ConditionalCheckFailed']:
                 raise
-
-
-def lease_of(client, tables, settings, clock=monotonic, kind='lease'):
-    """A Lease, not held, that lasts long enough for the slowest requests."""
-    request = slowest(settings)
-    return Lease(client, tables['version'].name,
-                 max(LEASE_SECONDS, 3 * request), clock, request, kind)

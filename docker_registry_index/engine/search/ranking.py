@@ -1,4 +1,4 @@
-"""What a search term asks for, and how well a repository answers. Pure.
+"""What a search term asks for, and how well a repository matches it. Pure.
 
 The rules that docs/search.md states for users, and nothing else.
 """
@@ -9,7 +9,7 @@ import collections
 
 from ..store import text
 
-__all__ = ['Result', 'drivers', 'group', 'parse', 'rank']
+__all__ = ['Result', 'group', 'longest', 'parse', 'rank']
 
 WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(4)
 
@@ -21,44 +21,41 @@ class Result(collections.namedtuple('Result', 'name description')):
 
 
 def parse(term):
-    """The words a repository must match: a tuple of folded text.
+    """Return the words that a repository must match: a tuple of folded text.
 
-    Empty for an empty term, which everything matches. None when nothing can
-    match: a word longer than any name, or with a control character.
+    Empty for an empty term, which everything matches. None when nothing can match: a word longer
+    than any name, or with a control character.
     """
     words = text.split_words(term)
-    if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word)
-           for word in words):
+    if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word) for word in words):
         return None
     return tuple(words)
 
 
-def drivers(words):
-    """The words whose postings are worth reading: the four longest, likely
-    the rarest, the longest first."""
+def longest(words):
+    """Return the words whose postings are worth reading: the four longest, likely the rarest, the
+    longest first."""
     return sorted(words, key=len, reverse=True)[:4]
 
 
 def group(words, name):
-    """The group that a limit sees a match in, 0 (kept first) to 3: by the
-    longest word, which is a whole word of the name, starts one, is inside
-    one, or is not in the name."""
-    word, folded = drivers(words)[0], text.fold(name)
-    best = _best_place(word, folded)
+    """Return the group that a limit sees a match in, 0 (kept first) to 3: by the longest word,
+    which is a whole word of the name, starts one, is inside one, or is not in the name."""
+    best = _best_place(longest(words)[0], text.fold(name))
     return IN_DESCRIPTION if best is None else best
 
 
 def rank(words, name, description):
-    """How well a repository answers: 0 (best) to 3, or None if it does not.
+    """Return how well a repository matches: 0 (best) to 3; None if it does not match.
 
-    0: the name ends in the term or has it as a whole word, 1: a word of the
-    name starts with it, 2: it is inside a word, 3: a word of the description
-    starts with it. Of several words, the one that fits worst counts.
+    0: the name ends in the term or has it as a whole word, 1: a word of the name starts with it,
+    2: it is inside a word, 3: a word of the description starts with it. Of several words, the one
+    that fits worst counts.
     """
     worst = WHOLE_WORD
     folded = text.fold(name)
     for word in words:
-        found = _rank_in_name(word, folded)
+        found = WHOLE_WORD if folded.endswith(word) else _best_place(word, folded)
         if found is None:
             if not _starts_description_word(word, description):
                 return None
@@ -67,12 +64,8 @@ def rank(words, name, description):
     return worst
 
 
-def _rank_in_name(word, folded):
-    return WHOLE_WORD if folded.endswith(word) else _best_place(word, folded)
-
-
 def _best_place(word, folded):
-    """The best of the places that ``word`` has in a name; None for none."""
+    """Return the best of the places that ``word`` has in a name; None for none."""
     best, position = None, folded.find(word)
     while position >= 0:
         if position == 0 or folded[position - 1] in text.SEPARATORS:

@@ -1,58 +1,56 @@
-"""Search: a term in, the repositories it finds out, in at most two waits.
+"""Search: ranges of postings, read until no better result can follow.
 
-The first wait is one Query of the names with a word starting with the term.
-Only while these are fewer than asked for, the second asks for the names with
-it inside a word and for the descriptions, side by side.
+A search is whole or it fails: a part of a result never looks like the whole. Postings of names too
+long for one transaction carry a flag; whether such a name is written whole, its repository's row
+says.
 """
 
 from __future__ import unicode_literals
 
+import collections
+
 from .. import errors
+from ..concurrency import run_side_by_side
+from ..store import postings, text
+from ..store.records import Row, repository_key
+from ..store.store import GET_BATCH
 from . import ranking
-from ..store import formats, text
-from .reading import Reading
-from ..concurrency import side_by_side
 
 __all__ = ['Search']
 
-#: Eventually consistent, half a unit for 4 KB: the 29 postings of a page,
-#: also with descriptions.
-#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
-_CONSISTENT = False
-#: Items of a page that are asked for at most; a megabyte has fewer.
+#: Postings that a page is asked to have at most, before whole megabytes.
+_PAGE = 1000
+#: Items of a page of names that are asked for at most; a megabyte has fewer.
 _LONGEST_PAGE = 20000
 
 
 class Search(object):
     """Searches of one index.
 
-    :param client: a Client.
-    :param tables: what schema.tables gives.
-    :param format: the Format to read; the current one by default.
+    Reads are eventually consistent, at half the price: a push is found within a second, usually
+    much less, and a result never shows half of it.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
+
+    :param store: a Store.
     """
 
-    def __init__(self, client, tables, format=None):
-        self._client = client
-        self._format = format or formats.CURRENT
-        self._rows = tables['repository'].name
-        self._table = tables['search'].name
+    def __init__(self, store):
+        self._store = store
 
     def search(self, term, limit=None, skip=0):
-        """The repositories matching ``term``: a list of ranking.Result.
+        """Return the repositories matching ``term``: a list of ranking.Result.
 
-        Sorted by rank, then by name. docs/search.md says what a term means
-        and what a limit leaves out.
+        Sorted by rank, then by name. docs/search.md says what a term means and what a limit leaves
+        out.
 
         :param term: text, bytes of UTF-8, or None for everything.
         :param limit: at most so many results, 1 or more; None for all.
-        :param skip: leave out so many that a limit of as many would keep:
-            the next page after it.
+        :param skip: leave out so many that a limit of as many would keep: the next page after it.
 
-        Costs one Query when the limit is reached by word starts, else three
-        in two waits; each of half a read unit for up to 4 KB of postings.
-        Several words cost three for each of the four longest, in one wait,
-        when one of them is rare; else pages of the longest follow. Without a
-        limit, as many pages as the result fills.
+        Costs one Query when the limit is reached by word starts, otherwise three in two waits; each
+        of half a read unit for up to 4 KB of postings. Several words cost three for each of the
+        four longest, in one wait, when one of them is rare; otherwise pages of the longest follow.
+        Without a limit, as many pages as the result fills.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
         :raises RequestFailed: nothing is returned rather than a part.
@@ -65,19 +63,27 @@ class Search(object):
             limit += skip
         if not words:
             return self._listed(None, limit)[skip:]
-        readings = [Reading(self._query, self._format, word, words, limit)
-                    for word in ranking.drivers(words)]
+        readings = [Reading(self._store, word, words, limit) for word in ranking.longest(words)]
         return self._read_until_found(readings, limit).best(skip)
 
+    def catalog(self, after=None, limit=None):
+        """Return names in the order of a registry's catalog, those after ``after``, which need be
+        none: a list.
+
+        Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names in it that
+        are too long for one transaction.
+        """
+        after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
+        return [result.name for result in self._listed(after, _checked_limit(limit))]
+
     def _read_until_found(self, readings, limit):
-        """Read until one of several words has told all that match, or the
-        first has told enough; return its Reading."""
+        """Read until one of several words has returned all that match, or the first has returned
+        enough; return its Reading."""
         first = readings[0]
         if limit is None or len(readings) > 1:
-            wanted = [stream for reading in readings
-                      for stream in reading.streams]
+            wanted = [part for reading in readings for part in reading.ranges]
         else:
-            wanted = first.streams[:1]
+            wanted = first.ranges[:1]
         while True:
             self._read(wanted)
             for reading in readings:
@@ -87,106 +93,158 @@ class Search(object):
             if not wanted:
                 return first
 
-    def names(self, after=None, limit=None):
-        """Names in lexical order, those after ``after``: a list.
-
-        One Query for each page of 1 MB, and one BatchGetItem for each 100
-        names in it that are too long for one transaction.
-        """
-        return [result.name
-                for result in self._listed(after, _checked_limit(limit))]
-
-    def catalog(self, after=None, limit=None):
-        """Names in the order of a registry's catalog, those after ``after``,
-        which need be none: a list.
-
-        Costs as names().
-        """
-        after = after and self._format.catalog_key(text.to_text(after))
-        return [result.name for result in self._listed(
-            after, _checked_limit(limit), self._format.catalog)]
-
-    def _listed(self, after, limit, gram=None):
-        condition, values = 'gram = :gram', {
-            ':gram': {'S': gram or self._format.listed}}
-        if after:
-            condition += ' AND suffix > :after'
-            values[':after'] = {'S': text.cut_to_key(after)}
-        found, arguments = [], {}
+    def _listed(self, after, limit):
+        found, start = [], None
         while True:
-            if limit is not None:
-                arguments['Limit'] = min(limit - len(found), _LONGEST_PAGE)
-            page = self._client.call(
-                'query', TableName=self._table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ConsistentRead=_CONSISTENT, **arguments)
+            size = None if limit is None else min(limit - len(found), _LONGEST_PAGE)
+            page = self._store.query(postings.CATALOG, after=after, limit=size, start=start)
             found.extend(result for result, _ in self._whole(
                 (item, None) for item in page['Items']))
-            last = page.get('LastEvaluatedKey')
-            if last is None or len(found) == limit:
+            start = page.get('LastEvaluatedKey')
+            if start is None or len(found) == limit:
                 return found
-            arguments['ExclusiveStartKey'] = last
 
-    def _read(self, streams):
-        """Read a page of each stream, all in one wait."""
-        pages = side_by_side([stream.next_page for stream in streams])
-        for result, stream in self._whole(
-                (item, stream) for stream, page in zip(streams, pages)
-                for item in page):
-            stream.take(result)
+    def _read(self, ranges):
+        """Read a page of each range, all in one wait."""
+        pages = run_side_by_side([part.next_page for part in ranges])
+        for result, part in self._whole(
+                (item, part) for part, page in zip(ranges, pages) for item in page):
+            part.take(result)
 
     def _whole(self, items):
-        """The results of (item, anything) pairs, without those of names too
-        long for one transaction that are not indexed whole."""
-        results = [(self._result(item), label, 'v' in item)
-                   for item, label in items]
-        asked = set(result.name for result, _, doubtful in results
-                    if doubtful)
+        """Return the results of (item, anything) pairs, without those of names too long for one
+        transaction that are not written whole."""
+        results = [(_result(item), label, 'v' in item) for item, label in items]
+        asked = set(result.name for result, _, is_doubtful in results if is_doubtful)
         indexed = self._indexed(sorted(asked))
-        return [(result, label) for result, label, doubtful in results
-                if not doubtful or result.name in indexed]
+        return [(result, label) for result, label, is_doubtful in results
+                if not is_doubtful or result.name in indexed]
 
     def _indexed(self, names):
-        """Those of ``names`` whose rows say that all postings are there.
+        """Return those of ``names`` whose rows say that all postings are there.
 
         One BatchGetItem for each 100 names, half a read unit a name.
         """
-        indexed = set()
-        for first in range(0, len(names), 100):
-            keys = [{'name': {'S': name}}
-                    for name in names[first:first + 100]]
-            found = self._client.batch_get({self._rows: {
-                'Keys': keys, 'ProjectionExpression': '#name, #mark',
-                'ExpressionAttributeNames': {
-                    '#name': 'name', '#mark': self._format.mark}}})
-            indexed.update(item['name']['S']
-                           for item in found.get(self._rows, ())
-                           if self._format.mark in item)
+        indexed, table = set(), self._store.repository_table
+        for first in range(0, len(names), GET_BATCH):
+            found = self._store.batch_get({table: {
+                'Keys': [repository_key(name) for name in names[first:first + GET_BATCH]],
+                'ProjectionExpression': '#name, #postings',
+                'ExpressionAttributeNames': {'#name': 'name', '#postings': Row.POSTINGS}}})
+            indexed.update(item['name']['S'] for item in found.get(table, ())
+                           if Row.of(item).is_indexed)
         return indexed
 
-    def _query(self, wanted, size, start):
-        """One page of the postings in a range."""
-        arguments = {'Limit': size} if size else {}
-        if start:
-            arguments['ExclusiveStartKey'] = start
-        return self._client.call(
-            'query', TableName=self._table, ConsistentRead=_CONSISTENT,
-            KeyConditionExpression=(
-                'gram = :gram AND begins_with(suffix, :prefix)'),
-            ExpressionAttributeValues={
-                ':gram': {'S': wanted.gram},
-                ':prefix': {'S': wanted.prefix}},
-            **arguments)
 
-    def _result(self, item):
-        name = self._format.name_of(item['gram']['S'], item['suffix']['S'],
-                                    item.get('n', {}).get('S'))
-        return ranking.Result(name, item.get('d', {}).get('S', ''))
+class Range(object):
+    """The postings of one class that match a word, page by page."""
+
+    def __init__(self, store, reading, place, wanted, sizes):
+        self._store = store
+        self._reading = reading
+        self._range = wanted
+        self._start = None
+        self._sizes = iter(sizes)
+        self.place = place
+        self.is_exhausted = False
+
+    def next_page(self):
+        """Read one page more and return its items."""
+        page = self._store.query(self._range.gram, self._range.prefix,
+                                 limit=next(self._sizes, None), start=self._start)
+        self._start = page.get('LastEvaluatedKey')
+        self.is_exhausted = self._start is None
+        return page['Items']
+
+    def take(self, result):
+        """Keep what was found in a page of this range."""
+        self._reading.take(self.place, result)
+
+
+class Reading(object):
+    """What the postings of one word return: the repositories found by them that match all words,
+    each once, in its best class.
+
+    :param word: the one word.
+    :param words: all words of the term.
+    :param limit: of the search.
+    """
+
+    def __init__(self, store, word, words, limit):
+        self.word = word
+        self._words = words
+        self._limit = limit
+        self._kept = collections.OrderedDict()
+        self.ranges = [
+            Range(store, self, place, postings.range_of(kind, word), _page_sizes(words, limit))
+            for place, kind in enumerate(postings.CLASSES)]
+
+    @property
+    def is_exhausted(self):
+        """Whether all postings of the word were read."""
+        return all(part.is_exhausted for part in self.ranges)
+
+    def take(self, place, result):
+        """Keep a result that matches and was not found in a better class."""
+        rank = ranking.rank(self._words, *result)
+        if rank is None:
+            return
+        if result.name in self._kept:
+            if self._kept[result.name][0] <= place:
+                return
+            del self._kept[result.name]
+        self._kept[result.name] = (place, rank, result)
+
+    def still_needed(self):
+        """Return the ranges that may hold a better result than those kept."""
+        needed = []
+        for part in self.ranges:
+            count = sum(kept[0] <= part.place for kept in self._kept.values())
+            if self._limit is not None and count >= self._limit:
+                break
+            if not part.is_exhausted:
+                needed.append(part)
+        return needed
+
+    def best(self, skip=0):
+        """Return the kept results between what is skipped and the limit, the best group first; in
+        order."""
+        best = list(self._kept.values())
+        if skip or (self._limit is not None and len(best) > self._limit):
+            best.sort(key=self._order)
+            best = best[skip:self._limit]
+        best.sort(key=lambda kept: (kept[1], kept[2].name))
+        return [kept[2] for kept in best]
+
+    def _order(self, kept):
+        """Where a result stands among all, whatever was read, so that pages neither repeat nor
+        lose one: as the postings of the first word do, whole words before others."""
+        place, _, result = kept
+        group = ranking.group(self._words, result.name)
+        first = ranking.longest(self._words)[0]
+        if self.word == first:
+            # In the order in which they were read.
+            return place, group, ''
+        place, suffixes = postings.best_class(first, *result)
+        return place, group, min(suffixes)
+
+
+def _page_sizes(words, limit):
+    """Return the sizes of a range's first pages; those after are of 1 MB."""
+    if limit is None:
+        # Of several words, one that is rare makes all others needless.
+        return [100] if len(words) > 1 else []
+    # A little more than asked for, because a name that has the term twice has two postings; still
+    # within half a read unit. From the second page on, repeats are what there is most of.
+    return [min(limit + 4, _PAGE), min(2 * limit + 8, _PAGE)]
+
+
+def _result(item):
+    return ranking.Result(postings.name_of(item), item.get('d', {}).get('S', ''))
 
 
 def _checked_limit(limit):
-    """``limit`` itself, if it is None or a whole number from 1 on."""
+    """Return ``limit`` itself, if it is None or a whole number from 1 on."""
     if limit is None:
         return None
     if isinstance(limit, bool) or not hasattr(limit, '__index__') or limit < 1:

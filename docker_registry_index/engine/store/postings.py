@@ -1,23 +1,22 @@
 """The postings of a repository: the suffix index. Pure, no I/O.
 
-A term is found inside a name exactly when some suffix of the name begins
-with the term. So there is one posting for every suffix, and a search is one
-range of one item collection::
+A term is found inside a name exactly when some suffix of the name begins with the term. So there is
+one posting for every suffix, and a search is one range of one item collection::
 
     gram    class + first character of the suffix       (hash key)
     suffix  the suffix + END + the part of the name before it  (range key)
     d       the description, so that a Query answers by itself
     n       the name, where the range key does not spell it
-    v       1: ask the repository's row, see changes.py
+    v       1: ask the repository's row, see write/plan.py
 
-Separators are written as the characters just above END. A range key is
-ordered by its UTF-8 bytes, so within the range of a term come first the
-names that end there, then those where a word ends there, then the rest.
+Separators are written as the characters just above END. A range key is ordered by its UTF-8 bytes,
+so within the range of a term come first the names that end there, then those where a word ends
+there, then the rest.
 
-Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a
-word of the description. The collection ``*`` lists all names in order; its
-item is also the witness of which postings a repository has. ``/`` lists them
-in the order of a registry's catalog: as if ``/`` came before all else.
+Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
+The collection ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before
+all else. Its item is also the witness: it is written together with the other postings, and proves
+which of them a repository has.
 """
 
 from __future__ import unicode_literals
@@ -28,16 +27,18 @@ import hashlib
 from . import text
 
 __all__ = [
-    'CATALOG', 'DESCRIBED', 'FORMAT', 'INSIDE', 'LISTED', 'START',
-    'Posting', 'Range', 'catalog_key', 'gram', 'name_of', 'postings',
-    'range_of',
+    'CATALOG', 'CLASSES', 'DESCRIBED', 'FORMAT', 'INSIDE', 'START', 'Posting', 'Range',
+    'best_class', 'catalog_key', 'gram', 'is_gram', 'name_of', 'postings', 'range_of', 'to_item',
+    'witness', 'witness_key',
 ]
 
-#: The number of this format; see formats.py. Format 1, of release 0.2.0, is
-#: the same without the catalog: what is there of it answers searches.
-FORMAT = 2
+#: The number of this format. Each format has a search table of its own. Formats 1 and 2 were those
+#: of releases 0.2.0 and 0.4.0.
+FORMAT = 3
 
-START, INSIDE, DESCRIBED, LISTED, CATALOG = 's', 'i', 'd', '*', '/'
+START, INSIDE, DESCRIBED, CATALOG = 's', 'i', 'd', '/'
+#: In the order in which a limited search prefers them.
+CLASSES = (START, INSIDE, DESCRIBED)
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _RANGE_KEY_BYTES = 1024
@@ -49,8 +50,7 @@ _ENCODE = dict(zip(map(ord, text.SEPARATORS), _CODES))
 _DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
 
 
-class Posting(collections.namedtuple('Posting',
-                                     'gram suffix name description')):
+class Posting(collections.namedtuple('Posting', 'gram suffix name description')):
     """One item of the search table, still without its types."""
 
     __slots__ = ()
@@ -63,24 +63,31 @@ class Range(collections.namedtuple('Range', 'gram prefix')):
 
 
 def postings(name, description=''):
-    """All postings of a repository but its witness, as a list.
+    """Return all postings of a repository but its witness, as a list.
 
     :param name: a name that text.check_name has passed.
     :param description: a clean description, or ''.
     """
     folded = text.fold(name)
-    found = [
-        _posting(kind, folded[position:], name, position, description)
-        for position, kind in _positions(folded)]
+    found = [_posting(kind, folded[position:], name, position, description)
+             for position, kind in _positions(folded)]
     for tail in sorted(set(text.word_tails(description))):
-        found.append(Posting(gram(DESCRIBED, tail), _key(tail, name, name),
-                             name, description))
-    found.append(Posting(CATALOG, catalog_key(name), name, ''))
+        found.append(Posting(gram(DESCRIBED, tail), _key(tail, name, name), name, description))
     return found
 
 
+def witness(name, description=''):
+    """Return the posting that lists the name, and proves that all others exist."""
+    return Posting(CATALOG, catalog_key(name), name, description)
+
+
+def witness_key(name):
+    """Return the key of a name's witness, as DynamoDB takes it."""
+    return {'gram': {'S': CATALOG}, 'suffix': {'S': catalog_key(name)}}
+
+
 def catalog_key(name):
-    """What stands for a name, or for any text, in a registry's order.
+    """Return what stands for a name, or for any text, in a registry's order.
 
     https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
     """
@@ -88,31 +95,56 @@ def catalog_key(name):
 
 
 def gram(kind, rest):
-    """The hash key of what begins with ``rest``."""
+    """Return the hash key of what begins with ``rest``."""
     return kind + text.CHARACTER.match(rest).group()
 
 
+def is_gram(gram):
+    """Return whether a hash key is that of postings."""
+    return gram[:1] in CLASSES or gram == CATALOG
+
+
 def range_of(kind, word):
-    """Where the postings of one class that answer ``word`` stand."""
-    return Range(gram(kind, word),
-                 word if kind == DESCRIBED else word.translate(_ENCODE))
+    """Return where the postings of one class that match ``word`` stand."""
+    return Range(gram(kind, word), word if kind == DESCRIBED else word.translate(_ENCODE))
 
 
-def name_of(gram, suffix, spelled=None):
-    """The repository name of an item of the search table.
+def best_class(word, name, description):
+    """Return the place among CLASSES of the first class in which a repository matches a word, and
+    the range keys of its postings that match there."""
+    found = postings(name, description)
+    for place, kind in enumerate(CLASSES):
+        wanted = range_of(kind, word)
+        suffixes = [posting.suffix for posting in found if posting.gram == wanted.gram
+                    and posting.suffix.startswith(wanted.prefix)]
+        if suffixes:
+            return place, suffixes
+    return len(CLASSES), ['']
 
-    :param spelled: the item's attribute ``n``, or None.
-    """
-    if spelled is not None:
-        return spelled
-    if gram == LISTED:
-        return suffix
+
+def name_of(item):
+    """Return the repository name of a posting as DynamoDB keeps it."""
+    if 'n' in item:
+        return item['n']['S']
+    return _spelled(item['gram']['S'], item['suffix']['S'])
+
+
+def to_item(posting):
+    """Return a posting as DynamoDB keeps it."""
+    item = {'gram': {'S': posting.gram}, 'suffix': {'S': posting.suffix}}
+    if posting.description:
+        item['d'] = {'S': posting.description}
+    if _spelled(posting.gram, posting.suffix) != posting.name:
+        item['n'] = {'S': posting.name}
+    return item
+
+
+def _spelled(gram, suffix):
+    """Return the name that the keys of a posting spell."""
     if gram == CATALOG:
         return suffix.replace(_END, '/')
     rest, _, before = suffix.partition(_END)
-    if gram[0] == DESCRIBED:
-        return before
-    return before + rest.translate(_DECODE)
+    return before if gram[0] == DESCRIBED else before + rest.translate(_DECODE)
 
 
 def _posting(kind, rest, name, position, description):
@@ -132,24 +164,23 @@ def _key(rest, ending, name):
 
 
 def _positions(folded):
-    """The positions worth a posting, each with its class.
+    """Return the positions worth a posting, each with its class.
 
-    Left out is a suffix that begins another one at least as good: every
-    term it would answer, the other answers with the same name.
+    Left out is a suffix that begins another one at least as good: every term that it would match,
+    the other matches with the same name.
     """
-    kinds = [
-        (position, START if _starts_word(folded, position) else INSIDE)
-        for position in (character.start() for character
-                         in text.CHARACTER.finditer(folded))]
+    kinds = [(position, START if _starts_word(folded, position) else INSIDE)
+             for position in (character.start()
+                              for character in text.CHARACTER.finditer(folded))]
     return [(position, kind) for position, kind in kinds
-            if not _is_answered(folded, position, kind, kinds)]
+            if not _is_redundant(folded, position, kind, kinds)]
 
 
 def _starts_word(folded, position):
     return position == 0 or folded[position - 1] in text.SEPARATORS
 
 
-def _is_answered(folded, position, kind, kinds):
+def _is_redundant(folded, position, kind, kinds):
     suffix = folded[position:]
     for other, other_kind in kinds:
         if other >= position:

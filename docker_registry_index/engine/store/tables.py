@@ -1,74 +1,99 @@
-"""Tables: created when missing, all at once, and waited for; never beside
-those of a newer release."""
+"""The three tables: their names and keys; created when missing, and waited for.
+
+`<database>-repository` is the truth and has the keys of release 0.1.0; `<database>-version` has one
+row, which 0.1.0 reads too; `<database>-search-<format>` holds the postings. docs/design.md draws
+all three.
+"""
 
 from __future__ import unicode_literals
 
+import collections
 import logging
 
 from .. import errors
-from . import schema
 from .._compat import monotonic, sleep
 
-__all__ = ['check_version', 'create_missing']
+__all__ = ['VERSION', 'Table', 'check_version', 'create_missing', 'definition', 'tables']
 
 logger = logging.getLogger(__name__)
 
+#: The version number of release 0.1.0, which refuses every other.
+VERSION = '1'
 #: Seconds until a new table should be active; it takes five to ten on AWS.
-PATIENCE = 120
+CREATION_SECONDS = 120
+
+
+class Table(collections.namedtuple('Table', 'name hash_key range_key')):
+    """A table: its name, and (attribute, type) of each of its keys."""
+
+    __slots__ = ()
+
+
+def tables(settings):
+    """Return the tables of ``settings``, as a dictionary by what they are for."""
+    return collections.OrderedDict([
+        ('repository', Table(settings.repository_table, ('name', 'S'), None)),
+        ('version', Table(settings.version_table, ('version', 'N'), None)),
+        ('search', Table(settings.search_table, ('gram', 'S'), ('suffix', 'S'))),
+    ])
+
+
+def definition(table):
+    """Return the arguments of CreateTable: on demand, nothing to size."""
+    keys = [(key, kind) for key, kind in ((table.hash_key, 'HASH'), (table.range_key, 'RANGE'))
+            if key]
+    return {
+        'TableName': table.name,
+        'KeySchema': [{'AttributeName': key[0], 'KeyType': kind} for key, kind in keys],
+        'AttributeDefinitions': [
+            {'AttributeName': key[0], 'AttributeType': key[1]} for key, _ in keys],
+        'BillingMode': 'PAY_PER_REQUEST',
+    }
 
 
 def check_version(client, table):
-    """Refuse a database of another version, as release 0.1.0 does.
+    """Refuse a database of another version, as release 0.1.0 does; return the rows of the table.
 
     Costs a consistent Scan of the version table, of one row.
 
     :raises NewerDatabase: it is one.
     """
     try:
-        rows = client.call('scan', TableName=table,
-                           ConsistentRead=True)['Items']
+        rows = client.call('scan', TableName=table, ConsistentRead=True)['Items']
     except errors.MissingTable:
-        return
+        return []
     for row in rows:
-        if row['version']['N'] != schema.VERSION:
-            raise errors.NewerDatabase(table, row['version']['N'],
-                                       schema.VERSION)
+        if row['version']['N'] != VERSION:
+            raise errors.NewerDatabase(table, row['version']['N'], VERSION)
+    return rows
 
 
-def create_missing(client, tables, before_creating=lambda: False,
-                   sleep=sleep):
+def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
     """Make all tables exist and be active; return the names of the new ones.
 
-    All are asked for before the first is waited for. Costs a DescribeTable
-    for each table and one more for each look while one is not active, and a
-    CreateTable and an UpdateTimeToLive where something is missing.
+    All are asked for before the first is waited for. Costs a DescribeTable for each table and one
+    more for each look while one is not active, and a CreateTable for each that is missing.
 
-    :param tables: what schema.tables gives.
-    :param before_creating: called before the first CreateTable, when some
-        tables exist and others do not. When it returns true, they are looked
-        at anew, and it is called again.
-    :raises ForeignDatabase: a table has other keys than ours; nothing was
-        created then.
+    :param tables: what ``tables`` returns.
+    :param before_creating: called before the first CreateTable, when some tables exist and others
+        do not. When it returns true, the tables are looked at again, and it is called again.
+    :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
     :raises TableError: a table did not become active within two minutes.
     """
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + CREATION_SECONDS
     is_settled = False
     while not is_settled:
         found = _look(client, tables, deadline, sleep)
-        missing = [table for table in tables.values()
-                   if not found[table.name]]
-        is_settled = (len(missing) in (0, len(tables)) or
-                      not before_creating())
+        missing = [table for table in tables.values() if not found[table.name]]
+        is_settled = len(missing) in (0, len(tables)) or not before_creating()
     created = [table for table in missing if _create(client, table)]
     for table in tables.values():
         _wait_active(client, table, found[table.name], deadline, sleep)
-    if tables['search'] in created:
-        _expire_tombstones(client, tables['search'])
     return [table.name for table in created]
 
 
 def _look(client, tables, deadline, sleep):
-    """What there is of each table by its name, None for nothing."""
+    """Return what there is of each table by its name, None for nothing."""
     found = {}
     for table in tables.values():
         found[table.name] = _gone_or_staying(client, table, deadline, sleep)
@@ -84,8 +109,8 @@ def _describe(client, table):
 
 
 def _gone_or_staying(client, table, deadline, sleep):
-    """The table's description, None if missing; one being deleted is waited
-    for until it is gone."""
+    """Return the table's description, None if it is missing; wait until one being deleted is
+    gone."""
     description = _describe(client, table)
     while description and description['TableStatus'] == 'DELETING':
         _pause(table, 'is still being deleted', deadline, sleep)
@@ -96,31 +121,24 @@ def _gone_or_staying(client, table, deadline, sleep):
 def _check_keys(table, description):
     if description is None:
         return
-    expected = schema.definition(table)
-    kinds = {attribute['AttributeName']: attribute['AttributeType']
+    found, wanted = _keys_of(description), _keys_of(definition(table))
+    if found != wanted:
+        raise errors.ForeignDatabase(table.name, 'has the keys %s where %s are needed' % tuple(
+            ', '.join('%s (%s, %s)' % key for key in keys) for keys in (found, wanted)))
+
+
+def _keys_of(description):
+    """Return (attribute, kind, type) of each key, sorted."""
+    types = {attribute['AttributeName']: attribute['AttributeType']
              for attribute in description['AttributeDefinitions']}
-    found = [(key['AttributeName'], key['KeyType'],
-              kinds.get(key['AttributeName']))
-             for key in description['KeySchema']]
-    kinds = {attribute['AttributeName']: attribute['AttributeType']
-             for attribute in expected['AttributeDefinitions']}
-    wanted = [(key['AttributeName'], key['KeyType'],
-               kinds[key['AttributeName']])
-              for key in expected['KeySchema']]
-    if sorted(found) != sorted(wanted):
-        raise errors.ForeignDatabase(
-            table.name, 'has the keys %s where %s are needed' % (
-                _spell(found), _spell(wanted)))
-
-
-def _spell(keys):
-    return ', '.join('%s (%s, %s)' % key for key in keys)
+    return sorted((key['AttributeName'], key['KeyType'], types.get(key['AttributeName']))
+                  for key in description['KeySchema'])
 
 
 def _create(client, table):
-    """Ask for a table; False when another process was faster."""
+    """Ask for a table; return False when another process was faster."""
     try:
-        client.call('create_table', **schema.definition(table))
+        client.call('create_table', **definition(table))
     except errors.RequestFailed as error:
         if error.code != 'ResourceInUseException':
             raise
@@ -132,26 +150,13 @@ def _create(client, table):
 def _wait_active(client, table, description, deadline, sleep):
     if description is None:
         description = _describe(client, table)
-    while not description or description['TableStatus'] not in (
-            'ACTIVE', 'UPDATING'):
+    while not description or description['TableStatus'] not in ('ACTIVE', 'UPDATING'):
         _pause(table, 'is not active yet', deadline, sleep)
         description = _describe(client, table)
 
 
 def _pause(table, problem, deadline, sleep):
     if monotonic() > deadline:
-        raise errors.TableError(
-            table.name, '%s after %d seconds' % (problem, PATIENCE),
-            'look at it in the AWS console and start again')
+        raise errors.TableError(table.name, '%s after %d seconds' % (problem, CREATION_SECONDS),
+                                'look at it in the AWS console and start again')
     sleep(0.5)
-
-
-def _expire_tombstones(client, table):
-    """Let DynamoDB delete old tombstones by itself; a convenience only."""
-    try:
-        client.call('update_time_to_live', TableName=table.name,
-                    TimeToLiveSpecification={'Enabled': True,
-                                             'AttributeName': 'expires'})
-    except errors.RequestFailed as error:
-        logger.warning('tombstones of removed repositories will stay in %s '
-                       '(a few bytes each): %s', table.name, error)

@@ -1,7 +1,6 @@
 """Listing a storage: its namespaces side by side, none waiting for another.
 
-A namespace that cannot be read is left out, and said; so is one from which
-nothing comes.
+A namespace that cannot be read is left out, and the log says so; likewise one that does not answer.
 """
 
 from __future__ import unicode_literals
@@ -10,72 +9,71 @@ import logging
 
 from .. import errors, redaction
 from .._compat import monotonic, queue, text_type
-from ..concurrency import start_thread
-from ..waiting import PATIENCE, Silence, Watch
+from ..concurrency import Stopwatch, TimedOut, start_thread
 
-__all__ = ['Lister']
+__all__ = ['Listing', 'STORAGE_SECONDS']
 
 logger = logging.getLogger(__name__)
 
 #: Namespaces that are listed at once.
 THREADS = 8
+#: Seconds without an answer after which a storage counts as unreadable.
+STORAGE_SECONDS = 600
 
 _BATCH = 500
 _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
 
 
-class Lister(object):
+class Listing(object):
     """One listing of a storage.
 
-    :param source: a Source; its methods are called in other threads, so that
-        a storage that hangs does not keep the caller from showing that it
-        is alive.
-    :param patience: seconds in which something must come from a namespace.
+    :param source: a Source; its methods are called in other threads, so that a storage that hangs
+        does not keep the caller from showing that it is alive.
+    :param seconds: in which something must come from a namespace.
     :param clock: seconds that only go forward.
     """
 
-    def __init__(self, source, patience=PATIENCE, clock=monotonic):
+    def __init__(self, source, seconds=STORAGE_SECONDS, clock=monotonic):
         self._source = source
         self._namespaces = queue.Queue(4 * THREADS)
         self._found = queue.Queue(4 * THREADS)
-        self._watch = Watch(patience, clock)
-        self._patience = patience
+        self._stopwatch = Stopwatch(seconds, clock)
+        self._seconds = seconds
         self._clock = clock
         self._is_over = False
         self._first_error = None
         self._count = 0
         self._working = set()
-        self._silent = []
+        self._timed_out = []
         #: The namespaces that could not be read, as text.
         self.unreadable = []
 
-    def batches(self, beat, meanwhile=lambda: False):
+    def batches(self, heartbeat, meanwhile=lambda: False):
         """Yield lists of (name, description or None).
 
-        :param beat: called at least once a second; raises to stop.
-        :param meanwhile: called between them; returns whether it had
-            anything to do, so that it is called again at once.
-        :raises StorageUnreadable: its namespaces could not be listed, or
-            none of them could be read.
-        :raises: what the beat and meanwhile raise.
+        :param heartbeat: called at least once a second; raises to stop.
+        :param meanwhile: called between them; returns whether it had anything to do, so that it is
+            called again at once.
+        :raises StorageUnreadable: its namespaces could not be listed, or none of them could be
+            read.
+        :raises: what the heartbeat and meanwhile raise.
         """
-        self._is_over = start_thread(self._name_all) is None
+        self._is_over = start_thread(self._list_namespaces) is None
         try:
             for _ in range(THREADS):
                 self._begin()
-            for batch in self._received(beat, meanwhile):
+            for batch in self._received(heartbeat, meanwhile):
                 yield batch
         finally:
             self._is_over = True
         if self.unreadable and len(self.unreadable) == self._count:
-            raise errors.StorageUnreadable('its repositories',
-                                           self._first_error)
+            raise errors.StorageUnreadable('its repositories', self._first_error)
 
-    def _received(self, beat, meanwhile):
+    def _received(self, heartbeat, meanwhile):
         while self._working:
-            beat()
+            heartbeat()
             was_busy = meanwhile()
-            self._look_for_silence()
+            self._look_for_timeouts()
             try:
                 worker, kind, value = self._found.get(not was_busy, 1)
             except queue.Empty:
@@ -83,7 +81,7 @@ class Lister(object):
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)
             if worker not in self._working:
-                # It was given up, and came back.
+                # It had timed out, and came back.
                 continue
             if kind == _LISTED:
                 yield value
@@ -92,50 +90,49 @@ class Lister(object):
             else:
                 self._working.discard(worker)
 
-    def _look_for_silence(self):
-        silence = Silence(self._patience)
-        if self._watch.is_over:
-            raise errors.StorageUnreadable('its namespaces', silence)
-        for worker in [each for each in self._working if each.watch.is_over]:
+    def _look_for_timeouts(self):
+        error = TimedOut(self._seconds)
+        if self._stopwatch.is_over:
+            raise errors.StorageUnreadable('its namespaces', error)
+        for worker in [each for each in self._working if each.stopwatch.is_over]:
             self._working.discard(worker)
             worker.is_over = True
-            self._silent.append(worker)
-            self._note_unreadable(worker.namespace, silence)
-            hanging = [each for each in self._silent if each.watch.is_over]
+            self._timed_out.append(worker)
+            self._note_unreadable(worker.namespace, error)
+            hanging = [each for each in self._timed_out if each.stopwatch.is_over]
             if len(hanging) > THREADS:
                 # Not a part of the storage, it seems: and threads are left.
-                raise errors.StorageUnreadable('its repositories', silence)
+                raise errors.StorageUnreadable('its repositories', error)
             self._begin()
 
     def _note_unreadable(self, namespace, error):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
-        logger.error('namespace %.80r of the storage cannot be read and is '
-                     'left as it is in the search index: %s', namespace,
-                     redaction.named(error))
+        logger.error('namespace %.80r of the storage cannot be read and is left as it is in the '
+                     'search index: %s', namespace, redaction.named(error))
 
     def _begin(self):
-        worker = _Worker(Watch(self._patience, self._clock))
+        worker = _Worker(Stopwatch(self._seconds, self._clock))
         if not self._is_over and start_thread(self._work, worker) is not None:
             self._working.add(worker)
         elif not self._working:
             raise errors.StorageUnreadable('its repositories',
                                            RuntimeError('no thread is left'))
 
-    def _name_all(self):
+    def _list_namespaces(self):
         """Give the workers the namespaces; None when there are no more."""
         try:
-            self._watch.start()
+            self._stopwatch.start()
             for namespace in self._source.namespaces():
-                self._watch.stop()
+                self._stopwatch.stop()
                 self._count += 1
                 named = text_type(namespace), namespace
                 if not self._put(self._namespaces, named):
                     return
-                self._watch.start()
+                self._stopwatch.start()
         except Exception as error:
             self._put(self._found, (None, _FAILED, error))
-        self._watch.stop()
+        self._stopwatch.stop()
         self._put(self._namespaces, None)
 
     def _work(self, worker):
@@ -152,33 +149,32 @@ class Lister(object):
             try:
                 self._list(worker, namespace)
             finally:
-                worker.watch.stop()
+                worker.stopwatch.stop()
             if worker.is_over:
                 return
         self._put(self._found, (worker, _ENDED, None))
 
     def _list(self, worker, namespace):
         batch = []
-        worker.watch.start()
+        worker.stopwatch.start()
         try:
             for pair in self._source.repositories(namespace):
                 batch.append(pair)
                 if len(batch) == _BATCH:
-                    worker.watch.stop()
+                    worker.stopwatch.stop()
                     self._put(self._found, (worker, _LISTED, batch))
                     batch = []
                 if self._is_over or worker.is_over:
                     return
-                worker.watch.start()
+                worker.stopwatch.start()
         except Exception as error:
-            worker.watch.stop()
-            self._put(self._found, (worker, _UNREADABLE,
-                                    (worker.namespace, error)))
-        worker.watch.stop()
+            worker.stopwatch.stop()
+            self._put(self._found, (worker, _UNREADABLE, (worker.namespace, error)))
+        worker.stopwatch.stop()
         self._put(self._found, (worker, _LISTED, batch))
 
     def _put(self, where, what):
-        """Put it there; False when nobody wants it any more."""
+        """Put it there; return False when nobody wants it any more."""
         while not self._is_over:
             try:
                 where.put(what, timeout=1)
@@ -191,8 +187,8 @@ class Lister(object):
 class _Worker(object):
     """A thread that lists one namespace after the other."""
 
-    def __init__(self, watch):
-        self.watch = watch
+    def __init__(self, stopwatch):
+        self.stopwatch = stopwatch
         self.namespace = None
-        #: Whether it was given up.
+        #: Whether it has timed out.
         self.is_over = False

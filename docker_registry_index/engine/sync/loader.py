@@ -1,9 +1,8 @@
-"""Load: make the index follow the registry's storage, as a difference.
+"""Load: the index is made equal to the registry's storage, difference by difference.
 
-What is there already costs no write, so a load that was killed goes on
-where it stopped, and one that runs later is a sync. Until one was complete,
-it writes while the storage is still being listed: some processes live
-shorter than that takes.
+What is there already costs no write, so a load that was killed goes on where it stopped, and one
+that runs later is a sync. Until one was complete, it writes while the storage is still being
+listed: some processes live shorter than that takes.
 """
 
 from __future__ import unicode_literals
@@ -13,144 +12,130 @@ import logging
 import time
 
 from .. import errors
-from ..write import transaction_batches
 from .._compat import monotonic, sleep
-from ..write.changes import Changes
-from ..store.repository_state import NOTHING
-from ..store.retrying import PatientClient
-from .progress import Progress
-from .removal import Removal
-from .report import LoadReport
-from .survey import Survey
-from .description_queue import Undescribed
+from ..store.records import NOTHING, tombstone_key
+from ..write.plan import LONGEST
+from ..write.writer import Writer
+from .description_queue import DescriptionQueue
+from .listing import STORAGE_SECONDS
+from .reconcile import TimedSource
+from .report import KINDS, LoadProgress, LoadReport
+from .snapshot import Survey
 
 __all__ = ['Loader']
 
 logger = logging.getLogger(__name__)
 
-#: Entries after which other greenlets get their turn.
+#: Entries after which other greenlets run.
 _TURN = 100
 #: Entries that are written between two batches of the listing.
 _FEW = 20
-_KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged',
-          'failed')
 
 
 class Loader(object):
     """Loads one index, once.
 
-    :param client: a Client; throttling slows this load down only.
-    :param tables: what schema.tables gives.
+    :param store: a Store; throttling slows this load down only.
     :param source: a Source.
-    :param beat: called often while working; raises to stop the load.
-    :param tell: called now and then with (done, total).
-    :param forget: older Formats that nobody reads any more.
+    :param heartbeat: called often while working; raises to stop the load.
+    :param progress: called now and then with (done, total).
     """
 
-    def __init__(self, client, tables, source, beat=lambda: None, tell=None,
-                 sleep=sleep, clock=monotonic, wall_clock=time.time,
-                 forget=()):
-        client = PatientClient(client, beat, sleep)
-        self._changes = Changes(client, tables, clock=wall_clock)
-        self._writer = self._changes.writer
-        self._planner = self._changes.planner
-        self._survey = Survey(client, tables, source, beat, sleep,
-                              clock=clock)
-        self._removal = Removal(self._changes, source, beat)
-        self._beat = beat
-        self._tell = tell
-        self._undescribed = Undescribed(client, tables, sleep)
+    def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
+                 clock=monotonic, wall_clock=time.time):
+        self._store = store.retrying(heartbeat, sleep)
+        self._writer = Writer(self._store, clock=wall_clock)
+        self._planner = self._writer.planner
+        self._survey = Survey(self._store, source, heartbeat, sleep, clock)
+        self._timed_source = TimedSource(source, STORAGE_SECONDS, heartbeat=heartbeat)
+        self._pending = DescriptionQueue(self._store)
         self._source = source
-        self._notes = source.describes_later
-        self._old = [self._writer.beside(format) for format in forget]
+        self._heartbeat = heartbeat
+        self._progress = progress
         self._sleep = sleep
         self._clock = clock
+        self._wall_clock = wall_clock
 
     def load(self):
         """Make every repository of the storage, and no other, be indexed.
 
-        Rows that the storage lists not are removed when it says so again,
-        asked for this one, and when they were not touched within the last
-        hour. A storage that lists nothing at all removes nothing.
+        Rows that the storage does not list are removed when it confirms that, asked for this one,
+        and when they were not touched within the last hour. A storage that lists nothing at all
+        removes nothing.
 
         :returns: a LoadReport.
-        :raises RequestFailed, LeaseLost: what was written until then stays;
-            load again.
+        :raises RequestFailed, LeaseLost: what was written until then stays; load again.
         :raises StorageUnreadable: nothing of the storage can be read.
 
-        Costs a Scan of the rows, a Query of all names and one of the
-        tombstones, and a TransactWriteItems for what is missing, several
-        repositories in each; three requests for each that is gone.
+        Costs a Scan of the rows, a Query of all names and one of the tombstones, and a
+        TransactWriteItems for what is missing, several repositories in each; three requests for
+        each that is gone, and a DeleteItem for each tombstone that has expired.
         """
         started = self._clock()
         counts = collections.Counter()
-        ledger = self._survey.take(
-            lambda ledger: self._write_few(ledger, counts))
+        snapshot = self._survey.take(lambda snapshot: self._write_few(snapshot, counts))
         try:
-            found = ledger.count()
-            logger.info('loading the search index: %d repositories in the '
-                        'storage', found)
-            self._write_all(ledger, counts)
-            if self._notes:
-                self._undescribed.note(self._source.doubtful())
-            self._forget_old()
+            found = snapshot.count()
+            logger.info('loading the search index: %d repositories in the storage', found)
+            self._write_all(snapshot, counts)
+            if self._source.describes_later:
+                self._pending.note(self._source.doubtful())
+            self._delete_expired(snapshot)
         finally:
-            ledger.close()
-        return LoadReport(
-            found, unreadable=self._survey.unreadable,
-            seconds=self._clock() - started,
-            **{kind: counts[kind] for kind in _KINDS})
+            snapshot.close()
+        report = LoadReport(
+            found, unreadable=self._survey.unreadable, seconds=self._clock() - started,
+            **{kind: counts[kind] for kind in KINDS})
+        log = logger.info if report.complete else logger.error
+        log('loaded the search index in %.1f s: %s', report.seconds, report.summary)
+        return report
 
     def difference(self):
         """Yield (what load would do, name) where it would do anything.
 
-        The first is added, adopted, cleaned, removed, recent or failed. Costs
-        what load costs, without the writes.
+        The first is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
+        without the writes.
         """
-        ledger = self._survey.take()
+        snapshot = self._survey.take()
         try:
-            is_trusted = self._removal.is_allowed(
-                ledger, self._survey.unreadable)
-            for entry in ledger.entries():
-                self._beat()
+            is_trusted = self._is_trusted(snapshot)
+            for entry in snapshot.entries():
+                self._heartbeat()
                 kind, _ = self._plan(entry)
                 if kind == 'gone':
-                    kind = self._removal.judge(entry, is_trusted)
+                    kind = self._if_removable(entry, is_trusted, self._is_gone)
                 if kind != 'unchanged':
                     yield kind, entry.name
         finally:
-            ledger.close()
+            snapshot.close()
 
-    def _write_few(self, ledger, counts):
+    def _write_few(self, snapshot, counts):
         """Write some of what was listed; return whether there was any."""
-        entries = ledger.take_listed(_FEW)
+        entries = snapshot.take_listed(_FEW)
         self._write_entries(entries, counts)
         self._sleep(0)
         return bool(entries)
 
-    def _write_all(self, ledger, counts):
-        is_trusted = self._removal.is_allowed(ledger, self._survey.unreadable)
-        progress = Progress(ledger.count_all(self._beat), self._clock,
-                            self._tell, before=ledger.taken)
-        self._write_entries(ledger.entries(), counts, is_trusted,
-                            progress.reach)
+    def _write_all(self, snapshot, counts):
+        is_trusted = self._is_trusted(snapshot)
+        progress = LoadProgress(snapshot.count_all(self._heartbeat), self._clock, self._progress,
+                                before=snapshot.taken)
+        self._write_entries(snapshot.entries(), counts, is_trusted, progress.reach)
 
-    def _write_entries(self, entries, counts, is_trusted=False,
-                       reach=lambda done: None):
+    def _write_entries(self, entries, counts, is_trusted=False, reach=lambda done: None):
         batch, size, done = [], 0, -1
         for done, entry in enumerate(entries):
-            self._beat()
+            self._heartbeat()
             if done % _TURN == 0:
                 self._sleep(0)
                 reach(done)
-            self._withdraw_old(entry)
             kind, change = self._plan(entry)
             if change is None:
                 if kind == 'gone':
-                    kind = self._removal.remove(entry, is_trusted)
+                    kind = self._if_removable(entry, is_trusted, self._remove)
                 counts[kind] += 1
                 continue
-            if size + len(change.actions) > transaction_batches.LONGEST:
+            if size + len(change.actions) > LONGEST:
                 self._flush(batch, counts)
                 batch, size = [], 0
             batch.append((kind, entry, change))
@@ -159,41 +144,25 @@ class Loader(object):
         reach(done + 1)
 
     def _plan(self, entry):
-        """What to do about a repository, as (what it counts as, Change)."""
-        known = entry.known
-        if known.is_current:
+        """Return what to do about a repository, as (what it counts as, Change)."""
+        state = entry.state
+        if state.is_current:
             return 'unchanged' if entry.is_listed else 'gone', None
-        if not entry.is_listed and known == NOTHING:
+        if not entry.is_listed and state == NOTHING:
             return 'unchanged', None
-        if known.row is not None and not known.is_half:
-            return 'adopted', self._planner.put(entry.name, None, known)
+        if state.row is not None and not state.is_half:
+            return 'adopted', self._planner.put(entry.name, None, state)
         if entry.is_listed:
             guard = self._planner.not_removed_since(entry.name, entry.removal)
-            return 'added', self._planner.put(
-                entry.name, entry.description or None, known, [guard])
-        return 'cleaned', self._planner.delete(entry.name, known)
-
-    def _withdraw_old(self, entry):
-        for old in self._old:
-            if entry.known.row is not None and (
-                    entry.known.row.has_any(old.format)):
-                old.withdraw(entry.name)
-
-    def _forget_old(self):
-        """Also of names without a row."""
-        for old in self._old:
-            for name, _ in self._survey.listed(old.format):
-                self._beat()
-                old.withdraw(name)
+            return 'added', self._planner.put(entry.name, entry.description or None, state, [guard])
+        return 'cleaned', self._planner.delete(entry.name, state)
 
     def _flush(self, batch, counts):
         """Write a batch at once, or one by one where others interfere."""
-        self._beat()
-        if self._notes:
-            self._undescribed.note(entry.name for kind, entry, _ in batch
-                                   if kind == 'added')
-        if len(batch) > 1 and self._writer.write_together(
-                [change for _, _, change in batch]):
+        self._heartbeat()
+        if self._source.describes_later:
+            self._pending.note(entry.name for kind, entry, _ in batch if kind == 'added')
+        if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)
             return
         for kind, entry, _ in batch:
@@ -208,34 +177,81 @@ class Loader(object):
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
             self._writer.change(
-                entry.name, lambda known: self._plan(
-                    self._now(entry, known))[1], sure=True)
+                entry.name, lambda state: self._plan(self._now(entry, state))[1], sure=True)
             return kind
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
                 return 'unchanged'
-            problem = error
-        except errors.StorageUnreadable as error:
-            problem = error
-        except errors.RequestFailed as error:
-            if not error.invalid:
-                raise
-            problem = error
-        logger.error('left out of the search index: %.80r: %s', entry.name,
-                     problem)
-        return 'failed'
+            return self._failed('left out of', entry, error)
+        except (errors.StorageUnreadable, errors.RequestFailed) as error:
+            return self._failed('left out of', entry, error)
 
-    def _now(self, entry, known):
-        """The same repository, as it is known now."""
-        if known.row is None and entry.known.row is not None and (
-                entry.is_listed):
-            # Somebody took its row away, and need not have left a tombstone:
-            # release 0.1.0 knows none.
-            is_listed = self._removal.is_there(entry.name)
-            entry = entry._replace(is_listed=is_listed)
-        return entry._replace(known=known)
+    def _now(self, entry, state):
+        """Return the same repository, in its state now."""
+        if state.row is None and entry.state.row is not None and entry.is_listed:
+            # Somebody took its row away, and need not have left a tombstone: release 0.1.0 knows
+            # none.
+            entry = entry._replace(is_listed=self._timed_source.has(entry.name))
+        return entry._replace(state=state)
 
     def _was_removed(self, entry):
-        """Whether it was removed since the load began."""
-        found = dict(self._survey.tombstones(entry.name))
-        return found.get(entry.name) != entry.removal
+        """Return whether it was removed since the load began."""
+        return self._survey.removal(entry.name) != entry.removal
+
+    def _is_trusted(self, snapshot):
+        """Return whether to believe the listing in what it does not contain.
+
+        Of an unreadable namespace one cannot tell, nor in which namespace the storage had what it
+        does not list any more; and a storage without any repository is more often the wrong one
+        than one that was emptied.
+        """
+        if self._survey.unreadable:
+            logger.error('nothing is removed from the search index, because a part of the storage '
+                         'could not be read')
+            return False
+        rows = snapshot.count('rows')
+        if rows and not snapshot.count():
+            logger.error('the storage lists no repository at all, and the search index has %d: '
+                         'nothing is removed; look at the settings of the storage, and if they are '
+                         'right, delete the tables', rows)
+            return False
+        return True
+
+    def _if_removable(self, entry, is_trusted, remove):
+        """Do about a repository that the storage does not list what ``remove`` does, if the load
+        may remove it; return what it counts as."""
+        if self._writer.is_recent(entry.state.row):
+            return 'recent'
+        if entry.name in self._source.doubtful():
+            return 'unchanged'
+        if not is_trusted:
+            return 'failed'
+        try:
+            return remove(entry)
+        except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
+            return self._failed('not removed from', entry, error)
+
+    def _remove(self, entry):
+        return self._writer.remove_if(entry.name, lambda: self._is_gone(entry) == 'removed')
+
+    def _is_gone(self, entry):
+        return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
+
+    def _failed(self, what, entry, error):
+        """Log that one repository failed, and go on; raise what would fail for all."""
+        if isinstance(error, errors.RequestFailed) and not error.invalid:
+            raise error
+        logger.error('%s the search index: %.80r: %s', what, entry.name, error)
+        return 'failed'
+
+    def _delete_expired(self, snapshot):
+        """Delete the tombstones that have expired, unless somebody has just written another."""
+        for name, number in snapshot.expired(self._wall_clock()):
+            try:
+                self._store.call(
+                    'delete_item', TableName=self._store.search_table, Key=tombstone_key(name),
+                    ConditionExpression='#number = :number',
+                    ExpressionAttributeNames={'#number': 'number'},
+                    ExpressionAttributeValues={':number': {'S': number}})
+            except errors.ConditionFailed:
+                continue

@@ -1,61 +1,99 @@
-"""What a load knows: the storage's repositories, the index's, side by side.
+"""The snapshot that a load works from: the storage's repositories and the index's, side by side.
 
-Kept in a temporary file, so that a load of any number of repositories needs
-the same memory; read in small pieces, so that the load shows that it lives.
+It is kept in a temporary file, so that a load of any number of repositories needs the same memory,
+and read in small pieces, so that the load shows that it is alive. The one importer of sqlite3.
 """
 
 from __future__ import unicode_literals
 
 import collections
+import logging
 import marshal
+import sqlite3
 
-from ..store.repository_state import Known, Row
-from .scratch import Binary, scratch_database
+from .. import errors
+from .._compat import monotonic, sleep
+from ..store import postings, text
+from ..store.records import (
+    MARKERS, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, tombstone_key)
+from .listing import Listing
+from .report import ListingProgress
 
-__all__ = ['Entry', 'Ledger']
+__all__ = ['Entry', 'ScratchError', 'Snapshot', 'Survey', 'scratch_database']
 
-#: Entries that are read from the file at a time.
-_PAGE = 500
-#: Names that are counted at a time.
-_COUNTED = 5000
+logger = logging.getLogger(__name__)
+
+#: What a full or missing disk for temporary files raises.
+ScratchError = sqlite3.Error
+
+#: Kilobytes of a temporary database kept in memory; the rest goes to the file.
+_CACHE = 4096
+#: Entries that are read from the file, and names that are counted, at a time.
+_ENTRIES_AT_ONCE, _COUNTED_AT_ONCE = 500, 5000
+#: Items of a page read: small, because a page is decoded without a pause, and a gevent worker
+#: serves nobody meanwhile.
+_PAGE = 1000
+#: Items after which other greenlets run.
+_TURN = 100
 
 _TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
-           'witnesses': 'description TEXT', 'removals': 'number TEXT'}
+           'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
+# Of each table the next few: all of it would be sorted as one piece.
+_NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
+    'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name LIMIT ?2)' % table
+    for table in ('listed', 'rows', 'witnesses'))
+_LISTED = 'SELECT name FROM listed WHERE place > ?1 ORDER BY place LIMIT ?2'
+_ENTRIES = '''
+    SELECT names.name, listed.name IS NOT NULL, listed.description, rows.item,
+           witnesses.description, removals.number, listed.place
+    FROM (%s) AS names LEFT JOIN listed USING (name) LEFT JOIN rows USING (name)
+    LEFT JOIN witnesses USING (name) LEFT JOIN removals USING (name) ORDER BY names.name'''
 
 
-class Entry(collections.namedtuple(
-        'Entry', 'name is_listed description known removal')):
+def scratch_database():
+    """Return a connection to an empty database of its own, gone when it is closed.
+
+    Its file, without a name, is where SQLite puts temporary files: the environment variable
+    SQLITE_TMPDIR or TMPDIR, otherwise /var/tmp, /usr/tmp or /tmp. One thread at a time may use it,
+    any thread. https://www.sqlite.org/inmemorydb.html#temp_db
+
+    :raises ScratchError: the disk is full or missing.
+    """
+    connection = sqlite3.connect('', check_same_thread=False)
+    connection.isolation_level = None
+    for pragma in 'cache_size = -%d' % _CACHE, 'journal_mode = OFF', 'synchronous = OFF':
+        connection.execute('PRAGMA ' + pragma).fetchall()
+    return connection
+
+
+class Entry(collections.namedtuple('Entry', 'name is_listed description state removal')):
     """One repository, of the storage or of the index or of both.
 
     :param is_listed: whether the storage listed it.
-    :param description: what the storage said of it; None when it has none.
-    :param known: a Known, of what the index has.
-    :param removal: the number of its tombstone, noted before the storage was
-        listed; None when there was none.
+    :param description: what the storage said of it; None if it has none.
+    :param state: its RepositoryState in the index.
+    :param removal: the number of its tombstone, noted before the storage was listed; None if there
+        was none.
     """
 
     __slots__ = ()
 
 
-class Ledger(object):
-    """Notes names from several places, then gives them in order, joined.
+class Snapshot(object):
+    """Notes names from several places, then returns them in order, joined.
 
-    :param format: the Format that rows are read for; the current one by
-        default.
-    :raises scratch.Error: the disk for temporary files is full or missing.
+    :raises ScratchError: the disk for temporary files is full or missing.
     """
 
-    def __init__(self, format=None):
-        self._format = format
+    def __init__(self):
         self._places = self._taken_to = 0
-        #: How many entries take_listed has given.
+        #: How many entries take_listed has returned.
         self.taken = 0
         self._database = scratch_database()
         self._database.execute('BEGIN')
         for table, columns in _TABLES.items():
             self._database.execute(
-                'CREATE TABLE %s (name TEXT PRIMARY KEY, %s) WITHOUT ROWID'
-                % (table, columns))
+                'CREATE TABLE %s (name TEXT PRIMARY KEY, %s) WITHOUT ROWID' % (table, columns))
         self._database.execute('CREATE INDEX places ON listed (place)')
 
     def close(self):
@@ -63,95 +101,187 @@ class Ledger(object):
         self._database.close()
 
     def note_listed(self, pairs):
-        """Note (name, description or None) pairs of the storage; of a name
-        that comes twice, the first."""
+        """Note (name, description or None) pairs of the storage; of a name that comes twice, the
+        first."""
         triples = []
         for name, description in pairs:
             self._places += 1
             triples.append((name, description, self._places))
-        self._database.executemany(
-            'INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
+        self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
 
     def note_row(self, item):
-        """Note a row as DynamoDB gave it."""
-        self._note('rows', [(item['name']['S'],
-                             Binary(marshal.dumps(item)))])
+        """Note a row as DynamoDB returned it."""
+        self._note('rows', item['name']['S'], sqlite3.Binary(marshal.dumps(item)))
 
     def note_witness(self, name, description):
-        """Note a witness and the description on it, '' for none."""
-        self._note('witnesses', [(name, description)])
+        """Note a witness and the description in it, '' for none."""
+        self._note('witnesses', name, description)
 
-    def note_removal(self, name, number):
-        """Note the number of a tombstone."""
-        self._note('removals', [(name, number)])
+    def note_removal(self, name, number, expires=0):
+        """Note a tombstone: its number, and when it expires, in Unix seconds."""
+        self._note('removals', name, number, expires)
+
+    def expired(self, now):
+        """Return (name, number) of each tombstone that has expired."""
+        return self._database.execute(
+            'SELECT name, number FROM removals WHERE expires < ?', (now,)).fetchall()
 
     def count(self, table='listed'):
-        """How many names were noted: in ``listed`` or ``rows``."""
-        return self._database.execute(
-            'SELECT count(*) FROM %s' % table).fetchone()[0]
+        """Return how many names were noted: in ``listed`` or ``rows``."""
+        return self._database.execute('SELECT count(*) FROM %s' % table).fetchone()[0]
 
-    def count_all(self, beat=lambda: None):
-        """How many entries there are, those that were taken among them.
+    def count_all(self, heartbeat=lambda: None):
+        """Return how many entries there are, those that were taken among them.
 
-        :param beat: called now and then meanwhile.
+        :param heartbeat: called now and then meanwhile.
         """
         total, last = 0, ''
         while last is not None:
-            beat()
+            heartbeat()
             counted, last = self._database.execute(
                 'SELECT count(*), max(name) FROM (%s)' % _NAMES,
-                (last, _COUNTED)).fetchone()
+                (last, _COUNTED_AT_ONCE)).fetchone()
             total += counted
         return total
 
     def entries(self):
-        """Yield an Entry for each name that was not taken, in the order of
-        their UTF-8."""
+        """Yield an Entry for each name that was not taken, in the order of their UTF-8."""
         last, page = '', [None]
         while page:
-            page = self._database.execute(
-                _ENTRIES % _NAMES, (last, _PAGE)).fetchall()
-            for place, entry in self._read(page):
+            page = self._database.execute(_ENTRIES % _NAMES, (last, _ENTRIES_AT_ONCE)).fetchall()
+            for place, entry in map(_entry, page):
                 if place is None or place > self._taken_to:
                     yield entry
                 last = entry.name
 
     def take_listed(self, count):
-        """The next so many entries that the storage listed, in the order in
-        which they were noted; entries() leaves them out."""
-        page = self._database.execute(
-            _ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
-        found = list(self._read(page))
+        """Return the next so many entries that the storage listed, in the order in which they were
+        noted; entries() leaves them out."""
+        page = self._database.execute(_ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
+        found = list(map(_entry, page))
         self._taken_to = max([self._taken_to] + [place for place, _ in found])
         self.taken += len(found)
         return [entry for _, entry in found]
 
-    def _read(self, page):
-        """Yield (place or None, Entry) of each line."""
-        for line in page:
-            yield line[-1], _entry(self._format, *line[:-1])
-
-    def _note(self, table, pairs):
-        self._database.executemany(
-            'INSERT OR REPLACE INTO %s VALUES (?, ?)' % table, pairs)
+    def _note(self, table, *values):
+        self._database.execute('INSERT OR REPLACE INTO %s VALUES (%s)' % (
+            table, ', '.join('?' * len(values))), values)
 
 
-# Of each table the next few: all of it would be sorted as one piece.
-_NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
-    'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name '
-    'LIMIT ?2)' % table for table in ('listed', 'rows', 'witnesses'))
-_LISTED = ('SELECT name FROM listed WHERE place > ?1 ORDER BY place '
-           'LIMIT ?2')
-_ENTRIES = '''
-    SELECT names.name, listed.name IS NOT NULL, listed.description, rows.item,
-           witnesses.description, removals.number, listed.place
-    FROM (%s) AS names LEFT JOIN listed USING (name)
-    LEFT JOIN rows USING (name) LEFT JOIN witnesses USING (name)
-    LEFT JOIN removals USING (name) ORDER BY names.name'''
+def _entry(line):
+    """Return (place or None, Entry) of a line of the database."""
+    name, is_listed, description, item, witness, removal, place = line
+    row = None if item is None else Row.of(marshal.loads(bytes(item)))
+    return place, Entry(name, bool(is_listed), description, RepositoryState(row, witness), removal)
 
 
-def _entry(format, name, is_listed, description, item, witness, removal):
-    row = None if item is None else Row.of(marshal.loads(bytes(item)),
-                                           format)
-    return Entry(name, bool(is_listed), description, Known(row, witness),
-                 removal)
+class Survey(object):
+    """Reads a storage and its index into a Snapshot, before anything is written.
+
+    :param store: a Store that retries.
+    :param source: a Source; None to leave the storage out.
+    :param heartbeat: called often; raises to stop.
+    """
+
+    def __init__(self, store, source, heartbeat=lambda: None, sleep=sleep, clock=monotonic):
+        self._store = store
+        self._source = source
+        self._heartbeat = heartbeat
+        self._sleep = sleep
+        self._clock = clock
+        #: The namespaces that could not be read.
+        self.unreadable = ()
+
+    def take(self, meanwhile=None):
+        """Return a Snapshot with everything in it, to be closed.
+
+        :param meanwhile: called with the Snapshot while the storage is being listed, if the index
+            was never loaded completely; returns whether it had anything to do.
+        :raises RequestFailed, LeaseLost: as the store and the heartbeat do.
+        :raises StorageUnreadable: nothing of the storage can be read.
+        """
+        snapshot = Snapshot()
+        try:
+            # Before the storage is listed: a tombstone that is newer shows that the listing is out
+            # of date.
+            if self._note_markers(snapshot) or not meanwhile:
+                self._note_storage(snapshot)
+                self._note_index(snapshot)
+            else:
+                self._note_index(snapshot)
+                self._note_storage(snapshot, lambda: meanwhile(snapshot))
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot
+
+    def removal(self, name):
+        """Return the number of a name's tombstone now; None if there is none. A GetItem."""
+        item = self._store.get(self._store.search_table, tombstone_key(name))
+        return None if item is None else item['number']['S']
+
+    def rows(self):
+        """Yield the items of all rows."""
+        return self._shared(self._store.scan_all(self._store.repository_table, _PAGE))
+
+    def witnesses(self):
+        """Yield (name, description or '') of each witness."""
+        for item in self._shared(self._store.query_all(postings.CATALOG, limit=_PAGE)):
+            yield postings.name_of(item), item.get('d', {}).get('S', '')
+
+    def postings(self):
+        """Yield the items of all postings, witnesses included."""
+        for item in self._shared(self._store.scan_all(self._store.search_table, _PAGE)):
+            if postings.is_gram(item['gram']['S']):
+                yield item
+
+    def _note_markers(self, snapshot):
+        """Note the tombstones; return whether the index was ever loaded completely."""
+        marker = None
+        for item in self._shared(self._store.query_all(MARKERS, limit=_PAGE)):
+            name = name_of_key(item, tombstone_key)
+            if name is not None:
+                snapshot.note_removal(name, item['number']['S'],
+                                      int(item.get('expires', {}).get('N', 0)))
+            elif item['suffix'] == READY_KEY['suffix']:
+                marker = ReadyMarker.of(item)
+        return marker is not None and marker.synced is not None
+
+    def _note_storage(self, snapshot, meanwhile=lambda: False):
+        if not self._source:
+            return
+        listing, progress = Listing(self._source), ListingProgress(self._clock)
+
+        def heartbeat():
+            self._heartbeat()
+            progress.report(snapshot.taken)
+
+        for batch in listing.batches(heartbeat, meanwhile):
+            progress.count += len(batch)
+            snapshot.note_listed((text.to_text(name), text.clean_description(description))
+                                 for name, description in batch if _fits(name))
+        self.unreadable = tuple(listing.unreadable)
+
+    def _note_index(self, snapshot):
+        for item in self.rows():
+            if _fits(item['name']['S']):
+                snapshot.note_row(item)
+        for name, description in self.witnesses():
+            snapshot.note_witness(name, description)
+
+    def _shared(self, items):
+        """Yield items so that other greenlets run between them."""
+        for place, item in enumerate(items):
+            if place % _TURN == 0:
+                self._sleep(0)
+                self._heartbeat()
+            yield item
+
+
+def _fits(name):
+    try:
+        text.check_name(name)
+    except errors.InvalidName as error:
+        logger.warning('left out of the search index: %s', error)
+        return False
+    return True

@@ -1,34 +1,38 @@
 """Check: proof that rows and postings agree, and with the storage.
 
-Pushes go on meanwhile, so what looks wrong is looked at again, by itself and
-consistently, before it is called a problem.
+Pushes go on meanwhile, so what looks wrong is looked at again, by itself and consistently, before
+it is called a problem.
 """
 
 from __future__ import unicode_literals
 
 import collections
+import hashlib
+import json
 
-from ..store import formats
 from .._compat import sleep
-from ..write.changes import Changes
-from .inspection import Evidence
-from ..store.retrying import PatientClient
-from ..sync.storage import has
-from ..sync.survey import Survey
-from .checksum import Tally
+from ..store import postings
+from ..sync.snapshot import Survey, scratch_database
+from ..sync.source import has
+from ..write.writer import Writer
+from .inspection import Inspection, wanted_items
 
-__all__ = ['Checker', 'Problem']
+__all__ = ['Checker', 'Checksums', 'Problem']
+
+#: Names whose checksums are kept in memory at a time.
+_NAMES = 20000
+_SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
 
 
-class Problem(collections.namedtuple('Problem', 'name kind detail mended')):
+class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
     """Something that is not as it should be.
 
     :param name: of the repository.
-    :param kind: postings, row, storage or index: where row and postings
-        differ; where the row was never indexed, or a change of it was broken
-        off; where the storage has the repository, or only the index has it.
+    :param kind: postings, row, storage or index: where row and postings differ; where the row was
+        never indexed, or a change of it was broken off; where the storage has the repository, or
+        only the index has it.
     :param detail: what is wrong, for people.
-    :param mended: whether it is not so any more.
+    :param repaired: whether it is not so any more.
     """
 
     __slots__ = ()
@@ -37,137 +41,201 @@ class Problem(collections.namedtuple('Problem', 'name kind detail mended')):
 class Checker(object):
     """Checks one index, once.
 
-    :param client: a Client.
-    :param tables: what schema.tables gives.
+    :param store: a Store.
     :param source: a Source; None to leave the storage out.
-    :param tell: called now and then with (done, total), total 0 while it is
-        not known.
-    :param format: the Format to check; the current one by default.
+    :param progress: called now and then with (done, total), total 0 while it is unknown.
     """
 
-    def __init__(self, client, tables, source=None, tell=None,
-                 sleep=sleep, format=None):
-        self._format = format or formats.CURRENT
-        self._client = PatientClient(client, lambda: None, sleep)
-        self._changes = Changes(self._client, tables)
-        self._writer = self._changes.writer.beside(self._format)
-        self._survey = Survey(self._client, tables, source, lambda: None,
-                              sleep, self._format)
-        self._evidence = Evidence(self._client, tables, self._format)
-        self._tables = tables
+    def __init__(self, store, source=None, progress=None, sleep=sleep):
+        store = store.retrying(sleep=sleep)
+        self._writer = Writer(store)
+        self._survey = Survey(store, source, sleep=sleep)
+        self._inspection = Inspection(store)
         self._source = source
-        self._tell = tell or (lambda done, total: None)
+        self._progress = progress or (lambda done, total: None)
         #: How many rows, and how many postings, were looked at.
         self.rows = self.postings = 0
 
     def check(self, repair=False):
         """Yield a Problem for each repository that is not right.
 
-        :param repair: mend what rows and postings alone can tell; what only
-            the storage can tell is the task of a load.
+        :param repair: repair what rows and postings alone can decide; what only the storage can
+            decide is the task of a load.
         :raises RequestFailed: the check has not ended.
         :raises StorageUnreadable: nothing of the storage can be read.
 
-        Costs a Scan of the rows and one of the postings, a second one of the
-        postings when something looks wrong, and some requests for each
-        repository that does.
+        Costs a Scan of the rows and one of the postings, a second one of the postings when
+        something looks wrong, and some requests for each repository that does.
         """
-        tally = Tally()
+        checksums = Checksums()
         try:
-            self._note_rows(tally)
-            self._note_postings(tally)
-            total = tally.compare()
+            self._note_rows(checksums)
+            self._note_postings(checksums)
+            total = checksums.compare()
             if total:
-                self._note_keys(tally)
-            for done, (name, keys) in enumerate(tally.suspects()):
-                self._tell(done, total)
+                self._note_keys(checksums)
+            for done, (name, keys) in enumerate(checksums.suspects()):
+                self._progress(done, total)
                 problem = self._problem(name, keys, repair)
                 if problem:
                     yield problem
-            self._tell(total, total)
+            self._progress(total, total)
         finally:
-            tally.close()
+            checksums.close()
 
-    def _note_rows(self, tally):
-        ledger = self._survey.take()
+    def _note_rows(self, checksums):
+        snapshot = self._survey.take()
         try:
-            for entry in ledger.entries():
-                row = entry.known.row
-                if row is not None:
+            for entry in snapshot.entries():
+                if entry.state.row is not None:
                     self.rows += 1
-                    tally.expect(entry.name,
-                                 self._evidence.wanted(entry.name, row))
-                if not entry.known.is_current or (
-                        self._source and not entry.is_listed):
-                    tally.suspect(entry.name)
+                    checksums.expect(entry.name, wanted_items(entry.name, entry.state.row))
+                if not entry.state.is_current or (self._source and not entry.is_listed):
+                    checksums.suspect(entry.name)
         finally:
-            ledger.close()
+            snapshot.close()
 
-    def _note_postings(self, tally):
-        for name, item in self._found():
+    def _note_postings(self, checksums):
+        for item in self._survey.postings():
             self.postings += 1
             if self.postings % 1000 == 0:
-                self._tell(self.postings, 0)
-            tally.find(name, item)
+                self._progress(self.postings, 0)
+            # Whether a search must ask the row does not matter for what the posting contains.
+            item.pop('v', None)
+            checksums.find(postings.name_of(item), item)
 
-    def _note_keys(self, tally):
-        for name, item in self._found():
-            if tally.is_suspect(name):
-                tally.note_key(name, item['gram']['S'], item['suffix']['S'])
-
-    def _found(self):
-        """(name, item) of each posting, as it should be written."""
-        for item in self._survey.items('scan', 'search'):
-            gram, suffix = item['gram']['S'], item['suffix']['S']
-            if self._format.owns(gram):
-                # Whether a search must ask the row is no matter of what the
-                # posting says.
-                item.pop('v', None)
-                yield self._format.name_of(
-                    gram, suffix, item.get('n', {}).get('S')), item
+    def _note_keys(self, checksums):
+        for item in self._survey.postings():
+            name = postings.name_of(item)
+            if checksums.is_suspect(name):
+                checksums.note_key(name, item['gram']['S'], item['suffix']['S'])
 
     def _problem(self, name, keys, repair):
-        found = self._evidence.of(name, keys)
+        found = self._inspection.of(name, keys)
         if found is not None and found.detail:
-            mended = repair and self._mend(name, found)
-            return Problem(name, found.kind, found.detail, mended)
-        if found is None or not self._source:
-            return None
-        if name in self._source.doubtful():
+            repaired = repair and self._repair(name, found)
+            return Problem(name, found.kind, found.detail, repaired)
+        if found is None or not self._source or name in self._source.doubtful():
             return None
         is_there = has(self._source, name)
         if is_there and found.row is None:
-            return Problem(name, 'storage', 'is in the storage and not in '
-                           'the index: a load adds it', False)
-        if not is_there and found.row is not None and (
-                not self._changes.is_recent(found.row)):
-            return Problem(name, 'index', 'is in the index and not in the '
-                           'storage: a load removes it', False)
+            return Problem(name, 'storage', 'is in the storage and not in the index: a load adds '
+                           'it', False)
+        if not is_there and found.row is not None and not self._writer.is_recent(found.row):
+            return Problem(name, 'index', 'is in the index and not in the storage: a load removes '
+                           'it', False)
         return None
 
-    def _mend(self, name, found):
+    def _repair(self, name, found):
         """Write all postings anew, and take away those too many."""
-        def plan_anew(known):
-            if known.row is None:
-                change = self._writer.planner.delete(name, known)
+        planner = self._writer.planner
+
+        def plan_anew(state):
+            if state.row is None:
+                change = planner.delete(name, state)
             else:
                 # Nothing that is there is believed.
-                known = known._replace(row=known.row._replace(format=None))
-                change = self._writer.planner.put(name, None, known)
+                state = state._replace(row=state.row._replace(is_indexed=False))
+                change = planner.put(name, None, state)
             # The witness has its own action, with a condition.
             there = set(_key(action) for action in change.body)
-            there.add((self._format.listed, name))
+            there.add((postings.CATALOG, postings.catalog_key(name)))
             return change._replace(body=change.body + [
-                self._writer.planner.forget(gram, suffix)
-                for gram, suffix in found.surplus
+                planner.forget(gram, suffix) for gram, suffix in found.surplus
                 if (gram, suffix) not in there])
 
         self._writer.change(name, plan_anew, sure=True)
-        again = self._evidence.of(name, found.surplus)
+        again = self._inspection.of(name, found.surplus)
         return again is not None and not again.detail
+
+
+class Checksums(object):
+    """Expected and found postings, and the names of which they differ.
+
+    Of each name only the number of its postings and a sum of their digests are kept, in a temporary
+    file: so any number of postings are compared in little memory.
+
+    :raises ScratchError: the disk for temporary files is full or missing.
+    """
+
+    def __init__(self):
+        self._database = scratch_database()
+        self._sums = {'expected': {}, 'found': {}}
+        for command in (
+                'BEGIN', 'CREATE TABLE expected (%s) WITHOUT ROWID' % _SUMS,
+                'CREATE TABLE found (%s) WITHOUT ROWID' % _SUMS,
+                'CREATE TABLE suspects (name TEXT PRIMARY KEY) WITHOUT ROWID',
+                'CREATE TABLE keys (name TEXT, gram TEXT, suffix TEXT, '
+                'PRIMARY KEY (name, gram, suffix)) WITHOUT ROWID'):
+            self._database.execute(command)
+
+    def close(self):
+        """Give the disk back."""
+        self._database.close()
+
+    def expect(self, name, items):
+        """Note the items that a name should have."""
+        for item in items:
+            self._add('expected', name, item)
+
+    def find(self, name, item):
+        """Note an item that is there."""
+        self._add('found', name, item)
+
+    def suspect(self, name):
+        """Note a name that is to be looked at in any case."""
+        self._database.execute('INSERT OR IGNORE INTO suspects VALUES (?)', (name,))
+
+    def compare(self):
+        """Suspect each name whose items differ; return how many are suspected."""
+        for table in self._sums:
+            self._flush(table)
+        for one, other in ('expected', 'found'), ('found', 'expected'):
+            self._database.execute(
+                'INSERT OR IGNORE INTO suspects SELECT name FROM ('
+                'SELECT * FROM %s EXCEPT SELECT * FROM %s)' % (one, other))
+        return self._database.execute('SELECT count(*) FROM suspects').fetchone()[0]
+
+    def is_suspect(self, name):
+        """Return whether a name is to be looked at."""
+        return self._database.execute(
+            'SELECT 1 FROM suspects WHERE name = ?', (name,)).fetchone() is not None
+
+    def note_key(self, name, gram, suffix):
+        """Keep the key of an item of a suspect."""
+        self._database.execute('INSERT OR IGNORE INTO keys VALUES (?, ?, ?)',
+                               (name, gram, suffix))
+
+    def suspects(self):
+        """Yield (name, the keys kept of it) of each suspect, in order."""
+        for (name,) in self._database.execute('SELECT name FROM suspects ORDER BY name'):
+            yield name, self._database.execute(
+                'SELECT gram, suffix FROM keys WHERE name = ?', (name,)).fetchall()
+
+    def _add(self, table, name, item):
+        sums = self._sums[table]
+        number, digest = sums.get(name, (0, 0))
+        sums[name] = number + 1, digest + _digest(item)
+        if len(sums) >= _NAMES:
+            self._flush(table)
+
+    def _flush(self, table):
+        sums = self._sums[table]
+        self._database.executemany('INSERT OR IGNORE INTO %s VALUES (?, 0, 0)' % table,
+                                   [(name,) for name in sums])
+        self._database.executemany(
+            'UPDATE %s SET number = number + ?, digest = digest + ? WHERE name = ?' % table,
+            [(number, digest, name) for name, (number, digest) in sums.items()])
+        sums.clear()
 
 
 def _key(action):
     [part] = action.values()
     key = part.get('Key') or part['Item']
     return key['gram']['S'], key['suffix']['S']
+
+
+def _digest(item):
+    """Return 48 bits, so that a million of them add up within SQLite's integers."""
+    text = json.dumps(item, sort_keys=True, default=repr)
+    return int(hashlib.md5(text.encode('ascii')).hexdigest()[:12], 16)

@@ -5,14 +5,12 @@ from __future__ import unicode_literals
 import random
 
 from .. import errors
-from ..store import formats
 from .._compat import sleep
-from .inspection import Evidence
 from ..lifecycle.lease import Lease
-from ..store.ready_marker import KEY, Mark
-from ..store.retrying import PatientClient
-from ..sync.storage import has, listed
-from ..sync.survey import Survey
+from ..store.records import READY_KEY, ReadyMarker
+from ..sync.snapshot import Survey
+from ..sync.source import has, listed
+from .inspection import Inspection, wanted_items
 
 __all__ = ['Status']
 
@@ -27,48 +25,40 @@ _LOOK_AGAIN = 0.5
 class Status(object):
     """The status of one index.
 
-    :param client: a Client.
-    :param tables: what schema.tables gives.
+    :param store: a Store.
     :param source: a Source; None to leave the storage out.
-    :param format: the Format to look at; the current one by default.
     """
 
-    def __init__(self, client, tables, source=None, sleep=sleep,
-                 choice=random.Random(), format=None):
-        self._client = PatientClient(client, lambda: None, sleep)
-        self._survey = Survey(self._client, tables, source, lambda: None,
-                              sleep)
-        self._evidence = Evidence(self._client, tables, format)
-        self._format = format or formats.CURRENT
-        self._tables = tables
+    def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
+        self._store = store.retrying(sleep=sleep)
+        self._survey = Survey(self._store, source, sleep=sleep)
+        self._inspection = Inspection(self._store)
         self._source = source
         self._sleep = sleep
         self._random = choice
 
     def tables(self):
-        """What DescribeTable tells of each table: a list of dictionaries.
+        """Return what DescribeTable reports of each table: a list of dictionaries.
 
         Costs a DescribeTable for each.
         """
-        return [self._table(kind) for kind in self._tables]
+        return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
-    def mark(self):
-        """The Mark, or None. Costs a GetItem."""
+    def marker(self):
+        """Return the ReadyMarker, or None. Costs a GetItem."""
         try:
-            return Mark.of(self._client.call(
-                'get_item', TableName=self._tables['search'].name, Key=KEY,
-                ConsistentRead=True).get('Item'))
+            return ReadyMarker.of(self._store.get(self._store.search_table, READY_KEY))
         except errors.MissingTable:
             return None
 
     def lease(self):
-        """None when nobody loads; else for how many seconds somebody has, and
-        whether it shows signs of life. Takes a fifth of its time then, at
-        most: four heartbeats, by default nine seconds.
+        """Return None when nobody loads; otherwise for how many seconds somebody has, and whether
+        it shows signs of life. Takes a fifth of its time then, at most: four heartbeats, by default
+        nine seconds.
 
         Costs one GetItem, and one more each half second that it takes.
         """
-        lease = Lease(self._client, self._tables['version'].name)
+        lease = Lease(self._store)
         try:
             if lease.look() is None:
                 return None
@@ -83,28 +73,28 @@ class Status(object):
         return {'seconds': lease.age, 'alive': lease.is_alive}
 
     def counts(self):
-        """How many names are listed, how many rows there are, and a sample of
-        the names. Costs a Query of all names and a Scan of the rows."""
+        """Return how many names are listed, how many rows there are, and a sample of the names.
+        Costs a Query of all names and a Scan of the rows."""
         names, sample = 0, []
-        for name, _ in self._survey.listed(self._format):
+        for name, _ in self._survey.witnesses():
             names += 1
             self._maybe_keep(sample, names, name)
-        rows = sum(1 for _ in self._survey.items('scan', 'repository'))
+        rows = sum(1 for _ in self._survey.rows())
         return names, rows, sample
 
     def drift(self, sample):
-        """Of a sample of names: how many were looked at, how many postings
-        they have on average, and which are wrong, and why.
+        """Return of a sample of names: how many were looked at, how many postings they have on
+        average, and which are wrong, and why.
 
         Costs some requests for each.
         """
         wrong, numbers = {}, []
         for name in sample:
-            finding = self._evidence.of(name, ())
+            finding = self._inspection.of(name, ())
             if finding is not None and finding.detail:
                 wrong[name] = finding.detail
             elif finding is not None and finding.row is not None:
-                numbers.append(len(self._evidence.wanted(name, finding.row)))
+                numbers.append(len(wanted_items(name, finding.row)))
                 if self._source and not has(self._source, name):
                     wrong[name] = 'is not in the storage'
         if self._source:
@@ -113,34 +103,28 @@ class Status(object):
         return len(sample), average, wrong
 
     def _missing(self):
-        """Those of a sample of the storage that the index has not."""
+        """Yield those of a sample of the storage that the index does not have."""
         namespaces = listed('its namespaces', self._source.namespaces)
-        for namespace in self._random.sample(
-                namespaces, min(_NAMESPACES, len(namespaces))):
+        for namespace in self._random.sample(namespaces, min(_NAMESPACES, len(namespaces))):
             names = [name for name, _ in listed(
-                'its repositories',
-                lambda: self._source.repositories(namespace))]
-            for name in self._random.sample(names, min(
-                    SAMPLE // _NAMESPACES, len(names))):
-                finding = self._evidence.of(name, ())
-                if finding is not None and finding.row is None and has(
-                        self._source, name):
+                'its repositories', lambda: self._source.repositories(namespace))]
+            for name in self._random.sample(names, min(SAMPLE // _NAMESPACES, len(names))):
+                finding = self._inspection.of(name, ())
+                if finding is not None and finding.row is None and has(self._source, name):
                     yield name, 'is in the storage and not in the index'
 
-    def _table(self, kind):
-        name = self._tables[kind].name
-        told = {'kind': kind, 'name': name, 'status': 'MISSING'}
+    def _table(self, kind, name):
+        table = {'kind': kind, 'name': name, 'status': 'MISSING'}
         try:
-            found = self._client.call('describe_table',
-                                      TableName=name)['Table']
+            found = self._store.call('describe_table', TableName=name)['Table']
         except errors.MissingTable:
-            return told
-        told['status'] = found['TableStatus']
+            return table
+        table['status'] = found['TableStatus']
         units = found.get('ProvisionedThroughput', {})
         if units.get('WriteCapacityUnits'):
-            told['read_units'] = units['ReadCapacityUnits']
-            told['write_units'] = units['WriteCapacityUnits']
-        return told
+            table['read_units'] = units['ReadCapacityUnits']
+            table['write_units'] = units['WriteCapacityUnits']
+        return table
 
     def _maybe_keep(self, sample, number, name):
         """Keep each of all names with the same chance."""

@@ -1,22 +1,21 @@
-"""Backlog: changes are made at once, or else later, and nobody waits long.
+"""The change queue: changes are made at once or later, and no caller waits long.
 
-A change that cannot be made stays here and is tried again. What it says may
-be out of date by then, so the storage is asked what is true.
+A change that cannot be made stays here and is retried. What it says may be out of date by then, so
+the storage is asked for the current state.
 """
 
 from __future__ import unicode_literals
 
+import collections
+import functools
 import logging
-import os
 import threading
 
 from .. import errors
 from .._compat import monotonic, sleep
-from .queue_entries import Entries, Entry
-from .outage import Outage
-from ..concurrency import start_thread
+from ..concurrency import Backoff, Loop
 
-__all__ = ['Backlog', 'LIMIT']
+__all__ = ['ChangeQueue', 'LIMIT', 'Outage']
 
 logger = logging.getLogger(__name__)
 
@@ -24,55 +23,206 @@ logger = logging.getLogger(__name__)
 LIMIT = 10000
 #: Changes that are made at once.
 THREADS = 8
-#: Seconds until a change that others were in the way of is tried again.
-_SOON, _LATEST = 1, 60
-#: Seconds of sleep at a time.
+#: Seconds until a change that others were in the way of is retried, at first and at most.
+_FIRST_RETRY, _LAST_RETRY = 1, 60
+#: Seconds between two looks of the thread that stays while changes wait.
 _NAP = 0.2
+#: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
+#: Seconds between two lines on changes that fail for other reasons.
+_SILENT_SECONDS = 60
 #: Names that a line of the log shows.
 _SHOWN = 10
 
 
-class Backlog(object):
-    """The changes of one process.
+class Entry(object):
+    """One repository's newest change.
 
-    :param change: a function of a name and whether it is there, that has the
-        index say so.
-    :param settle: a function of a name that has the index say what the
-        storage says.
-    :param wait: seconds that a host waits at most.
-    :param on_missing_table: called when a table is missing.
-    :param on_overflow: called when DynamoDB is back and some changes had
-        found no room.
+    :ivar is_fresh: whether its caller still waits: nothing later can have happened.
+    :ivar due: when it may be tried, on the queue's clock.
+    :ivar ended: set when its caller need not wait any longer; None if nobody waits.
     """
 
-    def __init__(self, change, settle, wait, on_missing_table=lambda: None,
+    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'tries', 'ended')
+
+    def __init__(self, name, is_there):
+        self.name = name
+        self.is_there = is_there
+        self.is_fresh = True
+        self.is_made = False
+        self.due = self.tries = 0
+        self.ended = None
+
+
+class Entries(object):
+    """The entries that wait, one a repository: first those whose callers wait, too."""
+
+    def __init__(self):
+        self._fresh = collections.OrderedDict()
+        self._late = collections.OrderedDict()
+
+    def __len__(self):
+        return len(self._fresh) + len(self._late)
+
+    def names(self):
+        """Return all names, in order."""
+        return list(self._fresh) + list(self._late)
+
+    def add(self, entry):
+        """Have a repository's newest change wait."""
+        self._fresh[entry.name] = entry
+
+    def drop(self, name):
+        """Take the entry of a repository away; return it, or None."""
+        return self._fresh.pop(name, None) or self._late.pop(name, None)
+
+    def make_late(self, entry):
+        """Note that its caller has timed out: what the entry says may be out of date by the time
+        it is made."""
+        entry.is_fresh = False
+        if self._fresh.get(entry.name) is entry:
+            self._late[entry.name] = self._fresh.pop(entry.name)
+
+    def put_back(self, entry):
+        """Have it wait once more, unless there is a newer one."""
+        if entry.name not in self._fresh:
+            self._late.setdefault(entry.name, entry)
+
+    def take(self, now, other_than):
+        """Take the first one that is due; return None if there is none.
+
+        :param now: on the clock of ``due``; None for any.
+        :param other_than: names not to take.
+        """
+        for entries in self._fresh, self._late:
+            # items() of Python 2.7 copies them.
+            for name in entries:
+                if name not in other_than and (now is None or entries[name].due <= now):
+                    return entries.pop(name)
+        return None
+
+
+class Outage(object):
+    """Whether DynamoDB can be written to, and when to try again.
+
+    Logs one line when an outage begins and one when it is over, however many changes wait.
+
+    :param clock: seconds that only go forward.
+    """
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._retry_at = 0
+        self._late = self._overflow = 0
+        self._silent_until = None
+        self._silenced = 0
+
+    @property
+    def is_on(self):
+        """Whether the last change failed because DynamoDB is unavailable."""
+        return self._backoff.has_begun
+
+    @property
+    def retry_at(self):
+        """When to try again, on the clock."""
+        return self._retry_at
+
+    def note_failure(self, name, error):
+        """Note that a change failed; return whether DynamoDB is to blame."""
+        if not isinstance(error, errors.RequestFailed) or (
+                error.invalid or isinstance(error, errors.ConditionFailed)):
+            self._log_other(name, error)
+            return False
+        if not self.is_on:
+            logger.error('the search index cannot be written to: changes are kept and tried again '
+                         'until they are made: %s', error)
+        self._retry_at = self._clock() + self._backoff.next()
+        return True
+
+    def note_overflow(self, limit):
+        """Note that a change found no room."""
+        if not self._overflow:
+            logger.error('%d changes of the search index are waiting, and no more are kept: a sync '
+                         'with the storage makes the others', limit)
+        self._overflow += 1
+
+    def note_success(self, is_late, is_last):
+        """Note that a change was made.
+
+        :param is_late: not when it was announced, but later.
+        :param is_last: whether nothing waits any more.
+        :returns: whether a sync must make changes that found no room.
+        """
+        self._backoff.reset()
+        self._late += is_late
+        if not is_last or not self._late:
+            return False
+        logger.info('the search index has caught up: %d changes were made late', self._late)
+        lacks, self._late, self._overflow = self._overflow > 0, 0, 0
+        return lacks
+
+    def _log_other(self, name, error):
+        if isinstance(error, errors.ChangeConflict):
+            logger.info('%s', error)
+            return
+        # One that is not tried again is always logged.
+        if not getattr(error, 'invalid', False) and self._is_silent():
+            self._silenced += 1
+            return
+        before, self._silenced = self._silenced, 0
+        more = before and ', as %d others had to before' % before or ''
+        log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
+        log('a change of %.80r in the search index has to wait%s: %s', name, more, error)
+
+    def _is_silent(self):
+        """Return whether a line of the last minute is enough."""
+        now = self._clock()
+        if self._silent_until is not None and now < self._silent_until:
+            return True
+        self._silent_until = now + _SILENT_SECONDS
+        return False
+
+
+class ChangeQueue(object):
+    """The changes of one process.
+
+    :param change: a function of a name and whether it is there, that writes that to the index.
+    :param reconcile: a function of a name that has the index say what the storage says.
+    :param wait: seconds that a caller waits at most.
+    :param on_missing_table: called when a table is missing.
+    :param on_overflow: called when DynamoDB has recovered and some changes had found no room.
+    """
+
+    def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
                  on_overflow=lambda: None, clock=monotonic, sleep=sleep):
         self._change = change
-        self._settle = settle
+        self._reconcile = reconcile
         self._wait = wait
         self._on_missing_table = on_missing_table
         self._on_overflow = on_overflow
         self._clock = clock
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._lock = threading.RLock()
         self._waiting = Entries()
         self._running = {}
-        self._workers = 0
-        self._has_sleeper = False
         self._is_closed = self._is_over = False
         self._outage = Outage(clock)
+        # The number of the thread that looks after what waits and is not due; None for none.
+        self._keeper = None
+        self._threads = [Loop(functools.partial(self.turn, number), clock)
+                         for number in range(THREADS)]
 
     def __len__(self):
         """How many changes are not made yet."""
         with self._lock:
-            return self._count()
+            return len(self._waiting) + len(self._running)
 
     def follow(self, name, is_there):
         """Have the index say that a repository is there, or is not.
 
-        Returns when that is done, or after the wait, or at once while
-        DynamoDB is known to be away. Raises nothing.
+        Returns when that is done, or after the wait, or at once while DynamoDB is known to be
+        unavailable. Raises nothing.
 
         :returns: whether it is done.
         """
@@ -83,9 +233,9 @@ class Backlog(object):
                 return False
             if not self._put(entry):
                 return False
-            if self._outage.is_on or self._is_closed or not self._hire():
+            if self._outage.is_on or self._is_closed or not self._begin():
                 self._waiting.make_late(entry)
-                self._hire()
+                self._begin()
                 return False
             entry.ended = threading.Event()
         entry.ended.wait(self._wait)
@@ -93,9 +243,28 @@ class Backlog(object):
             self._waiting.make_late(entry)
             return entry.is_made
 
+    def turn(self, thread, now):
+        """Make one change that is due.
+
+        :param thread: the number of the thread whose turn it is.
+        :returns: the seconds until its next turn; None if nothing waits, or if another thread
+            looks after what waits.
+        """
+        with self._lock:
+            if self._keeper == thread:
+                self._keeper = None
+            entry = self._next(now)
+            if entry is None:
+                if self._keeper is not None or not len(self._waiting):
+                    return None
+                self._keeper = thread
+                return _NAP
+        self._try(entry)
+        return 0
+
     def close(self, seconds):
-        """Make what waits, in this thread, for so many seconds at most and
-        one change more; what is left then is lost, and logged."""
+        """Make what waits, in this thread, for so many seconds at most and one change more; what
+        is left then is lost, and logged."""
         deadline, failures = self._clock() + seconds, 0
         with self._lock:
             self._is_closed = True
@@ -110,24 +279,22 @@ class Backlog(object):
                 break
         with self._lock:
             self._is_over = True
+            for thread in self._threads:
+                thread.stop()
             left = self._waiting.names() + list(self._running)
             if left:
                 self._log_lost(left)
 
     def _log_lost(self, names):
-        logger.error(
-            '%d changes of the search index are lost with this process; '
-            'the next sync with the storage makes them: %s', len(names),
-            ', '.join('%.80r' % name for name in names[:_SHOWN]))
-
-    def _count(self):
-        return len(self._waiting) + len(self._running)
+        logger.error('%d changes of the search index are lost with this process; the next sync '
+                     'with the storage makes them: %s', len(names),
+                     ', '.join('%.80r' % name for name in names[:_SHOWN]))
 
     def _put(self, entry):
         """Add the newest change of a repository, if there is room."""
         older = self._waiting.drop(entry.name)
         if older is not None and older.ended is not None:
-            # Its host need not wait for another's change.
+            # Its caller need not wait for another's change.
             older.ended.set()
         if older is None and len(self._waiting) >= LIMIT:
             self._outage.note_overflow(LIMIT)
@@ -135,43 +302,22 @@ class Backlog(object):
         self._waiting.add(entry)
         return True
 
-    def _hire(self):
-        """Have enough threads at work; while DynamoDB is away, one.
+    def _begin(self):
+        """Have enough threads at work; while DynamoDB is unavailable, one.
 
         :returns: whether there are any.
         """
-        if not self._is_closed and not (
-                self._outage.is_on and self._has_sleeper):
-            wanted = 1 if self._outage.is_on else min(THREADS, self._count())
-            while self._workers < wanted and start_thread(self._work):
-                self._workers += 1
-        return self._workers > 0 or self._has_sleeper
+        if self._is_closed:
+            return False
+        wanted = 1 if self._outage.is_on else min(THREADS, len(self))
+        return any([thread.begin() for thread in self._threads[:wanted]])
 
-    def _work(self):
-        # A greenlet lives on in a process that was forked, whose changes
-        # these are not.
-        while self._process == os.getpid() and not self._is_over:
-            with self._lock:
-                entry = self._next()
-                if entry is None:
-                    self._workers -= 1
-                    if self._has_sleeper or not len(self._waiting):
-                        return
-                    self._has_sleeper = True
-            if entry is not None:
-                self._try(entry)
-                continue
-            self._sleep(_NAP)
-            with self._lock:
-                self._has_sleeper = False
-                self._workers += 1
-
-    def _next(self):
-        """Take an entry whose time has come; None when there is none."""
+    def _next(self, now):
+        """Take an entry that is due; return None if there is none."""
         if self._is_closed or self._outage.is_on and (
-                self._running or not self._outage.is_time_to_try()):
+                self._running or now < self._outage.retry_at):
             return None
-        return self._take(self._clock())
+        return self._take(now)
 
     def _take(self, now):
         entry = self._waiting.take(now, self._running)
@@ -180,13 +326,13 @@ class Backlog(object):
         return entry
 
     def _try(self, entry):
-        """Make one change; whether it was made."""
+        """Make one change; return whether it was made."""
         was_fresh = entry.is_fresh
         try:
             if was_fresh:
                 self._change(entry.name, entry.is_there)
             else:
-                self._settle(entry.name)
+                self._reconcile(entry.name)
         except errors.Stopped:
             # In a process that was forked meanwhile.
             return False
@@ -196,7 +342,7 @@ class Backlog(object):
         with self._lock:
             del self._running[entry.name]
             if was_fresh and not entry.is_fresh:
-                # Its host left: something else may have happened since.
+                # Its caller has timed out: something else may have happened since.
                 self._waiting.put_back(entry)
             else:
                 entry.is_made = True
@@ -206,19 +352,16 @@ class Backlog(object):
     def _end(self, entry, late):
         if entry.ended is not None:
             entry.ended.set()
-        is_last = not self._count()
-        if self._outage.note_success(late, is_last):
+        if self._outage.note_success(late, not len(self)):
             self._on_overflow()
-        self._hire()
+        self._begin()
 
     def _fail(self, entry, error):
         with self._lock:
             del self._running[entry.name]
-            is_away = self._outage.note_failure(entry.name, error)
-            if not is_away:
+            if not self._outage.note_failure(entry.name, error):
                 entry.tries += 1
-                entry.due = self._clock() + min(_SOON * 2 ** entry.tries,
-                                                _LATEST)
+                entry.due = self._clock() + min(_FIRST_RETRY * 2 ** entry.tries, _LAST_RETRY)
             if not getattr(error, 'invalid', False):
                 entry.is_fresh = False
                 self._waiting.put_back(entry)

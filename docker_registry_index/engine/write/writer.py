@@ -1,8 +1,8 @@
-"""Writer: makes a change of one repository, whatever others do meanwhile.
+"""The writer: makes changes of repositories, whatever others do meanwhile.
 
-Each change is planned from what was read, written on the condition that it
-still stands, and planned again when it does not. So any number of writers,
-those of release 0.1.0 among them, leave the postings equal to the row.
+Each change is planned from what was read, written on the condition that it still stands, and
+planned again when it does not. So any number of writers, those of release 0.1.0 among them, leave
+the postings equal to the row.
 """
 
 from __future__ import unicode_literals
@@ -12,41 +12,122 @@ import time
 import uuid
 
 from .. import errors
-from . import transaction_batches
-from ..store import formats
 from .._compat import sleep
-from ..store.repository_state import Known, NOTHING, Row
-from .plan import Planner
+from ..store import postings, text
+from ..store.records import RepositoryState, Row, repository_key
+from . import plan as plans
 
 __all__ = ['Writer']
 
 #: How often a change is planned anew when others change the same repository.
 ATTEMPTS = 8
+#: Seconds a tombstone is kept: longer than any load takes.
+TOMBSTONE_SECONDS = 7 * 24 * 3600
+#: Seconds after which a push of what is there is noted again.
+TOUCH_SECONDS = 1800
+#: Seconds after a push in which no sync removes the repository: longer than it can take from its
+#: announcement to the storage.
+REST_SECONDS = 3600
 
 
 class Writer(object):
-    """Writes one index, in one format.
+    """Writes one index.
 
-    :param client: a Client.
-    :param tables: what schema.tables gives.
-    :param clock: gives Unix seconds, for the planner.
-    :param format: a Format; the current one by default.
+    :param store: a Store.
+    :param clock: gives Unix seconds.
     """
 
-    def __init__(self, client, tables, sleep=sleep, clock=time.time,
-                 format=None):
-        self._client = client
-        self._tables = tables
+    def __init__(self, store, sleep=sleep, clock=time.time):
+        self._store = store
         self._sleep = sleep
         self._clock = clock
-        self.format = format or formats.CURRENT
-        self.planner = Planner(tables, clock, self.format)
+        self.planner = plans.Planner(store, clock)
+
+    def set(self, name, is_there):
+        """Have ``name`` in the index, or not; see add and remove."""
+        return self.add(name) if is_there else self.remove(name)
+
+    def add(self, name, description=None):
+        """Have ``name`` in the index; return whether anything changed.
+
+        One GetItem (a read unit) when it is there already, and an UpdateItem (a write unit) when
+        that was not noted for half an hour; otherwise one TransactWriteItems more, of two write
+        units a posting.
+
+        :param description: None keeps the one there is, '' takes it out.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        """
+        name = text.check_name(name)
+        if description is not None:
+            description = text.clean_description(description)
+
+        def plan(state):
+            if state.is_current and description in (None, state.witness) and (
+                    self._touch(name, state.row)):
+                return None
+            return self.planner.put(name, description, state)
+
+        return self.change(name, plan)
+
+    def remove(self, name):
+        """Have ``name`` not in the index; return whether it was there.
+
+        One GetItem and one TransactWriteItems. A tombstone is left in any case, so that a load
+        under way cannot bring the name back.
+
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        """
+        name = text.check_name(name)
+        tombstone = self._tombstone(name)
+        was_there = []
+
+        def plan(state):
+            was_there[:] = [state.row is not None]
+            return self.planner.delete(name, state, tombstone)
+
+        self.change(name, plan)
+        return was_there[0]
+
+    def remove_if(self, name, is_gone):
+        """Remove a repository that the storage does not have any more.
+
+        Nothing is removed that is touched meanwhile, or was within the last hour: a push is
+        announced before the storage has it.
+
+        :param is_gone: a function that asks the storage; called after the row was read.
+        :returns: removed, recent or unchanged.
+        :raises ChangeConflict, RequestFailed: nothing changed.
+        :raises: what is_gone raises.
+
+        Two GetItem and one TransactWriteItems.
+        """
+        outcome = []
+
+        def plan(state):
+            outcome[:] = ['unchanged']
+            if state.row is None:
+                return None
+            if self.is_recent(state.row):
+                outcome[:] = ['recent']
+                return None
+            if not is_gone():
+                return None
+            outcome[:] = ['removed']
+            return self.planner.delete(name, state, self._tombstone(name))
+
+        self.change(name, plan, sure=True)
+        return outcome[0]
+
+    def is_recent(self, row):
+        """Return whether a row was touched within the last hour; a time to come is to be believed
+        no more than one long ago."""
+        return abs(self._clock() - row.touched) < REST_SECONDS
 
     def change(self, name, plan, sure=False):
         """Plan and write until nobody is in the way, eight times at most.
 
-        :param plan: a function of a Known that returns a Change, or None
-            when there is nothing to do.
+        :param plan: a function of a RepositoryState that returns a Change, or None when there is
+            nothing to do.
         :param sure: read the witness at once instead of guessing it.
         :returns: whether anything changed.
         :raises ChangeConflict, RequestFailed: nothing changed.
@@ -55,70 +136,24 @@ class Writer(object):
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
-            known = self._read(name, sure or attempt > 0)
-            planned = plan(known._replace(begun=begun))
+            state = self._read(name, sure or attempt > 0)
+            planned = plan(state._replace(begun=begun))
             if planned is None:
                 return False
-            others = _others_of(planned)
-            if others:
-                # With the row would go what it says of these.
-                for other in others:
-                    self.beside(other).withdraw(name)
-                continue
             refusal = self._write(planned)
             if refusal is None:
                 return True
-            # Who takes the row away, takes our note of them with it.
-            begun |= transaction_batches.descriptions(planned)
-        if refusal is None or refusal.lost_race:
+            # Who takes the row away, takes our note of these with it.
+            begun |= plans.descriptions(planned)
+        if isinstance(refusal, errors.ConditionFailed):
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
 
-    def beside(self, format):
-        """The Writer of another format."""
-        return Writer(self._client, self._tables, self._sleep, self._clock,
-                      format)
-
-    def match(self, name):
-        """Have postings as the row says, or none without a row; return
-        whether anything changed.
-
-        Two GetItem, and one TransactWriteItems when something changes.
-
-        :raises ChangeConflict, RequestFailed: nothing changed.
-        """
-        def plan(known):
-            if known.is_current or known == NOTHING:
-                return None
-            if known.row is None:
-                return self.planner.delete(name, known)
-            return self.planner.put(name, None, known)
-
-        return self.change(name, plan, sure=True)
-
-    def withdraw(self, name):
-        """Have nothing of this format left of ``name``, whose row stays;
-        return whether anything was.
-
-        For a format that no search reads any more. Costs what match costs.
-
-        :raises ChangeConflict, RequestFailed: nothing changed.
-        """
-        def plan(known):
-            if known.witness is None and not (
-                    known.row and known.row.has_any(self.format)):
-                return None
-            return self.planner.withdraw(name, known)
-
-        return self.change(name, plan, sure=True)
-
-    def write_together(self, changes):
-        """Make several small changes in one transaction; False if refused.
+    def change_together(self, changes):
+        """Make several short changes in one transaction; return False if that is refused.
 
         One TransactWriteItems.
         """
-        if any(_others_of(change) for change in changes):
-            return False
         try:
             return None is self._transact(
                 [action for change in changes for action in change.actions])
@@ -128,31 +163,21 @@ class Writer(object):
             raise
 
     def _read(self, name, sure):
-        """Read the row; the witness only when asked to be sure, because
-        the conditions of the change find out a wrong guess."""
-        row = Row.of(self._get('repository', {'name': {'S': name}}),
-                     self.format)
+        """Read the row; the witness only when asked to be sure, because the conditions of the
+        change find out a wrong guess."""
+        row = Row.of(self._store.get(self._store.repository_table, repository_key(name)))
         if sure or (row is not None and row.writing):
-            item = self._get('search', {'gram': {'S': self.format.listed},
-                                        'suffix': {'S': name}})
+            item = self._store.get(self._store.search_table, postings.witness_key(name))
             witness = None if item is None else item.get('d', {}).get('S', '')
-        elif row is None or row.format is None:
-            witness = None
         else:
-            witness = row.indexed
-        return Known(row, witness)
-
-    def _get(self, table, key):
-        return self._client.call(
-            'get_item', TableName=self._tables[table].name, Key=key,
-            ConsistentRead=True).get('Item')
+            witness = row.indexed if row is not None and row.is_indexed else None
+        return RepositoryState(row, witness)
 
     def _write(self, change):
         """Make ``change``; return the refusal, or None when it is made."""
-        if transaction_batches.is_short(change):
+        if plans.is_short(change):
             return self._transact(change.actions)
-        for actions in transaction_batches.transactions(
-                self.planner, change, uuid.uuid4().hex):
+        for actions in self.planner.transactions(change, uuid.uuid4().hex):
             refusal = self._transact(actions)
             if refusal is not None:
                 return refusal
@@ -160,18 +185,25 @@ class Writer(object):
 
     def _transact(self, actions):
         try:
-            self._client.call('transact_write_items', TransactItems=actions)
-        except errors.TransactionCancelled as error:
-            if error.invalid:
+            self._store.call('transact_write_items', TransactItems=actions)
+        except errors.RequestFailed as error:
+            # Cancelled by a condition, another transaction or throttling: planned anew.
+            if error.invalid or not error.reasons:
                 raise
             return error
         return None
 
+    def _tombstone(self, name):
+        return self.planner.tombstone(
+            name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
 
-def _others_of(change):
-    """The other formats that are in a row which the change takes away."""
-    row = change.known.row
-    if row is None or not change.takes_row:
-        return []
-    return [other for other in formats.others(change.format)
-            if row.has_any(other)]
+    def _touch(self, name, row):
+        """Note that a repository that is there was pushed, unless that was noted lately; return
+        False when the row has changed meanwhile."""
+        if abs(self._clock() - row.touched) < TOUCH_SECONDS:
+            return True
+        try:
+            self._store.call('update_item', **self.planner.touch(name, row))
+        except errors.ConditionFailed:
+            return False
+        return True

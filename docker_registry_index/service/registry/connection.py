@@ -18,7 +18,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from ...engine.concurrency import Errand
+from ...engine.concurrency import SingleFlight
 from .errors import CredentialsRefused, RegistryUnavailable
 from .tokens import Tokens, challenge_of, token_url
 
@@ -196,7 +196,7 @@ def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     byte now and then.
     """
     answers: list[Answer] = []
-    if not Errand(lambda: answers.append(call())).wait(seconds):
+    if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
     return answers[0]
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from ...engine.sync.storage import Source
+from ...engine.sync.source import Source
 from ..registry.layout import is_name
 
 __all__ = ['StorageSource']

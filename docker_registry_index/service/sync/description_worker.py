@@ -169,7 +169,7 @@ class DescriptionWorker:
         :returns: whether something failed and nothing succeeded.
         :raises RequestFailed: DynamoDB does not answer.
         """
-        self.waiting = len(self._index.undescribed.notes(_BATCH))
+        self.waiting = len(self._index.description_queue.notes(_BATCH))
         if not self.waiting or not self._lease.acquire():
             return False
         before = self.done
@@ -183,7 +183,7 @@ class DescriptionWorker:
             self._lease.release()
             if self.done > before:
                 logger.info('read %d descriptions', self.done - before)
-        self.waiting = len(self._index.undescribed.notes(_BATCH))
+        self.waiting = len(self._index.description_queue.notes(_BATCH))
         return self._has_failed and self.done == before
 
     def look(self) -> None:
@@ -193,7 +193,7 @@ class DescriptionWorker:
 
     def _read_notes(self, pool: ThreadPoolExecutor) -> None:
         while True:
-            notes = self._index.undescribed.notes(_BATCH, self._after)
+            notes = self._index.description_queue.notes(_BATCH, self._after)
             # In small groups, between which the lease is renewed.
             for first in range(0, len(notes), _THREADS):
                 group = notes[first:first + _THREADS]
@@ -233,7 +233,7 @@ class DescriptionWorker:
                 return
         self._failures = 0
         self._awaited.remove(note)
-        self._index.undescribed.done(note)
+        self._index.description_queue.done(note)
         self.done += 1
 
     def _note_failure(self, note: Note, error: Exception) -> None:

@@ -194,7 +194,7 @@ class Reconciler:
         """Note a repository for later, as an expected one whatever the reason: the note may replace
         that of a push."""
         logger.info('%.80r is read again later: %s', name, why)
-        for note in self._index.undescribed.note([name], is_expected=True):
+        for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 
     def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:

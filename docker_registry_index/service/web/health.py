@@ -7,7 +7,7 @@ import time
 import flask
 
 from ...engine import errors
-from ...engine.concurrency import Errand
+from ...engine.concurrency import SingleFlight
 from .responses import refusal
 
 __all__ = ['routes']
@@ -44,7 +44,7 @@ class Readiness(object):
     def __init__(self, index, clock=time.monotonic):
         self._index = index
         self._clock = clock
-        self._errand = Errand(self._ask)
+        self._request = SingleFlight(self._ask)
         self._problem, self._asked_at = None, None
 
     def problem(self):
@@ -57,7 +57,7 @@ class Readiness(object):
                     'is away')
         if self._asked_at is None or (
                 self._clock() - self._asked_at > _REMEMBERED):
-            if not self._errand.wait(_WAIT):
+            if not self._request.wait(_WAIT):
                 return 'DynamoDB does not answer'
         return self._problem
 

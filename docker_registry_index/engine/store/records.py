@@ -1,0 +1,233 @@
+"""The records in the tables besides postings, and what their attributes mean. Pure.
+
+The names of the attributes stand here once, as they are stored.
+"""
+
+from __future__ import unicode_literals
+
+import collections
+import json
+
+from . import postings, text
+
+__all__ = ['MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
+           'VERSION_KEY', 'name_of_key', 'pending_key', 'repository_key', 'tombstone_key']
+
+#: The gram of items that are no postings; no name begins a class with it.
+MARKERS = '!'
+_READY, _TOMBSTONE, _PENDING = 'ready', 'removed ', 'describe '
+
+#: The keys of the ready marker and of the one row of the version table.
+READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': _READY}}
+VERSION_KEY = {'version': {'N': '1'}}
+
+#: How often the pause after a load that was not complete is doubled.
+_DOUBLED = 20
+_DAY = 86400
+#: Unreadable namespaces that the ready marker keeps.
+_SHOWN = 20
+
+
+def repository_key(name):
+    """Return the key of a repository's row."""
+    return {'name': {'S': name}}
+
+
+def tombstone_key(name):
+    """Return the key of what a removal leaves."""
+    return {'gram': {'S': MARKERS}, 'suffix': {'S': _TOMBSTONE + name}}
+
+
+def pending_key(name):
+    """Return the key of the note that a description is still to be read."""
+    return {'gram': {'S': MARKERS}, 'suffix': {'S': _PENDING + name}}
+
+
+def name_of_key(key, kind):
+    """Return the name in the key of one kind, which is the function that makes it; else None."""
+    prefix = kind('')['suffix']['S']
+    suffix = key['suffix']['S']
+    return suffix[len(prefix):] if suffix.startswith(prefix) else None
+
+
+class Row(collections.namedtuple(
+        'Row', 'description is_indexed indexed writing touched item')):
+    """A repository's row as it was read.
+
+    What other programs have written into it may be of any type; what is not of ours counts as
+    absent.
+
+    :param description: as it stands, or None.
+    :param is_indexed: whether the row says that all postings are there, in our format. A row that
+        release 0.1.0 wrote does not.
+    :param indexed: the description that the postings were written with, or ''. A worker of release
+        0.1.0 updates a row by writing back all that it read, so our attributes too, but without
+        the description.
+    :param writing: [token, description, ...] while a change of several transactions is under way
+        or was broken off; else None.
+    :param touched: when the repository was last pushed or changed, in Unix seconds, give or take
+        half an hour; 0 if unknown.
+    :param item: all of the row as DynamoDB returned it, for conditions.
+    """
+
+    __slots__ = ()
+
+    #: The attributes that only this format of postings has.
+    POSTINGS, INDEXED, WRITING = 'postings', 'indexed', 'writing'
+    TOUCHED = 'touched'
+
+    @classmethod
+    def of(cls, item):
+        """Return the Row of an item of the repository table; None for None."""
+        if item is None:
+            return None
+        touched = item.get(cls.TOUCHED, {}).get('N', '')
+        writing = [part.get('S') for part in item.get(cls.WRITING, {}).get('L', ())]
+        return cls(item.get('description', {}).get('S'),
+                   item.get(cls.POSTINGS, {}).get('N') == str(postings.FORMAT),
+                   item.get(cls.INDEXED, {}).get('S', ''),
+                   None if not writing or None in writing else writing,
+                   int(touched) if touched.isdigit() else 0, item)
+
+
+class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):
+    """What is known of a repository before a change.
+
+    :param row: a Row; None if there is none.
+    :param witness: the description in the witness ('' for none), which proves what postings there
+        are; None if there is no witness.
+    :param begun: descriptions of which an attempt at this change, which was broken off, may have
+        left postings.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, row, witness, begun=frozenset()):
+        return super(RepositoryState, cls).__new__(cls, row, witness, begun)
+
+    @property
+    def is_current(self):
+        """Whether row and postings agree."""
+        return (self.row is not None and self.row.writing is None and self.row.is_indexed and
+                self.witness == text.clean_description(self.row.description))
+
+    @property
+    def is_half(self):
+        """Whether some postings may be there and the name must not be found: a change of several
+        transactions was broken off before the row said that all are there, or after it did."""
+        return (self.row is not None and self.row.writing is not None and
+                not self.row.is_indexed)
+
+    @property
+    def is_whole(self):
+        """Whether the name has all its postings, whatever the row says."""
+        return self.witness is not None and not (self.row is not None and self.row.writing)
+
+    @property
+    def is_proven(self):
+        """Whether the postings are exactly those that the witness proves.
+
+        A row that does not say so may have lost the token of a change that was broken off.
+        """
+        return self.is_whole and self.row is not None and self.row.is_indexed
+
+    @property
+    def descriptions(self):
+        """Every description whose postings may exist now."""
+        found = set(self.begun)
+        if self.witness is not None:
+            found.add(self.witness)
+        if self.row is not None and self.row.writing:
+            found.update(self.row.writing[1:])
+        return found
+
+
+#: The state of a repository that has neither row nor witness.
+NOTHING = RepositoryState(None, None)
+
+
+class ReadyMarker(collections.namedtuple(
+        'ReadyMarker', 'format number synced tried report failures resync')):
+    """The marker that an index is ready.
+
+    It stands in the search table beside the postings, so it cannot outlive them. It is written
+    together with the end of the lease, and removed before a missing table is created beside it: so
+    no crash leaves it standing over an index that is not whole.
+
+    :param format: of the postings: an int.
+    :param number: a random text that tells it from every other marker.
+    :param synced: when the last complete load ended, in Unix seconds; None if none was complete.
+    :param tried: when the last load ended, likewise.
+    :param report: what the last load did, as a dictionary; or None.
+    :param failures: how many loads in a row, the last one included, were not complete.
+    :param resync: whether the first complete load found rows of other releases, whose workers may
+        still write: then another load follows soon.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def none(cls):
+        """Return the marker of an index that was never loaded."""
+        return cls(postings.FORMAT, None, None, None, None, 0, False)
+
+    @classmethod
+    def of(cls, item):
+        """Return the ReadyMarker of an item of the search table; None where it is none."""
+        if 'N' not in (item or {}).get('format', {}):
+            return None
+        return cls(int(item['format']['N']), item['number']['S'], _number(item, 'synced'),
+                   _number(item, 'tried'), _report(item), _number(item, 'failures') or 0,
+                   'resync' in item)
+
+    def put(self, table):
+        """Return the action of a transaction that writes it."""
+        item = dict(READY_KEY, number={'S': self.number})
+        for name in 'format', 'synced', 'tried', 'failures':
+            number = getattr(self, name)
+            if number is not None:
+                item[name] = {'N': str(number)}
+        if self.report is not None:
+            item['report'] = {'S': json.dumps(self.report, sort_keys=True)}
+        if self.resync:
+            item['resync'] = {'BOOL': True}
+        return {'Put': {'TableName': table, 'Item': item}}
+
+    def after(self, report, number, now):
+        """Return the marker after a load.
+
+        :param report: a LoadReport.
+        """
+        kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
+        if not report.complete:
+            return self._replace(number=number, tried=now, report=kept,
+                                 failures=self.failures + 1)
+        adopted = report.adopted or (self.report or {}).get('adopted')
+        return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
+                           self.synced is None and bool(adopted))
+
+    def due(self, interval, retry):
+        """Return when the next sync is due, in Unix seconds.
+
+        :param interval: seconds after a complete load.
+        :param retry: seconds after one that was not complete, or that another one is to follow
+            soon; twice as many after each further failure in a row, up to the interval or a day.
+        """
+        if self.tried is None:
+            return 0
+        if self.synced == self.tried and not self.resync:
+            return self.synced + interval
+        doubled = min(max(self.failures - 1, 0), _DOUBLED)
+        return self.tried + min(retry * 2 ** doubled, interval, _DAY)
+
+
+def _number(item, name):
+    found = item.get(name, {}).get('N')
+    return None if found is None else int(float(found))
+
+
+def _report(item):
+    try:
+        return json.loads(item['report']['S'])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,152 @@
+"""The store of one index: its three tables, and the kinds of requests that are made to them."""
+
+from __future__ import unicode_literals
+
+from .. import errors
+from .._compat import sleep
+from ..concurrency import Backoff
+from .client import RetryingClient
+from .tables import tables
+
+__all__ = ['Store']
+
+#: Keys of a BatchGetItem, and items of a BatchWriteItem:
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+GET_BATCH, WRITE_BATCH = 100, 25
+#: How often keys or items that DynamoDB leaves out are sent, and the seconds in between.
+_ATTEMPTS = 8
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
+
+
+class Store(object):
+    """The tables of one index and a client for them.
+
+    :param settings: a Settings.
+    :param client: a Client or a RetryingClient.
+    """
+
+    def __init__(self, settings, client, sleep=sleep):
+        self.settings = settings
+        self.client = client
+        self.tables = tables(settings)
+        self.repository_table, self.version_table, self.search_table = [
+            table.name for table in self.tables.values()]
+        self._sleep = sleep
+
+    def retrying(self, heartbeat=lambda: None, sleep=sleep):
+        """Return the same store for a load or a check: throttling only slows it down.
+
+        :param heartbeat: called before each attempt; raises to stop.
+        """
+        return Store(self.settings, RetryingClient(self.client, heartbeat, sleep), sleep)
+
+    def with_missing_tables_empty(self):
+        """Return the same store, to which a table that is missing is an empty one."""
+        return Store(self.settings, _EmptyWhereMissing(self.client), self._sleep)
+
+    def call(self, operation, **arguments):
+        """Make one request; see Client.call."""
+        return self.client.call(operation, **arguments)
+
+    def get(self, table, key):
+        """Return an item, read consistently; None if there is none. Costs a GetItem."""
+        return self.call('get_item', TableName=table, Key=key, ConsistentRead=True).get('Item')
+
+    def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False):
+        """Return a page of the items of one gram in the search table, in their order.
+
+        :param prefix: only those whose suffix begins so.
+        :param after: only those whose suffix is greater.
+        :param limit: at most so many; None for as many as fit into a megabyte.
+        :param start: the LastEvaluatedKey of the page before.
+
+        Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``.
+        """
+        condition, values = 'gram = :gram', {':gram': {'S': gram}}
+        if prefix:
+            condition += ' AND begins_with(suffix, :prefix)'
+            values[':prefix'] = {'S': prefix}
+        if after:
+            condition += ' AND suffix > :after'
+            values[':after'] = {'S': after}
+        arguments = {'Limit': limit} if limit else {}
+        if start:
+            arguments['ExclusiveStartKey'] = start
+        return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,
+                         ExpressionAttributeValues=values, ConsistentRead=consistent, **arguments)
+
+    def query_all(self, gram, prefix=None, limit=None):
+        """Yield the items of one gram, read consistently, page after page of ``limit`` items."""
+        return self._pages(lambda start: self.query(
+            gram, prefix, limit=limit, start=start, consistent=True))
+
+    def scan_all(self, table, limit=None):
+        """Yield the items of a table, read consistently, page after page of ``limit`` items."""
+        def page_from(start):
+            more = {'Limit': limit, 'ExclusiveStartKey': start}
+            return self.call('scan', TableName=table, ConsistentRead=True,
+                             **{name: value for name, value in more.items() if value})
+
+        return self._pages(page_from)
+
+    def batch_get(self, wanted, enough=lambda left: not left):
+        """Return the items of BatchGetItems: a list for each table that has some.
+
+        :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
+        :param enough: a function of the keys that DynamoDB left out, in the same form, that says
+            whether to do without them.
+        :raises RequestFailed: DynamoDB left keys out again and again.
+        """
+        found = {}
+        for page in self._until_processed('batch_get_item', 'UnprocessedKeys', wanted, enough):
+            for table, items in page['Responses'].items():
+                found.setdefault(table, []).extend(items)
+        return found
+
+    def batch_write(self, table, requests):
+        """Make puts and deletes: a BatchWriteItem for each 25.
+
+        :param requests: a list of {'PutRequest': ...} and {'DeleteRequest': ...}.
+        :raises RequestFailed: DynamoDB left items out again and again; some are written.
+        """
+        for first in range(0, len(requests), WRITE_BATCH):
+            wanted = {table: requests[first:first + WRITE_BATCH]}
+            for _ in self._until_processed('batch_write_item', 'UnprocessedItems', wanted):
+                pass
+
+    def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
+        """Yield the responses, and send again what a throttled DynamoDB leaves out."""
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._sleep(backoff.next())
+            page = self.call(operation, RequestItems=wanted)
+            yield page
+            wanted = page.get(left_out) or {}
+            if enough(wanted):
+                return
+        raise errors.RequestFailed(
+            operation, sorted(wanted), 'ProvisionedThroughputExceededException',
+            'items were left out again and again', retryable=True)
+
+    def _pages(self, page_from):
+        page = page_from(None)
+        while True:
+            for item in page['Items']:
+                yield item
+            if 'LastEvaluatedKey' not in page:
+                return
+            page = page_from(page['LastEvaluatedKey'])
+
+
+class _EmptyWhereMissing(object):
+    """A client for the reads of a load, before there are tables."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def call(self, operation, **arguments):
+        try:
+            return self._client.call(operation, **arguments)
+        except errors.MissingTable:
+            return {'Items': []}

@@ -1,0 +1,54 @@
+"""Where repositories are listed: the catalog, a bucket or a directory, as the settings say."""
+
+import ssl
+
+from ...engine.errors import SettingError
+from ..registry.client import RegistryClient
+from ..settings import ServiceSettings, bucket_of
+from .base import StorageSource
+from .catalog import RegistrySource
+from .files import FilesSource
+from .s3 import S3Source, s3_client
+
+__all__ = ['registry_of', 'source_of']
+
+
+def registry_of(settings: ServiceSettings) -> RegistryClient:
+    """The RegistryClient of the settings.
+
+    :param settings: the resolved settings of the service.
+    :raises SettingError: its file of certificates cannot be used.
+    """
+    if settings.registry_ca is not None:
+        _check_certificates(settings.registry_ca)
+    return RegistryClient(settings.registry_url, settings.registry_username,
+                          settings.registry_password, settings.registry_ca)
+
+
+def source_of(settings: ServiceSettings) -> StorageSource:
+    """The Source that a load reads.
+
+    :param settings: the resolved settings of the service.
+    :raises SettingError: there is none.
+    """
+    if settings.storage is None:
+        if settings.registry_url is None:
+            raise SettingError('registry_url', None, 'is missing, as is storage',
+                               'set one of them, by REGISTRY_URL or STORAGE')
+        return RegistrySource(registry_of(settings))
+    found = bucket_of(settings.storage)
+    if found is None:
+        return FilesSource(settings.storage)
+    bucket, root = found
+    return S3Source(bucket, root, s3_client(
+        settings.storage_endpoint_url, settings.storage_region,
+        settings.storage_access_key, settings.storage_secret_key))
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = error.strerror or 'no certificate is in it'
+        raise SettingError('registry_ca', None, f'names {path}, which cannot be used: {reason}',
+                           'write the path of a file of certificates, in PEM') from error
