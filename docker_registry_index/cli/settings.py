@@ -6,7 +6,7 @@ import os
 import click
 
 from .. import configuration
-from ..engine import SearchIndex, Source
+from ..engine import ListSource, SearchIndex
 from .output import safe, say
 
 __all__ = ['index_of', 'server', 'service_of', 'source_of']
@@ -19,7 +19,7 @@ _SERVICE, _SERVICE_VARIABLES = 'service', ('REGISTRY_URL', 'STORAGE')
 _SERVICE_DEFAULTS = {'DYNAMODB_DATABASE': 'registry', 'SETTINGS_FLAVOR': ''}
 
 
-class NamesSource(Source):
+class NamesSource(ListSource):
     """A Source of given names.
 
     :param names: an iterable of them.
@@ -27,12 +27,7 @@ class NamesSource(Source):
 
     def __init__(self, names):
         self._names = frozenset(names)
-
-    def namespaces(self):
-        return ['all']
-
-    def repositories(self, namespace):
-        return ((name, None) for name in self._names)
+        super(NamesSource, self).__init__(lambda: ((name, None) for name in self._names))
 
     def has(self, name):
         return name in self._names
