@@ -85,7 +85,7 @@ def pauses(worker, clock, count):
     """Take turns when they are due; return the seconds between them."""
     waited = []
     for _ in range(count):
-        waited.append(worker.turn())
+        waited.append(worker.turn(clock.now))
         clock.now += waited[-1]
     return waited
 
@@ -124,13 +124,13 @@ def test_a_new_note_is_looked_at_now_and_ends_a_long_pause(worker, index, reconc
     clock.now -= LONGEST_PAUSE - 1
     index.error, index.kept, reads = None, [NOTE], index.reads
     worker.call(NOTE)
-    assert worker.turn() < 1 and (index.reads, reconciler.asked) == (reads, 1)
+    assert worker.turn(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
     reconciler.is_there = True
     clock.now += 1
-    assert worker.turn() == PAUSE - 1, 'notes are read ten seconds after the call'
+    assert worker.turn(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
     assert index.kept == [] and worker.done == 1
     clock.now += PAUSE - 1
-    assert worker.turn() == PAUSE and index.reads == reads + 1
+    assert worker.turn(clock.now) == PAUSE and index.reads == reads + 1
 
 
 def test_nothing_is_begun_any_more_when_it_is_stopped(worker, index, clock):

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ...engine import SearchIndex, errors
+from ...engine.concurrency import Loop
 from ...engine.sync.description_queue import Note
 from ..registry.errors import RegistryUnavailable
 from .reconcile import Reconciler
@@ -120,46 +121,41 @@ class DescriptionWorker:
         self._after: str | None = None
         self._failures = 0
         self._has_failed = False
-        self._stopping = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._loop = Loop(self.turn, clock)
         #: How many notes were worked off, and how many there were at the last read: 100 means 100
         #: or more.
         self.done = self.waiting = 0
 
     def start(self) -> None:
         """Go on in the background."""
-        self._thread.start()
+        self._loop.begin()
 
     def call(self, note: Note) -> None:
         """Look for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_called = True
-        self._wake.set()
+        self._loop.wake()
 
     def stop(self, seconds: float) -> None:
         """End after the repositories that are being read.
 
         :param seconds: to wait for that at most.
         """
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._loop.stop(seconds)
 
-    def turn(self) -> float:
+    def turn(self, now: float) -> float:
         """Do what is due; return the seconds until something is due again. Never raises."""
         if self._was_called:
             self._was_called = False
             self._pause = PAUSE
-            self._next_read = min(self._next_read, self._clock() + PAUSE)
-        if self._clock() >= self._next_read:
+            self._next_read = min(self._next_read, now + PAUSE)
+        if now >= self._next_read:
             has_failed = self._safely(self.work_off)
             self._pause = min(2 * self._pause, LONGEST_PAUSE) if has_failed else PAUSE
             self._next_read = self._clock() + self._pause
         else:
             self._safely(self.look)
-        return min(self._next_read - self._clock(), self._awaited.seconds())
+        return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
 
     def work_off(self) -> bool:
         """Read all notes and the descriptions that they are about; what fails stays noted.
@@ -204,7 +200,7 @@ class DescriptionWorker:
                         self._awaited.add(note)
                 list(pool.map(self._describe, [note for note in group if not note.is_expected]))
                 self._look(pool)
-                if self._stopping.is_set() or self._failures >= _FAILURES:
+                if self._loop.is_over or self._failures >= _FAILURES:
                     return
             if len(notes) < _BATCH:
                 self._after = None
@@ -244,14 +240,9 @@ class DescriptionWorker:
         if self._failures in (1, _FAILURES):
             logger.warning('the description of %.80r is read later: %s', note.name, error)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.wait(max(0, self.turn()))
-            self._wake.clear()
-
     def _safely(self, act: Callable[[], bool | None]) -> bool:
         """Call a function, unless the worker is stopping; return whether it failed or says so."""
-        if self._stopping.is_set():
+        if self._loop.is_over:
             return False
         try:
             return bool(act())
