@@ -1,18 +1,18 @@
-"""What tests change of an engine, and take back."""
+"""What tests change of an engine, and restore."""
 
 from __future__ import unicode_literals
 
 import contextlib
 
-from docker_registry_index.engine.lifecycle import start
 from docker_registry_index.engine._compat import monotonic
-from docker_registry_index.engine.store.client import slowest
+from docker_registry_index.engine.lifecycle import start
 from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.store.client import slowest
 
 
 @contextlib.contextmanager
 def taken_back(engine):
-    """Take back what is registered at an engine's hooks inside the block.
+    """Unregister, after the block, what it registers at an engine's hooks.
 
     A boto3 client takes a tenth of a second to make, too long for each test.
     """
@@ -33,12 +33,11 @@ def taken_back(engine):
 
 
 def short_leases(monkeypatch, seconds, request=None):
-    """Have leases of so many seconds, whatever a request may take.
+    """Have loads take leases of so many seconds, whatever a request may take.
 
-    :param request: seconds that one may take; by default, what it may.
+    :param request: seconds that one request may take; by default, those of the settings.
     """
-    def lease_of(client, tables, settings, clock=monotonic, kind='lease'):
-        return Lease(client, tables['version'].name, seconds, clock,
-                     request or slowest(settings), kind)
+    def lease_of(store, clock=monotonic, kind='lease'):
+        return Lease(store, seconds, clock, request or slowest(store.settings), kind)
 
     monkeypatch.setattr(start, 'lease_of', lease_of)
