@@ -1,18 +1,18 @@
-"""What tests change of an engine, and restore."""
+"""What tests change of an engine, and take back."""
 
 from __future__ import unicode_literals
 
 import contextlib
 
-from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.lifecycle import start
-from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.store.client import slowest
+from docker_registry_index.engine.lifecycle.lease import Lease
 
 
 @contextlib.contextmanager
 def taken_back(engine):
-    """Unregister, after the block, what it registers at an engine's hooks.
+    """Take back what is registered at an engine's hooks inside the block.
 
     A boto3 client takes a tenth of a second to make, too long for each test.
     """
@@ -33,9 +33,9 @@ def taken_back(engine):
 
 
 def short_leases(monkeypatch, seconds, request=None):
-    """Have loads take leases of so many seconds, whatever a request may take.
+    """Have leases of so many seconds, whatever a request may take.
 
-    :param request: seconds that one request may take; by default, those of the settings.
+    :param request: seconds that one may take; by default, what it may.
     """
     def lease_of(store, clock=monotonic, kind='lease'):
         return Lease(store, seconds, clock, request or slowest(store.settings), kind)
