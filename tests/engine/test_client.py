@@ -397,8 +397,8 @@ def test_answers_come_in_order():
         time.sleep(seconds)
         return value
 
-    assert run_side_by_side([lambda: late('a', 0.05), lambda: 'b',
-                         lambda: late('c', 0.02)]) == ['a', 'b', 'c']
+    assert run_side_by_side([lambda: late('a', 0.05), lambda: 'b', lambda: late('c', 0.02)]) == [
+        'a', 'b', 'c']
     assert run_side_by_side([]) == []
 
 
@@ -409,8 +409,7 @@ def test_calls_run_at_the_same_time():
         events[own].set()
         return all(event.wait(10) for event in events)
 
-    assert run_side_by_side([lambda own=own: meet(own)
-                         for own in range(3)]) == [True] * 3
+    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [True] * 3
 
 
 def test_one_call_alone_needs_no_thread():
@@ -429,7 +428,7 @@ def test_the_first_failure_in_order_is_raised_after_all_have_ended():
     first, second = ValueError('first'), KeyError('second')
     with pytest.raises(ValueError) as raised:
         run_side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
-                      lambda: fail(second, 0.1)])
+                          lambda: fail(second, 0.1)])
     assert raised.value is first
     assert set(ended) == {'fine', first, second}
 

@@ -309,7 +309,8 @@ def refused(index, error):
     messages = set()
     for attempt in (lambda: index.engine.ensure_ready(stored),
                     lambda: index.engine.sync(stored),
-                    lambda: index.another().engine.start(stored)):
+                    lambda: index.another(
+                        search_table=index.settings.search_table).engine.start(stored)):
         with pytest.raises(error) as caught:
             attempt()
         messages.add(str(caught.value))
