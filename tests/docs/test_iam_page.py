@@ -6,8 +6,9 @@ import os
 import pytest
 
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.store import schema
 from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.store.records import tombstone_key
+from docker_registry_index.engine.store.tables import definition, tables
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 
@@ -67,16 +68,18 @@ def everything(ministack):
            lambda: engine.client.dynamodb.delete_item(TableName=index.settings.repository_table,
                                                       Key={'name': {'S': 'acme/web'}}),
            lambda: engine.add('acme/web'))
-    during('notes', lambda: engine.undescribed.note(['acme/web']),
-           lambda: engine.undescribed.done(engine.undescribed.notes(1)[0]),
+    queue = engine.description_queue
+    during('notes', lambda: queue.note(['acme/web']), lambda: queue.done(queue.notes(1)[0]),
            lambda: engine.catalog(limit=1))
     during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1),
-           lambda: engine.names(limit=1))
+           lambda: engine.catalog(limit=1))
     during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''),
-           lambda: engine.names())
+           lambda: engine.catalog())
     during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
-    during('lease', lambda: Lease(engine.client, version).acquire(),
-           lambda: Lease(engine.client, version).acquire(),
+    engine.client.dynamodb.put_item(TableName=index.settings.search_table, Item=dict(
+        tombstone_key('acme/old'), number={'S': 'x'}, expires={'N': '1'}))
+    during('sync', lambda: engine.sync(lambda: [('acme/web', None), ('acme/new', None)]))
+    during('lease', lambda: Lease(index.store).acquire(), lambda: Lease(index.store).acquire(),
            lambda: engine.client.dynamodb.delete_table(TableName=index.settings.repository_table))
     engine.client.dynamodb.delete_item(TableName=version, Key={'version': {'N': '1'}})
     during('again', lambda: engine.ensure_ready(lambda: [('acme/web', None)]))
@@ -94,7 +97,8 @@ def test_what_is_asked_is_what_is_granted(everything):
 @pytest.mark.parametrize('done, features', [
     ('search', ['search']), ('long', ['search']), ('warm', ['start']), ('push', ['push']),
     ('delete', ['push']), ('notes', ['search', 'push', 'the service']),
-    ('lease', ['load']), ('start', ['start', 'push', 'load', 'search', 'creating', 'expiry']),
+    ('sync', ['start', 'push', 'load', 'search']), ('lease', ['load']),
+    ('start', ['start', 'push', 'load', 'search', 'creating']),
     ('again', ['start', 'push', 'load', 'search', 'creating'])])
 def test_a_feature_needs_no_more_than_its_rows_say(everything, done, features):
     assert everything[done][0] <= set.union(*[granted(feature) for feature in features])
@@ -123,9 +127,7 @@ def named_in(path):
     """Yield the first argument of each call('operation', ...) and its like in a module."""
     for node in ast.walk(ast.parse(pages.read(path))):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            if getattr(node.func, 'attr', None) in ('call', 'pages', 'items'):
-                yield node.args[0].value
-            elif getattr(node.func, 'id', None) == 'call':
+            if getattr(node.func, 'attr', None) in ('call', '_until_processed'):
                 yield node.args[0].value
 
 
@@ -149,11 +151,4 @@ def test_the_readme_has_the_same_table():
 def test_tables_made_by_hand_are_those_that_the_engine_makes():
     made = [arguments for method, arguments in aws_cli.requests('docs/iam.md')
             if method == 'create_table']
-    assert made == [schema.definition(table) for table in schema.tables(Settings()).values()]
-
-
-def test_the_time_to_live_set_by_hand_is_that_of_the_tombstones():
-    [arguments] = [arguments for method, arguments in aws_cli.requests('docs/iam.md')
-                   if method == 'update_time_to_live']
-    assert arguments['TableName'] == Settings().search_table
-    assert arguments['TimeToLiveSpecification'] == {'Enabled': True, 'AttributeName': 'expires'}
+    assert made == [definition(table) for table in tables(Settings()).values()]

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.write import (
-    change_queue, changes, transaction_batches)
-from docker_registry_index.engine.store import client, ready_marker
+from docker_registry_index.engine.store import client
+from docker_registry_index.engine.store.records import READY_KEY
+from docker_registry_index.engine.write import change_queue, plan, writer
 from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 
@@ -52,9 +52,9 @@ def test_a_worker_that_starts_does_not_load_by_itself(index):
     assert index.search('missed') == []
 
 
-def test_without_its_mark_the_index_is_loaded_and_serves_meanwhile(index):
+def test_without_its_ready_marker_the_index_is_loaded_and_serves_meanwhile(index):
     index.engine.client.call('delete_item', TableName=index.settings.search_table,
-                             Key=ready_marker.KEY)
+                             Key=READY_KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('missed') == [('acme/missed', '')]
@@ -101,15 +101,15 @@ def test_the_times_and_counts_are_those_of_the_engine():
     assert 'up to {:,} repositories a process'.format(change_queue.LIMIT).replace(
         ',', ' ') in operations
     assert 'wait up to %d seconds' % settings.startup_wait in design
-    assert 'expire after a week' in design and changes.TOMBSTONE_SECONDS == 7 * 24 * 3600
-    assert 'has %d actions at most' % transaction_batches.LONGEST in design
+    assert 'expire after a week' in design and writer.TOMBSTONE_SECONDS == 7 * 24 * 3600
+    assert 'has %d actions at most' % plan.LONGEST in design
 
 
 def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_says(index):
     asked = []
     index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query',
-                                                      lambda params,
-                                                      **_: asked.append(params['Limit']))
+                                                      lambda params, **_: asked.append(
+                                                          params['Limit']))
     index.search('acme', 25)
     assert len(asked) == 3 and 'A search with `n=25` reads %d of a kind' % asked[0] in pages.prose(
         'docs/cost.md')

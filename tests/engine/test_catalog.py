@@ -1,21 +1,19 @@
 # -*- coding: utf-8 -*-
-"""The catalog: all names in a registry's order, page by page; and an index of release 0.2.0, which has none, gets one."""
+"""The catalog: all names in a registry's order, page by page."""
 
 from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine.store import formats, postings
 from tests.engine.requests_made import RequestsMade
-from tests.engine.test_parts import name_of
+from tests.engine.test_long_names import name_of
 from tests.engine_index import EngineIndex
 
-#: In the order of a registry: https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
-NAMES = ['9/x', 'a', 'a/b', 'a/b/c', 'a/c', 'a-b/c', 'a.b/c', 'a0/x', 'a_b/c', 'ab', 'foo', 'foo/bar', 'foo-bar', 'foo.bar', 'foo__bar/x',
+#: In the order of a registry:
+#: https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
+NAMES = ['9/x', 'a', 'a/b', 'a/b/c', 'a/c', 'a-b/c', 'a.b/c', 'a0/x', 'a_b/c', 'ab', 'foo',
+         'foo/bar', 'foo-bar', 'foo.bar', 'foo__bar/x',
          'team/%s' % name_of(120).replace('/', '-')]
-FIRST = formats.SUFFIXES._replace(
-    number=1, postings=lambda name, description='': [
-        each for each in postings.postings(name, description) if each.gram != postings.CATALOG])
 
 
 @pytest.fixture(scope='module')
@@ -42,10 +40,16 @@ def test_pages_put_together_are_the_whole(index, size):
     assert found == NAMES
 
 
-@pytest.mark.parametrize('after', ['', '0', 'A', 'a-', 'a/', 'a/bb', 'fo', 'foo.', 'zzz', 'é', '\x00', 'a' * 3000] + NAMES)
-def test_a_page_begins_after_any_text(index, after):
+AFTER = ['', '0', 'A', 'a-', 'a/', 'a/bb', 'fo', 'foo.', 'zzz', 'é', '\x00', 'a' * 3000,
+         NAMES[3] + '\x00', NAMES[3] * 500, '\U0001f433', '\U0010ffff' * 1000, 'é' * 5000, '\ud800']
+
+
+@pytest.mark.parametrize('after', AFTER + NAMES, ids=lambda value: None)
+def test_a_page_begins_after_any_text_however_long(index, after):
     key = after.replace('/', '\x00')
-    assert index.engine.catalog(after) == [name for name in NAMES if name.replace('/', '\x00') > key]
+    expected = [name for name in NAMES if name.replace('/', '\x00') > key]
+    assert index.engine.catalog(after) == expected
+    assert index.engine.catalog(after, limit=2) == expected[:2]
 
 
 def test_a_page_is_one_query(index):
@@ -70,43 +74,7 @@ def test_what_is_removed_is_not_in_it(index):
     index.assert_whole()
 
 
-@pytest.fixture
-def of_0_2_0(dynamodb_endpoint, monkeypatch):
-    """An index that release 0.2.0 has made, as this release finds it."""
-    monkeypatch.setattr(formats, 'KNOWN', {1: FIRST})
-    monkeypatch.setattr(formats, 'CURRENT', FIRST)
-    made = EngineIndex(dynamodb_endpoint).ready([(name, 'described') for name in NAMES])
-    monkeypatch.undo()
-    yield made.another()
-    made.delete_tables()
-
-
-def test_an_index_of_0_2_0_is_searched_while_a_load_brings_it_up_to_date(of_0_2_0):
-    index = of_0_2_0
-    before = sorted(name for name, _ in index.search('b'))
-    assert before == sorted(name for name in NAMES if 'b' in name) and not index.engine.is_ready()
-    assert index.engine.catalog() == []
-    seen = []
-
-    def source():
-        seen.append(sorted(name for name, _ in index.search('b')))
-        return [(name, None) for name in NAMES]
-
-    assert index.engine.ensure_ready(source)
-    assert seen == [before]
-    assert index.engine.is_ready() and index.engine.catalog() == NAMES
-    index.assert_whole()
-    assert dict(index.search('foo'))['foo/bar'] == 'described'
-
-
-def test_changes_before_that_load_are_right_in_both(of_0_2_0):
-    index = of_0_2_0
-    index.engine.remove('foo')
-    index.engine.add('new/one')
-    index.engine.add('a/b', 'anew')
-    expected = [name for name in NAMES if name != 'foo']
-    assert sorted(name for name, _ in index.search('')) == sorted(expected + ['new/one'])
-    index.engine.ensure_ready(lambda: [(name, None) for name in expected + ['new/one']])
-    index.assert_whole()
-    assert index.engine.catalog() == sorted(expected + ['new/one'], key=lambda name: name.replace('/', '\x00'))
-    assert dict(index.search('a/b'))['a/b'] == 'anew'
+def test_an_empty_search_lists_what_the_catalog_does_with_descriptions(index):
+    described = [(name, 'described' if name == 'foo' else '') for name in NAMES]
+    assert index.search('') == described
+    assert index.search('', 5) == described[:5]

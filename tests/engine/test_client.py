@@ -16,10 +16,9 @@ import time
 import pytest
 
 from docker_registry_index.engine import Settings, errors
-from docker_registry_index.engine.store import client as client_module
 from docker_registry_index.engine._compat import PY2
-from docker_registry_index.engine.store.client import Client, slowest
-from docker_registry_index.engine.concurrency import side_by_side
+from docker_registry_index.engine.concurrency import run_side_by_side
+from docker_registry_index.engine.store.client import Client, RetryingClient, slowest
 from tests.engine.network import listening
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -73,7 +72,6 @@ REFUSALS = [
     (400, 'ThrottlingException', True, True),
     (400, 'RequestLimitExceeded', True, True),
     (400, 'LimitExceededException', True, False),
-    (400, 'TransactionConflictException', True, False),
     (400, 'TransactionInProgressException', True, False),
     (500, 'InternalServerError', True, False),
     (503, 'ServiceUnavailable', True, False),
@@ -82,7 +80,6 @@ REFUSALS = [
     (400, 'AccessDeniedException', False, False),
     (400, 'UnrecognizedClientException', False, False),
     (400, 'ExpiredTokenException', False, False),
-    (400, 'ConditionalCheckFailedException', False, False),
     (400, 'ItemCollectionSizeLimitExceededException', False, False)]
 
 
@@ -105,6 +102,23 @@ def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable,
     assert len(no_pauses) < Settings().attempts
 
 
+@pytest.mark.parametrize('code, reason', [
+    ('ConditionalCheckFailedException', 'ConditionalCheckFailed'),
+    ('TransactionConflictException', 'TransactionConflict')])
+def test_a_failed_condition_of_a_single_write_is_an_error_of_its_own(no_pauses, code, reason):
+    with listening(refusal(400, code, 'Because of it.')) as url:
+        with pytest.raises(errors.ConditionFailed) as refused:
+            client_of(url).call('update_item', TableName='db-version',
+                                Key={'version': {'N': '1'}})
+    error = refused.value
+    assert (error.operation, error.tables, error.code, error.reasons) == (
+        'update_item', ('db-version',), code, [reason])
+    assert error.retryable and not error.throttled and not error.invalid
+    assert str(error).endswith('try again later')
+    # botocore's own standard mode takes neither for a reason to try again.
+    assert no_pauses == []
+
+
 def test_a_missing_table_is_an_error_of_its_own(no_pauses):
     with listening(refusal(400, 'ResourceNotFoundException', 'none')) as url:
         with pytest.raises(errors.MissingTable) as refused:
@@ -115,28 +129,33 @@ def test_a_missing_table_is_an_error_of_its_own(no_pauses):
     assert not refused.value.retryable and no_pauses == []
 
 
-@pytest.mark.parametrize('codes, lost_race, throttled', [
-    (['None', 'ConditionalCheckFailed'], True, False),
-    (['TransactionConflict', 'None'], True, False),
-    (['ThrottlingError', 'ConditionalCheckFailed'], True, False),
-    (['None', 'ThrottlingError'], False, True),
-    (['ProvisionedThroughputExceeded'], False, True),
-    ([], False, False)], ids=lambda value: None)
-def test_a_cancelled_transaction_tells_its_reasons(
-        no_pauses, codes, lost_race, throttled):
+@pytest.mark.parametrize('codes, kind, throttled, invalid, retryable', [
+    (['None', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
+    (['TransactionConflict', 'None'], errors.ConditionFailed, False, False, True),
+    # Whoever was in the way has to be looked at, whatever else was refused.
+    (['ThrottlingError', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
+    (['None', 'ThrottlingError'], errors.RequestFailed, True, False, True),
+    (['ProvisionedThroughputExceeded'], errors.RequestFailed, True, False, True),
+    # What is invalid stays so.
+    (['None', 'ValidationError'], errors.RequestFailed, False, True, False),
+    (['ConditionalCheckFailed', 'ValidationError'], errors.RequestFailed, False, True, False),
+    ([], errors.RequestFailed, False, False, True)], ids=lambda value: None)
+def test_a_cancelled_transaction_reports_its_reasons(
+        no_pauses, codes, kind, throttled, invalid, retryable):
     body = refusal(400, 'TransactionCanceledException', 'Cancelled.',
                    CancellationReasons=[{'Code': code} for code in codes])
     action = {'Delete': {'TableName': 'db-search', 'Key': {
         'gram': {'S': 'a'}, 'suffix': {'S': 'a'}}}}
     with listening(body) as url:
-        with pytest.raises(errors.TransactionCancelled) as refused:
-            client_of(url).call('transact_write_items',
-                                TransactItems=[action])
+        with pytest.raises(errors.RequestFailed) as refused:
+            client_of(url).call('transact_write_items', TransactItems=[action])
     error = refused.value
-    assert error.reasons == [None if code == 'None' else code
-                             for code in codes]
-    assert (error.lost_race, error.throttled) == (lost_race, throttled)
-    assert error.tables == ('db-search',) and error.retryable
+    assert type(error) is kind and error.code == 'TransactionCanceledException'
+    assert error.reasons == [None if code == 'None' else code for code in codes]
+    assert (error.throttled, error.invalid, error.retryable) == (throttled, invalid, retryable)
+    assert error.tables == ('db-search',)
+    assert str(error).endswith('try again later' if retryable else
+                               'check the settings, the IAM rights and the tables')
 
 
 SIGNATURE = (
@@ -244,7 +263,7 @@ def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
     assert slowest(Settings(attempts=1)) == 2 * 4
 
 
-def test_missing_credentials_are_told(monkeypatch):
+def test_missing_credentials_are_an_error(monkeypatch):
     for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
         monkeypatch.delenv(str(name))
     client = client_of('http://127.0.0.1:1', access_key=None,
@@ -255,7 +274,7 @@ def test_missing_credentials_are_told(monkeypatch):
     assert not failed.value.retryable
 
 
-def test_arguments_that_boto3_refuses_are_told():
+def test_arguments_that_boto3_refuses_are_an_error():
     with pytest.raises(errors.RequestFailed) as failed:
         client_of('http://127.0.0.1:1').call('get_item', TableName='t')
     assert failed.value.code == 'ParamValidationError'
@@ -277,19 +296,98 @@ def test_no_request_goes_anywhere_but_to_the_endpoint(
     assert asked and set(asked) == {dynamodb_endpoint}
 
 
-def test_pages_are_read_to_the_end():
-    pages = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'},
-             {'Items': [], 'LastEvaluatedKey': 'y'}, {'Items': [3]}]
-    starts = []
+# The client of a load
 
-    def call(operation, ExclusiveStartKey=None, **arguments):
-        assert (operation, arguments) == ('scan', {'TableName': 't'})
-        starts.append(ExclusiveStartKey)
-        return pages[len(starts) - 1]
+class Refusing(object):
+    """A client whose requests fail with these errors, one after the other, and then succeed."""
 
-    found = client_module.pages(call, 'scan', {'TableName': 't'})
-    assert list(found) == [1, 2, 3]
-    assert starts == [None, 'x', 'y']
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.calls = 0
+
+    def call(self, operation, **arguments):
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return operation, arguments
+
+
+def failed(code, retryable=True, kind=errors.RequestFailed, reasons=()):
+    return kind('put_item', ['db-search'], code, 'not now', retryable, reasons)
+
+
+class Time(object):
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 0
+        self.pauses = []
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def clock(self):
+        return self.now
+
+
+def retrying(client, heartbeat=lambda: None):
+    time = Time()
+    return RetryingClient(client, heartbeat, time.sleep, time.clock), time
+
+
+THROTTLED = failed('ThrottlingException')
+
+
+def test_a_load_goes_on_when_it_is_throttled_and_logs_it_once(caplog):
+    client, time = retrying(Refusing(*[THROTTLED] * 5))
+    assert client.call('put_item', TableName='db-search') == (
+        'put_item', {'TableName': 'db-search'})
+    assert time.pauses == [0.5, 1, 2, 4, 4]
+    (record,) = caplog.records
+    assert 'DynamoDB throttles put_item on db-search: the load goes on' in record.getMessage()
+
+
+@pytest.mark.parametrize('error, seconds', [
+    (THROTTLED, 600),
+    (failed('TransactionCanceledException', reasons=[None, 'ThrottlingError']), 600),
+    (failed('InternalServerError'), 20),
+    (failed('EndpointConnectionError'), 20)], ids=lambda value: None)
+def test_a_load_fails_when_it_is_refused_for_too_long(error, seconds):
+    client, time = retrying(Refusing(*[error] * 1000))
+    with pytest.raises(errors.RequestFailed) as raised:
+        client.call('put_item')
+    assert raised.value is error
+    assert seconds < time.now <= seconds + 4
+
+
+@pytest.mark.parametrize('error', [
+    failed('AccessDeniedException', retryable=False),
+    failed('ResourceNotFoundException', False, errors.MissingTable),
+    failed('ConditionalCheckFailedException', kind=errors.ConditionFailed),
+    failed('TransactionCanceledException', True, errors.ConditionFailed,
+           ['ThrottlingError', 'ConditionalCheckFailed'])], ids=lambda value: None)
+def test_what_another_attempt_cannot_change_is_raised_at_once(error):
+    refusing = Refusing(error)
+    client, time = retrying(refusing)
+    with pytest.raises(type(error)):
+        client.call('put_item')
+    assert refusing.calls == 1 and time.pauses == []
+
+
+def test_the_heartbeat_goes_on_between_attempts_and_ends_them():
+    beats = []
+
+    def heartbeat():
+        beats.append(1)
+        if len(beats) == 3:
+            raise errors.LeaseLost('db-version')
+
+    refusing = Refusing(*[THROTTLED] * 10)
+    client, _ = retrying(refusing, heartbeat)
+    with pytest.raises(errors.LeaseLost):
+        client.call('put_item')
+    assert refusing.calls == 2
 
 
 # Side by side
@@ -299,9 +397,9 @@ def test_answers_come_in_order():
         time.sleep(seconds)
         return value
 
-    assert side_by_side([lambda: late('a', 0.05), lambda: 'b',
-                         lambda: late('c', 0.02)]) == ['a', 'b', 'c']
-    assert side_by_side([]) == []
+    assert run_side_by_side([lambda: late('a', 0.05), lambda: 'b', lambda: late('c', 0.02)]) == [
+        'a', 'b', 'c']
+    assert run_side_by_side([]) == []
 
 
 def test_calls_run_at_the_same_time():
@@ -311,12 +409,11 @@ def test_calls_run_at_the_same_time():
         events[own].set()
         return all(event.wait(10) for event in events)
 
-    assert side_by_side([lambda own=own: meet(own)
-                         for own in range(3)]) == [True] * 3
+    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [True] * 3
 
 
 def test_one_call_alone_needs_no_thread():
-    assert side_by_side([threading.current_thread]) == [
+    assert run_side_by_side([threading.current_thread]) == [
         threading.current_thread()]
 
 
@@ -330,8 +427,8 @@ def test_the_first_failure_in_order_is_raised_after_all_have_ended():
 
     first, second = ValueError('first'), KeyError('second')
     with pytest.raises(ValueError) as raised:
-        side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
-                      lambda: fail(second, 0.1)])
+        run_side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
+                          lambda: fail(second, 0.1)])
     assert raised.value is first
     assert set(ended) == {'fine', first, second}
 
@@ -376,7 +473,7 @@ if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
             from gevent import monkey
             monkey.patch_all()
             import gevent, sys, threading
-            from docker_registry_index.engine import threads
+            from docker_registry_index.engine.concurrency import run_side_by_side
             from tests.engine_index import EngineIndex
             index = EngineIndex(sys.argv[1])
             index.ready([('team/web', None), ('team/other', 'a webshop')])
@@ -386,7 +483,7 @@ if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
             gevent.joinall(searches, timeout=30)
             print(set(str(result[0]) for search in searches
                       for result in search.value))
-            print(threads.side_by_side([gevent.getcurrent] * 2)[1]
+            print(run_side_by_side([gevent.getcurrent] * 2)[1]
                   is not gevent.getcurrent())
             index.delete_tables()
         ''', dynamodb_endpoint) == "set(['team/web'])\nTrue"

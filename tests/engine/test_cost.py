@@ -54,7 +54,7 @@ SEARCHES = [
     ('library/unique', 25, 1, 3, [0.5, 0, 0]),
     ('/unique', 25, 1, 3, [0, 0.5, 0]),
     ('nothing', 25, 0, 3, [0, 0, 0]),
-    # Of several words, a rare one tells all.
+    # Of several words, a rare one decides.
     ('unique library', 25, 1, 6, [0.5, 0, 0, 0.5, 0, 0]),
     ('team 0005', 25, 1, 6, [0.5, 0, 0, 0.5, 0, 0]),
     ('team zz', 25, 0, 6, [0.5, 0, 0, 0, 0, 0]),
@@ -80,13 +80,13 @@ def test_a_search_costs_the_same_at_every_size(
                          ids=lambda value: None)
 def test_a_search_waits_at_most_twice(loaded, term, monkeypatch):
     waits = []
-    plain = search_module.side_by_side
+    plain = search_module.run_side_by_side
 
     def counting(calls):
         waits.append(len(calls))
         return plain(calls)
 
-    monkeypatch.setattr(search_module, 'side_by_side', counting)
+    monkeypatch.setattr(search_module, 'run_side_by_side', counting)
     loaded.search(term, 25)
     assert waits in ([], [1], [1, 2], [6])
 
@@ -101,7 +101,7 @@ def test_two_words_that_are_both_common_read_on_in_pages(loaded):
 
 def test_a_page_of_the_catalog_is_one_query(loaded):
     with loaded.requests.counted() as made:
-        page = loaded.engine.names(after='team-00', limit=25)
+        page = loaded.engine.catalog(after='team-00', limit=25)
     assert len(page) == 25
     assert made.operations == ['Query']
     if loaded.bills:
@@ -118,8 +118,8 @@ def test_a_push_of_what_is_there_is_one_read_and_no_write(loaded):
 
 def test_after_half_an_hour_a_push_of_what_is_there_is_one_unit_of_writing(loaded, monkeypatch):
     later = time.time() + 1801
-    monkeypatch.setattr(loaded.engine._changes, '_clock', lambda: later)
-    monkeypatch.setattr(loaded.engine._changes.planner, '_clock', lambda: later)
+    monkeypatch.setattr(loaded.engine._writer, '_clock', lambda: later)
+    monkeypatch.setattr(loaded.engine._writer.planner, '_clock', lambda: later)
     with loaded.requests.counted() as made:
         assert loaded.engine.add('library/unique') is False
     assert made.operations == ['GetItem', 'UpdateItem']
@@ -134,8 +134,8 @@ def test_a_new_repository_is_one_read_and_one_transaction(loaded):
     with loaded.requests.counted() as made:
         assert loaded.engine.add('library/another') is True
     assert made.operations == ['GetItem', 'TransactWriteItems']
-    # A row, a witness, the catalog, and the suffixes of "library/another".
-    expected = 3 + len(worth_a_posting('library/another'))
+    # A row, a witness, and the suffixes of "library/another".
+    expected = 2 + len(worth_a_posting('library/another'))
     assert made.actions == [expected]
     with loaded.requests.counted() as made:
         assert loaded.engine.remove('library/another') is True
@@ -173,6 +173,6 @@ def test_a_warm_start_is_one_batch_of_reads(loaded):
         assert loaded.engine.ensure_ready(refuse) is True
     assert made.operations == ['BatchGetItem']
     if loaded.bills:
-        # The mark and the version row; AWS bills a third unit for the key
+        # The ready marker and the version row; AWS bills a third unit for the key
         # of the repository table, which holds nothing.
         assert made.units == [2]

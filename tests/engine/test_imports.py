@@ -1,4 +1,4 @@
-"""Which folder may import which, read from the source of every module."""
+"""Which folder may import which, and how large the modules are: read from their sources."""
 
 from __future__ import unicode_literals
 
@@ -13,12 +13,13 @@ import docker_registry_index
 
 PACKAGE = os.path.dirname(os.path.abspath(docker_registry_index.__file__))
 
-#: Folders and single modules, the lowest first. A module imports only modules
-#: of its own layer and of the layers below it.
+#: Folders and single modules, the lowest first. A module imports only modules of its own layer and
+#: of the layers below it.
 LAYERS = [
+    ['__init__'],
     ['engine/_compat', 'engine/redaction'],
     ['engine/errors'],
-    ['engine/concurrency', 'engine/waiting'],
+    ['engine/concurrency'],
     ['engine/settings'],
     ['engine/store'],
     ['engine/search'],
@@ -26,11 +27,11 @@ LAYERS = [
     ['engine/sync'],
     ['engine/lifecycle'],
     ['engine/verify'],
-    ['engine/access', 'engine/index'],
+    ['engine/index'],
     ['engine/__init__'],
     ['configuration'],
     ['plugin'],
-    ['service/settings'],
+    ['service/__init__', 'service/settings'],
     ['service/registry'],
     ['service/sources'],
     ['service/sync'],
@@ -40,32 +41,27 @@ LAYERS = [
     ['dynamodb', '__main__'],
 ]
 #: What the modules without input and output need of the standard library.
-HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json',
-            'numbers', 're'}
+HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json', 'numbers', 're'}
 PURE = {
-    'engine/errors', 'engine/redaction', 'engine/settings/checks',
-    'engine/settings/options', 'engine/settings/resolution',
-    'engine/store/formats', 'engine/store/postings',
-    'engine/store/ready_marker', 'engine/store/repository_state',
-    'engine/store/schema', 'engine/store/text', 'engine/search/ranking',
-    'engine/search/reading', 'engine/write/actions', 'engine/write/plan',
-    'engine/write/queue_entries', 'engine/write/transaction_batches',
-    'engine/sync/report', 'engine/sync/storage',
+    'engine/errors', 'engine/redaction', 'engine/settings/checks', 'engine/settings/options',
+    'engine/settings/resolution', 'engine/store/postings', 'engine/store/records',
+    'engine/store/text', 'engine/search/ranking', 'engine/sync/source', 'engine/write/plan',
 }
-STANDARD = HARMLESS | {'contextlib', 'logging', 'marshal', 'os', 'Queue',
-                       'queue', 'random', 'sqlite3', 'sys', 'threading',
-                       'time', 'uuid'}
+STANDARD = HARMLESS | {'contextlib', 'functools', 'logging', 'marshal', 'os', 'Queue', 'queue',
+                       'random', 'sqlite3', 'sys', 'threading', 'time', 'uuid'}
 AWS = {'boto3', 'botocore'}
+#: Lines of the longest module, and modules of the largest folder.
+LONGEST, LARGEST = 450, 10
 
 
 def all_modules():
-    """The paths of all modules, without .py, relative to the package."""
+    """Return the paths of all modules, without .py, relative to the package."""
     found = []
     for folder, _, names in os.walk(PACKAGE):
         for name in names:
             if name.endswith('.py'):
                 path = os.path.join(folder, name[:-3])
-                found.append(os.path.relpath(path, PACKAGE))
+                found.append(os.path.relpath(path, PACKAGE).replace(os.sep, '/'))
     return sorted(found)
 
 
@@ -75,13 +71,17 @@ ENGINE = [name for name in MODULES if name.startswith('engine/')]
 PARSED = [name for name in MODULES if sys.version_info[0] > 2 or not name.startswith('service/')]
 
 
-def parsed(module):
+def source_of(module):
     with io.open(os.path.join(PACKAGE, module + '.py'), 'rb') as source:
-        return ast.parse(source.read())
+        return source.read()
+
+
+def parsed(module):
+    return ast.parse(source_of(module))
 
 
 def outside(module):
-    """The packages from outside that a module imports."""
+    """Return the packages from outside that a module imports."""
     found = set()
     for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
@@ -94,7 +94,7 @@ def outside(module):
 
 
 def inside(module):
-    """The modules of this package that a module imports."""
+    """Yield the modules of this package that a module imports."""
     for node in ast.walk(parsed(module)):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
@@ -110,7 +110,7 @@ def inside(module):
 
 
 def layer(module):
-    """The number of a module's layer; None where it has none yet."""
+    """Return the number of a module's layer; None if it has none."""
     for number, layered in enumerate(LAYERS):
         for name in layered:
             if module == name or module.startswith(name + '/'):
@@ -120,11 +120,16 @@ def layer(module):
 
 @pytest.mark.parametrize('module', PARSED)
 def test_a_module_imports_only_from_its_own_layer_and_those_below(module):
-    own = layer(module)
+    assert layer(module) is not None, 'no layer'
     for imported in inside(module):
-        below = layer(imported)
-        if own is not None and below is not None:
-            assert below <= own, '%s imports %s' % (module, imported)
+        assert layer(imported) <= layer(module), '%s imports %s' % (module, imported)
+
+
+def test_every_layer_is_there():
+    for name in sum(LAYERS, []):
+        assert [module for module in MODULES
+                if module == name or module.startswith(name + '/')], name
+    assert PURE <= set(MODULES)
 
 
 def test_the_engine_imports_the_standard_library_and_boto3_only():
@@ -133,11 +138,10 @@ def test_the_engine_imports_the_standard_library_and_boto3_only():
 
 
 def test_one_module_imports_boto3_and_botocore():
-    assert [module.split('/')[-1] for module in ENGINE
-            if outside(module) & AWS] == ['client']
+    assert [module for module in ENGINE if outside(module) & AWS] == ['engine/store/client']
 
 
-@pytest.mark.parametrize('module', sorted(PURE & set(MODULES)))
+@pytest.mark.parametrize('module', sorted(PURE))
 def test_a_pure_module_does_no_input_or_output(module):
     assert outside(module) <= HARMLESS
     called = [node.func.id for node in ast.walk(parsed(module))
@@ -151,11 +155,26 @@ def test_few_modules_import_docker_registry_or_yaml():
     found = {}
     for module in PARSED:
         for package in outside(module) & {'docker_registry', 'yaml'}:
-            found.setdefault(package, set()).add(module.split('/')[-1])
-    assert found['docker_registry'] <= {
-        'settings', 'dynamodb', 'storage'}
+            found.setdefault(package, set()).add(module)
+    assert found['docker_registry'] <= {'cli/settings', 'dynamodb', 'plugin/storage'}
     assert len(found['yaml']) == 1
 
 
 def test_the_package_itself_imports_nothing():
     assert not outside('__init__') and not list(inside('__init__'))
+
+
+# Sizes
+
+def test_no_folder_has_too_many_modules():
+    folders = {}
+    for module in MODULES:
+        folder, _, name = module.rpartition('/')
+        if name != '__init__':
+            folders.setdefault(folder, []).append(name)
+    assert {folder: names for folder, names in folders.items() if len(names) > LARGEST} == {}
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_no_module_is_too_long(module):
+    assert len(source_of(module).splitlines()) <= LONGEST

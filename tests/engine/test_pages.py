@@ -8,8 +8,10 @@ import pytest
 
 from tests.engine_index import EngineIndex
 
-NAMES = (['team-%02d/proxy-%d' % (number % 7, number) for number in range(60)] + ['reverse-proxy/app-%d' % number for number in range(30)] +
-         ['acme/myproxy%d' % number for number in range(40)] + ['acme/web-%d' % number for number in range(20)])
+NAMES = (['team-%02d/proxy-%d' % (number % 7, number) for number in range(60)] +
+         ['reverse-proxy/app-%d' % number for number in range(30)] +
+         ['acme/myproxy%d' % number for number in range(40)] +
+         ['acme/web-%d' % number for number in range(20)])
 DESCRIPTIONS = {name: 'proxy of all' for name in NAMES[-20:]}
 
 
@@ -43,7 +45,9 @@ def odd_names(count):
     words = ['api', 'web', 'sql', 'a', 'aa', 'proxy', '1', 'x', 'db']
 
     def part():
-        return dice.choice(['', '-', '_', '.']).join(dice.choice(words) for _ in range(dice.randint(1, 4)))
+        return dice.choice(['', '-', '_', '.']).join(
+            dice.choice(words) for _ in range(dice.randint(1, 4)))
+
     names = set()
     while len(names) < count:
         names.add('%s/%s' % (part(), part()))
@@ -61,5 +65,6 @@ def odd(dynamodb_endpoint):
 @pytest.mark.parametrize('size', [3, 10, 25])
 def test_pages_of_several_words_have_each_repository_once(odd, term, size):
     whole = [name for name, _ in odd.search(term)]
-    found = [result.name for skip in range(0, len(whole), size) for result in odd.engine.search(term, size, skip)]
+    found = [result.name for skip in range(0, len(whole), size)
+             for result in odd.engine.search(term, size, skip)]
     assert sorted(found) == sorted(whole)

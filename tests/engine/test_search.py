@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What the contract of search does not see: pages, repeats, left-out keys."""
+"""What the contract of search does not see: pages, repeats, keys that DynamoDB leaves out."""
 
 from __future__ import unicode_literals
 
@@ -42,26 +42,14 @@ def test_names_that_repeat_the_term_fill_the_limit_all_the_same(index):
     assert made.operations.count('Query') <= 6
 
 
-def test_names_come_after_any_text_however_long(index):
-    names = sorted(REPEATS + [LONG])
-    assert index.names() == names
-    for after in ('', 'r5', names[3], names[3] + '\x00', names[3] * 500,
-                  '\U0010ffff' * 1000, 'é' * 5000, '\ud800'):
-        expected = [name for name in names if name > after]
-        assert index.engine.names(after=after) == expected
-    assert index.engine.names(after='r5', limit=2) == names[5:7]
-    assert index.engine.names(after=names[-1]) == []
-
-
 class LeaveOut(object):
-    """Leave all keys out of the answers to so many BatchGetItems."""
+    """Leave all keys out of the responses to so many BatchGetItems."""
 
     def __init__(self, engine, count):
         self.left = count
-        engine.client.dynamodb.meta.events.register(
-            'provide-client-params.dynamodb.BatchGetItem', self._note)
-        engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.BatchGetItem', self._answer)
+        events = engine.client.dynamodb.meta.events
+        events.register('provide-client-params.dynamodb.BatchGetItem', self._note)
+        events.register('before-call.dynamodb.BatchGetItem', self._answer)
 
     def _note(self, params, **_):
         self._wanted = params['RequestItems']
@@ -70,20 +58,27 @@ class LeaveOut(object):
         if self.left == 0:
             return None
         self.left -= 1
-        answer = Answer()
-        answer.status_code = 200
-        return answer, {'Responses': {}, 'UnprocessedKeys': self._wanted}
+        return Answer(200), {'Responses': {}, 'UnprocessedKeys': self._wanted}
 
 
-def test_keys_left_out_of_a_batch_are_asked_for_again(index):
+@pytest.fixture
+def pauses(index, monkeypatch):
+    """The seconds that the store would have slept."""
+    slept = []
+    monkeypatch.setattr(index.engine._store, '_sleep', slept.append)
+    return slept
+
+
+def test_keys_left_out_of_a_batch_are_asked_for_again(index, pauses):
     fault = LeaveOut(index.engine, 2)
     assert index.search(LONG[10:100]) == [(LONG, '')]
-    assert fault.left == 0
+    assert fault.left == 0 and len(pauses) == 2
 
 
-def test_a_batch_that_stays_without_keys_is_an_error_and_no_part(index):
+def test_a_batch_that_stays_without_keys_is_an_error_and_no_part(index, pauses):
     LeaveOut(index.engine, 100)
     with pytest.raises(errors.RequestFailed) as failed:
         index.search(LONG[10:100])
-    assert failed.value.throttled
+    assert failed.value.throttled and failed.value.retryable
     assert index.settings.repository_table in str(failed.value)
+    assert sum(pauses) < 8

@@ -11,10 +11,9 @@ import uuid
 import pytest
 
 from docker_registry_index.engine import Settings, errors
-from docker_registry_index.engine.store import schema
 from docker_registry_index.engine.store import tables as tables_module
 from docker_registry_index.engine.store.client import Client
-from docker_registry_index.engine.store.tables import create_missing
+from docker_registry_index.engine.store.tables import check_version, create_missing
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def client(dynamodb_endpoint):
 
 @pytest.fixture
 def tables(client, settings):
-    named = schema.tables(settings)
+    named = tables_module.tables(settings)
     yield named
     for name in existing(client, named):
         client.call('delete_table', TableName=name)
@@ -78,14 +77,6 @@ def test_what_is_missing_is_created_on_demand_with_its_keys(client, tables):
         assert 'GlobalSecondaryIndexes' not in described
 
 
-def test_old_tombstones_expire_by_themselves(client, tables):
-    create_missing(client, tables)
-    told = client.call('describe_time_to_live',
-                       TableName=tables['search'].name)
-    assert told['TimeToLiveDescription'] == {
-        'TimeToLiveStatus': 'ENABLED', 'AttributeName': 'expires'}
-
-
 def test_what_is_there_stays_as_it_is(client, tables):
     create_missing(client, tables)
     client.call('put_item', TableName=tables['repository'].name,
@@ -98,7 +89,7 @@ def test_what_is_there_stays_as_it_is(client, tables):
 
 
 @pytest.mark.parametrize('missing', ['repository', 'version', 'search'])
-def test_one_that_is_missing_is_created_after_word_was_given(
+def test_a_missing_one_is_created_after_the_caller_was_notified(
         client, tables, missing):
     create_missing(client, tables)
     client.call('delete_table', TableName=tables[missing].name)
@@ -109,7 +100,7 @@ def test_one_that_is_missing_is_created_after_word_was_given(
     assert len(there) == 1 and tables[missing].name not in there[0]
 
 
-def test_word_that_cannot_be_given_creates_nothing(client, tables):
+def test_nothing_is_created_when_the_caller_cannot_be_notified(client, tables):
     create_missing(client, tables)
     client.call('delete_table', TableName=tables['search'].name)
 
@@ -165,15 +156,40 @@ def test_two_creators_at_once_make_one_set_of_tables(
         thread.start()
     for thread in threads:
         thread.join()
-    # Each was created by one of them, and nobody was told of a failure.
+    # Each was created by one of them, and no call failed.
     assert sorted(sum(answers, [])) == sorted(names(tables))
     assert sorted(existing(client, tables)) == sorted(names(tables))
-    assert 'tombstones' not in caplog.text
+    assert caplog.text.count('created the DynamoDB table') == 3
+
+
+# The version
+
+@pytest.mark.parametrize('rows', [[], [{'version': {'N': '1'}}],
+                                  [{'version': {'N': '1'}, 'format': {'N': '9'}}]])
+def test_the_rows_of_our_version_are_returned(client, tables, rows):
+    create_missing(client, tables)
+    for row in rows:
+        client.call('put_item', TableName=tables['version'].name, Item=row)
+    assert check_version(client, tables['version'].name) == rows
+
+
+def test_a_missing_table_has_no_version(client, tables):
+    assert check_version(client, tables['version'].name) == []
+
+
+def test_another_version_is_refused(client, tables):
+    create_missing(client, tables)
+    for number in '1', '2':
+        client.call('put_item', TableName=tables['version'].name, Item={'version': {'N': number}})
+    with pytest.raises(errors.NewerDatabase) as refused:
+        check_version(client, tables['version'].name)
+    assert (refused.value.found, refused.value.known) == ('2', '1')
+    assert 'nothing was changed' in str(refused.value)
 
 
 # What local engines never do: a fake that plays a script
 
-TABLE = schema.Table('db-search', ('gram', 'S'), ('suffix', 'S'))
+TABLE = tables_module.Table('db-search', ('gram', 'S'), ('suffix', 'S'))
 
 
 class Scripted(object):
@@ -195,7 +211,7 @@ class Scripted(object):
                 self._statuses.append(status)
             if status is None:
                 raise errors.MissingTable(operation, [], 'x', 'no', False)
-            return {'Table': dict(schema.definition(TABLE),
+            return {'Table': dict(tables_module.definition(TABLE),
                                   TableStatus=status)}
         return {}
 
@@ -209,7 +225,7 @@ def test_one_being_deleted_is_waited_for_and_created_anew():
     client = Scripted(['DELETING', 'DELETING', None, 'CREATING', 'ACTIVE'])
     assert play(client, pauses.append) == ['db-search']
     assert client.calls == ['describe_table'] * 3 + ['create_table'] + [
-        'describe_table'] * 2 + ['update_time_to_live']
+        'describe_table'] * 2
     assert pauses == [0.5] * 3
 
 
@@ -230,43 +246,33 @@ def test_a_new_one_that_nobody_sees_yet_is_waited_for():
     assert play(client) == ['db-search']
 
 
-def test_who_was_slower_waits_and_says_nothing(caplog):
+def test_the_slower_of_two_creators_waits_and_logs_nothing(caplog):
     client = Scripted([None, 'CREATING', 'ACTIVE'],
                       create_table='ResourceInUseException')
     assert play(client) == []
-    assert 'update_time_to_live' not in client.calls
     assert caplog.text == ''
 
 
-def test_who_may_not_create_is_told():
+def test_a_missing_right_to_create_is_an_error():
     client = Scripted([None], create_table='AccessDeniedException')
     with pytest.raises(errors.RequestFailed) as refused:
         play(client)
     assert 'IAM' in str(refused.value)
 
 
-def test_who_may_not_expire_tombstones_goes_on_with_a_warning(caplog):
-    client = Scripted([None, 'ACTIVE'],
-                      update_time_to_live='AccessDeniedException')
-    assert play(client) == ['db-search']
-    (record,) = [record for record in caplog.records
-                 if record.levelno == logging.WARNING]
-    assert 'db-search' in record.getMessage()
-
-
 @pytest.mark.parametrize('status, problem', [
     ('CREATING', 'not active yet'), ('DELETING', 'still being deleted'),
     ('INACCESSIBLE_ENCRYPTION_CREDENTIALS', 'not active yet')])
-def test_nobody_waits_for_ever(monkeypatch, status, problem):
+def test_the_wait_for_a_table_has_an_end(monkeypatch, status, problem):
     now = [100.0]
     monkeypatch.setattr(tables_module, 'monotonic', lambda: now[0])
 
     def sleep(seconds):
         now[0] += seconds
 
-    with pytest.raises(errors.TableError) as given_up:
+    with pytest.raises(errors.TableError) as failed:
         play(Scripted([status]), sleep)
-    message = str(given_up.value)
+    message = str(failed.value)
     assert 'db-search' in message and problem in message
     assert '120 seconds' in message and 'start again' in message
     assert 220 <= now[0] <= 221

@@ -12,7 +12,7 @@ from docker_registry_index.engine.store import text
 from docker_registry_index.engine.sync.loader import Loader
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back
-from tests.engine.test_parts import name_of
+from tests.engine.test_long_names import name_of
 from tests.engine_index import EngineIndex
 
 #: Few names, so that they meet; one of several transactions.

@@ -114,9 +114,10 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     @property
     def is_half(self):
         """Whether some postings may be there and the name must not be found: a change of several
-        transactions was broken off before the row said that all are there, or after it did."""
+        transactions was broken off before the row said that all are there, or after it did. A row
+        that says so of another format is that of a repository."""
         return (self.row is not None and self.row.writing is not None and
-                not self.row.is_indexed)
+                Row.POSTINGS not in self.row.item)
 
     @property
     def is_whole(self):

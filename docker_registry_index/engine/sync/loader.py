@@ -182,9 +182,9 @@ class Loader(object):
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
                 return 'unchanged'
-            return self._failed('left out of', entry, error)
+            return self._failed('left out of the search index: %.80r: %s', entry, error)
         except (errors.StorageUnreadable, errors.RequestFailed) as error:
-            return self._failed('left out of', entry, error)
+            return self._failed('left out of the search index: %.80r: %s', entry, error)
 
     def _now(self, entry, state):
         """Return the same repository, in its state now."""
@@ -229,7 +229,7 @@ class Loader(object):
         try:
             return remove(entry)
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
-            return self._failed('not removed from', entry, error)
+            return self._failed('not removed from the search index: %.80r: %s', entry, error)
 
     def _remove(self, entry):
         return self._writer.remove_if(entry.name, lambda: self._is_gone(entry) == 'removed')
@@ -237,11 +237,11 @@ class Loader(object):
     def _is_gone(self, entry):
         return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
 
-    def _failed(self, what, entry, error):
+    def _failed(self, message, entry, error):
         """Log that one repository failed, and go on; raise what would fail for all."""
         if isinstance(error, errors.RequestFailed) and not error.invalid:
             raise error
-        logger.error('%s the search index: %.80r: %s', what, entry.name, error)
+        logger.error(message, entry.name, error)
         return 'failed'
 
     def _delete_expired(self, snapshot):

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What is said of other libraries' errors: one line, and no secrets."""
+"""Errors of other libraries are quoted in one line, without secrets."""
 
 from __future__ import unicode_literals
 
@@ -11,8 +11,8 @@ from docker_registry_index.engine._compat import PY2
 KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
 
 
-@pytest.mark.parametrize('said, expected', [
-    ('away', 'away'),
+@pytest.mark.parametrize('message, expected', [
+    ('unavailable', 'unavailable'),
     ('', ''),
     ('one\ntwo', 'one'),
     ('no key %s here' % KEY_ID, 'no key AKIA... here'),
@@ -26,15 +26,15 @@ KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
     ('docker-registry-repository in 123456789012 UPPERCASE',
      'docker-registry-repository in 123456789012 UPPERCASE'),
     ('\u00fc', '\\xfc')])
-def test_the_first_line(said, expected):
-    assert redaction.first_line(ValueError(said)) == expected
+def test_the_first_line(message, expected):
+    assert redaction.first_line(ValueError(message)) == expected
 
 
 def test_it_is_not_endless():
     assert len(redaction.first_line(ValueError('\u00fc' * 9999))) == 300
 
 
-def test_the_name_of_the_class_is_said_once():
+def test_the_name_of_the_class_is_given_once():
     class Refused(Exception):
         error_code = None
 
@@ -49,14 +49,18 @@ def test_the_name_of_the_class_is_said_once():
 
 
 if PY2:
-    def test_an_error_of_bytes_is_told_too():
+    def test_an_error_of_bytes_is_quoted_too():
         error = IOError(13, b'no rights', b'caf\xc3\xa9')
         assert redaction.first_line(error).startswith('[Errno 13] no rights')
 
 
 def test_an_unreadable_storage_is_one_line_without_the_key():
-    told = '%s' % errors.StorageUnreadable(
+    message = '%s' % errors.StorageUnreadable(
         'its namespaces', IOError('refused\n%s' % KEY_ID))
-    assert told == ('the storage of the registry cannot tell its namespaces: '
-                    '%s: refused; look at the storage and its settings'
-                    % IOError.__name__)
+    assert message == (
+        'the storage of the registry cannot tell its namespaces: %s: refused; look at the storage '
+        'and its settings' % IOError.__name__)
+
+
+def test_what_a_terminal_would_obey_is_not_shown():
+    assert redaction.safe('a\x1b[2J\u202eb\nc\u2028d é') == 'a?[2J?b?c?d é'

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.write import transaction_batches
 from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.write.plan import LONGEST as TRANSACTION
 from tests.engine.faults import KillAfter, Killed, Meanwhile, Throttle
 from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade
@@ -18,12 +18,12 @@ from tests.engine.test_takeover import put_as_0_1_0, update_as_0_1_0
 
 
 def name_of(count):
-    """A name with exactly ``count`` postings, one for each suffix and one for
-    the catalog: each suffix ends in the only z, so none begins another."""
-    return ('%s/' % ('ab-cd.' * 50)[:count - 3])[:count - 2] + 'z'
+    """A name of ``count`` characters and as many postings, one for each suffix, beside the
+    witness: each suffix ends in the only z, so none begins another."""
+    return ('%s/' % ('ab-cd.' * 50)[:count - 2])[:count - 1] + 'z'
 
 
-LONGEST = name_of(256)
+LONGEST = name_of(255)
 LONG = name_of(120)
 #: Its own postings fit one transaction, those of its description do not.
 SHORT = name_of(80)
@@ -74,16 +74,16 @@ def test_a_long_name_needs_several_transactions(index, count, transactions):
     made = RequestsMade(index.engine)
     assert index.engine.add(name) is True
     assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= transaction_batches.LONGEST
+    assert max(made.actions) <= TRANSACTION
     index.assert_whole()
     # Its postings are to be checked if and only if removing it takes several.
     checked = set('v' in item for item in index.postings()
-                  if item['gram']['S'] != postings.LISTED)
+                  if item['gram']['S'] != postings.CATALOG)
     assert checked == {transactions > 1}
     made = RequestsMade(index.engine)
     assert index.engine.remove(name) is True
     assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= transaction_batches.LONGEST
+    assert max(made.actions) <= TRANSACTION
     assert index.rows() == {} and index.postings() == []
 
 
@@ -210,7 +210,7 @@ def test_0_1_0_writing_over_a_killed_change_loses_nothing_of_the_old_one(
     other.engine.add(SHORT, MANY_WORDS)
     counts = []
     for count in killed_at_each(index, lambda: index.engine.add(SHORT, '')):
-        # The token goes with the row, the witness still tells the words.
+        # The token goes with the row, the witness still has the words.
         put_as_0_1_0(other, SHORT)
         other.engine.add(SHORT, MANY_WORDS)
         other.assert_whole()
@@ -236,7 +236,7 @@ def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(
 @pytest.mark.parametrize('count', range(4))
 def test_a_throttled_part_ends_in_an_error_and_is_repaired(
         index, other, count, monkeypatch):
-    monkeypatch.setattr(index.engine._changes.writer, '_sleep', lambda _: None)
+    monkeypatch.setattr(index.engine._writer, '_sleep', lambda _: None)
     transactions = []
 
     def throttle(**_):
@@ -250,8 +250,9 @@ def test_a_throttled_part_ends_in_an_error_and_is_repaired(
             'after-call.dynamodb.TransactWriteItems', throttle)
     else:
         Throttle(index.engine, 'TransactWriteItems', 1000, ['ThrottlingError'])
-    with pytest.raises(errors.TransactionCancelled):
+    with pytest.raises(errors.RequestFailed) as failed:
         index.engine.add(LONG)
+    assert failed.value.throttled
     assert found_by(other, LONG) == 0
     other.engine.add(LONG)
     other.assert_whole()

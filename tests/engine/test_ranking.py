@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a term asks for, and how well a repository answers."""
+"""What a term asks for, and how well a repository matches it."""
 
 from __future__ import unicode_literals
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docker_registry_index.engine.search import ranking
-from docker_registry_index.engine.store import formats, postings, text
+from docker_registry_index.engine.store import postings, text
 from tests.contract import oracle
 
 NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1,
@@ -29,15 +29,15 @@ def test_parse(term, words):
 
 
 def test_the_longest_words_are_read_the_longest_first():
-    assert ranking.drivers(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
+    assert ranking.longest(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
     words = ('a', 'cc', 'bb', 'dddd', 'eee')
-    assert ranking.drivers(words) == ['dddd', 'eee', 'cc', 'bb']
+    assert ranking.longest(words) == ['dddd', 'eee', 'cc', 'bb']
 
 
 @given(NAMES)
 def test_the_range_of_a_word_is_under_one_gram(word):
     word = text.fold(word)
-    for kind in formats.CURRENT.classes:
+    for kind in postings.CLASSES:
         wanted = postings.range_of(kind, word)
         assert wanted.gram.startswith(kind)
         assert text.length(wanted.gram) == 2

@@ -1,0 +1,233 @@
+# -*- coding: utf-8 -*-
+"""The store: pages are read to the end, and what DynamoDB leaves out is sent again."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from docker_registry_index.engine import Settings, errors
+from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store.store import GET_BATCH, WRITE_BATCH, Store
+
+SETTINGS = Settings(database='db', region='us-east-1')
+
+
+class Scripted(object):
+    """A client that returns one response after the other, and keeps the requests."""
+
+    def __init__(self, *responses):
+        self._responses = list(responses)
+        self.requests = []
+
+    def call(self, operation, **arguments):
+        self.requests.append((operation, arguments))
+        response = self._responses.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+
+class Always(Scripted):
+    """One that always returns what a function of the request does."""
+
+    def __init__(self, respond):
+        super(Always, self).__init__()
+        self._respond = respond
+
+    def call(self, operation, **arguments):
+        self.requests.append((operation, arguments))
+        return self._respond(**arguments)
+
+
+def store_of(client, pauses=None):
+    return Store(SETTINGS, client, [].append if pauses is None else pauses.append)
+
+
+def test_it_knows_its_tables():
+    store = store_of(None)
+    assert (store.repository_table, store.version_table, store.search_table) == (
+        'db-repository', 'db-version', 'db-search-%d' % postings.FORMAT)
+    assert list(store.tables) == ['repository', 'version', 'search']
+
+
+@pytest.mark.parametrize('response, item', [
+    ({}, None), ({'Item': {'name': {'S': 'a'}}}, {'name': {'S': 'a'}})])
+def test_an_item_is_read_consistently(response, item):
+    client = Scripted(response)
+    assert store_of(client).get('t', {'name': {'S': 'a'}}) == item
+    assert client.requests == [('get_item', {
+        'TableName': 't', 'Key': {'name': {'S': 'a'}}, 'ConsistentRead': True})]
+
+
+# Pages
+
+def query(condition, consistent=False, **more):
+    """The request of a Query of the gram "sa"."""
+    values = dict({':gram': {'S': 'sa'}}, **more.pop('values', {}))
+    return 'query', dict(
+        more, TableName='db-search-3', KeyConditionExpression=condition,
+        ExpressionAttributeValues=values, ConsistentRead=consistent)
+
+
+@pytest.mark.parametrize('arguments, request_made', [
+    ({}, query('gram = :gram')),
+    ({'prefix': '', 'after': '', 'limit': None, 'start': None}, query('gram = :gram')),
+    ({'prefix': 'ab'}, query('gram = :gram AND begins_with(suffix, :prefix)',
+                             values={':prefix': {'S': 'ab'}})),
+    ({'after': 'ab'}, query('gram = :gram AND suffix > :after', values={':after': {'S': 'ab'}})),
+    ({'limit': 7, 'start': {'gram': {'S': 'sa'}}},
+     query('gram = :gram', Limit=7, ExclusiveStartKey={'gram': {'S': 'sa'}})),
+    ({'consistent': True}, query('gram = :gram', consistent=True))], ids=lambda value: None)
+def test_a_query_reads_one_page_of_one_gram(arguments, request_made):
+    page = {'Items': [1], 'LastEvaluatedKey': 'x'}
+    client = Scripted(page)
+    assert store_of(client).query('sa', **arguments) is page
+    assert client.requests == [request_made]
+
+
+PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluatedKey': 'y'},
+         {'Items': [3]}]
+
+
+@pytest.mark.parametrize('limit', [None, 2])
+def test_all_pages_of_a_gram_are_read_consistently_to_the_end(limit):
+    client = Scripted(*PAGES)
+    assert list(store_of(client).query_all('sa', 'ab', limit)) == [1, 2, 3]
+    condition = 'gram = :gram AND begins_with(suffix, :prefix)'
+    size = {'Limit': limit} if limit else {}
+    assert client.requests == [
+        query(condition, True, values={':prefix': {'S': 'ab'}}, **dict(size, **start))
+        for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
+
+
+@pytest.mark.parametrize('limit', [None, 2])
+def test_all_pages_of_a_table_are_read_consistently_to_the_end(limit):
+    client = Scripted(*PAGES)
+    assert list(store_of(client).scan_all('t', limit)) == [1, 2, 3]
+    size = {'Limit': limit} if limit else {}
+    assert client.requests == [
+        ('scan', dict(size, TableName='t', ConsistentRead=True, **start))
+        for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
+
+
+def test_a_page_is_asked_for_only_when_it_is_wanted():
+    client = Scripted(*PAGES)
+    items = store_of(client).scan_all('t')
+    assert client.requests == []
+    assert [next(items), next(items)] == [1, 2] and len(client.requests) == 1
+
+
+def test_a_missing_table_can_count_as_empty():
+    missing = errors.MissingTable('scan', ['t'], 'ResourceNotFoundException', 'none', False)
+    client = Scripted(missing, missing, {'Items': [1]})
+    empty = store_of(client).with_missing_tables_empty()
+    assert list(empty.scan_all('t')) == []
+    assert list(empty.retrying().query_all('sa')) == []
+    assert list(empty.scan_all('t')) == [1]
+
+
+# Batches
+
+def keys(*names):
+    return [{'name': {'S': name}} for name in names]
+
+
+def asked(*names):
+    return {'t': {'Keys': keys(*names), 'ConsistentRead': True}}
+
+
+def test_a_batch_of_reads_is_one_request():
+    client = Scripted({'Responses': {'t': [1, 2]}})
+    pauses = []
+    assert store_of(client, pauses).batch_get(asked('a', 'b', 'c')) == {'t': [1, 2]}
+    assert client.requests == [('batch_get_item', {'RequestItems': asked('a', 'b', 'c')})]
+    assert pauses == []
+
+
+def test_keys_that_are_left_out_are_sent_again():
+    client = Scripted({'Responses': {'t': [1], 'u': [7]}, 'UnprocessedKeys': asked('b', 'c')},
+                      {'Responses': {}, 'UnprocessedKeys': asked('b', 'c')},
+                      {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}})
+    pauses = []
+    wanted = dict(asked('a', 'b', 'c'), u={'Keys': keys('a')})
+    assert store_of(client, pauses).batch_get(wanted) == {'t': [1, 2, 3], 'u': [7]}
+    assert [arguments['RequestItems'] for _, arguments in client.requests] == [
+        wanted, asked('b', 'c'), asked('b', 'c')]
+    assert len(pauses) == 2 and 0 < pauses[0] <= 0.05 < pauses[1] * 2 <= 0.2
+
+
+def test_a_caller_may_do_without_some_keys():
+    client = Scripted({'Responses': {'t': [1]}, 'UnprocessedKeys': dict(asked('b'), u={})},
+                      {'Responses': {}, 'UnprocessedKeys': asked('b')})
+    found = store_of(client).batch_get(asked('a', 'b'), enough=lambda left: 'u' not in left)
+    assert found == {'t': [1]} and len(client.requests) == 2
+
+
+def test_keys_that_are_left_out_for_ever_are_an_error():
+    client = Always(lambda RequestItems: {'Responses': {}, 'UnprocessedKeys': RequestItems})
+    pauses = []
+    with pytest.raises(errors.RequestFailed) as failed:
+        store_of(client, pauses).batch_get(asked('a'))
+    assert failed.value.throttled and failed.value.retryable
+    assert failed.value.tables == ('t',) and failed.value.operation == 'batch_get_item'
+    assert len(client.requests) == len(pauses) + 1 == 8
+    assert max(pauses) <= 2 and sum(pauses) < 8
+
+
+def puts(*numbers):
+    return [{'PutRequest': {'Item': {'gram': {'N': str(number)}}}} for number in numbers]
+
+
+@pytest.mark.parametrize('count, sizes', [
+    (0, []), (1, [1]), (WRITE_BATCH, [25]), (WRITE_BATCH + 1, [25, 1]), (60, [25, 25, 10])])
+def test_writes_are_batches_of_25(count, sizes):
+    client = Always(lambda RequestItems: {})
+    store_of(client).batch_write('t', puts(*range(count)))
+    sent = [arguments['RequestItems']['t'] for _, arguments in client.requests]
+    assert [len(batch) for batch in sent] == sizes
+    assert sum(sent, []) == puts(*range(count))
+    assert set(operation for operation, _ in client.requests) <= {'batch_write_item'}
+
+
+def test_items_that_are_left_out_are_sent_again_before_the_next_batch():
+    left = {'t': puts(3, 4)}
+    client = Scripted({'UnprocessedItems': left}, {'UnprocessedItems': {}}, {})
+    pauses = []
+    store_of(client, pauses).batch_write('t', puts(*range(26)))
+    assert [arguments['RequestItems'] for _, arguments in client.requests] == [
+        {'t': puts(*range(25))}, left, {'t': puts(25)}]
+    assert len(pauses) == 1
+
+
+def test_items_that_are_left_out_for_ever_are_an_error():
+    client = Always(lambda RequestItems: {'UnprocessedItems': RequestItems})
+    with pytest.raises(errors.RequestFailed) as failed:
+        store_of(client, []).batch_write('t', puts(*range(26)))
+    assert failed.value.throttled and failed.value.operation == 'batch_write_item'
+    # The second batch was not begun.
+    assert all(arguments['RequestItems'] == {'t': puts(*range(25))}
+               for _, arguments in client.requests)
+
+
+def test_a_failed_request_of_a_batch_is_raised():
+    refused = errors.RequestFailed('batch_get_item', ['t'], 'AccessDeniedException', 'no', False)
+    client = Scripted({'Responses': {}, 'UnprocessedKeys': asked('a')}, refused)
+    with pytest.raises(errors.RequestFailed) as failed:
+        store_of(client).batch_get(asked('a'))
+    assert failed.value is refused
+
+
+def test_the_sizes_are_those_that_dynamodb_takes():
+    assert (GET_BATCH, WRITE_BATCH) == (100, 25)
+
+
+# Loads
+
+def test_a_retrying_store_asks_the_heartbeat_before_each_attempt():
+    throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)
+    client = Scripted(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
+    beats, pauses = [], []
+    store = store_of(client).retrying(lambda: beats.append(1), pauses.append)
+    assert list(store.scan_all('t')) == [1, 2, 3]
+    assert len(beats) == 5 and pauses == [0.5, 0.5]
+    assert store.search_table == 'db-search-3'
