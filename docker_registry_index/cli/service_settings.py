@@ -1,11 +1,17 @@
 """The settings of the service, as the command line finds them."""
 import os
+import sys
 
 import click
 
 from .. import configuration
 from .output import safe, say
-from ..service import settings as service_settings
+
+# The package for Python 2 has no service.
+if sys.version_info >= (3,):
+    from ..service import settings as service_settings
+else:
+    service_settings = None
 
 __all__ = ['environment', 'is_given', 'server', 'settings_of', 'source_of',
            'warn']
@@ -18,11 +24,15 @@ DATABASE = 'registry'
 _EXTRA = ('the service needs Python 3.9 or later and more packages (%s); '
           'install them with: pip install '
           'docker-registry-index-dynamodb[service]')
+_PYTHON2 = ('the service needs Python 3.9 or later, and this is Python %s; on '
+            'Python 3: pip install docker-registry-index-dynamodb[service]'
+            % sys.version.split()[0])
 
 
 def is_given(path):
     """Whether the environment or a file has settings of the service."""
-    return service_settings.is_given(os.environ, _top_level(path))
+    return service_settings is not None and service_settings.is_given(
+        os.environ, _top_level(path))
 
 
 def environment():
@@ -41,6 +51,8 @@ def settings_of(path, required=()):
     :param required: names of options that must have a value.
     :raises SettingError: they cannot work.
     """
+    if service_settings is None:
+        raise click.UsageError(_PYTHON2)
     settings, warnings = service_settings.resolve(
         os.environ, _top_level(path), path, required)
     warn(warnings)
@@ -52,7 +64,7 @@ def source_of(path):
     settings = settings_of(path)
     try:
         from ..service.sources.selection import source_of as found
-    except (ImportError, SyntaxError) as error:
+    except ImportError as error:
         raise click.UsageError(_EXTRA % error)
     return found(settings)
 
@@ -61,7 +73,7 @@ def server():
     """The module that serves."""
     try:
         from ..service import server as found
-    except (ImportError, SyntaxError) as error:
+    except ImportError as error:
         raise click.UsageError(_EXTRA % error)
     return found
 

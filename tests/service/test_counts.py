@@ -1,11 +1,11 @@
 """What the catalog and a first load ask from S3, counted beside the real registry: as docs/service.md says of 300 repositories."""
 import pytest
 
-from benchmarks.bucket import Bucket, names
 from benchmarks.catalog_and_load import SIZE
 from benchmarks.walks import Beside, first_load, walk
-from dev.counting_proxy import CountingProxy, kind_of
-from dev.servers_v2 import Distribution
+from dev.servers.proxy import Proxy, operation_of
+from dev.servers.registry_v2 import Distribution
+from dev.storage.v2_repositories import FullBucket, names
 from tests.docs import pages
 
 NAMES = names(300)
@@ -13,20 +13,20 @@ NAMES = names(300)
 
 @pytest.fixture(scope='module')
 def bucket(ministack):
-    return Bucket(ministack.url).fill(NAMES)
+    return FullBucket(ministack.url).fill(NAMES)
 
 
 @pytest.fixture
 def s3(ministack):
     """The S3 of the registry, counted."""
-    with CountingProxy(ministack.url) as proxy:
+    with Proxy(ministack.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def of_load(ministack):
     """The S3 of the service, counted."""
-    with CountingProxy(ministack.url) as proxy:
+    with Proxy(ministack.url) as proxy:
         yield proxy
 
 
@@ -69,4 +69,4 @@ def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(distrib
     ('GET', '/bucket?list-type=2&prefix=a', {}, 'LIST'), ('GET', '/bucket?delimiter=%2F&prefix=', {}, 'LIST'), ('GET', '/bucket/a/key', {}, 'GET'),
     ('HEAD', '/bucket/a/key', {}, 'HEAD'), ('POST', '/', {'X-Amz-Target': 'DynamoDB_20120810.Query'}, 'Query')])
 def test_what_is_counted_as_what(method, path, headers, kind):
-    assert kind_of(method, path, headers) == kind
+    assert operation_of(method, path, headers) == kind

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from benchmarks import bucket, walks
-from dev.counting_proxy import CountingProxy
-from dev.programs import is_missing
-from dev.servers_v2 import Distribution
+from benchmarks import walks
+from dev.servers.programs import is_missing
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import Distribution
+from dev.storage import v2_repositories
 from docker_registry_index.service.registry import layout
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import LOADED, Bucket, Files, Place, QuickService, kill, wait_until
-from tests.service.slow_registry import SlowRegistry
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
@@ -163,9 +163,9 @@ def test_stopped_in_the_middle_of_the_first_load_another_need_not_wait(dynamodb_
 def test_three_thousand_from_a_bucket(dynamodb_local, ministack, request):
     if not request.config.getoption('--long', False):
         pytest.skip('of the long versions: --long')
-    names = bucket.names(3000)
-    stored = bucket.Bucket(ministack.url).fill(names)
-    with Distribution(stored.storage(ministack.url)) as registry, CountingProxy(ministack.url) as s3:
+    names = v2_repositories.names(3000)
+    stored = v2_repositories.FullBucket(ministack.url).fill(names)
+    with Distribution(stored.storage(ministack.url)) as registry, Proxy(ministack.url) as s3:
         with walks.Beside(registry.url, dynamodb_local.url, **stored.source(s3.url)) as beside:
             load = walks.first_load(beside, names)
             print('\n3 000 repositories: ready after %.1f s, with %d LISTs' % (load.ready, s3.total))
@@ -181,7 +181,8 @@ def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_
     with registry_without_events(place) as images:
         for name in names:
             images.push(name, labels={DESCRIPTION: expected[name]})
-    with place.registry, SlowRegistry(place.registry.port, 0.05, 'manifests') as slow, contextlib.ExitStack() as running:
+    with place.registry, Proxy(place.registry.url) as slow, contextlib.ExitStack() as running:
+        slow.delay(0.05, only='manifests')
         copies = [place.copy(REGISTRY_URL=slow.url), place.copy()]
         for copy in copies:
             running.callback(copy.stop)

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dev.servers.proxy import Proxy
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.sync.description_worker import Describer
 from docker_registry_index.service.registry.errors import RegistryUnavailable
@@ -13,13 +14,13 @@ from docker_registry_index.service.sync.tag_wait_list import Looks, SECONDS
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside, deleted, pushed
 from tests.service.place import Bucket, Place, kill, wait_until
-from tests.service.slow_store import SlowStore
 from tests.service.test_late_changes import NAME, NEW, Registry
 
 
 @pytest.mark.parametrize('seconds', [0.1, 0.5], ids=['found before the answer', 'found after it'])
 def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack, distribution_is_installed, seconds):
-    with SlowStore(ministack.url, seconds) as store:
+    with Proxy(ministack.url) as store:
+        store.delay(seconds, only='PUT')
         with Place(ministack.url, Bucket(ministack.url), {'REGISTRY_STORAGE_S3_REGIONENDPOINT': store.url}) as place:
             def push(number):
                 place.images.push('new/thing-%d' % number)

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance)
 
-from dev.process import ROOT
+from dev.servers.process import ROOT
+from dev.servers.proxy import Proxy
 from docker_registry_index import __version__
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import resolve
-from tests.faults.proxy import Proxy
 from tests.service.beside import Beside, ToldRegistry, pushed
 
 PATH = os.path.join(ROOT, 'docs', 'openapi.yml')

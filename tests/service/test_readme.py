@@ -6,8 +6,8 @@ import shlex
 import pytest
 import yaml
 
-from dev import proxy_servers
-from dev.programs import is_missing
+from dev.servers.nginx import Nginx
+from dev.servers.programs import is_missing
 from docker_registry_index.service.settings import resolve
 from tests.docs import pages
 from tests.service.stand_in import StandIn
@@ -53,7 +53,7 @@ def test_nginx_asks_the_container_where_it_is_published():
     assert ['LISTEN=0.0.0.0:' + port] == re.findall(r'LISTEN=\S+', pages.read('Dockerfile.service'))
 
 
-class TwoLines(proxy_servers.Nginx):
+class TwoLines(Nginx):
     """nginx that passes everything on to a registry, but for the README's two lines."""
 
     ready_status = (200, 404)  # by the registry

@@ -4,7 +4,7 @@ import threading
 import bcrypt
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.service.registry.errors import CredentialsRefused
 from docker_registry_index.service.registry.image_reader import description
 from docker_registry_index.service.registry.client import RegistryClient

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dev.process import free_port
+from dev.servers.process import free_port
 from docker_registry_index.service.registry.errors import RegistryUnavailable
 from docker_registry_index.service.registry.image_reader import description
 from docker_registry_index.service.registry.client import (

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from dev.process import ROOT, free_port, http_status, local_environment
+from dev.servers.process import ROOT, free_port, http_status, local_environment
 from tests.engine_index import EngineIndex
 from tests.service.beside import ToldRegistry, pushed
 from tests.service.odd_server import late, page

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dev import servers_service
+from dev.servers import service as service_server
 from docker_registry_index.configuration import read_file
 from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.service.options import OPTIONS, bucket_of
@@ -184,5 +184,5 @@ def test_any_text_is_taken_or_refused_with_the_name_of_the_setting(name, text):
 
 
 def test_a_service_under_test_gets_no_setting_from_outside():
-    """dev.process takes all REGISTRY_* away; the rest is listed, because what starts servers imports nothing of the package."""
-    assert set(servers_service._OWN) == set(option.variable for option in OPTIONS if not option.variable.startswith('REGISTRY_'))
+    """dev.servers.process takes all REGISTRY_* away; the rest is listed, because what starts servers imports nothing of the package."""
+    assert set(service_server._OWN) == set(option.variable for option in OPTIONS if not option.variable.startswith('REGISTRY_'))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.sources.files import FilesSource
 from tests.service.images import Images

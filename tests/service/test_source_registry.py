@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.registry.errors import (

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from botocore.exceptions import ClientError
 
-from dev.servers_v2 import Distribution, s3_storage
+from dev.servers.registry_v2 import Distribution, s3_storage
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.sources.s3 import S3Source, s3_client
 from tests.service.images import Images

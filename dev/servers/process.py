@@ -1,4 +1,5 @@
-"""One server as a child process: on 127.0.0.1, logged to a file, waited for, and stopped with everything it started.
+"""One server as a child process: on 127.0.0.1, logged to a file, waited for, and stopped with
+everything it started.
 
 Runs on Python 2.7 and 3; standard library only.
 """
@@ -21,13 +22,14 @@ try:
 except ImportError:  # Python 2.7
     from httplib import HTTPConnection, HTTPException
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOCAL = os.path.join(ROOT, '.local')
 LOOPBACK = '127.0.0.1'
-LEASH = os.path.join(ROOT, 'dev', 'leash.py')
+LEASH = os.path.join(ROOT, 'dev', 'servers', 'leash.py')
 
 # Anything that could lead a server, or a test, to an account or a host that is not this machine's.
-_FOREIGN = re.compile(r'AWS_|BOTO_|DYNAMODB_|REGISTRY_|GUNICORN_|DOCKER_REGISTRY|SETTINGS_FLAVOR$|SEARCH_BACKEND$|STORAGE_PATH$|(https?|all|no)_proxy$', re.I)
+_FOREIGN = re.compile(r'AWS_|BOTO_|DYNAMODB_|REGISTRY_|GUNICORN_|DOCKER_REGISTRY|SETTINGS_FLAVOR$|'
+                      r'SEARCH_BACKEND$|STORAGE_PATH$|(https?|all|no)_proxy$', re.I)
 _HARMLESS = {
     'AWS_ACCESS_KEY_ID': 'local',
     'AWS_SECRET_ACCESS_KEY': 'local-secret',
@@ -44,8 +46,18 @@ class ServerError(Exception):
     """A local server cannot be started; the message says why and what to do."""
 
 
+def installed(path, part):
+    """Return the path; ServerError naming the part of dev/bootstrap that installs it when it is
+    missing."""
+    if not os.path.exists(path):
+        raise ServerError('%s is not there: run dev/bootstrap %s'
+                          % (os.path.relpath(path, ROOT), part))
+    return path
+
+
 def local_environment(additions=None, environ=None):
-    """Return a copy of the environment that reaches no AWS account and no proxy, with `additions` on top."""
+    """Return a copy of the environment that reaches no AWS account and no proxy, with `additions`
+    on top."""
     source = os.environ if environ is None else environ
     kept = dict((name, value) for name, value in source.items() if not _FOREIGN.match(name))
     kept.update(_HARMLESS)
@@ -79,7 +91,8 @@ def is_taken(port):
 
 
 def http_status(port, path, timeout=2.0):
-    """Return the status that GET `path` answers on 127.0.0.1, or None where nobody answers HTTP within `timeout` seconds."""
+    """Return the status that GET `path` answers on 127.0.0.1, or None where nobody answers HTTP
+    within `timeout` seconds."""
     connection = HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         connection.request('GET', path)
@@ -94,8 +107,9 @@ class Server(object):
     """A server on a port of 127.0.0.1, a context manager: started and ready inside, gone after.
 
     Subclasses give `name`, `port_variable`, `ready_path`, `command()` and `environment()`.
-    port: a number, or None for a free one. log: path of the file its output is added to (.local/logs/NAME-PORT.log).
-    Launch it from a thread that lives as long as it should: on Linux the kernel ends it together with that thread.
+    port: a number, or None for a free one. log: path of the file its output is added to
+    (.local/logs/NAME-PORT.log). Launch it from a thread that lives as long as it should: on Linux
+    the kernel ends it together with that thread.
     """
 
     name = None
@@ -112,7 +126,8 @@ class Server(object):
         self._process = None
 
     def command(self):
-        """Return the command line as a list; ServerError when something it needs is not installed."""
+        """Return the command line as a list; ServerError when something it needs is not
+        installed."""
         raise NotImplementedError
 
     def environment(self):
@@ -156,31 +171,37 @@ class Server(object):
         if self.running:
             raise ServerError('%s runs already, on port %d' % (self.name, self.port))
         if is_taken(self.port):
-            raise ServerError('port %d of %s, where %s should listen, is taken by another program: stop that one, or choose another port with %s=NUMBER'
+            raise ServerError('port %d of %s, where %s should listen, is taken by another program: '
+                              'stop that one, or choose another port with %s=NUMBER'
                               % (self.port, LOOPBACK, self.name, self.port_variable))
         command = [sys.executable, '-E', LEASH, str(os.getpid())] + self.command()
         if not os.path.isdir(os.path.dirname(self.log_path)):
             os.makedirs(os.path.dirname(self.log_path))
         with io.open(self.log_path, 'ab') as log:
             self._log_start = log.seek(0, os.SEEK_END)
-            # Its standard input is a pipe held by us alone: a server may end itself when it reads the end of it.
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, close_fds=True,
-                                             cwd=ROOT, env=local_environment(self.environment()))
+            # Its standard input is a pipe held by us alone: a server may end itself when it reads
+            # the end of it.
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log,
+                                             stderr=subprocess.STDOUT, close_fds=True, cwd=ROOT,
+                                             env=local_environment(self.environment()))
         return self
 
     def wait_until_ready(self, seconds=None):
-        """Wait until the server answers, at most `seconds` (`ready_seconds`); ServerError, with the end of its log, when it does not."""
+        """Wait until the server answers, at most `seconds` (`ready_seconds`); ServerError, with the
+        end of its log, when it does not."""
         seconds = self.ready_seconds if seconds is None else seconds
         deadline = time.time() + seconds
         while http_status(self.port, self.ready_path) not in self.ready_status:
             if not self.running:
                 problem = 'ended with status %s' % self._process.poll()
             elif time.time() > deadline:
-                problem = 'does not answer at %s%s after %g seconds' % (self.url, self.ready_path, seconds)
+                problem = 'does not answer at %s%s after %g seconds' % (self.url, self.ready_path,
+                                                                        seconds)
             else:
                 time.sleep(0.1)
                 continue
-            raise ServerError('%s %s; the end of its log %s:\n%s' % (self.name, problem, self.log_path, self._log_tail()))
+            raise ServerError('%s %s; the end of its log %s:\n%s'
+                              % (self.name, problem, self.log_path, self._log_tail()))
         return self
 
     def stop(self):
@@ -204,7 +225,8 @@ class Server(object):
     def _signal(self, number):
         try:
             os.killpg(self._process.pid, number)
-        except OSError:  # no such group: it ended, or was launched so recently that it has not made its group yet
+        # no such group: it ended, or was launched so recently that it has not made its group yet
+        except OSError:
             if self.running:
                 self._process.send_signal(number)
 
@@ -217,7 +239,8 @@ class Server(object):
         return True
 
     def _log_tail(self, lines=25):
-        return u'\n'.join(u'    ' + line for line in self.log_text().splitlines()[-lines:]) or u'    (empty)'
+        return (u'\n'.join(u'    ' + line for line in self.log_text().splitlines()[-lines:])
+                or u'    (empty)')
 
 
 class InAFolder(Server):

@@ -1,6 +1,8 @@
-"""Set up the parts of .local/: python -m dev.setup [PART...]; dev/bootstrap finds the Python 3 for it.
+"""Set up the parts of .local/: python -m dev.setup.parts [PART...]; dev/bootstrap finds the Python
+3 for it.
 
-Every part has a stamp, the hash of all that decides how it comes out: with the same stamp nothing is done.
+Every part has a stamp, the hash of all that decides how it comes out: with the same stamp nothing
+is done.
 """
 import argparse
 import fcntl
@@ -10,9 +12,9 @@ import shutil
 import subprocess
 import sys
 
-from dev import clients as programs, toolchain
-from dev.console import SetupError, run, say
-from dev.process import LOCAL, ROOT
+from dev.servers.process import LOCAL, ROOT
+from dev.setup import debian_packages, toolchain
+from dev.setup.console import SetupError, run, say
 
 
 def _path(*names):
@@ -24,7 +26,8 @@ def _lock_file(name):
 
 
 def _stamp(*files):
-    """Return a hash of what the files say; comments, the lines that begin with a #, do not count."""
+    """Return a hash of what the files say; comments, the lines that begin with a #, do not
+    count."""
     digest = hashlib.sha256()
     for path in files:
         with open(path, 'rb') as content:
@@ -46,17 +49,22 @@ def _done(part, *stamp):
 
 
 def _environment(part, locks, chosen, find, maker):
-    """Make the Python environment .local/PART anew, unless it is there, works, and would come out the same.
+    """Make the Python environment .local/PART anew, unless it is there, works, and would come out
+    the same.
 
-    locks: names of its lock files. chosen: the interpreter a person asks for, or None. find: returns the interpreter to use.
-    maker: the command that makes an environment with that interpreter, from its path; one that lacks the folder to make.
+    locks: names of its lock files. chosen: the interpreter a person asks for, or None. find:
+    returns the interpreter to use.
+    maker: the command that makes an environment with that interpreter, from its path; one that
+    lacks the folder to make.
     """
     stamp, interpreter = _stamp(*map(_lock_file, locks)), _path(part, 'bin', 'python')
-    wanted = [os.path.realpath(shutil.which(chosen) or chosen)] if chosen else _written_interpreter(part)
+    wanted = ([os.path.realpath(shutil.which(chosen) or chosen)] if chosen
+              else _written_interpreter(part))
     if _is_done(part, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
         return
     python = find()
-    say('.local/%s: installing requirements/%s (%s)' % (part, ', requirements/'.join(locks), python))
+    say('.local/%s: installing requirements/%s (%s)' % (part, ', requirements/'.join(locks),
+                                                        python))
     shutil.rmtree(_path(part), ignore_errors=True)
     run(maker(python) + [_path(part)], 'bootstrap-%s.log' % part)
     _pip(part, '--no-deps', *[argument for name in locks for argument in ('-r', _lock_file(name))])
@@ -73,15 +81,17 @@ def _written_interpreter(part):
 
 def _pip(part, *arguments):
     # The warning is about Python 2.7's age, which is why we are here.
-    run([_path(part, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check'] + list(arguments),
-        'bootstrap-%s.log' % part, PIP_NO_PYTHON_VERSION_WARNING='1')
+    run([_path(part, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check']
+        + list(arguments), 'bootstrap-%s.log' % part, PIP_NO_PYTHON_VERSION_WARNING='1')
 
 
 def _python3_environment(part, *locks, minimum=(3, 9)):
     chosen = os.environ.get('PYTHON3')
-    if chosen and not toolchain.is_python3(chosen, minimum):  # too old for this part: any other will do
+    # too old for this part: any other will do
+    if chosen and not toolchain.is_python3(chosen, minimum):
         chosen = None
-    _environment(part, locks, chosen, lambda: toolchain.python3(minimum), lambda python: [python, '-m', 'venv'])
+    _environment(part, locks, chosen, lambda: toolchain.python3(minimum),
+                 lambda python: [python, '-m', 'venv'])
 
 
 def py27():
@@ -92,8 +102,10 @@ def py27():
         _python3_environment('tools', 'tools.txt')
         return python
     _environment('py27', ['registry-py27.txt', 'test-py27.txt'], os.environ.get('PYTHON27'), find,
-                 lambda python: [_path('tools', 'bin', 'virtualenv'), '--quiet', '--python', python])
-    stamp = _stamp(*[os.path.join(ROOT, name) for name in ('setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
+                 lambda python: [_path('tools', 'bin', 'virtualenv'), '--quiet', '--python',
+                                 python])
+    stamp = _stamp(*[os.path.join(ROOT, name)
+                     for name in ('setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
     if not _is_done('py27/bin', stamp, ROOT):
         say('.local/py27: installing this checkout, editable')
         _pip('py27', '--no-deps', '--editable', ROOT)
@@ -113,7 +125,8 @@ def aws():
 
 def dynamodb_local():
     """Amazon's DynamoDB Local, from Maven Central."""
-    files = [os.path.join(ROOT, 'dev', name) for name in ('dynamodb-local.pom.xml', 'LoopbackDynamoDB.java')]
+    files = [os.path.join(ROOT, 'dev', 'setup', 'dynamodb_local', name)
+             for name in ('pom.xml', 'LoopbackDynamoDB.java')]
     stamp = _stamp(*files)
     if _is_done('dynamodb-local', stamp):
         return
@@ -122,17 +135,20 @@ def dynamodb_local():
     say('.local/dynamodb-local: fetching it with Maven')
     shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
     jars = _path('dynamodb-local', 'lib')
-    run(['mvn', '--batch-mode', '--file', files[0], 'dependency:copy-dependencies', '-DincludeScope=runtime', '-DoutputDirectory=' + jars],
+    run(['mvn', '--batch-mode', '--file', files[0], 'dependency:copy-dependencies',
+         '-DincludeScope=runtime', '-DoutputDirectory=' + jars], 'bootstrap-dynamodb-local.log')
+    run(['javac', '-cp', os.path.join(jars, '*'), '-d', _path('dynamodb-local'), files[1]],
         'bootstrap-dynamodb-local.log')
-    run(['javac', '-cp', os.path.join(jars, '*'), '-d', _path('dynamodb-local'), files[1]], 'bootstrap-dynamodb-local.log')
     _done('dynamodb-local', stamp)
 
 
 def clients():
-    """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a Docker daemon, in .local/dockerd."""
-    _possible(programs.install, 'REGISTRY OR CLIENTS OF IT')
-    if not _is_done('dockerd', *programs.DAEMON) and _possible(lambda: programs.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
-        _done('dockerd', *programs.DAEMON)
+    """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a
+    Docker daemon, in .local/dockerd."""
+    _possible(debian_packages.install, 'REGISTRY OR CLIENTS OF IT')
+    if not _is_done('dockerd', *debian_packages.DAEMON) and _possible(
+            lambda: debian_packages.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
+        _done('dockerd', *debian_packages.DAEMON)
 
 
 def distribution_v3():
@@ -142,12 +158,14 @@ def distribution_v3():
         return
     toolchain.go()
     say('.local/distribution-v3: building %s with Go, which takes minutes' % module)
-    run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'), GOFLAGS='-mod=mod')
+    run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'),
+        GOFLAGS='-mod=mod')
     _done('distribution-v3', module)
 
 
 def _possible(action, what):
-    """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI fails."""
+    """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI
+    fails."""
     try:
         action()
         return True
@@ -164,8 +182,10 @@ MORE = {'distribution-v3': distribution_v3}
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog='dev/bootstrap', description='Set up what this project needs under .local/.')
-    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all but %s' % (', '.join(list(PARTS) + list(MORE)), ', '.join(MORE)))
+    parser = argparse.ArgumentParser(prog='dev/bootstrap',
+                                     description='Set up what this project needs under .local/.')
+    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all but %s'
+                        % (', '.join(list(PARTS) + list(MORE)), ', '.join(MORE)))
     parts = parser.parse_args(arguments).parts
     known = dict(PARTS, **MORE)
     unknown = [part for part in parts if part not in known]

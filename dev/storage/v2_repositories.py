@@ -1,14 +1,17 @@
-"""A bucket of a local S3 with many repositories in it, as CNCF Distribution has them after a push of one image of one layer each."""
+"""Repositories of a registry v2 or v3, written into an S3 bucket as CNCF Distribution has them
+after a push of one image of one layer each.
+
+Runs on Python 3; standard library only.
+"""
 import concurrent.futures
 import hashlib
 import json
-import uuid
 
-from dev.servers_service import s3_source
-from dev.servers_v2 import s3_storage
-from docker_registry_index.service.sources.s3 import s3_client
+from dev.servers.registry_v2 import s3_storage
+from dev.servers.service import s3_source
+from dev.storage.s3 import Bucket
 
-__all__ = ['ROOT', 'Bucket', 'names']
+__all__ = ['ROOT', 'FullBucket', 'names']
 
 ROOT = '/registry'
 _V2 = ROOT.strip('/') + '/docker/registry/v2/'
@@ -18,26 +21,28 @@ _AT_ONCE = 4
 
 def names(count):
     """Return so many names in three namespaces, in the order of a registry's catalog."""
-    return sorted(('team%d/app%d' % (number % 3, number) for number in range(count)), key=lambda name: name.replace('/', '\0'))
+    return sorted(('team%d/app%d' % (number % 3, number) for number in range(count)),
+                  key=lambda name: name.replace('/', '\0'))
 
 
-class Bucket:
-    """A new bucket of the S3 at `url`.
+class FullBucket(Bucket):
+    """A new bucket of the S3 at `url`, to be filled.
 
-    The image is the same everywhere; a repository with one tag has 5 objects, with each further tag 2 more, and the bucket has 3 of its own.
+    The image is the same everywhere; a repository with one tag has 5 objects, with each further tag
+    2 more, and the bucket has 3 of its own.
     """
 
     def __init__(self, url, tags=1):
+        super().__init__(url)
         self.tags = ['latest'] + ['v%d' % number for number in range(1, tags)]
-        self.name = 'bench-' + uuid.uuid4().hex[:12]
-        self._s3 = s3_client(url, 'us-east-1', 'local', 'local-secret')
-        self._s3.create_bucket(Bucket=self.name)
         self._layer = self._blob(b'a layer')
-        self._config = self._blob(json.dumps({'architecture': 'amd64', 'os': 'linux', 'config': {}}).encode())
+        self._config = self._blob(json.dumps({'architecture': 'amd64', 'os': 'linux',
+                                              'config': {}}).encode())
         self._manifest = self._blob(json.dumps({
             'schemaVersion': 2, 'mediaType': _MANIFEST,
             'config': dict(self._config, mediaType='application/vnd.oci.image.config.v1+json'),
-            'layers': [dict(self._layer, mediaType='application/vnd.oci.image.layer.v1.tar')]}).encode())
+            'layers': [dict(self._layer,
+                            mediaType='application/vnd.oci.image.layer.v1.tar')]}).encode())
 
     def fill(self, repositories):
         """Put these repositories there."""
@@ -49,7 +54,8 @@ class Bucket:
     def storage(self, url):
         """Return the registry's storage settings for it, through the S3 at `url`."""
         # Without the walk of all uploads that a registry begins some time in its first hour.
-        return dict(s3_storage(url, self.name, ROOT), maintenance={'uploadpurging': {'enabled': False}})
+        return dict(s3_storage(url, self.name, ROOT),
+                    maintenance={'uploadpurging': {'enabled': False}})
 
     def source(self, url):
         """Return the service's settings for it, through the S3 at `url`."""
@@ -57,21 +63,20 @@ class Bucket:
 
     def _push(self, name):
         folder, digest = '%srepositories/%s/' % (_V2, name), self._manifest['digest']
-        links = [('_layers/%s' % _folded(blob), blob['digest']) for blob in (self._config, self._layer)]
+        links = [('_layers/%s' % _folded(blob), blob['digest'])
+                 for blob in (self._config, self._layer)]
         links += [('_manifests/revisions/' + _folded(self._manifest), digest)]
         for tag in self.tags:
-            links += [('_manifests/tags/%s/%s' % (tag, last), digest) for last in ('current', 'index/' + _folded(self._manifest))]
+            links += [('_manifests/tags/%s/%s' % (tag, last), digest)
+                      for last in ('current', 'index/' + _folded(self._manifest))]
         for path, text in links:
-            self._put('%s%s/link' % (folder, path), text.encode())
+            self.put('%s%s/link' % (folder, path), text.encode())
 
     def _blob(self, content):
         """Put a blob and return the beginnings of its descriptor."""
         number = hashlib.sha256(content).hexdigest()
-        self._put('%sblobs/sha256/%s/%s/data' % (_V2, number[:2], number), content)
+        self.put('%sblobs/sha256/%s/%s/data' % (_V2, number[:2], number), content)
         return {'digest': 'sha256:' + number, 'size': len(content)}
-
-    def _put(self, key, content):
-        self._s3.put_object(Bucket=self.name, Key=key, Body=content)
 
 
 def _folded(blob):

@@ -2,8 +2,9 @@
 
 usage: python leash.py STARTER_PID COMMAND [ARGUMENT...]
 
-The command replaces this process, so its process id is the one the starter got from Popen. This is a program and not Popen's preexec_fn because
-code between fork and exec may deadlock where the starter has threads (https://docs.python.org/3/library/subprocess.html#subprocess.Popen).
+The command replaces this process, so its process id is the one the starter got from Popen. This is
+a program and not Popen's preexec_fn because code between fork and exec may deadlock where the
+starter has threads (https://docs.python.org/3/library/subprocess.html#subprocess.Popen).
 """
 from __future__ import print_function
 
@@ -16,7 +17,8 @@ PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2
 
 
 def die_with(starter):
-    """Have the kernel send SIGTERM to this process when the starter's thread ends (Linux; elsewhere nothing happens)."""
+    """Have the kernel send SIGTERM to this process when the starter's thread ends (Linux; elsewhere
+    nothing happens)."""
     prctl = getattr(ctypes.CDLL(None), 'prctl', None)
     if prctl is not None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

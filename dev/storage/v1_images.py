@@ -1,6 +1,6 @@
-"""Repositories of a v1 registry, written into an S3 bucket as docker-registry 0.9.1 keeps them: complete, and so pullable.
+"""Repositories of a v1 registry, as docker-registry 0.9.1 keeps them: complete, and so pullable.
 
-Plain HTTP without signatures: it is for a local S3 that checks none.
+Runs on Python 2.7 and 3; standard library only.
 """
 from __future__ import absolute_import
 
@@ -9,13 +9,7 @@ import io
 import json
 import tarfile
 
-from dev.process import HTTPConnection
-
 LAST_UPDATE = 1419984000  # 2014-12-31: nothing here depends on when it was made
-
-
-class SeedError(Exception):
-    """The S3 refused an object."""
 
 
 def layer_of(files):
@@ -31,14 +25,16 @@ def layer_of(files):
 
 
 class Image(object):
-    """One v1 image: an id, its json, its layer and its checksum; `ancestry` goes from itself to the first parent."""
+    """One v1 image: an id, its json, its layer and its checksum; `ancestry` goes from itself to the
+    first parent."""
 
     def __init__(self, files, command=None, parent=None):
         self.layer = layer_of(files)
         self.parent = parent
         self.id = hashlib.sha256(self.layer + (parent.id.encode() if parent else b'')).hexdigest()
-        description = {'id': self.id, 'created': '2014-12-31T00:00:00Z', 'architecture': 'amd64', 'os': 'linux', 'docker_version': '1.4.1',
-                       'config': {'Cmd': command}, 'Size': sum(len(text) for text in files.values())}
+        description = {'id': self.id, 'created': '2014-12-31T00:00:00Z', 'architecture': 'amd64',
+                       'os': 'linux', 'docker_version': '1.4.1', 'config': {'Cmd': command},
+                       'Size': sum(len(text) for text in files.values())}
         if parent:
             description['parent'] = parent.id
         self.json = json.dumps(description, sort_keys=True).encode('utf-8')
@@ -74,8 +70,10 @@ def repository_objects(name, tags):
     for image in images.values():
         for path_and_content in image_objects(image):
             yield path_and_content
-    yield folder + '_index_images', json.dumps([{'id': image.id, 'checksum': image.checksum} for image in images.values()]).encode()
-    client = json.dumps({'last_update': LAST_UPDATE, 'docker_version': '1.4.1', 'docker_go_version': 'go1.3.3', 'arch': 'amd64', 'os': 'linux'}).encode()
+    yield folder + '_index_images', json.dumps([{'id': image.id, 'checksum': image.checksum}
+                                                for image in images.values()]).encode()
+    client = json.dumps({'last_update': LAST_UPDATE, 'docker_version': '1.4.1',
+                         'docker_go_version': 'go1.3.3', 'arch': 'amd64', 'os': 'linux'}).encode()
     for tag, image in tags.items():
         yield folder + 'tag_' + tag, image.id.encode()
         yield folder + 'tag%s_json' % tag, client
@@ -83,46 +81,21 @@ def repository_objects(name, tags):
             yield folder + 'json', client
 
 
-class Bucket(object):
-    """A bucket of the local S3 at `url`, made when it is missing."""
-
-    def __init__(self, url, name):
-        self.name = name
-        self._address = url.split('//')[1]
-        self.put('', b'')
-
-    def put(self, key, content):
-        """Write one object; SeedError when the S3 refuses it."""
-        # 409: the bucket is there already and ours
-        self._ask('PUT', key, content, [200] if key else [200, 409])
-
-    def delete(self, key):
-        """Delete one object; SeedError when the S3 refuses it."""
-        self._ask('DELETE', key, b'', [204])
-
-    def _ask(self, method, key, content, wanted):
-        connection = HTTPConnection(self._address, timeout=10)
-        try:
-            connection.request(method, '/%s/%s' % (self.name, key), content, {'Content-Length': str(len(content))})
-            answer = connection.getresponse()
-            text = answer.read().decode('utf-8', 'replace')
-        finally:
-            connection.close()
-        if answer.status not in wanted:
-            raise SeedError('%s /%s/%s answered %d: %s' % (method, self.name, key, answer.status, text[:300]))
-
-    def put_repository(self, storage_path, name, tags):
-        """Write a repository and its images below `storage_path`, the registry's setting of this name."""
-        for path, content in repository_objects(name, tags):
-            self.put('%s/%s' % (storage_path.strip('/'), path), content)
+def put_repository(bucket, storage_path, name, tags):
+    """Write a repository and its images into a Bucket below `storage_path`, the registry's setting
+    of this name."""
+    for path, content in repository_objects(name, tags):
+        bucket.put('%s/%s' % (storage_path.strip('/'), path), content)
 
 
 def demonstration():
     """Return the repositories of `make run`: a dictionary of names to their tags."""
-    base = Image({'etc/os-release': 'NAME="Base"\nVERSION="2014.12"\n', 'bin/sh': '#!shell\n'}, ['/bin/sh'])
+    base = Image({'etc/os-release': 'NAME="Base"\nVERSION="2014.12"\n', 'bin/sh': '#!shell\n'},
+                 ['/bin/sh'])
 
     def release(name, *versions):
-        images = [Image({'srv/%s/VERSION' % name: version + '\n'}, ['/srv/%s/start' % name], base) for version in versions]
+        images = [Image({'srv/%s/VERSION' % name: version + '\n'}, ['/srv/%s/start' % name], base)
+                  for version in versions]
         return dict(zip(versions, images), latest=images[-1])
 
     return {

@@ -1,4 +1,5 @@
-"""The real registry of version 2 for `make run-service` and the tests: CNCF Distribution, as Debian's docker-registry or any other build.
+"""The real registry of version 2 for `make run-service` and the tests: CNCF Distribution, as
+Debian's docker-registry or any other build.
 
     with Distribution(directory) as registry:
         ...  # registry.url
@@ -16,8 +17,8 @@ import os
 import re
 import urllib.request
 
-from dev.process import LOOPBACK, ROOT, InAFolder
-from dev.programs import program
+from dev.servers.process import LOOPBACK, ROOT, InAFolder
+from dev.servers.programs import program
 
 __all__ = ['ConfiguredRegistry', 'Distribution', 's3_storage', 's3_variables']
 
@@ -25,14 +26,17 @@ CONFIGURATION = os.path.join(ROOT, 'config', 'distribution.yml')
 
 
 def s3_storage(url, bucket, rootdirectory='', access_key='local', secret_key='local-secret'):
-    """Return the storage settings for images in `bucket` of the local S3 at `url`; the bucket must be there."""
-    driver = {'accesskey': access_key, 'secretkey': secret_key, 'region': 'us-east-1', 'regionendpoint': url, 'bucket': bucket,
-              'rootdirectory': rootdirectory, 'secure': False, 'v4auth': True, 'forcepathstyle': True}
+    """Return the storage settings for images in `bucket` of the local S3 at `url`; the bucket must
+    be there."""
+    driver = {'accesskey': access_key, 'secretkey': secret_key, 'region': 'us-east-1',
+              'regionendpoint': url, 'bucket': bucket, 'rootdirectory': rootdirectory,
+              'secure': False, 'v4auth': True, 'forcepathstyle': True}
     return {'s3': driver, 'redirect': {'disable': True}}
 
 
 def s3_variables(url, bucket, rootdirectory='/registry'):
-    """Return the same as the registry's variables; they take the place of its file's storage, so that deletes must be allowed again."""
+    """Return the same as the registry's variables; they take the place of its file's storage, so
+    that deletes must be allowed again."""
     storage = dict(s3_storage(url, bucket, rootdirectory), delete={'enabled': True})
     variables = {'REGISTRY_STORAGE_%s_%s' % (block.upper(), name.upper()): _written(value)
                  for block, settings in storage.items() for name, value in settings.items()}
@@ -62,11 +66,14 @@ class Distribution(InAFolder):
         self.program = program
 
     def command(self):
-        return [self.program or program('docker-registry'), 'serve', self.write('config.yml', self.configuration())]
+        return [self.program or program('docker-registry'), 'serve',
+                self.write('config.yml', self.configuration())]
 
     def configuration(self):
-        """Return the configuration: https://distribution.github.io/distribution/about/configuration/"""
-        storage = self.storage if isinstance(self.storage, dict) else {'filesystem': {'rootdirectory': str(self.storage)}}
+        """Return the configuration:
+        https://distribution.github.io/distribution/about/configuration/"""
+        storage = (self.storage if isinstance(self.storage, dict)
+                   else {'filesystem': {'rootdirectory': str(self.storage)}})
         settings = {
             'version': '0.1',
             'log': {'level': 'info', 'accesslog': {'disabled': False}},
@@ -75,7 +82,8 @@ class Distribution(InAFolder):
         }
         if self.htpasswd:
             settings['auth'] = {'htpasswd': {'realm': 'registry', 'path': str(self.htpasswd)}}
-        return json.dumps(_merged(settings, self.additions), indent=1, sort_keys=True)  # JSON is YAML
+        # JSON is YAML
+        return json.dumps(_merged(settings, self.additions), indent=1, sort_keys=True)
 
     @property
     def is_version_3(self):
@@ -89,14 +97,18 @@ class Distribution(InAFolder):
 
 
 class ConfiguredRegistry(Distribution):
-    """CNCF Distribution with config/distribution.yml, its ports, its secret and its folder replaced.
+    """CNCF Distribution with config/distribution.yml, its ports, its secret and its folder
+    replaced.
 
-    service_port: where its notifications go; secret: what it sends with them. Nobody needs to listen there.
-    settings: environment variables above the file, such as s3_variables(). root: the folder of the filesystem storage (one that goes with it).
+    service_port: where its notifications go; secret: what it sends with them. Nobody needs to
+    listen there.
+    settings: environment variables above the file, such as s3_variables(). root: the folder of the
+    filesystem storage (one that goes with it).
     program: as of Distribution.
     """
 
-    def __init__(self, service_port, secret, settings=None, root=None, port=None, log=None, program=None):
+    def __init__(self, service_port, secret, settings=None, root=None, port=None, log=None,
+                 program=None):
         super(ConfiguredRegistry, self).__init__(root, port=port, log=log, program=program)
         self.settings = settings or {}
         self._service_port, self._secret = service_port, secret
