@@ -111,9 +111,8 @@ def test_a_load_from_names_and_a_search(loaded):
 
 def test_a_load_reports_what_it_did(command):
     status, shown = command.json('load', '--names', '-', given=NAMES)
-    assert status == 0
-    assert (shown['found'], shown['added'], shown['complete'], shown['unreadable']) == (
-        4, 4, True, [])
+    assert status == 0 and (shown['found'], shown['added'], shown['complete'],
+                            shown['unreadable']) == (4, 4, True, [])
     status, out, _ = command('load', '--names', '-', given=NAMES)
     assert status == 0 and out.startswith(
         '4 repositories in the storage: 0 added') and '4 unchanged' in out
@@ -212,6 +211,14 @@ def test_a_wrong_setting_is_status_2_and_one_line(python, index):
     status, out, err = Command(python, index, DYNAMODB_ATTEMPTS='many')('status')
     assert (status, out) == (2, '') and err.count(
         '\n') == 1 and 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
+
+
+def test_on_python_2_a_command_that_needs_the_service_says_so(index):
+    command = Command('2.7', index, STORAGE='/nowhere')
+    for arguments in ('serve',), ('load',):
+        status, out, err = command(*arguments)
+        assert (status, out) == (2, '') and 'pip install' in err, err
+        assert 'the service needs Python 3.9 or later' in err
 
 
 def test_dynamodb_unavailable_is_status_3_and_one_line(python, index):
@@ -381,8 +388,8 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     assert (status, shown['storage'],
             shown['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
     status, out, _ = command('check')
-    assert status == 1 and out.startswith('wrong  team/late: is in the storage and not in the '
-                                          'index: a load adds it\n3 rows and ')
+    assert status == 1 and out.startswith(
+        'wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
     assert out.endswith(' postings and the storage: 1 problems, 0 repaired\n')
     assert command('load')[0] == 0 and command('check')[0] == 0
 

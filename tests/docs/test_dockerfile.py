@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from docker_registry_index.service import options as service_options
+from docker_registry_index.service import settings as service_settings
 from tests.docs import pages
 
 FILES = ['Dockerfile', 'Dockerfile.service']
@@ -109,7 +109,7 @@ def test_the_settings_of_its_example_are_read_by_the_configuration():
 
 
 def test_the_service_listens_where_the_container_is_asked():
-    known = set(option.variable for option in service_options.OPTIONS)
+    known = set(option.variable for option in service_settings.OPTIONS)
     assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= known
     port = variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]
     assert instructions('Dockerfile.service', 'EXPOSE') == [[port]]

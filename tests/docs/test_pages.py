@@ -7,7 +7,7 @@ import pytest
 from dev import figures
 from docker_registry_index import __version__
 from docker_registry_index.engine.settings.options import OPTIONS
-from docker_registry_index.service import options as service_options
+from docker_registry_index.service import settings as service_settings
 from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
@@ -103,7 +103,7 @@ def test_the_variables_of_docker_run_are_settings(image):
     variables = re.findall(r'-e (\w+)=', run)
     if name == 'registry-index':
         assert set(variables) <= set(option.variable for option in list(OPTIONS)
-                                     + list(service_options.OPTIONS))
+                                     + list(service_settings.OPTIONS))
         assert {'REGISTRY_URL', 'EVENTS_SECRET'} <= set(variables)
     else:
         assert len(variables) == 7
@@ -113,10 +113,9 @@ def test_the_variables_of_docker_run_are_settings(image):
 
 def test_the_settings_of_the_service_are_its_options():
     rows = [row for row in pages.table('docs/service.md', 'Setting')]
-    assert [[pages.code(row[0])[0], pages.code(row[1])[0], row[2],
-             row[3]] for row in rows] == [[option.name, option.variable, '`%s`' % option.default
-                                           if option.default else 'none', option.meaning]
-                                          for option in service_options.OPTIONS]
+    assert [[pages.code(row[0])[0], pages.code(row[1])[0], row[2], row[3]] for row in rows] == [
+        [option.name, option.variable, '`%s`' % option.default if option.default else 'none',
+         option.meaning] for option in service_settings.OPTIONS]
 
 
 def test_the_tests_that_the_pages_name_are_there():

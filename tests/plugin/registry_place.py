@@ -24,8 +24,7 @@ __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_work
 LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
-#: What the name of each kind of table ends in.
-_TABLES = {'repository': 'repository', 'version': 'version', 'search': 'search-3'}
+_TABLES = ('repository', 'version', 'search')
 #: gunicorn's access log with the number of the worker's process, by which a test knows that both
 #: have answered.
 _LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
@@ -88,7 +87,7 @@ class Place(object):
 
     def table(self, kind):
         """Return the name of a table: `kind` is repository, version or search."""
-        return '%s-%s' % (self.name, _TABLES[kind])
+        return '%s-%s' % (self.name, 'search-3' if kind == 'search' else kind)
 
     def tables(self):
         """Return the kinds of those tables that are there."""

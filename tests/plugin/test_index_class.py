@@ -55,7 +55,7 @@ def test_its_arguments_of_0_1_0_beat_every_setting(run, place):
     assert found == [{'name': 'acme/local', 'description': ''}]
     other = Place(place.s3_url, place.dynamodb_url, keys=(account, 'its-secret'))
     assert sorted(other.dynamodb.list_tables()['TableNames']) == [
-        'argument-of-0-1-0-' + kind for kind in ['repository', 'search', 'version']]
+        'argument-of-0-1-0-' + kind for kind in ['repository', 'search-3', 'version']]
     assert place.tables() == []
 
 

@@ -34,11 +34,11 @@ LOADED = 'loaded the search index in'
 
 # The service with short leases and looks, for tests of what happens after these: takeovers and descriptions.
 _QUICK = '''
-from docker_registry_index.engine import startup
-startup.LEASE_SECONDS = {lease}
-from docker_registry_index.service import describer
-describer.Describer.__init__.__defaults__ = ({pause},)
-from docker_registry_index.cli import main
+from docker_registry_index.engine.lifecycle import start
+start.LEASE_SECONDS = {lease}
+from docker_registry_index.service.sync import description_worker
+description_worker.PAUSE = {pause}
+from docker_registry_index.cli.commands import main
 main(['serve'], prog_name='docker-registry-index')
 '''
 
