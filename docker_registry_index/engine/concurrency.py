@@ -236,9 +236,11 @@ class Loop(object):
         :returns: whether there is a thread; the system may have none left.
         """
         with self._lock:
+            if self.is_over:
+                return False
             if self._is_running:
                 self._woken.set()
-            elif not self.is_over:
+            else:
                 self._is_running = start_thread(self._run) is not None
             return self._is_running
 

@@ -60,9 +60,9 @@ class Command(object):
         """Run it with --json; return exit status and error, which is the one document and the last
         line, too."""
         status, out, err = self(*arguments + ('--json',), **more)
-        told = json.loads(out)
-        assert list(told) == ['error'] and told['error'] in err and err.endswith('\n')
-        return status, told['error']
+        shown = json.loads(out)
+        assert list(shown) == ['error'] and shown['error'] in err and err.endswith('\n')
+        return status, shown['error']
 
 
 @pytest.fixture(scope='module', params=sorted(PYTHONS))
@@ -109,10 +109,10 @@ def test_a_load_from_names_and_a_search(loaded):
     assert loaded.json('search', '\u00fc')[1]['results'][0]['name'] == 'team/\u00fc'
 
 
-def test_a_load_tells_what_it_did(command):
-    status, told = command.json('load', '--names', '-', given=NAMES)
-    assert status == 0 and (told['found'], told['added'], told['complete'],
-                            told['unreadable']) == (4, 4, True, [])
+def test_a_load_reports_what_it_did(command):
+    status, shown = command.json('load', '--names', '-', given=NAMES)
+    assert status == 0 and (shown['found'], shown['added'], shown['complete'],
+                            shown['unreadable']) == (4, 4, True, [])
     status, out, _ = command('load', '--names', '-', given=NAMES)
     assert status == 0 and out.startswith(
         '4 repositories in the storage: 0 added') and '4 unchanged' in out
@@ -128,26 +128,26 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
 
 
 def test_the_status_of_an_index(loaded, index):
-    status, told = loaded.json('status', '--no-storage')
+    status, shown = loaded.json('status', '--no-storage')
     assert status == 0
-    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'],
-            told['wrong'], told['lease']) == (True, 3, 4, 4, 4, {}, None)
-    assert abs(told['synced'] - time.time()) < 60 and told['last_load']['added'] == 4
-    assert [table['status'] for table in told['tables']] == ['ACTIVE'] * 3
-    assert told['postings_per_repository'] == len(index.postings()) / 4.0
+    assert (shown['ready'], shown['format'], shown['names'], shown['rows'], shown['sampled'],
+            shown['wrong'], shown['lease']) == (True, 3, 4, 4, 4, {}, None)
+    assert abs(shown['synced'] - time.time()) < 60 and shown['last_load']['added'] == 4
+    assert [table['status'] for table in shown['tables']] == ['ACTIVE'] * 3
+    assert shown['postings_per_repository'] == len(index.postings()) / 4.0
     assert 'ready, format 3, synced at 20' in loaded('status', '--no-storage')[1]
 
 
 def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
     index.engine.client.call('delete_item', TableName=index.settings.repository_table,
                              Key={'name': {'S': 'team/web'}})
-    status, told = loaded.json('status', '--no-storage')
-    assert status == 1 and list(told['wrong']) == ['team/web'] and (told['names'],
-                                                                    told['rows']) == (4, 3)
-    status, told = loaded.json('check', '--no-storage')
-    assert (status, told['left'], told['storage']) == (1, 1, False)
+    status, shown = loaded.json('status', '--no-storage')
+    assert status == 1 and list(shown['wrong']) == ['team/web']
+    assert (shown['names'], shown['rows']) == (4, 3)
+    status, shown = loaded.json('check', '--no-storage')
+    assert (status, shown['left'], shown['storage']) == (1, 1, False)
     assert [(problem['name'], problem['kind'], problem['repaired'])
-            for problem in told['problems']] == [('team/web', 'postings', False)]
+            for problem in shown['problems']] == [('team/web', 'postings', False)]
     status, out, _ = loaded('check', '--no-storage', '--repair')
     assert status == 0 and out.startswith('repaired team/web: ')
     assert out.endswith('1 problems, 1 repaired\n')
@@ -156,9 +156,9 @@ def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
 
 
 def test_a_check_with_names_finds_what_a_load_would_add(loaded):
-    status, told = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
-    assert (status, told['storage']) == (1, True)
-    assert [(problem['name'], problem['kind']) for problem in told['problems']] == [
+    status, shown = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
+    assert (status, shown['storage']) == (1, True)
+    assert [(problem['name'], problem['kind']) for problem in shown['problems']] == [
         ('team/missing', 'storage')]
 
 
@@ -167,8 +167,8 @@ def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
         status, out, err = loaded('load', '--names', '-', given=NAMES)
         assert (status, out) == (4, '') and 'another process holds the lease' in err
         assert loaded.fails('load', '--names', os.devnull)[0] == 4
-        status, told = loaded.json('status', '--no-storage')
-        assert told['lease']['alive'] is True
+        status, shown = loaded.json('status', '--no-storage')
+        assert shown['lease']['alive'] is True
         # Ended politely, it gives the lease back.
         holder.send_signal(signal.SIGTERM)
         assert holder.wait(timeout=30) == 143
@@ -221,17 +221,17 @@ def test_on_python_2_a_command_that_needs_the_service_says_so(index):
         assert 'the service needs Python 3.9 or later' in err
 
 
-def test_dynamodb_away_is_status_3_and_one_line(python, index):
-    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(),
-                   DYNAMODB_ATTEMPTS='1')
+def test_dynamodb_unavailable_is_status_3_and_one_line(python, index):
+    unavailable = Command(python, index, DYNAMODB_ATTEMPTS='1',
+                          DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port())
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'):
-        status, out, err = away(*arguments)
+        status, out, err = unavailable(*arguments)
         assert (status, out) == (3, '') and err.count('\n') == 1, err
 
 
 def test_tables_of_a_newer_release_are_status_5(loaded, index):
-    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark,
+    marker = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=marker,
                              UpdateExpression='SET #format = :newer',
                              ExpressionAttributeNames={'#format': 'format'},
                              ExpressionAttributeValues={':newer': {'N': '99'}})
@@ -264,10 +264,10 @@ def test_a_dry_run_before_the_first_load_adds_everything_and_makes_no_table(comm
                                           ('version', None)])
 def test_a_dry_run_where_a_table_is_missing_shows_what_a_load_does(loaded, index, kind, change):
     index.engine.client.call('delete_table', TableName=getattr(index.settings, kind + '_table'))
-    status, told = loaded.json('load', '--dry-run', '--names', '-', given=NAMES)
-    assert status == 0 and [each['change'] for each in told] == ([change] * 4 if change else [])
-    status, told = loaded.json('status', '--no-storage')
-    assert status == 1 and [table['kind'] for table in told['tables']
+    status, shown = loaded.json('load', '--dry-run', '--names', '-', given=NAMES)
+    assert status == 0 and [each['change'] for each in shown] == ([change] * 4 if change else [])
+    status, shown = loaded.json('status', '--no-storage')
+    assert status == 1 and [table['kind'] for table in shown['tables']
                             if table['status'] == 'MISSING'] == [kind]
     assert loaded.json('load', '--names', '-', given=NAMES)[0] == 0
     assert loaded('check', '--no-storage')[0] == 0
@@ -333,14 +333,14 @@ def test_an_output_that_takes_nothing_is_status_3(loaded):
 def test_with_json_an_error_of_each_status_is_a_document(loaded, python, index):
     status, said = Command(python, index, DYNAMODB_ATTEMPTS='many').fails('search', 'x')
     assert status == 2 and 'setting attempts' in said
-    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(),
-                   DYNAMODB_ATTEMPTS='1')
+    unavailable = Command(python, index, DYNAMODB_ATTEMPTS='1',
+                          DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port())
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
             'load', '--names', os.devnull):
-        status, said = away.fails(*arguments)
+        status, said = unavailable.fails(*arguments)
         assert status == 3 and 'EndpointConnectionError' in said
-    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark,
+    marker = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=marker,
                              UpdateExpression='SET #format = :newer',
                              ExpressionAttributeNames={'#format': 'format'},
                              ExpressionAttributeValues={':newer': {'N': '99'}})
@@ -380,13 +380,13 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     command = with_storage('2.7', seeded)
     assert command('load')[0] == 0
     assert command('search', '')[1].split() == ['library/nginx', 'team/api', 'team/web']
-    status, told = command.json('check')
-    assert (status, told['storage'], told['rows'], told['problems']) == (0, True, 3, [])
+    status, shown = command.json('check')
+    assert (status, shown['storage'], shown['rows'], shown['problems']) == (0, True, 3, [])
     seeded.seed('team/late')
     assert command('load', '--dry-run')[:2] == (0, 'added    team/late\n')
-    status, told = command.json('status')
-    assert (status, told['storage'],
-            told['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
+    status, shown = command.json('status')
+    assert (status, shown['storage'],
+            shown['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
     status, out, _ = command('check')
     assert status == 1 and out.startswith(
         'wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')

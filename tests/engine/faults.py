@@ -43,6 +43,19 @@ class Meanwhile(object):
             action()
 
 
+class AtRequest(object):
+    """Run ``action`` once, before an engine's request of this number, from 0 on."""
+
+    def __init__(self, engine, number, action):
+        self.left, self._action = number, action
+        engine.client.dynamodb.meta.events.register('before-call.dynamodb.*', self._count)
+
+    def _count(self, **_):
+        if self.left == 0:
+            self._action()
+        self.left -= 1
+
+
 class Throttle(object):
     """Answer the next ``count`` requests of an operation with a throttle, or
     another error code.

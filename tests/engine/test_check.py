@@ -8,14 +8,13 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source
-from docker_registry_index.engine.verify import checksum
-from docker_registry_index.engine.write import changes
-from tests.engine.faults import KillAfter, Killed, Meanwhile
+from docker_registry_index.engine.verify import check
+from docker_registry_index.engine.write.writer import REST_SECONDS
+from tests.engine.faults import AtRequest, KillAfter, Killed, Meanwhile
 from tests.engine_index import EngineIndex
 
 LONG = 'team/' + '.'.join('%02x' % number for number in range(70))
-STORE = {'team/web': 'a shop', 'team/api': '', 'library/Nginx': 'the server',
-         LONG: ''}
+STORE = {'team/web': 'a shop', 'team/api': '', 'library/Nginx': 'the server', LONG: ''}
 
 
 @pytest.fixture(scope='module')
@@ -37,12 +36,11 @@ def index(tables):
 
 
 def problems(index, source=None, repair=False):
-    return [tuple(problem) for problem
-            in index.engine.checker(source).check(repair)]
+    return [tuple(problem) for problem in index.engine.checker(source).check(repair)]
 
 
 def repaired(index, name, kind):
-    """Assert that the one problem is found and mended."""
+    """Assert that the one problem is found and repaired."""
     [problem] = problems(index)
     assert problem[:2] == (name, kind) and problem[3] is False
     [problem] = problems(index, repair=True)
@@ -56,9 +54,7 @@ def key(item):
 
 
 def write(index, operation, table=None, **arguments):
-    index.engine.client.call(
-        operation, TableName=table or index.settings.search_table,
-        **arguments)
+    index.engine.client.call(operation, TableName=table or index.settings.search_table, **arguments)
 
 
 def posting(index, gram, part):
@@ -67,9 +63,9 @@ def posting(index, gram, part):
     return found
 
 
-@pytest.mark.parametrize('gram', ['sw', 'ie', '*', 'ds'])
+@pytest.mark.parametrize('gram', ['sw', 'ie', '/', 'ds'])
 def test_a_missing_posting(index, gram):
-    part = {'ie': 'eb\x01team/w', 'sw': 'web'}.get(gram, 'team/web')
+    part = {'ie': 'eb\x01team/w', 'sw': 'web', '/': 'team\x01web'}.get(gram, 'team/web')
     write(index, 'delete_item', Key=key(posting(index, gram, part)))
     repaired(index, 'team/web', 'postings')
 
@@ -77,22 +73,19 @@ def test_a_missing_posting(index, gram):
 def test_a_posting_too_much_of_a_repository(index):
     # As when 0.1.0 wrote over the row of a change that was killed.
     item = posting(index, 'ds', 'team/web')
-    write(index, 'put_item', Item=dict(
-        item, gram={'S': 'do'}, suffix={'S': 'old\x01team/web'}))
+    write(index, 'put_item', Item=dict(item, gram={'S': 'do'}, suffix={'S': 'old\x01team/web'}))
     repaired(index, 'team/web', 'postings')
 
 
 def test_postings_of_a_name_without_a_row(index):
-    write(index, 'put_item', Item={'gram': {'S': 'sg'},
-                                   'suffix': {'S': 'ghost\x01team/'}})
+    write(index, 'put_item', Item={'gram': {'S': 'sg'}, 'suffix': {'S': 'ghost\x01team/'}})
     assert index.search('ghost') == [('team/ghost', '')]
     repaired(index, 'team/ghost', 'postings')
     assert index.search('ghost') == []
 
 
 def test_a_row_that_was_deleted_past_the_index(index):
-    write(index, 'delete_item', index.settings.repository_table,
-          Key={'name': {'S': 'team/api'}})
+    write(index, 'delete_item', index.settings.repository_table, Key={'name': {'S': 'team/api'}})
     repaired(index, 'team/api', 'postings')
     assert index.search('api') == []
 
@@ -161,30 +154,28 @@ class Storage(Source):
 def test_what_only_the_storage_has_and_what_only_the_index_has(index):
     storage = Storage('team/api', 'library/Nginx', LONG, 'team/new')
     # What was just pushed may be ahead of the storage.
-    assert [problem[:2] for problem in problems(index, storage)] == [
-        ('team/new', 'storage')]
-    index.engine._changes._clock = lambda: time.time() + 2 * \
-        changes.REST_SECONDS
+    assert [problem[:2] for problem in problems(index, storage)] == [('team/new', 'storage')]
     checker = index.engine.checker(storage)
-    checker._changes._clock = index.engine._changes._clock
+    checker._writer._clock = lambda: time.time() + 2 * REST_SECONDS
     assert [problem[:2] for problem in checker.check()] == [
         ('team/new', 'storage'), ('team/web', 'index')]
-    index.engine._changes._clock = time.time
     assert problems(index, Storage(*STORE)) == []
 
 
-def test_pushes_and_deletes_meanwhile_are_no_problems(index):
-    other = index.another()
+# Before the markers, the rows, the witnesses and the postings are read, and when they were.
+@pytest.mark.parametrize('number', range(5))
+def test_pushes_and_deletes_meanwhile_are_no_problems(index, number):
+    checking, done = index.another(), []
 
     def push_and_delete():
-        other.engine.add('just/now', 'with words')
-        other.engine.remove('team/api')
-        other.engine.add('team/web', 'described anew')
+        done.append(index.engine.add('just/now', 'with words'))
+        index.engine.remove('team/api')
+        index.engine.add('team/web', 'described anew')
 
-    # After the rows were read, and before the postings are.
-    Meanwhile(index.engine, 'Query', push_and_delete)
-    assert problems(index) == []
-    index._filled = None
+    AtRequest(checking.engine, number, push_and_delete)
+    assert problems(checking) == []
+    # Where nothing looks wrong, there is no fifth request.
+    assert done == [True] * (number < 4)
 
 
 @pytest.mark.parametrize('meddle', [
@@ -193,8 +184,7 @@ def test_pushes_and_deletes_meanwhile_are_no_problems(index):
     ids=['describe', 'remove'])
 def test_a_repair_is_planned_anew_when_a_push_comes_between(index, meddle):
     write(index, 'delete_item', Key=key(posting(index, 'sw', 'web')))
-    Meanwhile(index.engine, 'TransactWriteItems',
-              lambda: meddle(index.another()))
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: meddle(index.another()))
     [problem] = problems(index, repair=True)
     assert problem[3] is True
     assert problems(index) == []
@@ -208,7 +198,7 @@ def test_it_counts_what_it_looked_at(index):
 
 
 def test_many_more_names_than_memory_should_hold(index, monkeypatch):
-    monkeypatch.setattr(checksum, '_NAMES', 1)
+    monkeypatch.setattr(check, '_NAMES', 1)
     assert problems(index) == []
     write(index, 'delete_item', Key=key(posting(index, 'sw', 'web')))
     repaired(index, 'team/web', 'postings')

@@ -41,8 +41,7 @@ def create_tables_of_0_1_0(index):
         AttributeDefinitions=[
             {'AttributeName': 'version', 'AttributeType': 'N'}],
         ProvisionedThroughput=five)
-    client.call('put_item', TableName=settings.version_table,
-                Item={'version': {'N': '1'}})
+    client.call('put_item', TableName=settings.version_table, Item={'version': {'N': '1'}})
     for name in OLD:
         put_as_0_1_0(index, name)
 
@@ -57,26 +56,23 @@ def put_as_0_1_0(index, name):
 def update_as_0_1_0(index, name):
     """It reads the whole row, and writes all of it but the description."""
     client, table = index.engine.client, index.settings.repository_table
-    row = client.call('get_item', TableName=table,
-                      Key={'name': {'S': name}})['Item']
+    row = client.call('get_item', TableName=table, Key={'name': {'S': name}})['Item']
     row.pop('description', None)
     client.call('put_item', TableName=table, Item=row)
 
 
 def scan_as_0_1_0(index, term):
-    return sorted(item['name']['S'] for item in index.engine.client.pages(
+    return sorted(item['name']['S'] for item in index.engine.client.call(
         'scan', TableName=index.settings.repository_table,
-        FilterExpression='contains(#name, :term)',
-        ExpressionAttributeNames={'#name': 'name'},
-        ExpressionAttributeValues={':term': {'S': term}}))
+        FilterExpression='contains(#name, :term)', ExpressionAttributeNames={'#name': 'name'},
+        ExpressionAttributeValues={':term': {'S': term}})['Items'])
 
 
 def test_a_database_of_0_1_0_is_taken_over_and_nothing_is_lost(index):
     store = [(name, None) for name in OLD[:3] + ['new/in-the-store']]
     index.ready(store)
     assert index.names() == sorted(OLD + ['new/in-the-store'])
-    assert index.search('the-store') == [
-        ('gone/from-the-store', ''), ('new/in-the-store', '')]
+    assert index.search('the-store') == [('gone/from-the-store', ''), ('new/in-the-store', '')]
     description = index.engine.client.call(
         'describe_table', TableName=index.settings.repository_table)['Table']
     assert description['ProvisionedThroughput']['WriteCapacityUnits'] == 5
@@ -135,8 +131,7 @@ def test_a_row_it_wrote_over_is_put_right(index):
     {'postings': {'S': 'of somebody else'}}, {'writing': {'S': 'x'}},
     {'writing': {'L': [{'N': '1'}]}}, {'indexed': {'N': '7'}}],
     ids=lambda row: None)
-def test_a_row_that_others_wrote_into_is_found_and_can_be_changed(
-        dynamodb_endpoint, row):
+def test_a_row_that_others_wrote_into_is_found_and_can_be_changed(dynamodb_endpoint, row):
     # A table of ours: the secondary index would refuse some of these.
     index = EngineIndex(dynamodb_endpoint).ready()
     index.engine.client.call(

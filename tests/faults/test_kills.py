@@ -15,24 +15,25 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # slowest requests, so these are short, too.
 PROCESS = '''
 import logging, os, sys, time
-from docker_registry_index.engine.lifecycle import start as startup
+from docker_registry_index.engine.lifecycle import lease
+from docker_registry_index.engine.lifecycle.start import Start
 from tests.engine_index import EngineIndex
-startup.LEASE_SECONDS = {lease}
+lease.LEASE_SECONDS = {lease}
 logging.basicConfig(stream=sys.stdout, level=logging.INFO)
 index = EngineIndex({url!r}, {database!r}, connect_timeout=0.3, read_timeout=0.3, attempts=1,
                     push_wait=1)
 def note(what):
     with open({notes!r}, 'a') as notes:
         notes.write('%s %d\\n' % (what, os.getpid()))
-load = startup.Startup._load_under
+load = Start._load_under
 def noted(*arguments):
     note('begun')
     report = load(*arguments)
     note('finished')
     return report
-startup.Startup._load_under = noted
+Start._load_under = noted
 index.engine.start(lambda: [tuple(pair) for pair in {stored!r}], wait=0.1)
-while not index.engine._background.upkeep.is_ready:
+while not index.engine.ready:
     time.sleep(0.05)
 note('served')
 index.engine.close()
@@ -126,7 +127,8 @@ def test_killed_at_random_moments_of_the_load_another_takes_over(dynamodb_local,
             # Killed between the end of its load and this note, one has finished without it; nobody
             # loads after it.
             assert len(loaders.noted('finished')) <= 1 and len(loaders.noted('served')) == 3
-            assert index.engine.is_ready() and index.engine.status().mark().report['found'] == count
+            assert index.engine.is_ready()
+            assert index.engine.status().marker().report['found'] == count
         finally:
             loaders.kill()
             index.delete_tables()

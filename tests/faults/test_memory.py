@@ -1,5 +1,5 @@
 """The memory of a process is the same for a load of any size, and bounded while DynamoDB is
-away."""
+unavailable."""
 import json
 import os
 import subprocess
@@ -81,6 +81,6 @@ def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
 
 
 @pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])
-def test_ten_thousand_pushes_with_DynamoDB_away_are_kept_in_little_memory(process):
+def test_ten_thousand_pushes_with_DynamoDB_unavailable_are_kept_in_little_memory(process):
     assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(),
                     count=10000) < PUSHES_GROW_BY

@@ -195,8 +195,11 @@ class Loader(object):
         return entry._replace(state=state)
 
     def _was_removed(self, entry):
-        """Return whether it was removed since the load began."""
-        return self._survey.removal(entry.name) != entry.removal
+        """Return whether it was removed since the load began.
+
+        A tombstone that is gone has expired: another load has deleted it.
+        """
+        return self._survey.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):
         """Return whether to believe the listing in what it does not contain.

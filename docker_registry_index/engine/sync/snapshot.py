@@ -122,9 +122,9 @@ class Snapshot(object):
         self._note('removals', name, number, expires)
 
     def expired(self, now):
-        """Return (name, number) of each tombstone that has expired."""
-        return self._database.execute(
-            'SELECT name, number FROM removals WHERE expires < ?', (now,)).fetchall()
+        """Yield (name, number) of each tombstone that has expired."""
+        return iter(self._database.execute(
+            'SELECT name, number FROM removals WHERE expires < ?', (now,)))
 
     def count(self, table='listed'):
         """Return how many names were noted: in ``listed`` or ``rows``."""

@@ -1,13 +1,12 @@
-"""Notes of descriptions that are still to be read: none is lost, none is done twice."""
+"""The queue of descriptions that are still to be read: none is lost, none is done twice."""
 
 from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import errors
-from docker_registry_index.engine.sync import storage
-from docker_registry_index.engine.store.client import Client
-from docker_registry_index.engine.sync.description_queue import Undescribed
+from docker_registry_index.engine import ListSource, Settings, errors
+from docker_registry_index.engine.store.store import Store
+from docker_registry_index.engine.sync.description_queue import DescriptionQueue
 from tests.engine.faults import KillAfter, Killed
 from tests.engine.hooks import taken_back
 from tests.engine_index import EngineIndex
@@ -21,30 +20,38 @@ def index(dynamodb_endpoint):
 
 
 def noted(index):
-    return [note.name for note in index.engine.undescribed.notes(1000)]
+    return [note.name for note in index.engine.description_queue.notes(1000)]
 
 
-class Later(storage.ListSource):
+class Later(ListSource):
     describes_later = True
 
 
 def test_notes_come_in_order_in_pages_and_go_one_by_one(index):
     names = ['team/app-%02d' % number for number in range(60)]
-    index.engine.undescribed.note(names + names[:5])
+    index.engine.description_queue.note(names + names[:5])
     assert noted(index) == names
-    first = index.engine.undescribed.notes(25)
+    first = index.engine.description_queue.notes(25)
     assert [note.name for note in first] == names[:25]
-    assert [note.name for note in index.engine.undescribed.notes(25, first[-1].name)] == names[25:50]
-    index.engine.undescribed.done(first[0])
-    index.engine.undescribed.done(first[0])
+    second = index.engine.description_queue.notes(25, first[-1].name)
+    assert [note.name for note in second] == names[25:50]
+    index.engine.description_queue.done(first[0])
+    index.engine.description_queue.done(first[0])
     assert noted(index) == names[1:]
 
 
+def test_an_announced_repository_is_marked_as_expected(index):
+    [noted] = index.engine.description_queue.note(['team/app'], is_expected=True)
+    assert index.engine.description_queue.notes(9) == [noted] and noted.is_expected
+    [noted] = index.engine.description_queue.note(['team/app'])
+    assert index.engine.description_queue.notes(9) == [noted] and not noted.is_expected
+
+
 def test_one_that_was_written_anew_meanwhile_stays(index):
-    index.engine.undescribed.note(['team/app'])
-    [note] = index.engine.undescribed.notes(1)
-    index.engine.undescribed.note(['team/app'])
-    index.engine.undescribed.done(note)
+    index.engine.description_queue.note(['team/app'])
+    [note] = index.engine.description_queue.notes(1)
+    index.engine.description_queue.note(['team/app'])
+    index.engine.description_queue.done(note)
     assert noted(index) == ['team/app']
 
 
@@ -54,8 +61,8 @@ def test_a_load_notes_what_it_adds_and_nothing_else(index):
     index.engine.sync(Later(lambda: stored))
     assert noted(index) == ['team/new', 'team/' + 'x' * 200]
     index.assert_whole()
-    for note in index.engine.undescribed.notes(9):
-        index.engine.undescribed.done(note)
+    for note in index.engine.description_queue.notes(9):
+        index.engine.description_queue.done(note)
     index.engine.sync(Later(lambda: stored))
     assert noted(index) == []
     index.engine.sync(lambda: stored + [('team/other', None)])
@@ -79,7 +86,7 @@ def test_killed_at_any_request_of_a_load_nothing_that_is_added_lacks_its_note(in
 
 
 def test_notes_are_neither_found_nor_in_the_way_of_a_check(index):
-    index.engine.undescribed.note(['team/app'])
+    index.engine.description_queue.note(['team/app'])
     assert index.search('team') == [] and index.names() == [] and index.engine.catalog() == []
     assert list(index.engine.checker().check()) == []
 
@@ -97,19 +104,16 @@ class LeftOut(object):
         return {'UnprocessedItems': arguments['RequestItems'] if self.rounds >= 0 else {}}
 
 
-TABLES = {'search': type(str('Table'), (), {'name': 'docker-registry-search'})}
-
-
-def test_what_dynamodb_leaves_out_is_asked_for_again_with_pauses():
+def test_notes_that_dynamodb_leaves_out_are_written_again_with_pauses():
     client, pauses = LeftOut(3), []
-    Undescribed(client, TABLES, pauses.append).note(['team/app'])
+    DescriptionQueue(Store(Settings(), client, pauses.append)).note(['team/app'])
     assert len(client.requests) == 4 and pauses == sorted(pauses) and len(pauses) == 3
 
 
-def test_in_the_end_it_is_an_error():
+def test_notes_that_are_left_out_again_and_again_are_an_error():
     client = LeftOut(100)
     with pytest.raises(errors.RequestFailed) as caught:
-        Undescribed(client, TABLES, lambda seconds: None).note(['team/app'])
+        DescriptionQueue(Store(Settings(), client, lambda seconds: None)).note(['team/app'])
     assert caught.value.throttled and len(client.requests) < 20
 
 
@@ -124,5 +128,4 @@ def test_another_kind_of_lease_is_another_lease(index):
     assert second.acquire()
     second.release()
     [row] = index.items(index.settings.version_table)
-    assert set(row) == {'version'}
-    assert isinstance(index.engine.client, Client)
+    assert set(row) == {'version', 'format'}

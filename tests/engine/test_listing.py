@@ -10,12 +10,13 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source, errors
-from docker_registry_index.engine.sync.listing import Lister, THREADS
+from docker_registry_index.engine.sync import listing as listing_module
+from docker_registry_index.engine.sync.listing import Listing, THREADS
 
 
 class Storage(Source):
-    """Namespaces of given repositories; an exception in place of them is
-    raised when they are listed."""
+    """Namespaces of given repositories; an exception in place of them is raised when they are
+    listed."""
 
     def __init__(self, namespaces):
         self.content = namespaces
@@ -30,19 +31,16 @@ class Storage(Source):
             yield '%s/%s' % (namespace, repository), None
 
 
-def listed(source, beat=lambda: None):
-    lister = Lister(source)
-    names = sorted(name for batch in lister.batches(beat)
-                   for name, _ in batch)
-    return names, lister.unreadable
+def listed(source, heartbeat=lambda: None):
+    listing = Listing(source)
+    names = sorted(name for batch in listing.batches(heartbeat) for name, _ in batch)
+    return names, listing.unreadable
 
 
 def test_every_repository_of_every_namespace_is_listed_once():
-    content = {'team-%d' % team: ['app-%04d' % app for app in range(1100)]
-               for team in range(20)}
+    content = {'team-%d' % team: ['app-%04d' % app for app in range(1100)] for team in range(20)}
     names, unreadable = listed(Storage(content))
-    assert names == sorted('%s/%s' % (team, app)
-                           for team in content for app in content[team])
+    assert names == sorted('%s/%s' % (team, app) for team in content for app in content[team])
     assert unreadable == []
 
 
@@ -61,15 +59,13 @@ def test_namespaces_are_listed_at_the_same_time():
             assert all_begun.wait(20)
             return [(namespace + '/x', None)]
 
-    names, unreadable = listed(Slow({'n%d' % number: []
-                                     for number in range(THREADS)}))
+    names, unreadable = listed(Slow({'n%d' % number: [] for number in range(THREADS)}))
     assert (len(names), unreadable) == (THREADS, [])
 
 
 def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
     caplog.set_level(logging.ERROR)
-    content = {'a': ['one'], 'b': ['two', IOError('no rights'), 'three'],
-               'c': ['four']}
+    content = {'a': ['one'], 'b': ['two', IOError('no rights'), 'three'], 'c': ['four']}
     names, unreadable = listed(Storage(content))
     assert names == ['a/one', 'b/two', 'c/four']
     assert unreadable == ['b']
@@ -79,20 +75,20 @@ def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
 
 def test_when_nothing_can_be_read_the_error_is_raised():
     with pytest.raises(errors.StorageUnreadable):
-        listed(Storage({'a': [IOError('away')], 'b': [IOError('away')]}))
+        listed(Storage({'a': [IOError('unavailable')], 'b': [IOError('unavailable')]}))
 
 
 def test_when_the_namespaces_cannot_be_listed_the_error_is_raised():
     class Broken(Storage):
         def namespaces(self):
             yield 'a'
-            raise IOError('away')
+            raise IOError('unavailable')
 
     with pytest.raises(errors.StorageUnreadable):
         listed(Broken({'a': ['one']}))
 
 
-def test_a_storage_that_hangs_does_not_stop_the_beat():
+def test_a_storage_that_hangs_does_not_stop_the_heartbeat():
     free = threading.Event()
     beats = []
 
@@ -101,45 +97,64 @@ def test_a_storage_that_hangs_does_not_stop_the_beat():
             free.wait(20)
             return [('a/one', None)]
 
-    def beat():
+    def heartbeat():
         beats.append(1)
         if len(beats) == 3:
             free.set()
 
-    assert listed(Hanging({'a': []}), beat) == (['a/one'], [])
+    assert listed(Hanging({'a': []}), heartbeat) == (['a/one'], [])
     assert len(beats) >= 3
 
 
-def test_a_beat_that_raises_ends_it_and_its_threads():
+def test_a_heartbeat_that_raises_ends_it_and_its_threads():
     before = threading.active_count()
     endless = Storage({'team-%d' % team: ['app-%d' % app
                                           for app in range(5000)]
                        for team in range(50)})
 
-    def beat():
+    def heartbeat():
         raise ValueError('stop')
 
     with pytest.raises(ValueError):
-        listed(endless, beat)
+        listed(endless, heartbeat)
     deadline = time.time() + 10
     while threading.active_count() > before and time.time() < deadline:
         time.sleep(0.05)
     assert threading.active_count() <= before
 
 
+def test_a_listing_for_which_no_thread_can_be_started_is_an_error(monkeypatch):
+    monkeypatch.setattr(listing_module, 'start_thread', lambda *_: None)
+    with pytest.raises(errors.StorageUnreadable) as failed:
+        listed(Storage({'a': ['one']}))
+    assert 'no thread is left' in str(failed.value)
+
+
+def test_with_a_single_worker_all_is_listed(monkeypatch):
+    start, started = listing_module.start_thread, []
+
+    def start_two(*arguments):
+        started.append(1)
+        return start(*arguments) if len(started) <= 2 else None
+
+    monkeypatch.setattr(listing_module, 'start_thread', start_two)
+    names, unreadable = listed(Storage({'n%02d' % number: ['x'] for number in range(40)}))
+    assert (len(names), unreadable) == (40, [])
+
+
 # Namespaces from which nothing comes
 
-class Silent(Storage):
-    """Namespaces of which some hang: before their first repository or, those
-    named late-..., after it."""
+class Hanging(Storage):
+    """Namespaces of which some hang: before their first repository or, those named late-...,
+    after it."""
 
     def __init__(self, namespaces, hanging):
-        super(Silent, self).__init__(namespaces)
+        super(Hanging, self).__init__(namespaces)
         self.hanging = hanging
         self.free = threading.Event()
 
     def repositories(self, namespace):
-        for pair in super(Silent, self).repositories(namespace):
+        for pair in super(Hanging, self).repositories(namespace):
             if namespace in self.hanging and not namespace.startswith('late'):
                 self.free.wait(30)
             yield pair
@@ -148,11 +163,11 @@ class Silent(Storage):
 
 
 @pytest.fixture
-def silent():
+def hanging_storage():
     made = []
 
     def make(namespaces, hanging):
-        made.append(Silent(namespaces, hanging))
+        made.append(Hanging(namespaces, hanging))
         return made[-1]
 
     yield make
@@ -160,44 +175,40 @@ def silent():
         each.free.set()
 
 
-def test_a_namespace_that_hangs_is_unreadable_and_the_rest_is_listed(
-        silent, caplog):
+def test_a_namespace_that_hangs_is_unreadable_and_the_rest_is_listed(hanging_storage, caplog):
     content = {name: ['app-%d' % app for app in range(3)]
                for name in ['team-%02d' % team for team in range(30)] +
                ['hung', 'late-hung']}
     hanging = ['hung', 'late-hung']
-    lister = Lister(silent(content, hanging), patience=0.2)
-    names = [name for batch in lister.batches(lambda: None)
-             for name, _ in batch]
+    listing = Listing(hanging_storage(content, hanging), seconds=0.2)
+    names = [name for batch in listing.batches(lambda: None) for name, _ in batch]
     assert sorted(names) == sorted(
         '%s/%s' % (team, app) for team in content for app in content[team]
         if team not in hanging)
-    assert sorted(lister.unreadable) == hanging
+    assert sorted(listing.unreadable) == hanging
     for name in hanging:
         assert [line for line in caplog.messages
-                if '%r' % name in line and 'nothing came for' in line]
+                if '%r' % name in line and 'no answer for' in line]
 
 
-def test_those_that_hang_do_not_take_the_threads_of_the_others(silent):
+def test_those_that_hang_do_not_take_the_threads_of_the_others(hanging_storage):
     hanging = ['hung-%d' % number for number in range(THREADS)]
     content = {name: ['app'] for name in hanging + ['z-team']}
-    lister = Lister(silent(content, hanging), patience=0.2)
-    assert [batch for batch in lister.batches(lambda: None) if batch] == [
-        [('z-team/app', None)]]
-    assert sorted(lister.unreadable) == hanging
+    listing = Listing(hanging_storage(content, hanging), seconds=0.2)
+    assert [batch for batch in listing.batches(lambda: None) if batch] == [[('z-team/app', None)]]
+    assert sorted(listing.unreadable) == hanging
 
 
-def test_a_storage_that_hangs_everywhere_is_given_up(silent):
+def test_a_storage_that_hangs_everywhere_is_unreadable(hanging_storage):
     hanging = ['hung-%02d' % number for number in range(50)]
     before = threading.active_count()
-    lister = Lister(silent({name: ['app'] for name in hanging}, hanging),
-                    patience=0.2)
+    listing = Listing(hanging_storage({name: ['app'] for name in hanging}, hanging), seconds=0.2)
     with pytest.raises(errors.StorageUnreadable):
-        list(lister.batches(lambda: None))
+        list(listing.batches(lambda: None))
     assert threading.active_count() <= before + 2 * THREADS + 1
 
 
-def test_namespaces_that_are_never_listed_are_given_up(silent):
+def test_namespaces_that_are_never_listed_are_unreadable(hanging_storage):
     free = threading.Event()
 
     class Broken(Storage):
@@ -207,14 +218,13 @@ def test_namespaces_that_are_never_listed_are_given_up(silent):
 
     try:
         with pytest.raises(errors.StorageUnreadable) as failed:
-            list(Lister(Broken({'a': ['one']}), patience=0.2).batches(
-                lambda: None))
-        assert 'nothing came for' in str(failed.value)
+            list(Listing(Broken({'a': ['one']}), seconds=0.2).batches(lambda: None))
+        assert 'no answer for' in str(failed.value)
     finally:
         free.set()
 
 
-def test_what_comes_slowly_does_not_hang_and_who_is_not_read_neither():
+def test_neither_slow_repositories_nor_a_slow_reader_count_as_hanging():
     class Slow(Storage):
         def repositories(self, namespace):
             for pair in super(Slow, self).repositories(namespace):
@@ -223,20 +233,20 @@ def test_what_comes_slowly_does_not_hang_and_who_is_not_read_neither():
 
     content = {'slow': ['app-%d' % app for app in range(6)],
                'large': ['app-%05d' % app for app in range(30000)]}
-    lister, names = Lister(Slow({'slow': content['slow']}), 0.3), []
-    for batch in lister.batches(lambda: None):
+    listing, names = Listing(Slow({'slow': content['slow']}), 0.3), []
+    for batch in listing.batches(lambda: None):
         names += batch
-    assert len(names) == 6 and lister.unreadable == []
-    lister, names = Lister(Storage({'large': content['large']}), 0.3), []
-    for batch in lister.batches(lambda: None):
-        # The one who reads is slow, for one time.
+    assert len(names) == 6 and listing.unreadable == []
+    listing, names = Listing(Storage({'large': content['large']}), 0.3), []
+    for batch in listing.batches(lambda: None):
+        # The reader is slow, once.
         if not names:
             time.sleep(0.5)
         names += batch
-    assert len(names) == 30000 and lister.unreadable == []
+    assert len(names) == 30000 and listing.unreadable == []
 
 
-def test_what_has_to_be_done_meanwhile_does_not_wait_for_the_storage():
+def test_work_between_batches_does_not_wait_for_the_storage():
     free, left, done = threading.Event(), [1] * 50, []
 
     class Hanging(Storage):
@@ -253,6 +263,5 @@ def test_what_has_to_be_done_meanwhile_does_not_wait_for_the_storage():
         return False
 
     started = time.time()
-    assert list(Lister(Hanging({'a': []})).batches(
-        lambda: None, meanwhile)) == [[('a/one', None)]]
+    assert list(Listing(Hanging({'a': []})).batches(lambda: None, meanwhile)) == [[('a/one', None)]]
     assert len(done) == 50 and time.time() - started < 5

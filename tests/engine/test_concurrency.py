@@ -1,0 +1,446 @@
+"""Threads, time limits, background loops and back-off."""
+
+from __future__ import unicode_literals
+
+import json
+import logging
+import os
+import threading
+import time
+
+import pytest
+
+from docker_registry_index.engine import concurrency
+from docker_registry_index.engine.concurrency import (
+    Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
+
+
+def no_heartbeat():
+    pass
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """The system cannot start another thread."""
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
+
+
+@pytest.fixture
+def free():
+    """What ends the threads of a test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def wait_until(holds, seconds=20):
+    deadline = time.time() + seconds
+    while not holds():
+        assert time.time() < deadline
+        time.sleep(0.005)
+
+
+# A call with a time limit
+
+def test_what_a_function_returns_or_raises_comes_through():
+    assert call_with_timeout(lambda: 5, 600) == 5
+    with pytest.raises(KeyError):
+        call_with_timeout(lambda: {}['x'], 600)
+
+
+def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then(free):
+    beats, now = [], [100.0]
+
+    def heartbeat():
+        beats.append(1)
+        now[0] += 100
+
+    with pytest.raises(TimedOut) as timed_out:
+        call_with_timeout(lambda: free.wait(30), 150, heartbeat, clock=lambda: now[0])
+    assert len(beats) == 2 and '%s' % timed_out.value == 'no answer for 150 seconds'
+
+
+def test_a_heartbeat_that_raises_ends_the_wait(free):
+    def heartbeat():
+        raise ValueError('stop')
+
+    with pytest.raises(ValueError):
+        call_with_timeout(lambda: free.wait(30), 600, heartbeat)
+
+
+def test_where_no_thread_can_be_started_the_call_is_made_in_the_callers(no_threads):
+    assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
+    with pytest.raises(KeyError):
+        call_with_timeout(lambda: {}['x'], 600)
+
+
+def test_a_stopwatch_is_over_when_nothing_came_for_too_long():
+    now = [0.0]
+    stopwatch = Stopwatch(10, lambda: now[0])
+    now[0] = 50
+    assert not stopwatch.is_over
+    stopwatch.start()
+    now[0] = 60
+    assert not stopwatch.is_over
+    now[0] = 61
+    assert stopwatch.is_over
+    stopwatch.start()
+    assert not stopwatch.is_over
+    now[0] = 100
+    stopwatch.stop()
+    assert not stopwatch.is_over
+
+
+# Side by side
+
+def test_answers_come_in_order():
+    def late(value, seconds):
+        time.sleep(seconds)
+        return value
+
+    assert run_side_by_side([lambda: late('a', 0.05), lambda: 'b', lambda: late('c', 0.02)]) == [
+        'a', 'b', 'c']
+    assert run_side_by_side([]) == []
+
+
+def test_calls_run_at_the_same_time():
+    events = [threading.Event(), threading.Event(), threading.Event()]
+
+    def meet(own):
+        events[own].set()
+        return all(event.wait(10) for event in events)
+
+    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [True] * 3
+
+
+def test_one_call_alone_needs_no_thread():
+    assert run_side_by_side([threading.current_thread]) == [threading.current_thread()]
+
+
+def test_the_first_failure_in_order_is_raised_after_all_have_ended():
+    ended = []
+
+    def fail(error, seconds):
+        time.sleep(seconds)
+        ended.append(error)
+        raise error
+
+    first, second = ValueError('first'), KeyError('second')
+    with pytest.raises(ValueError) as raised:
+        run_side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
+                          lambda: fail(second, 0.1)])
+    assert raised.value is first
+    assert set(ended) == {'fine', first, second}
+
+
+def test_where_no_thread_can_be_started_calls_run_one_after_the_other(no_threads):
+    ended = []
+
+    def note(value):
+        ended.append(value)
+        return value, threading.current_thread()
+
+    answers = run_side_by_side([lambda value=value: note(value) for value in 'abc'])
+    assert answers == [(value, threading.current_thread()) for value in 'abc']
+    assert ended == ['a', 'b', 'c']
+    with pytest.raises(KeyError):
+        run_side_by_side([lambda: note('d'), lambda: {}['x'], lambda: note('e')])
+    assert ended == ['a', 'b', 'c', 'd', 'e']
+
+
+def test_where_only_some_threads_can_be_started_all_calls_are_made(monkeypatch):
+    start, started = concurrency.start_thread, []
+
+    def start_one(*arguments):
+        started.append(1)
+        return start(*arguments) if len(started) == 1 else None
+
+    monkeypatch.setattr(concurrency, 'start_thread', start_one)
+    assert run_side_by_side([lambda value=value: value for value in 'abcd']) == ['a', 'b', 'c', 'd']
+
+
+# A single flight
+
+def test_who_asks_at_the_same_time_shares_one_call(free):
+    calls, answers = [], []
+
+    def call():
+        calls.append(1)
+        free.wait(30)
+
+    flight = SingleFlight(call)
+    assert not flight.is_under_way
+    threads = [threading.Thread(target=lambda: answers.append(flight.wait(30)))
+               for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: calls)
+    assert flight.is_under_way and flight.wait(0.01) is False
+    free.set()
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * 5 and len(calls) == 1
+    wait_until(lambda: not flight.is_under_way)
+    assert flight.wait(30) is True and len(calls) == 2
+
+
+def test_all_who_wait_get_the_error_and_the_next_call_is_a_new_one(free):
+    outcomes, raised = [ValueError('first'), None], []
+
+    def call():
+        free.wait(30)
+        error = outcomes.pop(0)
+        if error:
+            raise error
+
+    def wait():
+        try:
+            flight.wait(30)
+        except ValueError as error:
+            raised.append(error)
+
+    flight = SingleFlight(call)
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    # Until all have joined the flight: none of them starts another.
+    wait_until(lambda: flight.is_under_way)
+    time.sleep(0.05)
+    free.set()
+    for thread in threads:
+        thread.join()
+    assert len(raised) == 3 and len(set(raised)) == 1
+    assert flight.wait(30) is True
+
+
+def test_a_flight_that_no_thread_can_be_started_for_has_not_ended(no_threads):
+    calls = []
+    flight = SingleFlight(lambda: calls.append(1))
+    assert flight.wait(30) is False
+    assert not flight.is_under_way and calls == []
+
+
+# Back-off
+
+def test_pauses_double_up_to_the_longest_and_are_shortened_at_random():
+    backoff = Backoff(1, 10)
+    assert not backoff.has_begun
+    for longest in 1, 2, 4, 8, 10, 10:
+        assert 0.7 * longest <= backoff.next() <= longest
+        assert backoff.has_begun
+    pauses = set(backoff.next() for _ in range(20))
+    assert len(pauses) > 1
+    backoff.reset()
+    assert not backoff.has_begun
+    assert 0.7 <= backoff.next() <= 1
+
+
+# A loop
+
+class Turns(object):
+    """The turns of a Loop: notes each, and returns what it is given; then 60."""
+
+    def __init__(self, *pauses):
+        self._pauses = list(pauses)
+        self.at = []
+
+    def __call__(self, now):
+        self.at.append(now)
+        pause = self._pauses.pop(0) if self._pauses else 60
+        if isinstance(pause, Exception):
+            raise pause
+        return pause
+
+
+@pytest.fixture
+def loop_of():
+    made = []
+
+    def make(turn, *more):
+        made.append(Loop(turn, *more))
+        return made[-1]
+
+    yield make
+    for loop in made:
+        loop.stop(10)
+
+
+def test_a_loop_does_nothing_until_it_begins_and_its_turns_get_the_time(loop_of):
+    ticks, turns = iter(range(100, 200)), Turns(0, 0.001, 0)
+    loop = loop_of(turns, lambda: next(ticks))
+    time.sleep(0.02)
+    assert turns.at == [] and not loop.is_running
+    assert loop.begin() is True and loop.is_running
+    wait_until(lambda: len(turns.at) == 4)
+    assert turns.at == [100, 101, 102, 103]
+
+
+def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
+    turns = Turns(0.1)
+    loop = loop_of(turns)
+    began = time.time()
+    loop.begin()
+    wait_until(lambda: len(turns.at) == 2)
+    assert time.time() - began > 0.08
+    for count in 3, 4:
+        loop.wake() if count == 3 else loop.begin()
+        wait_until(lambda: len(turns.at) == count)
+    time.sleep(0.02)
+    assert len(turns.at) == 4
+
+
+def test_what_wakes_a_loop_during_a_turn_makes_another(loop_of, free):
+    turns, woken = [], []
+
+    def turn(now):
+        turns.append(now)
+        if len(turns) == 1:
+            woken.append(loop.wake())
+        return 60
+
+    loop = loop_of(turn)
+    loop.begin()
+    wait_until(lambda: len(turns) == 2)
+    time.sleep(0.02)
+    assert len(turns) == 2
+
+
+def test_a_turn_that_returns_None_ends_the_thread_and_begin_starts_another(loop_of):
+    turns = Turns(None, None)
+    loop = loop_of(turns)
+    for count in 1, 2, 3:
+        assert loop.begin() is True
+        wait_until(lambda: len(turns.at) == count)
+        if count < 3:
+            wait_until(lambda: not loop.is_running)
+    assert loop.is_running and not loop.is_over
+
+
+def test_no_begin_is_lost_between_the_last_turn_and_the_end_of_the_thread(loop_of):
+    # As a queue is used: put, then begin; a turn takes what is there, and ends when that is
+    # nothing.
+    lock, waiting, taken = threading.Lock(), [], []
+
+    def turn(now):
+        with lock:
+            if not waiting:
+                return None
+            taken.append(waiting.pop())
+        return 0
+
+    loop = loop_of(turn)
+    for number in range(3000):
+        with lock:
+            waiting.append(number)
+        assert loop.begin()
+        if number % 3 == 0:
+            # Often just when the thread is about to end.
+            wait_until(lambda: len(taken) == number + 1)
+    wait_until(lambda: len(taken) == 3000)
+    wait_until(lambda: not loop.is_running)
+
+
+def test_a_begin_during_the_last_turn_makes_another(loop_of):
+    turns = []
+
+    def turn(now):
+        turns.append(now)
+        if len(turns) == 1:
+            assert loop.begin()
+        return None
+
+    loop = loop_of(turn)
+    loop.begin()
+    wait_until(lambda: len(turns) == 2 and not loop.is_running)
+
+
+def test_stop_waits_for_the_turn_under_way_and_no_other_follows(loop_of, free):
+    turns, ended = [], []
+
+    def turn(now):
+        turns.append(now)
+        free.wait(30)
+        ended.append(now)
+        return 0
+
+    loop = loop_of(turn)
+    loop.begin()
+    wait_until(lambda: turns)
+    began = time.time()
+    loop.stop(0.1)
+    assert time.time() - began >= 0.09 and loop.is_over and not ended
+    threading.Timer(0.05, free.set).start()
+    loop.stop(20)
+    assert len(ended) == 1
+    time.sleep(0.05)
+    assert len(turns) == 1
+
+
+def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
+    turns = Turns()
+    loop = loop_of(turns)
+    loop.begin()
+    wait_until(lambda: turns.at)
+    time.sleep(0.02)
+    began = time.time()
+    loop.stop(20)
+    never = loop_of(turns)
+    never.stop(20)
+    assert time.time() - began < 5
+    assert never.begin() is False and not never.is_running
+    time.sleep(0.05)
+    assert len(turns.at) == 1
+
+
+def test_a_turn_that_raises_is_logged_and_taken_again_after_a_second(loop_of, caplog):
+    turns = Turns(ValueError('a slip'))
+    loop = loop_of(turns)
+    loop.begin()
+    wait_until(lambda: caplog.records)
+    assert loop.is_running
+    wait_until(lambda: len(turns.at) == 2)
+    assert 0.9 < turns.at[1] - turns.at[0] < 10
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR and record.exc_info
+    assert record.getMessage() == (
+        'a background task of the search index failed; it is tried again')
+
+
+def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, monkeypatch):
+    turns = Turns()
+    loop = loop_of(turns)
+    start = concurrency.start_thread
+    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
+    assert loop.begin() is False and not loop.is_running
+    monkeypatch.setattr(concurrency, 'start_thread', start)
+    assert loop.begin() is True
+    wait_until(lambda: turns.at)
+
+
+def test_in_a_forked_process_a_loop_is_over(loop_of):
+    turns = Turns()
+    running, unused = loop_of(turns), loop_of(turns)
+    running.begin()
+    wait_until(lambda: turns.at)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            began = time.time()
+            for loop in running, unused:
+                loop.wake()
+                loop.stop(0)
+            found = [running.is_over, running.is_foreign, running.begin(), unused.is_over,
+                     unused.begin(), unused.is_running, time.time() - began < 5]
+            os.write(write, json.dumps(found).encode('ascii'))
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, 'rb') as answers:
+        assert json.loads(answers.read().decode('ascii')) == [
+            True, True, False, True, False, False, True]
+    os.waitpid(child, 0)
+    assert not running.is_over and not running.is_foreign and running.is_running

@@ -1,0 +1,128 @@
+# -*- coding: utf-8 -*-
+"""What a load works from, joined in a temporary file."""
+
+from __future__ import unicode_literals
+
+import pytest
+
+from docker_registry_index.engine.store.postings import FORMAT
+from docker_registry_index.engine.store.records import NOTHING, RepositoryState
+from docker_registry_index.engine.sync.snapshot import Snapshot
+
+
+@pytest.fixture
+def snapshot():
+    made = Snapshot()
+    yield made
+    made.close()
+
+
+def row(name, **attributes):
+    return dict(attributes, name={'S': name})
+
+
+def test_names_of_all_three_places_come_once_each_in_the_order_of_dynamodb(snapshot):
+    snapshot.note_listed([('b', None), ('a', 'text'), ('b', None)])
+    snapshot.note_row(row('c'))
+    snapshot.note_row(row('a', postings={'N': str(FORMAT)}))
+    snapshot.note_witness('d', '')
+    snapshot.note_witness('a', 'text')
+    entries = list(snapshot.entries())
+    assert [entry.name for entry in entries] == ['a', 'b', 'c', 'd']
+    assert [entry.is_listed for entry in entries] == [True, True, False, False]
+    assert [entry.description for entry in entries] == ['text', None, None, None]
+    first, second, third, last = [entry.state for entry in entries]
+    assert first.row.is_indexed and first.witness == 'text'
+    assert second == NOTHING
+    assert third.row.item == row('c') and third.witness is None
+    assert last == RepositoryState(None, '')
+    assert (snapshot.count(), snapshot.count('rows'), snapshot.count_all()) == (2, 2, 4)
+
+
+def test_odd_names_and_values_come_back_as_they_were(snapshot):
+    names = ['Größe/ü', '\U0001f40b/whale', 'z\uffffz', "it's", 'a%b_c']
+    snapshot.note_listed([(name, name) for name in names])
+    item = row('\U0001f40b/whale', description={'B': b'\xff\x00'},
+               tags={'L': [{'NULL': True}, {'SS': ['ü']}]})
+    snapshot.note_row(item)
+    found = {entry.name: entry for entry in snapshot.entries()}
+    assert sorted(found) == sorted(names)
+    assert found['\U0001f40b/whale'].state.row.item == item
+    # By their UTF-8, as DynamoDB orders keys; on a narrow Python 2.7 its own
+    # order is another.
+    assert [entry.name for entry in snapshot.entries()] == sorted(
+        names, key=lambda name: name.encode('utf-8'))
+
+
+def test_a_tombstone_belongs_to_its_name_and_makes_no_entry(snapshot):
+    snapshot.note_removal('a', 'number')
+    snapshot.note_removal('gone', 'other')
+    snapshot.note_listed([('a', None), ('b', None)])
+    assert [(entry.name, entry.removal) for entry in snapshot.entries()] == [
+        ('a', 'number'), ('b', None)]
+
+
+def test_tombstones_that_have_expired_come_with_their_numbers(snapshot):
+    snapshot.note_removal('old', 'first', 100)
+    snapshot.note_removal('fresh', 'second', 101)
+    snapshot.note_removal('unknown', 'third')
+    assert sorted(snapshot.expired(101)) == [('old', 'first'), ('unknown', 'third')]
+    assert list(snapshot.expired(0)) == []
+
+
+def test_many_more_entries_than_a_page_come_out_whole(snapshot):
+    names = ['team/%04d' % number for number in range(1234)]
+    snapshot.note_listed((name, None) for name in reversed(names))
+    assert [entry.name for entry in snapshot.entries()] == names
+
+
+def test_of_a_name_that_is_listed_twice_the_first_counts(snapshot):
+    snapshot.note_listed([('a', 'first'), ('b', None), ('a', 'second')])
+    assert [(entry.name, entry.description) for entry in snapshot.entries()] == [
+        ('a', 'first'), ('b', None)]
+
+
+def test_what_was_taken_is_left_out_and_counted(snapshot):
+    snapshot.note_row(row('b', postings={'N': str(FORMAT)}))
+    snapshot.note_row(row('x'))
+    snapshot.note_listed([('c', None), ('b', 'text')])
+    snapshot.note_listed([('a', None), ('c', None), ('d', None)])
+    taken = snapshot.take_listed(3)
+    assert sorted(entry.name for entry in taken) == ['a', 'b', 'c']
+    [state] = [entry.state for entry in taken if entry.name == 'b']
+    assert state.row.is_indexed
+    assert [entry.name for entry in snapshot.entries()] == ['d', 'x']
+    assert [entry.name for entry in snapshot.take_listed(3)] == ['d']
+    assert snapshot.take_listed(3) == []
+    snapshot.note_listed([('e', None), ('a', None)])
+    assert [entry.name for entry in snapshot.take_listed(3)] == ['e']
+    assert [entry.name for entry in snapshot.entries()] == ['x']
+    assert (snapshot.taken, snapshot.count_all()) == (5, 6)
+
+
+def work_of(count):
+    """The most steps of SQLite between two heartbeats, reading so many names."""
+    snapshot, steps, most = Snapshot(), [0], []
+
+    def heartbeat():
+        most.append(steps[0])
+        steps[0] = 0
+
+    def step():
+        steps[0] += 1
+        return 0
+
+    names = ['team/%06d' % (number * 7919 % count) for number in range(count)]
+    snapshot.note_listed((name, None) for name in names)
+    for name in names:
+        snapshot.note_witness(name, '')
+    snapshot._database.set_progress_handler(step, 100)
+    assert snapshot.count_all(heartbeat) == count
+    assert sum(1 for _ in snapshot.entries() if not heartbeat()) == count
+    heartbeat()
+    snapshot.close()
+    return max(most)
+
+
+def test_the_longest_time_between_two_heartbeats_is_that_of_a_page():
+    assert work_of(40000) <= work_of(10000) * 1.2
