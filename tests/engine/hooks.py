@@ -37,8 +37,7 @@ def short_leases(monkeypatch, seconds, request=None):
 
     :param request: seconds that one may take; by default, what it may.
     """
-    def lease_of(client, tables, settings, clock=monotonic, kind='lease'):
-        return Lease(client, tables['version'].name, seconds, clock,
-                     request or slowest(settings), kind)
+    def lease_of(store, clock=monotonic, kind='lease'):
+        return Lease(store, seconds, clock, request or slowest(store.settings), kind)
 
     monkeypatch.setattr(start, 'lease_of', lease_of)
