@@ -1,37 +1,46 @@
-# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does nothing twice.
+# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does
+# nothing twice.
 #
-# Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to use), PYTEST (more options for pytest),
-# BENCH (options of benchmarks/), CI (set: a missing Java or Maven, or a missing client of the service, is a failure, not a skip).
+# Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to
+# use), PYTEST (more options for pytest), BENCH (options of benchmarks/), CI (set: a missing Java or
+# Maven, or a missing client of the service, is a failure, not a skip).
 
 PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
 # The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
-ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/plugin/test_configuration.py tests/plugin/test_configuration_files.py tests/plugin/test_storage_source.py
-FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py dev/leash.py dev/process.py dev/seed.py dev/servers.py setup.py
+ON_PYTHON27 := $(ON_BOTH_PYTHONS) \
+    $(addprefix tests/plugin/,test_configuration.py test_configuration_files.py test_storage_source.py)
+FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
+    $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
+    $(addprefix dev/storage/,s3.py v1_images.py)
 .DEFAULT_GOAL := help
-.PHONY: help run run-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults test-faults bench-service setup setup-run setup-service dist clean
+.PHONY: help run run-service setup setup-run setup-service dist clean bench-service test lint test-py3 \
+    test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults \
+    test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup-run ## Start docker-registry with images in a local S3 and search it; Ctrl-C ends it (PORT=5000)
-	@exec .local/aws/bin/python -m dev.run
+	@exec .local/aws/bin/python -m dev.demo.run
 
 run-service: setup-service ## Start a registry v2, the service and nginx, and search it; Ctrl-C ends it (PORT=8080)
-	@exec .local/aws/bin/python -m dev.run_service
+	@exec .local/aws/bin/python -m dev.demo.run_service
 
 test: lint ## Run all tests, after installing what they need
 	@echo '== four parts at a time, each shown when it has ended: about a quarter of an hour'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-py27 test-registry test-service test-some-faults test-py3 test-packaging
 	@echo 'make test: all passed'
 
-lint: setup ## Check the style of everything, and that Python 2.7 can compile what it runs
+lint: setup ## Check the style of everything, the types of the service, and that Python 2.7 can compile what it runs
 	@echo '== flake8, Python 3'
 	@$(PYTHON3_BIN)/python -m flake8
+	@echo '== types of the service'
+	@$(PYTHON3_BIN)/python -m mypy
 	@echo '== syntax, Python 2.7'
-	@find $(FOR_PYTHON27) -name '*.py' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
+	@find $(FOR_PYTHON27) -name '*.py' ! -path 'docker_registry_index/service/*' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
 test-py3: setup ## Test the engine, the contract of search and the documents on Python 3, with Amazon's local DynamoDB
@@ -70,7 +79,7 @@ test-faults: setup ## The same, as many as docs/faults.md says: an hour
 bench-service: setup ## Measure the catalog and the first load of the service, in requests and seconds: a quarter of an hour (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
-test-packaging: setup ## Build the wheel and the source package and install both on Python 2.7 and 3
+test-packaging: setup ## Build the source package and both wheels, and install them on Python 2.7 and 3
 	@echo '== packages'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/packaging
 
@@ -83,9 +92,11 @@ setup-run: ## Install what make run needs under .local/
 setup-service: ## Install what make run-service needs under .local/, and Debian packages
 	@dev/bootstrap py3 aws clients
 
-dist: setup ## Build the wheel and the source package into dist/
+dist: setup ## Build the source package, and from it the wheels for Python 2 and 3, into dist/
 	@rm -rf build dist
 	@$(PYTHON3_BIN)/python -m build --no-isolation --outdir dist .
+	@$(PYTHON27_BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-index --no-build-isolation \
+	    --wheel-dir dist dist/*.tar.gz
 
 clean: ## Remove everything that the other targets made
 	rm -rf .local build dist .hypothesis .tox *.egg-info

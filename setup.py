@@ -1,17 +1,53 @@
-"""Package metadata: setup.cfg has it, except for the version, which the package itself states once."""
+"""Package metadata: what depends on the Python that builds, and the version; setup.cfg has the
+rest.
+
+Python 2 builds a package without the service, Python 3 one with everything. Both build from the
+same source package.
+"""
 import io
 import os
 import re
+import sys
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+FOR_PYTHON2 = {
+    'packages': find_packages(include=['docker_registry_index*'],
+                              exclude=['docker_registry_index.service*']),
+    'python_requires': '>=2.7, <3',
+    'install_requires': [
+        # 1.12: retries in the standard mode (transactions and on-demand billing are older); 1.17 is
+        # the last for Python 2.7.
+        'boto3>=1.12,<1.18',
+        'click>=7,<8',
+        'PyYAML>=3.10',
+    ],
+}
+FOR_PYTHON3 = {
+    'packages': find_packages(include=['docker_registry_index*']),
+    'python_requires': '>=3.9',
+    'install_requires': ['boto3>=1.26', 'click>=7.1', 'PyYAML>=5.4'],
+    'extras_require': {
+        'service': [
+            'bcrypt>=4',  # libpass reads htpasswd files with it
+            'Flask>=2.3',
+            # the first with forwarder_headers; service/worker.py builds on its worker with threads
+            'gunicorn>=23,<24',
+            'libpass>=1.9.3',
+            'prometheus_client>=0.17',
+            'requests>=2.28',
+        ],
+    },
+}
 
 
 def version():
     """Read __version__ without importing the package, whose dependencies are not installed yet."""
-    with io.open(os.path.join(HERE, 'docker_registry_index', '__init__.py'), encoding='utf-8') as source:
+    with io.open(os.path.join(HERE, 'docker_registry_index', '__init__.py'),
+                 encoding='utf-8') as source:
         return re.search(r"^__version__ = '([^']+)'$", source.read(), re.MULTILINE).group(1)
 
 
-setup(version=version())
+setup(version=version(), **(FOR_PYTHON2 if sys.version_info < (3,) else FOR_PYTHON3))

@@ -1,1 +1,2 @@
-"""Programs that measure what the documentation says of requests and times, with real servers on this machine: make bench-service."""
+"""Programs that measure what the documentation says of requests and times, with real servers on
+this machine: make bench-service."""

@@ -1,8 +1,10 @@
-"""What the whole catalog and the first load cost, in requests and seconds: python -m benchmarks.catalog_and_load [--write].
+"""What the whole catalog and the first load cost, in requests and seconds: python -m
+benchmarks.catalog_and_load [--write].
 
-The real registry of version 2 on ministack's S3, and the service on DynamoDB Local, each behind a proxy that counts. The repositories are put
-straight into the bucket. Seconds hold the proxy's own time, about half a millisecond a request, and are of this machine; requests are the same on
-any. --write puts the tables into docs/service.md. Python 3.
+The real registry of version 2 on ministack's S3, and the service on DynamoDB Local, each behind a
+proxy that counts. The repositories are put straight into the bucket. Seconds hold the proxy's own
+time, about half a millisecond a request, and are of this machine; requests are the same on any.
+--write puts the tables into docs/service.md. Python 3.
 """
 import argparse
 import contextlib
@@ -14,20 +16,22 @@ import subprocess
 import sys
 import time
 
-from benchmarks.bucket import Bucket, names
 from benchmarks.walks import Beside, first_load, walk
-from dev.counting_proxy import CountingProxy
 from dev.figures import number, table
-from dev.process import ROOT
-from dev.programs import program
-from dev.servers import DynamoDBLocal, Ministack
-from dev.servers_v2 import Distribution
+from dev.servers.aws import DynamoDBLocal, Ministack
+from dev.servers.process import ROOT
+from dev.servers.programs import program
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import Distribution
+from dev.storage.v2_repositories import FullBucket, names
 
 PAGE = os.path.join(ROOT, 'docs', 'service.md')
-BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
+BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
+                   r'(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
 #: Names of a page, as many as a registry gives when it is not told.
 SIZE = 100
-#: The service makes a request now and then by itself, so the least of a few walks is what one costs.
+#: The service makes a request now and then by itself, so the least of a few walks is what one
+#: costs.
 WALKS = 5
 NONE = '–'
 
@@ -39,8 +43,8 @@ def say(text):
 class Measure:
     """The servers, and what is measured on them.
 
-    registries: a dict of what a registry is called to its program, None for Debian's. tags: of each repository. minutes: of one walk of a
-    registry's catalog at most.
+    registries: a dict of what a registry is called to its program, None for Debian's. tags: of each
+    repository. minutes: of one walk of a registry's catalog at most.
     """
 
     def __init__(self, aws, dynamodb, s3, of_load, registries, tags=1, minutes=5.0):
@@ -49,10 +53,11 @@ class Measure:
         self.catalog, self.load = [], []
 
     def measure(self, count, with_catalog_load):
-        """Measure all with so many repositories; with_catalog_load: also a first load from the registry's catalog."""
+        """Measure all with so many repositories; with_catalog_load: also a first load from the
+        registry's catalog."""
         wanted = names(count)
         say('%d repositories are put into a bucket' % count)
-        bucket = Bucket(self.aws.url, self.tags).fill(wanted)
+        bucket = FullBucket(self.aws.url, self.tags).fill(wanted)
         for called, path in self.registries.items():
             with Distribution(bucket.storage(self.s3.url), program=path) as registry:
                 self._walk_of_registry(called, registry, wanted)
@@ -68,9 +73,11 @@ class Measure:
             done = walk(registry.url, size, 60 * self.minutes)
             requests = self.s3.total
             if done.is_whole and done.names != wanted:
-                raise RuntimeError('%s lists %d names in place of %d' % (called, len(done.names), len(wanted)))
+                raise RuntimeError('%s lists %d names in place of %d'
+                                   % (called, len(done.names), len(wanted)))
             cut = '' if done.is_whole else ', cut after %d pages' % done.pages
-            self.catalog.append([called, number(len(wanted)), '%d%s' % (size, cut), number(requests), NONE, seconds(done.seconds)])
+            self.catalog.append([called, number(len(wanted)), '%d%s' % (size, cut),
+                                 number(requests), NONE, seconds(done.seconds)])
 
     def _load_of_bucket(self, bucket, registry, wanted):
         say('the first load of %d from the bucket' % len(wanted))
@@ -90,11 +97,14 @@ class Measure:
                     proxy.clear()
                 walked = walk(beside.service.url, size)
                 if walked.names != wanted:
-                    raise RuntimeError('the service lists %d names in place of %d' % (len(walked.names), len(wanted)))
+                    raise RuntimeError('the service lists %d names in place of %d'
+                                       % (len(walked.names), len(wanted)))
                 done.append((self.dynamodb.total, walked.seconds))
                 if self.s3.total + self.of_load.total:
-                    raise RuntimeError('the catalog of the service asked S3: %r' % (self.s3.counts + self.of_load.counts))
-            self.catalog.append(['the service', number(len(wanted)), str(size), '0', number(min(done)[0]), seconds(min(each for _, each in done))])
+                    raise RuntimeError('the catalog of the service asked S3: %r'
+                                       % (self.s3.counts + self.of_load.counts))
+            self.catalog.append(['the service', number(len(wanted)), str(size), '0',
+                                 number(min(done)[0]), seconds(min(each for _, each in done))])
 
     def _load_of_catalog(self, registry, wanted):
         say("the first load of %d from the registry's catalog" % len(wanted))
@@ -105,17 +115,22 @@ class Measure:
                 say('descriptions were read meanwhile: the requests hold some for these')
             beside.wait_until_described()
             requests = sum(counts.values())
-            self._note_load("the registry's catalog", wanted, load, requests, self.s3.total - requests)
+            self._note_load("the registry's catalog", wanted, load, requests,
+                            self.s3.total - requests)
 
     def _note_load(self, source, wanted, load, requests, for_descriptions):
         say('ready after %.1f s, all found after %.1f s' % load)
-        self.load.append([source, number(len(wanted)), number(requests), seconds(load.ready), number(for_descriptions)])
+        self.load.append([source, number(len(wanted)), number(requests), seconds(load.ready),
+                          number(for_descriptions)])
 
     def tables(self):
         """Return the tables of docs/service.md."""
-        return '\n\n'.join([
-            table(['The whole catalog of', 'Repositories', 'Names a page', 'Requests to S3', 'Requests to DynamoDB', 'Seconds'], self.catalog),
-            table(['The first load from', 'Repositories', 'Requests to S3', 'Seconds until ready', 'Requests to S3 for descriptions, afterwards'], self.load)])
+        return '\n\n'.join([table(['The whole catalog of', 'Repositories', 'Names a page',
+                                   'Requests to S3', 'Requests to DynamoDB', 'Seconds'],
+                                  self.catalog),
+                            table(['The first load from', 'Repositories', 'Requests to S3',
+                                   'Seconds until ready',
+                                   'Requests to S3 for descriptions, afterwards'], self.load)])
 
 
 def seconds(value):
@@ -124,26 +139,35 @@ def seconds(value):
 
 def version_of(path):
     """Return what a registry calls itself: Distribution 2.8.2."""
-    said = subprocess.run([path, '--version'], stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    said = subprocess.run([path, '--version'], stdout=subprocess.PIPE, universal_newlines=True,
+                          check=True).stdout
     return 'Distribution ' + re.search(r'\bv?([0-9]+\.[0-9]+\.[0-9]+)', said)[1]
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.catalog_and_load', description='Measure the catalog and the first load.')
-    parser.add_argument('--repositories', metavar='N', type=int, nargs='+', default=[300, 3000], help='how many (300 and 3000)')
-    parser.add_argument('--registry', metavar='PATH', action='append', default=[], help='measure this build of the registry, too')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.catalog_and_load',
+                                     description='Measure the catalog and the first load.')
+    parser.add_argument('--repositories', metavar='N', type=int, nargs='+', default=[300, 3000],
+                        help='how many (300 and 3000)')
+    parser.add_argument('--registry', metavar='PATH', action='append', default=[],
+                        help='measure this build of the registry, too')
     parser.add_argument('--tags', metavar='N', type=int, default=1, help='of each repository (1)')
-    parser.add_argument('--minutes', metavar='M', type=float, default=5, help="of one walk of a registry's catalog at most (5)")
-    parser.add_argument('--write', action='store_true', help='write the tables into docs/service.md')
+    parser.add_argument('--minutes', metavar='M', type=float, default=5,
+                        help="of one walk of a registry's catalog at most (5)")
+    parser.add_argument('--write', action='store_true',
+                        help='write the tables into docs/service.md')
     options = parser.parse_args(arguments)
-    registries = dict((version_of(path or program('docker-registry')), path) for path in [None] + options.registry)
+    registries = dict((version_of(path or program('docker-registry')), path)
+                      for path in [None] + options.registry)
     with contextlib.ExitStack() as running:
         aws, dynamodb = running.enter_context(Ministack()), running.enter_context(DynamoDBLocal())
-        s3, of_load, counted = [running.enter_context(CountingProxy(each.url)) for each in (aws, aws, dynamodb)]
+        s3, of_load, counted = [running.enter_context(Proxy(each.url))
+                                for each in (aws, aws, dynamodb)]
         measure = Measure(aws, counted, s3, of_load, registries, options.tags, options.minutes)
         for count in options.repositories:
             measure.measure(count, count <= 300)
-    print('%s, %d cores, Python %s\n\n%s' % (platform.machine(), os.cpu_count(), platform.python_version(), measure.tables()))
+    print('%s, %d cores, Python %s\n\n%s' % (platform.machine(), os.cpu_count(),
+                                             platform.python_version(), measure.tables()))
     if options.write:
         with io.open(PAGE, encoding='utf-8') as source:
             text = source.read()

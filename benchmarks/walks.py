@@ -1,4 +1,5 @@
-"""What is measured: a whole catalog, page by page, and a first load; each with the requests that it makes."""
+"""What is measured: a whole catalog, page by page, and a first load; each with the requests that it
+makes."""
 import collections
 import http.client
 import json
@@ -6,8 +7,8 @@ import re
 import time
 from urllib.parse import urlsplit
 
-from dev.process import http_status
-from dev.servers_service import Service
+from dev.servers.process import http_status
+from dev.servers.service import Service
 from tests.engine_index import EngineIndex
 
 __all__ = ['Beside', 'Load', 'Walk', 'first_load', 'walk']
@@ -17,11 +18,13 @@ Walk = collections.namedtuple('Walk', 'names pages seconds is_whole')
 #: ready: seconds from the start of the service to /readyz; found: to a catalog that has all.
 Load = collections.namedtuple('Load', 'ready found')
 
-_DATABASE = {'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy', 'DYNAMODB_REGION': 'us-east-1'}
+_DATABASE = {'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy',
+             'DYNAMODB_REGION': 'us-east-1'}
 
 
 def walk(url, size, limit=600.0):
-    """Read the catalog at `url` from the first page of `size` names, Link after Link, for `limit` seconds at most; return a Walk."""
+    """Read the catalog at `url` from the first page of `size` names, Link after Link, for `limit`
+    seconds at most; return a Walk."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
     path, found, pages, started = '/v2/_catalog?n=%d' % size, [], 0, time.monotonic()
     try:
@@ -30,7 +33,8 @@ def walk(url, size, limit=600.0):
             answer = connection.getresponse()
             content = answer.read()
             if answer.status != 200:
-                raise RuntimeError('%s%s answers %d: %r' % (url, path, answer.status, content[:200]))
+                raise RuntimeError('%s%s answers %d: %r'
+                                   % (url, path, answer.status, content[:200]))
             pages += 1
             found += json.loads(content)['repositories']
             link = re.match('<(.*)>; rel="next"$', answer.getheader('Link') or '')
@@ -41,14 +45,17 @@ def walk(url, size, limit=600.0):
 
 
 class Beside:
-    """The service beside a registry, on tables of its own, which go with it; inside `with` it is launched, and not waited for.
+    """The service beside a registry, on tables of its own, which go with it; inside `with` it is
+    launched, and not waited for.
 
     settings: further variables of the service.
     """
 
     def __init__(self, registry_url, dynamodb_url, **settings):
         self.index = EngineIndex(dynamodb_url)
-        self.service = Service(dict(_DATABASE, REGISTRY_URL=registry_url, EVENTS_SECRET='of-what-is-measured', DYNAMODB_ENDPOINT_URL=dynamodb_url,
+        self.service = Service(dict(_DATABASE, REGISTRY_URL=registry_url,
+                                    EVENTS_SECRET='of-what-is-measured',
+                                    DYNAMODB_ENDPOINT_URL=dynamodb_url,
                                     DYNAMODB_DATABASE=self.index.settings.database, **settings))
 
     def __enter__(self):
@@ -60,7 +67,8 @@ class Beside:
         self.index.delete_what_is_left()
 
     def wait_until_described(self, seconds=600.0):
-        """Wait until no description is left to read: from then on nothing is asked from the registry."""
+        """Wait until no description is left to read: from then on nothing is asked from the
+        registry."""
         deadline = time.monotonic() + seconds
         while self.index.engine.undescribed.notes(1):
             if time.monotonic() > deadline:
@@ -69,7 +77,8 @@ class Beside:
 
 
 def first_load(beside, expected, seconds=600.0):
-    """Return the Load of a service that was launched just now; RuntimeError unless its catalog is then exactly `expected`."""
+    """Return the Load of a service that was launched just now; RuntimeError unless its catalog is
+    then exactly `expected`."""
     service, started = beside.service, time.monotonic()
     while http_status(service.port, '/readyz', 10) != 200:
         if time.monotonic() > started + seconds or not service.running:
@@ -78,5 +87,6 @@ def first_load(beside, expected, seconds=600.0):
     ready = time.monotonic() - started
     found = walk(service.url, 1000).names
     if found != expected:
-        raise RuntimeError('ready, the catalog has %d names in place of %d, or others' % (len(found), len(expected)))
+        raise RuntimeError('ready, the catalog has %d names in place of %d, or others'
+                           % (len(found), len(expected)))
     return Load(ready, time.monotonic() - started)

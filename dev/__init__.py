@@ -1,1 +1,4 @@
-"""Tools of the checkout: set-up, local servers, the demonstration. Never installed with the package."""
+"""Tools of the checkout: set-up, local servers, the demonstration.
+
+Never installed with the package.
+"""

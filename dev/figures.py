@@ -1,6 +1,8 @@
-"""The figures of README.md and docs/cost.md, counted by the engine itself: python -m dev.figures [--check | --write].
+"""The figures of README.md and docs/cost.md, counted by the engine itself: python -m dev.figures
+[--check | --write].
 
-A figure stands between two markers of its file; --check fails when one of them is not what is counted here, --write puts it right. Python 3.
+A figure stands between two markers of its file; --check fails when one of them is not what is
+counted here, --write puts it right. Python 3.
 """
 import argparse
 import collections
@@ -9,13 +11,14 @@ import os
 import re
 import sys
 
-from dev.process import ROOT
+from dev.servers.process import ROOT
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import formats, postings, schema
 from docker_registry_index.engine.store.repository_state import Known, Row
 from docker_registry_index.engine.write.plan import Planner, posting_item
 
-# US East (N. Virginia), on demand, table class Standard, in dollars: https://aws.amazon.com/dynamodb/pricing/on-demand/
+# US East (N. Virginia), on demand, table class Standard, in dollars:
+# https://aws.amazon.com/dynamodb/pricing/on-demand/
 A_MILLION_READS, A_MILLION_WRITES, A_GIGABYTE_MONTH = 0.125, 0.625, 0.25
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
@@ -23,20 +26,31 @@ PAGE_BYTES, ITEM_OVERHEAD = 4096, 100
 #: A transaction's action on an item of up to 1 KB, a condition alone included.
 UNITS_OF_AN_ACTION = 2
 
-#: Names as private registries have them: images of the public registry, services of teams, tools, and long ones.
+#: Names as private registries have them: images of the public registry, services of teams, tools,
+#: and long ones.
 NAMES = """
-library/nginx library/redis library/ubuntu library/mysql library/java library/node library/python library/postgres
-acme/web acme/api acme/billing-api acme/billing-worker acme/webshop-frontend acme/webshop-backend acme/checkout-service acme/image-resizer
-ops/nginx-proxy ops/postgres-backup ops/log-shipper ops/jenkins-slave ops/jenkins-slave-java8 ops/prometheus-node-exporter ops/vpn ops/dns-cache
-data/spark-notebook data/kafka-connect data/airflow-scheduler data/hadoop-namenode data/etl_customers data/etl_invoices.v2
-team-search/elasticsearch-2.4 team-search/query-rewriter team-search/crawler team-payments/payment-gateway team-payments/fraud-detection
-team-payments/reconciliation-batch team-mobile/push-notifications team-mobile/api-gateway platform/service-discovery platform/config-server
-platform/base-image-ubuntu-14.04 platform/base-image-centos7 platform/oracle-java8-tomcat8 research/tensorflow-gpu-notebook
-research/genome-alignment-pipeline jsmith/test jsmith/ruby-sandbox customer-portal/customer-portal-frontend-staging
+library/nginx library/redis library/ubuntu library/mysql library/java library/node library/python
+library/postgres
+acme/web acme/api acme/billing-api acme/billing-worker acme/webshop-frontend acme/webshop-backend
+acme/checkout-service acme/image-resizer
+ops/nginx-proxy ops/postgres-backup ops/log-shipper ops/jenkins-slave ops/jenkins-slave-java8
+ops/prometheus-node-exporter ops/vpn ops/dns-cache
+data/spark-notebook data/kafka-connect data/airflow-scheduler data/hadoop-namenode
+data/etl_customers data/etl_invoices.v2
+team-search/elasticsearch-2.4 team-search/query-rewriter team-search/crawler
+team-payments/payment-gateway team-payments/fraud-detection
+team-payments/reconciliation-batch team-mobile/push-notifications team-mobile/api-gateway
+platform/service-discovery platform/config-server
+platform/base-image-ubuntu-14.04 platform/base-image-centos7 platform/oracle-java8-tomcat8
+research/tensorflow-gpu-notebook
+research/genome-alignment-pipeline jsmith/test jsmith/ruby-sandbox
+customer-portal/customer-portal-frontend-staging
 """.split()
-DESCRIPTION = 'Receives payments of the web shop, checks them for fraud and passes them on to the bank'
+DESCRIPTION = ('Receives payments of the web shop, checks them for fraud and passes them on to the '
+               'bank')
 
-Counted = collections.namedtuple('Counted', 'characters postings page_bytes new loaded removed stored')
+Counted = collections.namedtuple('Counted',
+                                 'characters postings page_bytes new loaded removed stored')
 
 
 def counted(name, description=''):
@@ -49,7 +63,8 @@ def counted(name, description=''):
     there = Known(Row.of(row), description)
     removal = planner.delete(name, there, planner.tombstone(name, '0' * 32, 1700000000))
     guard = planner.not_removed_since(name, None)
-    items = [posting_item(posting) for posting in found + [formats.SUFFIXES.witness(name, description)]]
+    items = [posting_item(posting) for posting in found
+             + [formats.SUFFIXES.witness(name, description)]]
     return Counted(
         len(name), len(found), sum(_size(item) for item in items[:-1]) / len(found),
         len(planner.put(name, description, Known(None, None)).actions),
@@ -70,7 +85,8 @@ def mean(name, description=''):
 
 def dollars(reads=0.0, writes=0.0, byte_months=0.0):
     """Return the price of so many units, or of so many bytes kept for a month, as text."""
-    price = (reads * A_MILLION_READS + writes * A_MILLION_WRITES) / 1e6 + byte_months / 1e9 * A_GIGABYTE_MONTH
+    price = (reads * A_MILLION_READS
+             + writes * A_MILLION_WRITES) / 1e6 + byte_months / 1e9 * A_GIGABYTE_MONTH
     if price < 0.001:
         return 'under $0.001'
     return '$%.2f' % price if price >= 1 else '$%.3g' % price
@@ -88,7 +104,8 @@ def table(header, rows):
 
 
 def operations():
-    """Return (what, requests, read units, write units) of each operation on a repository of average length."""
+    """Return (what, requests, read units, write units) of each operation on a repository of average
+    length."""
     new, removed = (round(UNITS_OF_AN_ACTION * mean(kind), 1) for kind in ('new', 'removed'))
     return [
         ('a search, filled by word starts', '1 Query', 0.5, 0),
@@ -105,32 +122,43 @@ def operations():
 
 
 def operations_table():
-    return table(['Operation', 'Requests', 'Read units', 'Write units', 'A million of them'], [
-        [what, requests, number(reads), number(writes), dollars(reads * 1e6, writes * 1e6)] for what, requests, reads, writes in operations()])
+    return table(['Operation', 'Requests', 'Read units', 'Write units', 'A million of them'],
+                 [[what, requests, number(reads), number(writes),
+                   dollars(reads * 1e6, writes * 1e6)] for what, requests, reads,
+                  writes in operations()])
 
 
 def repository_table():
-    rows = [('without a description, as with v1', ''), ('with a description of %d characters' % len(DESCRIPTION), DESCRIPTION)]
-    return table(['%d names of %.0f characters on average' % (len(NAMES), mean('characters')), 'Postings', 'Actions of a first push', 'Write units',
-                  'Bytes of a posting', 'Postings in 4 KB', 'Bytes stored'], [
-        [what, number(round(mean('postings', text), 1)), number(round(mean('new', text), 1)), number(round(UNITS_OF_AN_ACTION * mean('new', text), 1)),
-         number(round(mean('page_bytes', text))), number(PAGE_BYTES // mean('page_bytes', text)), number(round(mean('stored', text)))]
-        for what, text in rows])
+    rows = [('without a description, as with v1', ''),
+            ('with a description of %d characters' % len(DESCRIPTION), DESCRIPTION)]
+    return table(['%d names of %.0f characters on average' % (len(NAMES), mean('characters')),
+                  'Postings', 'Actions of a first push', 'Write units', 'Bytes of a posting',
+                  'Postings in 4 KB', 'Bytes stored'],
+                 [[what, number(round(mean('postings', text), 1)),
+                   number(round(mean('new', text), 1)),
+                   number(round(UNITS_OF_AN_ACTION * mean('new', text), 1)),
+                   number(round(mean('page_bytes', text))),
+                   number(PAGE_BYTES // mean('page_bytes', text)),
+                   number(round(mean('stored', text)))] for what, text in rows])
 
 
 def load_table():
     rows = []
     for size in (100, 1000, 10000, 100000, 1000000):
         writes, stored = UNITS_OF_AN_ACTION * mean('loaded') * size, mean('stored') * size
-        rows.append([number(size), number(round(writes, -2)), dollars(writes=writes), number(round(stored / 1e6, 1)) + ' MB', dollars(byte_months=stored)])
-    return table(['Repositories', 'Write units of the first load', 'Its price', 'Stored', 'Storage a month'], rows)
+        rows.append([number(size), number(round(writes, -2)), dollars(writes=writes),
+                     number(round(stored / 1e6, 1)) + ' MB', dollars(byte_months=stored)])
+    return table(['Repositories', 'Write units of the first load', 'Its price', 'Stored',
+                  'Storage a month'], rows)
 
 
 def summary():
     """Return the table of the README."""
     load = UNITS_OF_AN_ACTION * mean('loaded') * 10000
-    rows = [[what, number(reads), number(writes), '%s a million' % dollars(reads * 1e6, writes * 1e6)] for what, _, reads, writes in operations()]
-    rows.append(['the first load of 10 000 repositories', 'a few', number(round(load, -3)), '%s once' % dollars(writes=load)])
+    rows = [[what, number(reads), number(writes), '%s a million'
+             % dollars(reads * 1e6, writes * 1e6)] for what, _, reads, writes in operations()]
+    rows.append(['the first load of 10 000 repositories', 'a few', number(round(load, -3)),
+                 '%s once' % dollars(writes=load)])
     return table(['Operation', 'Read units', 'Write units', 'Price'], rows)
 
 
@@ -139,11 +167,13 @@ BLOCKS = [('README.md', 'summary', summary), ('docs/cost.md', 'operations', oper
 
 
 def _block(name):
-    return re.compile(r'(?<=<!-- figures: %s -->\n\n)(?:(?!<!--).)+?(?=\n\n<!-- end of figures -->)' % name, re.DOTALL)
+    return re.compile(r'(?<=<!-- figures: %s -->\n\n)(?:(?!<!--).)+?(?=\n\n<!-- end of figures -->)'
+                      % name, re.DOTALL)
 
 
 def stale(write=False):
-    """Return 'FILE: NAME' for each block that is not what is counted, after writing it when told to."""
+    """Return 'FILE: NAME' for each block that is not what is counted, after writing it when told
+    to."""
     found = []
     for path, name, make in BLOCKS:
         with io.open(os.path.join(ROOT, path), encoding='utf-8') as source:
@@ -158,9 +188,11 @@ def stale(write=False):
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog='python -m dev.figures', description='Count the figures of the documentation and print them.')
+    parser = argparse.ArgumentParser(prog='python -m dev.figures', description='Count the figures '
+                                     'of the documentation and print them.')
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument('--check', action='store_true', help='fail when the documentation has others')
+    choice.add_argument('--check', action='store_true',
+                        help='fail when the documentation has others')
     choice.add_argument('--write', action='store_true', help='write them into the documentation')
     options = parser.parse_args(arguments)
     if not (options.check or options.write):
@@ -170,7 +202,8 @@ def main(arguments):
         stale(write=True)
     found = stale()
     if found:
-        return 'not as counted: %s; run: python -m dev.figures --write (each block needs its two markers, and something between them)' % ', '.join(found)
+        return ('not as counted: %s; run: python -m dev.figures --write (each block needs its two '
+                'markers, and something between them)' % ', '.join(found))
     return None
 
 

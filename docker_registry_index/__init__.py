@@ -1,3 +1,3 @@
 """Search for private Docker registries, kept in Amazon DynamoDB."""
 
-__version__ = '0.4.0'
+__version__ = '0.5.0'

@@ -1,11 +1,11 @@
-"""From docker-registry's configuration file and environment to Settings.
+"""From a configuration file and the environment to settings, of the engine or of the service.
 
-Reads the file as docker-registry 0.9.1 does, with two differences that the
-index needs. It sees the top level too, where 0.1.0 documented the block and
-which the registry drops when it takes a flavour. And it keeps every value as
-the text that was written: to YAML a secret key of digits is a number.
+Reads the file as docker-registry 0.9.1 does, with two differences that the index needs. It sees
+the top level too, where 0.1.0 documented the block and which the registry drops when it takes a
+flavour. And it keeps every value as the text that was written: to YAML a secret key of digits is a
+number. Only null and the merge key (``<<: *common``) keep their YAML meaning.
 
-Needs PyYAML, and never docker_registry: a command line can use it alone.
+Needs PyYAML, and neither docker_registry nor the service: a command line can use it alone.
 """
 
 from __future__ import unicode_literals
@@ -14,87 +14,73 @@ import difflib
 import io
 import os
 
-from . import yaml_text
-from .engine.errors import SettingError
+from .engine.errors import MissingDependency, SettingError
 from .engine.settings.checks import printable
-from .engine.settings.resolution import (
-    BLOCK, KEY_PAIR, Layer, OPTIONS, resolve)
+from .engine.settings.options import KEY_PAIR, Settings
+from .engine.settings.resolution import Layer, resolve
 
-__all__ = ['evaluate', 'flavour_of', 'load', 'path_of', 'read_file',
-           'settings_from']
+__all__ = ['InvalidYAML', 'block_of', 'environment_of', 'evaluate', 'flavour_of', 'load', 'parse',
+           'path_of', 'read_file', 'unquote']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
 _FLAVOUR = 'SETTINGS_FLAVOR'
 _PREFIX = '_env:'
 _PATH_SHOWN = 400
-_EXTENSIONS, _OURS = BLOCK.split('.')
+_EXTENSIONS, _OURS = Settings.BLOCK.split('.')
+_MAPPING = 'write "name: value" pairs below it, indented, each on its own line'
+_KEPT = ('tag:yaml.org,2002:null', 'tag:yaml.org,2002:merge')
+_NULLS = ('', '~', 'null', 'Null', 'NULL')
 
 
 def load(path, environ, arguments=None):
-    """Return the Settings for a configuration file, and a list of warnings.
+    """Return the engine's Settings for a configuration file, and a list of warnings.
 
-    :param path: of the file, see :func:`path_of`; None for the environment
-        alone.
+    Strongest first: arguments, the block of the flavour, the block of the top level, environment
+    variables DYNAMODB_*, the S3 settings of the flavour, defaults.
+
+    :param path: of the file, see :func:`path_of`; None for the environment alone.
     :param environ: mapping of environment variables, such as os.environ.
-    :param arguments: mapping of argument name to value; names are those of
-        the options, with or without ``dynamodb_`` in front.
+    :param arguments: mapping of argument name to value; names are those of the options, with or
+        without ``dynamodb_`` in front.
     :raises SettingError: for a file or value that cannot work.
     """
-    if path is None:
-        return settings_from({}, {}, environ, arguments)
+    holders = [] if path is None else _holders(path, environ)
+    layers = [_arguments(arguments or {})]
+    layers += [block_of(Settings, holder, source, environ) for holder, source in holders]
+    layers += [environment_of(Settings, environ)]
+    layers += [_s3(holder, source, environ) for holder, source in holders[:1]]
+    settings, warnings = resolve(Settings, layers)
+    return settings, [warning for holder, source in holders
+                      for warning in _misplaced(holder, source)] + warnings
+
+
+def _holders(path, environ):
+    """Return the chosen flavour and the top level, each with its name for messages."""
     where = printable(path, _PATH_SHOWN)
     top_level = read_file(path)
+    found = [(top_level, 'the top level of %s' % where)]
     name = flavour_of(environ)
-    if not name:
-        return settings_from(top_level, {}, environ, arguments,
-                             'the top level of %s' % where)
-    if name not in top_level:
-        known = sorted(printable(key) for key in top_level
-                       if key != _EXTENSIONS)
-        raise SettingError(
-            _FLAVOUR, None, "is '%s', a flavour that %s does not have"
-            % (printable(name), where),
-            'set the environment variable to one of: %s' % ', '.join(known))
-    source = "flavour '%s' of %s" % (printable(name), where)
-    flavour = _mapping(top_level[name], name, source, environ)
-    return settings_from(flavour, top_level, environ, arguments, source,
-                         'the top level of %s' % where)
-
-
-def settings_from(flavour, top_level, environ, arguments=None,
-                  flavour_source='the flavour',
-                  top_level_source='the top level of the file'):
-    """Return the Settings for a loaded configuration, and the warnings.
-
-    Strongest first: arguments, the flavour's block, the top level's block,
-    environment variables DYNAMODB_*, the flavour's S3 settings, defaults.
-
-    :param flavour: the chosen flavour: a mapping, or docker-registry's own
-        Config object.
-    :param top_level: the whole file, likewise.
-    """
-    flavour, top_level = _plain(flavour) or {}, _plain(top_level) or {}
-    warnings = (_misplaced(flavour, flavour_source)
-                + _misplaced(top_level, top_level_source))
-    settings, more = resolve([
-        _arguments(arguments or {}),
-        _block(flavour, flavour_source, environ),
-        _block(top_level, top_level_source, environ),
-        _environment(environ),
-        _s3(flavour, flavour_source, environ)])
-    return settings, warnings + more
+    if name:
+        if name not in top_level:
+            known = sorted(printable(key) for key in top_level if key != _EXTENSIONS)
+            raise SettingError(
+                _FLAVOUR, None, "is '%s', a flavour that %s does not have"
+                % (printable(name), where),
+                'set the environment variable to one of: %s' % ', '.join(known))
+        source = "flavour '%s' of %s" % (printable(name), where)
+        found.insert(0, (_mapping(top_level[name], name, source, environ), source))
+    return found
 
 
 def path_of(environ, config_module):
     """Return the path of the file that docker-registry would read.
 
-    :param config_module: path of docker_registry/lib/config.py; relative
-        names start from the folder "config" beside the package.
+    :param config_module: path of docker_registry/lib/config.py; relative names start from the
+        folder "config" beside the package.
     """
     name = environ.get(_FILE, 'config.yml')
     # join() leaves an absolute name as it is.
-    return os.path.join(os.path.dirname(config_module), '..', '..', 'config',
-                        name)
+    return os.path.join(os.path.dirname(config_module), '..', '..', 'config', name)
 
 
 def flavour_of(environ):
@@ -105,79 +91,64 @@ def flavour_of(environ):
 def read_file(path):
     """Return the file's top level as a mapping, every scalar as text.
 
-    :raises SettingError: when it cannot be read, or holds no mapping.
+    :raises SettingError: if it cannot be read, or holds no mapping.
     :raises MissingDependency: without PyYAML.
     """
     try:
         with io.open(path, 'rb') as stream:
-            return yaml_text.parse_mapping(stream.read())
+            return _parse_mapping(stream.read())
     except EnvironmentError as error:
         problem = 'cannot be read: %s' % (error.strerror or 'no reason given')
-    except yaml_text.InvalidYAML as error:
+    except InvalidYAML as error:
         problem = str(error)
     raise SettingError(
-        _FILE, None,
-        'names %s, which %s' % (printable(path, _PATH_SHOWN), problem),
+        _FILE, None, 'names %s, which %s' % (printable(path, _PATH_SHOWN), problem),
         'correct the file, or set the environment variable to another')
 
 
-def evaluate(value, environ):
-    """Return what a value of the file says, and the variable it names.
+# Layers
 
-    ``_env:NAME:default`` gives the variable's text, else the default, which
-    may hold colons; a variable set to nothing gives None, as in the
-    registry. For any other value the variable is None.
+
+def block_of(kind, holder, source, environ):
+    """Return the layer of a block: of the top level of a file, or of a flavour.
+
+    :param kind: whose block, a class of settings.
+    :param holder: what holds the block, a mapping.
+    :param source: names the holder in messages.
     """
-    text = value
-    if isinstance(text, bytes):
-        text = text.decode('utf-8', 'replace')
-    if not hasattr(text, 'startswith') or not text.startswith(_PREFIX):
-        return value, None
-    parts = text.split(':', 2)
-    default = parts[2] if len(parts) == 3 else ''
-    return yaml_text.unquote(environ.get(parts[1], default)), parts[1]
-
-
-def _arguments(arguments):
-    """Return the layer of a constructor's or a command's arguments."""
-    prefixed = [name for name in arguments if name.startswith('dynamodb_')]
-    # What is not given has a name, too: the missing half of a key pair.
-    names = dict((key, 'dynamodb_' + key if prefixed else key)
-                 for key in KEY_PAIR)
-    names.update((name.split('dynamodb_')[-1], name) for name in arguments)
-    return Layer(
-        'arguments',
-        dict((key, arguments.get(name)) for key, name in names.items()),
-        dict((key, 'argument %s' % name) for key, name in names.items()))
-
-
-def _block(holder, source, environ):
-    """Return the layer of the block in a flavour, or in the top level."""
-    extensions = _mapping(holder.get(_EXTENSIONS), _EXTENSIONS, source,
-                          environ)
-    block = _mapping(extensions.get(_OURS), BLOCK, source, environ)
-    return _evaluated(block, dict((name, name) for name in block), source,
+    name = kind.BLOCK
+    for key in name.split('.'):
+        holder = _mapping(holder.get(key), name if name.endswith(key) else key, source, environ)
+    return _evaluated(holder, dict((key, key) for key in holder), '%s of %s' % (name, source),
                       environ)
 
 
-def _environment(environ):
-    """Return the layer of the environment variables DYNAMODB_*."""
+def environment_of(kind, environ):
+    """Return the layer of the environment variables of a class of settings."""
     return Layer(
         'the environment',
-        dict((option.name, yaml_text.unquote(environ.get(option.variable, '')))
-             for option in OPTIONS),
+        dict((option.name, unquote(environ.get(option.variable, ''))) for option in kind.OPTIONS),
         dict((option.name, 'environment variable %s' % option.variable)
-             for option in OPTIONS))
+             for option in kind.OPTIONS))
+
+
+def _arguments(arguments):
+    """Return the layer of the arguments of a constructor or a command."""
+    prefixed = [name for name in arguments if name.startswith('dynamodb_')]
+    # What is not given has a name, too: the missing half of a key pair.
+    names = dict((key, 'dynamodb_' + key if prefixed else key) for key in KEY_PAIR)
+    names.update((name.split('dynamodb_')[-1], name) for name in arguments)
+    return Layer('arguments',
+                 dict((key, arguments.get(name)) for key, name in names.items()),
+                 dict((key, 'argument %s' % name) for key, name in names.items()))
 
 
 def _s3(flavour, source, environ):
     """Return the layer of what the registry's own S3 driver is given."""
-    layer = _evaluated(flavour, dict(
-        (option.name, option.fallback) for option in OPTIONS
-        if option.fallback), source, environ)
+    layer = _evaluated(flavour, dict((option.name, option.fallback) for option in Settings.OPTIONS
+                                     if option.fallback), source, environ)
     # A region that is right for S3, such as minio, must stay as it is.
-    layer.ways_out['region'] = (
-        'set region in the block %s, or DYNAMODB_REGION' % BLOCK)
+    layer.ways_out['region'] = 'set region in the block %s, or DYNAMODB_REGION' % Settings.BLOCK
     return layer
 
 
@@ -186,11 +157,63 @@ def _evaluated(holder, keys, source, environ):
     values, origins = {}, {}
     for option, key in keys.items():
         values[option], variable = evaluate(holder.get(key), environ)
-        origins[option] = source if key == option else '%s of %s' % (
-            key, source)
+        origins[option] = source if key == option else '%s of %s' % (key, source)
         if variable is not None:
             origins[option] = _named(variable, origins[option], environ)
     return Layer(source, values, origins)
+
+
+def _mapping(value, name, source, environ):
+    """Return the value as a mapping; what is absent or empty is {}."""
+    value, variable = evaluate(value, environ)
+    if variable is not None:
+        source = _named(variable, source, environ)
+    problem = 'is of type %s, where a mapping is needed' % type(value).__name__
+    try:
+        if variable is not None:
+            value = _parse_mapping(value or '')
+    except InvalidYAML as error:
+        problem = str(error)
+    else:
+        if value is None or value == '':
+            return {}
+        if isinstance(value, dict):
+            return value
+    raise SettingError(name, source, problem, _MAPPING)
+
+
+def _misplaced(holder, source):
+    """Return warnings about a block that stands where nobody reads it."""
+    warnings = []
+    if _OURS in holder:
+        warnings.append(str('%s in %s is ignored; move it below %s' % (_OURS, source, _EXTENSIONS)))
+    for mapping, wanted in ((holder, _EXTENSIONS), (holder.get(_EXTENSIONS), _OURS)):
+        if isinstance(mapping, dict) and wanted not in mapping:
+            near = difflib.get_close_matches(
+                wanted, [printable(key) for key in mapping], 1, 0.8)
+            warnings.extend(str('unknown key %s in %s is ignored, did you mean %s?'
+                                % (key, source, wanted)) for key in near)
+    return warnings
+
+
+# Values as they are written
+
+
+def evaluate(value, environ):
+    """Return what a value of the file stands for, and the variable it names.
+
+    ``_env:NAME:default`` gives the variable's text, else the default, which may hold colons; a
+    variable set to nothing gives None, as in the registry. For any other value the variable is
+    None.
+    """
+    text = value
+    if isinstance(text, bytes):
+        text = text.decode('utf-8', 'replace')
+    if not hasattr(text, 'startswith') or not text.startswith(_PREFIX):
+        return value, None
+    parts = text.split(':', 2)
+    default = parts[2] if len(parts) == 3 else ''
+    return unquote(environ.get(parts[1], default)), parts[1]
 
 
 def _named(variable, source, environ):
@@ -200,47 +223,79 @@ def _named(variable, source, environ):
     return how % (printable(variable), source)
 
 
-def _mapping(value, name, source, environ):
-    """Return the value as a mapping; what is absent or empty is {}."""
-    value, variable = evaluate(_plain(value), environ)
-    if variable is not None:
-        source = _named(variable, source, environ)
-    problem = 'is of type %s, where a mapping is needed' % type(value).__name__
-    try:
-        if variable is not None:
-            value = yaml_text.parse_mapping(value or '')
-    except yaml_text.InvalidYAML as error:
-        problem = str(error)
-    else:
-        if value is None or value == '':
-            return {}
-        if isinstance(value, dict):
-            return value
-    raise SettingError(
-        name, source, problem,
-        'write "name: value" pairs below it, indented, each on its own line')
+def unquote(text):
+    """Return the text of an environment variable, None if it is empty, blank or null.
 
-
-def _plain(config):
-    """Return the mapping inside a Config object of docker-registry.
-
-    Its own item access would evaluate ``_env:`` to YAML's types.
+    docker-registry reads such text as YAML, so that quotes around it are no part of it, and users
+    know it that way.
     """
-    return getattr(config, '_config', config)
+    if isinstance(text, bytes):
+        text = text.decode('utf-8', 'replace')
+    text = text.strip()
+    if text in _NULLS:
+        return None
+    if text[0] in '"\'':
+        try:
+            value = parse(text)
+        except InvalidYAML:
+            return text
+        return value if hasattr(value, 'strip') else text
+    return text
 
 
-def _misplaced(holder, source):
-    """Return warnings about a block that stands where nobody reads it."""
-    warnings = []
-    if _OURS in holder:
-        warnings.append(str('%s in %s is ignored; move it below %s' % (
-            _OURS, source, _EXTENSIONS)))
-    for mapping, wanted in ((holder, _EXTENSIONS),
-                            (_plain(holder.get(_EXTENSIONS)), _OURS)):
-        if isinstance(mapping, dict) and wanted not in mapping:
-            near = difflib.get_close_matches(
-                wanted, [printable(key) for key in mapping], 1, 0.8)
-            warnings.extend(str(
-                'unknown key %s in %s is ignored, did you mean %s?'
-                % (key, source, wanted)) for key in near)
-    return warnings
+class InvalidYAML(ValueError):
+    """Text that is no YAML. The message names the place; what stands there may be secret."""
+
+
+def parse(text):
+    """Return the value of a YAML document: mappings, lists, text and None.
+
+    :param text: str, or bytes in UTF-8 or UTF-16.
+    :raises InvalidYAML: if it is none.
+    :raises MissingDependency: without PyYAML.
+    """
+    yaml = _yaml()
+    loader = _loader(yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)
+    except Exception as error:
+        # Not only YAMLError: what PyYAML builds values with raises ValueError, AttributeError,
+        # RecursionError and more, each for invalid input.
+        mark = getattr(error, 'problem_mark', None)
+    raise InvalidYAML('is not valid YAML' + (str(' near line %d, column %d' % (
+        mark.line + 1, mark.column + 1)) if mark else ''))
+
+
+def _parse_mapping(text):
+    """Return the mapping that the text holds, {} if it is empty; anything else is InvalidYAML."""
+    value = parse(text)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidYAML('holds no mapping')
+    return value
+
+
+def _yaml():
+    """Return PyYAML, which docker-registry brings along."""
+    try:
+        import yaml
+    except ImportError:
+        raise MissingDependency('yaml', 'pip install PyYAML')
+    return yaml
+
+
+def _loader(safe):
+    """Return a loader class that knows no scalar but text and null."""
+    resolvers = dict((first, [pair for pair in pairs if pair[0] in _KEPT])
+                     for first, pairs in safe.yaml_implicit_resolvers.items())
+    loader = type(str('TextLoader'), (safe,), {'yaml_implicit_resolvers': resolvers})
+    # The registry's file may hold tags for others to understand.
+    loader.add_constructor(None, _construct_anything)
+    return loader
+
+
+def _construct_anything(loader, node):
+    construct = {'scalar': loader.construct_scalar, 'sequence': loader.construct_sequence,
+                 'mapping': loader.construct_mapping}[node.id]
+    return construct(node)

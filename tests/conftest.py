@@ -1,4 +1,5 @@
-"""Local servers for every test, started once a run and only when a test asks for them; see dev/servers.py."""
+"""Local servers for every test, started once a run and only when a test asks for them; see
+dev/servers/."""
 from __future__ import absolute_import
 
 import os
@@ -10,21 +11,24 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)  # the package and dev/ of this checkout, whatever is installed
 
-from dev import servers  # noqa: E402
-from dev.process import local_environment  # noqa: E402
+from dev.servers.aws import DynamoDBLocal, Ministack, dynamodb_local_is_installed  # noqa: E402
+from dev.servers.process import local_environment  # noqa: E402
 
-ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}  # value of --dynamodb: the fixture that has the server
+# value of --dynamodb: the fixture that has the server
+ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}
 
 
-# The same examples at every run of CI, so that a change is judged by itself; others at every run of a person.
+# The same examples at every run of CI, so that a change is judged by itself; others at every run of
+# a person.
 hypothesis.settings.register_profile('ci', derandomize=True, deadline=None)
 if os.environ.get('CI'):
     hypothesis.settings.load_profile('ci')
 
 
 def pytest_addoption(parser):
-    parser.addoption('--dynamodb', action='append', choices=sorted(ENGINES), default=[],
-                     help='run the tests of DynamoDB on this local engine only (may be given again; default: all)')
+    parser.addoption('--dynamodb', action='append', choices=sorted(ENGINES),
+                     default=[], help='run the tests of DynamoDB on this local engine only (may be '
+                     'given again; default: all)')
 
 
 def pytest_configure(config):
@@ -35,33 +39,41 @@ def pytest_configure(config):
 
 
 def _engine(name):
-    """Return the parameter for one local engine. DynamoDB Local not installed: a skip for a person, a failure for CI."""
-    missing = name == 'local' and not (servers.dynamodb_local_is_installed() or os.environ.get('CI'))
-    reason = 'DynamoDB Local is not installed (it needs Java and Maven): dev/bootstrap dynamodb-local'
-    return pytest.param(name, id=ENGINES[name], marks=[pytest.mark.skip(reason=reason)] if missing else [])
+    """Return the parameter for one local engine.
+
+    DynamoDB Local not installed: a skip for a person, a failure for CI.
+    """
+    missing = name == 'local' and not (dynamodb_local_is_installed() or os.environ.get('CI'))
+    skip = pytest.mark.skip(reason='DynamoDB Local is not installed (it needs Java and Maven): '
+                                   'dev/bootstrap dynamodb-local')
+    return pytest.param(name, id=ENGINES[name], marks=[skip] if missing else [])
 
 
 def pytest_generate_tests(metafunc):
     if 'dynamodb_endpoint' in metafunc.fixturenames:
         engines = metafunc.config.getoption('dynamodb') or sorted(ENGINES, reverse=True)
-        metafunc.parametrize('dynamodb_endpoint', [_engine(name) for name in engines], indirect=True, scope='session')
+        metafunc.parametrize('dynamodb_endpoint', [_engine(name) for name in engines],
+                             indirect=True, scope='session')
 
 
 @pytest.fixture(scope='session')
 def ministack():
-    """A running local AWS, S3 and DynamoDB, shared by all tests: dev.servers.Ministack."""
-    with servers.Ministack() as server:
+    """A running local AWS, S3 and DynamoDB, shared by all tests: dev.servers.aws.Ministack."""
+    with Ministack() as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def dynamodb_local():
     """A running DynamoDB Local, shared by all tests."""
-    with servers.DynamoDBLocal() as server:
+    with DynamoDBLocal() as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def dynamodb_endpoint(request):
-    """The URL of a local DynamoDB; every test that takes it runs once on each engine. Use a database name of your own in every test."""
+    """The URL of a local DynamoDB; every test that takes it runs once on each engine.
+
+    Use a database name of your own in every test.
+    """
     return request.getfixturevalue(ENGINES[request.param]).url

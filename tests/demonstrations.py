@@ -3,7 +3,7 @@ import os
 import socket
 import subprocess
 
-from dev.process import LOCAL, LOOPBACK, ROOT
+from dev.servers.process import LOCAL, LOOPBACK, ROOT
 
 __all__ = ['begun', 'told_of_a_taken_port', 'until_ready']
 
@@ -11,10 +11,12 @@ __all__ = ['begun', 'told_of_a_taken_port', 'until_ready']
 def begun(module, port, **variables):
     """Return the process of a demonstration, its output a pipe of text.
 
-    module: dev.run or dev.run_service. variables: of its environment, besides PORT.
+    module: dev.demo.run or dev.demo.run_service. variables: of its environment, besides PORT.
     """
-    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', module], cwd=ROOT, env=dict(os.environ, PORT=str(port), **variables),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', module], cwd=ROOT,
+                            env=dict(os.environ, PORT=str(port), **variables),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            universal_newlines=True)
 
 
 def until_ready(running):

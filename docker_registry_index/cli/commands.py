@@ -1,7 +1,7 @@
 """The command docker-registry-index: status, search, load, check and serve.
 
-Its settings are those of the registry, or of the service: the same file, the
-same environment. Runs on Python 2.7 and 3.
+Its settings are those of the registry, or of the service: the same file, the same environment.
+Runs on Python 2.7 and 3.
 """
 import functools
 import signal
@@ -10,68 +10,62 @@ import sys
 import click
 
 from .. import __version__
-from . import exit_status, service_settings
-from .exit_status import NOT_SO, OK
-from .output import Bar, as_json, safe, say
-from .settings import index_of, service_of, source_of
+from .output import NOT_SO, OK, Bar, as_json, exit_with, safe, say
+from .settings import index_of, server, service_of, source_of
+from .status import report_of, show
 
 __all__ = ['main']
 
-_JSON = click.option('--json', 'is_json', is_flag=True,
-                     help='Print one JSON document.')
+_JSON = click.option('--json', 'is_json', is_flag=True, help='Print one JSON document.')
 _NAMES = click.option(
     '--names', type=click.File('rb'), metavar='FILE',
-    help='Take the repositories from a file, one name a line, in place of '
-         'the storage of the registry; - for the standard input.')
+    help='Take the repositories from a file, one name a line, in place of the storage of the '
+         'registry; - for the standard input.')
 
 
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='docker-registry-index')
 @click.option('--config', metavar='FILE', type=click.Path(),
-              help='Configuration file of the registry or the service, in '
-                   'place of the one that DOCKER_REGISTRY_CONFIG names.')
+              help='Configuration file of the registry or the service, in place of the one that '
+                   'DOCKER_REGISTRY_CONFIG names.')
 @click.pass_context
 def main(context, config):
     """The search index of a private docker registry, in DynamoDB.
 
-    Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a
-    wrong option or setting; 3 DynamoDB, the storage or the disk for temporary
-    files cannot be used; 4 another process is loading; 5 the tables are those
-    of a newer release, or of something else.
+    Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a wrong option or setting;
+    3 DynamoDB, the storage or the disk for temporary files cannot be used; 4 another process is
+    loading; 5 the tables are those of a newer release, or of something else.
     """
     context.obj = config
 
 
 def command(function):
-    """Make a command of a function of an index, whose errors are one line
-    and an exit status, and whose answer is an exit status, too."""
+    """Make a command of a function of an index, which returns an exit status; its errors become
+    one line and an exit status, too."""
     @functools.wraps(function)
     def run(config, **options):
-        exit_status.run(
-            lambda: function(index_of(config), config, **options),
-            options['is_json'])
+        exit_with(lambda: function(index_of(config), config, **options), options['is_json'])
     return main.command()(click.pass_obj(run))
 
 
 @command
 @click.option('--storage/--no-storage', 'wants_storage', default=None,
-              help='Compare the sample with the storage of the registry, too '
-                   '(by default where docker-registry is installed).')
+              help='Compare the sample with the storage of the registry, too (by default where '
+                   'docker-registry is installed).')
 @_JSON
 def status(index, config, wants_storage, is_json):
     """Show tables, state and counts, and look at a sample.
 
-    Looks at 100 repositories chosen at random: whether their postings are
-    those of their rows, and they are in the storage; and whether some of the
-    storage are in the index. Exit status 1 when the index is not ready or
-    anything of the sample is wrong.
+    Looks at 100 repositories chosen at random: whether their postings are those of their rows, and
+    they are in the storage; and whether some of the storage are in the index. Exit status 1 when
+    the index is not ready or anything of the sample is wrong.
     """
-    source = source_of(config, optional=not wants_storage) if (
-        wants_storage is not False) else None
-    from .status import show, told
-    found = told(index, source)
-    as_json(found) if is_json else show(found)
-    return OK if found['ready'] and not found['wrong'] else NOT_SO
+    source = None
+    if wants_storage is not False:
+        source = source_of(config, optional=not wants_storage)
+    report = report_of(index, source)
+    as_json(report) if is_json else show(report)
+    return OK if report['ready'] and not report['wrong'] else NOT_SO
 
 
 @command
@@ -94,22 +88,20 @@ def search(index, config, term, limit, is_json):
     else:
         width = max([len(result.name) for result in found] or [0])
         for result in found:
-            say('%s  %s' % (safe(result.name).ljust(width),
-                            safe(result.description)))
+            say('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
     return OK if found else NOT_SO
 
 
 @command
-@click.option('--dry-run', is_flag=True,
-              help='Show what would be done, and do nothing.')
+@click.option('--dry-run', is_flag=True, help='Show what would be done, and do nothing.')
 @_NAMES
 @_JSON
 def load(index, config, dry_run, names, is_json):
     """Make the index equal to the storage of the registry.
 
-    Adds what is missing and removes what is gone, except what was pushed
-    within the last hour. Searches, pushes and deletes go on meanwhile. Exit
-    status 1 when the load is not complete, 4 when another process is loading.
+    Adds what is missing and removes what is gone, except what was pushed within the last hour.
+    Searches, pushes and deletes go on meanwhile. Exit status 1 when the load is not complete, 4
+    when another process is loading.
     """
     # Ends as Ctrl-C does: the lease is given back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -139,15 +131,15 @@ def _show_difference(index, source, is_json):
 @command
 @click.option('--repair', is_flag=True, help='Repair what is wrong.')
 @click.option('--storage/--no-storage', 'wants_storage', default=None,
-              help='Compare with the storage of the registry, too (by default '
-                   'where docker-registry is installed).')
+              help='Compare with the storage of the registry, too (by default where '
+                   'docker-registry is installed).')
 @_NAMES
 @_JSON
 def check(index, config, repair, wants_storage, names, is_json):
     """Prove that rows, postings and storage agree.
 
-    Reads every row and every posting. Exit status 1 when something is wrong
-    and was not repaired. What only the storage can tell is repaired by load.
+    Reads every row and every posting. Exit status 1 when something is wrong and was not repaired.
+    What only the storage can tell is repaired by load.
     """
     source = None
     if names or wants_storage is not False:
@@ -155,8 +147,7 @@ def check(index, config, repair, wants_storage, names, is_json):
     with Bar('checking') as bar:
         index.is_ready()
         checker = index.checker(source, bar.reach)
-        found = [_shown(problem, is_json)
-                 for problem in checker.check(repair)]
+        found = [_shown(problem, is_json) for problem in checker.check(repair)]
     left = [problem for problem in found if not problem.repaired]
     if is_json:
         as_json({'rows': checker.rows, 'postings': checker.postings,
@@ -164,8 +155,7 @@ def check(index, config, repair, wants_storage, names, is_json):
                  'problems': [problem._asdict() for problem in found]})
     else:
         say('%d rows and %d postings%s: %d problems, %d repaired' % (
-            checker.rows, checker.postings,
-            ' and the storage' if source else '', len(found),
+            checker.rows, checker.postings, ' and the storage' if source else '', len(found),
             len(found) - len(left)))
     return NOT_SO if left else OK
 
@@ -175,22 +165,22 @@ def check(index, config, repair, wants_storage, names, is_json):
 def serve(config):
     """Serve search and catalog beside a registry of v2 or v3.
 
-    Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that
-    cannot work, 5 for the tables of a newer release.
+    Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that cannot work, 5 for the
+    tables of a newer release.
     """
     def act():
         settings, service = service_of(config)
-        server = service_settings.server()
-        server.log_to_stderr()
-        server.check(settings, service)
-        server.serve(settings, service)
+        program = server()
+        program.log_to_stderr()
+        program.check(settings, service)
+        program.serve(settings, service)
         return OK
 
-    exit_status.run(act, False)
+    exit_with(act)
 
 
 def _shown(problem, is_json):
     if not is_json:
-        say('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ',
-                           safe(problem.name), safe(problem.detail)))
+        say('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
+                           safe(problem.detail)))
     return problem

@@ -1,12 +1,32 @@
-"""What the command line prints, and how far it is."""
+"""What the command line prints, and the status it exits with: one line for what fails."""
+import errno
 import json
+import os
 import sys
+import threading
+import time
 
 import click
 
+from ..engine import errors
 from ..engine.redaction import safe
+from ..engine.sync.snapshot import ScratchError
 
-__all__ = ['Bar', 'as_json', 'safe', 'say']
+__all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'exit_with', 'safe', 'say']
+
+#: Exit statuses; the help of the command says what they mean.
+OK, NOT_SO, USAGE, UNAVAILABLE, TAKEN, NOT_OURS = range(6)
+#: As of a process that the signal SIGINT, or SIGPIPE, ended.
+INTERRUPTED, BROKEN_PIPE = 130, 141
+#: Seconds for threads to end.
+THREADS_END = 2
+
+_STATUS_OF = (
+    ((errors.SettingError, errors.MissingDependency, errors.InvalidName, errors.InvalidArgument),
+     USAGE),
+    ((errors.LeaseTaken, errors.LeaseLost), TAKEN),
+    ((errors.NewerDatabase, errors.ForeignDatabase), NOT_OURS),
+)
 
 
 def say(line, err=False):
@@ -38,12 +58,79 @@ class Bar(object):
             self._bar.__exit__(*failure)
 
     def reach(self, done, total):
-        """Show that so many of all are done."""
+        """Show how many of all are done."""
         if not total or not sys.stderr.isatty():
             return
         if self._bar is None:
-            self._bar = click.progressbar(length=total, label=self._label,
-                                          file=sys.stderr, show_pos=True)
+            self._bar = click.progressbar(length=total, label=self._label, file=sys.stderr,
+                                          show_pos=True)
             self._bar.__enter__()
         self._bar.update(done - self._done)
         self._done = done
+
+
+def exit_with(act, is_json=False):
+    """Call a function, and exit with the status that it returns, or that its error stands for.
+
+    :param is_json: whether an error is printed as a document, too.
+    """
+    try:
+        sys.exit(_status(act, is_json))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except EnvironmentError as error:
+        # Of what is printed: the engine has errors of its own.
+        _discard_output()
+        if error.errno == errno.EPIPE:
+            sys.exit(BROKEN_PIPE)
+        sys.exit(_failed(UNAVAILABLE, 'cannot print, or read: %s' % error, False))
+
+
+def _status(act, is_json):
+    try:
+        return act()
+    except click.UsageError as error:
+        if is_json:
+            as_json({'error': error.format_message()})
+        raise
+    except errors.DynamoDBIndexError as error:
+        status = next((status for kinds, status in _STATUS_OF if isinstance(error, kinds)),
+                      UNAVAILABLE)
+        advice = ('; if nothing was ever loaded, load makes them'
+                  if isinstance(error, errors.MissingTable) else '')
+        return _failed(status, '%s%s' % (error, advice), is_json)
+    except ScratchError as error:
+        return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; make room for it, or '
+                       'name another directory in TMPDIR' % error, is_json)
+    finally:
+        _wait_for_threads()
+
+
+def _failed(status, sentence, is_json):
+    if is_json:
+        as_json({'error': sentence})
+    say('docker-registry-index: %s' % safe(sentence), err=True)
+    return status
+
+
+def _wait_for_threads():
+    """Wait until threads have ended, for some seconds at most.
+
+    At its end Python 2.7 takes the modules away from threads that still run, and prints the errors
+    that they raise then. Those that list a storage end within a second.
+    """
+    deadline = time.time() + THREADS_END
+    while time.time() < deadline and any(
+            thread.daemon and thread is not threading.current_thread()
+            for thread in threading.enumerate()):
+        time.sleep(0.05)
+
+
+def _discard_output():
+    """Send what is still to be printed nowhere, or the interpreter fails again at its end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (EnvironmentError, ValueError):
+        # There is no standard output at all.
+        sys.stdout = None

@@ -1,16 +1,22 @@
 """From a configuration to an index, its storage, and the service."""
+import contextlib
 import logging
 import os
 
 import click
 
 from .. import configuration
-from . import service_settings
 from ..engine import SearchIndex, Source
+from .output import safe, say
 
-__all__ = ['index_of', 'service_of', 'source_of']
+__all__ = ['index_of', 'server', 'service_of', 'source_of']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
+#: What says that the settings are those of a service: a block in the file, or a variable.
+_SERVICE, _SERVICE_VARIABLES = 'service', ('REGISTRY_URL', 'STORAGE')
+#: What differs for the tables of a service. Its database is that of another registry than the
+#: plugin's, and its file has no flavours.
+_SERVICE_DEFAULTS = {'DYNAMODB_DATABASE': 'registry', 'SETTINGS_FLAVOR': ''}
 
 
 class NamesSource(Source):
@@ -33,7 +39,7 @@ class NamesSource(Source):
 
 
 def index_of(config):
-    """A SearchIndex with the settings of the registry or the service.
+    """Return a SearchIndex with the settings of the registry or the service.
 
     :param config: path of a configuration file; None for the registry's own.
     :raises SettingError: they cannot work.
@@ -43,27 +49,37 @@ def index_of(config):
 
 
 def service_of(config):
-    """The Settings and the ServiceSettings of the service.
+    """Return the Settings and the ServiceSettings with which a service can serve.
 
     :param config: as for index_of.
     :raises SettingError: they cannot work.
     """
-    settings = service_settings.settings_of(
-        _path(config), ('registry_url', 'events_secret'))
-    return _engine_settings(config), settings
+    service = _service_settings(config)
+    service.check_serving()
+    return _engine_settings(config), service
+
+
+def server():
+    """Return the module that serves."""
+    with _service_needed():
+        from ..service import server as found
+    return found
 
 
 def source_of(config, names=None, optional=False):
-    """The storage of the registry as a Source: that of the service, where
-    its settings are given, else that of docker-registry.
+    """Return the storage of the registry as a Source: that of the service, if its settings are
+    given, else that of docker-registry.
 
     :param names: a file of names in place of it, of bytes.
-    :param optional: return None where docker-registry is not installed.
+    :param optional: return None if docker-registry is not installed.
     """
     if names is not None:
         return NamesSource(_lines(names))
-    if service_settings.is_given(_path(config)):
-        return service_settings.source_of(_path(config))
+    if _is_of_service(config):
+        settings = _service_settings(config)
+        with _service_needed():
+            from ..service.sources.selection import source_of as source_of_service
+        return source_of_service(settings)
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:
@@ -72,37 +88,53 @@ def source_of(config, names=None, optional=False):
         if optional:
             return None
         raise click.UsageError(
-            "the storage is read by docker-registry, and this Python cannot "
-            "import it (%s); use the registry's own Python, or give the names "
-            "of the repositories with --names" % error)
+            "the storage is read by docker-registry, and this Python cannot import it (%s); use "
+            "the registry's own Python, or give the names of the repositories with --names"
+            % error)
     return RegistrySource()
 
 
 def _engine_settings(config):
-    path = _path(config)
-    environ = os.environ
-    if service_settings.is_given(path):
-        environ = service_settings.environment()
-    settings, warnings = configuration.load(path, environ)
-    service_settings.warn(warnings)
+    environ = dict(os.environ)
+    if _is_of_service(config):
+        environ.update(
+            (name, environ.get(name) or default) for name, default in _SERVICE_DEFAULTS.items())
+    settings, warnings = configuration.load(_path(config), environ)
+    _warn(warnings)
     return settings
 
 
-def _lines(names):
-    """The lines of a file of bytes, as text; blank ones left out."""
-    for number, line in enumerate(names, 1):
-        try:
-            name = line.decode('utf-8').strip()
-        except UnicodeDecodeError:
-            raise click.BadParameter(
-                'line %d is not in UTF-8: %r' % (number, line[:80]),
-                param_hint='--names')
-        if name:
-            yield name
+def _service_settings(config):
+    with _service_needed():
+        from ..service.settings import settings_of
+    settings, warnings = settings_of(os.environ, _top_level(config), _path(config))
+    _warn(warnings)
+    return settings
+
+
+@contextlib.contextmanager
+def _service_needed():
+    """Turn an import that fails, of the service or of a package that it needs, into a message."""
+    try:
+        yield
+    except (ImportError, SyntaxError) as error:
+        raise click.UsageError(
+            'the service needs Python 3.9 or later and more packages (%s); install them with: pip '
+            'install docker-registry-index-dynamodb[service]' % error)
+
+
+def _is_of_service(config):
+    return _SERVICE in _top_level(config) or any(
+        os.environ.get(name) for name in _SERVICE_VARIABLES)
+
+
+def _top_level(config):
+    path = _path(config)
+    return {} if path is None else configuration.read_file(path)
 
 
 def _path(config):
-    """The path of the configuration file; None for the environment alone."""
+    """Return the path of the configuration file; None for the environment alone."""
     if config:
         return config
     try:
@@ -110,6 +142,21 @@ def _path(config):
     except ImportError:
         return os.environ.get(_FILE)
     path = configuration.path_of(os.environ, registry_config.__file__)
-    if _FILE in os.environ or os.path.exists(path):
-        return path
-    return None
+    return path if _FILE in os.environ or os.path.exists(path) else None
+
+
+def _warn(warnings):
+    for warning in warnings:
+        say('warning: %s' % safe(u'%s' % warning), err=True)
+
+
+def _lines(names):
+    """Yield the lines of a file of bytes, as text; blank ones left out."""
+    for number, line in enumerate(names, 1):
+        try:
+            name = line.decode('utf-8').strip()
+        except UnicodeDecodeError:
+            raise click.BadParameter('line %d is not in UTF-8: %r' % (number, line[:80]),
+                                     param_hint='--names')
+        if name:
+            yield name

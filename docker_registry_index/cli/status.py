@@ -1,13 +1,13 @@
-"""What the command status finds, and how it shows it."""
+"""The report of the command status: as a document, and for people."""
 import time
 
 from .output import safe, say
 
-__all__ = ['show', 'told']
+__all__ = ['report_of', 'show']
 
 
-def told(index, source):
-    """The status as a dictionary that can be JSON.
+def report_of(index, source):
+    """Return the status of an index as a dictionary that can be JSON.
 
     :param source: a Source to compare with; None for none.
     """
@@ -15,7 +15,7 @@ def told(index, source):
     status = index.status(source)
     tables = status.tables()
     marker = status.marker()
-    found = {
+    report = {
         'database': index.settings.database,
         'region': index.settings.region,
         'tables': tables,
@@ -28,24 +28,23 @@ def told(index, source):
         'postings_per_repository': None, 'wrong': {},
     }
     if all(table['status'] in ('ACTIVE', 'UPDATING') for table in tables):
-        found['names'], found['rows'], sample = status.counts()
-        (found['sampled'], found['postings_per_repository'],
-         found['wrong']) = status.drift(sample)
-    return found
+        report['names'], report['rows'], sample = status.counts()
+        (report['sampled'], report['postings_per_repository'],
+         report['wrong']) = status.drift(sample)
+    return report
 
 
-def show(found):
-    """Print it for people."""
-    say('%-12s %s, %s' % ('database', found['database'], found['region']))
-    for table in found['tables']:
+def show(report):
+    """Print a report for people."""
+    say('%-12s %s, %s' % ('database', report['database'], report['region']))
+    for table in report['tables']:
         say('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
-    say('%-12s %s' % ('index', _index(found)))
-    say('%-12s %s' % ('load', _load(found)))
-    if found['names'] is not None:
-        say('%-12s %d names, %d rows' % ('counts', found['names'],
-                                         found['rows']))
-        say('%-12s %s' % ('sample', _sample(found)))
-    for name, problem in sorted(found['wrong'].items()):
+    say('%-12s %s' % ('index', _index(report)))
+    say('%-12s %s' % ('load', _load(report)))
+    if report['names'] is not None:
+        say('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
+        say('%-12s %s' % ('sample', _sample(report)))
+    for name, problem in sorted(report['wrong'].items()):
         say('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
 
 
@@ -56,37 +55,33 @@ def _state(table):
         table['status'], table['read_units'], table['write_units'])
 
 
-def _index(found):
-    state = 'ready' if found['ready'] else 'NOT READY'
-    if found['format'] is not None:
-        state += ', format %d' % found['format']
-    return '%s, %s' % (state, _when('synced', found['synced']))
+def _index(report):
+    state = 'ready' if report['ready'] else 'NOT READY'
+    if report['format'] is not None:
+        state += ', format %d' % report['format']
+    return '%s, %s' % (state, _when('synced', report['synced']))
 
 
 def _when(what, seconds):
     if seconds is None:
         return 'never ' + what
-    return '%s at %s UTC' % (what, time.strftime(
-        '%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
+    return '%s at %s UTC' % (what, time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
 
 
-def _load(found):
-    lease = found['lease']
+def _load(report):
+    lease = report['lease']
     if lease:
         return 'under way for %d s%s' % (
             lease['seconds'], '' if lease['alive'] else
             ', and shows no sign of life: another process takes over soon')
-    report = found['last_load']
-    if not report:
-        return 'none under way'
-    return 'none under way; the last one: %s' % ', '.join(
-        '%s %s' % (report.get(kind), kind) for kind in (
-            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed'))
+    last = report['last_load']
+    return 'none under way' + ('; the last one: ' + ', '.join(
+        '%s %s' % (last.get(kind), kind) for kind in (
+            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
 
 
-def _sample(found):
-    average = found['postings_per_repository']
+def _sample(report):
+    average = report['postings_per_repository']
     return '%d looked at%s, %d wrong%s' % (
-        found['sampled'], ', with the storage' if found['storage'] else '',
-        len(found['wrong']), '' if average is None else
-        ', %.1f postings each' % average)
+        report['sampled'], ', with the storage' if report['storage'] else '',
+        len(report['wrong']), '' if average is None else ', %.1f postings each' % average)

@@ -1,4 +1,4 @@
-"""The engine: an exact substring search over DynamoDB, for any host.
+"""The engine: an exact substring search over DynamoDB, for any program.
 
 It knows neither docker-registry nor a web framework, and needs boto3 only.
 """
@@ -7,8 +7,7 @@ from . import errors
 from .index import SearchIndex
 from .search.ranking import Result
 from .sync.report import LoadReport
-from .settings.resolution import Settings
+from .settings.options import Settings
 from .sync.source import ListSource, Source
 
-__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings',
-           'Source', 'errors']
+__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings', 'Source', 'errors']

@@ -1,8 +1,7 @@
-"""Wording: what may be said of an error that another library raised. Pure.
+"""Redaction: what may be shown of an error that another library raised, or of any text. Pure.
 
-Libraries put whole requests and answers into their errors: of a refused
-signature botocore quotes the request, token and all, and boto keeps the page
-of S3, which names the access key ID.
+Libraries put whole requests and responses into their errors: of a refused signature botocore quotes
+the request, token and all, and boto keeps the page of S3, which names the access key ID.
 """
 
 from __future__ import unicode_literals
@@ -14,30 +13,32 @@ from ._compat import text_type
 __all__ = ['first_line', 'named', 'safe']
 
 _LONGEST = 300
-# Characters that would do something to a terminal, or turn its text around.
-_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e'
-                     '\u2066-\u2069]')
+# Characters that would steer a terminal, or turn its text around.
+_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 #: An access key ID of AWS or of another S3; and whatever is called one.
-_KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}'
-                     r'(?![A-Za-z0-9])')
+_KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}(?![A-Za-z0-9])')
 _NAMED_KEY = re.compile(r'(?i)(access_?key_?(?:id)?\W{1,4}\w{4})\w+')
-#: Of an address, what may hold a signature.
+#: The part of an address that may hold a signature.
 _QUERY = re.compile(r'\?\S+')
+
+# Python imports a codec when it is first used, and in a thread that may hang:
+# https://docs.python.org/2.7/library/threading.html
+''.encode('unicode_escape')
 
 
 def first_line(error):
-    """The first line of an error, in ASCII: Python 2.7 can log no other.
+    """Return the first line of an error, in ASCII: Python 2.7 can log no other.
 
     Of anything like an access key ID it has the first four characters.
     """
     lines = _text(error).splitlines() or ['']
-    return _escaped(_discreet(lines[0]))[:_LONGEST]
+    return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
 def named(error):
-    """The name of its class and its first line, which may have it already.
+    """Return the name of an error's class and its first line, which may have it already.
 
-    And, where it has one, the code that a service gave it.
+    And, if it has one, the code that a service gave it.
     """
     name, line = type(error).__name__, first_line(error)
     if not line.startswith(name):
@@ -49,7 +50,7 @@ def named(error):
 
 
 def safe(text):
-    """``text`` with a question mark for what a terminal would obey."""
+    """Return ``text`` with a question mark for what would steer a terminal."""
     return _UNSAFE.sub('?', text)
 
 
@@ -67,15 +68,10 @@ def _decoded(error):
     return bytes(error).decode('utf-8', 'replace')
 
 
-def _discreet(line):
+def _redacted(line):
     for pattern in _KEY_ID, _NAMED_KEY:
         line = pattern.sub(r'\1...', line)
     return _QUERY.sub('?...', line)
-
-
-# Python imports a codec when it is used first, and in a thread that may hang:
-# https://docs.python.org/2.7/library/threading.html
-''.encode('unicode_escape')
 
 
 def _escaped(line):

@@ -14,12 +14,12 @@ from ..engine.concurrency import SingleFlight, run_side_by_side, start_thread
 from .web.access_log import AccessLog, FORMAT
 from .web.app import make_app
 from .web.auth import Anybody, Users
-from .sync.description_worker import Describer
-from .registry.dialect import Dialects
-from .sync.reconcile import Follower
+from .sync.description_worker import DescriptionWorker
+from .registry.dialect import DialectProbe
+from .sync.reconcile import Reconciler
 from .web.metrics import Metrics
 from .web.notifications import Notifications
-from .sources.selection import registry_of, source_of
+from .sources import registry_of, source_of
 from .worker import CONNECTIONS, Worker
 
 __all__ = ['Service', 'check', 'log_to_stderr', 'serve']
@@ -52,17 +52,17 @@ class Service(object):
         self.measured = Metrics()
         self.index = SearchIndex(settings)
         self.measured.watch_dynamodb(self.index.client.dynamodb)
-        follower = Follower(self.index, registry_of(service))
-        self.describer = Describer(self.index, follower)
-        follower.on_note = self.describer.call
+        reconciler = Reconciler(self.index, registry_of(service))
+        self.describer = DescriptionWorker(self.index, reconciler)
+        reconciler.on_note = self.describer.call
         self._source = source_of(service)
-        notifications = Notifications(follower, service.events_wait)
+        notifications = Notifications(reconciler, service.events_wait)
         self.measured.watch_index(self.index, notifications, self.describer)
         users = Anybody() if service.htpasswd is None else Users(
             service.htpasswd, service.anonymous_read, service.threads // 2)
         self.app = make_app(
             service, self.index, users,
-            Dialects(service.registry_url, service.registry_ca),
+            DialectProbe(service.registry_url, service.registry_ca),
             notifications, self.measured)
 
     def start(self):

@@ -1,133 +1,143 @@
-"""The service's settings: from the environment and a file. Pure.
+"""The service's settings: the table of its options, and what they need to hold together. Pure.
 
-The engine's own settings are resolved by configuration.py, from the same
-file and environment.
+They come from the environment, else from the block ``service`` of a file. The engine's own
+settings are read from the same file and environment by configuration.load.
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
-import difflib
+import re
+from typing import TYPE_CHECKING, Any, Mapping
 
-from ..configuration import evaluate
+from .. import configuration
 from ..engine.errors import SettingError
-from ..engine.settings.checks import Refused, as_text, printable
-from .options import BLOCK, OPTIONS
+from ..engine.settings import checks
+from ..engine.settings.checks import Refused, printable
+from ..engine.settings.options import Option
+from ..engine.settings.resolution import BaseSettings, resolve
 
-__all__ = ['ServiceSettings', 'is_given', 'resolve']
+__all__ = ['OPTIONS', 'ServiceSettings', 'bucket_of', 'settings_of']
 
-_NAMES = tuple(option.name for option in OPTIONS)
-#: Those that are given together or not at all.
-_PAIRS = (('registry_username', 'registry_password'),
-          ('storage_access_key', 'storage_secret_key'))
-
-
-class ServiceSettings(object):
-    """Resolved and checked settings of one service; one attribute for each
-    of OPTIONS."""
-
-    def __init__(self, values):
-        self.__dict__.update(values)
-
-    def __repr__(self):
-        return str('ServiceSettings(%s)' % ', '.join(
-            '%s=%s' % (option.name, _shown(option, getattr(self, option.name)))
-            for option in OPTIONS))
+_LISTEN = re.compile(r'(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]+)\Z')
+_BUCKET = re.compile(r's3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/[^?#]*)?\Z')
+_SECRET_LENGTH = 16
 
 
-def resolve(environ, top_level, source='the file', required=()):
-    """Return the ServiceSettings, and a list of warnings.
+def listen(text: str) -> str:
+    """Return the text if it is an address to listen on."""
+    found = _LISTEN.match(text)
+    if not found or not checks.is_port(found['port']):
+        raise Refused(f"is '{printable(text)}', which is no address to listen on",
+                      'write host and port, as in 127.0.0.1:5080')
+    return text
 
-    The environment is stronger than the file.
 
-    :param environ: mapping of environment variables, such as os.environ.
-    :param top_level: the file, as configuration.read_file gives it; {}
-        without one.
-    :param source: names the file in errors.
-    :param required: names of options that must have a value.
+def storage(text: str) -> str:
+    """Return the text if it is a bucket or a directory."""
+    if text.startswith('/'):
+        return text
+    checks.refuse_hidden(text)
+    if not _BUCKET.match(text):
+        raise Refused(f"is '{printable(text)}', which is neither a bucket nor a directory",
+                      'write s3://BUCKET or s3://BUCKET/ROOTDIRECTORY, or the absolute path of '
+                      'the rootdirectory; or leave it out, and the catalog of the registry is read')
+    return text
+
+
+def bucket_of(text: str) -> tuple[str, str] | None:
+    """Return the bucket and the root directory of a storage; None if it is a path."""
+    found = _BUCKET.match(text)
+    return (found[1], found[2] or '') if found else None
+
+
+def password(text: str) -> str:
+    """Return the text if it can stand in Basic credentials."""
+    if re.search(r'[\x00-\x1f\x7f]', text):
+        raise Refused('holds a control character (not shown, it may be secret)',
+                      'copy it again, without line ends')
+    return text
+
+
+def user(text: str) -> str:
+    """Return the text if it can be the user of Basic credentials."""
+    if ':' in text:
+        raise Refused('holds a colon, which no user name can',
+                      'write the name alone, and the password as registry_password')
+    return password(text)
+
+
+#: In the order of the documentation.
+OPTIONS = (
+    Option('registry_url', None, checks.url, 'The registry, as this service reaches it.'),
+    Option('registry_username', None, user, 'Who may read there, if it asks.'),
+    Option('registry_password', None, password, 'The password of that user.', secret=True),
+    Option('registry_ca', None, checks.path,
+           'A file of certificates, when its own is signed by none of those of this machine.'),
+    Option('events_secret', None, checks.secret(_SECRET_LENGTH),
+           'What the registry sends with its notifications.', secret=True),
+    Option('events_wait', '0.8', checks.seconds(0.1, 60),
+           'Seconds after which a notification is answered, done or not.'),
+    Option('htpasswd', None, checks.path,
+           'The htpasswd file of the registry; without, anybody may read.'),
+    Option('anonymous_read', 'false', checks.switch,
+           'Whether to answer those without credentials in spite of htpasswd.'),
+    Option('listen', '127.0.0.1:5080', listen, 'Where the service listens.'),
+    Option('threads', '16', checks.whole(2, 256), 'Requests answered at once.'),
+    Option('catalog_limit', '1000', checks.whole(1, 10000),
+           'The most names of a page of the catalog.'),
+    Option('storage', None, storage,
+           'The storage of the registry, to list its repositories there: s3://BUCKET/ROOTDIRECTORY '
+           'or a path; by default, its catalog is read.'),
+    Option('storage_region', None, checks.region, 'The region of the bucket.'),
+    Option('storage_access_key', None, checks.secret(),
+           'The access key ID for the bucket; without, botocore finds one.', secret=True),
+    Option('storage_secret_key', None, checks.secret(),
+           'The secret access key that belongs to it.', secret=True),
+    Option('storage_endpoint_url', None, checks.endpoint,
+           "The address of S3, when it is not the region's own."),
+)
+
+
+class ServiceSettings(BaseSettings):
+    """The settings of one service."""
+
+    BLOCK = 'service'
+    OPTIONS = OPTIONS
+    PAIRS = (('registry_username', 'registry_password'),
+             ('storage_access_key', 'storage_secret_key'))
+    # A password is often kept in the environment, beside a user in the file.
+    MIXES_LAYERS = True
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
+
+    def check_serving(self) -> None:
+        """Refuse settings that are enough for a load, but not to serve.
+
+        :raises SettingError: a setting is missing.
+        """
+        for name in ('registry_url', 'events_secret'):
+            if getattr(self, name) is None:
+                raise SettingError(name, None, 'is missing', f'set {name.upper()}, or {name} in '
+                                   f'the block {self.BLOCK} of the file')
+        if (self.registry_username is not None and self.htpasswd is None
+                and not self.anonymous_read):
+            raise SettingError(
+                'htpasswd', None, 'is missing, while the registry wants credentials: its names '
+                'would be shown to everybody', 'set HTPASSWD to the file of the registry; or, if '
+                'that is what you want, ANONYMOUS_READ to true')
+
+
+def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
+                source: str = 'the file') -> tuple[ServiceSettings, list[str]]:
+    """Return the ServiceSettings, and a list of warnings. The environment wins over the file.
+
+    :param environ: environment variables, such as os.environ.
+    :param top_level: the file, as configuration.read_file returns it; {} without one.
+    :param source: names the file in messages.
     :raises SettingError: for the first value that cannot work.
     """
-    block = top_level.get(BLOCK) or {}
-    where = '%s of %s' % (BLOCK, source)
-    if not isinstance(block, dict):
-        raise SettingError(BLOCK, source, 'is no mapping', 'write "name: '
-                           'value" pairs below it, indented, each on its own '
-                           'line')
-    values, origins = {}, {}
-    for option in OPTIONS:
-        text, origins[option.name] = _pick(option, environ, block, where)
-        values[option.name] = text and _checked(
-            option.check, option.name, origins[option.name], text)
-    _check_together(values, origins, required)
-    return ServiceSettings(values), list(_unknown(block, where))
-
-
-def is_given(environ, top_level):
-    """Whether anything says that there is such a service."""
-    return BLOCK in top_level or any(
-        environ.get(name.upper()) for name in ('registry_url', 'storage'))
-
-
-def _pick(option, environ, block, where):
-    """The text of an option and where it comes from."""
-    origin = 'environment variable %s' % option.variable
-    text = _checked(as_text, option.name, origin,
-                    environ.get(option.variable))
-    if text is None:
-        value, variable = evaluate(block.get(option.name), environ)
-        origin = where if variable is None else (
-            'environment variable %s, named in %s' % (printable(variable),
-                                                      where))
-        text = _checked(
-            lambda value: as_text(value, exact=option.secret), option.name,
-            origin, value)
-    if text is None:
-        return option.default, 'the default'
-    return text, origin
-
-
-def _checked(check, name, origin, value):
-    try:
-        return check(value)
-    except Refused as refused:
-        error = SettingError(name, origin, refused.problem, refused.way_out)
-    raise error
-
-
-def _check_together(values, origins, required):
-    for pair in _PAIRS:
-        given = [name for name in pair if values[name] is not None]
-        if len(given) == 1:
-            [missing] = set(pair) - set(given)
-            raise SettingError(
-                missing, None, 'is missing or empty, while %s is given by %s'
-                % (given[0], origins[given[0]]), 'give both, or neither')
-    for name in required:
-        if values[name] is None:
-            raise SettingError(
-                name, None, 'is missing', 'set %s, or %s in the block %s of '
-                'the file' % (name.upper(), name, BLOCK))
-    if required and values['registry_username'] is not None and (
-            values['htpasswd'] is None and not values['anonymous_read']):
-        raise SettingError(
-            'htpasswd', None, 'is missing, while the registry wants '
-            'credentials: its names would be shown to everybody',
-            'set HTPASSWD to the file of the registry; or, if that is what '
-            'you want, ANONYMOUS_READ to true')
-
-
-def _unknown(block, where):
-    for key in sorted(printable(key) for key in block):
-        if key in _NAMES:
-            continue
-        # A colon without its space glues the value to the name.
-        name = key.replace('=', ':').split(':')[0][:40]
-        near = difflib.get_close_matches(name, _NAMES, 1)
-        hint = ', did you mean %s?' % near[0] if near else ''
-        if name != key[:40]:
-            hint = '; a colon and a space belong after the name'
-        yield 'unknown key %s in %s is ignored%s; known are: %s' % (
-            name, where, hint, ', '.join(_NAMES))
-
-
-def _shown(option, value):
-    return "'...'" if option.secret and value else repr(value)
+    settings, warnings = resolve(ServiceSettings, [
+        configuration.environment_of(ServiceSettings, environ),
+        configuration.block_of(ServiceSettings, top_level, source, environ)])
+    return settings, warnings

@@ -1,4 +1,5 @@
-"""The command docker-registry-index on both Pythons, as a process: what it prints, and its exit status."""
+"""The command docker-registry-index on both Pythons, as a process: what it prints, and its exit
+status."""
 import contextlib
 import json
 import os
@@ -11,8 +12,8 @@ import time
 
 import pytest
 
-from dev.process import LOCAL, ROOT, free_port, local_environment
-from dev.servers import CONFIGURATION
+from dev.servers.process import LOCAL, ROOT, free_port, local_environment
+from dev.servers.registry_v1 import CONFIGURATION
 from tests.docs import pages
 from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import Place
@@ -27,21 +28,26 @@ class Command(object):
 
     def __init__(self, python, index, **more):
         self._python = PYTHONS[python]
-        self.settings = dict({'DYNAMODB_DATABASE': index.settings.database, 'DYNAMODB_ENDPOINT_URL': index.settings.endpoint_url,
-                              'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': SECRET, 'LC_ALL': 'C.UTF-8'}, **more)
+        self.settings = dict({'DYNAMODB_DATABASE': index.settings.database,
+                              'DYNAMODB_ENDPOINT_URL': index.settings.endpoint_url,
+                              'DYNAMODB_ACCESS_KEY': 'AKIADUMMY',
+                              'DYNAMODB_SECRET_ACCESS_KEY': SECRET, 'LC_ALL': 'C.UTF-8'}, **more)
 
     def launch(self, *arguments, **pipes):
         # Whoever runs the tests in the background has them ignore SIGINT, and so would this.
         pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)), **pipes)
-        return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(self.settings),
+        return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index']
+                                + list(arguments), cwd=ROOT, env=local_environment(self.settings),
                                 **pipes)
 
     def __call__(self, *arguments, **more):
-        """Run it; return exit status, standard output and standard error, none of which ever has a secret or a traceback."""
+        """Run it; return exit status, standard output and standard error, none of which ever has a
+        secret or a traceback."""
         given = more.pop('given', '')
         process = self.launch(*arguments, **more)
-        out, err = process.communicate(given if isinstance(given, bytes) else given.encode('utf-8'), timeout=90)
+        out, err = process.communicate(given if isinstance(given, bytes) else given.encode('utf-8'),
+                                       timeout=90)
         out, err = (out or b'').decode('utf-8'), err.decode('utf-8')
         assert SECRET not in out + err and 'Traceback' not in err, err
         return process.returncode, out, err
@@ -51,7 +57,8 @@ class Command(object):
         return status, json.loads(out)
 
     def fails(self, *arguments, **more):
-        """Run it with --json; return exit status and error, which is the one document and the last line, too."""
+        """Run it with --json; return exit status and error, which is the one document and the last
+        line, too."""
         status, out, err = self(*arguments + ('--json',), **more)
         told = json.loads(out)
         assert list(told) == ['error'] and told['error'] in err and err.endswith('\n')
@@ -89,27 +96,32 @@ def test_before_anything_is_there(command):
     status, out, err = command('status', '--no-storage')
     assert status == 1 and out.count('MISSING') == 3 and 'NOT READY' in out and err == ''
     status, out, err = command('search', 'web')
-    assert (status, out) == (3, '') and re.match(r'docker-registry-index: .*ResourceNotFound.*\n\Z', err)
+    assert (status, out) == (3, '') and re.match(r'docker-registry-index: .*ResourceNotFound.*\n\Z',
+                                                 err)
 
 
 def test_a_load_from_names_and_a_search(loaded):
     assert loaded('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
     assert loaded('search', 'i', '-n', '1')[1].count('\n') == 1
     assert loaded('search', 'nowhere') == (1, '', '')
-    assert loaded.json('search', 'WEB') == (0, {'query': 'WEB', 'results': [{'name': 'team/web', 'description': ''}]})
+    assert loaded.json('search', 'WEB') == (
+        0, {'query': 'WEB', 'results': [{'name': 'team/web', 'description': ''}]})
     assert loaded.json('search', '\u00fc')[1]['results'][0]['name'] == 'team/\u00fc'
 
 
 def test_a_load_tells_what_it_did(command):
     status, told = command.json('load', '--names', '-', given=NAMES)
-    assert status == 0 and (told['found'], told['added'], told['complete'], told['unreadable']) == (4, 4, True, [])
+    assert status == 0 and (told['found'], told['added'], told['complete'],
+                            told['unreadable']) == (4, 4, True, [])
     status, out, _ = command('load', '--names', '-', given=NAMES)
-    assert status == 0 and out.startswith('4 repositories in the storage: 0 added') and '4 unchanged' in out
+    assert status == 0 and out.startswith(
+        '4 repositories in the storage: 0 added') and '4 unchanged' in out
 
 
 def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
     given = 'team/web\nteam/new\nlibrary/nginx\nteam/api\n'
-    assert loaded('load', '--names', '-', '--dry-run', given=given)[:2] == (0, 'added    team/new\nrecent   team/\u00fc\n')
+    assert loaded('load', '--names', '-', '--dry-run',
+                  given=given)[:2] == (0, 'added    team/new\nrecent   team/\u00fc\n')
     assert loaded.json('load', '--names', '-', '--dry-run', given=given) == (
         0, [{'name': 'team/new', 'change': 'added'}, {'name': 'team/\u00fc', 'change': 'recent'}])
     assert loaded('search', 'new')[0] == 1
@@ -118,22 +130,27 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded):
 def test_the_status_of_an_index(loaded, index):
     status, told = loaded.json('status', '--no-storage')
     assert status == 0
-    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'], told['wrong'], told['lease']) == (True, 2, 4, 4, 4, {}, None)
+    assert (told['ready'], told['format'], told['names'], told['rows'], told['sampled'],
+            told['wrong'], told['lease']) == (True, 3, 4, 4, 4, {}, None)
     assert abs(told['synced'] - time.time()) < 60 and told['last_load']['added'] == 4
     assert [table['status'] for table in told['tables']] == ['ACTIVE'] * 3
     assert told['postings_per_repository'] == len(index.postings()) / 4.0
-    assert 'ready, format 2, synced at 20' in loaded('status', '--no-storage')[1]
+    assert 'ready, format 3, synced at 20' in loaded('status', '--no-storage')[1]
 
 
 def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
-    index.engine.client.call('delete_item', TableName=index.settings.repository_table, Key={'name': {'S': 'team/web'}})
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': 'team/web'}})
     status, told = loaded.json('status', '--no-storage')
-    assert status == 1 and list(told['wrong']) == ['team/web'] and (told['names'], told['rows']) == (4, 3)
+    assert status == 1 and list(told['wrong']) == ['team/web'] and (told['names'],
+                                                                    told['rows']) == (4, 3)
     status, told = loaded.json('check', '--no-storage')
     assert (status, told['left'], told['storage']) == (1, 1, False)
-    assert [(problem['name'], problem['kind'], problem['mended']) for problem in told['problems']] == [('team/web', 'postings', False)]
+    assert [(problem['name'], problem['kind'], problem['repaired'])
+            for problem in told['problems']] == [('team/web', 'postings', False)]
     status, out, _ = loaded('check', '--no-storage', '--repair')
-    assert status == 0 and out.startswith('mended team/web: ') and out.endswith('1 problems, 1 mended\n')
+    assert status == 0 and out.startswith('repaired team/web: ')
+    assert out.endswith('1 problems, 1 repaired\n')
     assert loaded('check', '--no-storage')[0] == 0
     index.assert_whole()
 
@@ -141,7 +158,8 @@ def test_what_is_wrong_is_seen_checked_and_repaired(loaded, index):
 def test_a_check_with_names_finds_what_a_load_would_add(loaded):
     status, told = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
     assert (status, told['storage']) == (1, True)
-    assert [(problem['name'], problem['kind']) for problem in told['problems']] == [('team/missing', 'storage')]
+    assert [(problem['name'], problem['kind']) for problem in told['problems']] == [
+        ('team/missing', 'storage')]
 
 
 def test_another_process_that_loads_is_not_disturbed(loaded, index, tmp_path):
@@ -180,8 +198,10 @@ def _file(folder, text):
     return path
 
 
-@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'), ('search', 'x', '-n', 'many'),
-                                       ('load', '--names', '/no/such/file'), ('status', '--no-such')])
+@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'),
+                                       ('search', 'x', '-n', 'many'),
+                                       ('load', '--names', '/no/such/file'),
+                                       ('status', '--no-such')])
 def test_wrong_usage_is_status_2(loaded, arguments):
     status, out, err = loaded(*arguments)
     assert (status, out) == (2, '') and 'Usage: ' in err
@@ -189,11 +209,21 @@ def test_wrong_usage_is_status_2(loaded, arguments):
 
 def test_a_wrong_setting_is_status_2_and_one_line(python, index):
     status, out, err = Command(python, index, DYNAMODB_ATTEMPTS='many')('status')
-    assert (status, out) == (2, '') and err.count('\n') == 1 and 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
+    assert (status, out) == (2, '') and err.count(
+        '\n') == 1 and 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
+
+
+def test_on_python_2_a_command_that_needs_the_service_says_so(index):
+    command = Command('2.7', index, STORAGE='/nowhere')
+    for arguments in ('serve',), ('load',):
+        status, out, err = command(*arguments)
+        assert (status, out) == (2, '') and 'pip install' in err, err
+        assert 'the service needs Python 3.9 or later' in err
 
 
 def test_dynamodb_away_is_status_3_and_one_line(python, index):
-    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(), DYNAMODB_ATTEMPTS='1')
+    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(),
+                   DYNAMODB_ATTEMPTS='1')
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'):
         status, out, err = away(*arguments)
         assert (status, out) == (3, '') and err.count('\n') == 1, err
@@ -201,35 +231,44 @@ def test_dynamodb_away_is_status_3_and_one_line(python, index):
 
 def test_tables_of_a_newer_release_are_status_5(loaded, index):
     mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark, UpdateExpression='SET #format = :newer',
-                             ExpressionAttributeNames={'#format': 'format'}, ExpressionAttributeValues={':newer': {'N': '99'}})
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark,
+                             UpdateExpression='SET #format = :newer',
+                             ExpressionAttributeNames={'#format': 'format'},
+                             ExpressionAttributeValues={':newer': {'N': '99'}})
     for arguments in ('load', '--names', os.devnull), ('status', '--no-storage'):
         status, out, err = loaded(*arguments)
         assert (status, out) == (5, '') and 'newer release' in err
 
 
 def test_what_a_terminal_would_obey_is_not_printed(loaded, index):
-    index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
-        'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'}, 'd': {'S': 'red \x1b[31m and \u202e back'}})
+    index.engine.client.call('put_item',
+                             TableName=index.settings.search_table,
+                             Item={'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
+                                   'd': {'S': 'red \x1b[31m and \u202e back'}})
     assert loaded('search', 'xyz') == (0, 'team/xyz  red ?[31m and ? back\n', '')
 
 
 # What goes wrong
 
 def test_a_dry_run_before_the_first_load_adds_everything_and_makes_no_table(command, index):
-    expected = ''.join('added    %s\n' % name for name in ('library/nginx', 'team/api', 'team/web', 'team/\u00fc'))
+    expected = ''.join('added    %s\n' % name
+                       for name in ('library/nginx', 'team/api', 'team/web', 'team/\u00fc'))
     assert command('load', '--dry-run', '--names', '-', given=NAMES)[:2] == (0, expected)
-    assert {change['change'] for change in command.json('load', '--dry-run', '--names', '-', given=NAMES)[1]} == {'added'}
-    assert {table['status'] for table in command.json('status', '--no-storage')[1]['tables']} == {'MISSING'}
+    assert {change['change'] for change in command.json('load', '--dry-run', '--names', '-',
+                                                        given=NAMES)[1]} == {'added'}
+    assert {table['status'] for table in command.json('status', '--no-storage')[1]['tables']} == {
+        'MISSING'}
 
 
-@pytest.mark.parametrize('kind, change', [('search', 'adopted'), ('repository', 'added'), ('version', None)])
+@pytest.mark.parametrize('kind, change', [('search', 'adopted'), ('repository', 'added'),
+                                          ('version', None)])
 def test_a_dry_run_where_a_table_is_missing_shows_what_a_load_does(loaded, index, kind, change):
     index.engine.client.call('delete_table', TableName=getattr(index.settings, kind + '_table'))
     status, told = loaded.json('load', '--dry-run', '--names', '-', given=NAMES)
     assert status == 0 and [each['change'] for each in told] == ([change] * 4 if change else [])
     status, told = loaded.json('status', '--no-storage')
-    assert status == 1 and [table['kind'] for table in told['tables'] if table['status'] == 'MISSING'] == [kind]
+    assert status == 1 and [table['kind'] for table in told['tables']
+                            if table['status'] == 'MISSING'] == [kind]
     assert loaded.json('load', '--names', '-', given=NAMES)[0] == 0
     assert loaded('check', '--no-storage')[0] == 0
 
@@ -237,15 +276,18 @@ def test_a_dry_run_where_a_table_is_missing_shows_what_a_load_does(loaded, index
 def test_a_search_and_a_check_without_tables_say_what_makes_them(command):
     for arguments in ('search', 'web'), ('check', '--no-storage'), ('check', '--names', os.devnull):
         status, said = command.fails(*arguments)
-        assert status == 3 and 'ResourceNotFoundException' in said and said.endswith('if nothing was ever loaded, load makes them')
+        assert status == 3 and 'ResourceNotFoundException' in said and said.endswith(
+            'if nothing was ever loaded, load makes them')
 
 
 def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded):
     for arguments in ('load',), ('load', '--dry-run'), ('check',):
-        status, out, err = loaded(*arguments + ('--names', '-'), given=b'team/web\n\nteam/caf\xe9\n')
+        status, out, err = loaded(*arguments + ('--names', '-'),
+                                  given=b'team/web\n\nteam/caf\xe9\n')
         assert (status, out) == (2, '') and 'line 3 is not in UTF-8' in err
         status, out, err = loaded(*arguments + ('--names', '-', '--json'), given=b'team/caf\xe9\n')
-        assert status == 2 and 'line 1 is not in UTF-8' in json.loads(out)['error'] and 'line 1' in err
+        assert status == 2 and 'line 1' in err
+        assert 'line 1 is not in UTF-8' in json.loads(out)['error']
     # Nothing was taken out because of it.
     assert loaded('search', 'team')[1].count('\n') == 3
 
@@ -258,7 +300,8 @@ def test_a_full_disk_for_temporary_files_is_status_3(loaded, index, tmp_path):
     # More than is kept in memory.
     many = _file(tmp_path, ''.join('%s/%06d\n' % ('x' * 200, number) for number in range(40000)))
     for arguments in ('load', '--dry-run'), ('check',), ('load',):
-        status, said = loaded.fails(*arguments + ('--names', str(many)), preexec_fn=no_room_for_files)
+        status, said = loaded.fails(*arguments + ('--names', str(many)),
+                                    preexec_fn=no_room_for_files)
         assert status == 3 and 'temporary file cannot be used' in said and 'TMPDIR' in said
     assert 'lease' not in index.items(index.settings.version_table)[0]
 
@@ -283,20 +326,26 @@ def test_a_reader_that_goes_away_is_status_141_and_no_word(loaded):
 def test_an_output_that_takes_nothing_is_status_3(loaded):
     with open('/dev/full', 'w') as full:
         status, _, err = loaded('search', '', stdout=full)
-    assert status == 3 and err.startswith('docker-registry-index: cannot print') and 'No space left' in err
+    assert status == 3 and err.startswith(
+        'docker-registry-index: cannot print') and 'No space left' in err
 
 
 def test_with_json_an_error_of_each_status_is_a_document(loaded, python, index):
     status, said = Command(python, index, DYNAMODB_ATTEMPTS='many').fails('search', 'x')
     assert status == 2 and 'setting attempts' in said
-    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(), DYNAMODB_ATTEMPTS='1')
-    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), ('load', '--names', os.devnull):
+    away = Command(python, index, DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port(),
+                   DYNAMODB_ATTEMPTS='1')
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
+            'load', '--names', os.devnull):
         status, said = away.fails(*arguments)
         assert status == 3 and 'EndpointConnectionError' in said
     mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark, UpdateExpression='SET #format = :newer',
-                             ExpressionAttributeNames={'#format': 'format'}, ExpressionAttributeValues={':newer': {'N': '99'}})
-    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), ('load', '--names', os.devnull, '--dry-run'):
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=mark,
+                             UpdateExpression='SET #format = :newer',
+                             ExpressionAttributeNames={'#format': 'format'},
+                             ExpressionAttributeValues={':newer': {'N': '99'}})
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
+            'load', '--names', os.devnull, '--dry-run'):
         status, said = loaded.fails(*arguments)
         assert status == 5 and 'newer release' in said
 
@@ -322,7 +371,8 @@ def seeded(ministack, dynamodb_local):
 
 def with_storage(python, place, **more):
     command = Command(python, EngineIndex(place.dynamodb_url, place.name))
-    command.settings.update(place.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION, SETTINGS_FLAVOR='prod'), **more)
+    command.settings.update(place.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION,
+                                           SETTINGS_FLAVOR='prod'), **more)
     return command
 
 
@@ -335,10 +385,12 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     seeded.seed('team/late')
     assert command('load', '--dry-run')[:2] == (0, 'added    team/late\n')
     status, told = command.json('status')
-    assert (status, told['storage'], told['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
+    assert (status, told['storage'],
+            told['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
     status, out, _ = command('check')
-    assert status == 1 and out.startswith('wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
-    assert out.endswith(' postings and the storage: 1 problems, 0 mended\n')
+    assert status == 1 and out.startswith(
+        'wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
+    assert out.endswith(' postings and the storage: 1 problems, 0 repaired\n')
     assert command('load')[0] == 0 and command('check')[0] == 0
 
 

@@ -1,4 +1,5 @@
-"""Understands the aws commands of the documentation, as far as it uses them, so that tests can make them."""
+"""Understands the aws commands of the documentation, as far as it uses them, so that tests can make
+them."""
 import json
 import shlex
 
@@ -9,7 +10,8 @@ from tests.docs import pages
 
 
 def requests(page):
-    """Return (method of the boto3 client, arguments) for each `aws dynamodb` command of a page but the waits."""
+    """Return (method of the boto3 client, arguments) for each `aws dynamodb` command of a page but
+    the waits."""
     made = [_request(command) for command in pages.commands(page, 'aws dynamodb')]
     return [request for request in made if request[0] != 'wait']
 
@@ -24,7 +26,8 @@ def _request(command):
         elif option:
             arguments[option].append(_value(word))
     lists = ('AttributeDefinitions', 'KeySchema')
-    return words[0].replace('-', '_'), {name: values if name in lists else values[0] for name, values in arguments.items()}
+    return words[0].replace('-', '_'), {name: values if name in lists else values[0] for name,
+                                        values in arguments.items()}
 
 
 def _value(word):
@@ -40,4 +43,5 @@ def problems(method, arguments):
     """Return what the API's own model has against a request, '' for nothing."""
     model = botocore.session.get_session().get_service_model('dynamodb')
     operation = ''.join(part.capitalize() for part in method.split('_'))
-    return botocore.validate.ParamValidator().validate(arguments, model.operation_model(operation).input_shape).generate_report()
+    return botocore.validate.ParamValidator().validate(
+        arguments, model.operation_model(operation).input_shape).generate_report()

@@ -4,7 +4,9 @@ import os
 import re
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ALL = ['README.md', 'CHANGELOG.md'] + sorted('docs/' + name for name in os.listdir(os.path.join(ROOT, 'docs')) if name.endswith('.md'))
+ALL = ['README.md', 'CHANGELOG.md'] + sorted('docs/' + name
+                                             for name in os.listdir(os.path.join(ROOT, 'docs'))
+                                             if name.endswith('.md'))
 
 
 def read(path):
@@ -19,10 +21,13 @@ def prose(path):
 
 
 def table(path, first_header):
-    """Return the rows, lists of cells, of the one table of a page whose first header is this; its header and ruler left out."""
-    found = re.findall(r'^\| %s \|.*\n\|[-| :]+\|\n((?:\|.*\n)+)' % re.escape(first_header), read(path), re.MULTILINE)
+    """Return the rows, lists of cells, of the one table of a page whose first header is this; its
+    header and ruler left out."""
+    found = re.findall(r'^\| %s \|.*\n\|[-| :]+\|\n((?:\|.*\n)+)' % re.escape(first_header),
+                       read(path), re.MULTILINE)
     assert len(found) == 1, '%s has %d tables beginning with %s' % (path, len(found), first_header)
-    return [[cell.strip() for cell in line.strip('|').split(' | ')] for line in found[0].splitlines()]
+    return [[cell.strip() for cell in line.strip('|').split(' | ')]
+            for line in found[0].splitlines()]
 
 
 def code(cell):
@@ -31,7 +36,8 @@ def code(cell):
 
 
 def commands(path, program):
-    """Return the commands of a page's shell examples that begin with `program`, continuation lines joined."""
+    """Return the commands of a page's shell examples that begin with `program`, continuation lines
+    joined."""
     blocks = re.findall(r'^```sh\n(.*?)^```', read(path), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in re.sub(r'\\\n\s*', '', block).splitlines()]
     return [line for line in lines if line.startswith(program + ' ')]

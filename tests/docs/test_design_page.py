@@ -22,14 +22,16 @@ def test_the_postings_of_the_example_are_those_that_are_made():
 
 
 def test_the_example_of_a_posting_left_out_is_left_out():
-    suffixes = [posting.suffix.partition('\x01')[0] for posting in postings.postings('library/a-a') if posting.gram != postings.CATALOG]
+    suffixes = [posting.suffix.partition('\x01')[0] for posting in postings.postings('library/a-a')
+                if posting.gram != postings.CATALOG]
     assert 'a' not in suffixes and len(suffixes) == len('library/a-a') - 1
 
 
 def test_the_keys_of_the_tables_are_those_that_are_created():
     keys = [pages.code(row[1]) for row in pages.table('docs/design.md', 'Table')]
     tables = schema.tables(Settings()).values()
-    assert keys == [[key[0] for key in (table.hash_key, table.range_key) if key] for table in tables]
+    assert keys == [[key[0] for key in (table.hash_key, table.range_key) if key]
+                    for table in tables]
 
 
 def test_every_module_has_its_place_among_the_layers():

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from docker_registry_index.service import options as service_options
+from docker_registry_index.service import settings as service_settings
 from tests.docs import pages
 
 FILES = ['Dockerfile', 'Dockerfile.service']
@@ -21,12 +21,14 @@ def text(file):
 
 def instructions(file, name):
     """Return the words of each instruction of this name."""
-    return [shlex.split(line)[1:] for line in text(file).splitlines() if line.startswith(name + ' ')]
+    return [shlex.split(line)[1:] for line in text(file).splitlines()
+            if line.startswith(name + ' ')]
 
 
 def copied(file):
     """Return (source, target) of all that is copied out of the checkout."""
-    return [tuple(words) for words in instructions(file, 'COPY') if not words[0].startswith('--from=')]
+    return [tuple(words) for words in instructions(file, 'COPY')
+            if not words[0].startswith('--from=')]
 
 
 def variables(file):
@@ -41,8 +43,9 @@ def let_through():
     return [line[1:] for line in lines if line.startswith('!')]
 
 
-@pytest.mark.parametrize('file, sources', [
-    ('Dockerfile', ['requirements/registry-py27.txt', '.', 'config']), ('Dockerfile.service', ['requirements/service-py3.txt', '.'])])
+@pytest.mark.parametrize('file, sources',
+                         [('Dockerfile', ['requirements/registry-py27.txt', '.', 'config']),
+                          ('Dockerfile.service', ['requirements/service-py3.txt', '.'])])
 def test_what_is_copied_is_there_and_not_left_out_of_the_context(file, sources):
     assert [source for source, _ in copied(file)] == sources
     for source in sources:
@@ -53,9 +56,11 @@ def test_what_is_copied_is_there_and_not_left_out_of_the_context(file, sources):
 def test_what_is_let_through_is_there_and_has_what_the_package_is_built_from():
     for path in let_through():
         assert os.path.exists(os.path.join(pages.ROOT, path)), path
-    read_by_setup = re.findall(r'^(?:long_description = file:|license_files =) *(\S+)$', pages.read('setup.cfg'), re.MULTILINE)
+    read_by_setup = re.findall(r'^(?:long_description = file:|license_files =) *(\S+)$',
+                               pages.read('setup.cfg'), re.MULTILINE)
     assert len(read_by_setup) == 2
-    assert set(let_through()) >= set(read_by_setup) | {'setup.py', 'setup.cfg', 'docker_registry_index'}
+    assert set(let_through()) >= set(read_by_setup) | {'setup.py', 'setup.cfg',
+                                                       'docker_registry_index'}
 
 
 @pytest.mark.parametrize('file', FILES)
@@ -68,7 +73,8 @@ def test_the_pins_that_are_installed_were_copied_before(file):
 
 @pytest.mark.parametrize('file', FILES)
 def test_what_is_installed_is_what_the_second_stage_takes_and_runs(file):
-    [folder, _] = [words[1:] for words in instructions(file, 'COPY') if words[0] == '--from=build'][0]
+    [folder, _] = [words[1:] for words in instructions(file, 'COPY')
+                   if words[0] == '--from=build'][0]
     assert variables(file)['PATH'] == folder + '/bin:$PATH'
     assert re.findall(r'(\S+)/bin/pip install', text(file)) == [folder, folder]
 
@@ -82,10 +88,14 @@ def test_the_configuration_and_its_flavour_are_there():
 
 
 def test_the_backend_is_a_module_of_the_package():
-    assert os.path.exists(os.path.join(pages.ROOT, variables('Dockerfile')['SEARCH_BACKEND'].replace('.', '/') + '.py'))
+    assert os.path.exists(os.path.join(pages.ROOT,
+                                       variables('Dockerfile')['SEARCH_BACKEND'].replace('.', '/')
+                                       + '.py'))
 
 
-@pytest.mark.parametrize('variable', sorted(set(variables('Dockerfile')) - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}))
+@pytest.mark.parametrize('variable',
+                         sorted(set(variables('Dockerfile')) - {'PATH', 'DOCKER_REGISTRY_CONFIG',
+                                                                'SETTINGS_FLAVOR'}))
 def test_every_variable_that_is_set_is_read_by_the_configuration_or_the_registry(variable):
     in_configuration = '_env:%s' % variable in pages.read('config/config_dynamo.yml')
     assert in_configuration or "'%s'" % variable in pages.read(REGISTRY)
@@ -99,6 +109,7 @@ def test_the_settings_of_its_example_are_read_by_the_configuration():
 
 
 def test_the_service_listens_where_the_container_is_asked():
-    known = set(option.variable for option in service_options.OPTIONS)
+    known = set(option.variable for option in service_settings.OPTIONS)
     assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= known
-    assert instructions('Dockerfile.service', 'EXPOSE') == [[variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]]]
+    port = variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]
+    assert instructions('Dockerfile.service', 'EXPOSE') == [[port]]

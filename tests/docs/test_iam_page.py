@@ -12,14 +12,16 @@ from tests.docs import aws_cli, pages
 from tests.engine_index import EngineIndex
 
 KINDS = ('repository', 'version', 'search')
-OF_AN_ACTION = {'Put': 'PutItem', 'Update': 'UpdateItem', 'Delete': 'DeleteItem', 'ConditionCheck': 'ConditionCheckItem'}
+OF_AN_ACTION = {'Put': 'PutItem', 'Update': 'UpdateItem', 'Delete': 'DeleteItem',
+                'ConditionCheck': 'ConditionCheckItem'}
 LONG = 'team/' + '.'.join('%02x' % number for number in range(70))
 
 
 def granted(feature=''):
     """Return (right, table) for each row of docs/iam.md whose feature begins so."""
-    return set((right, kind) for row in pages.table('docs/iam.md', 'Feature') if row[0].startswith(feature)
-               for kind in row[1].split(', ') for right in pages.code(row[2]))
+    return set((right, kind) for row in pages.table('docs/iam.md', 'Feature')
+               if row[0].startswith(feature) for kind in row[1].split(', ')
+               for right in pages.code(row[2]))
 
 
 class Asked(object):
@@ -29,7 +31,8 @@ class Asked(object):
         self.rights = set()
         self.operations = set()
         self._kinds = dict(zip(index.tables(), KINDS))
-        index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.*', self._note)
+        index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.*',
+                                                          self._note)
 
     def _note(self, params, model, **_):
         self.operations.add(str(model.name))
@@ -58,16 +61,22 @@ def everything(ministack):
     engine, version = index.engine, index.settings.version_table
     during('start', lambda: engine.ensure_ready(lambda: [('acme/web', None)]))
     during('warm', lambda: engine.ensure_ready(lambda: []))
-    during('push', lambda: engine.add('acme/api', 'text'), lambda: engine.add('acme/api'), lambda: engine.add(LONG),
+    during('push', lambda: engine.add('acme/api', 'text'), lambda: engine.add('acme/api'),
+           lambda: engine.add(LONG),
            # As a worker of 0.1.0 would: the first guess of the next change is wrong.
-           lambda: engine.client.dynamodb.delete_item(TableName=index.settings.repository_table, Key={'name': {'S': 'acme/web'}}),
+           lambda: engine.client.dynamodb.delete_item(TableName=index.settings.repository_table,
+                                                      Key={'name': {'S': 'acme/web'}}),
            lambda: engine.add('acme/web'))
-    during('notes', lambda: engine.undescribed.note(['acme/web']), lambda: engine.undescribed.done(engine.undescribed.notes(1)[0]),
+    during('notes', lambda: engine.undescribed.note(['acme/web']),
+           lambda: engine.undescribed.done(engine.undescribed.notes(1)[0]),
            lambda: engine.catalog(limit=1))
-    during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1), lambda: engine.names(limit=1))
-    during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''), lambda: engine.names())
+    during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1),
+           lambda: engine.names(limit=1))
+    during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''),
+           lambda: engine.names())
     during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
-    during('lease', lambda: Lease(engine.client, version).acquire(), lambda: Lease(engine.client, version).acquire(),
+    during('lease', lambda: Lease(engine.client, version).acquire(),
+           lambda: Lease(engine.client, version).acquire(),
            lambda: engine.client.dynamodb.delete_table(TableName=index.settings.repository_table))
     engine.client.dynamodb.delete_item(TableName=version, Key={'version': {'N': '1'}})
     during('again', lambda: engine.ensure_ready(lambda: [('acme/web', None)]))
@@ -83,8 +92,10 @@ def test_what_is_asked_is_what_is_granted(everything):
 
 
 @pytest.mark.parametrize('done, features', [
-    ('search', ['search']), ('long', ['search']), ('warm', ['start']), ('push', ['push']), ('delete', ['push']), ('notes', ['search', 'push', 'the service']),
-    ('lease', ['load']), ('start', ['start', 'push', 'load', 'search', 'creating', 'expiry']), ('again', ['start', 'push', 'load', 'search', 'creating'])])
+    ('search', ['search']), ('long', ['search']), ('warm', ['start']), ('push', ['push']),
+    ('delete', ['push']), ('notes', ['search', 'push', 'the service']),
+    ('lease', ['load']), ('start', ['start', 'push', 'load', 'search', 'creating', 'expiry']),
+    ('again', ['start', 'push', 'load', 'search', 'creating'])])
 def test_a_feature_needs_no_more_than_its_rows_say(everything, done, features):
     assert everything[done][0] <= set.union(*[granted(feature) for feature in features])
 
@@ -100,24 +111,34 @@ def test_the_engine_makes_no_request_that_was_not_made_here(everything):
 
 def called():
     """Return the operations that the modules of the engine name in their requests."""
-    folder = os.path.join(pages.ROOT, 'docker_registry_index', 'engine')
     found = set()
-    for name in sorted(os.listdir(folder)):
-        if name.endswith('.py'):
-            for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('call', 'pages', 'items') and node.args:
-                    found.update(value.value for value in node.args[:1] if isinstance(value, ast.Constant))
-                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'call' and node.args:
-                    found.update(value.value for value in node.args[:1] if isinstance(value, ast.Constant))
+    for folder, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index', 'engine')):
+        for name in names:
+            if name.endswith('.py'):
+                found.update(named_in(os.path.join(folder, name)))
     return set(''.join(part.capitalize() for part in operation.split('_')) for operation in found)
+
+
+def named_in(path):
+    """Yield the first argument of each call('operation', ...) and its like in a module."""
+    for node in ast.walk(ast.parse(pages.read(path))):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            if getattr(node.func, 'attr', None) in ('call', 'pages', 'items'):
+                yield node.args[0].value
+            elif getattr(node.func, 'id', None) == 'call':
+                yield node.args[0].value
 
 
 def test_the_policy_is_the_table():
     statements = json.loads(pages.read('docs/iam-policy.json'))['Statement']
     in_policy = set()
     for statement in statements:
-        resources = statement['Resource'] if isinstance(statement['Resource'], list) else [statement['Resource']]
-        in_policy.update((action.replace('dynamodb:', ''), resource.split('/docker-registry-')[1]) for action in statement['Action'] for resource in resources)
+        resources = (statement['Resource'] if isinstance(statement['Resource'], list)
+                     else [statement['Resource']])
+        tables = [resource.split('/docker-registry-')[1].replace('search-3', 'search')
+                  for resource in resources]
+        in_policy.update((action.replace('dynamodb:', ''), table)
+                         for action in statement['Action'] for table in tables)
     assert in_policy == granted()
 
 
@@ -126,11 +147,13 @@ def test_the_readme_has_the_same_table():
 
 
 def test_tables_made_by_hand_are_those_that_the_engine_makes():
-    made = [arguments for method, arguments in aws_cli.requests('docs/iam.md') if method == 'create_table']
+    made = [arguments for method, arguments in aws_cli.requests('docs/iam.md')
+            if method == 'create_table']
     assert made == [schema.definition(table) for table in schema.tables(Settings()).values()]
 
 
 def test_the_time_to_live_set_by_hand_is_that_of_the_tombstones():
-    [arguments] = [arguments for method, arguments in aws_cli.requests('docs/iam.md') if method == 'update_time_to_live']
+    [arguments] = [arguments for method, arguments in aws_cli.requests('docs/iam.md')
+                   if method == 'update_time_to_live']
     assert arguments['TableName'] == Settings().search_table
     assert arguments['TimeToLiveSpecification'] == {'Enabled': True, 'AttributeName': 'expires'}

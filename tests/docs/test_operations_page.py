@@ -1,4 +1,5 @@
-"""The commands of docs/operations.md do what it says, and the log lines it explains are those that are written."""
+"""The commands of docs/operations.md do what it says, and the log lines it explains are those that
+are written."""
 import ast
 import os
 import re
@@ -17,27 +18,33 @@ from tests.engine_index import EngineIndex
 def test_every_aws_command_is_one_of_the_api(page):
     for method, arguments in aws_cli.requests(page):
         assert aws_cli.problems(method, arguments) == ''
-        assert arguments['TableName'] in (Settings().repository_table, Settings().version_table, Settings().search_table)
+        assert arguments['TableName'] in (Settings().repository_table, Settings().version_table,
+                                          Settings().search_table)
 
 
 @pytest.fixture
 def index(ministack):
     """An index of three repositories, each found; one of them is to be missing in the storage."""
-    index = EngineIndex(ministack.url).ready([('acme/web', None), ('acme/api', None), ('acme/gone', None)])
+    index = EngineIndex(ministack.url).ready([('acme/web', None), ('acme/api', None),
+                                              ('acme/gone', None)])
     yield index
     index.delete_tables()
 
 
 def make(method, index):
     """Make the one request of the page with this method, on the tables of the index."""
-    [arguments] = [arguments for each, arguments in aws_cli.requests('docs/operations.md') if each == method]
+    [arguments] = [arguments for each, arguments in aws_cli.requests('docs/operations.md')
+                   if each == method]
     kind = arguments['TableName'].replace('docker-registry-', '')
-    getattr(index.engine.client.dynamodb, method)(**dict(arguments, TableName='%s-%s' % (index.settings.database, kind)))
+    getattr(index.engine.client.dynamodb,
+            method)(**dict(arguments, TableName='%s-%s' % (index.settings.database, kind)))
 
 
 def start_a_worker(index, *names):
-    """Start another one on the same tables, its storage with these names; whatever the first holds in memory does not help."""
-    EngineIndex(index.engine.client.dynamodb.meta.endpoint_url, index.settings.database).ready([(name, None) for name in names])
+    """Start another one on the same tables, its storage with these names; whatever the first holds
+    in memory does not help."""
+    EngineIndex(index.engine.client.dynamodb.meta.endpoint_url,
+                index.settings.database).ready([(name, None) for name in names])
 
 
 def test_a_worker_that_starts_does_not_load_by_itself(index):
@@ -46,7 +53,8 @@ def test_a_worker_that_starts_does_not_load_by_itself(index):
 
 
 def test_without_its_mark_the_index_is_loaded_and_serves_meanwhile(index):
-    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=ready_marker.KEY)
+    index.engine.client.call('delete_item', TableName=index.settings.search_table,
+                             Key=ready_marker.KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('missed') == [('acme/missed', '')]
@@ -71,7 +79,8 @@ def sentences():
                         yield re.sub(r'%[.\d]*[sdrf]', '...', node.value)
 
 
-@pytest.mark.parametrize('line', [pages.code(row[0])[0] for row in pages.table('docs/operations.md', 'Line')])
+@pytest.mark.parametrize('line', [pages.code(row[0])[0]
+                                  for row in pages.table('docs/operations.md', 'Line')])
 def test_a_line_of_the_log_is_written_so(line):
     pattern = '.*'.join(re.escape(part.strip()) for part in line.split('...'))
     assert [text for text in sentences() if re.match(pattern, text)]
@@ -80,14 +89,17 @@ def test_a_line_of_the_log_is_written_so(line):
 def test_the_times_and_counts_are_those_of_the_engine():
     operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
     settings, role = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()
-    assert 'gives up a connection after %d s and an answer after %d s, and is tried %d times with pauses of up to 1 s and 2 s: %d s at the worst' % (
-        settings.connect_timeout, settings.read_timeout, settings.attempts, client.slowest(settings)) in operations
+    assert ('gives up a connection after %d s and an answer after %d s, and is tried %d times with '
+            'pauses of up to 1 s and 2 s: %d s at the worst' % (
+                settings.connect_timeout, settings.read_timeout, settings.attempts,
+                client.slowest(settings))) in operations
     assert 'and %d s where the keys are those of a role' % client.slowest(role) in operations
     assert 'first search waits up to %d s' % client.one_attempt(settings) in operations
-    assert 'three requests at their slowest, %d seconds by default and %d with the keys of a role' % (
-        3 * client.slowest(settings), 3 * client.slowest(role)) in design
+    assert ('three requests at their slowest, %d seconds by default and %d with the keys of a role'
+            % (3 * client.slowest(settings), 3 * client.slowest(role))) in design
     assert 'waits for its change %d s at most' % settings.push_wait in operations
-    assert 'up to {:,} repositories a process'.format(change_queue.LIMIT).replace(',', ' ') in operations
+    assert 'up to {:,} repositories a process'.format(change_queue.LIMIT).replace(
+        ',', ' ') in operations
     assert 'wait up to %d seconds' % settings.startup_wait in design
     assert 'expire after a week' in design and changes.TOMBSTONE_SECONDS == 7 * 24 * 3600
     assert 'has %d actions at most' % transaction_batches.LONGEST in design
@@ -95,6 +107,9 @@ def test_the_times_and_counts_are_those_of_the_engine():
 
 def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_says(index):
     asked = []
-    index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query', lambda params, **_: asked.append(params['Limit']))
+    index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query',
+                                                      lambda params,
+                                                      **_: asked.append(params['Limit']))
     index.search('acme', 25)
-    assert len(asked) == 3 and 'A search with `n=25` reads %d of a kind' % asked[0] in pages.prose('docs/cost.md')
+    assert len(asked) == 3 and 'A search with `n=25` reads %d of a kind' % asked[0] in pages.prose(
+        'docs/cost.md')

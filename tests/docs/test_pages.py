@@ -7,11 +7,12 @@ import pytest
 from dev import figures
 from docker_registry_index import __version__
 from docker_registry_index.engine.settings.options import OPTIONS
-from docker_registry_index.service import options as service_options
+from docker_registry_index.service import settings as service_settings
 from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
-HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry', 'registry-index', 'registry.example.com'}
+HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry',
+         'registry-index', 'registry.example.com'}
 
 
 def test_the_figures_are_what_is_counted():
@@ -27,8 +28,10 @@ def test_the_table_of_settings_lists_all_options_in_their_order(page):
 @pytest.mark.parametrize('page', ['README.md', 'docs/settings.md'])
 def test_the_defaults_are_those_of_the_options(page):
     for option, row in zip(OPTIONS, pages.table(page, 'Setting')):
-        default = '`%s`' % option.default.replace('{database}', '<database>') if option.default else 'none'
-        expected = "the registry's `%s`, else %s" % (option.fallback, default) if option.fallback else default
+        default = ('`%s`' % option.default.replace('{database}', '<database>') if option.default
+                   else 'none')
+        expected = ("the registry's `%s`, else %s" % (option.fallback, default) if option.fallback
+                    else default)
         assert row[2] == expected
 
 
@@ -38,7 +41,8 @@ def test_the_changes_begin_with_this_release():
 
 def anchors(text):
     """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL), re.MULTILINE)
+    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL),
+                          re.MULTILINE)
     return set(re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings)
 
 
@@ -72,14 +76,16 @@ def test_the_commands_of_the_readme_are_targets_of_make():
 
 
 def test_the_files_of_the_examples_are_there():
-    for name in re.findall(r'(?:requirements|config)/[\w.-]+\.(?:txt|yml)', pages.read('README.md')):
+    for name in re.findall(r'(?:requirements|config)/[\w.-]+\.(?:txt|yml)',
+                           pages.read('README.md')):
         assert os.path.exists(os.path.join(pages.ROOT, name)), name
 
 
 @pytest.fixture(params=['docker-registry-dynamodb', 'registry-index'])
 def image(request):
     """The name of an image, and the commands of the README that build and run it."""
-    commands = [[line for line in pages.commands('README.md', 'docker ' + verb) if request.param in line.split()] for verb in ('build', 'run')]
+    commands = [[line for line in pages.commands('README.md', 'docker ' + verb)
+                 if request.param in line.split()] for verb in ('build', 'run')]
     assert [len(lines) for lines in commands] == [1, 1]
     return (request.param,) + tuple(lines[0] for lines in commands)
 
@@ -96,7 +102,8 @@ def test_the_variables_of_docker_run_are_settings(image):
     name, _, run = image
     variables = re.findall(r'-e (\w+)=', run)
     if name == 'registry-index':
-        assert set(variables) <= set(option.variable for option in list(OPTIONS) + list(service_options.OPTIONS))
+        assert set(variables) <= set(option.variable for option in list(OPTIONS)
+                                     + list(service_settings.OPTIONS))
         assert {'REGISTRY_URL', 'EVENTS_SECRET'} <= set(variables)
     else:
         assert len(variables) == 7
@@ -107,7 +114,8 @@ def test_the_variables_of_docker_run_are_settings(image):
 def test_the_settings_of_the_service_are_its_options():
     rows = [row for row in pages.table('docs/service.md', 'Setting')]
     assert [[pages.code(row[0])[0], pages.code(row[1])[0], row[2], row[3]] for row in rows] == [
-        [option.name, option.variable, '`%s`' % option.default if option.default else 'none', option.meaning] for option in service_options.OPTIONS]
+        [option.name, option.variable, '`%s`' % option.default if option.default else 'none',
+         option.meaning] for option in service_settings.OPTIONS]
 
 
 def test_the_tests_that_the_pages_name_are_there():

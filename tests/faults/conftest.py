@@ -1,12 +1,16 @@
-"""What the tests of faults share. `--long` runs as many repetitions as docs/faults.md says; without it, a few of each."""
+"""What the tests of faults share.
+
+`--long` runs as many repetitions as docs/faults.md says; without it, a few of each.
+"""
 import pytest
 
+from dev.servers.proxy import Proxy
 from tests.engine_index import EngineIndex
-from tests.faults.proxy import Proxy
 
 
 def pytest_addoption(parser):
-    parser.addoption('--long', action='store_true', help='run the long versions of the tests of faults: an hour')
+    parser.addoption('--long', action='store_true',
+                     help='run the long versions of the tests of faults: an hour')
 
 
 @pytest.fixture(scope='session')
@@ -16,9 +20,8 @@ def is_long(request):
 
 @pytest.fixture
 def proxy(dynamodb_local):
-    made = Proxy(dynamodb_local.url)
-    yield made
-    made.close()
+    with Proxy(dynamodb_local.url) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""A sync that is due is made by one of all processes, when they all find it due at the same moment."""
+"""A sync that is due is made by one of all processes, when they all find it due at the same
+moment."""
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ INTERVAL = 3600
 
 PROCESS = '''
 import os, sys, time
-from docker_registry_index.engine import startup, upkeep
+from docker_registry_index.engine.lifecycle import maintenance as upkeep, start as startup
 from tests.engine_index import EngineIndex
 
 class AtTheSameMoment(object):
@@ -59,7 +60,8 @@ index.engine.close()
 
 def run(program):
     """Run it in several processes to their ends."""
-    running = [subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    running = [subprocess.Popen([sys.executable, '-c', program], cwd=ROOT,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                for _ in range(PROCESSES)]
     try:
         for process in running:
@@ -75,9 +77,11 @@ def test_one_of_all_processes_makes_it(index, tmp_path):
     index.ready(stored)
     more = stored + [('team/pushed-past-the-index', None)]
     due, notes = int(time.time()) - 1, tmp_path / 'notes'
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=KEY, UpdateExpression='SET synced = :then, tried = :then',
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=KEY,
+                             UpdateExpression='SET synced = :then, tried = :then',
                              ExpressionAttributeValues={':then': {'N': str(due - INTERVAL)}})
-    run(PROCESS.format(url=index.settings.endpoint_url, database=index.settings.database, interval=INTERVAL, due=due, stored=more, notes=str(notes),
+    run(PROCESS.format(url=index.settings.endpoint_url, database=index.settings.database,
+                       interval=INTERVAL, due=due, stored=more, notes=str(notes),
                        processes=PROCESSES))
     noted = [line.split() for line in notes.read_text().splitlines()]
     kinds = [kind for kind, _ in noted]

@@ -1,4 +1,5 @@
-"""Processes that load are killed with SIGKILL, or stopped for longer than their lease, at random moments; another takes over."""
+"""Processes that load are killed with SIGKILL, or stopped for longer than their lease, at random
+moments; another takes over."""
 import os
 import random
 import signal
@@ -10,14 +11,16 @@ from tests.engine_index import EngineIndex
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# Short leases, so that a takeover takes a second and not 20: a lease is never shorter than three slowest requests, so these are short, too.
+# Short leases, so that a takeover takes a second and not 20: a lease is never shorter than three
+# slowest requests, so these are short, too.
 PROCESS = '''
 import logging, os, sys, time
-from docker_registry_index.engine import startup
+from docker_registry_index.engine.lifecycle import start as startup
 from tests.engine_index import EngineIndex
 startup.LEASE_SECONDS = {lease}
 logging.basicConfig(stream=sys.stdout, level=logging.INFO)
-index = EngineIndex({url!r}, {database!r}, connect_timeout=0.3, read_timeout=0.3, attempts=1, push_wait=1)
+index = EngineIndex({url!r}, {database!r}, connect_timeout=0.3, read_timeout=0.3, attempts=1,
+                    push_wait=1)
 def note(what):
     with open({notes!r}, 'a') as notes:
         notes.write('%s %d\\n' % (what, os.getpid()))
@@ -37,7 +40,8 @@ index.engine.close()
 
 
 def repositories(count):
-    return [('team-%d/application-%03d' % (number % 9, number), 'words of %d' % number if number % 5 == 0 else None) for number in range(count)]
+    return [('team-%d/application-%03d' % (number % 9, number), 'words of %d' % number
+             if number % 5 == 0 else None) for number in range(count)]
 
 
 class Loaders(object):
@@ -50,7 +54,8 @@ class Loaders(object):
 
     def start(self, stored):
         program = PROCESS.format(stored=stored, **self._settings)
-        process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.running.append(process)
         return process
 
@@ -118,7 +123,8 @@ def test_killed_at_random_moments_of_the_load_another_takes_over(dynamodb_local,
                 loaders.start(stored)
             loaders.end()
             assert_right(index, stored)
-            # Killed between the end of its load and this note, one has finished without it; nobody loads after it.
+            # Killed between the end of its load and this note, one has finished without it; nobody
+            # loads after it.
             assert len(loaders.noted('finished')) <= 1 and len(loaders.noted('served')) == 3
             assert index.engine.is_ready() and index.engine.status().mark().report['found'] == count
         finally:
@@ -127,7 +133,8 @@ def test_killed_at_random_moments_of_the_load_another_takes_over(dynamodb_local,
     print('%d processes killed in %d loads of %d repositories' % (killed, rounds, count))
 
 
-def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_local, tmp_path, is_long):
+def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_local, tmp_path,
+                                                                      is_long):
     chance = random.Random(5)
     for number in range(10 if is_long else 1):
         stored = repositories(150)
@@ -138,7 +145,8 @@ def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_l
             loaders.wait_for('begun')
             time.sleep(chance.uniform(0.05, 0.6))
             first.send_signal(signal.SIGSTOP)
-            # What the storage has not any more, and words that are new, while it is stopped: it knows nothing of them.
+            # What the storage has not any more, and words that are new, while it is stopped: it
+            # knows nothing of them.
             fewer = [(name, description) for name, description in stored if not name.endswith('7')]
             second = loaders.start(fewer)
             second.communicate(timeout=120)
@@ -147,12 +155,14 @@ def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_l
             for name in gone:
                 index.engine.remove(name)
             index.engine.add('team-0/application-000', 'new words')
-            expected = [(name, 'new words' if name == 'team-0/application-000' else description) for name, description in fewer]
+            expected = [(name, 'new words' if name == 'team-0/application-000' else description)
+                        for name, description in fewer]
             assert_right(index, expected)
             before = [index.items(table) for table in index.tables()]
             first.send_signal(signal.SIGCONT)
             loaders.end()
-            assert loaders.noted('finished') == [second.pid] and sorted(loaders.noted('served')) == sorted([first.pid, second.pid])
+            assert loaders.noted('finished') == [second.pid] and sorted(
+                loaders.noted('served')) == sorted([first.pid, second.pid])
             assert [index.items(table) for table in index.tables()] == before
         finally:
             loaders.kill()

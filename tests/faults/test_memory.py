@@ -1,4 +1,5 @@
-"""The memory of a process is the same for a load of any size, and bounded while DynamoDB is away."""
+"""The memory of a process is the same for a load of any size, and bounded while DynamoDB is
+away."""
 import json
 import os
 import subprocess
@@ -6,7 +7,7 @@ import sys
 
 import pytest
 
-from dev.process import LOCAL, free_port
+from dev.servers.process import LOCAL, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: Megabytes: what SQLite keeps of its temporary file, pages of answers, the allocator's own.
@@ -42,7 +43,8 @@ for number in range({count}):
 '''
 #: A plain process, and one as a worker of docker-registry is.
 PLAIN = sys.executable, ''
-WORKER = os.path.join(LOCAL, 'py27', 'bin', 'python'), 'from gevent import monkey; monkey.patch_all()'
+WORKER = os.path.join(LOCAL, 'py27', 'bin',
+                      'python'), 'from gevent import monkey; monkey.patch_all()'
 PROGRAM = '''
 %s
 import json, re
@@ -64,7 +66,8 @@ os._exit(0)
 def grown_by(program, process=PLAIN, **values):
     """Megabytes by which the peak of a process's memory has grown in a program."""
     python, first = process
-    done = subprocess.run([python, '-c', PROGRAM % (first, program.format(**values))], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run([python, '-c', PROGRAM % (first, program.format(**values))], cwd=ROOT,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     before, after = json.loads(done.stdout.decode().splitlines()[-1])
     print('%r: %.1f MB before, %.1f MB more at the peak' % (values, before, after - before))
@@ -73,9 +76,11 @@ def grown_by(program, process=PLAIN, **values):
 
 def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
     grown = grown_by(LOAD, url=dynamodb_local.url, count=500)
-    assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long else 2500) < grown + LOAD_GROWS_BY
+    assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long
+                    else 2500) < grown + LOAD_GROWS_BY
 
 
 @pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])
 def test_ten_thousand_pushes_with_DynamoDB_away_are_kept_in_little_memory(process):
-    assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(), count=10000) < PUSHES_GROW_BY
+    assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(),
+                    count=10000) < PUSHES_GROW_BY

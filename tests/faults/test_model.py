@@ -1,5 +1,6 @@
-"""Anything in any order, killed between any two requests or in the midst of a load of another's, over two engines with one set of tables: rows, postings
-and searches follow a model."""
+"""Anything in any order, killed between any two requests or in the midst of a load of another's,
+over two engines with one set of tables: rows, postings and searches follow a model.
+"""
 import time
 
 import hypothesis
@@ -50,7 +51,8 @@ class AtRequest(object):
 class Machine(stateful.RuleBasedStateMachine):
     """The model: what the registry's storage has, and the descriptions, by name.
 
-    A change that was killed leaves its name in doubt: one thing or the other, until it is changed or loaded again.
+    A change that was killed leaves its name in doubt: one thing or the other, until it is changed
+    or loaded again.
     """
 
     endpoint = None
@@ -62,7 +64,8 @@ class Machine(stateful.RuleBasedStateMachine):
         self.stored = set()
         self.found = {}
         self.doubtful = {}
-        #: Seconds that the clock of loads is ahead: rows of before were not touched within their last hour.
+        #: Seconds that the clock of loads is ahead: rows of before were not touched within their
+        #: last hour.
         self.ahead = 0
 
     def teardown(self):
@@ -144,7 +147,8 @@ class Machine(stateful.RuleBasedStateMachine):
         for name in list(self.doubtful):
             # What its row says now, or nothing, is what it becomes.
             if name in rows:
-                self.doubtful[name] = [text.clean_description(rows[name].get('description', {}).get('S'))]
+                self.doubtful[name] = [
+                    text.clean_description(rows[name].get('description', {}).get('S'))]
             else:
                 self.doubtful[name] = [None]
 
@@ -153,14 +157,17 @@ class Machine(stateful.RuleBasedStateMachine):
         def act(index):
             if meanwhile:
                 AtRequest(index.engine, meanwhile[0], meanwhile[2])
-            Loader(index.engine.client, index.engine._tables, storage, wall_clock=lambda: time.time() + self.ahead).load()
+            Loader(index.engine.client, index.engine._tables, storage,
+                   wall_clock=lambda: time.time() + self.ahead).load()
 
         done = self._run(engine, kill, act)
         rows = self.engines[engine].rows()
         for name in sorted(set(self.found) | set(self.doubtful) | self.stored):
             before = self.doubtful.pop(name, [self.found.get(name)])[0]
-            after = text.clean_description(rows[name].get('description', {}).get('S')) if name in rows else None
-            # What it may do, and nothing else: keep; add what is in the storage; remove what is not.
+            after = (text.clean_description(rows[name].get('description', {}).get('S'))
+                     if name in rows else None)
+            # What it may do, and nothing else: keep; add what is in the storage; remove what is
+            # not.
             if meanwhile and name == meanwhile[1] and name in self.stored:
                 # Removed by the load, and pushed after that, it has lost its description.
                 assert after in (before, ''), name
@@ -186,7 +193,8 @@ class Machine(stateful.RuleBasedStateMachine):
                 found = dict(index.search(term))
                 folded = text.fold(term)
                 for name, description in found.items():
-                    assert name in self.doubtful or self.found.get(name) == description, (term, name)
+                    assert name in self.doubtful or self.found.get(name) == description, (
+                        term, name)
                     assert folded in text.fold(name) or folded in text.fold(description)
                 for name in self.found:
                     if folded in text.fold(name):
@@ -197,19 +205,25 @@ class Machine(stateful.RuleBasedStateMachine):
 
 def test_everything_follows_the_model(dynamodb_local, is_long):
     Machine.endpoint = dynamodb_local.url
-    stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
-        max_examples=300 if is_long else 10, stateful_step_count=40 if is_long else 15, deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck)))
+    stateful.run_state_machine_as_test(Machine,
+                                       settings=hypothesis.settings(max_examples=300 if is_long
+                                                                    else 10, stateful_step_count=40
+                                                                    if is_long else 15,
+                                                                    deadline=None,
+                                                                    suppress_health_check=list(
+                                                                        hypothesis.HealthCheck)))
 
 
 def test_the_model_is_followed_where_the_storage_changes_behind_the_back_of_both(dynamodb_local):
-    """What a few random runs may miss: each engine removes what another has added, and adds what nobody told of."""
+    """What a few random runs may miss: each engine removes what another has added, and adds what
+    nobody told of."""
     Machine.endpoint = dynamodb_local.url
     machine = Machine()
     try:
         machine.push(0, 'team/web', None)
         machine.describe(1, 'library/web', 'of the team', None)
-        for engine, gone, there in [(0, 'team/web', 'team/Web'), (1, 'team/Web', name_of(110)), (0, name_of(110), 'team/web')]:
+        for engine, gone, there in [(0, 'team/web', 'team/Web'), (1, 'team/Web', name_of(110)),
+                                    (0, name_of(110), 'team/web')]:
             machine.change_behind_the_back_of_both(gone, False)
             machine.change_behind_the_back_of_both(there, True)
             machine.load(engine, 2)

@@ -1,4 +1,5 @@
-"""What becomes of the loads of real registries, all settings being the default ones: a lease lasts longer there than a start waits."""
+"""What becomes of the loads of real registries, all settings being the default ones: a lease lasts
+longer there than a start waits."""
 import concurrent.futures
 import functools
 import os
@@ -13,6 +14,7 @@ from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import LOADED, Place, wait_for_load, wait_for_workers
 from tests.plugin.test_contract import put
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 NAMES = ['team-%d/application-%03d' % (number % 3, number) for number in range(150)]
 #: Seconds of a lease, by default: three slowest requests.
@@ -25,11 +27,12 @@ LOOK = 66
 
 @pytest.fixture
 def place(ministack, proxy):
-    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes ten seconds at least."""
+    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes ten seconds at
+    least."""
     made = Place(ministack.url, proxy.url)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, made), NAMES))
-    proxy.slow_writes(0.3)
+    proxy.delay(0.3, only='Write')
     return made
 
 
@@ -58,7 +61,8 @@ def wait_for_half_a_load(seen):
             assert 'ResourceNotFound' in str(error), error
         assert time.monotonic() < deadline, 'nothing is loaded'
         time.sleep(0.05)
-    assert count < len(NAMES) / 2 and 'lease' in seen.items(seen.settings.version_table)[0] and not seen.engine.is_ready()
+    [version] = seen.items(seen.settings.version_table)
+    assert count < len(NAMES) / 2 and 'lease' in version and not seen.engine.is_ready()
 
 
 def workers_of(registry):
@@ -121,19 +125,18 @@ def test_tables_that_are_deleted_under_a_registry_are_made_and_loaded_again(plac
         wait_for_load(client.registry)
         before = workers_of(client.registry)
         place.drop('repository', 'search')
-        deadline = time.monotonic() + LEASE + LOAD
-        while True:
-            answer = client.request('GET', '/v1/search')
+
+        def found_and_loads():
+            found = client.found()
             # Nothing that is not there, and no error but the honest one.
-            assert answer.status_code in (200, 503), answer.text
-            found = [result['name'] for result in answer.json()['results']] if answer.status_code == 200 else []
-            assert set(found) <= set(NAMES)
-            if found == sorted(NAMES) and client.registry.log_text().count(LOADED) == 2:
-                break
-            assert time.monotonic() < deadline, client.registry.log_text()[-2000:]
-            time.sleep(0.2)
+            assert found == 503 or set(found) <= set(NAMES), found
+            return found, client.registry.log_text().count(LOADED)
+
+        wait_until(found_and_loads, 'it is not loaded again', LEASE + LOAD, client.registry,
+                   (sorted(NAMES), 2))
         assert_right(seen)
-        assert len(re.findall(LOADED, client.registry.log_text())) == 2 and 'Traceback' not in client.registry.log_text()
+        log = client.registry.log_text()
+        assert len(re.findall(LOADED, log)) == 2 and 'Traceback' not in log
         assert workers_of(client.registry) == before, 'a worker was made anew'
 
 
@@ -143,45 +146,39 @@ def test_a_sync_that_is_due_is_made_by_a_registry_that_runs(place, seen):
         wait_for_load(client.registry)
         namespace, name = gone.split('/')
         # Behind its back; and all of it was long ago.
-        place.bucket.delete('%s/repositories/%s/%s/_index_images' % (place.storage_path.strip('/'), namespace, name))
+        place.bucket.delete('%s/repositories/%s/%s/_index_images'
+                            % (place.storage_path.strip('/'), namespace, name))
         put(place, pushed)
         call = seen.engine.client.call
-        call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}}, UpdateExpression='SET touched = :then',
+        call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}},
+             UpdateExpression='SET touched = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
-        call('update_item', TableName=seen.settings.search_table, Key=KEY, UpdateExpression='SET synced = :then, tried = :then',
+        call('update_item', TableName=seen.settings.search_table, Key=KEY,
+             UpdateExpression='SET synced = :then, tried = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
         expected = sorted(set(NAMES) - {gone} | {pushed})
-        deadline = time.monotonic() + LOOK + LOAD
-        while client.names() != expected:
-            assert time.monotonic() < deadline, client.registry.log_text()[-2000:]
-            time.sleep(0.5)
-        wait_until_it_ends(client.registry)
+        wait_until(client.names, 'no sync is made', LOOK + LOAD, client.registry, expected)
+        wait_until(lambda: client.registry.log_text().count(LOADED), 'the sync does not end', LOAD,
+                   client.registry, 2)
         assert_right(seen, expected)
         assert '1 added' in client.registry.log_text() and '1 removed' in client.registry.log_text()
-
-
-def wait_until_it_ends(registry):
-    deadline = time.monotonic() + LOAD
-    while registry.log_text().count(LOADED) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_database_of_another_version_stops_every_worker_and_is_left_as_it_is(place, seen):
     with place.running() as client:
         wait_for_load(client.registry)
-    seen.engine.client.call('put_item', TableName=seen.settings.version_table, Item={'version': {'N': '2'}})
+    seen.engine.client.call('put_item', TableName=seen.settings.version_table,
+                            Item={'version': {'N': '2'}})
     seen.engine.client.call('delete_table', TableName=seen.settings.search_table)
-    before = [seen.items(table) for table in (seen.settings.repository_table, seen.settings.version_table)]
+    before = [seen.items(table) for table in (seen.settings.repository_table,
+                                              seen.settings.version_table)]
     registry = place.registry()
     registry.launch()
     try:
-        deadline = time.monotonic() + LOAD
-        while registry.running:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: registry.running, 'it does not end', LOAD, registry, False)
         assert registry.log_text().count('install the newer release') >= 1
     finally:
         registry.stop()
     assert place.tables() == ['repository', 'version']
-    assert [seen.items(table) for table in (seen.settings.repository_table, seen.settings.version_table)] == before
+    assert [seen.items(table) for table in (seen.settings.repository_table,
+                                            seen.settings.version_table)] == before

@@ -1,14 +1,16 @@
-"""The real registry with a DynamoDB that fails: pushes go through in time, searches are whole or say 503, and all comes right by itself."""
+"""The real registry with a DynamoDB that fails: pushes go through in time, searches are whole or
+say 503, and all comes right by itself."""
 import random
 import threading
 import time
 
 import pytest
 
+from dev.servers.proxy import FAULTS
 from tests.engine_index import EngineIndex
-from tests.faults.proxy import FAULTS
 from tests.plugin.registry_place import Place, image, wait_for_workers
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 #: Seconds that the index may add to a push: push_wait (5), and one.
 CHANGE_SECONDS = 6
@@ -28,20 +30,16 @@ def place(ministack, proxy):
 
 def in_storage(client, names):
     """Those of these names that the registry has."""
-    return sorted(name for name in names if client.request('GET', '/v1/repositories/%s/images' % name).status_code == 200)
+    return sorted(name for name in names
+                  if client.request('GET', '/v1/repositories/%s/images' % name).status_code == 200)
 
 
 def settled(place, proxy, dynamodb_url, client, names):
-    """Wait until the registry finds exactly what it has; then assert that rows and postings say the same."""
+    """Wait until the registry finds exactly what it has; then assert that rows and postings say the
+    same."""
     expected = sorted(STABLE + in_storage(client, names))
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        answer = client.request('GET', '/v1/search')
-        found = [result['name'] for result in answer.json()['results']] if answer.status_code == 200 else None
-        if found == expected:
-            break
-        assert time.monotonic() < deadline, (answer.status_code, sorted(set(found or []) ^ set(expected)), client.registry.log_text()[-3000:])
-        time.sleep(0.5)
+    wait_until(client.found, 'it does not settle on %s' % expected, SETTLE_SECONDS, client.registry,
+               expected)
     index = EngineIndex(dynamodb_url, place.name)
     index.assert_whole()
     assert list(index.engine.checker(lambda: [(name, None) for name in expected]).check()) == []
@@ -81,7 +79,8 @@ class User(threading.Thread):
                 self.searches.append(answer.status_code)
                 continue
             if kind == 'push':
-                answer = self.client.request('PUT', '/v1/repositories/%s/' % name, json=[], headers={'X-Docker-Token': 'true'})
+                answer = self.client.request('PUT', '/v1/repositories/%s/' % name, json=[],
+                                             headers={'X-Docker-Token': 'true'})
                 there.add(name)
                 allowed = (200,)
             else:
@@ -94,7 +93,8 @@ class User(threading.Thread):
 
 
 def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long):
-    # A worker that is rebuilt answers first what is under way, as by default; the tests' five seconds are less than a push may take here.
+    # A worker that is rebuilt answers first what is under way, as by default; the tests' five
+    # seconds are less than a push may take here.
     with place.running(GUNICORN_GRACEFUL_TIMEOUT='60') as client:
         assert client.names() == STABLE
         with proxy.faults(0.2):
@@ -107,19 +107,22 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
         pushes = [seconds for user in users for seconds in user.pushes]
         searches = [status for user in users for status in user.searches]
         # A share of them all, so that it was tried indeed.
-        assert set(FAULTS) <= set(proxy.counts) and sum(proxy.counts[fault] for fault in FAULTS) > 0.1 * sum(proxy.counts.values())
+        assert set(FAULTS) <= set(proxy.outcomes) and sum(
+            proxy.outcomes[fault] for fault in FAULTS) > 0.1 * sum(proxy.outcomes.values())
         print('%d pushes and deletes, the longest %.2f s; %d searches, %d of them 503; %s' % (
-            len(pushes), max(pushes), len(searches), searches.count(503), dict(proxy.counts)))
+            len(pushes), max(pushes), len(searches), searches.count(503), dict(proxy.outcomes)))
         # Most of them meet no fault that outlasts their attempts.
         assert searches.count(200) > 0.5 * len(searches) > 5
         # Eight at once wait for each other in the registry, too.
         assert max(pushes) < CHANGE_SECONDS + 4
-        settled(place, proxy, dynamodb_local.url, client, [name for user in users for name in user.names])
+        settled(place, proxy, dynamodb_local.url, client,
+                [name for user in users for name in user.names])
         assert 'Traceback' not in client.registry.log_text()
 
 
 @pytest.mark.parametrize('kind', ['black_hole', 'refusing'])
-def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, dynamodb_local, kind):
+def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, dynamodb_local,
+                                                                 kind):
     away = getattr(proxy, kind)
     names = ['team/at-start', 'team/later', 'team/gone', 'team/between']
     healthy = []
@@ -161,7 +164,8 @@ def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, d
         log = registry.log_text()
     finally:
         registry.stop()
-    print('start %.1f s, the longest push %.2f s, without faults %.2f s' % (start, max(hindered), max(healthy)))
+    print('start %.1f s, the longest push %.2f s, without faults %.2f s'
+          % (start, max(hindered), max(healthy)))
     assert start < START_SECONDS and max(hindered) < CHANGE_SECONDS + max(healthy)
     assert 'Traceback' not in log
     assert log.count('loaded the search index in') == 1

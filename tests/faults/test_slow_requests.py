@@ -1,4 +1,5 @@
-"""Whoever loads stops before its lease ends, also when each of its requests takes as long as it can."""
+"""Whoever loads stops before its lease ends, also when each of its requests takes as long as it
+can."""
 import threading
 import time
 
@@ -33,7 +34,8 @@ class Recorded(object):
                 self.times.append((began, time.monotonic()))
 
 
-def test_whose_requests_hang_has_stopped_when_another_takes_over(dynamodb_local, proxy, index, monkeypatch):
+def test_whose_requests_hang_has_stopped_when_another_takes_over(dynamodb_local, proxy, index,
+                                                                 monkeypatch):
     monkeypatch.setattr(start, 'LEASE_SECONDS', 1)
     stored = repositories(300)
     slow = through(proxy, index, connect_timeout=0.3, read_timeout=0.6, attempts=1)

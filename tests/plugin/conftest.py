@@ -7,7 +7,8 @@ import pytest
 @pytest.fixture
 def place(ministack):
     """A bucket and a database of this test's own, both on ministack."""
-    from tests.plugin.registry_place import Place  # here: other tests of this folder run on Python 2.7
+    # here: other tests of this folder run on Python 2.7
+    from tests.plugin.registry_place import Place
     return Place(ministack.url, ministack.url)
 
 

@@ -1,4 +1,5 @@
-"""A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that no other test uses."""
+"""A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that
+no other test uses."""
 from __future__ import absolute_import
 
 import contextlib
@@ -11,9 +12,11 @@ import uuid
 
 import boto3
 
-from dev import seed
-from dev.servers import Registry, s3_settings
+from dev.servers.registry_v1 import Registry, s3_settings
+from dev.storage import v1_images
+from dev.storage.s3 import Bucket
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
 
@@ -22,14 +25,15 @@ LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
 _TABLES = ('repository', 'version', 'search')
-#: gunicorn's access log with the number of the worker's process, by which a test knows that both have answered.
+#: gunicorn's access log with the number of the worker's process, by which a test knows that both
+#: have answered.
 _LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
 
 
 def image(content='anything'):
     """Return a small image with one layer on top of a base."""
-    base = seed.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
-    return seed.Image({'srv/content': content}, ['/srv/start'], base)
+    base = v1_images.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
+    return v1_images.Image({'srv/content': content}, ['/srv/start'], base)
 
 
 class Place(object):
@@ -44,12 +48,13 @@ class Place(object):
         self.name = 'e2e-' + uuid.uuid4().hex[:12]
         self.s3_url = s3_url
         self.dynamodb_url = dynamodb_url
-        self.bucket = seed.Bucket(s3_url, self.name)
-        self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1', aws_access_key_id=keys[0],
-                                     aws_secret_access_key=keys[1])
+        self.bucket = Bucket(s3_url, self.name)
+        self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1',
+                                     aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
     def settings(self, **more):
-        """Return the environment of a registry here, with `more` on top; None takes a variable away."""
+        """Return the environment of a registry here, with `more` on top; None takes a variable
+        away."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
         settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=_LOG_PROCESS)
         settings.update(more)
@@ -61,13 +66,15 @@ class Place(object):
 
     @contextlib.contextmanager
     def running(self, **more):
-        """Run a registry here, with all its workers up; gives a V1Client with the registry as `registry`."""
+        """Run a registry here, with all its workers up; gives a V1Client with the registry as
+        `registry`."""
         with self.registry(**more) as registry:
             wait_for_workers(registry)
             client = V1Client(registry.url)
             client.registry = registry
             yield client
-            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second first.
+            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second
+            # first.
             os.kill(registry.pid, signal.SIGQUIT)
             deadline = time.monotonic() + 5
             while registry.running and time.monotonic() < deadline:
@@ -76,11 +83,11 @@ class Place(object):
     def seed(self, *names):
         """Put repositories into S3 as a registry would have left them there."""
         for name in names:
-            self.bucket.put_repository(self.storage_path, name, {'latest': image(name)})
+            v1_images.put_repository(self.bucket, self.storage_path, name, {'latest': image(name)})
 
     def table(self, kind):
         """Return the name of a table: `kind` is repository, version or search."""
-        return '%s-%s' % (self.name, kind)
+        return '%s-%s' % (self.name, 'search-3' if kind == 'search' else kind)
 
     def tables(self):
         """Return the kinds of those tables that are there."""
@@ -94,24 +101,29 @@ class Place(object):
         for kind in kinds:
             self.dynamodb.delete_table(TableName=self.table(kind))
         for kind in kinds:
-            self.dynamodb.get_waiter('table_not_exists').wait(TableName=self.table(kind), WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+            self.dynamodb.get_waiter('table_not_exists').wait(
+                TableName=self.table(kind), WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
 
     def rows(self, kind='repository'):
         """Return all items of a table."""
-        pages = self.dynamodb.get_paginator('scan').paginate(TableName=self.table(kind), ConsistentRead=True)
+        pages = self.dynamodb.get_paginator('scan').paginate(TableName=self.table(kind),
+                                                             ConsistentRead=True)
         return [item for page in pages for item in page['Items']]
 
 
 def wait_for_workers(registry, seconds=40):
-    """Return when each worker of a registry has answered: what their starts write is in the log then."""
+    """Return when each worker of a registry has answered: what their starts write is in the log
+    then."""
     client = V1Client(registry.url)
     deadline = time.monotonic() + seconds
     pause = 0.05
     while len(_processes(registry)) < registry.workers:
         if time.monotonic() > deadline:
-            raise AssertionError('only processes %s answer after %d seconds:\n%s' % (_processes(registry), seconds, registry.log_text()))
+            raise AssertionError('only processes %s answer after %d seconds:\n%s'
+                                 % (_processes(registry), seconds, registry.log_text()))
         # Several at once: one alone would go to the same worker again and again.
-        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping')) for _ in range(3)]
+        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping'))
+                 for _ in range(3)]
         for ping in pings:
             ping.start()
         for ping in pings:
@@ -121,12 +133,9 @@ def wait_for_workers(registry, seconds=40):
 
 
 def wait_for_load(registry, seconds=240):
-    """Return when a worker of a registry has loaded the index: on a busy machine the start does not wait for all of it."""
-    deadline = time.monotonic() + seconds
-    while LOADED not in registry.log_text():
-        if time.monotonic() > deadline:
-            raise AssertionError('the index is not loaded after %d seconds:\n%s' % (seconds, registry.log_text()))
-        time.sleep(0.1)
+    """Return when a worker of a registry has loaded the index: on a busy machine the start does not
+    wait for all of it."""
+    wait_until(lambda: LOADED in registry.log_text(), 'the index is not loaded', seconds, registry)
 
 
 def _processes(registry):

@@ -1,7 +1,8 @@
-"""What release 0.1.0 of this package does to DynamoDB, request by request: a double to run beside the plugin of today.
+"""What release 0.1.0 of this package does to DynamoDB, request by request: a double to run beside
+the plugin of today.
 
-0.1.0 used boto's dynamodb2 layer. That leaves empty values out of what it puts, expects a new item not to be there, and puts the whole item
-when it overwrites, so here it is done likewise.
+0.1.0 used boto's dynamodb2 layer. That leaves empty values out of what it puts, expects a new item
+not to be there, and puts the whole item when it overwrites, so here it is done likewise.
 """
 
 __all__ = ['Release010', 'UnknownVersion']
@@ -24,16 +25,25 @@ class Release010(object):
 
     def create_tables(self):
         """Make its two tables, as its first start did."""
-        self._dynamodb.create_table(
-            TableName=self._repositories, ProvisionedThroughput=_FIVE, KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
-            AttributeDefinitions=[{'AttributeName': 'name', 'AttributeType': 'S'}, {'AttributeName': 'description', 'AttributeType': 'S'}],
-            GlobalSecondaryIndexes=[{'IndexName': _INDEX, 'KeySchema': [{'AttributeName': 'description', 'KeyType': 'HASH'}],
-                                     'Projection': {'ProjectionType': 'ALL'}, 'ProvisionedThroughput': _FIVE}])
-        self._dynamodb.create_table(
-            TableName=self._versions, ProvisionedThroughput=_FIVE, KeySchema=[{'AttributeName': 'version', 'KeyType': 'HASH'}],
-            AttributeDefinitions=[{'AttributeName': 'version', 'AttributeType': 'N'}])
+        self._dynamodb.create_table(TableName=self._repositories, ProvisionedThroughput=_FIVE,
+                                    KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
+                                    AttributeDefinitions=[{'AttributeName': 'name',
+                                                           'AttributeType': 'S'},
+                                                          {'AttributeName': 'description',
+                                                           'AttributeType': 'S'}],
+                                    GlobalSecondaryIndexes=[{
+                                        'IndexName': _INDEX,
+                                        'KeySchema': [{'AttributeName': 'description',
+                                                       'KeyType': 'HASH'}],
+                                        'Projection': {'ProjectionType': 'ALL'},
+                                        'ProvisionedThroughput': _FIVE}])
+        self._dynamodb.create_table(TableName=self._versions, ProvisionedThroughput=_FIVE,
+                                    KeySchema=[{'AttributeName': 'version', 'KeyType': 'HASH'}],
+                                    AttributeDefinitions=[
+                                        {'AttributeName': 'version', 'AttributeType': 'N'}])
         for table in self._repositories, self._versions:
-            self._dynamodb.get_waiter('table_exists').wait(TableName=table, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+            self._dynamodb.get_waiter('table_exists').wait(
+                TableName=table, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
 
     def start(self):
         """Read the version, or write it when there is none; UnknownVersion when it is not 1.
@@ -47,19 +57,25 @@ class Release010(object):
             raise UnknownVersion(rows[0]['version']['N'])
 
     def load(self, names):
-        """Put the repositories of the store in batches of 25, their description None, as its first start did."""
+        """Put the repositories of the store in batches of 25, their description None, as its first
+        start did."""
         for first in range(0, len(names), 25):
             self._dynamodb.batch_write_item(RequestItems={self._repositories: [
-                {'PutRequest': {'Item': {'name': {'S': name}}}} for name in names[first:first + 25]]})
+                {'PutRequest': {'Item': {'name': {'S': name}}}}
+                for name in names[first:first + 25]]})
 
     def created(self, name):
         """Follow the signal repository_created: put the row, whose description is ''."""
-        self._dynamodb.put_item(TableName=self._repositories, Item={'name': {'S': name}},
-                                Expected={'name': {'Exists': False}, 'description': {'Exists': False}})
+        self._dynamodb.put_item(TableName=self._repositories,
+                                Item={'name': {'S': name}},
+                                Expected={'name': {'Exists': False},
+                                          'description': {'Exists': False}})
 
     def updated(self, name):
-        """Follow repository_updated: get the row, empty its description, and put all of it back whatever is there now."""
-        row = self._dynamodb.get_item(TableName=self._repositories, Key={'name': {'S': name}})['Item']
+        """Follow repository_updated: get the row, empty its description, and put all of it back
+        whatever is there now."""
+        row = self._dynamodb.get_item(TableName=self._repositories,
+                                      Key={'name': {'S': name}})['Item']
         row.pop('description', None)
         self._dynamodb.put_item(TableName=self._repositories, Item=row)
 
@@ -69,10 +85,13 @@ class Release010(object):
 
     def search(self, term):
         """Return the names it would answer a search with, sorted."""
-        # It says so with a ScanFilter and the ConditionalOperator OR, which ministack takes for AND.
+        # It says so with a ScanFilter and the ConditionalOperator OR, which ministack takes for
+        # AND.
         pages = self._dynamodb.get_paginator('scan').paginate(
-            TableName=self._repositories, FilterExpression='contains(#name, :term) OR contains(description, :term)',
-            ExpressionAttributeNames={'#name': 'name'}, ExpressionAttributeValues={':term': {'S': term}})
+            TableName=self._repositories,
+            FilterExpression='contains(#name, :term) OR contains(description, :term)',
+            ExpressionAttributeNames={'#name': 'name'},
+            ExpressionAttributeValues={':term': {'S': term}})
         return sorted(row['name']['S'] for page in pages for row in page['Items'])
 
     def names(self):
@@ -83,5 +102,6 @@ class Release010(object):
     def by_description(self, description):
         """Return the names that its secondary index has for a description."""
         return [row['name']['S'] for row in self._dynamodb.query(
-            TableName=self._repositories, IndexName=_INDEX, KeyConditions={
-                'description': {'AttributeValueList': [{'S': description}], 'ComparisonOperator': 'EQ'}})['Items']]
+            TableName=self._repositories, IndexName=_INDEX, KeyConditions={'description': {
+                'AttributeValueList': [{'S': description}],
+                'ComparisonOperator': 'EQ'}})['Items']]

@@ -10,10 +10,10 @@ import sys
 import pytest
 from hypothesis import given, strategies as st
 
-from docker_registry_index import configuration, yaml_text
+from docker_registry_index import configuration
 from docker_registry_index.engine.errors import (
     MissingDependency, SettingError)
-from docker_registry_index.engine.settings.resolution import KEY_PAIR, OPTIONS
+from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS
 
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 
@@ -212,20 +212,6 @@ def test_a_region_of_our_own_is_to_be_corrected(refused):
         '; ')[-1]
 
 
-def test_a_docker_registry_config_object_is_read_as_it_was_written():
-    class Config(object):
-        def __init__(self, config):
-            self._config = config
-
-    flavour = Config({'s3_region': '_env:AWS_REGION',
-                      'extensions': Config({'dynamodb_index': {
-                          'database': '_env:NUMBER:0123'}})})
-    settings, warnings = configuration.settings_from(
-        flavour, None, {'AWS_REGION': 'eu-west-1'})
-    assert (settings.database, settings.region) == ('0123', 'eu-west-1')
-    assert warnings == []
-
-
 # How values are read
 
 @pytest.mark.parametrize('written', [
@@ -282,7 +268,7 @@ def test_evaluate(value, environ, expected):
 
 @given(st.text())
 def test_unquote_never_fails_and_leaves_unquoted_text_alone(text):
-    value = yaml_text.unquote(text)
+    value = configuration.unquote(text)
     stripped = text.strip()
     if stripped in ('', '~', 'null', 'Null', 'NULL'):
         assert value is None
@@ -293,8 +279,8 @@ def test_unquote_never_fails_and_leaves_unquoted_text_alone(text):
 @given(st.binary() | st.text())
 def test_parse_gives_a_value_or_says_where_it_is_not_yaml(text):
     try:
-        yaml_text.parse(text)
-    except yaml_text.InvalidYAML as error:
+        configuration.parse(text)
+    except configuration.InvalidYAML as error:
         assert str(error).startswith('is not valid YAML')
 
 
@@ -332,19 +318,22 @@ def test_an_empty_block_is_no_block(load, text):
 
 @pytest.mark.parametrize('text,environ,beginning', [
     (block('region: nowhere'), {},
-     "setting region (from flavour 'dev' of /config.yml) is 'nowhere'"),
+     "setting region (from extensions.dynamodb_index of flavour 'dev' of "
+     "/config.yml) is 'nowhere'"),
     (block('region: _env:R'), {'R': 'nowhere'},
-     'setting region (from environment variable R, named in flavour'),
+     'setting region (from environment variable R, named in extensions.dy'),
     (block('region: _env:R:nowhere'), {},
-     'setting region (from _env:R, a variable that is not set, in flavour'),
+     'setting region (from _env:R, a variable that is not set, in extens'),
     ('dev: {s3_region: nowhere}', {},
      "setting region (from s3_region of flavour 'dev' of /config.yml)"),
     ('dev: {}\nextensions: {dynamodb_index: {region: nowhere}}', {},
-     'setting region (from the top level of /config.yml)'),
+     'setting region (from extensions.dynamodb_index of the top level of '
+     '/config.yml)'),
     ('dev: {}', {'DYNAMODB_REGION': 'nowhere'},
      'setting region (from environment variable DYNAMODB_REGION)'),
     (block('database: [a]'), {},
-     "setting database (from flavour 'dev' of /config.yml) is of type list"),
+     "setting database (from extensions.dynamodb_index of flavour 'dev' of "
+     "/config.yml) is of type list"),
     ('dev: {extensions: [1]}', {}, 'setting extensions (from flavour'),
     ('dev: {extensions: {dynamodb_index: text}}', {},
      'setting extensions.dynamodb_index (from flavour'),
@@ -375,7 +364,8 @@ def test_an_empty_block_is_no_block(load, text):
     ('a: \x00hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names '),
     ('{[hUsH]: 1}', {}, 'setting DOCKER_REGISTRY_CONFIG names '),
     (block('access_key: k\nsecret_access_key: "hUsH hUsH"'), {},
-     "setting secret_access_key (from flavour 'dev' of /config.yml) holds"),
+     "setting secret_access_key (from extensions.dynamodb_index of flavour "
+     "'dev' of /config.yml) holds"),
 ])
 def test_what_cannot_work_is_one_clear_sentence(
         refused, text, environ, beginning):

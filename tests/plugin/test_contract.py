@@ -15,14 +15,16 @@ from tests.plugin.registry_place import Place, wait_for_load
 
 
 class HTTPIndex(object):
-    """The adapter of the contract: adds by the first request of a push, removes by DELETE, searches as docker does."""
+    """The adapter of the contract: adds by the first request of a push, removes by DELETE, searches
+    as docker does."""
 
     def __init__(self, client):
         self._client = client
 
     def fill(self, repositories):
         there = set(self._client.names())
-        # Side by side: docker-registry waits 0.4 seconds before it believes that S3 has no such repository.
+        # Side by side: docker-registry waits 0.4 seconds before it believes that S3 has no such
+        # repository.
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(self.remove, there - set(repositories)))
             list(pool.map(self.add, set(repositories) - there))
@@ -38,7 +40,8 @@ class HTTPIndex(object):
         return self._client.expect([200], 'GET', '/v1/repositories/%s/images' % quote(name)).json()
 
     def search(self, term, limit=None):
-        return [(result['name'], result['description']) for result in self._client.search(term, limit)]
+        return [(result['name'], result['description'])
+                for result in self._client.search(term, limit)]
 
 
 @pytest.fixture(scope='module')
@@ -56,9 +59,11 @@ class TestPlugin(SearchContract):
     """Everything that the contract asks for."""
 
 
-SYLLABLES = ['api', 'web', 'sql', 'my', 'a', 'aa', 'aaa', 'ng', 'inx', 'proxy', '1', '2.0', 'x', 'API', 'Web', 'A']
+SYLLABLES = ['api', 'web', 'sql', 'my', 'a', 'aa', 'aaa', 'ng', 'inx', 'proxy', '1', '2.0', 'x',
+             'API', 'Web', 'A']
 #: All that docker sends between them, and what docker-registry takes besides.
-USUAL, ODD = ['', '-', '_', '.'], [' ', '+', '%', '%2F', '"', "'", '&', '=', '#', '?', ':', '*', '~', '\\', '/']
+USUAL, ODD = ['', '-', '_', '.'], [' ', '+', '%', '%2F', '"', "'", '&', '=', '#', '?', ':', '*',
+                                   '~', '\\', '/']
 
 
 def random_names(seed, count):
@@ -79,11 +84,14 @@ def quoted(text):
 
 
 def put(place, name):
-    """Put into S3 all that docker-registry itself looks for in a repository: one object instead of ten."""
+    """Put into S3 all that docker-registry itself looks for in a repository: one object instead of
+    ten."""
     namespace, repository = name.split('/', 1)
-    # The registry quotes the repository when it reads the URL, and both parts when it makes a path of them.
+    # The registry quotes the repository when it reads the URL, and both parts when it makes a path
+    # of them.
     path = '%s/%s' % (quoted(namespace), quoted(quoted(repository)))
-    place.bucket.put(quote('%s/repositories/%s/_index_images' % (place.storage_path.strip('/'), path)), b'[]')
+    place.bucket.put(quote('%s/repositories/%s/_index_images'
+                           % (place.storage_path.strip('/'), path)), b'[]')
 
 
 @pytest.fixture(scope='module')
@@ -117,13 +125,15 @@ def test_parts_of_the_names_find_over_HTTP_what_the_oracle_finds(many):
     terms = []
     for name in dice.sample(sorted(repositories), 500):
         start = dice.randrange(len(name))
-        terms.append(dice.choice([str, str.upper, str.lower])(name[start:start + dice.randint(1, 12)]))
+        terms.append(
+            dice.choice([str, str.upper, str.lower])(name[start:start + dice.randint(1, 12)]))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for term, found in zip(terms, pool.map(index.search, terms)):
             assert found == oracle.answer(repositories, term), term
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, derandomize=True, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(term=TERMS, limit=st.none() | st.integers(1, 40))
 def test_random_terms_find_over_HTTP_what_the_oracle_finds(many, term, limit):
     repositories, index = many

@@ -1,22 +1,26 @@
-"""No DynamoDB where the settings point: the registry starts and takes pushes as if there were no index, and a search says so."""
+"""No DynamoDB where the settings point: the registry starts and takes pushes as if there were no
+index, and a search says so."""
 import time
 
 import pytest
 
-from dev.process import free_port
-from dev.servers import Ministack
+from dev.servers.aws import Ministack
+from dev.servers.process import free_port
 from tests.plugin.registry_place import LOADED, Place, image
+from tests.waiting import wait_until
 
 START_SECONDS = 60
 CHANGE_SECONDS = 6  # push_wait, and what the registry itself does
 
 # All that is logged while requests fail, at the level that shows most, is looked through for these.
-SECRETS = {'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST', 'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+5'}
+SECRETS = {'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST',
+           'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+5'}
 
 
 @pytest.fixture(scope='module')
 def alone(ministack):
-    """A registry whose DynamoDB refuses connections: (place, client, seconds that its start took)."""
+    """A registry whose DynamoDB refuses connections: (place, client, seconds that its start
+    took)."""
     place = Place(ministack.url, 'http://127.0.0.1:%d' % free_port())
     place.seed('acme/before')
     started = time.monotonic()
@@ -35,14 +39,17 @@ def client(alone):
 def test_the_registry_starts_in_a_bounded_time_and_says_what_is_wrong(alone):
     _, client, seconds = alone
     assert seconds < START_SECONDS
-    errors = [line for line in client.registry.log_text().splitlines() if ' ERROR: the search index is not ready' in line]
+    errors = [line for line in client.registry.log_text().splitlines()
+              if ' ERROR: the search index is not ready' in line]
     assert len(errors) == client.registry.workers
-    assert all('batch_get_item' in line.lower().replace('batchgetitem', 'batch_get_item') for line in errors)
+    assert all('batch_get_item' in line.lower().replace('batchgetitem', 'batch_get_item')
+               for line in errors)
 
 
 def test_a_push_a_pull_and_a_delete_work(client):
     started = time.monotonic()
-    client.push('team/pushed', {'latest': image('pushed')})  # two signals: when it begins, and at its end
+    # two signals: when it begins, and at its end
+    client.push('team/pushed', {'latest': image('pushed')})
     assert time.monotonic() - started < 2 * CHANGE_SECONDS
     # From the second change on, each worker knows, and nobody waits.
     for number in range(4):
@@ -55,7 +62,8 @@ def test_a_push_a_pull_and_a_delete_work(client):
     client.delete('team/pushed')
     assert client.request('GET', '/v1/repositories/team/pushed/tags').status_code == 404
     # One line for each worker that met it, however many changes wait.
-    assert 1 <= client.registry.log_text().count('the search index cannot be written to') <= client.registry.workers
+    assert 1 <= client.registry.log_text().count(
+        'the search index cannot be written to') <= client.registry.workers
 
 
 @pytest.mark.parametrize('query', ['q=pushed&n=25', 'q='])
@@ -74,8 +82,5 @@ def test_once_DynamoDB_is_back_the_index_is_loaded_and_what_was_pushed_and_delet
     place, client, _ = alone
     expected = ['acme/before', 'team/last'] + ['team/next-%d' % number for number in range(4)]
     with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline and (client.request('GET', '/v1/search').status_code != 200 or client.names() != expected):
-            time.sleep(0.2)
-        assert client.names() == expected
+        wait_until(client.found, 'not all are found', 90, client.registry, expected)
         assert client.registry.log_text().count(LOADED) == 1

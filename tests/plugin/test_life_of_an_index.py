@@ -1,14 +1,17 @@
-"""The main job on the real registry: what is in S3 before the first start, what is pushed and what is deleted is found, or not, at once."""
+"""The main job on the real registry: what is in S3 before the first start, what is pushed and what
+is deleted is found, or not, at once."""
 import pytest
 
 from tests.plugin.registry_place import LISTED, LOADED, Place, image
 
-SEEDED = ['acme/billing-api', 'acme/webshop-frontend', 'library/nginx', 'ops/nginx-proxy', 'ops/postgres-backup']
+SEEDED = ['acme/billing-api', 'acme/webshop-frontend', 'library/nginx', 'ops/nginx-proxy',
+          'ops/postgres-backup']
 
 
 @pytest.fixture(scope='module')
 def seeded(ministack, dynamodb_endpoint):
-    """A place with repositories in S3 and a registry on it, started for the first time: (place, client). Each test uses names of its own."""
+    """A place with repositories in S3 and a registry on it, started for the first time: (place,
+    client). Each test uses names of its own."""
     place = Place(ministack.url, dynamodb_endpoint)
     place.seed(*SEEDED)
     with place.running() as client:
@@ -33,8 +36,8 @@ def test_two_workers_that_start_together_load_once(client):
 def test_the_first_start_makes_all_three_tables_billed_on_demand(seeded):
     place, _ = seeded
     assert place.tables() == ['repository', 'version', 'search']
-    modes = [place.dynamodb.describe_table(TableName=place.table(kind))['Table'].get('BillingModeSummary', {}).get('BillingMode')
-             for kind in place.tables()]
+    modes = [place.dynamodb.describe_table(TableName=place.table(kind))['Table'].get(
+        'BillingModeSummary', {}).get('BillingMode') for kind in place.tables()]
     assert modes == ['PAY_PER_REQUEST'] * 3
 
 
@@ -48,14 +51,16 @@ def test_the_limit_that_docker_search_sends_is_kept(client):
 
 
 def test_a_repository_from_S3_is_pulled(client):
-    assert client.pull('acme/billing-api') == [part.layer for part in reversed(image('acme/billing-api').chain())]
+    assert client.pull('acme/billing-api') == [
+        part.layer for part in reversed(image('acme/billing-api').chain())]
 
 
 def test_a_pushed_repository_is_found_by_every_worker_and_pulled(client):
     pushed = image('pushed')
     client.push('team/fresh-push', {'latest': pushed, '1.0': pushed})
     assert [client.names('fresh-push') for _ in range(10)] == [['team/fresh-push']] * 10
-    assert client.pull('team/fresh-push', '1.0') == [part.layer for part in reversed(pushed.chain())]
+    assert client.pull('team/fresh-push', '1.0') == [part.layer
+                                                     for part in reversed(pushed.chain())]
 
 
 def test_a_repository_without_a_namespace_is_found_in_library(client):

@@ -4,10 +4,11 @@ import subprocess
 
 import pytest
 
-from dev.process import ROOT, local_environment
-from dev.servers import PY27_BIN, ServerError
+from dev.servers.process import ROOT, ServerError, local_environment
+from dev.servers.registry_v1 import PY27_BIN
 
-# Python 2.7 imports sitecustomize before anything else; this one makes it seem that a package is not installed.
+# Python 2.7 imports sitecustomize before anything else; this one makes it seem that a package is
+# not installed.
 HIDE = '''
 import os, sys
 
@@ -26,39 +27,48 @@ sys.meta_path.insert(0, Hidden())
 def hiding(tmp_path):
     """A function that gives the environment in which a package is not installed."""
     (tmp_path / 'sitecustomize.py').write_text(HIDE)
-    return lambda package: {'PYTHONPATH': str(tmp_path), 'HIDDEN_PACKAGE': package, 'PYTHONDONTWRITEBYTECODE': '1'}
+    return lambda package: {'PYTHONPATH': str(tmp_path), 'HIDDEN_PACKAGE': package,
+                            'PYTHONDONTWRITEBYTECODE': '1'}
 
 
 def last_words(program, environment):
     """Run a program of one line on Python 2.7 and return the last line of its traceback."""
-    done = subprocess.run([os.path.join(PY27_BIN, 'python'), '-c', program], env=local_environment(environment), cwd=ROOT, timeout=60,
+    done = subprocess.run([os.path.join(PY27_BIN, 'python'), '-c', program],
+                          env=local_environment(environment), cwd=ROOT, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize('package', ['boto3', 'botocore'])
-def test_the_registry_does_not_start_without_boto3_and_says_how_to_install_it(place, hiding, package):
+def test_the_registry_does_not_start_without_boto3_and_says_how_to_install_it(
+        place, hiding, package):
     registry = place.registry(**hiding(package))
     with pytest.raises(ServerError, match='ended with status [1-9]'):
         registry.start()
     log = registry.log_text()
-    sentences = [line for line in log.splitlines() if line.startswith('MissingDependency: ') or '.MissingDependency: ' in line]
-    assert sentences and all(package in line and 'pip install docker-registry-index-dynamodb' in line for line in sentences), log
+    sentences = [line for line in log.splitlines() if line.startswith('MissingDependency: ')
+                 or '.MissingDependency: ' in line]
+    assert sentences and all(package in line
+                             and 'pip install docker-registry-index-dynamodb' in line
+                             for line in sentences), log
     assert 'Unknown index type' not in log
 
 
 @pytest.mark.parametrize('package,way_out', [
-    ('boto3', 'pip install docker-registry-index-dynamodb'), ('botocore', 'pip install docker-registry-index-dynamodb'),
-    ('flask', 'requirements/registry-py27.txt'), ('docker_registry', 'requirements/registry-py27.txt'), ('yaml', 'pip install'),
-])
+    ('boto3', 'pip install docker-registry-index-dynamodb'),
+    ('botocore', 'pip install docker-registry-index-dynamodb'),
+    ('flask', 'requirements/registry-py27.txt'),
+    ('docker_registry', 'requirements/registry-py27.txt'), ('yaml', 'pip install'),])
 def test_importing_the_plugin_names_what_is_missing_and_the_way_out(hiding, package, way_out):
     said = last_words('import docker_registry_index.dynamodb', hiding(package))
     assert 'MissingDependency' in said and package in said and way_out in said
 
 
 def test_docker_registrys_own_loader_passes_the_error_on(hiding, tmp_path):
-    settings = dict(hiding('boto3'), SETTINGS_FLAVOR='dev', DOCKER_REGISTRY_CONFIG=os.path.join(ROOT, 'config', 'config_dynamo.yml'),
+    settings = dict(hiding('boto3'), SETTINGS_FLAVOR='dev',
+                    DOCKER_REGISTRY_CONFIG=os.path.join(ROOT, 'config', 'config_dynamo.yml'),
                     STORAGE_PATH=str(tmp_path))
-    said = last_words('from docker_registry.lib import index; index.load("docker_registry_index.dynamodb")', settings)
+    said = last_words('from docker_registry.lib import index; '
+                      'index.load("docker_registry_index.dynamodb")', settings)
     assert 'MissingDependency' in said and 'boto3' in said

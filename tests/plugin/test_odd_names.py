@@ -5,11 +5,10 @@ import pytest
 
 from tests.plugin.registry_place import Place
 
-ODD = [
-    'library/c++', 'team/c++', 'team/a+b', 'team/with space', 'te am/x', 't+m/x', 'team/100%', 'team/%41', 'team/a%2Fb', 'team/%252B', 'MixedCase/Name',
-    'a/b/c', 'a/b/c/d-e', 'team/x.y_z-1', 'team/a?b', 'team/a#b', 'team/a:b', 'team/a&b=c', 'team/"quoted"', "team/it's", 'team/a\\b', 'team/~tilde', 'team/*',
-    'team/' + 'x' * 100,
-]
+ODD = ['library/c++', 'team/c++', 'team/a+b', 'team/with space', 'te am/x', 't+m/x', 'team/100%',
+       'team/%41', 'team/a%2Fb', 'team/%252B', 'MixedCase/Name', 'a/b/c', 'a/b/c/d-e',
+       'team/x.y_z-1', 'team/a?b', 'team/a#b', 'team/a:b', 'team/a&b=c', 'team/"quoted"',
+       "team/it's", 'team/a\\b', 'team/~tilde', 'team/*', 'team/' + 'x' * 100,]
 NOT_IN_THE_INDEX = ['team/' + 'x' * 251, 'team/\x1b[31m']
 
 
@@ -38,14 +37,17 @@ def test_nothing_but_these_names_is_found(pushed):
 
 
 def test_a_name_that_the_index_cannot_hold_is_pushed_and_warned_about(pushed):
-    warnings = [line for line in pushed.registry.log_text().splitlines() if 'WARNING: not in the search index' in line]
+    warnings = [line for line in pushed.registry.log_text().splitlines()
+                if 'WARNING: not in the search index' in line]
     assert len(warnings) == len(NOT_IN_THE_INDEX)
     assert '\x1b' not in ''.join(warnings)
 
 
-@pytest.mark.parametrize('path', ['team/%C3%A4', 't%C3%ABam/x', 'team/%E6%97%A5', 'team/%ff', 'team/a%0ab', 'team/%00'])
+@pytest.mark.parametrize('path', ['team/%C3%A4', 't%C3%ABam/x', 'team/%E6%97%A5', 'team/%ff',
+                                  'team/a%0ab', 'team/%00'])
 def test_a_name_that_the_registry_itself_fails_on_leaves_nothing_in_the_index(pushed, path):
-    """docker-registry answers 500 to names beyond ASCII, from its own urllib.quote_plus; none of it comes from the index."""
+    """docker-registry answers 500 to names beyond ASCII, from its own urllib.quote_plus; none of it
+    comes from the index."""
     before = pushed.names()
     length = len(pushed.registry.log_text())
     answer = pushed.request('PUT', '/v1/repositories/%s/' % path, json=[])
@@ -56,7 +58,8 @@ def test_a_name_that_the_registry_itself_fails_on_leaves_nothing_in_the_index(pu
         assert pushed.names() == before
 
 
-def test_a_load_from_S3_gives_the_same_names_as_the_pushes_gave_and_all_can_be_deleted(pushed, place):
+def test_a_load_from_S3_gives_the_same_names_as_the_pushes_gave_and_all_can_be_deleted(
+        pushed, place):
     before = pushed.names()
     place.drop('repository', 'version', 'search')
     with place.running() as client:

@@ -1,18 +1,20 @@
-"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and connections of its own all the same."""
+"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and
+connections of its own all the same."""
 import concurrent.futures
 import os
 import re
 import signal
-import threading
 import time
 
 import pytest
 
-from dev.process import free_port
-from dev.servers import Ministack, Registry
-from tests.faults.proxy import Proxy
+from dev.servers.aws import Ministack
+from dev.servers.process import free_port
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v1 import Registry
 from tests.plugin.registry_place import LOADED, Place
 from tests.plugin.v1_client import V1Client
+from tests.waiting import wait_until
 
 OPTIONS = '["--preload", "--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
 #: push_wait, and what the registry itself does, on a machine that is busy.
@@ -39,12 +41,14 @@ prod:
 
 @pytest.fixture
 def local(place, tmp_path):
-    """A function that gives a registry of one worker whose images are local files, behind --preload."""
+    """A function that gives a registry of one worker whose images are local files, behind
+    --preload."""
     def registry(dynamodb_url, database=place.name, access_key='local'):
         configuration = tmp_path / 'registry.yml'
         configuration.write_text(LOCAL % (tmp_path / 'images', dynamodb_url, access_key, database))
         (tmp_path / 'images' / 'repositories').mkdir(parents=True, exist_ok=True)
-        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS}, workers=1)
+        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS},
+                        workers=1)
     return registry
 
 
@@ -69,10 +73,7 @@ def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack)
             client.begin_push('team/pushed-%d' % number)
         expected = ['acme/before'] + ['team/pushed-%d' % number for number in range(4)]
         with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
-            deadline = time.monotonic() + 90
-            while time.monotonic() < deadline and (client.request('GET', '/v1/search').status_code != 200 or client.names() != expected):
-                time.sleep(0.5)
-            assert client.names() == expected
+            wait_until(client.found, 'not all are found', 90, client.registry, expected)
         assert 'Traceback' not in client.registry.log_text()
 
 
@@ -80,24 +81,23 @@ def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
     with local(ministack.url) as registry:
         client = V1Client(registry.url)
         with concurrent.futures.ThreadPoolExecutor(6) as users:
-            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d' % number).status_code, range(6)))
+            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d'
+                                                                   % number).status_code, range(6)))
         # The tables may be on their way.
         assert set(answers) <= {200, 503}
         client.begin_push('team/pushed')
-        deadline = time.monotonic() + 60
-        while client.request('GET', '/v1/search?q=pushed').status_code != 200 or client.names('pushed') != ['team/pushed']:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_until(lambda: client.found('pushed'), 'it is not found', 60, registry, ['team/pushed'])
         with concurrent.futures.ThreadPoolExecutor(6) as users:
-            assert list(users.map(lambda _: client.names('pushed'), range(6))) == [['team/pushed']] * 6
+            found = list(users.map(lambda _: client.names('pushed'), range(6)))
+        assert found == [['team/pushed']] * 6
         assert 'Traceback' not in registry.log_text()
 
 
 @pytest.mark.parametrize('storage', ['local', 's3'])
 def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, ministack, storage):
-    proxy = Proxy(ministack.url)
-    try:
-        registry = local(proxy.url) if storage == 'local' else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS)
+    with Proxy(ministack.url) as proxy:
+        registry = (local(proxy.url) if storage == 'local'
+                    else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS))
         with registry:
             client = V1Client(registry.url)
             seconds = []
@@ -112,48 +112,28 @@ def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, mi
             assert max(seconds) < CHANGE_SECONDS, seconds
             print('pushes and a ping after them: %s' % ', '.join('%.2f' % each for each in seconds))
             expected = ['team/new-%d' % number for number in range(6)]
-            deadline = time.monotonic() + 90
-            while client.request('GET', '/v1/search').status_code != 200 or client.names() != expected:
-                assert time.monotonic() < deadline, registry.log_text()[-2000:]
-                time.sleep(0.5)
+            wait_until(client.found, 'not all are found', 90, registry, expected)
             assert 'Traceback' not in registry.log_text()
-    finally:
-        proxy.close()
 
 
 def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
-    proxy = Proxy(ministack.url)
-    forward, writes = proxy.forward, threading.Event()
-
-    def slowly(handler, body):
-        # So that the fork falls into the load.
-        if 'TransactWrite' in handler.headers['X-Amz-Target']:
-            writes.set()
-            time.sleep(0.3)
-        return forward(handler, body)
-
-    proxy.forward = slowly
-    place = Place(ministack.url, proxy.url)
     names = ['team-%d/application-%03d' % (number % 5, number) for number in range(100)]
-    place.seed(*names)
-    try:
+    with Proxy(ministack.url) as proxy:
+        proxy.delay(0.3, only='Write')  # so that the fork falls into the load
+        place = Place(ministack.url, proxy.url)
+        place.seed(*names)
         with place.registry(GUNICORN_OPTS=OPTIONS) as registry:
             client, log = V1Client(registry.url), registry.log_text
-            deadline = time.monotonic() + 60
-            assert writes.wait(30)
+            wait_until(lambda: any('Write' in operation for operation in proxy.counts),
+                       'nothing is written', 30, registry)
             os.kill(registry.pid, signal.SIGTTIN)
-            while len(re.findall('Booting worker', log())) < 3:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_until(lambda: len(re.findall('Booting worker', log())) >= 3,
+                       'no worker is added', 30, registry)
             assert LOADED not in log()
-            while client.request('GET', '/v1/search').status_code != 200 or client.names() != sorted(names):
-                assert time.monotonic() < deadline, log()[-2000:]
-                time.sleep(0.1)
+            wait_until(client.found, 'not all are found', 60, registry, sorted(names))
             assert [client.names('application') for _ in range(9)] == [sorted(names)] * 9
             assert log().count(LOADED) == 1
             assert 'taken over' not in log() and 'Traceback' not in log()
-    finally:
-        proxy.close()
 
 
 def test_an_index_of_a_newer_release_stops_the_start(place, local, ministack):
@@ -164,10 +144,7 @@ def test_an_index_of_a_newer_release_stops_the_start(place, local, ministack):
     registry = local(ministack.url)
     registry.launch()
     try:
-        deadline = time.monotonic() + 60
-        while registry.running:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: registry.running, 'it does not end', 60, registry, False)
         assert 'install the newer release' in registry.log_text()
         assert 'Booting worker' not in registry.log_text()
     finally:

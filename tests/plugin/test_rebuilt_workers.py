@@ -1,4 +1,5 @@
-"""Workers that gunicorn rebuilds after 100 requests each, as docker-registry tells it to: every answer right, nothing loaded again."""
+"""Workers that gunicorn rebuilds after 100 requests each, as docker-registry tells it to: every
+answer right, nothing loaded again."""
 import concurrent.futures
 
 from tests.plugin.registry_place import LOADED

@@ -1,4 +1,5 @@
-"""A registry that is started again: nothing to load when all is there, everything from S3 when tables are gone."""
+"""A registry that is started again: nothing to load when all is there, everything from S3 when
+tables are gone."""
 import pytest
 
 from tests.plugin.registry_place import LOADED, Place, image
@@ -24,7 +25,8 @@ def test_a_restart_finds_the_same_without_a_load(place):
         assert LOADED not in client.registry.log_text()
 
 
-@pytest.mark.parametrize('kinds', [('repository', 'version', 'search'), ('search',), ('repository',), ('version',)], ids=' and '.join)
+@pytest.mark.parametrize('kinds', [('repository', 'version', 'search'), ('search',),
+                                   ('repository',), ('version',)], ids=' and '.join)
 def test_tables_that_were_deleted_are_made_and_filled_from_S3_by_the_next_start(place, kinds):
     place.drop(*kinds)
     with place.running() as client:

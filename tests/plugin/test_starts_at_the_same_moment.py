@@ -1,4 +1,5 @@
-"""Three registries, of two workers each, that start at the same moment on empty tables: one load, and all six serve."""
+"""Three registries, of two workers each, that start at the same moment on empty tables: one load,
+and all six serve."""
 from tests.plugin.registry_place import LISTED, LOADED, wait_for_workers
 from tests.plugin.v1_client import V1Client
 

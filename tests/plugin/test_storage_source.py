@@ -1,5 +1,6 @@
 # -*- coding: utf-8 -*-
-"""The registry's storage as the index reads it: local files and S3 with the drivers themselves, and drivers that list and fail as others do (Python 2.7)."""
+"""The registry's storage as the index reads it: local files and S3 with the drivers themselves, and
+drivers that list and fail as others do (Python 2.7)."""
 from __future__ import unicode_literals
 
 import json
@@ -13,10 +14,12 @@ import uuid
 
 import pytest
 
-pytest.importorskip('docker_registry', reason='docker-registry runs on Python 2.7 only: `make test-py27` has these tests')
+pytest.importorskip('docker_registry', reason='docker-registry runs on Python 2.7 only: `make '
+                    'test-py27` has these tests')
 
 import BaseHTTPServer  # noqa: E402
-from dev import seed, servers  # noqa: E402
+from dev.servers.registry_v1 import CONFIGURATION, s3_settings  # noqa: E402
+from dev.storage.s3 import Bucket  # noqa: E402
 from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
 from docker_registry_index.engine import Source, errors  # noqa: E402
@@ -24,13 +27,15 @@ from docker_registry_index.engine.sync.listing import Lister  # noqa: E402
 from docker_registry_index.plugin.storage import RegistrySource  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# The namespace and repository of a request's path, as docker-registry reads them: names that it accepts.
-NAMES = ['library/nginx', 'team/c++', 't+m/x', 'team/with space', 'te am/x', 'team/100%', 'team/%41', 'team/%252B', 'team/a%2Fb', 'a/b/c', 'a//b',
-         'team/..', '../x', './x', 'team/.', 'team/*', 'team/.hidden', 'team/_x', '_catalog/x', 'MixedCase/Name',
-         'library/library',
-         'repositories/repositories', 'team/' + 'x' * 100]
-NEVER_THERE = ['library/ngin', 'library/nginx2', 'Library/nginx', 'nginx', '', '/', 'library/', 'library/nginx/', 'ünï/cöde', 'team/c  ',
-               'team/c%2B%2B', '../../etc', 'x' * 300 + '/y', 'team/' + 'ü' * 100, 'library/..', 'library/.']
+# The namespace and repository of a request's path, as docker-registry reads them: names that it
+# accepts.
+NAMES = ['library/nginx', 'team/c++', 't+m/x', 'team/with space', 'te am/x', 'team/100%',
+         'team/%41', 'team/%252B', 'team/a%2Fb', 'a/b/c', 'a//b', 'team/..', '../x', './x',
+         'team/.', 'team/*', 'team/.hidden', 'team/_x', '_catalog/x', 'MixedCase/Name',
+         'library/library', 'repositories/repositories', 'team/' + 'x' * 100]
+NEVER_THERE = ['library/ngin', 'library/nginx2', 'Library/nginx', 'nginx', '', '/', 'library/',
+               'library/nginx/', 'ünï/cöde', 'team/c  ', 'team/c%2B%2B', '../../etc',
+               'x' * 300 + '/y', 'team/' + 'ü' * 100, 'library/..', 'library/.']
 
 
 def quoted(name):
@@ -50,7 +55,8 @@ def delete(store, name):
 
 
 def names(source):
-    return sorted(name for namespace in source.namespaces() for name, description in source.repositories(namespace) if description is None)
+    return sorted(name for namespace in source.namespaces() for name,
+                  description in source.repositories(namespace) if description is None)
 
 
 @pytest.fixture
@@ -103,7 +109,8 @@ def test_a_path_beyond_ascii_is_read(tmpdir):
     store = file_driver.Storage(tmpdir.join('bücher').strpath.encode('utf-8'))
     put(store, 'library/nginx')
     source = RegistrySource(store)
-    assert names(source) == ['library/nginx'] and source.has('library/nginx') and not source.has('library/x')
+    assert names(source) == ['library/nginx'] and source.has('library/nginx') and not source.has(
+        'library/x')
 
 
 def test_files_among_the_directories_are_no_repositories(source, place):
@@ -120,13 +127,15 @@ def test_a_directory_with_nothing_in_it_is_no_repository(source, place):
     assert source.has('library/empty') is False
 
 
-@pytest.mark.parametrize('path', ['library/c++', 'library/%25FF', 'library/c%252b', b'library/\xff', '@eaDir/x', '%2E/x'])
+@pytest.mark.parametrize('path', ['library/c++', 'library/%25FF', 'library/c%252b', b'library/\xff',
+                                  '@eaDir/x', '%2E/x'])
 def test_a_directory_that_no_name_leads_to_is_left_out_and_said(source, place, caplog, path):
     folder = os.path.join(place('repositories'), path if isinstance(path, bytes) else str(path))
     os.makedirs(folder)
     open(os.path.join(folder, str('tag_latest')), 'w').close()
     assert names(source) == sorted(NAMES)
-    said = [record.getMessage() for record in caplog.records if 'left out of the search index: 1 in repositories' in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records
+            if 'left out of the search index: 1 in repositories' in record.getMessage()]
     assert len(said) == 1
 
 
@@ -144,7 +153,8 @@ def test_a_namespace_that_goes_while_it_is_listed_is_no_error(source, place):
 
 
 def break_directory(path):
-    """Make a directory that is there and cannot be listed, by root neither: a link that leads to itself."""
+    """Make a directory that is there and cannot be listed, by root neither: a link that leads to
+    itself."""
     shutil.rmtree(path)
     os.symlink(path, path)
 
@@ -207,11 +217,12 @@ def test_a_disk_that_comes_back_while_a_repository_is_asked_for_has_it(source, p
 AS_NOBODY = '''
 import os, sys
 from docker_registry.drivers import file
-from docker_registry_index.storage import RegistrySource
+from docker_registry_index.plugin.storage import RegistrySource
 source = RegistrySource(file.Storage('images'))
 assert source.has(u'library/nginx'), 'all that it takes is imported now'
 os.setuid(65534)
-for ask in (lambda: list(source.namespaces()), lambda: list(source.repositories(u'library')), lambda: source.has(u'library/nginx')):
+for ask in (lambda: list(source.namespaces()), lambda: list(source.repositories(u'library')),
+            lambda: source.has(u'library/nginx')):
     try:
         print(ask())
     except OSError as error:
@@ -224,7 +235,8 @@ def as_nobody(store):
     folder = os.path.dirname(store._root_path)
     os.chmod(folder, 0o755)
     # Its path is relative: the folders above, which are the tests', are no matter.
-    said = subprocess.check_output([sys.executable, '-B', '-c', AS_NOBODY], cwd=folder, env=environment)
+    said = subprocess.check_output([sys.executable, '-B', '-c', AS_NOBODY], cwd=folder,
+                                   env=environment)
     return said.decode('ascii').splitlines()
 
 
@@ -269,7 +281,10 @@ def test_a_store_that_could_not_be_made_is_tried_again(monkeypatch, store):
 
 
 class Objects(driver.Base):
-    """An object storage in memory. Each class below it is one way in which drivers list; `away` makes it fail as they do."""
+    """An object storage in memory.
+
+    Each class below it is one way in which drivers list; `away` makes it fail as they do.
+    """
 
     hides_errors = True
 
@@ -291,7 +306,8 @@ class Objects(driver.Base):
     def list_directory(self, path=None):
         if self.away:
             self.away -= 1
-            raise exceptions.FileNotFoundError(path) if self.hides_errors else exceptions.ConnectionError('away')
+            raise exceptions.FileNotFoundError(
+                path) if self.hides_errors else exceptions.ConnectionError('away')
         found = self.found(path)
         for number, entry in enumerate(found):
             if number == self.breaks_after:
@@ -303,7 +319,8 @@ class Objects(driver.Base):
     def found(self, path):
         """Full paths of what is directly below, those of directories once."""
         below = [key[len(path) + 1:].split('/') for key in self.keys if key.startswith(path + '/')]
-        return sorted(set('%s/%s%s' % (path, parts[0], '/' if parts[1:] else '') for parts in below))
+        return sorted(set('%s/%s%s' % (path, parts[0], '/' if parts[1:] else '')
+                          for parts in below))
 
 
 class AllBelow(Objects):
@@ -351,7 +368,8 @@ def objects(request):
 
 @pytest.fixture
 def read(objects):
-    # Only names are given of a namespace `repositories`, and only the first: it is not told from the directory of all then.
+    # Only names are given of a namespace `repositories`, and only the first: it is not told from
+    # the directory of all then.
     for name in NAMES:
         if not (isinstance(objects, Names) and name.startswith('repositories/')):
             put(objects, name)
@@ -360,7 +378,9 @@ def read(objects):
 
 
 def test_names_come_back_whatever_way_a_driver_lists_them(read, objects):
-    assert names(read) == sorted(name for name in NAMES if not (isinstance(objects, Names) and name.startswith('repositories/')))
+    assert names(read) == sorted(name
+                                 for name in NAMES if not (isinstance(objects, Names)
+                                                           and name.startswith('repositories/')))
 
 
 def test_each_is_there_and_gone_when_deleted_whatever_way_a_driver_lists_them(read, objects):
@@ -420,7 +440,8 @@ def test_a_storage_that_comes_back_while_a_repository_is_asked_for_has_it(read, 
 
 def test_what_a_driver_raises_comes_through(read, objects):
     objects.hides_errors = False
-    for ask in (lambda: list(read.namespaces()), lambda: list(read.repositories('library')), lambda: read.has('library/nginx')):
+    for ask in (lambda: list(read.namespaces()), lambda: list(read.repositories('library')),
+                lambda: read.has('library/nginx')):
         objects.away = 1
         with pytest.raises(exceptions.ConnectionError):
             ask()
@@ -430,22 +451,24 @@ def test_what_a_driver_raises_comes_through(read, objects):
 
 HEADER = '''
 import json, sys, threading
-from docker_registry_index.storage import RegistrySource
+from docker_registry_index.plugin.storage import RegistrySource
 source = RegistrySource()
-names = lambda source: sorted(name for namespace in source.namespaces() for name, _ in source.repositories(namespace))
+names = lambda source: sorted(name for namespace in source.namespaces()
+                              for name, _ in source.repositories(namespace))
 answer = lambda found: json.dump(found, sys.stdout)
 '''
 
 
 class S3(object):
-    """A bucket, with NAMES in it unless told otherwise, and programs that read it as a registry would."""
+    """A bucket, with NAMES in it unless told otherwise, and programs that read it as a registry
+    would."""
 
     path = '/prod'
 
     def __init__(self, url, is_seeded=True):
         self.name = 'storage-' + uuid.uuid4().hex[:12]
         self.url = url
-        self.bucket = seed.Bucket(url, self.name)
+        self.bucket = Bucket(url, self.name)
         if is_seeded:
             for name in NAMES:
                 put(self, name, b'[]')
@@ -454,13 +477,16 @@ class S3(object):
 
     def put_content(self, path, content):
         # Its paths are quoted; in a request they are once more.
-        self.bucket.put((self.path.strip('/') + '/' + path).replace('%', '%25').replace('+', '%2B'), content)
+        self.bucket.put((self.path.strip('/') + '/' + path).replace('%', '%25').replace('+', '%2B'),
+                        content)
 
     def run(self, program, before=''):
         """Run a program, with `before` before all else, and return its answer."""
-        variables = dict(os.environ, DOCKER_REGISTRY_CONFIG=servers.CONFIGURATION, SETTINGS_FLAVOR='prod', STORAGE_PATH=self.path, PYTHONPATH=ROOT)
-        variables.update(servers.s3_settings(self.url, self.name))
-        done = subprocess.Popen([sys.executable, '-B', '-c', before + HEADER + program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        variables = dict(os.environ, DOCKER_REGISTRY_CONFIG=CONFIGURATION, SETTINGS_FLAVOR='prod',
+                         STORAGE_PATH=self.path, PYTHONPATH=ROOT)
+        variables.update(s3_settings(self.url, self.name))
+        done = subprocess.Popen([sys.executable, '-B', '-c', before + HEADER + program],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={str(name): str(value) for name, value in variables.items()})
         out, err = done.communicate()
         assert done.returncode == 0, err.decode('utf-8', 'replace')
@@ -473,8 +499,9 @@ def s3(ministack):
 
 
 def test_names_come_back_from_S3_and_are_there_when_asked_for(s3):
-    listed, there, never = s3.run('asked = %s\nanswer([names(source)] + [[name for name in each if source.has(name)] for each in asked])'
-                                  % 'json.loads(%r)' % str(json.dumps([NAMES, NEVER_THERE])))
+    listed, there, never = s3.run('asked = %s\nanswer([names(source)] + [[name for name in each if '
+                                  'source.has(name)] for each in asked])' % 'json.loads(%r)'
+                                  % str(json.dumps([NAMES, NEVER_THERE])))
     assert listed == sorted(NAMES)
     assert there == NAMES
     assert never == []
@@ -485,19 +512,23 @@ def test_S3_is_read_below_any_storage_path(ministack, path):
     s3 = S3(ministack.url, is_seeded=False)
     s3.path = path
     put(s3, 'library/nginx', b'[]')
-    assert s3.run('answer([names(source), source.has(u"library/nginx"), source.has(u"library/x")])') == [['library/nginx'], True, False]
+    assert s3.run('answer([names(source), source.has(u"library/nginx"), '
+                  'source.has(u"library/x")])') == [['library/nginx'], True, False]
 
 
 def test_an_empty_bucket_is_a_new_registry(ministack):
-    assert S3(ministack.url, is_seeded=False).run('answer([names(source), source.has(u"library/nginx")])') == [[], False]
+    assert S3(ministack.url, is_seeded=False).run(
+        'answer([names(source), source.has(u"library/nginx")])') == [[], False]
 
 
 def test_folders_that_the_AWS_console_made_and_files_are_no_repositories(ministack):
     s3 = S3(ministack.url, is_seeded=False)
     put(s3, 'library/nginx', b'[]')
-    for key in ('repositories/', 'repositories/library/', 'repositories/.DS_Store', 'repositories/library/.DS_Store', 'repositories/_inodes'):
+    for key in ('repositories/', 'repositories/library/', 'repositories/.DS_Store',
+                'repositories/library/.DS_Store', 'repositories/_inodes'):
         s3.put_content(key, b'')
-    assert s3.run('answer([names(source), source.has(u"library/library")])') == [['library/nginx'], False]
+    assert s3.run('answer([names(source), source.has(u"library/library")])') == [
+        ['library/nginx'], False]
 
 
 def test_a_deleted_repository_is_gone_from_S3(ministack):
@@ -540,7 +571,8 @@ expected, wrong = names(source), []
 def work():
     for turn in range(5):
         listed = names(source)
-        if listed != expected or not source.has(expected[turn]) or source.has('library/never%d' % turn):
+        is_right = source.has(expected[turn]) and not source.has('library/never%d' % turn)
+        if listed != expected or not is_right:
             wrong.append(listed)
 threads = [threading.Thread(target=work) for _ in range(12)]
 [thread.start() for thread in threads]
@@ -553,7 +585,8 @@ UNPATCHED = 'import gevent.monkey\ngevent.monkey.patch_all = lambda *_, **__: No
 
 @pytest.mark.parametrize('are_greenlets', [True, False], ids=['greenlets', 'plain threads'])
 def test_one_store_is_read_by_many_threads_at_once(s3, are_greenlets):
-    assert s3.run(AT_ONCE, before='' if are_greenlets else UNPATCHED) == [are_greenlets, sorted(NAMES), []]
+    assert s3.run(AT_ONCE, before='' if are_greenlets
+                  else UNPATCHED) == [are_greenlets, sorted(NAMES), []]
 
 
 ASK_ALL = '''
@@ -563,7 +596,8 @@ store._boto_conn.num_retries = 0
 store._boto_conn.http_connection_kwargs['timeout'] = 0.5
 {break_it}
 said = []
-for ask in (lambda: names(source), lambda: list(source.repositories('library')), lambda: source.has('library/nginx')):
+for ask in (lambda: names(source), lambda: list(source.repositories('library')),
+            lambda: source.has('library/nginx')):
     try:
         said.append(ask())
     except Exception as error:
@@ -586,7 +620,8 @@ class Refusal(BaseHTTPServer.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.server.status is None:
             return self.server.is_over.wait(30)
-        body = b'<?xml version="1.0"?><Error><Code>Code</Code><Message>no</Message>\n<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % KEY_ID
+        body = (b'<?xml version="1.0"?><Error><Code>Code</Code><Message>no</Message>\n'
+                b'<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % KEY_ID)
         self.send_response(self.server.status)
         self.send_header(str('Content-Length'), str(len(body)))
         self.end_headers()
@@ -618,7 +653,8 @@ def refusing():
         thread.join(5)
 
 
-@pytest.mark.parametrize('status', [403, 404, 500, 503, None], ids=lambda status: str(status or 'never an answer'))
+@pytest.mark.parametrize('status', [403, 404, 500, 503, None],
+                         ids=lambda status: str(status or 'never an answer'))
 def test_what_S3_answers_for_an_error_is_an_error_and_not_empty(s3, refusing, status):
     said = s3.run(ASK_ALL.format(break_it=POINT_AT.format(port=refusing(status))))
     assert len(said) == 3 and set(said) <= {'S3ResponseError', 'BotoServerError', 'timeout'}, said
@@ -627,7 +663,8 @@ def test_what_S3_answers_for_an_error_is_an_error_and_not_empty(s3, refusing, st
 def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
     with_nothing_behind = socket.socket()
     with_nothing_behind.bind(('127.0.0.1', 0))
-    said = s3.run(ASK_ALL.format(break_it=POINT_AT.format(port=with_nothing_behind.getsockname()[1])))
+    said = s3.run(
+        ASK_ALL.format(break_it=POINT_AT.format(port=with_nothing_behind.getsockname()[1])))
     with_nothing_behind.close()
     assert said == ['error'] * 3
 
@@ -637,7 +674,7 @@ def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
 LOG_OF_THE_PLUGIN = '''
 import io, logging, os, time
 from docker_registry import storage
-from docker_registry_index.engine.mark import KEY
+from docker_registry_index.engine.store.ready_marker import KEY
 from tests.engine_index import EngineIndex
 log = io.StringIO()
 handler = logging.StreamHandler(log)
@@ -646,7 +683,8 @@ logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 # A sync of it is due.
 made = EngineIndex(os.environ['DYNAMODB_ENDPOINT_URL']).ready()
-made.engine.client.call('update_item', TableName=made.settings.search_table, Key=KEY, UpdateExpression='SET synced = :long_ago, tried = :long_ago',
+made.engine.client.call('update_item', TableName=made.settings.search_table, Key=KEY,
+                        UpdateExpression='SET synced = :long_ago, tried = :long_ago',
                         ExpressionAttributeValues={{':long_ago': {{'N': '1'}}}})
 store = storage.load()
 store._boto_conn.num_retries = 0
@@ -662,14 +700,16 @@ answer(log.getvalue())
 
 def test_the_log_names_the_refusal_of_S3_and_no_access_key(s3, refusing):
     log = s3.run(LOG_OF_THE_PLUGIN.format(break_it=POINT_AT.format(port=refusing(403))))
-    assert 'the storage of the registry cannot tell its namespaces: S3ResponseError: 403 Forbidden' in log
+    assert ('the storage of the registry cannot tell its namespaces: '
+            'S3ResponseError: 403 Forbidden') in log
     assert 'AKIAIOSF' not in log and 'AWSAccessKeyId' not in log
 
 
 @pytest.mark.parametrize('code', ['InvalidAccessKeyId', 'SignatureDoesNotMatch'])
 def test_an_error_of_boto_is_told_in_one_line_without_the_access_key(caplog, code):
     exception = pytest.importorskip('boto.exception')
-    page = '<?xml version="1.0"?>\n<Error><Code>%s</Code><Message>no</Message><AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % (code, KEY_ID.decode())
+    page = ('<?xml version="1.0"?>\n<Error><Code>%s</Code><Message>no</Message>'
+            '<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % (code, KEY_ID.decode()))
     refused = exception.S3ResponseError(403, 'Forbidden', page)
 
     class Refusing(Source):

@@ -1,4 +1,5 @@
-"""A database that release 0.1.0 made is taken over, nothing of it is lost, and a worker of 0.1.0 goes on working beside."""
+"""A database that release 0.1.0 made is taken over, nothing of it is lost, and a worker of 0.1.0
+goes on working beside."""
 import threading
 
 import pytest
@@ -19,14 +20,19 @@ def old_database(place):
     old.create_tables()
     old.start()
     old.load(IN_BOTH + ONLY_IN_THE_TABLE)
-    place.dynamodb.put_item(TableName=place.table('repository'), Item={'name': {'S': DESCRIBED}, 'description': {'S': 'Payroll of ACME'}})
+    place.dynamodb.put_item(TableName=place.table('repository'),
+                            Item={'name': {'S': DESCRIBED},
+                                  'description': {'S': 'Payroll of ACME'}})
     place.seed(*(ONLY_IN_S3 + IN_BOTH))
     return old
 
 
 @pytest.fixture(scope='module')
 def taken_over(ministack, dynamodb_endpoint):
-    """An old database with a registry of today running on it: (place, worker of 0.1.0, client). Each test uses names of its own."""
+    """An old database with a registry of today running on it: (place, worker of 0.1.0, client).
+
+    Each test uses names of its own.
+    """
     place = Place(ministack.url, dynamodb_endpoint)
     old = old_database(place)
     with place.running() as client:
@@ -67,9 +73,11 @@ def test_the_rows_are_all_still_there(place):
 
 def test_the_keys_the_secondary_index_and_the_billing_stay_as_they_were(place):
     table = place.dynamodb.describe_table(TableName=place.table('repository'))['Table']
-    assert [index['IndexName'] for index in table['GlobalSecondaryIndexes']] == ['Repositories-By-Description-Index']
+    assert [index['IndexName'] for index in table['GlobalSecondaryIndexes']] == [
+        'Repositories-By-Description-Index']
     for what in [table] + table['GlobalSecondaryIndexes']:
-        assert (what['ProvisionedThroughput']['ReadCapacityUnits'], what['ProvisionedThroughput']['WriteCapacityUnits']) == (5, 5)
+        assert (what['ProvisionedThroughput']['ReadCapacityUnits'],
+                what['ProvisionedThroughput']['WriteCapacityUnits']) == (5, 5)
 
 
 def test_a_push_works_on_the_old_table_and_0_1_0_finds_it(client, old):

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import requests
 
-from dev.servers_service import Service
+from dev.servers.service import Service
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION, OCI
 from tests.service.odd_server import OddServer, page, said

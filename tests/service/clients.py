@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from dev import images
-from dev.process import ServerError, local_environment
-from dev.programs import program
-from dev.proxy_servers import Dockerd
+from dev.servers.dockerd import Dockerd
+from dev.servers.process import ServerError, local_environment
+from dev.servers.programs import program
+from dev.storage import oci_images
 
 __all__ = ['Podman', 'credentials', 'dockerd_or_skip', 'push_index', 'skopeo_delete']
 
@@ -67,7 +67,7 @@ def push_index(address, name, tag, folder, annotations, platforms=('amd64', 'arm
     """Push an OCI index of an image for each platform, with annotations, by skopeo."""
     layout, listed = os.path.join(str(folder), 'layout'), []
     for platform in platforms:
-        images.write_layout(layout, {'VERSION': platform})
+        oci_images.write_layout(layout, {'VERSION': platform})
         with open(os.path.join(layout, 'index.json')) as source:
             listed.append(dict(json.load(source)['manifests'][0], platform={'os': 'linux', 'architecture': platform}))
     content = json.dumps({'schemaVersion': 2, 'mediaType': _INDEX, 'manifests': listed, 'annotations': annotations}).encode()

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from dev.programs import is_missing
-from dev.servers_v2 import Distribution
+from dev.servers.programs import is_missing
+from dev.servers.registry_v2 import Distribution
 from tests.service.beside import Beside
 from tests.service.images import Images
 from tests.service.odd_server import OddServer

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from dev.images import DESCRIPTION
+from dev.storage.oci_images import DESCRIPTION
 
 __all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'TITLE', 'Images', 'digest_of']
 

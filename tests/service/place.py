@@ -17,13 +17,14 @@ import uuid
 
 import requests
 
-from dev import seed
-from dev.process import LOOPBACK, ROOT, local_environment
-from dev.proxy_servers import Nginx
-from dev.servers_service import PYTHON, Service, s3_source, two_free_ports
-from dev.servers_v2 import ConfiguredRegistry, s3_storage, s3_variables
+from dev.servers.nginx import Nginx
+from dev.servers.process import LOOPBACK, ROOT, local_environment
+from dev.servers.registry_v2 import ConfiguredRegistry, s3_storage, s3_variables
+from dev.servers.service import PYTHON, Service, s3_source, two_free_ports
+from dev.storage import s3
 from tests.engine_index import EngineIndex
 from tests.service.images import Images
+from tests.waiting import lines_of, wait_until
 
 __all__ = ['Bucket', 'Files', 'LOADED', 'Place', 'QuickService', 'SECRET', 'kill', 'lines_of', 'wait_until']
 
@@ -33,11 +34,11 @@ LOADED = 'loaded the search index in'
 
 # The service with short leases and looks, for tests of what happens after these: takeovers and descriptions.
 _QUICK = '''
-from docker_registry_index.engine import startup
-startup.LEASE_SECONDS = {lease}
-from docker_registry_index.service import describer
-describer.Describer.__init__.__defaults__ = ({pause},)
-from docker_registry_index.cli import main
+from docker_registry_index.engine.lifecycle import start
+start.LEASE_SECONDS = {lease}
+from docker_registry_index.service.sync import description_worker
+description_worker.PAUSE = {pause}
+from docker_registry_index.cli.commands import main
 main(['serve'], prog_name='docker-registry-index')
 '''
 
@@ -57,7 +58,7 @@ class Bucket:
 
     def __init__(self, url):
         name = 'place-' + uuid.uuid4().hex[:12]
-        seed.Bucket(url, name)
+        s3.Bucket(url, name)
         self.settings = s3_storage(url, name, '/registry')
         self.of_registry, self.of_service = s3_variables(url, name), s3_source(url, name)
 
@@ -195,22 +196,3 @@ def kill(server):
     """End a server at once, as a machine does that dies, and take its port back."""
     os.killpg(server.pid, signal.SIGKILL)
     server.stop()
-
-
-def wait_until(condition, otherwise, seconds=10, server=None, expected=True):
-    """Return the seconds until a condition is `expected`; a failure tells what it was instead, and the end of a server's log."""
-    started, pause = time.monotonic(), 0.02
-    while True:
-        last = condition()
-        passed = time.monotonic() - started
-        if last == expected:
-            return passed
-        if passed > seconds:
-            raise AssertionError('%s within %g seconds: %r\n%s' % (otherwise, seconds, last, lines_of(server) if server else ''))
-        time.sleep(pause)
-        pause = min(1.2 * pause, 0.3)  # at first a figure is measured, later a processor spared
-
-
-def lines_of(server):
-    """Return the end of a service's log, without searches: tests search all the time."""
-    return '\n'.join([line for line in server.log_text().splitlines() if 'GET /v1/search' not in line][-40:])

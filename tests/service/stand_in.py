@@ -4,7 +4,7 @@ import http.server
 import json
 import threading
 
-from dev.process import LOOPBACK
+from dev.servers.process import LOOPBACK
 
 _SHORT = 64 * 1024
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.service.web.parameters import first_in_go, first_of
 from tests.service.beside import Beside, ToldRegistry
 

@@ -1,15 +1,15 @@
 """What set-up does about Debian packages and their services; nothing is installed here."""
 import pytest
 
-from dev import clients, setup, toolchain
-from dev.console import SetupError
+from dev.setup import debian_packages, parts, toolchain
+from dev.setup.console import SetupError
 
 UNITS = ['nginx.service', 'podman.socket']
 
 
 @pytest.fixture
 def nothing_installed(monkeypatch):
-    monkeypatch.setattr(clients, 'missing', lambda: sorted(clients.PROGRAMS))
+    monkeypatch.setattr(debian_packages, 'missing', lambda: sorted(debian_packages.PROGRAMS))
 
 
 def quiet(tmp_path, has_systemd, units=UNITS):
@@ -19,7 +19,7 @@ def quiet(tmp_path, has_systemd, units=UNITS):
     (scripts / 'nginx').write_text('')
     if has_systemd:
         systemd.mkdir()
-    with clients._Quiet(units, lambda command, **streams: ran.append(' '.join(command)), str(systemd), str(scripts)):
+    with debian_packages._Quiet(units, lambda command, **streams: ran.append(' '.join(command)), str(systemd), str(scripts)):
         before = ran[:]
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
 
@@ -41,20 +41,20 @@ def test_packages_without_services_touch_none(tmp_path, has_systemd):
 
 def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     handled, answers = [], [['crun', 'nginx-light'], []]
-    monkeypatch.setattr(clients, 'missing', lambda: answers.pop(0))
+    monkeypatch.setattr(debian_packages, 'missing', lambda: answers.pop(0))
     monkeypatch.setattr(toolchain, 'may_install', lambda: True)
     monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
-    monkeypatch.setattr(clients._Quiet, '__enter__', lambda self: handled.append(self._units))
-    monkeypatch.setattr(clients._Quiet, '__exit__', lambda self, *failure: None)
-    clients.install()
+    monkeypatch.setattr(debian_packages._Quiet, '__enter__', lambda self: handled.append(self._units))
+    monkeypatch.setattr(debian_packages._Quiet, '__exit__', lambda self, *failure: None)
+    debian_packages.install()
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]
 
 
 def test_who_may_not_install_is_told_the_packages_and_goes_without(monkeypatch, capsys, nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
-    monkeypatch.setattr(setup, '_is_done', lambda *stamp: True)
+    monkeypatch.setattr(parts, '_is_done', lambda *stamp: True)
     monkeypatch.delenv('CI', raising=False)
-    setup.clients()
+    parts.clients()
     told, = capsys.readouterr().out.splitlines()
     assert 'its tests are skipped' in told and 'apt-get install crun docker-registry nginx-light podman skopeo' in told
 
@@ -63,4 +63,4 @@ def test_CI_fails_without_them(monkeypatch, nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
     monkeypatch.setenv('CI', 'true')
     with pytest.raises(SetupError, match='apt-get install crun'):
-        setup.clients()
+        parts.clients()

@@ -1,11 +1,14 @@
-"""What the catalog and a first load ask from S3, counted beside the real registry: as docs/service.md says of 300 repositories."""
+"""What the catalog and a first load ask from S3, counted beside the real registry.
+
+docs/service.md has the figures of 300 repositories.
+"""
 import pytest
 
-from benchmarks.bucket import Bucket, names
 from benchmarks.catalog_and_load import SIZE
 from benchmarks.walks import Beside, first_load, walk
-from dev.counting_proxy import CountingProxy, kind_of
-from dev.servers_v2 import Distribution
+from dev.servers.proxy import Proxy, operation_of
+from dev.servers.registry_v2 import Distribution
+from dev.storage.v2_repositories import FullBucket, names
 from tests.docs import pages
 
 NAMES = names(300)
@@ -13,31 +16,33 @@ NAMES = names(300)
 
 @pytest.fixture(scope='module')
 def bucket(ministack):
-    return Bucket(ministack.url).fill(NAMES)
+    return FullBucket(ministack.url).fill(NAMES)
 
 
 @pytest.fixture
 def s3(ministack):
     """The S3 of the registry, counted."""
-    with CountingProxy(ministack.url) as proxy:
+    with Proxy(ministack.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def of_load(ministack):
     """The S3 of the service, counted."""
-    with CountingProxy(ministack.url) as proxy:
+    with Proxy(ministack.url) as proxy:
         yield proxy
 
 
 def said(first_header, what, *cells):
-    """The last cells of the row of a table of the page that begins with these, for 300 repositories."""
-    rows = [row for row in pages.table('docs/service.md', first_header) if row[:2 + len(cells)] == [what, '300'] + list(cells)]
+    """The last cells of the row of a table that begins with these, for 300 repositories."""
+    rows = [row for row in pages.table('docs/service.md', first_header)
+            if row[:2 + len(cells)] == [what, '300'] + list(cells)]
     assert len(rows) == 1, rows
     return rows[0][2 + len(cells):]
 
 
-def test_the_catalog_of_the_registry_asks_for_each_repository(distribution_is_installed, bucket, s3):
+def test_the_catalog_of_the_registry_asks_for_each_repository(
+        distribution_is_installed, bucket, s3):
     with Distribution(bucket.storage(s3.url)) as registry:
         if registry.is_version_3:
             pytest.skip('version 3 does not')
@@ -48,7 +53,8 @@ def test_the_catalog_of_the_registry_asks_for_each_repository(distribution_is_in
         assert str(s3.total) == said('The whole catalog of', 'Distribution 2.8.2', str(SIZE))[0]
 
 
-def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(distribution_is_installed, bucket, s3, of_load, dynamodb_local):
+def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(
+        distribution_is_installed, bucket, s3, of_load, dynamodb_local):
     registry = Distribution(bucket.storage(s3.url))
     with registry, Beside(registry.url, dynamodb_local.url, **bucket.source(of_load.url)) as beside:
         first_load(beside, NAMES)
@@ -65,8 +71,11 @@ def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(distrib
         assert s3.total == of_load.total == 0
 
 
-@pytest.mark.parametrize('method, path, headers, kind', [
-    ('GET', '/bucket?list-type=2&prefix=a', {}, 'LIST'), ('GET', '/bucket?delimiter=%2F&prefix=', {}, 'LIST'), ('GET', '/bucket/a/key', {}, 'GET'),
-    ('HEAD', '/bucket/a/key', {}, 'HEAD'), ('POST', '/', {'X-Amz-Target': 'DynamoDB_20120810.Query'}, 'Query')])
+@pytest.mark.parametrize('method, path, headers, kind',
+                         [('GET', '/bucket?list-type=2&prefix=a', {}, 'LIST'),
+                          ('GET', '/bucket?delimiter=%2F&prefix=', {}, 'LIST'),
+                          ('GET', '/bucket/a/key', {}, 'GET'),
+                          ('HEAD', '/bucket/a/key', {}, 'HEAD'),
+                          ('POST', '/', {'X-Amz-Target': 'DynamoDB_20120810.Query'}, 'Query')])
 def test_what_is_counted_as_what(method, path, headers, kind):
-    assert kind_of(method, path, headers) == kind
+    assert operation_of(method, path, headers) == kind

@@ -8,10 +8,11 @@ import urllib.request
 import pytest
 import yaml
 
-from dev import images, seed
-from dev.process import ROOT
-from dev.programs import is_missing
-from dev.servers_v2 import ConfiguredRegistry, s3_variables
+from dev.servers.process import ROOT
+from dev.servers.programs import is_missing
+from dev.servers.registry_v2 import ConfiguredRegistry, s3_variables
+from dev.storage import oci_images
+from dev.storage.s3 import Bucket
 from tests.service.stand_in import StandIn
 
 pytestmark = pytest.mark.skipif((is_missing('docker-registry') or is_missing('skopeo')) and not os.environ.get('CI'),
@@ -38,7 +39,7 @@ def events(service, wanted=1, seconds=10):
 
 
 def push(registry, name='acme/app', tag='1'):
-    images.push('127.0.0.1:%d' % registry.port, name, tag, files={'VERSION': tag})
+    oci_images.push('127.0.0.1:%d' % registry.port, name, tag, files={'VERSION': tag})
 
 
 def catalog(registry):
@@ -67,13 +68,13 @@ def test_the_list_in_the_environment_takes_the_place_of_the_one_in_the_file(serv
 
 
 def test_the_environment_chooses_a_bucket_in_place_of_the_folder(service, ministack, tmp_path):
-    seed.Bucket(ministack.url, 'distribution')
-    with ConfiguredRegistry(service.port, 'sesame', s3_variables(ministack.url, 'distribution', '/some/where'), root=str(tmp_path)) as registry:
+    bucket = Bucket(ministack.url)
+    with ConfiguredRegistry(service.port, 'sesame', s3_variables(ministack.url, bucket.name, '/some/where'), root=str(tmp_path)) as registry:
         push(registry)
         assert catalog(registry) == ['acme/app']
     assert not os.listdir(str(tmp_path))
-    with urllib.request.urlopen(ministack.url + '/distribution?list-type=2&prefix=some/where/docker/registry/v2/repositories/acme/app/', timeout=10) as answer:
-        assert b'_manifests/tags/1/current/link' in answer.read()
+    repository = 'some/where/docker/registry/v2/repositories/acme/app/'
+    assert repository + '_manifests/tags/1/current/link' in bucket.keys(repository)
 
 
 def test_a_folder_outlives_its_registry(service, tmp_path):

@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from dev.proxy_servers import Dockerd, Nginx
+from dev.servers.dockerd import Dockerd
+from dev.servers.nginx import Nginx
 from tests.service.clients import dockerd_or_skip
 from tests.service.stand_in import StandIn
 

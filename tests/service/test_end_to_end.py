@@ -6,9 +6,9 @@ import time
 import bcrypt
 import pytest
 
-from dev import images
-from dev.programs import is_missing
-from dev.proxy_servers import Dockerd
+from dev.servers.dockerd import Dockerd
+from dev.servers.programs import is_missing
+from dev.storage import oci_images
 from tests.service.clients import Podman, credentials, dockerd_or_skip, push_index, skopeo_delete
 from tests.service.images import DESCRIPTION, TITLE
 from tests.service.place import Bucket, Files, Place, wait_until
@@ -40,7 +40,7 @@ def dockerd():
 
 def push(place, name, tag='latest', **image):
     """Push by skopeo; return the moment of its end."""
-    images.push(place.address, name, tag, files={'VERSION': '%s:%s' % (name, tag)}, **image)
+    oci_images.push(place.address, name, tag, files={'VERSION': '%s:%s' % (name, tag)}, **image)
     return time.monotonic()
 
 
@@ -155,8 +155,8 @@ def closed(request, dynamodb_local, tmp_path_factory):
             HTPASSWD=users, REGISTRY_USERNAME=USER, REGISTRY_PASSWORD=PASSWORD,
             ANONYMOUS_READ='true' if request.param == 'anonymous read' else None) as made:
         made.is_open = request.param == 'anonymous read'
-        images.push(made.address, 'acme/secret-thing', files={'VERSION': '1'}, labels={DESCRIPTION: 'Behind a password'},
-                    credentials='%s:%s' % (USER, PASSWORD))
+        oci_images.push(made.address, 'acme/secret-thing', files={'VERSION': '1'}, labels={DESCRIPTION: 'Behind a password'},
+                        credentials='%s:%s' % (USER, PASSWORD))
         made.images.push('acme/other')
         made.wait_until_found('acme/secret-thing', 'acme/other', seconds=5)
         yield made

@@ -1,4 +1,7 @@
-"""What was in the registry before the service: loaded from the catalog, the bucket and the folder, by one of all, whoever is killed."""
+"""What was in the registry before the service is loaded from the catalog, the bucket or the folder.
+
+One copy of the service loads, whichever is killed.
+"""
 import contextlib
 import os
 import random
@@ -6,21 +9,25 @@ import time
 
 import pytest
 
-from benchmarks import bucket, walks
-from dev.counting_proxy import CountingProxy
-from dev.programs import is_missing
-from dev.servers_v2 import Distribution
+from benchmarks import walks
+from dev.servers.programs import is_missing
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import Distribution
+from dev.storage import v2_repositories
 from docker_registry_index.service.registry import layout
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import LOADED, Bucket, Files, Place, QuickService, kill, wait_until
-from tests.service.slow_registry import SlowRegistry
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = pytest.mark.skipif(
+    bool(MISSING) and not os.environ.get('CI'),
+    reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
 
-CATALOG = {'STORAGE': None, 'STORAGE_ENDPOINT_URL': None, 'STORAGE_REGION': None, 'STORAGE_ACCESS_KEY': None, 'STORAGE_SECRET_KEY': None}
+CATALOG = {'STORAGE': None, 'STORAGE_ENDPOINT_URL': None, 'STORAGE_REGION': None,
+           'STORAGE_ACCESS_KEY': None, 'STORAGE_SECRET_KEY': None}
 #: Of the seeds, by name; None: it says nothing.
-SEEDS = {'web': 'At the top', 'acme/web': 'The shop', 'acme/web/assets': 'Nested', 'acme/web-api': None, 'ops/backup': 'Nightly'}
+SEEDS = {'web': 'At the top', 'acme/web': 'The shop', 'acme/web/assets': 'Nested',
+         'acme/web-api': None, 'ops/backup': 'Nightly'}
 FOUND = dict((name, text or '') for name, text in SEEDS.items())
 BEGUN = 'loading the search index'
 
@@ -33,7 +40,7 @@ class QuickPlace(Place):
 
 @contextlib.contextmanager
 def registry_without_events(place):
-    """The Images of a registry on the storage of a place that tells nobody: what happens in it, the service has to find."""
+    """The Images of a registry on the storage of a place that sends no notifications."""
     with Distribution(place.storage.settings) as registry:
         yield Images(registry.url)
 
@@ -47,8 +54,10 @@ def seed(images):
 @pytest.fixture(params=['catalog of a folder', 'folder', 'bucket'])
 def place(request, dynamodb_local, tmp_path):
     """A place with the seeds in its storage, where nothing runs yet."""
-    storage = Bucket(request.getfixturevalue('ministack').url) if 'bucket' in request.param else Files(tmp_path)
-    made = QuickPlace(dynamodb_local.url, storage, **(CATALOG if 'catalog' in request.param else {}))
+    is_bucket = 'bucket' in request.param
+    storage = Bucket(request.getfixturevalue('ministack').url) if is_bucket else Files(tmp_path)
+    settings = CATALOG if 'catalog' in request.param else {}
+    made = QuickPlace(dynamodb_local.url, storage, **settings)
     with registry_without_events(made) as images:
         seed(images)
     return made
@@ -102,7 +111,8 @@ def folders(root, count):
     """Make repositories without images, as far as a listing goes."""
     names = ['team-%d/application-%03d' % (number % 9, number) for number in range(count)]
     for name in names:
-        os.makedirs(os.path.join(str(root), 'docker/registry/v2/repositories', name, '_manifests/tags/1/current'))
+        os.makedirs(os.path.join(str(root), 'docker/registry/v2/repositories', name,
+                                 '_manifests/tags/1/current'))
     return sorted(names)
 
 
@@ -134,7 +144,8 @@ def test_killed_in_the_middle_of_the_first_load_another_goes_on(dynamodb_local, 
                 copy.launch()
             for copy in copies[1:]:
                 copy.wait_until_ready(60)
-            print('\nkilled with %d of %d loaded; another was ready %.1f s later' % (written, count, time.monotonic() - started))
+            print('\nkilled with %d of %d loaded; another was ready %.1f s later' %
+                  (written, count, time.monotonic() - started))
             assert sorted(place.found(url=copies[2].url)) == names
             assert loads(*copies[1:])[0] == 1
         place.assert_equal(dynamodb_local.url)
@@ -155,7 +166,8 @@ def test_stopped_in_the_middle_of_the_first_load_another_need_not_wait(dynamodb_
         started = time.monotonic()
         with second:
             seconds = time.monotonic() - started
-            print('\nstopped with %d of %d loaded; another was ready %.1f s later' % (written, count, seconds))
+            print('\nstopped with %d of %d loaded; another was ready %.1f s later' %
+                  (written, count, seconds))
             assert sorted(place.found(url=second.url)) == names
         assert seconds < 20, 'a lease of 20 s was not given back'
 
@@ -163,14 +175,16 @@ def test_stopped_in_the_middle_of_the_first_load_another_need_not_wait(dynamodb_
 def test_three_thousand_from_a_bucket(dynamodb_local, ministack, request):
     if not request.config.getoption('--long', False):
         pytest.skip('of the long versions: --long')
-    names = bucket.names(3000)
-    stored = bucket.Bucket(ministack.url).fill(names)
-    with Distribution(stored.storage(ministack.url)) as registry, CountingProxy(ministack.url) as s3:
+    names = v2_repositories.names(3000)
+    stored = v2_repositories.FullBucket(ministack.url).fill(names)
+    with Distribution(stored.storage(ministack.url)) as registry, Proxy(ministack.url) as s3:
         with walks.Beside(registry.url, dynamodb_local.url, **stored.source(s3.url)) as beside:
             load = walks.first_load(beside, names)
-            print('\n3 000 repositories: ready after %.1f s, with %d LISTs' % (load.ready, s3.total))
+            print('\n3 000 repositories: ready after %.1f s, with %d LISTs' %
+                  (load.ready, s3.total))
             # One for each 1 000 of 15 000 objects, and as many as it has parts.
-            assert s3.counts == {'LIST': s3.total} and s3.total <= 15 + 1 + 3 + 3000 // layout.PART_NAMES
+            assert s3.counts == {'LIST': s3.total}
+            assert s3.total <= 15 + 1 + 3 + 3000 // layout.PART_NAMES
             assert beside.index.names() == sorted(names)
 
 
@@ -181,7 +195,8 @@ def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_
     with registry_without_events(place) as images:
         for name in names:
             images.push(name, labels={DESCRIPTION: expected[name]})
-    with place.registry, SlowRegistry(place.registry.port, 0.05, 'manifests') as slow, contextlib.ExitStack() as running:
+    with place.registry, Proxy(place.registry.url) as slow, contextlib.ExitStack() as running:
+        slow.delay(0.05, only='manifests')
         copies = [place.copy(REGISTRY_URL=slow.url), place.copy()]
         for copy in copies:
             running.callback(copy.stop)
@@ -196,7 +211,9 @@ def test_killed_while_it_reads_descriptions_another_goes_on(dynamodb_local, tmp_
         assert count < len(names), 'they were read too fast to be killed'
         copies[1].start()
         seconds = place.wait_until_is(expected, 20, url=copies[1].url)
-        print('\nkilled with %d of %d described; another had described all %.1f s later' % (count, len(names), seconds))
-        wait_until(lambda: place.index.engine.undescribed.notes(1), 'notes are left', 5, copies[1], [])
+        print('\nkilled with %d of %d described; another had described all %.1f s later' %
+              (count, len(names), seconds))
+        undescribed = place.index.engine.undescribed
+        wait_until(lambda: undescribed.notes(1), 'notes are left', 5, copies[1], [])
         assert loads(copies[1])[0] == 0
     place.assert_equal(dynamodb_local.url)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.sync.reconcile import Follower
+from docker_registry_index.service.sync.reconcile import Reconciler
 from docker_registry_index.service.web.notifications import (
     NotNow, Notifications)
 from tests.engine_index import EngineIndex
@@ -19,7 +19,8 @@ class Registry:
     """A registry of one repository."""
 
     def __init__(self):
-        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
+        self.listed = ['latest']
+        self.described = {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
 
     def tags(self, name, timeout=None):
         return list(self.listed)
@@ -28,7 +29,7 @@ class Registry:
         return bool(self.listed)
 
     def manifest(self, name, reference, timeout=None):
-        return 'application/vnd.oci.image.manifest.v1+json', {'annotations': {DESCRIPTION: self.described[reference]}}
+        return {'annotations': {DESCRIPTION: self.described[reference]}}
 
     def config(self, name, digest, timeout=None):
         return None
@@ -48,7 +49,7 @@ def registry():
 
 @pytest.fixture
 def notifications(index, registry):
-    return Notifications(Follower(index.engine, registry), WAIT)
+    return Notifications(Reconciler(index.engine, registry), WAIT)
 
 
 def interfere(index, operation, act):
@@ -78,7 +79,7 @@ def test_a_change_whose_answer_is_lost_brings_back_nothing_that_is_gone(index, r
         return make()
 
     interfere(index, 'transact_write_items', twice)
-    Notifications(Follower(index.engine, registry), 10).follow(change())
+    Notifications(Reconciler(index.engine, registry), 10).follow(change())
     assert index.search('') == []
 
 

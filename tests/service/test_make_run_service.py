@@ -7,16 +7,16 @@ import urllib.request
 
 import pytest
 
-from dev.process import free_port, is_taken
-from dev.programs import is_missing
-from dev.run_service import PROGRAMS
+from dev.demo.run_service import PROGRAMS
+from dev.servers.process import free_port, is_taken
+from dev.servers.programs import is_missing
 from tests.demonstrations import begun, told_of_a_taken_port, until_ready
 
 MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
 
 
-demonstration = functools.partial(begun, 'dev.run_service')
+demonstration = functools.partial(begun, 'dev.demo.run_service')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])

@@ -4,7 +4,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.faults.proxy import Proxy
+from dev.servers.proxy import Proxy
 from tests.service.beside import Beside, ToldRegistry, pushed
 from tests.service.odd_server import late, page
 

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from dev import proxy_servers
-from dev.programs import is_missing
-from dev.process import LOOPBACK, ROOT, ServerError, free_port
+from dev.servers.nginx import Nginx
+from dev.servers.process import LOOPBACK, ROOT, ServerError, free_port
+from dev.servers.programs import is_missing
 from tests.service.stand_in import StandIn
 
 BIG = 100 * 1024 * 1024
@@ -28,7 +28,7 @@ def upstreams():
 
 @pytest.fixture(scope='module')
 def nginx(upstreams):
-    with proxy_servers.Nginx(*[each.port for each in upstreams]) as server:
+    with Nginx(*[each.port for each in upstreams]) as server:
         yield server
 
 
@@ -139,7 +139,7 @@ def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
 
 
 def test_without_the_service_its_registry_answers_the_catalog_and_search_is_502(upstreams, seen):
-    with proxy_servers.Nginx(upstreams[0].port, free_port()) as nginx:
+    with Nginx(upstreams[0].port, free_port()) as nginx:
         assert ask(nginx, '/v2/_catalog?n=5&last=a%2Fb') == (200, 'registry')
         assert seen['registry'][0][1] == '/v2/_catalog?n=5&last=a%2Fb'
         assert ask(nginx, '/v1/search?q=a')[0] == 502
@@ -147,7 +147,7 @@ def test_without_the_service_its_registry_answers_the_catalog_and_search_is_502(
 
 
 def test_without_the_registry_search_goes_on(upstreams):
-    with proxy_servers.Nginx(free_port(), upstreams[1].port) as nginx:
+    with Nginx(free_port(), upstreams[1].port) as nginx:
         assert ask(nginx, '/v1/search?q=a') == (200, 'service')
         assert ask(nginx, '/v2/')[0] == 502
 
@@ -162,7 +162,7 @@ def test_the_three_addresses_to_change_stand_once():
 def test_a_taken_port_is_one_clear_line_and_leaves_nothing():
     with socket.socket() as holder:
         holder.bind((LOOPBACK, 0))
-        server = proxy_servers.Nginx(free_port(), free_port(), port=holder.getsockname()[1])
+        server = Nginx(free_port(), free_port(), port=holder.getsockname()[1])
         with pytest.raises(ServerError, match='is taken'):
             server.start()
     assert server.folder is None

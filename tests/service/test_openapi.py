@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance)
 
-from dev.process import ROOT
+from dev.servers.process import ROOT
+from dev.servers.proxy import Proxy
 from docker_registry_index import __version__
 from docker_registry_index.service.server import Service
-from docker_registry_index.service.settings import resolve
-from tests.faults.proxy import Proxy
+from docker_registry_index.service.settings import settings_of
 from tests.service.beside import Beside, ToldRegistry, pushed
 
 PATH = os.path.join(ROOT, 'docs', 'openapi.yml')
@@ -103,7 +103,7 @@ def operations():
 
 
 def test_it_describes_the_routes_that_there_are_and_no_others(open_to_all, odd):
-    given = resolve({'REGISTRY_URL': odd.url, 'EVENTS_SECRET': open_to_all.secret}, {}, 'nowhere', ())[0]
+    given = settings_of({'REGISTRY_URL': odd.url, 'EVENTS_SECRET': open_to_all.secret}, {}, 'nowhere')[0]
     app = Service(open_to_all.index.settings, given).app
     # Flask adds the last two itself. The catalog takes the others to refuse them.
     routes = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods - {'HEAD', 'OPTIONS'}

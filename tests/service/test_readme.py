@@ -6,9 +6,9 @@ import shlex
 import pytest
 import yaml
 
-from dev import proxy_servers
-from dev.programs import is_missing
-from docker_registry_index.service.settings import resolve
+from dev.servers.nginx import Nginx
+from dev.servers.programs import is_missing
+from docker_registry_index.service.settings import settings_of
 from tests.docs import pages
 from tests.service.stand_in import StandIn
 from tests.service.test_nginx import ask
@@ -40,7 +40,8 @@ def test_the_yaml_is_the_block_of_the_complete_configuration_with_the_name_of_th
 def test_the_container_has_all_settings_that_the_service_needs_and_the_secret_of_the_yaml():
     words = [word.replace('=SECRET', '=' + SECRET) for word in of_docker_run()]
     environment = dict(word.split('=', 1) for option, word in zip(words, words[1:]) if option == '-e')
-    settings, warnings = resolve(environment, {}, required=('registry_url', 'events_secret'))
+    settings, warnings = settings_of(environment, {})
+    settings.check_serving()
     assert not warnings
     [endpoint] = yaml.safe_load(block('yaml').replace('Bearer SECRET', 'Bearer ' + SECRET))['notifications']['endpoints']
     assert endpoint['headers']['Authorization'] == ['Bearer ' + settings.events_secret]
@@ -53,7 +54,7 @@ def test_nginx_asks_the_container_where_it_is_published():
     assert ['LISTEN=0.0.0.0:' + port] == re.findall(r'LISTEN=\S+', pages.read('Dockerfile.service'))
 
 
-class TwoLines(proxy_servers.Nginx):
+class TwoLines(Nginx):
     """nginx that passes everything on to a registry, but for the README's two lines."""
 
     ready_status = (200, 404)  # by the registry

@@ -4,9 +4,9 @@ import threading
 import bcrypt
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.service.registry.errors import CredentialsRefused
-from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.service.images import DESCRIPTION, DOCKER, OCI, TITLE, Images
 
@@ -27,24 +27,31 @@ class TestOnTheRealRegistry:
         images.delete('tags/some', digest)
         assert client.tags('tags/some') == [] and not client.has('tags/some')
 
-    @pytest.mark.parametrize('name', ['tags/nobody', 'Upper/Case', '../../v2/tags/some', 'a?b', '', None, 'a' * 256, 'x\n'])
+    @pytest.mark.parametrize(
+        'name',
+        ['tags/nobody', 'Upper/Case', '../../v2/tags/some', 'a?b', '', None, 'a' * 256, 'x\n'])
     def test_what_is_not_there_has_no_tags(self, client, name):
-        assert client.tags(name) == [] and client.manifest(name, 'latest') is None and client.config(name, HEX) is None
+        assert client.tags(name) == [] and client.manifest(name, 'latest') is None
+        assert client.config(name, HEX) is None
 
     @pytest.mark.parametrize('kinds', [OCI, DOCKER], ids=['oci', 'docker'])
     def test_manifests_indexes_and_configs(self, images, client, kinds):
         digest = images.push('manifests/some', '1', labels={'a': 'b'}, kinds=kinds)
         images.push_index('manifests/some', 'both', [(digest, 'linux/amd64')], kinds=kinds)
-        media_type, manifest = client.manifest('manifests/some', '1')
-        assert media_type == kinds['manifest'] and client.manifest('manifests/some', digest) == (media_type, manifest)
-        assert client.manifest('manifests/some', 'both')[0] == kinds['index']
-        assert client.config('manifests/some', manifest['config']['digest'])['config'] == {'Labels': {'a': 'b'}}
-        assert client.config('manifests/some', manifest['layers'][0]['digest']) is None, 'a layer is no JSON'
+        manifest = client.manifest('manifests/some', '1')
+        assert manifest['mediaType'] == kinds['manifest']
+        assert client.manifest('manifests/some', digest) == manifest
+        assert client.manifest('manifests/some', 'both')['mediaType'] == kinds['index']
+        config = client.config('manifests/some', manifest['config']['digest'])
+        assert config['config'] == {'Labels': {'a': 'b'}}
+        layer = manifest['layers'][0]['digest']
+        assert client.config('manifests/some', layer) is None, 'a layer is no JSON'
 
     @pytest.mark.parametrize('reference', ['nope', HEX, '../tags/list', 'a b', '', None])
     def test_unknown_references(self, images, client, reference):
         images.push('manifests/known')
-        assert client.manifest('manifests/known', reference) is None and client.config('manifests/known', reference) is None
+        assert client.manifest('manifests/known', reference) is None
+        assert client.config('manifests/known', reference) is None
 
     def test_the_catalog_is_read_to_its_end(self, distribution_is_installed, tmp_path):
         with Distribution(tmp_path, additions={'catalog': {'maxentries': 4}}) as small:
@@ -58,33 +65,43 @@ class TestOnTheRealRegistry:
 
     def test_descriptions(self, images, client):
         images.push('says/label', labels={DESCRIPTION: 'in a label', TITLE: 'x'})
-        images.push('says/annotation', labels={DESCRIPTION: 'no'}, annotations={DESCRIPTION: 'in an annotation'})
+        images.push('says/annotation', labels={DESCRIPTION: 'no'},
+                    annotations={DESCRIPTION: 'in an annotation'})
         images.push('says/title', labels={TITLE: 'no'}, annotations={TITLE: 'a title'})
         images.push('says/nothing')
         arm = images.push('says/index', None, labels={DESCRIPTION: 'arm'})
         amd = images.push('says/index', '1', labels={DESCRIPTION: 'amd'})
-        images.push_index('says/index', 'child', [(arm, 'linux/arm64'), (amd, 'linux/amd64')], annotations={TITLE: 'no'})
-        images.push_index('says/index', 'self', [(arm, None)], annotations={DESCRIPTION: 'in the index'})
-        found = {each: description(client, 'says/' + each.partition(':')[0], each.partition(':')[2] or 'latest')
-                 for each in ('label', 'annotation', 'title', 'nothing', 'index:child', 'index:self', 'nobody')}
-        assert found == {'label': 'in a label', 'annotation': 'in an annotation', 'title': 'a title', 'nothing': None,
-                         'index:child': 'amd', 'index:self': 'in the index', 'nobody': None}
+        images.push_index('says/index', 'child', [(arm, 'linux/arm64'), (amd, 'linux/amd64')],
+                          annotations={TITLE: 'no'})
+        images.push_index('says/index', 'self', [(arm, None)],
+                          annotations={DESCRIPTION: 'in the index'})
+        expected = {'label': 'in a label', 'annotation': 'in an annotation', 'title': 'a title',
+                    'nothing': None, 'index:child': 'amd', 'index:self': 'in the index',
+                    'nobody': None}
+        for each, text in expected.items():
+            name, _, tag = each.partition(':')
+            assert description(client, 'says/' + name, tag or 'latest') == text, each
 
     def test_what_refers_to_an_image_says_nothing_of_its_repository(self, images, client):
         digest = images.push('says/signed')
-        images.push('says/signed', 'sbom', annotations={DESCRIPTION: 'SBOM'}, subject={'mediaType': OCI['manifest'], 'digest': digest, 'size': 1})
+        images.push('says/signed', 'sbom', annotations={DESCRIPTION: 'SBOM'},
+                    subject={'mediaType': OCI['manifest'], 'digest': digest, 'size': 1})
         assert description(client, 'says/signed', 'sbom') is None
 
     def test_users(self, distribution_is_installed, tmp_path):
-        (tmp_path / 'users').write_bytes(b'reader:' + bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4)) + b'\n')
+        hashed = bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4))
+        (tmp_path / 'users').write_bytes(b'reader:' + hashed + b'\n')
         with Distribution(tmp_path / 'images', htpasswd=tmp_path / 'users') as closed:
             Images(closed.url, ('reader'.encode(), SECRET.encode())).push('a/b')
             client = RegistryClient(closed.url, 'reader', SECRET)
-            assert client.has('a/b') and client.manifest('a/b', 'latest') and list(client.catalog()) == [['a/b']]
-            for wrong in (RegistryClient(closed.url), RegistryClient(closed.url, 'reader', 'guess')):
-                for ask in (lambda: wrong.tags('a/b'), lambda: wrong.manifest('a/b', 'latest'), lambda: wrong.config('a/b', HEX),
-                            lambda: list(wrong.catalog())):
-                    with pytest.raises(CredentialsRefused, match='REGISTRY_USERNAME and REGISTRY_PASSWORD') as refused:
+            assert client.has('a/b') and client.manifest('a/b', 'latest')
+            assert list(client.catalog()) == [['a/b']]
+            for credentials in ((), ('reader', 'guess')):
+                wrong = RegistryClient(closed.url, *credentials)
+                for ask in (lambda: wrong.tags('a/b'), lambda: wrong.manifest('a/b', 'latest'),
+                            lambda: wrong.config('a/b', HEX), lambda: list(wrong.catalog())):
+                    with pytest.raises(CredentialsRefused,
+                                       match='REGISTRY_USERNAME and REGISTRY_PASSWORD') as refused:
                         ask()
                     assert refused.value.status == 401 and 'guess' not in str(refused.value)
 

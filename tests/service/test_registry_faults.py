@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from dev.process import free_port
+from dev.servers.process import free_port
 from docker_registry_index.service.registry.errors import RegistryUnavailable
-from docker_registry_index.service.registry.image_reader import description
+from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import (
     BLOB_BYTES, RegistryClient)
 from tests.service import odd_server
@@ -17,14 +17,18 @@ HEX = 'sha256:' + '0' * 64
 
 
 def every_question(client, **limits):
-    return [lambda: client.tags('a/b', **limits), lambda: client.has('a/b', **limits), lambda: client.manifest('a/b', 'latest', **limits),
+    return [lambda: client.tags('a/b', **limits), lambda: client.has('a/b', **limits),
+            lambda: client.manifest('a/b', 'latest', **limits),
             lambda: client.config('a/b', HEX, **limits)]
 
 
 @pytest.mark.parametrize('answer', [
-    page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404), page('busy', 503), page('slow down', 429),
-    page('{}', 500), odd_server.reset, said('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'), said('UNKNOWN', status=500),
-], ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400', 'html-400', 'redirect-loop', 'errors-500'])
+    page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
+    page('busy', 503), page('slow down', 429), page('{}', 500), odd_server.reset,
+    said('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
+    said('UNKNOWN', status=500),
+], ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400',
+        'html-400', 'redirect-loop', 'errors-500'])
 def test_what_is_no_answer_of_a_registry_is_no_absence(odd, answer):
     odd.answers['*'] = answer
     client = RegistryClient(odd.url)
@@ -33,9 +37,11 @@ def test_what_is_no_answer_of_a_registry_is_no_absence(odd, answer):
             ask()
 
 
-@pytest.mark.parametrize('body', ['<html>log in</html>', '', '[]', 'null', '3', '{"tags": 3}', '{"tags": [1]}', '{"tags": {"a": "b"}}', '{"name": "a/b"}',
-                                  '[' * 100000, b'\xff\xfe', '{"repositories": [["a"]]}', '{"tags": "latest"}',
-                                  '{"tags": {}, "repositories": {}}', '{"tags": 0, "repositories": ""}'])
+@pytest.mark.parametrize('body', [
+    '<html>log in</html>', '', '[]', 'null', '3', '{"tags": 3}', '{"tags": [1]}',
+    '{"tags": {"a": "b"}}', '{"name": "a/b"}', '[' * 100000, b'\xff\xfe',
+    '{"repositories": [["a"]]}', '{"tags": "latest"}', '{"tags": {}, "repositories": {}}',
+    '{"tags": 0, "repositories": ""}'])
 def test_garbage_is_no_list(odd, body):
     odd.answers['*'] = page(body)
     client = RegistryClient(odd.url)
@@ -53,9 +59,11 @@ def test_both_ways_to_say_no_tags(odd, body):
 
 def test_absences(odd):
     client = RegistryClient(odd.url)
-    for answer in (said('NAME_UNKNOWN'), said('NAME_INVALID', status=400), said('MANIFEST_UNKNOWN'), said()):
+    for answer in (said('NAME_UNKNOWN'), said('NAME_INVALID', status=400),
+                   said('MANIFEST_UNKNOWN'), said()):
         odd.answers['*'] = answer
-        assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None and client.config('a/b', HEX) is None
+        assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None
+        assert client.config('a/b', HEX) is None
 
 
 def test_a_config_is_never_read_beyond_4_megabytes(odd):
@@ -80,7 +88,10 @@ def test_a_config_is_never_read_beyond_4_megabytes(odd):
         RegistryClient(odd.url).manifest('a/b', 'latest')
 
 
-@pytest.mark.parametrize('answer', [odd_server.late(3), odd_server.drip(True), odd_server.drip(False)], ids=['silent', 'slow-headers', 'slow-body'])
+@pytest.mark.parametrize(
+    'answer',
+    [odd_server.late(3), odd_server.drip(True), odd_server.drip(False)],
+    ids=['silent', 'slow-headers', 'slow-body'])
 def test_a_timeout_is_for_all_of_a_call(odd, answer):
     odd.answers['*'] = answer
     for ask in every_question(RegistryClient(odd.url), timeout=0.3):
@@ -143,15 +154,19 @@ class TestCatalog:
     def pages(self, odd, *links, names=('a', 'b', 'c')):
         for place, link in enumerate(links):
             path = '/v2/_catalog?page=%d' % place if place else '/v2/_catalog?n=1000'
-            headers = {'Link': link.replace('NEXT', '/v2/_catalog?page=%d' % (place + 1))} if link else {}
+            link = link.replace('NEXT', '/v2/_catalog?page=%d' % (place + 1))
+            headers = {'Link': link} if link else {}
             odd.answers[path] = page({'repositories': [names[place]] if names else []}, **headers)
         return RegistryClient(odd.url).catalog()
 
     def test_links_may_be_relative_or_absolute(self, odd):
-        found = self.pages(odd, '<NEXT>; rel="next"', '<https://127.0.0.1:5000NEXT>; rel="next"', '')
+        found = self.pages(odd, '<NEXT>; rel="next"',
+                           '<https://127.0.0.1:5000NEXT>; rel="next"', '')
         assert list(found) == [['a'], ['b'], ['c']], 'scheme and port of a proxy are ours'
 
-    @pytest.mark.parametrize('link', ['<http://example.test/v2/_catalog?page=1>; rel="next"', '<//example.test/v2/>; rel="next"'])
+    @pytest.mark.parametrize('link', [
+        '<http://example.test/v2/_catalog?page=1>; rel="next"',
+        '<//example.test/v2/>; rel="next"'])
     def test_links_stay_on_the_host(self, odd, link):
         with pytest.raises(RegistryUnavailable, match='another host'):
             list(self.pages(odd, link))
@@ -173,7 +188,8 @@ class TestCatalog:
 
     def test_empty_pages_end(self, odd):
         def empty(handler):
-            page({'repositories': []}, Link='</v2/_catalog?page=%d>; rel="next"' % len(odd.requests))(handler)
+            page({'repositories': []},
+                 Link='</v2/_catalog?page=%d>; rel="next"' % len(odd.requests))(handler)
         odd.answers['*'] = empty
         with pytest.raises(RegistryUnavailable):
             list(RegistryClient(odd.url).catalog())

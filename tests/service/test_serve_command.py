@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from dev.process import ROOT, free_port, http_status, local_environment
+from dev.servers.process import ROOT, free_port, http_status, local_environment
 from tests.engine_index import EngineIndex
 from tests.service.beside import ToldRegistry, pushed
 from tests.service.odd_server import late, page
@@ -67,7 +67,7 @@ BAD = [
     ({'REGISTRY_URL': None, 'STORAGE': '/nowhere'}, 'registry_url is missing'), ({'EVENTS_SECRET': None}, 'events_secret is missing'),
     ({'EVENTS_SECRET': SECRET[:9]}, r'events_secret \(from environment variable EVENTS_SECRET\) has fewer'),
     ({'REGISTRY_URL': 'http://u:%s@x' % PASSWORD}, r'registry_url \(from environment variable REGISTRY_URL\) is an address with a user'),
-    ({'REGISTRY_PASSWORD': PASSWORD}, 'registry_username is missing or empty'),
+    ({'REGISTRY_PASSWORD': PASSWORD}, r'registry_username \(from environment variable REGISTRY_USERNAME\) is missing or empty'),
     ({'HTPASSWD': '/nowhere/htpasswd'}, 'htpasswd names /nowhere/htpasswd, which cannot be read: No such file'),
     ({'REGISTRY_CA': '/nowhere/ca.pem'}, 'registry_ca names /nowhere/ca.pem, which cannot be used: No such file'),
     ({'REGISTRY_CA': '/dev/null'}, 'registry_ca names /dev/null'),

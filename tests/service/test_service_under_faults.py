@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from dev.process import free_port
-from dev.programs import is_missing
-from dev.servers_v2 import ConfiguredRegistry
+from dev.servers.process import free_port
+from dev.servers.programs import is_missing
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import ConfiguredRegistry
 from tests.service.images import DESCRIPTION, Images
 from tests.service.place import SECRET, Files, Place, QuickService, kill, wait_until
-from tests.service.slow_registry import SlowRegistry
 from tests.service.stand_in import StandIn
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
@@ -152,7 +152,7 @@ def test_several_events_in_one_notification(place):
 def slow(dynamodb_local, tmp_path_factory):
     """A place whose service reads its registry through a proxy, as place.slow."""
     made = Place(dynamodb_local.url, Files(tmp_path_factory.mktemp('slow')))
-    with SlowRegistry(made.registry.port) as proxy:
+    with Proxy(made.registry.url) as proxy:
         made.service = QuickService(dict(made.settings, REGISTRY_URL=proxy.url), made.service.port)
         made.slow = proxy
         with made:
@@ -160,21 +160,21 @@ def slow(dynamodb_local, tmp_path_factory):
 
 
 def test_a_slow_description_is_read_later(slow):
-    slow.slow.of, slow.slow.seconds = '/manifests/', 3
+    slow.slow.delay(3, only='/manifests/')
     digest = slow.images.push('slow/thing', labels={DESCRIPTION: 'Read later'})
     slow.wait_until_found('slow/thing', term='thing', seconds=2 * TIMEOUT)
     assert slow.found('thing') == {'slow/thing': ''}
     answer, seconds = timed(slow.post, [pushed('slow/thing', digest)])
     print('\nanswered %d after %.2f s, while a description takes more than 3' % (answer.status_code, seconds))
     assert answer.status_code == 200 and seconds < TIMEOUT
-    slow.slow.seconds = 0
+    slow.slow.delay(0)
     later = wait_until(lambda: slow.found('thing'), 'the description is not read later', 15, slow.service, {'slow/thing': 'Read later'})
     print('described %.1f s after the registry was fast again' % later)
     assert ' 503 ' not in '\n'.join(line for line in slow.service.log_text().splitlines() if '/events' in line)
 
 
 def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
-    slow.slow.of, slow.slow.seconds = '', 30
+    slow.slow.delay(30)
     took = []
     digest = slow.images.push('hanging/thing')
     for _ in range(5):
@@ -184,7 +184,7 @@ def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
     assert slow.found('hanging') == {}
     print('\nanswered 200 after %s s' % ', '.join('%.2f' % seconds for seconds in took))
     assert sorted(took)[2] < TIMEOUT
-    slow.slow.seconds = 0
+    slow.slow.delay(0)
     slow.wait_until_found('hanging/thing', term='hanging', seconds=15)
 
 

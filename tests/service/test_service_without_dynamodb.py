@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from dev.programs import is_missing
-from tests.faults.proxy import FAULTS, Proxy
+from dev.servers.programs import is_missing
+from dev.servers.proxy import FAULTS, Proxy
 from tests.service.images import DESCRIPTION
 from tests.service.place import Files, Place, lines_of, wait_until
 from tests.service.test_service_under_faults import TIMEOUT, pushed, timed
@@ -148,7 +148,7 @@ def change(place, count):
 
 def test_a_fifth_of_all_answers_is_a_fault(place, request):
     count = 1000 if request.config.getoption('--long', False) else 100
-    place.proxy.counts.clear()
+    place.proxy.clear()
     done = answered(place)
     searches, before, started = [Searching(place) for _ in range(2)], len(refusals(place)), time.monotonic()
     for each in searches:
@@ -164,9 +164,9 @@ def test_a_fifth_of_all_answers_is_a_fault(place, request):
     for each in searches:
         each.end()
     assert [each.wrong for each in searches] == [[], []]
-    assert set(FAULTS) <= set(place.proxy.counts) and sum(place.proxy.counts[fault] for fault in FAULTS) > 10
+    assert set(FAULTS) <= set(place.proxy.outcomes) and sum(place.proxy.outcomes[fault] for fault in FAULTS) > 10
     statuses = [status for each in searches for status in each.statuses]
     print('\n%d changes in %.1f s, %d notifications answered 503, %d answered 200 among the faults, all right %.1f s after them' % (
         count, passed, len(refusals(place)) - before, done, seconds))
-    print('%d searches, %d of them 503; %s' % (len(statuses), statuses.count(503), dict(place.proxy.counts)))
+    print('%d searches, %d of them 503; %s' % (len(statuses), statuses.count(503), dict(place.proxy.outcomes)))
     assert 'Traceback' not in place.service.log_text(), lines_of(place.service)

@@ -1,4 +1,4 @@
-"""The repositories in a directory: one that the real registry has written, and some that are damaged."""
+"""The repositories in a directory: one that the real registry wrote, and some damaged ones."""
 import logging
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.sources.files import FilesSource
 from tests.service.images import Images
@@ -16,7 +16,8 @@ V2 = 'docker/registry/v2/repositories'
 
 def listed(source):
     lister = Lister(source)
-    return sorted(name for batch in lister.batches(lambda: None) for name, _ in batch), sorted(lister.unreadable)
+    names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
+    return names, sorted(lister.unreadable)
 
 
 def store(root, *names):
@@ -34,10 +35,12 @@ def test_what_the_real_registry_has_written(distribution_is_installed, tmp_path)
         assert listed(source) == ([], []), 'a new registry is empty'
         expected = Images(server.url).push_some()
         assert listed(source) == (expected, [])
-        assert [source.has(name) for name in ('a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')] == [True, True] + [False] * 4
+        names = ('a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')
+        assert [source.has(name) for name in names] == [True, True] + [False] * 4
 
 
-@pytest.mark.parametrize('name', ['..', '../x', '/etc', 'a/../a', '', None, 'a/_manifests', 'a//b', 'a/.'])
+@pytest.mark.parametrize('name',
+                         ['..', '../x', '/etc', 'a/../a', '', None, 'a/_manifests', 'a//b', 'a/.'])
 def test_no_name_leads_out_of_the_folder(tmp_path, name):
     assert not store(tmp_path, 'a').has(name)
 
@@ -93,12 +96,13 @@ def test_files_in_between_are_nothing(tmp_path):
 
 UNREADABLE = '''
 import os, sys
-from docker_registry_index.engine.lister import Lister
-from docker_registry_index.service.source_files import FilesSource
+from docker_registry_index.engine.sync.listing import Lister
+from docker_registry_index.service.sources.files import FilesSource
 os.setuid(65534)
 source = FilesSource(sys.argv[1])
 lister = Lister(source)
-print(sorted(name for batch in lister.batches(lambda: None) for name, _ in batch), lister.unreadable)
+names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
+print(names, lister.unreadable)
 for name in ('a/secret/x', 'a/b'):
     try:
         print(source.has(name))
@@ -113,5 +117,6 @@ def test_a_directory_that_cannot_be_read_keeps_no_other_out(tmp_path):
     (tmp_path / V2 / 'a/secret').chmod(0)
     for directory in [tmp_path] + list(tmp_path.parents)[:-2]:
         directory.chmod(0o755)
-    done = subprocess.run([sys.executable, '-c', UNREADABLE, str(tmp_path)], stdout=subprocess.PIPE, check=True, universal_newlines=True)
+    done = subprocess.run([sys.executable, '-c', UNREADABLE, str(tmp_path)],
+                          stdout=subprocess.PIPE, check=True, universal_newlines=True)
     assert done.stdout.splitlines() == ["['a/b', 'a/z', 'c'] ['a']", 'PermissionError', 'True']

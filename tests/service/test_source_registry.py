@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dev.servers_v2 import Distribution
+from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.registry.errors import (
@@ -16,6 +16,8 @@ from tests.engine_index import EngineIndex
 from tests.service.beside import Beside
 from tests.service.images import Images
 from tests.service.place import wait_until
+
+THREE_HUNDRED = ['team%d/app%03d' % (number % 3, number) for number in range(300)]
 
 
 class Registry:
@@ -45,22 +47,25 @@ def three_hundred(distribution_is_installed, tmp_path_factory):
     with Distribution(tmp_path_factory.mktemp('three_hundred')) as server:
         images = Images(server.url)
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda number: images.push('team%d/app%03d' % (number % 3, number), layers=0), range(300)))
+            list(pool.map(lambda name: images.push(name, layers=0), THREE_HUNDRED))
         images.delete('team0/gone', images.push('team0/gone', layers=0))
         yield server
 
 
 def listed(source):
     lister = Lister(source)
-    return sorted(pair for batch in lister.batches(lambda: None) for pair in batch), lister.unreadable
+    pairs = sorted(pair for batch in lister.batches(lambda: None) for pair in batch)
+    return pairs, lister.unreadable
 
 
 def test_what_has_a_tag_is_listed(three_hundred):
     source = RegistrySource(RegistryClient(three_hundred.url))
     before = three_hundred.counts('"GET /v2/.*python-requests')
-    assert listed(source) == (sorted(('team%d/app%03d' % (number % 3, number), None) for number in range(300)), [])
-    assert three_hundred.counts('"GET /v2/.*python-requests') - before == 302, 'a page of the catalog, and one request for each name'
-    assert source.has('team1/app001') and not source.has('team0/gone') and not source.has('team0/never') and not source.has('../team1')
+    assert listed(source) == (sorted((name, None) for name in THREE_HUNDRED), [])
+    # A page of the catalog, and one request for each name.
+    assert three_hundred.counts('"GET /v2/.*python-requests') - before == 302
+    assert source.has('team1/app001') and not source.has('team0/gone')
+    assert not source.has('team0/never') and not source.has('../team1')
 
 
 def test_chunks_are_of_fifty_names_whatever_the_pages_are():
@@ -74,7 +79,8 @@ def test_chunks_are_of_fifty_names_whatever_the_pages_are():
 
 def test_one_that_cannot_be_read_keeps_no_other_out():
     registry = Registry([list('abcd')], {'b': failure()})
-    source = RegistrySource(Registry([list('abcd'), ['x%02d' % number for number in range(60)]], registry.tagged))
+    sixty = ['x%02d' % number for number in range(60)]
+    source = RegistrySource(Registry([list('abcd'), sixty], registry.tagged))
     names, unreadable = listed(source)
     assert len(names) == 63 and unreadable == [] and source.doubtful() == {'b'}
 
@@ -83,7 +89,8 @@ def refused():
     return CredentialsRefused('http://127.0.0.1', 403, True)
 
 
-@pytest.mark.parametrize('broken', ['a', 'd', 'ad', 'abc', 'abde', 'bcdefg', 'acegh', 'defghi'], ids=lambda value: value)
+@pytest.mark.parametrize('broken', ['a', 'd', 'ad', 'abc', 'abde', 'bcdefg', 'acegh', 'defghi'],
+                         ids=lambda value: value)
 @pytest.mark.parametrize('trouble', [failure, refused], ids=['failing', 'refused'])
 def test_whichever_cannot_be_read_the_others_are_listed(broken, trouble):
     client = Registry([list('abcdefghij')], dict((name, trouble()) for name in broken))
@@ -120,15 +127,19 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
         index.add('known', '')
         index.add('gone', '')
         for name in 'known', 'gone':
-            index.engine.client.call('update_item', TableName=index.settings.repository_table, Key={'name': {'S': name}},
-                                     UpdateExpression='SET touched = :long_ago', ExpressionAttributeValues={':long_ago': {'N': '1'}})
-        client = Registry([['fine', 'known', 'new']], {'known': failure(), 'new': failure(), 'gone': False})
+            index.engine.client.call('update_item', TableName=index.settings.repository_table,
+                                     Key={'name': {'S': name}},
+                                     UpdateExpression='SET touched = :long_ago',
+                                     ExpressionAttributeValues={':long_ago': {'N': '1'}})
+        client = Registry([['fine', 'known', 'new']],
+                          {'known': failure(), 'new': failure(), 'gone': False})
         report = index.engine.sync(RegistrySource(client))
         assert report.complete and report.removed == 1 and report.unreadable == ()
         assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
         assert [note.name for note in index.engine.undescribed.notes(9)] == ['fine', 'known', 'new']
         assert list(index.engine.checker(RegistrySource(client)).check()) == []
-        assert "the tags of 'known' cannot be read, and it is left as it is" in caplog.text and 'is tired' in caplog.text
+        assert "the tags of 'known' cannot be read, and it is left as it is" in caplog.text
+        assert 'is tired' in caplog.text
         client.tagged['known'] = client.tagged['new'] = True
         assert index.engine.sync(RegistrySource(client)).added == 1
     finally:
@@ -136,10 +147,12 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
 
 
 @pytest.mark.parametrize('more', [0, 120])
-def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing(dynamodb_local, distribution_is_installed, tmp_path, more):
+def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing(
+        dynamodb_local, distribution_is_installed, tmp_path, more):
     with Distribution(tmp_path) as server:
         images = Images(server.url)
-        names = ['a/ok', 'a/web', 'b/broken', 'c/last'] + ['z/app-%03d' % number for number in range(more)]
+        names = ['a/ok', 'a/web', 'b/broken', 'c/last']
+        names += ['z/app-%03d' % number for number in range(more)]
         for name in names:
             images.push(name, layers=0)
         tags = tmp_path / 'docker/registry/v2/repositories/b/broken/_manifests/tags'
@@ -147,17 +160,21 @@ def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing
         tags.write_text('a file')
         assert images.session.get(server.url + '/v2/b/broken/tags/list').status_code == 500
         with Beside(dynamodb_local.url, server) as place:
-            wait_until(lambda: place.get('/v2/_catalog').status_code, 'the load is not complete', 30, place.service, 200)
+            wait_until(lambda: place.get('/v2/_catalog').status_code, 'the load is not complete',
+                       30, place.service, 200)
             assert place.get('/readyz').status_code == 200
-            assert place.get('/v2/_catalog?n=1000').json()['repositories'] == [name for name in names if name != 'b/broken']
+            assert place.get('/v2/_catalog?n=1000').json()['repositories'] == [
+                name for name in names if name != 'b/broken']
             assert "the tags of 'b/broken' cannot be read" in place.service.log_text()
             tags.unlink()
             shutil.move(tmp_path / 'moved', tags)
-            wait_until(lambda: place.found('broken'), 'what can be read again is not found', 45, place.service, ['b/broken'])
+            wait_until(lambda: place.found('broken'), 'what can be read again is not found', 45,
+                       place.service, ['b/broken'])
 
 
 def test_a_registry_that_is_away_is_left_alone():
-    registry = Registry([['a%02d' % number for number in range(50)]], {'a%02d' % number: failure() for number in range(50)})
+    names = ['a%02d' % number for number in range(50)]
+    registry = Registry([names], dict.fromkeys(names, failure()))
     source = RegistrySource(registry)
     with pytest.raises(RegistryUnavailable):
         list(source.repositories(next(iter(source.namespaces()))))
@@ -168,7 +185,9 @@ def test_names_that_are_none_are_left_out_with_one_warning(caplog):
     registry = Registry([['a', 'B', '../c', 'd']])
     source = RegistrySource(registry)
     with caplog.at_level(logging.WARNING):
-        assert [name for chunk in source.namespaces() for name, _ in source.repositories(chunk)] == ['a', 'd']
+        assert [name for chunk in source.namespaces()
+                for name, _ in source.repositories(chunk)] == ['a', 'd']
     assert [record.getMessage() for record in caplog.records] == [
-        "left out of the search index: 2 in 'a to d' of the storage, such as 'B': a registry takes no such name"]
+        "left out of the search index: 2 in 'a to d' of the storage, such as 'B': "
+        "a registry takes no such name"]
     assert registry.asked == ['a', 'd']

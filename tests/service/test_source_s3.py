@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from botocore.exceptions import ClientError
 
-from dev.servers_v2 import Distribution, s3_storage
+from dev.servers.registry_v2 import Distribution, s3_storage
 from docker_registry_index.engine.sync.listing import Lister
 from docker_registry_index.service.sources.s3 import S3Source, s3_client
 from tests.service.images import Images
@@ -48,7 +48,8 @@ def put(s3, bucket, keys, root=''):
 
 def listed(source):
     lister = Lister(source)
-    return sorted(name for batch in lister.batches(lambda: None) for name, _ in batch), lister.unreadable
+    names = sorted(name for batch in lister.batches(lambda: None) for name, _ in batch)
+    return names, lister.unreadable
 
 
 @pytest.mark.parametrize('root', ['', 'some/prefix', '/some/prefix/'])
@@ -58,10 +59,12 @@ def test_what_the_real_registry_has_written(distribution_is_installed, ministack
     with Distribution(s3_storage(ministack.url, bucket, root)) as server:
         expected = Images(server.url).push_some()
     assert listed(source) == (expected, [])
-    assert [source.has(name) for name in ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')] == [True] * 3 + [False] * 4
+    names = ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')
+    assert [source.has(name) for name in names] == [True] * 3 + [False] * 4
 
 
-@hypothesis.settings(max_examples=15, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.settings(max_examples=15, deadline=None,
+                     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 @hypothesis.given(REPOSITORIES)
 def test_any_repositories(s3, repositories):
     bucket = 'source-s3-any-%d' % next(NUMBERS)
@@ -74,7 +77,7 @@ def test_any_repositories(s3, repositories):
 
 
 class ListOnly:
-    """An S3 of one bucket in memory that can do nothing but list, a thousand keys at a time, and counts."""
+    """An S3 of one bucket in memory that can only list, a thousand keys at a time, and counts."""
 
     def __init__(self, keys):
         self.keys, self.places = sorted(V2 + key for key in keys), []
@@ -85,22 +88,25 @@ class ListOnly:
 
     def list_objects_v2(self, Bucket, Prefix, StartAfter):
         self.places.append(StartAfter)
-        start = max(bisect.bisect_right(self.keys, StartAfter), bisect.bisect_left(self.keys, Prefix))
-        keys = list(itertools.takewhile(lambda key: key.startswith(Prefix), self.keys[start:start + 1001]))
+        start = max(bisect.bisect_right(self.keys, StartAfter),
+                    bisect.bisect_left(self.keys, Prefix))
+        keys = [key for key in self.keys[start:start + 1001] if key.startswith(Prefix)]
         return {'Contents': [{'Key': key} for key in keys[:1000]], 'IsTruncated': len(keys) > 1000}
 
     def get_paginator(self, operation):
         return self
 
     def paginate(self, Bucket, Prefix, Delimiter):
-        folders = sorted({Prefix + key[len(Prefix):].partition(Delimiter)[0] + Delimiter for key in self.keys if key.startswith(Prefix)})
+        folders = sorted({Prefix + key[len(Prefix):].partition(Delimiter)[0] + Delimiter
+                          for key in self.keys if key.startswith(Prefix)})
         for start in range(0, max(1, len(folders)), 1000):
             self.places.append(Prefix)
             yield {'CommonPrefixes': [{'Prefix': folder} for folder in folders[start:start + 1000]]}
 
 
 def repositories(count, pattern):
-    return [pattern % ((number % 3, number) if pattern.count('%') == 2 else number) for number in range(count)]
+    return [pattern % ((number % 3, number) if pattern.count('%') == 2 else number)
+            for number in range(count)]
 
 
 @pytest.mark.parametrize('count, pattern, requests', [
@@ -126,7 +132,8 @@ def test_the_requests_for_300_repositories_on_a_real_s3(s3, bucket, lists):
 def test_a_large_repository_is_skipped(counts):
     s3 = ListOnly(keys_of('a/b', **counts) + keys_of('a/c'))
     assert listed(S3Source('any', '', s3)) == (['a/b', 'a/c'], [])
-    assert s3.requests <= 2 + 3 + 1 + 2, 'to cut; for a/b; for a/c; and for parts that turn out to be empty'
+    # To cut; for a/b; for a/c; and for parts that turn out to be empty.
+    assert s3.requests <= 2 + 3 + 1 + 2
 
 
 def test_has_is_one_request_for_one_key(s3, bucket, lists):
@@ -134,7 +141,8 @@ def test_has_is_one_request_for_one_key(s3, bucket, lists):
     source = S3Source(bucket, '', s3)
     assert source.has('a/b') and not source.has('a/c') and not source.has('a')
     assert len(lists) == 3
-    assert not source.has('../a/b') and not source.has('') and not source.has(None) and len(lists) == 3
+    assert not source.has('../a/b') and not source.has('') and not source.has(None)
+    assert len(lists) == 3
 
 
 def test_names_that_are_none_are_left_out_with_a_warning(s3, bucket, caplog):
@@ -153,6 +161,7 @@ def test_a_bucket_that_is_not_there(s3):
 
 
 def test_the_bucket_is_in_the_path_of_another_s3(ministack):
-    assert s3_client(ministack.url, 'us-east-1', 'a', 'b').meta.config.s3['addressing_style'] == 'path'
+    client = s3_client(ministack.url, 'us-east-1', 'a', 'b')
+    assert client.meta.config.s3['addressing_style'] == 'path'
     assert (s3_client(None, 'eu-west-1').meta.config.s3 or {}).get('addressing_style') is None
     assert s3_client(None, 'eu-west-1').meta.endpoint_url == 'https://s3.eu-west-1.amazonaws.com'

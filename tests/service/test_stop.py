@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from dev.process import http_status
+from dev.servers.process import http_status
+from dev.servers.proxy import Proxy
 from tests.engine_index import EngineIndex
-from tests.faults.proxy import Proxy
 from tests.service.beside import ToldRegistry
 from tests.service.odd_server import late, page
 from tests.service.place import wait_until
@@ -52,7 +52,7 @@ def test_the_lease_is_given_back_at_once_and_the_process_ends_in_time(loading, n
     served, proxy, index = loading
     with proxy.black_hole('Query'), concurrent.futures.ThreadPoolExecutor(4) as pool:
         searches = [pool.submit(http_status, served.port, '/v1/search?q=load', 60) for _ in range(4)]
-        wait_until(lambda: proxy.counts['black hole'] >= 4, 'no search hangs', 10)
+        wait_until(lambda: proxy.outcomes['black hole'] >= 4, 'no search hangs', 10)
         began = time.monotonic()
         served.process.send_signal(number)
         wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)

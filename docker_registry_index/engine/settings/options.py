@@ -1,75 +1,157 @@
-"""The table of options. All that lists or reads them is derived from it.
+"""The engine's settings: the table of its options. All that lists or reads them is derived.
 
 An option is one entry here, and its row in docs/settings.md.
 """
 
 from __future__ import unicode_literals
 
-import collections
+import re
 
-from . import checks as checks
+from . import checks
+from .resolution import BaseSettings
+from ..errors import SettingError
 
-__all__ = ['BLOCK', 'KEY_PAIR', 'OPTIONS', 'Option']
+__all__ = ['KEY_PAIR', 'OPTIONS', 'Option', 'Settings']
 
-#: Where the options stand in a configuration file.
-BLOCK = 'extensions.dynamodb_index'
-
-#: The two options that are only ever taken from one and the same layer.
 KEY_PAIR = ('access_key', 'secret_access_key')
+_TABLES = ('repository_table', 'version_table', 'search_table')
+
+# us-east-1, us-gov-west-1, us-isob-east-1, eusc-de-east-1.
+_REGION_OF_AWS = r'[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}'
+#: Access key IDs are at least this long.
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
+_KEY_ID_LENGTH = 16
 
 
-class Option(collections.namedtuple(
-        'Option', 'name fallback default check meaning')):
+class Option(object):
     """One setting.
 
-    :param fallback: the registry's S3 setting that stands in for it, or None.
-    :param default: text used when nothing gives a value, ``{database}``
-        filled in; None for no value.
+    :param default: text used if nothing gives a value; ``{database}`` and other options above it
+        are filled in. None for no value.
     :param check: turns text into the value, or raises Refused.
     :param meaning: one line for the documentation.
+    :param prefix: of its environment variable.
+    :param fallback: the registry's S3 setting that stands in for it, or None.
+    :param secret: whether its value must never be shown.
     """
 
-    __slots__ = ()
+    def __init__(self, name, default, check, meaning, prefix='', fallback=None, secret=False):
+        self.name = name
+        self.default = default
+        self.check = check
+        self.meaning = meaning
+        #: The name of its environment variable.
+        self.variable = str(prefix + name.upper())
+        self.fallback = fallback
+        self.secret = secret
 
-    @property
-    def variable(self):
-        """The name of its environment variable."""
-        return str('DYNAMODB_' + self.name.upper())
-
-    @property
-    def secret(self):
-        """True when its value must never be shown."""
-        return self.name in KEY_PAIR
+    def shown(self, value):
+        """Return the repr of a value; of a secret, at most what tells key IDs apart."""
+        if value is None or not self.secret:
+            return repr(value)
+        is_key_id = re.search('(?<!secret_)access_key$', self.name)
+        return "'%s...'" % (value[:4] if is_key_id and len(value) >= _KEY_ID_LENGTH else '')
 
 
-#: In the order of resolution: a default may name options above it.
+def _option(name, default, check, meaning, **more):
+    return Option(name, default, check, meaning, prefix='DYNAMODB_', **more)
+
+
+def _table_name(least, most, problem):
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+    return checks.matching('[A-Za-z0-9_.-]{%d,%d}' % (least, most), problem,
+                           'use %d to %d of the characters A-Z a-z 0-9 _ . -' % (least, most))
+
+
+# The longest ending that makes the name of a table of it is "-repository".
+_database = _table_name(1, 244, 'cannot begin a DynamoDB table name')
+_table = _table_name(3, 255, 'DynamoDB refuses as a table name')
+
+
+def _interval(text):
+    """Return the text as seconds between two syncs; 0 for none."""
+    seconds = checks.seconds(0, 31536000)(text)
+    if 0 < seconds < 60:
+        raise checks.Refused('is %s, which is less than a minute' % checks.printable(text),
+                             'write 60 or more, or 0 for never')
+    return seconds
+
+
+def _region_of_aws(text):
+    """Refuse what has not the form of a region's name in AWS.
+
+    Regions are not looked up in a list: AWS opens new ones, and an installed botocore knows only
+    those of its own day.
+    """
+    zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
+    if zone:
+        raise checks.Refused(
+            "is '%s', which is an availability zone" % checks.printable(text),
+            'write its region, %s' % zone.group(1))
+    checks.matching(_REGION_OF_AWS, 'is no AWS region', 'write a region such as us-east-1; any '
+                    'other name needs an endpoint_url beside it')(text)
+
+
+#: In the order of resolution and of the documentation.
 OPTIONS = (
-    Option('database', None, 'docker-registry', checks.database,
-           'What the names of the tables begin with.'),
-    Option('repository_table', None, '{database}-repository', checks.table,
-           'The table of the repositories.'),
-    Option('version_table', None, '{database}-version', checks.table,
-           'The table of the version, the state and the lease.'),
-    Option('search_table', None, '{database}-search-3', checks.table,
-           'The table of the postings.'),
-    Option('region', 's3_region', 'us-east-1', checks.region,
-           'The AWS region of the tables.'),
-    Option('access_key', 's3_access_key', None, checks.key,
-           'The access key ID; without a key pair, botocore finds one.'),
-    Option('secret_access_key', 's3_secret_key', None, checks.key,
-           'The secret access key that belongs to it.'),
-    Option('endpoint_url', None, None, checks.endpoint,
-           'The address of DynamoDB, when it is not the region\'s own.'),
-    Option('startup_wait', None, '30', checks.wait,
-           'Seconds a start waits for a load before it serves.'),
-    Option('push_wait', None, '5', checks.wait,
-           'Seconds a push or delete waits at most for its change.'),
-    Option('sync_interval', None, '86400', checks.interval,
-           'Seconds between two syncs with the storage; 0 for none.'),
-    Option('connect_timeout', None, '1', checks.timeout,
-           'Seconds for a connection to DynamoDB.'),
-    Option('read_timeout', None, '3', checks.timeout,
-           'Seconds for an answer of DynamoDB.'),
-    Option('attempts', None, '3', checks.attempts,
-           'How often a request to DynamoDB is tried.'),
+    _option('database', 'docker-registry', _database,
+            'What the names of the tables begin with.'),
+    _option('repository_table', '{database}-repository', _table,
+            'The table of the repositories.'),
+    _option('version_table', '{database}-version', _table,
+            'The table of the version, the state and the lease.'),
+    _option('search_table', '{database}-search-3', _table, 'The table of the postings.'),
+    _option('region', 'us-east-1', checks.region, 'The AWS region of the tables.',
+            fallback='s3_region'),
+    _option('access_key', None, checks.secret(),
+            'The access key ID; without a key pair, botocore finds one.',
+            fallback='s3_access_key', secret=True),
+    _option('secret_access_key', None, checks.secret(),
+            'The secret access key that belongs to it.', fallback='s3_secret_key', secret=True),
+    _option('endpoint_url', None, checks.endpoint,
+            "The address of DynamoDB, when it is not the region's own."),
+    _option('startup_wait', '30', checks.seconds(0, 3600),
+            'Seconds a start waits for a load before it serves.'),
+    _option('push_wait', '5', checks.seconds(0, 3600),
+            'Seconds a push or delete waits at most for its change.'),
+    _option('sync_interval', '86400', _interval,
+            'Seconds between two syncs with the storage; 0 for none.'),
+    _option('connect_timeout', '1', checks.seconds(0.1, 60),
+            'Seconds for a connection to DynamoDB.'),
+    _option('read_timeout', '3', checks.seconds(0.1, 60),
+            'Seconds for an answer of DynamoDB.'),
+    _option('attempts', '3', checks.whole(1, 10),
+            'How often a request to DynamoDB is tried.'),
 )
+
+
+class Settings(BaseSettings):
+    """The settings of one engine."""
+
+    BLOCK = 'extensions.dynamodb_index'
+    OPTIONS = OPTIONS
+    # AWS refuses a key with another key's secret, with a message that does not name the cause.
+    PAIRS = (KEY_PAIR,)
+
+    def check_together(self, givers):
+        """Refuse two tables with one name; and without an endpoint, a region not of AWS."""
+        owners = {}
+        for name in _TABLES:
+            value = getattr(self, name)
+            owner = owners.setdefault(value, name)
+            if owner != name:
+                raise SettingError(
+                    name, givers[name].origin(name), "is '%s', as is %s (from %s)" % (
+                        value, owner, givers[owner].origin(owner)),
+                    'give each table a name of its own')
+        if self.endpoint_url is None:
+            givers['region'].checked(_region_of_aws, 'region', self.region)
+
+    def warnings(self):
+        """Warn about keys that are of no use without a third part."""
+        if not (self.access_key or '').startswith('ASIA'):
+            return []
+        return ['access_key is a temporary one (ASIA...), which AWS accepts only with a session '
+                'token; leave access_key and secret_access_key out, and give all three by the '
+                'environment variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and '
+                'AWS_SESSION_TOKEN']

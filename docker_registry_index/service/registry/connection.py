@@ -3,13 +3,16 @@
 Nothing here knows what the answers mean.
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
 import base64
 import json
+import re
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
 
 import requests
 import requests.adapters
@@ -18,195 +21,210 @@ import urllib3
 from ...engine.concurrency import SingleFlight
 from .errors import CredentialsRefused, RegistryUnavailable
 from .tokens import Tokens, challenge_of, token_url
-from .problems import problem_of
 
-__all__ = ['Answer', 'Connection']
+__all__ = ['Answer', 'Connection', 'new_session']
 
 _CHUNK = 16 * 1024
-_REDIRECTS = 5
+_ADDRESS = re.compile(r'https?://\S+|\?\S+')
 
 
-class Answer(object):
-    """What came back.
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered.
 
-    :param url: where from, after redirects.
-    :param body: bytes; None when there were more than allowed.
+    :param url: the address that answered, after redirects.
+    :param body: None if it is longer than allowed.
     """
 
-    def __init__(self, url, status, headers, body, was_redirected):
-        self.url = url
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self.was_redirected = was_redirected
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+    was_redirected: bool
 
-    def json(self):
-        """The decoded body; None where it is not JSON."""
+    def json(self) -> Any:
+        """The decoded body; None if it is not JSON."""
         try:
             return json.loads((self.body or b'').decode('utf-8'))
         except (ValueError, RecursionError):
             return None
 
 
-class Connection(object):
-    """A registry's address, with a pool of connections to it.
+class Connection:
+    """The address of a registry, with a pool of connections to it.
 
-    Safe from several threads. Neither proxies nor credentials are taken
-    from the environment or ~/.netrc: all there is stands in the settings.
-    See RegistryClient for the arguments.
+    Safe to use from several threads. See RegistryClient for the arguments.
     """
 
-    def __init__(self, url, username, password, ca_file, connect_timeout,
-                 read_timeout, pool):
-        parts = urlsplit(url.rstrip('/'))
-        host = parts.netloc.rpartition('@')[2]
-        #: Without credentials: they would end up in messages.
-        self.url = urlunsplit((parts.scheme, host, parts.path, '', ''))
-        self._basic = _basic(
-            unquote(parts.username) if parts.username and not username
-            else username, password or unquote(parts.password or ''))
+    def __init__(self, url: str, username: str | None, password: str | None, ca_file: str | None,
+                 connect_timeout: float, read_timeout: float, pool: int) -> None:
+        self.url = url.rstrip('/')
+        self._basic = None
+        if username:
+            pair = f"{username}:{password or ''}".encode()
+            self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._timeouts = connect_timeout, read_timeout
-        # A second attempt takes time that a caller in a hurry has not got.
-        self._patient = _session(ca_file, pool, 1)
-        self._hasty = _session(ca_file, pool, 0)
+        # A caller with a timeout has no time for a second attempt.
+        self._session = new_session(ca_file, pool)
+        self._retrying_session = new_session(ca_file, pool, retries=1)
         self._tokens = Tokens()
         self._wants_bearer = False
 
-    def get(self, url, scope, accept, limit, timeout=None, read_timeout=None):
-        """GET, as the user of the settings.
+    def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
+            read_timeout: float | None = None) -> Answer:
+        """GET, with the credentials of the settings.
 
-        :param scope: of the token, where the registry wants one.
-        :param limit: how many bytes of the body are read at most.
-        :param timeout: seconds for all of it.
-        :param read_timeout: seconds for the first byte, if not the usual.
-        :raises RegistryUnavailable: no answer in time; or its kind
-            CredentialsRefused.
+        :param scope: the scope of a token, if the registry requires one.
+        :param limit: the most bytes of the body that are read.
+        :param timeout: seconds for the whole call; None for no limit but those of its parts, and a
+            second attempt to connect.
+        :param read_timeout: seconds between two pieces of the answer, if not the usual.
+        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
         """
-        read_timeout = read_timeout or self._timeouts[1]
-        session, total = self._hasty, max(0, timeout or 0)
+        connect, read = self._timeouts[0], read_timeout or self._timeouts[1]
         if timeout is None:
-            session = self._patient
-            total = 2 * self._timeouts[0] + 3 * read_timeout
-        request = _Request(session, self._timeouts[0], read_timeout, total,
-                           limit)
+            session, total = self._retrying_session, 2 * connect + 3 * read
+        else:
+            session, total = self._session, max(0, timeout)
+        call = _Call(session, (connect, read), time.monotonic() + total, limit)
         try:
-            return _within(total, lambda: self._authorized(
-                request, url, scope, accept))
+            return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            raise RegistryUnavailable(
-                url.partition('?')[0], problem_of(error, total))
+            raise RegistryUnavailable(_shown(url), _problem(error, total)) from error
 
-    def _authorized(self, request, url, scope, accept):
+    def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
         sent = self._authorization(scope)
-        answer = request.send(url, accept, sent)
-        # A challenge of anybody else must not lead our password anywhere.
+        answer = call.get(url, accept, sent)
+        # Our password must not follow the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
             challenge = challenge_of(answer.headers.get('WWW-Authenticate'))
             if challenge is not None:
                 self._wants_bearer = True
-                sent = 'Bearer ' + self._token(request, challenge, scope)
-                answer = request.send(url, accept, sent)
+                answer = call.get(url, accept, 'Bearer ' + self._token(call, challenge, scope))
             elif sent != self._basic:
-                # It wants tokens no more.
+                # The registry does not use tokens any more.
                 self._wants_bearer = False
-                answer = request.send(url, accept, self._basic)
-        if answer.status in (401, 403) and not answer.was_redirected:
-            raise CredentialsRefused(url.partition('?')[0], answer.status,
-                                     bool(self._basic))
+                answer = call.get(url, accept, self._basic)
+        if not answer.was_redirected:
+            self._check_allowed(answer, url)
         return answer
 
-    def _authorization(self, scope):
-        if self._wants_bearer:
-            token = self._tokens.get(scope)
-            return token and 'Bearer ' + token
-        return self._basic
+    def _authorization(self, scope: str) -> str | None:
+        if not self._wants_bearer:
+            return self._basic
+        token = self._tokens.get(scope)
+        return token and 'Bearer ' + token
 
-    def _token(self, request, challenge, scope):
+    def _token(self, call: _Call, challenge: Mapping[str, str], scope: str) -> str:
         url = token_url(challenge, scope, self.url)
         if url is None:
             raise RegistryUnavailable(
-                self.url, 'sends password holders to %.100r, which is not '
-                'https' % challenge.get('realm'),
-                "correct the realm in the registry's own configuration")
-        answer = request.send(url, 'application/json', self._basic)
-        shown = url.partition('?')[0]
-        if answer.status in (401, 403):
-            raise CredentialsRefused(shown, answer.status, bool(self._basic))
+                self.url, 'wants passwords sent to %.100r, which is not https'
+                % challenge.get('realm'), "correct the realm in the registry's own configuration")
+        answer = call.get(url, 'application/json', self._basic)
+        self._check_allowed(answer, url)
         try:
             return self._tokens.keep(scope, answer.json())
         except ValueError:
             raise RegistryUnavailable(
-                shown, 'gives no token (status %d)' % answer.status)
+                _shown(url), f'gives no token (status {answer.status})') from None
+
+    def _check_allowed(self, answer: Answer, url: str) -> None:
+        if answer.status in (401, 403):
+            raise CredentialsRefused(_shown(url), answer.status, bool(self._basic))
 
 
-class _Request(object):
-    """What all the requests of one call share: time, size, session."""
+@dataclass(frozen=True)
+class _Call:
+    """What all requests of one call share: their time, the size of their answers, the session."""
 
-    def __init__(self, session, connect_timeout, read_timeout, total, limit):
-        self._session = session
-        self._timeouts = connect_timeout, read_timeout
-        self._deadline = time.monotonic() + total
-        self._limit = limit
+    session: requests.Session
+    timeouts: tuple[float, float]
+    deadline: float
+    limit: int
 
-    def send(self, url, accept, authorization):
+    def get(self, url: str, accept: str, authorization: str | None) -> Answer:
         headers = {'Accept': accept, 'Accept-Encoding': 'identity'}
         if authorization:
             headers['Authorization'] = authorization
         left = self._left()
-        with self._session.get(
-                url, headers=headers, stream=True,
-                timeout=tuple(min(each, left) for each in self._timeouts)
-                ) as response:
-            return Answer(response.url, response.status_code,
-                          response.headers, self._body(response),
-                          bool(response.history))
+        connect, read = (min(each, left) for each in self.timeouts)
+        with self.session.get(url, headers=headers, stream=True,
+                              timeout=(connect, read)) as response:
+            return Answer(response.url, response.status_code, response.headers,
+                          self._body(response), bool(response.history))
 
-    def _body(self, response):
+    def _body(self, response: requests.Response) -> bytes | None:
         body = bytearray()
         for chunk in response.iter_content(_CHUNK):
             body += chunk
-            if len(body) > self._limit:
+            if len(body) > self.limit:
                 return None
             self._left()
         return bytes(body)
 
-    def _left(self):
-        left = self._deadline - time.monotonic()
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
         if left <= 0:
             raise requests.Timeout()
         return left
 
 
-def _within(seconds, call):
-    """What a call returns, or raises; Timeout where it takes longer.
+def new_session(ca_file: str | None, pool: int = 1, retries: int = 0) -> requests.Session:
+    """A Session that takes neither proxies, credentials nor cookies from its surroundings.
 
-    In a thread of its own: name servers, and peers that send a byte now and
-    then, know no other bound.
+    :param ca_file: certificates that sign the server's; None for certifi's.
+    :param pool: connections that are kept open.
+    :param retries: attempts to connect after the first.
     """
-    answers = []
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = ca_file or True
+    session.max_redirects = 5
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = requests.adapters.HTTPAdapter(pool, pool, max_retries=urllib3.Retry(
+        retries, read=False, respect_retry_after_header=False))
+    session.mount('http://', adapter)
+    session.mount('https://', adapter)
+    return session
+
+
+def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """Return or raise what a call does; raise Timeout if it takes longer.
+
+    It runs in a thread of its own: no other timeout bounds a name server, or a peer that sends a
+    byte now and then.
+    """
+    answers: list[Answer] = []
     if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
     return answers[0]
 
 
-def _basic(username, password):
-    if not username:
-        return None
-    pair = '%s:%s' % (username, password or '')
-    return 'Basic ' + base64.b64encode(pair.encode('utf-8')).decode('ascii')
+def _shown(url: str) -> str:
+    """An address without its query, which may contain a signature."""
+    return url.partition('?')[0]
 
 
-def _session(ca_file, pool, attempts_more):
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = ca_file or True
-    session.max_redirects = _REDIRECTS
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = requests.adapters.HTTPAdapter(
-        pool_connections=pool, pool_maxsize=pool,
-        max_retries=urllib3.Retry(total=attempts_more, connect=attempts_more,
-                                  read=False, redirect=False, status=0,
-                                  other=False))
-    session.mount('http://', adapter)
-    session.mount('https://', adapter)
-    return session
+def _problem(error: Exception, seconds: float) -> str:
+    """A clause that says why there is no answer, without anything secret.
+
+    :param error: what requests raised.
+    :param seconds: how long the answer was waited for.
+    """
+    if isinstance(error, requests.exceptions.SSLError):
+        return f'shows no certificate to trust: {_reason(error)}'
+    if isinstance(error, requests.Timeout):
+        return f'does not answer within {seconds:.3g} seconds'
+    if isinstance(error, requests.TooManyRedirects):
+        return 'redirects without end'
+    return f'gives no answer: {_reason(error)}'
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in one short line, without addresses: that of a blob in S3 contains a
+    signature."""
+    inner = error.args[0] if error.args else error
+    inner = getattr(inner, 'reason', None) or inner
+    text = ' '.join(str(inner).split()).rpartition('>: ')[2]
+    return f"{type(error).__name__}: {_ADDRESS.sub('...', text):.200}"

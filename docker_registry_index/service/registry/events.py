@@ -1,16 +1,16 @@
-"""What a notification of the registry says. Pure.
+"""What a notification of the registry reports. Pure.
 
 https://distribution.github.io/distribution/about/notifications/
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
-import collections
 import json
+from typing import Any, NamedTuple
 
 __all__ = ['Change', 'Malformed', 'changes_of']
 
-#: Layers and configurations come with it; a manifest never does.
+#: The media type of layers and configs; a manifest never has it.
 _BLOB = 'application/octet-stream'
 
 
@@ -18,29 +18,28 @@ class Malformed(ValueError):
     """A body that no registry sends; its text says what is wrong."""
 
 
-class Change(collections.namedtuple('Change', 'name reference tag')):
-    """A repository that is to be looked at.
+class Change(NamedTuple):
+    """A repository that may have changed.
 
     :param name: of the repository.
-    :param reference: digest of the manifest pushed last; None where none
-        was.
-    :param tag: that it was pushed with; None without one.
+    :param reference: digest of the manifest that was pushed last; None for a delete.
+    :param tag: the tag it was pushed with; None without one.
     """
 
-    __slots__ = ()
+    name: str
+    reference: str | None
+    tag: str | None
 
 
-def changes_of(body):
-    """The repositories that a notification is about: a list of Change, each
-    name once.
+def changes_of(body: bytes) -> list[Change]:
+    """The repositories that a notification is about, each name once.
 
-    Pushes of manifests and all deletes count: that of a blob looks like
-    that of a manifest. What else there is, costs nothing.
+    Pushes of manifests and all deletes count, as that of a blob looks like that of a manifest. All
+    other events are ignored.
 
-    :param body: bytes.
     :raises Malformed: it is no notification.
     """
-    found = collections.OrderedDict()
+    found: dict[str, Change] = {}
     for event in _events(body):
         change = _change(event)
         if change is None:
@@ -52,22 +51,20 @@ def changes_of(body):
     return list(found.values())
 
 
-def _events(body):
+def _events(body: bytes) -> list[dict[str, Any]]:
     try:
         document = json.loads(body.decode('utf-8'))
     except (ValueError, RecursionError):
-        raise Malformed('the body is no JSON')
+        raise Malformed('the body is no JSON') from None
     events = document.get('events') if isinstance(document, dict) else None
-    if not isinstance(events, list) or not all(
-            isinstance(event, dict) for event in events):
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         raise Malformed('the body has no list "events" of objects')
     return events
 
 
-def _change(event):
+def _change(event: dict[str, Any]) -> Change | None:
     target = event.get('target')
-    if event.get('action') not in ('push', 'delete') or not isinstance(
-            target, dict):
+    if event.get('action') not in ('push', 'delete') or not isinstance(target, dict):
         return None
     name = _text(target, 'repository')
     if not name:
@@ -79,6 +76,6 @@ def _change(event):
     return Change(name, _text(target, 'digest'), _text(target, 'tag'))
 
 
-def _text(mapping, key):
+def _text(mapping: dict[str, Any], key: str) -> str | None:
     found = mapping.get(key)
     return found if isinstance(found, str) and found else None

@@ -1,27 +1,28 @@
-"""The description that an image carries about itself. Pure.
+"""The description that an image carries about itself, and how to read it from the registry.
 
-In the annotations of its manifest or index, else in the labels of its
-config. They come from whoever pushed it: anything may be in there, and what
-is not as it should be counts as not there.
+It stands in the annotations of the manifest or index, else in the labels of the config. Whoever
+pushed the image wrote them, so anything may be in there: what is not as specified is ignored.
 
 https://specs.opencontainers.org/image-spec/annotations/
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
-import collections
 import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-__all__ = ['LATEST', 'NOTHING', 'Said', 'best_tag', 'child_of', 'chosen', 'config_of',
+from .client import RegistryClient
+
+__all__ = ['LATEST', 'Texts', 'best_tag', 'child_of', 'chosen', 'config_of', 'description',
            'is_index', 'is_secondary', 'of_config', 'of_manifest']
-
-#: What one document says: text, or None where it says nothing.
-Said = collections.namedtuple('Said', 'description title')
-NOTHING = Said(None, None)
 
 #: The tag that speaks for a repository.
 LATEST = 'latest'
 
+#: An index in an index in an index is nobody's image.
+_LEVELS = 3
 _DESCRIPTION = 'org.opencontainers.image.description'
 _TITLE = 'org.opencontainers.image.title'
 _PREFERRED = ('linux', 'amd64')
@@ -29,86 +30,111 @@ _EMPTY_CONFIG = 'application/vnd.oci.empty.v1+json'
 # Signatures and the like, and the lists of what refers to an image:
 # https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-_SECONDARY = re.compile(
-    r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?\Z')
+_SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?\Z')
 
 
-def of_manifest(manifest):
-    """What the annotations of a manifest or index say: a Said."""
-    return _said(_member(manifest, 'annotations'))
+class Texts(NamedTuple):
+    """What one document contains; None if it does not."""
+
+    description: str | None = None
+    title: str | None = None
 
 
-def of_config(config):
-    """What the labels in the config of an image say: a Said."""
-    return _said(_member(_member(config, 'config'), 'Labels'))
+def description(client: RegistryClient, name: str, reference: str | None, timeout: float = 10,
+                clock: Callable[[], float] = time.monotonic) -> str | None:
+    """The description of the image behind a tag or digest, or None.
 
+    At most three requests for an image and one more for each index around it; none after a
+    description is found.
 
-def chosen(said):
-    """The text to show: the first description, else the first title.
-
-    :param said: what each document says, those closest to the tag first.
-    :return: text, or None when none says anything.
+    :param timeout: seconds for all requests together.
+    :raises RegistryUnavailable: the registry cannot be read in that time.
     """
-    texts = [each.description for each in said] + [
-        each.title for each in said]
-    return next((text for text in texts if text), None)
+    end = clock() + timeout
+    texts: list[Texts] = []
+    for _ in range(_LEVELS):
+        manifest = client.manifest(name, reference, timeout=end - clock())
+        if not texts and is_secondary(None, manifest):
+            return None
+        texts.append(of_manifest(manifest))
+        if texts[-1].description or not is_index(manifest):
+            break
+        reference = child_of(manifest)
+    digest = config_of(manifest)
+    if digest and not texts[-1].description:
+        texts.append(of_config(client.config(name, digest, timeout=end - clock())))
+    return chosen(texts)
 
 
-def is_index(manifest):
+def of_manifest(manifest: object) -> Texts:
+    """The texts in the annotations of a manifest or index."""
+    return _texts(_member(manifest, 'annotations'))
+
+
+def of_config(config: object) -> Texts:
+    """The texts in the labels of the config of an image."""
+    return _texts(_member(_member(config, 'config'), 'Labels'))
+
+
+def chosen(texts: Iterable[Texts]) -> str | None:
+    """The text to show: the first description, else the first title, else None.
+
+    :param texts: of each document, those closest to the tag first.
+    """
+    descriptions, titles = zip(*texts, Texts())
+    return next((text for text in descriptions + titles if text), None)
+
+
+def is_index(manifest: object) -> bool:
     """Whether this is an index or list of manifests."""
     return isinstance(_member(manifest, 'manifests'), list)
 
 
-def child_of(index):
+def child_of(index: object) -> str | None:
     """The digest of the manifest that speaks for an index, or None.
 
     That for Linux on amd64, else the first for any platform, else the first.
     """
     listed = _member(index, 'manifests')
-    children = [child for child in listed if _digest(child)] if isinstance(
-        listed, list) else []
-    ranked = sorted(children, key=_rank)
-    return _digest(ranked[0]) if ranked else None
+    children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
+    return _digest(min(children, key=_rank, default=None))
 
 
-def config_of(manifest):
-    """The digest of a manifest's config; None when there is none to read."""
+def config_of(manifest: object) -> str | None:
+    """The digest of a manifest's config; None if there is none to read."""
     config = _member(manifest, 'config')
-    if _member(config, 'mediaType') == _EMPTY_CONFIG:
-        return None
-    return _digest(config)
+    return None if _member(config, 'mediaType') == _EMPTY_CONFIG else _digest(config)
 
 
-def is_secondary(tag, manifest=None):
-    """Whether what was pushed says nothing about its repository.
+def is_secondary(tag: object, manifest: object = None) -> bool:
+    """Whether an image says nothing about its repository.
 
-    Signatures, attestations and SBOMs, told by their tag or by the subject
-    they refer to.
+    Signatures, attestations and SBOMs are recognized by their tag or by the subject that they refer
+    to.
 
-    :param tag: or None when it has none.
-    :param manifest: or None when it is not known yet.
+    :param tag: or None if it has none.
+    :param manifest: or None if it is not known yet.
     """
     return (isinstance(tag, str) and _SECONDARY.match(tag) is not None or
             isinstance(_member(manifest, 'subject'), dict))
 
 
-def best_tag(tags):
-    """The tag that speaks for a repository: latest, else the last in order
-    that is no signature or the like; None when there is none."""
+def best_tag(tags: Iterable[str]) -> str | None:
+    """The tag that speaks for a repository: latest, else the last in order that is no signature or
+    the like; None if there is none."""
     own = [tag for tag in tags if not is_secondary(tag)]
     return LATEST if LATEST in own else max(own, default=None)
 
 
-def _said(texts):
-    return Said(_text(_member(texts, _DESCRIPTION)),
-                _text(_member(texts, _TITLE)))
+def _texts(mapping: object) -> Texts:
+    return Texts(_text(_member(mapping, _DESCRIPTION)), _text(_member(mapping, _TITLE)))
 
 
-def _text(value):
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _rank(child):
+def _rank(child: object) -> int:
     platform = _member(child, 'platform')
     pair = _member(platform, 'os'), _member(platform, 'architecture')
     if pair == _PREFERRED:
@@ -116,11 +142,11 @@ def _rank(child):
     return 2 if pair in ((None, None), ('unknown', 'unknown')) else 1
 
 
-def _digest(descriptor):
+def _digest(descriptor: object) -> str | None:
     digest = _member(descriptor, 'digest')
     return digest if isinstance(digest, str) and digest else None
 
 
-def _member(value, key):
-    """What a dict has under a key; None where there is no dict or no key."""
+def _member(value: object, key: str) -> Any:
+    """The value under a key of a dict; None without a dict or a key."""
     return value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Where Distribution keeps its repositories, and how to skip. Pure.
+"""Where Distribution keeps its repositories, and which keys a listing can skip. Pure.
 
     ROOT/docker/registry/v2/repositories/NAME/_layers/...
                                              /_manifests/revisions/...
@@ -7,21 +7,23 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name has slashes, and one repository may lie inside another; what starts
-with "_" is never a part of a name. Everything here is about text relative to
-the folder of repositories, in the order of S3: that of the bytes.
+A name contains slashes, and one repository may lie inside another; what starts with "_" is never a
+part of a name. All keys here are relative to the folder of repositories and in the order of S3,
+which is that of the bytes.
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-__all__ = ['NAME_LENGTH', 'Part', 'cuts_below', 'folder', 'is_name', 'parts',
-           'tagged', 'tags_of', 'walk']
+__all__ = ['NAME_LENGTH', 'Part', 'cuts_below', 'folder', 'is_name', 'parts', 'tagged', 'tags_of',
+           'walk']
 
 NAME_LENGTH = 255
 
-#: More names in one part would leave the other threads without work.
+#: With more names in one part, the other threads could be idle.
 PART_NAMES = 125
 
 _TAGS = '_manifests/tags/'
@@ -29,16 +31,16 @@ _TAGS = '_manifests/tags/'
 _BEHIND = '`'
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _COMPONENT = '[a-z0-9]+(?:(?:[.]|__|_|-+)[a-z0-9]+)*'
-_NAME = re.compile(r'%s(?:/%s)*\Z' % (_COMPONENT, _COMPONENT))
+_NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
 
 
-def is_name(value):
-    """Whether Distribution takes this for the name of a repository."""
+def is_name(value: object) -> bool:
+    """Whether Distribution accepts this as the name of a repository."""
     return (isinstance(value, str) and len(value) <= NAME_LENGTH and
             _NAME.match(value) is not None)
 
 
-def folder(root):
+def folder(root: str) -> str:
     """The folder of repositories below Distribution's rootdirectory.
 
     :param root: as in Distribution's settings: '', 'a/b' or '/a/b'.
@@ -47,30 +49,30 @@ def folder(root):
     return (root + '/' if root else '') + 'docker/registry/v2/repositories/'
 
 
-def tags_of(name):
+def tags_of(name: str) -> str:
     """The folder of a repository's tags."""
-    return '%s/%s' % (name, _TAGS)
+    return f'{name}/{_TAGS}'
 
 
-def tagged(key):
+def tagged(key: str) -> str | None:
     """The name of the repository whose tag this key belongs to, or None.
 
-    Whatever is in the folder of a tag makes it one: so does the registry's
-    own list of tags.
+    Anything in the folder of a tag makes it one, as it does for the registry's own list of tags.
     """
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
 
 
-def walk(page_after, after='', before=None):
+def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '',
+         before: str | None = None) -> Iterator[str]:
     """Yield each name with a tag whose keys lie between two places.
 
-    What is of no use to it is skipped where a page ends: at most one request
-    for each 1 000 keys, and at most three for each repository.
+    At the end of a page, keys that cannot contain a tag are skipped: at most one request for each
+    1 000 keys, and at most three for each repository.
 
-    :param page_after: of a key or place, gives the keys behind it in order,
-        as many as one request brings, and whether there are more.
+    :param page_after: a function that returns the keys behind a key or place in order, as many as
+        one request returns, and whether there are more.
     :param before: the first place that is too far; None for no end.
     """
     name, is_more = None, True
@@ -89,39 +91,37 @@ def walk(page_after, after='', before=None):
             return
 
 
-class Part(object):
+@dataclass(frozen=True)
+class Part:
     """The keys from one place up to another; its text is for the log."""
 
-    def __init__(self, after, before, first, last):
-        self.after = after
-        self.before = before
-        self._text = first if first == last else '%s to %s' % (first, last)
+    after: str
+    before: str | None
+    first: str
+    last: str
 
-    def __str__(self):
-        return self._text
+    def __str__(self) -> str:
+        return self.first if self.first == self.last else f'{self.first} to {self.last}'
 
 
-def parts(cuts, count):
-    """Cut everything into ``count`` parts, or more when they get too big.
+def parts(cuts: Sequence[str], count: int) -> Iterator[Part]:
+    """Cut everything into ``count`` parts, or more if they get too big.
 
     :param cuts: folders in order; parts begin at some of these.
     """
     size = max(1, min(PART_NAMES, -(-len(cuts) // count)))
-    starts = range(0, len(cuts), size)
-    for start in starts:
+    for start in range(0, len(cuts), size):
         end = min(start + size, len(cuts))
-        yield Part(cuts[start] if start else '',
-                   cuts[end] if end < len(cuts) else None,
+        yield Part(cuts[start] if start else '', cuts[end] if end < len(cuts) else None,
                    cuts[start].rstrip('/'), cuts[end - 1].rstrip('/'))
 
 
-def cuts_below(cut, folders):
-    """The places where a folder may be cut, given those inside it."""
-    return [cut] + [each for each in folders
-                    if not each[len(cut):].startswith('_')]
+def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
+    """The places at which a folder may be cut, given the folders inside it."""
+    return [cut] + [each for each in folders if not each[len(cut):].startswith('_')]
 
 
-def _next_place(key):
+def _next_place(key: str) -> str:
     """The place behind which a listing goes on after this key.
 
     Either the tags of its repository, or what is behind its own folders.
@@ -129,12 +129,10 @@ def _next_place(key):
     name, inner = _split(key)
     if not name:
         return key
-    if inner < _TAGS:
-        return name + '/' + _TAGS
-    return name + '/' + _BEHIND
+    return f'{name}/{_TAGS if inner < _TAGS else _BEHIND}'
 
 
-def _split(key):
-    """(name, what is behind it); no name in a key that is of none."""
+def _split(key: str) -> tuple[str, str]:
+    """(name, what is behind it); the name of a key that belongs to no repository is ''."""
     name, slash, inner = key.partition('/_')
     return (name, '_' + inner) if slash else ('', '')

@@ -1,12 +1,13 @@
 """The repositories in the directory of a registry on this machine."""
 
-from __future__ import unicode_literals
+from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 
 from ..registry import layout
-from .names import StorageSource, legal
+from .base import StorageSource
 
 __all__ = ['FilesSource']
 
@@ -17,98 +18,86 @@ class FilesSource(StorageSource):
     :param root: the registry's storage.filesystem.rootdirectory.
     """
 
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self._root = root
         self._folder = os.path.join(root, layout.folder('').rstrip('/'))
 
-    def namespaces(self):
+    def namespaces(self) -> list[str]:
         """The top-level directories; none for a new registry.
 
-        :raises OSError: the root is not there, or cannot be read.
+        :raises OSError: the root does not exist, or cannot be read.
         """
         os.stat(self._root)
         return [entry.name for entry in _directories(self._folder)]
 
-    def repositories(self, namespace):
-        """(name, None) for each repository of a top-level directory.
-
-        :raises OSError: a directory in it cannot be read; after the names
-            that can.
-        """
-        return legal(self._tagged(namespace), namespace)
-
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether a repository has a tag now.
 
-        :raises OSError: that cannot be told; as when there is no repository
-            at all: a disk that is not mounted says nothing of what it has.
+        :raises OSError: a directory cannot be read, or there is no repository at all: a disk that
+            is not mounted does not show what it contains.
         """
         if not layout.is_name(name):
             return False
         os.stat(self._folder)
         return self._has_tag(name)
 
-    def _has_tag(self, name):
-        tags = os.path.join(self._folder, layout.tags_of(name))
-        return any(True for _ in _directories(tags))
+    def tagged(self, namespace: str) -> Iterator[str]:
+        """Yield the names with a tag in a top-level directory, the outer ones first.
 
-    def _tagged(self, top):
-        """Yield the names below a directory, first those of the outside."""
+        :raises OSError: a directory in it cannot be read; after the names that can.
+        """
         problems = []
-        left = [(top, ())]
+        left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
         while left:
             name, above = left.pop()
+            path = os.path.join(self._folder, name)
             try:
-                here = _identity(os.path.join(self._folder, name))
-                # Links that lead back; and what is too long for a name.
+                status = os.stat(path)
+                here = status.st_dev, status.st_ino
+                # Skip links that lead back, and what is too long for a name.
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
                 if self._has_tag(name):
                     yield name
-                inner = _directories(os.path.join(self._folder, name))
-                left.extend(('%s/%s' % (name, entry.name), above + (here,))
-                            for entry in inner)
+                left.extend((f'{name}/{entry.name}', above + (here,))
+                            for entry in _directories(path))
             except OSError as problem:
                 if not _is_gone(problem):
                     problems.append(problem)
         if problems:
             raise problems[0]
 
+    def _has_tag(self, name: str) -> bool:
+        return bool(_directories(os.path.join(self._folder, layout.tags_of(name))))
 
-def _directories(path):
-    """The directories in one, without the registry's own; [] if it is gone.
+
+def _directories(path: str) -> list[os.DirEntry[str]]:
+    """The directories in one, without the registry's own; [] if it does not exist any more.
 
     :raises OSError: it cannot be read.
     """
     try:
         with os.scandir(path) as entries:
-            return [entry for entry in entries
-                    if entry.name[:1] != '_' and _is_directory(entry)]
+            return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
     except OSError as problem:
         if not _is_gone(problem):
             raise
         return []
 
 
-def _is_directory(entry):
-    # A link that leads nowhere is one: to a disk that is not mounted.
-    return entry.is_dir() or (entry.is_symlink() and
-                              not os.path.exists(entry.path))
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    # A dangling link is one: it leads to a disk that is not mounted.
+    return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
-def _identity(path):
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def _is_gone(problem):
-    """Whether it is the end of a directory that was removed meanwhile."""
+def _is_gone(problem: OSError) -> bool:
+    """Whether a directory was removed meanwhile."""
     return (problem.errno in (errno.ENOENT, errno.ENOTDIR) and
-            not _is_behind_a_dead_link(problem.filename))
+            not _is_behind_a_dangling_link(problem.filename))
 
 
-def _is_behind_a_dead_link(path):
-    """Whether a link on the way leads nowhere, as to an unmounted disk."""
+def _is_behind_a_dangling_link(path: str) -> bool:
+    """Whether a link on the way leads nowhere, such as to a disk that is not mounted."""
     while path and not os.path.lexists(path):
         path = os.path.dirname(path)
     return os.path.islink(path) and not os.path.exists(path)

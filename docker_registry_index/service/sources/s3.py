@@ -1,18 +1,21 @@
 """The repositories in the S3 bucket of a registry, listed directly.
 
-The registry's own walk costs a request for each directory; this one at most
-a request for each 1 000 objects, and in parts side by side.
+The registry's own walk costs a request for each directory; this one costs at most a request for
+each 1 000 objects, and lists several parts side by side.
 
 Rights needed: s3:ListBucket on the bucket, nothing on its objects.
 """
 
-from __future__ import unicode_literals
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import boto3.session
 import botocore.config
 
 from ..registry import layout
-from .names import StorageSource, legal
+from .base import StorageSource
 
 __all__ = ['S3Source', 's3_client']
 
@@ -21,54 +24,43 @@ SIDE_BY_SIDE = 8
 
 
 class S3Source(StorageSource):
-    """What has a tag in a bucket.
+    """What has a tag in a bucket. All methods raise what boto3 raises.
 
     :param bucket: the registry's storage.s3.bucket.
     :param root: the registry's storage.s3.rootdirectory, or ''.
     :param client: as s3_client makes it.
     """
 
-    def __init__(self, bucket, root, client):
+    def __init__(self, bucket: str, root: str, client: Any) -> None:
         self._bucket = bucket
         self._folder = layout.folder(root)
         self._client = client
 
-    def namespaces(self):
+    def namespaces(self) -> Iterator[layout.Part]:
         """Parts of about equal numbers of folders; none of an empty bucket.
 
-        One request for each 1 000 folders of the top level. With less than
-        eight of these, the same for each of them.
-
-        :raises: what boto3 raises.
+        One request for each 1 000 folders of the top level. If there are less than eight of these,
+        the same for each of them.
         """
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
-            cuts = [inner for cut in cuts for inner in
-                    layout.cuts_below(cut, self._folders(cut))]
+            cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
         return layout.parts(cuts, SIDE_BY_SIDE)
 
-    def repositories(self, namespace):
-        """(name, None) for each repository of a part that has a tag.
+    def tagged(self, namespace: layout.Part) -> Iterator[str]:
+        """Yield the name of each repository in a part that has a tag."""
+        return layout.walk(self._page_after, namespace.after, namespace.before)
 
-        :raises: what boto3 raises.
-        """
-        return legal(layout.walk(self._page_after, namespace.after,
-                                 namespace.before), namespace)
-
-    def has(self, name):
-        """Whether a repository has a tag now: one request for one key.
-
-        :raises: what boto3 raises.
-        """
+    def has(self, name: str) -> bool:
+        """Whether a repository has a tag now: one request for one key."""
         if not layout.is_name(name):
             return False
         tags = self._folder + layout.tags_of(name)
-        # The console makes an object of the folder itself.
+        # StartAfter: the console makes an object of the folder itself.
         return bool(self._client.list_objects_v2(
-            Bucket=self._bucket, Prefix=tags, StartAfter=tags,
-            MaxKeys=1).get('Contents'))
+            Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
 
-    def _folders(self, folder):
+    def _folders(self, folder: str) -> Iterator[str]:
         """Yield the folders inside one, in order."""
         pages = self._client.get_paginator('list_objects_v2').paginate(
             Bucket=self._bucket, Prefix=self._folder + folder, Delimiter='/')
@@ -76,31 +68,25 @@ class S3Source(StorageSource):
             for each in page.get('CommonPrefixes') or ():
                 yield each['Prefix'][len(self._folder):]
 
-    def _page_after(self, place):
+    def _page_after(self, place: str) -> tuple[list[str], bool]:
         page = self._client.list_objects_v2(
-            Bucket=self._bucket, Prefix=self._folder,
-            StartAfter=self._folder + place)
-        keys = [each['Key'][len(self._folder):]
-                for each in page.get('Contents') or ()]
+            Bucket=self._bucket, Prefix=self._folder, StartAfter=self._folder + place)
+        keys = [each['Key'][len(self._folder):] for each in page.get('Contents') or ()]
         return keys, bool(page.get('IsTruncated') and keys)
 
 
-def s3_client(endpoint_url=None, region=None, access_key=None,
-              secret_key=None):
+def s3_client(endpoint_url: str | None = None, region: str | None = None,
+              access_key: str | None = None, secret_key: str | None = None) -> Any:
     """A boto3 client of S3, safe to use from several threads.
 
-    :param endpoint_url: of another S3 than Amazon's; its bucket is then in
-        the path, not in the host's name.
+    :param endpoint_url: of another S3 than Amazon's; its bucket is then in the path, not in the
+        name of the host.
     :param access_key: None for botocore's own chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
     """
     session = boto3.session.Session(
-        aws_access_key_id=access_key, aws_secret_access_key=secret_key,
-        region_name=region)
-    style = {'addressing_style': 'path'} if endpoint_url else {}
-    return session.client('s3', endpoint_url=endpoint_url,
-                          config=botocore.config.Config(
-                              connect_timeout=5, read_timeout=30, s3=style,
-                              max_pool_connections=2 * SIDE_BY_SIDE,
-                              retries={'total_max_attempts': 5,
-                                       'mode': 'standard'}))
+        aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
+    return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(
+        connect_timeout=5, read_timeout=30, max_pool_connections=2 * SIDE_BY_SIDE,
+        s3={'addressing_style': 'path'} if endpoint_url else {},
+        retries={'total_max_attempts': 5, 'mode': 'standard'}))

@@ -1,24 +1,23 @@
-"""The Source that the settings name: catalog, bucket or directory."""
-
-from __future__ import unicode_literals
+"""Where repositories are listed: the catalog, a bucket or a directory, as the settings say."""
 
 import ssl
 
 from ...engine.errors import SettingError
-from ..options import bucket_of
 from ..registry.client import RegistryClient
-from .files import FilesSource
+from ..settings import ServiceSettings, bucket_of
+from .base import StorageSource
 from .catalog import RegistrySource
+from .files import FilesSource
 from .s3 import S3Source, s3_client
 
 __all__ = ['registry_of', 'source_of']
 
 
-def registry_of(settings):
+def registry_of(settings: ServiceSettings) -> RegistryClient:
     """The RegistryClient of the settings.
 
-    :param settings: a ServiceSettings.
-    :raises SettingError: its file of certificates is none.
+    :param settings: the resolved settings of the service.
+    :raises SettingError: its file of certificates cannot be used.
     """
     if settings.registry_ca is not None:
         _check_certificates(settings.registry_ca)
@@ -26,17 +25,16 @@ def registry_of(settings):
                           settings.registry_password, settings.registry_ca)
 
 
-def source_of(settings):
+def source_of(settings: ServiceSettings) -> StorageSource:
     """The Source that a load reads.
 
-    :param settings: a ServiceSettings.
+    :param settings: the resolved settings of the service.
     :raises SettingError: there is none.
     """
     if settings.storage is None:
         if settings.registry_url is None:
-            raise SettingError(
-                'registry_url', None, 'is missing, as is storage', 'set one '
-                'of them, by REGISTRY_URL or STORAGE')
+            raise SettingError('registry_url', None, 'is missing, as is storage',
+                               'set one of them, by REGISTRY_URL or STORAGE')
         return RegistrySource(registry_of(settings))
     found = bucket_of(settings.storage)
     if found is None:
@@ -47,11 +45,10 @@ def source_of(settings):
         settings.storage_access_key, settings.storage_secret_key))
 
 
-def _check_certificates(path):
+def _check_certificates(path: str) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
-        raise SettingError(
-            'registry_ca', None, 'names %s, which cannot be used: %s' % (
-                path, error.strerror or 'no certificate is in it'),
-            'write the path of a file of certificates, in PEM')
+        reason = error.strerror or 'no certificate is in it'
+        raise SettingError('registry_ca', None, f'names {path}, which cannot be used: {reason}',
+                           'write the path of a file of certificates, in PEM') from error

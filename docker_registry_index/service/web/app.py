@@ -30,7 +30,7 @@ def make_app(settings, index, users, dialect, follow, measured):
     :param settings: a ServiceSettings.
     :param index: a SearchIndex, started.
     :param users: an Anybody or a Users.
-    :param dialect: a Dialects.
+    :param dialect: a DialectProbe.
     :param follow: a Notifications.
     :param measured: a Metrics.
     """

@@ -42,12 +42,12 @@ class NotNow(Exception):
 class Notifications(object):
     """Follows changes, each within a time.
 
-    :param follower: a Follower.
+    :param reconciler: a Reconciler.
     :param wait: seconds after which a caller gets his answer.
     """
 
-    def __init__(self, follower, wait):
-        self._follower = follower
+    def __init__(self, reconciler, wait):
+        self._reconciler = reconciler
         self._wait = wait
         self._pool = concurrent.futures.ThreadPoolExecutor(LIMIT)
         self._room = threading.BoundedSemaphore(LIMIT)
@@ -81,7 +81,7 @@ class Notifications(object):
         with self._lock:
             self.under_way += 1
         try:
-            self._follower.follow(change, self._wait)
+            self._reconciler.reconcile(change, self._wait)
         except errors.InvalidName as error:
             # It would be as wrong the next time.
             logger.warning('not in the search index: %s', error)

@@ -1,0 +1,1 @@
+"""The demonstrations: make run and make run-service."""

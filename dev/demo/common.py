@@ -1,0 +1,83 @@
+"""What the demonstrations, `make run` and `make run-service`, have in common: ports, a search
+printed, and an end. Python 3."""
+import json
+import os
+import re
+import signal
+import time
+import urllib.parse
+import urllib.request
+
+from dev.servers.process import ServerError, is_taken
+
+__all__ = ['Stopped', 'chosen_port', 'say', 'search', 'show_load', 'stop_on', 'table',
+           'wait_for_the_end_of']
+
+
+# Lines of a log: its own and gunicorn's go by, those about the index are shown.
+_ABOUT_THE_INDEX = re.compile(r'^\S+ \S+ (INFO|WARNING|ERROR|CRITICAL): '
+                              r'.*(dynamodb|index|repositor)', re.I)
+
+
+class Stopped(Exception):
+    """Somebody wants the demonstration to end."""
+
+
+def say(text=''):
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def chosen_port(variable, default=None, command='make run'):
+    """Return the port that an environment variable names; ServerError when it is none."""
+    text = os.environ.get(variable) or default
+    if text is None:
+        return None
+    if not re.match(r'[0-9]{1,5}$', text) or not 1 <= int(text) <= 65535:
+        raise ServerError('%s=%s is no port: give a number from 1 to 65535' % (variable, text))
+    if is_taken(int(text)):
+        raise ServerError('port %s of 127.0.0.1 is taken by another program: stop that one, or '
+                          'choose another port: %s %s=NUMBER' % (text, command, variable))
+    return int(text)
+
+
+def search(url, term):
+    """Return what the registry answers to a search, as docker search asks it."""
+    with urllib.request.urlopen('%s/v1/search?%s'
+                                % (url, urllib.parse.urlencode({'q': term, 'n': 25})),
+                                timeout=10) as answer:
+        return json.loads(answer.read().decode())
+
+
+def table(results):
+    """Return search results the way docker search prints them."""
+    width = max([len('NAME')] + [len(result['name']) for result in results]) + 3
+    lines = ['NAME'.ljust(width) + 'DESCRIPTION']
+    return '\n'.join(lines + [(result['name'].ljust(width) + (result['description'] or '')).rstrip()
+                              for result in results])
+
+
+def show_load(log_text):
+    """Print the lines of a log that tell how the index was made."""
+    for line in log_text.splitlines():
+        if _ABOUT_THE_INDEX.match(line):
+            say('    ' + line)
+
+
+def wait_for_the_end_of(servers):
+    """Wait until somebody stops us; ServerError when a server ends by itself."""
+    while all(server.running for server in servers):
+        time.sleep(0.5)
+    gone = next(server for server in servers if not server.running)
+    raise ServerError('%s has ended by itself; see %s' % (gone.name, gone.log_path))
+
+
+def stop_on(*signals):
+    """Turn the first of these signals into Stopped, and ignore them from then on: stopping must not
+    be interrupted."""
+    def stop(number, frame):
+        for every in signals:
+            signal.signal(every, signal.SIG_IGN)
+        raise Stopped
+    for number in signals:
+        signal.signal(number, stop)

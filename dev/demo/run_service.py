@@ -1,0 +1,139 @@
+"""The demonstration, `make run-service`: a real registry v2 with its images in a local S3, and the
+service that searches it, behind nginx.
+
+PORT and AWS_PORT choose the ports of nginx (8080) and of the local AWS (any free one). It stays
+until Ctrl-C or SIGTERM. Python 3.
+"""
+import os
+import secrets
+import signal
+import sys
+import time
+
+from dev.demo.common import (
+    Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of)
+from dev.servers.aws import Ministack
+from dev.servers.nginx import Nginx
+from dev.servers.process import LOOPBACK, ServerError
+from dev.servers.programs import program
+from dev.servers.registry_v2 import ConfiguredRegistry, s3_variables
+from dev.servers.service import Service, s3_source, two_free_ports
+from dev.storage import oci_images
+from dev.storage.s3 import Bucket, S3Error
+
+BUCKET = 'images'
+TERM = 'nginx'
+COMMAND = 'make run-service'
+FOUND_WITHIN = 15.0
+PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'nginx': 'nginx-light'}
+
+
+def push_all(address, pushed):
+    """Push images and say so."""
+    for image in pushed:
+        oci_images.push(address, **image)
+        description = (image['labels'] or {}).get(oci_images.DESCRIPTION)
+        shown = '   "%s"' % description if description else ''
+        say('    %s:%s%s' % (image['name'], image['tag'], shown))
+
+
+def described(pushed):
+    """Return what a search must find of images: pairs of their names and descriptions."""
+    return set((image['name'], (image['labels'] or {}).get(oci_images.DESCRIPTION) or '')
+               for image in pushed)
+
+
+def wait_until_found(url, expected, service):
+    """Wait until a search finds these names with these descriptions; ServerError when it does not
+    in time."""
+    deadline = time.time() + FOUND_WITHIN
+    while True:
+        results = search(url, '')['results']
+        missing = expected - set((result['name'], result['description'] or '')
+                                 for result in results)
+        if not missing:
+            return
+        if time.time() > deadline:
+            raise ServerError('a search does not find %s; see %s'
+                              % (', '.join(sorted(name for name, _ in missing)), service.log_path))
+        time.sleep(0.02)
+
+
+def show_search(url, started, total):
+    say('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints it:\n\n%s\n'
+        % (TERM, table(search(url, TERM)['results'])))
+    say('(of %d repositories; %.0f seconds since the start)' % (total, time.time() - started))
+
+
+def show_what_to_try(port, registry, service, aws):
+    say("""
+Try next, in another terminal:
+  # search (docker: with its daemon on this machine); an empty q finds everything
+    curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
+    docker search 127.0.0.1:%(port)d/%(term)s
+    podman search --tls-verify=false 127.0.0.1:%(port)d/%(term)s
+  # all names, as the registry itself lists them, but from the index
+    curl 'http://127.0.0.1:%(port)d/v2/_catalog?n=3'
+  # a push: found at once
+    skopeo copy --src-tls-verify=false --dest-tls-verify=false \\
+        docker://127.0.0.1:%(port)d/library/nginx:1.27 docker://127.0.0.1:%(port)d/me/nginx-test
+  # its last tag deleted: gone at once
+    skopeo delete --tls-verify=false docker://127.0.0.1:%(port)d/me/nginx-test
+Without nginx between: the registry is %(registry)s, the service %(service)s (/readyz, /metrics).
+The local AWS, S3 and DynamoDB, is %(aws)s (any keys). Ctrl-C stops everything.""" % {
+        'port': port, 'term': TERM, 'registry': registry.url, 'service': service.url,
+        'aws': aws.url})
+
+
+def demonstrate(port, aws_port):
+    """Start everything, show a search, and stay until stopped; ServerError when something does not
+    start or ends by itself."""
+    started = time.time()
+    secret, (registry_port, service_port) = secrets.token_hex(32), two_free_ports()
+    before, beside = oci_images.demonstration()
+    with Ministack(aws_port) as aws:
+        say('Local AWS (ministack) on %s' % aws.url)
+        Bucket(aws.url, BUCKET)
+        with ConfiguredRegistry(service_port, secret, s3_variables(aws.url, BUCKET),
+                                port=registry_port) as registry:
+            say('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in '
+                's3://%s; pushed to it:' % (registry.url, BUCKET))
+            push_all('%s:%d' % (LOOPBACK, registry.port), before)
+            service = Service(dict(s3_source(aws.url, BUCKET), DYNAMODB_ENDPOINT_URL=aws.url,
+                                   REGISTRY_URL=registry.url, EVENTS_SECRET=secret), service_port)
+            with service, Nginx(registry.port, service.port, port) as nginx:
+                say('The service on %s; its log (%s) about the index:'
+                    % (service.url, os.path.relpath(service.log_path)))
+                show_load(service.log_text())
+                say('nginx (config/nginx.conf) on %s, one address for both; pushed through it:'
+                    % nginx.url)
+                push_all('%s:%d' % (LOOPBACK, port), beside)
+                show_the_rest(nginx, registry, service, aws, described(before + beside), started)
+
+
+def show_the_rest(nginx, registry, service, aws, expected, started):
+    """Show that all that was pushed is found, and stay."""
+    pushed = time.time()
+    wait_until_found(nginx.url, expected, service)
+    say('The registry has told the service, and all are found, with their descriptions, %.1f '
+        'seconds after the last push' % (time.time() - pushed))
+    show_search(nginx.url, started, len(expected))
+    show_what_to_try(nginx.port, registry, service, aws)
+    wait_for_the_end_of([aws, registry, service, nginx])
+
+
+def main():
+    stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    try:
+        for name in sorted(PROGRAMS):
+            program(name, PROGRAMS[name])
+        demonstrate(chosen_port('PORT', '8080', COMMAND), chosen_port('AWS_PORT', None, COMMAND))
+    except Stopped:
+        say('\nStopped: nginx, the service, the registry and the local AWS are gone, and with them '
+            'their data.')
+    except (ServerError, S3Error, oci_images.PushError, EnvironmentError) as error:
+        return '%s: %s' % (COMMAND, error)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

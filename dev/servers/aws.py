@@ -1,0 +1,60 @@
+"""The local AWS: ministack, S3 and DynamoDB in one, and Amazon's own DynamoDB Local.
+
+    with Ministack() as aws, Registry(s3_settings(aws.url, 'images')) as registry:
+        ...  # registry.url, registry.log_text()
+
+Each listens on 127.0.0.1 only, is ready inside its `with`, and ends with it or with the program
+that started it. dev/bootstrap installs them under .local/. Runs on Python 2.7 and 3; standard
+library only.
+"""
+from __future__ import absolute_import
+
+import glob
+import os
+
+from dev.servers.process import LOCAL, LOOPBACK, Server, installed
+
+__all__ = ['DynamoDBLocal', 'Ministack', 'dynamodb_local_is_installed']
+
+DYNAMODB_LOCAL = os.path.join(LOCAL, 'dynamodb-local')
+
+
+class Ministack(Server):
+    """S3 and DynamoDB in one, in memory (https://pypi.org/project/ministack/)."""
+
+    name = 'ministack'
+    port_variable = 'AWS_PORT'
+    ready_path = '/_ministack/health'
+
+    def command(self):
+        # Its own command listens on every interface. No worker process: hypercorn then serves by
+        # itself, and starts faster.
+        return [installed(os.path.join(LOCAL, 'aws', 'bin', 'hypercorn'), 'aws'), '--workers', '0',
+                '--bind', '%s:%d' % (LOOPBACK, self.port), 'ministack.app:app']
+
+    def environment(self):
+        return {'GATEWAY_PORT': str(self.port), 'MINISTACK_HOST': LOOPBACK,
+                'SERVICES': 's3,dynamodb', 'LOG_LEVEL': 'WARNING'}
+
+
+class DynamoDBLocal(Server):
+    """Amazon's own DynamoDB emulation, in memory
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html)."""
+
+    name = 'dynamodb-local'
+    port_variable = 'DYNAMODB_PORT'
+    ready_status = (400,)  # a request without a signature
+
+    def command(self):
+        installed(os.path.join(DYNAMODB_LOCAL, 'LoopbackDynamoDB.class'), 'dynamodb-local')
+        # The two options keep a small machine free for the tests:
+        # https://docs.oracle.com/en/java/javase/17/docs/specs/man/java.html
+        return ['java', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+                '-Djava.library.path=' + os.path.join(DYNAMODB_LOCAL, 'lib'), '-cp',
+                os.pathsep.join([DYNAMODB_LOCAL, os.path.join(DYNAMODB_LOCAL, 'lib', '*')]),
+                'LoopbackDynamoDB', str(self.port)]
+
+
+def dynamodb_local_is_installed():
+    """Tell whether dev/bootstrap has set up DynamoDB Local."""
+    return bool(glob.glob(os.path.join(DYNAMODB_LOCAL, 'LoopbackDynamoDB.class')))

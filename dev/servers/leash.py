@@ -1,0 +1,35 @@
+"""Run a command in a session of its own, ended by the kernel when the starter ends.
+
+usage: python leash.py STARTER_PID COMMAND [ARGUMENT...]
+
+The command replaces this process, so its process id is the one the starter got from Popen. This is
+a program and not Popen's preexec_fn because code between fork and exec may deadlock where the
+starter has threads (https://docs.python.org/3/library/subprocess.html#subprocess.Popen).
+"""
+from __future__ import print_function
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+
+
+def die_with(starter):
+    """Have the kernel send SIGTERM to this process when the starter's thread ends (Linux; elsewhere
+    nothing happens)."""
+    prctl = getattr(ctypes.CDLL(None), 'prctl', None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != starter:  # it ended before prctl was called: nobody will tell us
+        sys.exit('the program that started %s has ended' % sys.argv[2])
+
+
+if __name__ == '__main__':
+    os.setsid()
+    die_with(int(sys.argv[1]))
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as error:
+        sys.exit('cannot run %s: %s' % (sys.argv[2], error.strerror))

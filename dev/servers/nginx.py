@@ -1,0 +1,68 @@
+"""A real nginx with config/nginx.conf, in front of a registry and the service.
+
+    with Nginx(registry=registry.port, service=service.port) as nginx:
+        ...  # nginx.url
+
+Runs on Python 3; standard library only.
+"""
+import os
+import re
+
+from dev.servers.process import ROOT, InAFolder
+from dev.servers.programs import program
+
+__all__ = ['Nginx']
+
+NGINX_CONFIGURATION = os.path.join(ROOT, 'config', 'nginx.conf')
+#: The ports in config/nginx.conf.
+_LISTEN, _REGISTRY, _SERVICE = 8080, 5000, 5080
+
+# What the system's own nginx.conf says around a file of conf.d, here with everything below one
+# folder.
+_AROUND = """
+daemon off;
+worker_processes 1;
+pid %(folder)s/nginx.pid;
+error_log stderr warn;
+events { worker_connections 512; }
+http {
+    access_log /dev/stdout;
+    client_body_temp_path %(folder)s/body;
+    proxy_temp_path %(folder)s/proxy;
+    fastcgi_temp_path %(folder)s/fastcgi;
+    uwsgi_temp_path %(folder)s/uwsgi;
+    scgi_temp_path %(folder)s/scgi;
+    include %(folder)s/site.conf;
+}
+"""
+
+
+class Nginx(InAFolder):
+    """nginx with config/nginx.conf, its three port numbers replaced.
+
+    registry, service: ports of 127.0.0.1 that it passes requests on to. Ready when it answers at
+    all: they need not run.
+    """
+
+    name = 'nginx'
+    ready_path = '/healthz'  # answered by nginx itself
+    ready_status = (404,)
+    ready_seconds = 10.0
+
+    def __init__(self, registry, service, port=None, log=None):
+        super(Nginx, self).__init__(port, log)
+        self._ports = {_LISTEN: self.port, _REGISTRY: registry, _SERVICE: service}
+
+    def command(self):
+        os.chmod(self.folder, 0o711)  # started by root, its workers are nobody's
+        self.write('site.conf', re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b',
+                                       lambda found: str(self._ports[int(found.group())]),
+                                       self.site()))
+        configuration = self.write('nginx.conf', _AROUND % {'folder': self.folder})
+        return [program('nginx', 'nginx-light'), '-p', self.folder, '-e', 'stderr', '-c',
+                configuration]
+
+    def site(self):
+        """Return what nginx is configured with, its ports those of config/nginx.conf."""
+        with open(NGINX_CONFIGURATION) as source:
+            return source.read()

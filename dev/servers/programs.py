@@ -1,0 +1,49 @@
+"""The installed programs that the service meets: where they are, or what to do where one is
+missing.
+
+Runs on Python 3; standard library only.
+"""
+import os
+import shutil
+
+from dev.servers.process import ServerError
+
+__all__ = ['is_missing', 'path_of', 'program']
+
+#: The registry of version 2 as Debian and as others call it.
+_REGISTRY = 'docker-registry'
+_REGISTRIES = (_REGISTRY, 'registry')
+
+
+def is_missing(name):
+    """Tell whether a program is not installed."""
+    return path_of(name) is None
+
+
+def program(name, package=None):
+    """Return the path of an installed program; ServerError naming the Debian package when it is
+    missing."""
+    path = path_of(name)
+    if path is None:
+        raise ServerError('%s is not installed: run dev/bootstrap clients, or on Debian, as root: '
+                          'apt-get install %s' % (name, package or name))
+    return path
+
+
+def path_of(name):
+    """Return the path of an installed program, or None.
+
+    docker-registry is the one of version 2, and not Python's.
+    """
+    # a user's PATH lacks these on Debian
+    folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin'
+    if name != _REGISTRY:
+        return shutil.which(name, path=folders)
+    found = (os.path.join(folder, each) for folder in folders.split(os.pathsep)
+             for each in _REGISTRIES)
+    return next((path for path in found if os.access(path, os.X_OK) and _is_elf(path)), None)
+
+
+def _is_elf(path):
+    with open(path, 'rb') as source:
+        return source.read(4) == b'\x7fELF'

@@ -1,0 +1,208 @@
+"""Set up the parts of .local/: python -m dev.setup.parts [PART...]; dev/bootstrap finds the Python
+3 for it.
+
+Every part has a stamp, the hash of all that decides how it comes out: with the same stamp nothing
+is done.
+"""
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+from dev.servers.process import LOCAL, ROOT
+from dev.setup import debian_packages, toolchain
+from dev.setup.console import SetupError, run, say
+
+
+def _path(*names):
+    return os.path.join(LOCAL, *names)
+
+
+def _lock_file(name):
+    return os.path.join(ROOT, 'requirements', name)
+
+
+def _stamp(*files):
+    """Return a hash of what the files say; comments, the lines that begin with a #, do not
+    count."""
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, 'rb') as content:
+            digest.update(b''.join(line for line in content if not line.startswith(b'#')))
+    return digest.hexdigest()
+
+
+def _is_done(part, *stamp):
+    try:
+        with open(_path(part, 'stamp')) as written:
+            return written.read() == '\n'.join(stamp)
+    except FileNotFoundError:
+        return False
+
+
+def _done(part, *stamp):
+    with open(_path(part, 'stamp'), 'w') as written:
+        written.write('\n'.join(stamp))
+
+
+def _environment(part, locks, chosen, find, maker):
+    """Make the Python environment .local/PART anew, unless it is there, works, and would come out
+    the same.
+
+    locks: names of its lock files. chosen: the interpreter a person asks for, or None. find:
+    returns the interpreter to use.
+    maker: the command that makes an environment with that interpreter, from its path; one that
+    lacks the folder to make.
+    """
+    stamp, interpreter = _stamp(*map(_lock_file, locks)), _path(part, 'bin', 'python')
+    wanted = ([os.path.realpath(shutil.which(chosen) or chosen)] if chosen
+              else _written_interpreter(part))
+    if _is_done(part, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
+        return
+    python = find()
+    say('.local/%s: installing requirements/%s (%s)' % (part, ', requirements/'.join(locks),
+                                                        python))
+    shutil.rmtree(_path(part), ignore_errors=True)
+    run(maker(python) + [_path(part)], 'bootstrap-%s.log' % part)
+    _pip(part, '--no-deps', *[argument for name in locks for argument in ('-r', _lock_file(name))])
+    _done(part, stamp, os.path.realpath(python))
+
+
+def _written_interpreter(part):
+    try:
+        with open(_path(part, 'stamp')) as written:
+            return written.read().split('\n')[1:]
+    except FileNotFoundError:
+        return []
+
+
+def _pip(part, *arguments):
+    # The warning is about Python 2.7's age, which is why we are here.
+    run([_path(part, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check']
+        + list(arguments), 'bootstrap-%s.log' % part, PIP_NO_PYTHON_VERSION_WARNING='1')
+
+
+def _python3_environment(part, *locks, minimum=(3, 9)):
+    chosen = os.environ.get('PYTHON3')
+    # too old for this part: any other will do
+    if chosen and not toolchain.is_python3(chosen, minimum):
+        chosen = None
+    _environment(part, locks, chosen, lambda: toolchain.python3(minimum),
+                 lambda python: [python, '-m', 'venv'])
+
+
+def py27():
+    """docker-registry, this package and the tests' tools on Python 2.7."""
+    def find():
+        python = toolchain.python27()
+        toolchain.compilers()
+        _python3_environment('tools', 'tools.txt')
+        return python
+    _environment('py27', ['registry-py27.txt', 'test-py27.txt'], os.environ.get('PYTHON27'), find,
+                 lambda python: [_path('tools', 'bin', 'virtualenv'), '--quiet', '--python',
+                                 python])
+    stamp = _stamp(*[os.path.join(ROOT, name)
+                     for name in ('setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
+    if not _is_done('py27/bin', stamp, ROOT):
+        say('.local/py27: installing this checkout, editable')
+        _pip('py27', '--no-deps', '--editable', ROOT)
+        _done('py27/bin', stamp, ROOT)
+
+
+def py3():
+    """The tests' tools on Python 3, and virtualenv, with which they make environments."""
+    _python3_environment('tools', 'tools.txt')
+    _python3_environment('py3', 'test-py3.txt', 'service-py3.txt')
+
+
+def aws():
+    """The local AWS; ministack needs Python 3.10."""
+    _python3_environment('aws', 'local-aws.txt', minimum=(3, 10))
+
+
+def dynamodb_local():
+    """Amazon's DynamoDB Local, from Maven Central."""
+    files = [os.path.join(ROOT, 'dev', 'setup', 'dynamodb_local', name)
+             for name in ('pom.xml', 'LoopbackDynamoDB.java')]
+    stamp = _stamp(*files)
+    if _is_done('dynamodb-local', stamp):
+        return
+    if not _possible(toolchain.java_and_maven, 'DYNAMODB LOCAL'):
+        return
+    say('.local/dynamodb-local: fetching it with Maven')
+    shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
+    jars = _path('dynamodb-local', 'lib')
+    run(['mvn', '--batch-mode', '--file', files[0], 'dependency:copy-dependencies',
+         '-DincludeScope=runtime', '-DoutputDirectory=' + jars], 'bootstrap-dynamodb-local.log')
+    run(['javac', '-cp', os.path.join(jars, '*'), '-d', _path('dynamodb-local'), files[1]],
+        'bootstrap-dynamodb-local.log')
+    _done('dynamodb-local', stamp)
+
+
+def clients():
+    """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a
+    Docker daemon, in .local/dockerd."""
+    _possible(debian_packages.install, 'REGISTRY OR CLIENTS OF IT')
+    if not _is_done('dockerd', *debian_packages.DAEMON) and _possible(
+            lambda: debian_packages.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
+        _done('dockerd', *debian_packages.DAEMON)
+
+
+def distribution_v3():
+    """The registry of version 3, built by Go: for `make test-v3` only."""
+    module = 'github.com/distribution/distribution/v3/cmd/registry@v3.0.0'
+    if _is_done('distribution-v3', module):
+        return
+    toolchain.go()
+    say('.local/distribution-v3: building %s with Go, which takes minutes' % module)
+    run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'),
+        GOFLAGS='-mod=mod')
+    _done('distribution-v3', module)
+
+
+def _possible(action, what):
+    """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI
+    fails."""
+    try:
+        action()
+        return True
+    except SetupError as error:
+        if os.environ.get('CI'):
+            raise
+        say('NO %s, its tests are skipped: %s' % (what, error))
+        return False
+
+
+PARTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local, 'clients': clients}
+#: Those that only some tests need.
+MORE = {'distribution-v3': distribution_v3}
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog='dev/bootstrap',
+                                     description='Set up what this project needs under .local/.')
+    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all but %s'
+                        % (', '.join(list(PARTS) + list(MORE)), ', '.join(MORE)))
+    parts = parser.parse_args(arguments).parts
+    known = dict(PARTS, **MORE)
+    unknown = [part for part in parts if part not in known]
+    if unknown:
+        parser.error('there is no part %s; parts: %s' % (', '.join(unknown), ', '.join(known)))
+    os.makedirs(_path('logs'), exist_ok=True)
+    with open(_path('lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one set-up at a time
+        for part in parts or PARTS:
+            known[part]()
+    say('ready: %s' % ', '.join(parts or PARTS))
+
+
+if __name__ == '__main__':
+    try:
+        main(sys.argv[1:])
+    except SetupError as problem:
+        sys.exit('dev/bootstrap: %s' % problem)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,2 @@
+"""What registries keep: images and repositories, written into a local S3 or pushed to a
+registry."""

@@ -1,0 +1,65 @@
+"""A bucket of the local S3: the one way in which set-up, tests and benchmarks write to S3 and read
+from it.
+
+    bucket = Bucket(aws.url, 'images')
+    bucket.put('some/key', b'content')
+
+Plain HTTP without signatures, for a local S3 that checks none. Runs on Python 2.7 and 3; standard
+library only.
+"""
+from __future__ import absolute_import
+
+import re
+import uuid
+from xml.sax.saxutils import unescape
+
+try:
+    from urllib.parse import quote
+except ImportError:  # Python 2.7
+    from urllib import quote
+
+from dev.servers.process import HTTPConnection
+
+__all__ = ['Bucket', 'S3Error']
+
+
+class S3Error(Exception):
+    """The S3 refused a request."""
+
+
+class Bucket(object):
+    """A bucket of the local S3 at `url`, made when it is missing.
+
+    name: of the bucket (a new one). Every method raises S3Error when the S3 refuses its request.
+    """
+
+    def __init__(self, url, name=None):
+        self.name = name or 'bucket-' + uuid.uuid4().hex[:12]
+        self._address = url.split('//')[1]
+        self._ask('PUT', '', b'', [200, 409])  # 409: the bucket is there already, and ours
+
+    def put(self, key, content):
+        """Write one object. key: as it stands in a URL."""
+        self._ask('PUT', key, content, [200])
+
+    def delete(self, key):
+        """Delete one object. key: as it stands in a URL."""
+        self._ask('DELETE', key, b'', [204])
+
+    def keys(self, prefix=''):
+        """Return the keys that begin with `prefix`, up to a thousand."""
+        found = self._ask('GET', '?list-type=2&prefix=' + quote(prefix), b'', [200])
+        return [unescape(key) for key in re.findall('<Key>(.*?)</Key>', found)]
+
+    def _ask(self, method, key, content, wanted):
+        connection = HTTPConnection(self._address, timeout=10)
+        try:
+            path = '/%s/%s' % (self.name, key)
+            connection.request(method, path, content, {'Content-Length': str(len(content))})
+            response = connection.getresponse()
+            text = response.read().decode('utf-8', 'replace')
+        finally:
+            connection.close()
+        if response.status not in wanted:
+            raise S3Error('%s %s answered %d: %s' % (method, path, response.status, text[:300]))
+        return text

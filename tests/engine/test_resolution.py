@@ -1,0 +1,238 @@
+# -*- coding: utf-8 -*-
+"""What holds for every table of options: where a value comes from, what is refused, what is shown."""
+
+from __future__ import unicode_literals
+
+import re
+import sys
+
+import pytest
+from hypothesis import given, strategies as st
+
+from docker_registry_index.engine.errors import SettingError
+from docker_registry_index.engine.settings.options import Settings
+from docker_registry_index.engine.settings.resolution import Layer, resolve
+
+KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
+#: Of each table, a text for every option that is not its default, and a second one.
+VALUES = {Settings: {
+    'database': ('other', 'another'), 'repository_table': ('r-table', 'x'), 'version_table': ('v-table', 'x'),
+    'search_table': ('s-table', 'x'), 'region': ('eu-west-1', 'eu-west-2'), 'access_key': (KEY, 'x'),
+    'secret_access_key': (SECRET, 'x'), 'endpoint_url': ('http://127.0.0.1:8000', 'http://x'),
+    'startup_wait': ('12.5', '9'), 'push_wait': ('2', '9'), 'sync_interval': ('3600', '9'),
+    'connect_timeout': ('0.5', '9'), 'read_timeout': ('2', '9'), 'attempts': ('5', '9')}}
+#: What becomes of those that are no text.
+TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'connect_timeout': 0.5, 'read_timeout': 2.0,
+         'attempts': 5, 'events_wait': 0.5, 'anonymous_read': True, 'threads': 4, 'catalog_limit': 7}
+
+if sys.version_info[0] > 2:
+    from docker_registry_index.service.settings import ServiceSettings
+    VALUES[ServiceSettings] = {
+        'registry_url': ('http://127.0.0.1:5000', 'http://x'), 'registry_username': ('jörg', 'x'),
+        'registry_password': ('pass:word é', 'x'), 'registry_ca': ('/etc/ca.pem', '/x'), 'events_secret': (SECRET, 'x' * 16),
+        'events_wait': ('0.5', '9'), 'htpasswd': ('/etc/htpasswd', '/x'), 'anonymous_read': ('yes', 'no'),
+        'listen': ('[::]:80', 'x:1'), 'threads': ('4', '9'), 'catalog_limit': ('7', '9'), 'storage': ('s3://bucket/root', '/x'),
+        'storage_region': ('eu-west-1', 'x'), 'storage_access_key': (KEY, 'x'), 'storage_secret_key': (SECRET, 'x'),
+        'storage_endpoint_url': ('http://127.0.0.1:9000', 'http://x')}
+
+KINDS = pytest.mark.parametrize('kind', VALUES, ids=lambda kind: kind.__name__)
+ALL = [(kind, option) for kind in VALUES for option in kind.OPTIONS]
+OPTIONS = pytest.mark.parametrize('kind, option', ALL, ids=[option.variable for _, option in ALL])
+HALVES = [(kind,) + half for kind in VALUES for pair in kind.PAIRS for half in (pair, pair[::-1])]
+
+
+def values_of(kind, option, number=0, **more):
+    """The option's value, and that of the one that it is given with."""
+    names = [name for pair in kind.PAIRS if option.name in pair for name in pair] or [option.name]
+    return dict(dict((name, VALUES[kind][name][number]) for name in names), **more)
+
+
+def found(kind, option, *layers):
+    settings, warnings = resolve(kind, layers)
+    assert warnings == []
+    return getattr(settings, option.name)
+
+
+def used(kind, option):
+    return TYPED.get(option.name, VALUES[kind][option.name][0])
+
+
+@KINDS
+def test_every_option_has_an_attribute_and_a_variable_of_its_own(kind):
+    names = [option.name for option in kind.OPTIONS]
+    assert sorted(vars(kind())) == sorted(names) == sorted(VALUES[kind])
+    assert len(set(option.variable for option in kind.OPTIONS)) == len(names)
+    assert all(option.variable.endswith(option.name.upper()) for option in kind.OPTIONS)
+
+
+@OPTIONS
+def test_a_value_is_used_as_given_or_becomes_what_it_says(kind, option):
+    value = found(kind, option, Layer('x.yml', values_of(kind, option)))
+    assert value == used(kind, option) != getattr(kind(), option.name)
+    assert type(value) is type(TYPED.get(option.name, str('')))
+
+
+@OPTIONS
+def test_white_space_around_a_value_is_no_part_of_it(kind, option):
+    # A file read with $(cat key), or written on Windows, ends in a line end.
+    values = dict((name, ' \t%s\r\n' % value) for name, value in values_of(kind, option).items())
+    assert found(kind, option, Layer('x.yml', values)) == used(kind, option)
+
+
+@OPTIONS
+def test_the_first_layer_that_has_a_value_wins(kind, option):
+    layers = [Layer('a', {}), Layer('b', values_of(kind, option)), Layer('c', values_of(kind, option, 1))]
+    assert found(kind, option, *layers) == used(kind, option)
+
+
+@OPTIONS
+@pytest.mark.parametrize('blank', [None, '', '  ', '\n', '\t\r\n'])
+def test_a_blank_value_counts_as_absent(kind, option, blank):
+    blanks = dict((name, blank) for name in values_of(kind, option))
+    assert found(kind, option, Layer('a', blanks), Layer('b', values_of(kind, option))) == used(kind, option)
+
+
+@KINDS
+def test_arguments_and_layers_agree(kind):
+    texts = dict((name, texts[0]) for name, texts in VALUES[kind].items())
+    assert vars(kind(**texts)) == vars(resolve(kind, [Layer('x.yml', texts)])[0])
+    assert vars(kind(Layer('x.yml', dict.fromkeys(texts, '-')), **texts)) == vars(kind(**texts))
+
+
+@KINDS
+def test_an_unknown_argument_is_a_type_error_with_a_hint(kind):
+    name = kind.OPTIONS[0].name
+    with pytest.raises(TypeError) as caught:
+        kind(**{str(name + 's'): 'x'})
+    assert name + 's' in str(caught.value) and 'did you mean %s?' % name in str(caught.value)
+
+
+@KINDS
+def test_settings_do_not_change(kind):
+    settings, name = kind(), kind.OPTIONS[0].name
+    before = dict(vars(settings))
+    for change in (lambda: setattr(settings, name, 'x'), lambda: setattr(settings, 'new', 1), lambda: delattr(settings, name)):
+        with pytest.raises(AttributeError):
+            change()
+    assert vars(settings) == before
+
+
+# Pairs
+
+@pytest.mark.parametrize('kind, given, missing', HALVES)
+@pytest.mark.parametrize('blank', [None, '', ' '])
+def test_half_a_pair_is_refused(kind, given, missing, blank):
+    strong = Layer('b.yml', {given: VALUES[kind][given][0], missing: blank}, {given: 'line 3 of b.yml'})
+    with pytest.raises(SettingError) as caught:
+        resolve(kind, [Layer('a.yml', {}), strong])
+    assert str(caught.value) == ('setting %s (from b.yml) is missing or empty, while %s is given by line 3 of b.yml; give both in '
+                                 'that one place, or neither' % (missing, given))
+
+
+@pytest.mark.parametrize('kind, given, missing', HALVES)
+def test_a_pair_comes_from_two_layers_only_where_they_may_be_mixed(kind, given, missing):
+    layers = [Layer('a', {given: VALUES[kind][given][0]}), Layer('b', {given: 'x', missing: VALUES[kind][missing][0]})]
+    if kind.MIXES_LAYERS:
+        settings, _ = resolve(kind, layers)
+        assert [getattr(settings, name) for name in (given, missing)] == [VALUES[kind][name][0] for name in (given, missing)]
+    else:
+        with pytest.raises(SettingError) as caught:
+            resolve(kind, layers)
+        assert caught.value.setting == missing and '%s is given by a;' % given in str(caught.value)
+
+
+@pytest.mark.parametrize('kind, given, missing', HALVES)
+def test_half_a_pair_below_a_whole_one_is_not_looked_at(kind, given, missing):
+    whole = dict((name, VALUES[kind][name][0]) for name in (given, missing))
+    settings, _ = resolve(kind, [Layer('a', whole), Layer('b', {given: 'half'})])
+    assert dict((name, getattr(settings, name)) for name in whole) == whole
+
+
+# What is refused, and never shown
+
+@OPTIONS
+@pytest.mark.parametrize('value', [True, False, [], ['hUsH'], {}, {'hUsH': 1}, 1j, object()])
+def test_what_is_not_text_is_refused(kind, option, value):
+    with pytest.raises(SettingError) as caught:
+        resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
+    assert str(caught.value) == 'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in quotes' % (
+        option.name, type(value).__name__)
+
+
+@pytest.mark.parametrize('kind, option', [each for each in ALL if each[1].secret], ids=lambda value: getattr(value, 'name', ''))
+@pytest.mark.parametrize('value', [12345, 0, 1.5])
+def test_a_secret_that_yaml_has_made_a_number_of_is_refused(kind, option, value):
+    with pytest.raises(SettingError) as caught:
+        resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
+    assert caught.value.setting == option.name and 'quotes' in caught.value.way_out and '%s' % value not in str(caught.value)
+
+
+@given(st.sampled_from(ALL), st.text() | st.binary() | st.integers() | st.floats() | st.none() | st.booleans() | st.lists(st.text())
+       | st.from_regex(r'(http://|s3://|/)?[a-z0-9.:@-]{0,20}\Z'))
+def test_any_value_gives_settings_or_one_clear_sentence(each, value):
+    kind, option = each
+    try:
+        settings, _ = resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
+    except SettingError as error:
+        assert re.match(r'setting (?:%s) \(from x\.yml\) [ -~]+; [ -~]+\Z' % '|'.join(values_of(kind, option)), str(error))
+        assert len(str(error)) < 400
+    else:
+        assert repr(settings).startswith('%s(%s=' % (kind.__name__, kind.OPTIONS[0].name))
+
+
+@given(st.text(), st.text(), st.sampled_from(ALL), st.text())
+def test_no_secret_is_ever_shown(before, after, each, other):
+    kind, option = each
+    secret = before + 'hUsHhUsH' + after
+    # Of an access key ID, the first four characters may be shown.
+    secrets = [one.name for one in kind.OPTIONS if one.secret and VALUES[kind][one.name][0] != KEY]
+    values = dict((one.name, VALUES[kind][one.name][0]) for one in kind.OPTIONS if one.secret)
+    layer = Layer('x.yml', dict(dict(values_of(kind, option, **{str(option.name): other}), **values), **dict.fromkeys(secrets, secret)))
+    try:
+        settings, warnings = resolve(kind, [layer])
+    except SettingError as error:
+        shown = str(error) + repr(error) + repr(vars(error))
+    else:
+        assert all(getattr(settings, name) == secret.strip() for name in secrets)
+        shown = repr(settings) + str(settings) + '%r' % warnings
+    assert 'hUsH' not in shown + repr(layer) + str(layer)
+
+
+# Warnings
+
+@KINDS
+def test_known_keys_are_not_warned_about(kind):
+    assert resolve(kind, [Layer('x.yml', dict((name, texts[0]) for name, texts in VALUES[kind].items()))])[1] == []
+
+
+@OPTIONS
+def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
+    wrong = option.name.upper().replace('_', '-')
+    for key in (wrong, option.name + ':' + SECRET, option.name + '=' + SECRET):
+        settings, [warning] = resolve(kind, [Layer('x.yml', dict({key: 'value'}, **values_of(kind, option)))])
+        assert getattr(settings, option.name) == used(kind, option)
+        hint = ', did you mean %s?' % option.name if key == wrong else '; a colon and a space belong after the name'
+        assert warning == 'unknown key %s in x.yml is ignored%s; known are: %s' % (
+            re.split('[:=]', key)[0], hint, ', '.join(option.name for option in kind.OPTIONS))
+
+
+@KINDS
+@pytest.mark.parametrize('key', ['zzz', '\u00e9', 'x\x1b[31m', 5, None])
+def test_an_unknown_key_that_is_near_to_none_is_warned_about_in_ascii(kind, key):
+    [warning] = resolve(kind, [Layer('x.yml', {key: 'value'})])[1]
+    assert re.match(r'unknown key [ -~]+ in x\.yml is ignored; known are: [a-z_, ]+\Z', warning)
+
+
+@KINDS
+@pytest.mark.parametrize('key', [KEY, 'access_key ' + KEY, KEY + ':' + SECRET, 'ASIA' + 'HUSH' * 4, '-' + KEY])
+def test_of_an_access_key_in_the_place_of_a_key_four_characters_are_shown(kind, key):
+    [warning] = resolve(kind, [Layer('x.yml', {key: None})])[1]
+    assert 'AKIA...' in warning or 'ASIA...' in warning
+    assert not any(hidden in warning for hidden in (KEY[4:], SECRET, 'HUSH'))
+
+
+@KINDS
+@pytest.mark.parametrize('key', ['hUsH' * 10, 'hU/+' * 10, 'key ' + 'hU/+' * 10])
+def test_a_secret_in_the_place_of_a_key_is_not_shown(kind, key):
+    [warning] = resolve(kind, [Layer('x.yml', {key: None})])[1]
+    assert 'hUsH' not in warning and 'hU/+' not in warning
