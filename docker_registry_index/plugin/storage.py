@@ -1,10 +1,10 @@
 """The repositories in the storage of docker-registry 0.9.1.
 
-The storage has a directory for each namespace, in it one for each repository,
-in it the tags and the list of images. A delete leaves nothing of the latter.
+The storage has a directory for each namespace. It contains one for each repository, which contains
+the tags and the list of images. A delete leaves nothing of the latter.
 
-Every driver has list_directory, which says FileNotFoundError of what is not
-there. Those that are not made with boto say so of what they cannot read, too.
+Every driver has list_directory, which raises FileNotFoundError for what is not there. Drivers that
+are not made with boto raise it for what they cannot read, too.
 """
 
 from __future__ import unicode_literals
@@ -28,23 +28,22 @@ __all__ = ['RegistrySource', 'text_of', 'unquoted']
 
 logger = logging.getLogger(__name__)
 
-#: What the storage makes of two names.
+#: How the storage writes two names.
 _DOTS = {'%2E': '.', '%2E%2E': '..'}
-#: Not imported here: that patches the process for gevent.
+#: Not imported here: the import patches the process for gevent.
 _BOTO = 'docker_registry.core.boto'
-#: A file is no directory either.
+#: The errors of a directory that is not there; a file is no directory either.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class RegistrySource(Source):
     """The repositories in a docker-registry's storage.
 
-    It keeps a namespace quoted once and a repository twice, because the
-    registry quotes the latter first. A directory to which no name leads so is
-    left out, and the log says it.
+    The storage quotes a namespace once and a repository twice, because the registry quotes the
+    latter first. A directory that no name is quoted to is left out, and logged.
 
-    :param store: a storage driver; by default, that of the registry's
-        configuration, made when it is needed first.
+    :param store: a storage driver; by default that of the registry's configuration, made when it is
+        first needed.
     """
 
     def __init__(self, store=None):
@@ -52,17 +51,17 @@ class RegistrySource(Source):
         self._lock = threading.Lock()
 
     def namespaces(self):
-        """The namespaces' directories, quoted; none for a new registry.
+        """Yield the namespaces' directories, quoted; none for a new registry.
 
-        :raises: what the driver raises; OSError for local files that are
-            there and cannot be listed; UnreachableError likewise, of others.
+        :raises: what the driver raises; OSError for local files that exist and cannot be listed,
+            UnreachableError for those of other storages.
         """
         return (each for each, _ in self._named(self._listing.root, False))
 
     def repositories(self, namespace):
-        """(name, None) for each repository of a namespace.
+        """Yield (name, None) for each repository of a namespace.
 
-        :param namespace: as namespaces() gave it.
+        :param namespace: as namespaces() yields it.
         :raises: as namespaces().
         """
         path = '%s/%s' % (self._listing.root, namespace)
@@ -72,18 +71,17 @@ class RegistrySource(Source):
                 yield '%s/%s' % (left, right), None
 
     def has(self, name):
-        """Whether there is anything of a repository of this name.
+        """Return whether there is anything of a repository of this name.
 
-        One listing; up to three where the driver hides errors.
+        One listing; up to three if the driver hides errors.
 
-        :raises: as namespaces(), and when such a storage seems empty.
+        :raises: as namespaces(), and if such a storage seems empty.
         """
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
         return self._listing.is_there('%s/%s/%s' % (
-            self._listing.root, _directory_of(namespace, False),
-            _directory_of(repository, True)))
+            self._listing.root, _directory_of(namespace, False), _directory_of(repository, True)))
 
     @property
     def _listing(self):
@@ -93,7 +91,7 @@ class RegistrySource(Source):
             return self._given
 
     def _named(self, path, are_repositories):
-        """Yield (directory, name) of those in a path that have one."""
+        """Yield (directory, name) of each directory in a path that has a name."""
         nameless, example = 0, None
         for directory in self._listing.children(path):
             name = _name_of(directory, are_repositories)
@@ -102,13 +100,12 @@ class RegistrySource(Source):
             else:
                 nameless, example = nameless + 1, example or directory
         if nameless:
-            logger.warning('left out of the search index: %d in %.200s of the '
-                           'storage, such as %.80r: no name leads there',
-                           nameless, path, example)
+            logger.warning('left out of the search index: %d in %.200s of the storage, such as '
+                           '%.80r: no name leads there', nameless, path, example)
 
 
 class _Listing(object):
-    """The directories of a driver that raises what goes wrong."""
+    """The directories of a driver that raises its errors."""
 
     def __init__(self, store):
         self._store = store
@@ -120,11 +117,11 @@ class _Listing(object):
         return (child for child, _ in itertools.groupby(firsts))
 
     def is_there(self, path):
-        """Whether a directory is there and not empty."""
+        """Return whether a directory is there and not empty."""
         return any(self._below(path))
 
     def holds(self, path, child):
-        """The same of a child, asked for only where its name is odd."""
+        """Return the same of a child; the driver is asked only if the child's name is odd."""
         return child[0] not in '._' or self.is_there('%s/%s' % (path, child))
 
     def _below(self, path):
@@ -142,15 +139,15 @@ class _Listing(object):
 
 
 class _DoubtfulListing(_Listing):
-    """Of a driver that may say "not there" of what it could not read."""
+    """The directories of a driver that may report "not there" for what it could not read."""
 
     def children(self, path):
         child = None
         for child in super(_DoubtfulListing, self).children(path):
             yield child
         above, _, directory = path.rpartition('/')
-        # A new registry is empty, and so is a file; a directory is not, as
-        # long as the one above it lists it.
+        # A new registry is empty, and so is a file. A directory is not, as long as its parent
+        # lists it.
         if child or not above or self._store.exists(str(path)):
             return
         if directory in super(_DoubtfulListing, self).children(above):
@@ -164,7 +161,7 @@ class _DoubtfulListing(_Listing):
 
 
 class _LocalListing(_Listing):
-    """Local files, without their driver, which hides all errors."""
+    """The directories of local files, without their driver, which hides all errors."""
 
     def children(self, path):
         local = self._store._init_path(str(path))
@@ -177,12 +174,12 @@ class _LocalListing(_Listing):
 
     def is_there(self, path):
         if not self.children(path):
-            # A disk that is not mounted says nothing of what is on it.
+            # Of a disk that is not mounted, nobody knows what is on it.
             os.listdir(self._store._init_path(self.root))
         return bool(self.children(path))
 
     def holds(self, path, child):
-        # Under gevent, nobody else runs while files are read.
+        # Under gevent, no other greenlet runs while files are read.
         time.sleep(0)
         try:
             return bool(self.children('%s/%s' % (path, child)))
@@ -198,18 +195,18 @@ def _listing_of(store):
 
 
 def _is_behind_a_dead_link(path):
-    """Whether a link on the way leads nowhere, as to an unmounted disk."""
+    """Return whether a link in the path leads nowhere, as to an unmounted disk."""
     while path and not os.path.lexists(path):
         path = os.path.dirname(path)
     return os.path.islink(path) and not os.path.exists(path)
 
 
 def _rest_of(given, path):
-    """What stands behind a path in what its listing gave; '' if nothing does.
+    """Return what follows a path in an entry of its listing; '' if nothing does.
 
-    Drivers give paths or names. Some lose the first character, as S3 when
-    storage_path ends with a slash, some list what only begins alike, and S3
-    lists a directory in itself that the AWS console made.
+    Drivers list paths or names. Some lose the first character, as S3 does if storage_path ends with
+    a slash. Some list what only begins alike. S3 lists a directory that the AWS console made as an
+    entry of itself.
     """
     given = text_of(given).strip('/')
     if '/' not in given and given != path:
@@ -218,13 +215,12 @@ def _rest_of(given, path):
 
 
 def text_of(value):
-    """``value`` as text, whatever bytes are in it."""
-    return value.decode('utf-8', 'replace') if isinstance(
-        value, bytes) else value
+    """Return ``value`` as text, whatever bytes are in it."""
+    return value.decode('utf-8', 'replace') if isinstance(value, bytes) else value
 
 
 def unquoted(part):
-    """``part`` without one layer of the registry's quoting."""
+    """Return ``part`` without one layer of the registry's quoting."""
     if not isinstance(part, bytes):
         part = part.encode('utf-8')
     return urllib.unquote_plus(part).decode('utf-8', 'replace')
@@ -242,7 +238,8 @@ def _directory_of(name, is_repository):
 
 
 def _import_driver():
-    """Boto's patch the process for gevent, so not beside running threads."""
+    """Import it now: boto's drivers patch the process for gevent, which running threads do not
+    survive."""
     try:
         kind = config.load().storage.lower()
         driver.fetch('file' if kind == 'local' else kind)

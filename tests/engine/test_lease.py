@@ -7,10 +7,11 @@ import random
 import threading
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.lifecycle.lease import Lease, lease_of
+from docker_registry_index.engine.store.client import slowest
+from docker_registry_index.engine.store.records import VERSION_KEY
 from docker_registry_index.engine.verify.status import Status
 from tests.engine.faults import Meanwhile, Throttle
 from tests.engine.hooks import taken_back
@@ -21,7 +22,6 @@ from tests.engine_index import EngineIndex
 SECONDS = 20
 #: That a request of a holder may take.
 REQUEST = 6
-ROW = {'version': {'N': '1'}}
 
 
 class Clock(object):
@@ -45,15 +45,13 @@ def tables(dynamodb_endpoint):
 
 @pytest.fixture
 def index(tables):
-    tables.engine.client.call(
-        'delete_item', TableName=tables.settings.version_table, Key=ROW)
+    tables.store.call('delete_item', TableName=tables.settings.version_table, Key=VERSION_KEY)
     with taken_back(tables.engine):
         yield tables
 
 
-def lease(index, clock, seconds=SECONDS, request=REQUEST):
-    return Lease(index.engine.client, index.settings.version_table, seconds,
-                 clock, request)
+def lease(index, clock, seconds=SECONDS, request=REQUEST, kind='lease'):
+    return Lease(index.store, seconds, clock, request, kind)
 
 
 @pytest.fixture
@@ -77,19 +75,16 @@ def waiter(index):
 
 
 def row(index):
-    return index.engine.client.call(
-        'get_item', TableName=index.settings.version_table, Key=ROW,
-        ConsistentRead=True).get('Item')
+    return index.store.get(index.settings.version_table, VERSION_KEY)
 
 
-def mark(index, name='done'):
-    return {'Put': {'TableName': index.settings.search_table, 'Item': {
-        'gram': {'S': '!'}, 'suffix': {'S': name}}}}
+def marker(index, name='done'):
+    return {'Put': {'TableName': index.settings.search_table,
+                    'Item': {'gram': {'S': '!'}, 'suffix': {'S': name}}}}
 
 
-def marks(index):
-    return [item['suffix']['S'] for item in
-            index.items(index.settings.search_table)
+def markers(index):
+    return [item['suffix']['S'] for item in index.items(index.settings.search_table)
             if item['suffix']['S'] == 'done']
 
 
@@ -118,8 +113,7 @@ def test_who_waits_writes_nothing(index, holder, waiter):
     assert made.operations == ['GetItem'] * 5
 
 
-def test_who_waits_learns_that_the_holder_lives_and_for_how_long(
-        index, holder, waiter, clock):
+def test_who_waits_learns_that_the_holder_lives_and_for_how_long(index, holder, waiter, clock):
     assert waiter.acquire() is False
     assert (waiter.is_alive, waiter.age) == (False, 0)
     clock.go(SECONDS / 4.0)
@@ -146,8 +140,7 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
 def test_many_ask_at_once_and_one_gets_it(index):
     leases = [lease(index, Clock()) for _ in range(8)]
     got = []
-    threads = [threading.Thread(target=lambda one=one: got.append(
-        one.acquire())) for one in leases]
+    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire())) for one in leases]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -159,22 +152,20 @@ def test_many_ask_at_once_and_one_gets_it(index):
 
 def test_release_gives_it_back(index, holder, waiter):
     holder.release()
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
     assert waiter.acquire() is True
 
 
 def test_release_with_makes_its_actions(index, holder, waiter):
-    holder.release_with(mark(index))
-    assert marks(index) == ['done']
+    holder.release_with(marker(index))
+    assert markers(index) == ['done']
     assert waiter.acquire() is True
-    waiter.release_with({'Delete': {
-        'TableName': index.settings.search_table,
-        'Key': mark(index)['Put']['Item']}})
-    assert marks(index) == []
+    waiter.release_with({'Delete': {'TableName': index.settings.search_table,
+                                    'Key': marker(index)['Put']['Item']}})
+    assert markers(index) == []
 
 
-def test_a_second_release_and_one_of_what_was_never_held_do_nothing(
-        index, holder, waiter):
+def test_a_second_release_and_one_of_what_was_never_held_do_nothing(index, holder, waiter):
     holder.release()
     assert waiter.acquire() is True
     made = RequestsMade(index.engine)
@@ -185,8 +176,7 @@ def test_a_second_release_and_one_of_what_was_never_held_do_nothing(
 
 # Taken over
 
-def test_it_is_taken_over_when_it_stood_still_for_its_time(
-        index, holder, waiter, clock):
+def test_it_is_taken_over_when_it_stood_still_for_its_time(index, holder, waiter, clock):
     assert waiter.acquire() is False
     waiter.clock.go(SECONDS)
     assert waiter.acquire() is False
@@ -225,8 +215,7 @@ def test_a_renewed_one_is_never_taken(index, holder, waiter, clock):
     holder.release_with()
 
 
-def test_one_renewed_in_the_last_moment_is_not_taken(
-        index, holder, waiter, clock):
+def test_one_renewed_in_the_last_moment_is_not_taken(index, holder, waiter, clock):
     assert waiter.acquire() is False
     waiter.clock.go(SECONDS + 1)
     clock.go(SECONDS + 1)
@@ -269,8 +258,8 @@ def take_over(waiter):
 def test_a_lost_one_stops_the_release_and_its_actions(index, holder, waiter):
     take_over(waiter)
     with pytest.raises(errors.LeaseLost):
-        holder.release_with(mark(index))
-    assert marks(index) == []
+        holder.release_with(marker(index))
+    assert markers(index) == []
     before = row(index)
     holder.release()
     assert row(index) == before
@@ -278,37 +267,35 @@ def test_a_lost_one_stops_the_release_and_its_actions(index, holder, waiter):
 
 
 def test_one_lost_to_nobody_is_lost_too(index, holder):
-    index.engine.client.call(
-        'delete_item', TableName=index.settings.version_table, Key=ROW)
+    index.engine.client.call('delete_item', TableName=index.settings.version_table, Key=VERSION_KEY)
     with pytest.raises(errors.LeaseLost):
-        holder.release_with(mark(index))
-    assert marks(index) == []
+        holder.release_with(marker(index))
+    assert markers(index) == []
 
 
 def test_an_action_that_is_refused_keeps_the_lease(index, holder, waiter):
-    refused = mark(index)
+    refused = marker(index)
     refused['Put']['ConditionExpression'] = 'attribute_exists(gram)'
-    with pytest.raises(errors.TransactionCancelled):
+    with pytest.raises(errors.ConditionFailed) as failed:
         holder.release_with(refused)
+    assert failed.value.reasons == [None, 'ConditionalCheckFailed']
     assert waiter.acquire() is False
     holder.release()
     assert waiter.acquire() is True
 
 
 def test_a_throttled_release_keeps_the_lease(index, holder, waiter):
-    Throttle(index.engine, 'TransactWriteItems', 1,
-             ['ThrottlingError', None])
-    with pytest.raises(errors.TransactionCancelled):
-        holder.release_with(mark(index))
-    assert marks(index) == []
+    Throttle(index.engine, 'TransactWriteItems', 1, ['ThrottlingError', None])
+    with pytest.raises(errors.RequestFailed):
+        holder.release_with(marker(index))
+    assert markers(index) == []
     holder.release()
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
 
 
 # Answers that get lost
 
-def test_taking_it_counts_when_only_the_answer_was_lost(
-        index, clock, monkeypatch):
+def test_taking_it_counts_when_only_the_answer_was_lost(index, clock, monkeypatch):
     monkeypatch.setattr('time.sleep', lambda _: None)
     taking = lease(index, clock)
     with LostAnswer(index.engine) as lost:
@@ -324,71 +311,217 @@ def test_so_does_a_heartbeat(index, holder, clock, monkeypatch):
         holder.renew()
     assert lost.count == 1
     holder.release_with()
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
 
 
 def test_so_does_a_release(index, holder, monkeypatch):
     monkeypatch.setattr('time.sleep', lambda _: None)
     with LostAnswer(index.engine) as lost:
-        holder.release_with(mark(index))
+        holder.release_with(marker(index))
     assert lost.count == 1
-    assert marks(index) == ['done']
-    assert row(index) == ROW
-    index.engine.client.call(
-        'delete_item', TableName=index.settings.search_table,
-        Key=mark(index)['Put']['Item'])
+    assert markers(index) == ['done']
+    assert row(index) == VERSION_KEY
+    index.engine.client.call('delete_item', TableName=index.settings.search_table,
+                             Key=marker(index)['Put']['Item'])
+
+
+class Interrupted(object):
+    """Raise an error at the next update of the version row, before or after it is made."""
+
+    def __init__(self, index, monkeypatch, error, is_made):
+        client, call = index.engine.client, index.engine.client.call
+
+        def interrupting(operation, **arguments):
+            if operation != 'update_item':
+                return call(operation, **arguments)
+            monkeypatch.undo()
+            if is_made:
+                call(operation, **arguments)
+            raise error
+
+        monkeypatch.setattr(client, 'call', interrupting)
+
+
+ENDS = [KeyboardInterrupt(), SystemExit()]
+made_or_not = pytest.mark.parametrize('is_made', [True, False], ids=['made', 'not made'])
+
+
+def failed(code, retryable=True):
+    return errors.RequestFailed('update_item', ['t'], code, 'as ordered', retryable)
+
+
+@made_or_not
+def test_a_heartbeat_whose_answer_never_comes_leaves_the_holder_holding(
+        index, holder, waiter, clock, monkeypatch, is_made):
+    before = row(index)['lease']
+    clock.go(SECONDS / 4.0)
+    Interrupted(index, monkeypatch, failed('ReadTimeoutError'), is_made)
+    holder.renew()
+    assert (row(index)['lease'] != before) is is_made
+    # It counts as not made, so it is still due.
+    made = RequestsMade(index.engine)
+    holder.renew()
+    holder.renew()
+    assert made.operations == ['UpdateItem']
+    assert waiter.acquire() is False
+    holder.release_with(marker(index))
+    assert markers(index) == ['done'] and row(index) == VERSION_KEY
+    index.engine.client.call('delete_item', TableName=index.settings.search_table,
+                             Key=marker(index)['Put']['Item'])
+
+
+@made_or_not
+def test_an_acquisition_whose_answer_never_comes_is_ours_at_the_next_attempt(
+        index, waiter, clock, monkeypatch, is_made):
+    taking = lease(index, clock)
+    Interrupted(index, monkeypatch, failed('ReadTimeoutError'), is_made)
+    with pytest.raises(errors.RequestFailed):
+        taking.acquire()
+    assert ('lease' in (row(index) or {})) is is_made
+    if is_made:
+        # Nobody else takes it before its time.
+        assert waiter.acquire() is False
+    assert taking.acquire() is True
+    assert waiter.acquire() is False
+    clock.go(SECONDS / 4.0)
+    holder_row = row(index)['lease']
+    taking.renew()
+    assert row(index)['lease'] != holder_row
+    taking.release_with()
+    assert row(index) == VERSION_KEY
+
+
+@made_or_not
+@pytest.mark.parametrize('end', ENDS, ids=repr)
+def test_interrupted_while_it_is_taken_it_is_given_back(
+        index, waiter, monkeypatch, end, is_made):
+    interrupted = lease(index, Clock())
+    Interrupted(index, monkeypatch, end, is_made)
+    with pytest.raises(type(end)):
+        try:
+            interrupted.acquire()
+        finally:
+            interrupted.release()
+    assert 'lease' not in (row(index) or {})
+    assert waiter.acquire() is True
+
+
+@made_or_not
+@pytest.mark.parametrize('end', ENDS, ids=repr)
+def test_interrupted_in_a_heartbeat_it_is_given_back(
+        index, clock, holder, waiter, monkeypatch, end, is_made):
+    clock.go(SECONDS / 2.0)
+    Interrupted(index, monkeypatch, end, is_made)
+    with pytest.raises(type(end)):
+        holder.renew()
+    holder.release()
+    assert 'lease' not in row(index)
+    assert waiter.acquire() is True
+
+
+def test_interrupted_while_another_holds_it_nothing_is_given_back(index, holder, monkeypatch):
+    late = lease(index, Clock())
+    assert late.look() == holder.look()
+    late._clock.go(SECONDS + 1)
+    before = row(index)
+    Interrupted(index, monkeypatch, KeyboardInterrupt(), False)
+    with pytest.raises(KeyboardInterrupt):
+        late.acquire()
+    late.release()
+    assert row(index) == before
+    holder.release_with()
+
+
+def test_a_heartbeat_that_arrives_after_the_release_does_not_bring_the_lease_back(
+        index, holder, waiter, clock, monkeypatch):
+    calls, call = [], index.engine.client.call
+
+    def lose(operation, **arguments):
+        monkeypatch.undo()
+        calls.append((operation, arguments))
+        raise failed('ReadTimeoutError')
+
+    clock.go(SECONDS / 4.0)
+    monkeypatch.setattr(index.engine.client, 'call', lose)
+    holder.renew()
+    holder.release_with()
+    [(operation, arguments)] = calls
+    with pytest.raises(errors.ConditionFailed):
+        call(operation, **arguments)
+    assert row(index) == VERSION_KEY
+    # Nor does it take it from the next one, or one that is sent only then.
+    assert waiter.acquire() is True
+    before = row(index)
+    with pytest.raises(errors.ConditionFailed):
+        call(operation, **arguments)
+    clock.go(SECONDS / 4.0)
+    with pytest.raises(errors.LeaseLost):
+        holder.renew()
+    holder.release()
+    assert row(index) == before
 
 
 # What AWS answers while another's transaction holds the row
 
-def conflict(index):
-    fault = Throttle(index.engine, 'UpdateItem', 1)
-    plain = fault._refuse
-
-    def refuse(**named):
-        answer = plain(**named)
-        if answer:
-            answer[1]['Error']['Code'] = 'TransactionConflictException'
-        return answer
-
-    index.engine.client.dynamodb.meta.events.register_first(
-        'before-call.dynamodb.UpdateItem', refuse)
-    return lambda: index.engine.client.dynamodb.meta.events.unregister(
-        'before-call.dynamodb.UpdateItem', refuse)
+def conflict(index, count=1):
+    return Throttle(index.engine, 'UpdateItem', count, code='TransactionConflictException')
 
 
 def test_a_conflict_is_no_lease_and_no_error(index, waiter):
-    done = conflict(index)
+    conflict(index)
     assert waiter.acquire() is False
     assert waiter.acquire() is True
-    done()
-
-
-def test_a_heartbeat_in_conflict_is_made_at_once_if_time_is_short(
-        index, holder, clock):
-    before = row(index)['lease']
-    clock.go(SECONDS)
-    done = conflict(index)
-    holder.renew()
-    done()
-    assert row(index)['lease'] != before
-    holder.release_with()
 
 
 def test_a_heartbeat_in_conflict_is_no_lost_lease(index, holder, clock):
     clock.go(SECONDS / 4.0)
-    done = conflict(index)
+    conflict(index)
     holder.renew()
     made = RequestsMade(index.engine)
     # Not made, so it is still due.
     holder.renew()
     assert made.operations == ['UpdateItem']
-    done()
     holder.release_with()
 
 
-def test_a_throttled_heartbeat_is_repeated_while_a_request_can_end_in_time(
-        index, holder, clock):
+@pytest.mark.parametrize('count', [1, 2])
+def test_a_heartbeat_in_conflict_is_made_at_once_if_time_is_short(index, holder, clock, count):
+    before = row(index)['lease']
+    clock.go(SECONDS)
+    conflict(index, count)
+    holder.renew()
+    assert row(index)['lease'] != before
+    holder.release_with()
+
+
+def test_one_in_conflict_again_and_again_fails_when_time_is_short(index, holder, clock):
+    before = row(index)['lease']
+    clock.go(SECONDS - REQUEST + 0.1)
+    fault = conflict(index, 100)
+    with pytest.raises(errors.RequestFailed) as refused:
+        holder.renew()
+    assert refused.value.retryable and 'could not be renewed in time' in str(refused.value)
+    assert fault.left == 97 and row(index)['lease'] == before
+    fault.left = 0
+    # It may still be held, so it is given back.
+    holder.release()
+    assert row(index) == VERSION_KEY
+
+
+def test_a_look_that_fails_after_a_conflict_is_no_failed_heartbeat(index, holder, clock):
+    clock.go(SECONDS / 4.0)
+    conflict(index)
+    Throttle(index.engine, 'GetItem', 1)
+    holder.renew()
+    clock.go(SECONDS)
+    conflict(index)
+    Throttle(index.engine, 'GetItem', 1)
+    with pytest.raises(errors.RequestFailed):
+        holder.renew()
+    holder.release_with()
+
+
+def test_a_throttled_heartbeat_is_repeated_while_a_request_can_end_in_time(index, holder, clock):
     before = row(index)['lease']
     Throttle(index.engine, 'UpdateItem', 2)
     clock.go(SECONDS - REQUEST - 0.2)
@@ -403,72 +536,65 @@ def test_a_throttled_heartbeat_is_repeated_while_a_request_can_end_in_time(
     holder.release_with()
 
 
-def test_a_heartbeat_whose_answer_was_lost_is_not_another_holder(
-        index, holder, clock):
-    lost = []
-
-    def lose(**_):
-        if not lost:
-            lost.append(row(index)['lease'])
-            raise ReadTimeoutError(endpoint_url='http://127.0.0.1')
-
-    index.engine.client.dynamodb.meta.events.register(
-        'after-call.dynamodb.UpdateItem', lose)
-    before = row(index)['lease']
-    clock.go(SECONDS / 4.0)
-    holder.renew()
-    assert lost == [row(index)['lease']] != [before]
-    holder.renew()
-    holder.renew()
-    assert row(index)['lease'] not in (lost[0], before)
+def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):
     holder.release_with()
-    assert 'lease' not in row(index)
+    Throttle(index.engine, 'UpdateItem', 1)
+    with pytest.raises(errors.RequestFailed) as refused:
+        holder.acquire()
+    assert refused.value.throttled
 
 
-class Row(object):
-    """A client of the lease's row alone, whose requests take time.
+# Requests that take time
 
-    :param take: called before each request is done, with its operation;
-        returns whether the answer gets lost afterwards. May raise.
+class SlowRow(object):
+    """A store of the version row alone, whose requests take time.
+
+    :param take: called before each request is done, with its operation; returns whether the answer
+        gets lost afterwards. May raise.
     """
+
+    version_table = 't'
 
     def __init__(self, take):
         self._take = take
         self.item = {}
 
+    def get(self, table, key):
+        return self.call('get_item')['Item']
+
     def call(self, operation, **arguments):
         is_lost = self._take(operation)
         failure = None
         if operation == 'update_item':
-            failure = self._update(arguments)
+            failure = self._update(**arguments)
         if is_lost:
-            raise failed('ReadTimeoutError', True)
+            raise failed('ReadTimeoutError')
         if failure:
             raise failure
         return {'Item': dict(self.item)}
 
-    def _update(self, arguments):
-        values = arguments['ExpressionAttributeValues']
-        seen = values.get(':seen', {}).get('S')
-        if self.item.get('lease', {}).get('S') != seen:
-            return failed('ConditionalCheckFailedException', False)
-        self.item = {'lease': values[':new'],
-                     'lease_seconds': values[':time']}
-
-
-def failed(code, retryable):
-    return errors.RequestFailed('update_item', ['t'], code, 'as ordered',
-                                retryable)
+    def _update(self, ConditionExpression, ExpressionAttributeValues, **_):
+        number = self.item.get('lease', {}).get('S')
+        values = ExpressionAttributeValues
+        holds = {
+            'attribute_not_exists(lease)': number is None,
+            'begins_with(lease, :owner)': number and number.startswith(
+                values.get(':owner', {}).get('S', '?'))}
+        if not holds[ConditionExpression]:
+            return errors.ConditionFailed(
+                'update_item', ['t'], 'ConditionalCheckFailedException', 'as ordered', True,
+                ['ConditionalCheckFailed'])
+        self.item = {'lease': values[':new'], 'lease_seconds': values[':time']}
 
 
 def test_a_heartbeat_that_takes_long_counts_as_time_that_passed(clock):
     def take(operation):
         if row.item:
             clock.go(REQUEST)
-            raise failed('ReadTimeoutError', True)
+            raise failed('ReadTimeoutError')
 
-    row = Row(take)
-    held = Lease(row, 't', SECONDS, clock, REQUEST)
+    row = SlowRow(take)
+    held = Lease(row, SECONDS, clock, REQUEST)
     assert held.acquire()
     clock.go(SECONDS / 2.0 - 1)
     # It begins in the first half; after it, no other would end in time.
@@ -477,29 +603,26 @@ def test_a_heartbeat_that_takes_long_counts_as_time_that_passed(clock):
 
 
 @pytest.mark.parametrize('seed', range(40))
-def test_no_request_that_follows_a_heartbeat_ends_after_the_lease(
-        clock, seed):
+def test_no_request_that_follows_a_heartbeat_ends_after_the_lease(clock, seed):
     chance, seconds = random.Random(seed), 3 * REQUEST
 
     def take(operation):
         began = clock.now
         clock.go(chance.choice([0.01, REQUEST * chance.random(), REQUEST]))
         if operation == 'update_item':
-            # Whatever others see, they see it no earlier than this.
             if chance.random() < 0.3:
-                raise failed('ConnectTimeoutError', True)
+                raise failed('ConnectTimeoutError')
             starts.append(began)
             return chance.random() < 0.4
         return False
 
     starts = []
-    row = Row(take)
-    held = Lease(row, 't', seconds, clock, REQUEST)
-    while not held._held:
-        del starts[:]
-        row.item = {}
+    row = SlowRow(take)
+    held = Lease(row, seconds, clock, REQUEST)
+    is_held = False
+    while not is_held:
         try:
-            held.acquire()
+            is_held = held.acquire()
         except errors.RequestFailed:
             pass
     for _ in range(100):
@@ -507,50 +630,53 @@ def test_no_request_that_follows_a_heartbeat_ends_after_the_lease(
             held.renew()
         except errors.RequestFailed:
             break
-        assert row.item['lease']['S'] in held._doubtful | {held._held}
-        # The next write, as slow as it can be; others wait from the last
-        # sign of life that reached the row, and it is at least this old.
-        assert clock.now + REQUEST <= held._renewed + seconds
+        assert row.item['lease']['S'].startswith(held._owner)
+        # The next write, as slow as it can be. Others wait from the last sign of life that reached
+        # the row, and that reached it no earlier than it was sent.
+        assert clock.now + REQUEST <= held._renewed + seconds <= starts[-1] + seconds
         clock.go(chance.random() * REQUEST)
 
 
 def test_heartbeats_in_a_row_may_lose_their_answers(clock):
     modes = ['answered', 'answered', 'lost', 'not done', 'not done']
+    numbers = []
 
     def take(operation):
         if operation != 'update_item':
             return False
         mode = modes.pop(0) if modes else 'answered'
         if mode == 'not done':
-            raise failed('ReadTimeoutError', True)
+            raise failed('ReadTimeoutError')
         return mode == 'lost'
 
-    held = Lease(Row(take), 't', SECONDS, clock, REQUEST)
+    row = SlowRow(take)
+    held = Lease(row, SECONDS, clock, REQUEST)
     assert held.acquire()
     for _ in range(6):
         clock.go(SECONDS / 19.0)
         held.renew()
-    assert modes == [] and held._doubtful == set()
+        numbers.append(row.item['lease']['S'])
+    # Each that reached the row changed it.
+    assert modes == [] and len(set(numbers)) == 4
 
 
 # Taken from its holder
 
 def test_who_had_it_taken_away_ends_nothing(index, holder, waiter, clock):
     assert waiter.take_from(waiter.look()) is True
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
     with pytest.raises(errors.LeaseLost):
-        holder.release_with(mark(index))
-    assert marks(index) == []
+        holder.release_with(marker(index))
+    assert markers(index) == []
     assert waiter.acquire() is True
 
 
-def test_who_had_it_taken_away_learns_it_by_a_heartbeat(
-        index, holder, waiter, clock):
+def test_who_had_it_taken_away_learns_it_by_a_heartbeat(index, holder, waiter, clock):
     assert waiter.take_from(waiter.look()) is True
     clock.go(SECONDS / 4.0)
     with pytest.raises(errors.LeaseLost):
         holder.renew()
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
 
 
 def test_a_newer_number_is_not_taken_away(index, holder, waiter, clock):
@@ -560,70 +686,16 @@ def test_a_newer_number_is_not_taken_away(index, holder, waiter, clock):
     assert waiter.take_from(seen) is False
     assert waiter.take_from(None) is True
     holder.release_with()
-    assert row(index) == ROW
+    assert row(index) == VERSION_KEY
 
 
-def test_any_other_refusal_of_a_free_lease_is_raised(index, holder, clock):
-    holder.release_with()
-    Throttle(index.engine, 'UpdateItem', 1)
-    with pytest.raises(errors.RequestFailed) as refused:
-        holder.acquire()
-    assert refused.value.throttled
-
-
-@pytest.mark.parametrize('is_made', [True, False])
-def test_interrupted_while_it_is_taken_it_is_given_back(
-        index, waiter, monkeypatch, is_made):
-    call, interrupted = index.engine.client.call, lease(index, Clock())
-
-    def interrupting(operation, **arguments):
-        monkeypatch.undo()
-        assert operation == 'get_item'
-        answer = call(operation, **arguments)
-        monkeypatch.setattr(index.engine.client, 'call', interrupting_write)
-        return answer
-
-    def interrupting_write(operation, **arguments):
-        monkeypatch.undo()
-        if is_made:
-            call(operation, **arguments)
-        raise KeyboardInterrupt()
-
-    monkeypatch.setattr(index.engine.client, 'call', interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.acquire()
-    assert 'lease' not in (row(index) or {})
-    assert waiter.acquire() is True
-
-
-@pytest.mark.parametrize('is_made', [True, False])
-def test_interrupted_in_a_heartbeat_it_is_given_back(
-        index, clock, holder, waiter, monkeypatch, is_made):
-    call = index.engine.client.call
-
-    def interrupting(operation, **arguments):
-        monkeypatch.undo()
-        assert operation == 'update_item'
-        if is_made:
-            call(operation, **arguments)
-        raise KeyboardInterrupt()
-
-    clock.go(SECONDS / 2.0)
-    monkeypatch.setattr(index.engine.client, 'call', interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        holder.renew()
-    holder.release()
-    assert 'lease' not in row(index)
-    assert waiter.acquire() is True
-
-
-# Watched by one who looks now and then
+# Our own, that could not be given back
 
 def test_what_could_not_be_given_back_is_ours_at_once(index, holder, waiter):
-    away = Throttle(index.engine, 'TransactWriteItems', 100)
+    refused = Throttle(index.engine, 'TransactWriteItems', 100)
     holder.release()
     assert 'lease' in row(index)
-    away.left = 0
+    refused.left = 0
     assert waiter.acquire() is False
     assert holder.acquire() is True
     # And a heartbeat of it is one of the new number.
@@ -644,14 +716,69 @@ def test_nor_is_it_when_another_took_it_over_meanwhile(index, holder, waiter):
     assert holder.acquire() is False
 
 
-# What the status says of it
+def test_another_lease_of_the_same_process_waits_for_its_time(index, holder, clock):
+    Throttle(index.engine, 'TransactWriteItems', 100)
+    holder.release()
+    other = lease(index, clock)
+    assert other.acquire() is False
+    clock.go(SECONDS + 1)
+    assert other.acquire() is True
+
+
+# The version row
+
+def test_the_row_gets_what_is_given_with_the_release(index, holder, waiter):
+    holder.release_with(marker(index), format={'N': '3'})
+    assert row(index) == dict(VERSION_KEY, format={'N': '3'})
+    # And keeps it.
+    assert waiter.acquire() is True
+    assert row(index)['format'] == {'N': '3'}
+    waiter.release_with({'Delete': {'TableName': index.settings.search_table,
+                                    'Key': marker(index)['Put']['Item']}})
+    assert row(index) == dict(VERSION_KEY, format={'N': '3'})
+
+
+def test_a_lost_lease_gives_the_row_nothing(index, holder, waiter):
+    take_over(waiter)
+    before = row(index)
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with(format={'N': '4'})
+    assert row(index) == before
+    waiter.release_with()
+
+
+def test_each_kind_is_a_lease_of_its_own(index, holder, clock):
+    other = lease(index, clock, seconds=60, kind='describing')
+    assert other.acquire() is True
+    assert lease(index, Clock(), kind='describing').acquire() is False
+    before = row(index)
+    clock.go(SECONDS / 2.0)
+    holder.renew()
+    after = row(index)
+    assert {name for name in after if after[name] != before[name]} == {'lease', 'lease_age'}
+    holder.release_with()
+    assert set(row(index)) == {'version', 'describing', 'describing_seconds', 'describing_age'}
+    other.renew()
+    other.release()
+    assert row(index) == VERSION_KEY
+
+
+# How long it lasts
+
+@pytest.mark.parametrize('more', [{}, {'read_timeout': 60, 'attempts': 5}])
+def test_it_lasts_for_three_slowest_requests_and_twenty_seconds_at_least(index, more):
+    store = index.another(**more).store
+    longest = slowest(store.settings)
+    made = lease_of(store, Clock())
+    assert made.acquire() is True
+    assert float(row(index)['lease_seconds']['N']) == max(20, 3 * longest)
+    made.release()
+
 
 @pytest.mark.parametrize('seconds', [20, 45, 450])
-def test_a_holder_that_renews_late_is_alive_and_one_that_does_not_is_not(
-        index, clock, seconds):
+def test_a_holder_that_renews_late_is_alive_and_one_that_does_not_is_not(index, clock, seconds):
     def look():
-        return Status(index.engine.client, index.engine._tables,
-                      sleep=lambda passed: act(passed)).lease()
+        return Status(index.store, sleep=lambda passed: act(passed)).lease()
 
     def renew_now_and_then(passed):
         clock.go(passed)

@@ -1,4 +1,5 @@
-"""Tables that are deleted while engines run: found, made and loaded again, without a restart, and never called ready before."""
+"""Tables that are deleted while engines run: noticed, created and loaded again, without a restart,
+and never called ready before."""
 
 from __future__ import unicode_literals
 
@@ -10,21 +11,23 @@ import pytest
 
 from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine.lifecycle import maintenance, start
-from docker_registry_index.engine.write import changes
-from docker_registry_index.engine.store.ready_marker import KEY
+from docker_registry_index.engine.store.records import READY_KEY
+from docker_registry_index.engine.write import writer
 from tests.engine.faults import KillAfter, Killed, Meanwhile
 from tests.engine.hooks import short_leases, taken_back
 from tests.engine_index import EngineIndex
 
 STORE = [('team-%d/app-%d' % (number % 3, number), None) for number in range(12)]
 NAMES = sorted(name for name, _ in STORE)
-#: What the storage has no more. A load keeps a row without postings, and the sync after it removes it.
+#: What the storage has no more. A load keeps a row without postings, and the sync after it removes
+#: it.
 GONE = 'team/gone'
 #: Places of EngineIndex.tables(): repository, version, search.
 COMBINATIONS = [gone for count in (1, 2, 3) for gone in itertools.combinations(range(3), count)]
 
-every_combination = pytest.mark.parametrize('gone', COMBINATIONS, ids=lambda gone: '+'.join(
-    ('repository', 'version', 'search')[place] for place in gone))
+every_combination = pytest.mark.parametrize(
+    'gone', COMBINATIONS,
+    ids=lambda gone: '+'.join(('repository', 'version', 'search')[place] for place in gone))
 
 
 @pytest.fixture
@@ -38,9 +41,10 @@ def index(dynamodb_endpoint):
 @pytest.fixture
 def hasty(monkeypatch):
     """Nothing waits long."""
-    for name, seconds in [('_NAP', 0.02), ('_FIRST_PAUSE', 0.1), ('_LOOK_AGAIN', 0.2), ('_LONGEST_PAUSE', 0.5), ('_LOOK_EVERY', 0.5)]:
+    for name, seconds in [('_FIRST_PAUSE', 0.1), ('_LOOK_AGAIN', 0.2), ('_LONGEST_PAUSE', 0.5),
+                          ('_LOOK_EVERY', 0.5)]:
         monkeypatch.setattr(maintenance, name, seconds)
-    monkeypatch.setattr(changes, 'REST_SECONDS', 0)
+    monkeypatch.setattr(writer, 'REST_SECONDS', 0)
 
 
 @pytest.fixture
@@ -64,7 +68,8 @@ def is_right(index):
     """Whether it is ready, and has all it should."""
     try:
         names = index.names()
-        return index.engine.is_ready() and sorted(index.rows()) == names and set(names) - {GONE} == set(NAMES)
+        return (index.engine.is_ready() and sorted(index.rows()) == names and
+                set(names) - {GONE} == set(NAMES))
     except errors.RequestFailed:
         return False
 
@@ -137,14 +142,15 @@ def test_nor_when_who_makes_them_is_killed_at_any_request(index, short_lease, go
 
 
 def test_a_load_that_began_after_they_were_made_goes_on(index):
-    """Who saw them missing and is slow does not end the load of who was faster."""
+    """A process that saw them missing and is slow does not end the load of a faster one."""
     slow, fast = index.another(), []
     lose(index, (2,))
 
     def be_faster():
         fast.append(elsewhere(index))
         Meanwhile(fast[0].engine, 'Scan', lambda: go_on.wait(10))
-        threads.append(threading.Thread(target=lambda: fast.append(fast[0].engine.ensure_ready(lambda: STORE))))
+        threads.append(threading.Thread(
+            target=lambda: fast.append(fast[0].engine.ensure_ready(lambda: STORE))))
         threads[0].start()
         deadline = time.time() + 10
         while 'lease' not in index.items(index.settings.version_table)[0]:
@@ -155,7 +161,8 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
     # Just before it would have them say that nothing is ready.
     count = itertools.count()
     described = slow.engine.client.dynamodb.meta.events
-    described.register('after-call.dynamodb.DescribeTable', lambda **_: be_faster() if next(count) == 2 else None)
+    described.register('after-call.dynamodb.DescribeTable',
+                       lambda **_: be_faster() if next(count) == 2 else None)
 
     def finish():
         ended.append(slow.engine.ensure_ready(lambda: loads.append(1) or STORE))
@@ -175,7 +182,8 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
 
 @every_combination
 @pytest.mark.parametrize('moment', ['listing', 'asking', 'ending'])
-def test_tables_lost_during_a_load_are_made_and_loaded_by_the_one_that_loads(index, hasty, gone, moment):
+def test_tables_lost_during_a_load_are_made_and_loaded_by_the_one_that_loads(
+        index, hasty, gone, moment):
     def lose_once():
         if not lost:
             lost.append(1)
@@ -216,7 +224,8 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_one_that_loads(ind
 
 def sync_is_due(index):
     index.engine.client.call(
-        'update_item', TableName=index.settings.search_table, Key=KEY, UpdateExpression='SET synced = :then, tried = :then',
+        'update_item', TableName=index.settings.search_table, Key=READY_KEY,
+        UpdateExpression='SET synced = :then, tried = :then',
         ExpressionAttributeValues={':then': {'N': '1000000000'}})
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from docker_registry_index.engine.store.ready_marker import KEY
+from docker_registry_index.engine.store.records import READY_KEY
 from tests.faults.test_kills import ROOT, assert_right, repositories
 
 PROCESSES = 5
@@ -12,7 +12,8 @@ INTERVAL = 3600
 
 PROCESS = '''
 import os, sys, time
-from docker_registry_index.engine.lifecycle import maintenance as upkeep, start as startup
+from docker_registry_index.engine.lifecycle import maintenance
+from docker_registry_index.engine.lifecycle.start import Start
 from tests.engine_index import EngineIndex
 
 class AtTheSameMoment(object):
@@ -20,19 +21,19 @@ class AtTheSameMoment(object):
     def uniform(least, most):
         return least
 
-upkeep.random = AtTheSameMoment
-# Who finds another at it looks again soon.
-upkeep._LOOK_AGAIN = 1
+maintenance.random = AtTheSameMoment
+# A process that finds another one syncing looks again soon.
+maintenance._LOOK_AGAIN = 1
 
 def note(what):
     with open({notes!r}, 'a') as notes:
         notes.write('%s %d\\n' % (what, os.getpid()))
 
-read, load = startup.Startup._note, startup.Startup._load_under
+read, load = Start._note, Start._load_under
 
 def noted(self, item):
     read(self, item)
-    if self.mark.synced > {due}:
+    if self.marker.synced > {due}:
         seen.append(True)
 
 def loaded(*arguments):
@@ -43,7 +44,7 @@ def loaded(*arguments):
     return report
 
 seen = []
-startup.Startup._note, startup.Startup._load_under = noted, loaded
+Start._note, Start._load_under = noted, loaded
 index = EngineIndex({url!r}, {database!r}, sync_interval={interval})
 note('here')
 while open({notes!r}).read().count('here') < {processes}:
@@ -52,7 +53,7 @@ assert index.engine.start(lambda: [tuple(pair) for pair in {stored!r}])
 while not seen:
     time.sleep(0.05)
 note('seen')
-# Whoever would load once more does it now.
+# A process that would load once more does it now.
 time.sleep(3)
 index.engine.close()
 '''
@@ -77,7 +78,7 @@ def test_one_of_all_processes_makes_it(index, tmp_path):
     index.ready(stored)
     more = stored + [('team/pushed-past-the-index', None)]
     due, notes = int(time.time()) - 1, tmp_path / 'notes'
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=KEY,
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=READY_KEY,
                              UpdateExpression='SET synced = :then, tried = :then',
                              ExpressionAttributeValues={':then': {'N': str(due - INTERVAL)}})
     run(PROCESS.format(url=index.settings.endpoint_url, database=index.settings.database,

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine.store.ready_marker import KEY
+from docker_registry_index.engine.store.records import READY_KEY
 from tests.engine_index import EngineIndex
 from tests.plugin.registry_place import LOADED, Place, wait_for_load, wait_for_workers
 from tests.plugin.test_contract import put
@@ -153,7 +153,7 @@ def test_a_sync_that_is_due_is_made_by_a_registry_that_runs(place, seen):
         call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}},
              UpdateExpression='SET touched = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
-        call('update_item', TableName=seen.settings.search_table, Key=KEY,
+        call('update_item', TableName=seen.settings.search_table, Key=READY_KEY,
              UpdateExpression='SET synced = :then, tried = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
         expected = sorted(set(NAMES) - {gone} | {pushed})

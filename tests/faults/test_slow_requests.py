@@ -1,12 +1,12 @@
-"""Whoever loads stops before its lease ends, also when each of its requests takes as long as it
-can."""
+"""A process that loads stops before its lease ends, also if each of its requests takes as long as
+it can."""
 import threading
 import time
 
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.lifecycle import start
+from docker_registry_index.engine.lifecycle import lease, start
 from tests.faults.conftest import through
 from tests.faults.test_kills import assert_right, repositories
 
@@ -36,7 +36,7 @@ class Recorded(object):
 
 def test_whose_requests_hang_has_stopped_when_another_takes_over(dynamodb_local, proxy, index,
                                                                  monkeypatch):
-    monkeypatch.setattr(start, 'LEASE_SECONDS', 1)
+    monkeypatch.setattr(lease, 'LEASE_SECONDS', 1)
     stored = repositories(300)
     slow = through(proxy, index, connect_timeout=0.3, read_timeout=0.6, attempts=1)
     seen, failures = Recorded(slow), []

@@ -79,17 +79,15 @@ class Lease(object):
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}
         elif number.startswith(self._owner):
-            condition, values = self._is_ours()
+            condition, values = self._ours()
         elif self._clock() - self._seen_since > self.seconds_seen:
             condition, values = '%s = :seen' % self._kind, {':seen': {'S': number}}
         else:
             return False
         self._since = self._renewed = self._clock()
         try:
-            self._write(condition, values)
-        except errors.ConditionFailed:
             # A repeated request may have met its own first success.
-            self._is_held = (self.look() or '').startswith(self._owner)
+            self._is_held = self._write(condition, values) or self._is_seen_ours()
         except errors.RequestFailed:
             # If it was made all the same, the next attempt finds our own lease.
             self._is_held = False
@@ -123,7 +121,7 @@ class Lease(object):
         :param attributes: typed values that the version row gets.
         :raises LeaseLost: another process took the lease over; none of the actions was made.
         """
-        condition, values = self._is_ours()
+        condition, values = self._ours()
         update = self._give_back
         if attributes:
             update = 'SET %s %s' % (', '.join('#%s = :%s' % (name, name) for name in attributes),
@@ -189,21 +187,26 @@ class Lease(object):
     def _give_back(self):
         return 'REMOVE {0}, {0}_seconds, {0}_age'.format(self._kind)
 
-    def _is_ours(self):
+    def _ours(self):
         """Return the condition that we hold the lease, and its values."""
         return 'begins_with(%s, :owner)' % self._kind, {':owner': {'S': self._owner}}
 
+    def _is_seen_ours(self):
+        """Look, and return whether we hold the lease."""
+        return (self.look() or '').startswith(self._owner)
+
     def _is_renewed(self):
         try:
-            self._write(*self._is_ours())
-            return True
-        except errors.ConditionFailed:
-            if not (self.look() or '').startswith(self._owner):
-                self._is_held = False
-                raise errors.LeaseLost(self._table)
+            if self._write(*self._ours()):
+                return True
+            is_lost = not self._is_seen_ours()
         except errors.RequestFailed as error:
             if not error.retryable or self._is_short():
                 raise
+            return False
+        if is_lost:
+            self._is_held = False
+            raise errors.LeaseLost(self._table)
         return False
 
     def _is_short(self):
@@ -212,24 +215,27 @@ class Lease(object):
         return left < self._request
 
     def _write(self, condition, values):
-        """Put a new record number where the condition holds."""
+        """Put a new record number where the condition holds; return whether it does."""
         # Measured from before the request: a lease must never seem younger to its holder than to
         # others.
         now = self._clock()
         self._counter += 1
         # Set before the request: interrupted, as by Ctrl-C, it may be made all the same.
         self._is_held = True
-        self._store.call(
-            'update_item', TableName=self._table, Key=VERSION_KEY,
-            UpdateExpression='SET {0} = :new, {0}_seconds = :time, {0}_age = :age'.format(
-                self._kind),
-            ConditionExpression=condition,
-            ExpressionAttributeValues=dict(
-                values, **{':new': {'S': '%s.%d' % (self._owner, self._counter)},
-                           ':time': {'N': str(self._seconds)},
-                           ':age': {'N': '%.1f' % (now - self._since)}}))
+        values = dict(values, **{':new': {'S': '%s.%d' % (self._owner, self._counter)},
+                                 ':time': {'N': str(self._seconds)},
+                                 ':age': {'N': '%.1f' % (now - self._since)}})
+        try:
+            self._store.call(
+                'update_item', TableName=self._table, Key=VERSION_KEY,
+                UpdateExpression='SET {0} = :new, {0}_seconds = :time, {0}_age = :age'.format(
+                    self._kind),
+                ConditionExpression=condition, ExpressionAttributeValues=values)
+        except errors.ConditionFailed:
+            return False
         self._renewed = now
         self._seen = None
+        return True
 
 
 def lease_of(store, clock=monotonic, kind='lease'):

@@ -309,6 +309,8 @@ class ChangeQueue(object):
         """
         if self._is_closed:
             return False
+        if self._outage.is_on and self._keeper is not None:
+            return True
         wanted = 1 if self._outage.is_on else min(THREADS, len(self))
         return any([thread.begin() for thread in self._threads[:wanted]])
 

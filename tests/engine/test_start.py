@@ -15,15 +15,15 @@ import pytest
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle import start
 from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY
 from tests.engine.faults import KillAfter, Killed, Throttle
 from tests.engine.hooks import short_leases
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-STORE = [('team-%d/app-%d' % (number % 3, number), None)
-         for number in range(12)]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STORE = [('team-%d/app-%d' % (number % 3, number), None) for number in range(12)]
 NAMES = sorted(name for name, _ in STORE)
 
 
@@ -46,11 +46,9 @@ def refuse_to_list():
 def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
     assert index.engine.ensure_ready(lambda: STORE) is True
     for table in index.tables():
-        description = index.engine.client.call(
-            'describe_table', TableName=table)['Table']
+        description = index.engine.client.call('describe_table', TableName=table)['Table']
         assert description['TableStatus'] == 'ACTIVE'
-        assert (description['BillingModeSummary']['BillingMode'] ==
-                'PAY_PER_REQUEST')
+        assert (description['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST')
         assert 'GlobalSecondaryIndexes' not in description
     assert index.names() == NAMES
     assert index.another().engine.ensure_ready(refuse_to_list) is True
@@ -59,7 +57,7 @@ def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
 def test_the_version_row_is_what_release_0_1_0_accepts(index):
     index.ready(STORE)
     rows = index.items(index.settings.version_table)
-    assert rows == [{'version': {'N': '1'}}]
+    assert rows == [{'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
 
 
 @pytest.mark.parametrize('gone', [
@@ -69,20 +67,17 @@ def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
     index.ready(STORE)
     index.engine.remove(NAMES[0])
     for place in gone:
-        index.engine.client.call('delete_table',
-                                 TableName=index.tables()[place])
+        index.engine.client.call('delete_table', TableName=index.tables()[place])
     store = STORE[1:]
     other = index.another()
     assert other.engine.ensure_ready(lambda: store) is True
     assert other.names() == sorted(name for name, _ in store)
     assert other.search('app-3') == [('team-0/app-3', '')]
-    rows = [row['name']['S'] for row in
-            other.items(other.settings.repository_table)]
+    rows = [row['name']['S'] for row in other.items(other.settings.repository_table)]
     assert sorted(rows) == other.names()
 
 
-def test_a_start_killed_at_any_request_is_finished_by_the_next(
-        dynamodb_endpoint, short_lease):
+def test_a_start_killed_at_any_request_is_finished_by_the_next(dynamodb_endpoint, short_lease):
     for count in itertools.count():
         index = EngineIndex(dynamodb_endpoint)
         KillAfter(index.engine, count)
@@ -104,11 +99,9 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(
         other.delete_tables()
 
 
-def test_a_repository_table_made_anew_in_a_killed_start_is_loaded(
-        index, short_lease):
+def test_a_repository_table_made_anew_in_a_killed_start_is_loaded(index, short_lease):
     index.ready(STORE)
-    index.engine.client.call('delete_table',
-                             TableName=index.settings.repository_table)
+    index.engine.client.call('delete_table', TableName=index.settings.repository_table)
     killed = index.another()
     KillAfter(killed.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
@@ -164,10 +157,8 @@ def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
 
 def test_who_waits_too_long_serves_meanwhile(index):
     index.ready(STORE[:1])
-    client, settings = index.engine.client, index.settings
-    client.call('delete_item', TableName=settings.search_table, Key={
-        'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
-    assert Lease(client, settings.version_table).acquire()
+    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
+    assert Lease(index.store).acquire()
     other = index.another(startup_wait=0.5)
     assert other.engine.ensure_ready(refuse_to_list) is False
     assert other.search('app-0') == [('team-0/app-0', '')]
@@ -176,10 +167,8 @@ def test_who_waits_too_long_serves_meanwhile(index):
 
 def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
     index.ready(STORE[:1])
-    client, settings = index.engine.client, index.settings
-    client.call('delete_item', TableName=settings.search_table, Key={
-        'gram': {'S': '!'}, 'suffix': {'S': 'ready'}})
-    lease = Lease(client, settings.version_table, seconds=5)
+    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
+    lease = Lease(index.store, seconds=5)
     assert lease.acquire()
     ended = threading.Event()
 
@@ -204,18 +193,16 @@ def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
 
 
 @pytest.mark.parametrize('wait', [0, 0.2])
-def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(
-        index, monkeypatch, wait):
+def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(index, monkeypatch, wait):
     short_leases(monkeypatch, 2)
     dying = index.another()
     KillAfter(dying.engine, 1, 'TransactWriteItems')
     with pytest.raises(Killed):
         dying.engine.ensure_ready(lambda: STORE)
     start._loading.clear()
-    # As an upkeep tries: again and again, each time for a moment.
+    # As the maintenance tries: again and again, each time for a moment.
     other = index.another(startup_wait=wait)
-    made = other.engine._startup(
-        lambda beat, forget: other.engine.load(lambda: STORE, beat))
+    made = start.Start(other.store, lambda heartbeat: other.engine.load(lambda: STORE, heartbeat))
     began = time.time()
     while not made.ensure_ready():
         assert time.time() - began < 10
@@ -225,18 +212,16 @@ def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(
     assert other.names() == NAMES
 
 
-def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(
-        index, monkeypatch):
+def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(index, monkeypatch):
     short_leases(monkeypatch, 30)
     loads, faults = [], []
-    made = index.engine._startup(lambda beat, forget: load())
+    made = start.Start(index.store, lambda heartbeat: load())
 
     def load():
         loads.append(1)
         if len(loads) == 1:
-            faults.append(Throttle(index.engine, '*', 1000, code='Away',
-                                   status=500))
-            raise errors.RequestFailed('put_item', [], 'Away', 'away', True)
+            faults.append(Throttle(index.engine, '*', 1000, code='Down', status=500))
+            raise errors.RequestFailed('put_item', [], 'Down', 'unavailable', True)
         return index.engine.load(lambda: STORE)
 
     monkeypatch.setattr('time.sleep', lambda _: None)
@@ -264,32 +249,93 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
     assert other.names() == NAMES
 
 
-def test_an_index_of_a_newer_format_stops_the_start_untouched(index):
+@pytest.mark.parametrize('place', ['version row', 'ready marker'])
+def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
     index.ready(STORE)
-    mark = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'},
-            'format': {'N': '999'}, 'number': {'S': 'x'}}
-    index.engine.client.call('put_item', Item=mark,
-                             TableName=index.settings.search_table)
+    settings = index.settings
+    table, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
+                  (settings.search_table, READY_KEY))
+    newer = dict(index.store.get(table, key), format={'N': '999'})
+    index.store.call('put_item', Item=newer, TableName=table)
     before = [index.items(table) for table in index.tables()]
-    with pytest.raises(errors.NewerDatabase) as refused:
-        index.another().engine.ensure_ready(refuse_to_list)
-    assert '999' in str(refused.value)
+    for begin in (index.another().engine.ensure_ready, index.another().engine.sync):
+        with pytest.raises(errors.NewerDatabase) as refused:
+            begin(refuse_to_list)
+        assert '999' in str(refused.value) and table in str(refused.value)
+    with pytest.raises(errors.NewerDatabase):
+        index.another().engine.is_ready()
     assert [index.items(table) for table in index.tables()] == before
     # Nor is a table created beside it.
-    index.engine.client.call('delete_table',
-                             TableName=index.settings.version_table)
+    lost = (settings.search_table if place == 'version row' else settings.version_table)
+    index.store.call('delete_table', TableName=lost)
     with pytest.raises(errors.NewerDatabase):
         index.another().engine.ensure_ready(refuse_to_list)
     with pytest.raises(errors.RequestFailed):
-        index.items(index.settings.version_table)
+        index.items(lost)
+
+
+def test_the_search_table_of_an_older_format_is_not_ours(index):
+    """As when a setting leads to it; each format has a table of its own."""
+    index.ready(STORE)
+    settings = index.settings
+    older = dict(index.store.get(settings.search_table, READY_KEY),
+                 format={'N': str(postings.FORMAT - 1)})
+    index.store.call('put_item', Item=older, TableName=settings.search_table)
+    before = [index.items(table) for table in index.tables()]
+    with pytest.raises(errors.ForeignDatabase) as refused:
+        index.another().engine.ensure_ready(refuse_to_list)
+    assert settings.search_table in str(refused.value)
+    assert [index.items(table) for table in index.tables()] == before
+
+
+def test_an_index_of_an_older_format_is_loaded_into_a_table_of_its_own(index):
+    index.ready(STORE)
+    settings = index.settings
+    row = dict(VERSION_KEY, format={'N': str(postings.FORMAT - 1)})
+    index.store.call('put_item', Item=row, TableName=settings.version_table)
+    other = index.another(search_table=settings.search_table + '-next')
+    try:
+        assert other.engine.ensure_ready(lambda: STORE) is True
+        assert other.names() == NAMES
+        [row] = other.items(settings.version_table)
+        assert row == dict(VERSION_KEY, format={'N': str(postings.FORMAT)})
+    finally:
+        other.store.call('delete_table', TableName=other.settings.search_table)
+
+
+def test_a_load_that_fails_writes_no_format(index):
+    def broken():
+        yield STORE[0]
+        raise IOError('no such bucket')
+
+    with pytest.raises(errors.StorageUnreadable):
+        index.engine.ensure_ready(broken)
+    assert all('format' not in row for row in index.items(index.settings.version_table))
+
+
+@pytest.mark.parametrize('throttled', ['repository_table', 'version_table'])
+def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_look(index, monkeypatch, throttled):
+    index.ready(STORE)
+    other, name = index.another(), getattr(index.settings, throttled)
+    client = other.engine.client
+    call, asked = client.call, []
+
+    def leave_out(operation, **arguments):
+        asked.append(operation)
+        found = call(operation, **arguments)
+        found['Responses'].pop(name, None)
+        return dict(found, UnprocessedKeys={name: arguments['RequestItems'][name]})
+
+    monkeypatch.setattr(client, 'call', leave_out)
+    assert other.engine.is_ready() is True
+    assert asked == ['batch_get_item']
 
 
 @pytest.mark.parametrize('kind', ['search_table', 'repository_table'])
 def test_another_version_number_stops_the_start_untouched(index, kind):
     index.ready(STORE)
-    call, version_table = index.engine.client.call, (
-        index.settings.version_table)
-    assert Lease(index.engine.client, version_table).acquire()
+    call, version_table = index.engine.client.call, index.settings.version_table
+    assert Lease(index.store).acquire()
     call('put_item', Item={'version': {'N': '2'}}, TableName=version_table)
     lost = getattr(index.settings, kind)
     call('delete_table', TableName=lost)
