@@ -19,7 +19,7 @@ from ..write.writer import Writer
 from .description_queue import DescriptionQueue
 from .listing import STORAGE_SECONDS
 from .reconcile import TimedSource
-from .report import KINDS, LoadProgress, LoadReport
+from .report import KINDS, LoadReport, Progress
 from .snapshot import Survey
 
 __all__ = ['Loader']
@@ -118,8 +118,8 @@ class Loader(object):
 
     def _write_all(self, snapshot, counts):
         is_trusted = self._is_trusted(snapshot)
-        progress = LoadProgress(snapshot.count_all(self._heartbeat), self._clock, self._progress,
-                                before=snapshot.taken)
+        progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
+                            self._progress)
         self._write_entries(snapshot.entries(), counts, is_trusted, progress.reach)
 
     def _write_entries(self, entries, counts, is_trusted=False, reach=lambda done: None):

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import collections
 import logging
 
-__all__ = ['KINDS', 'ListingProgress', 'LoadProgress', 'LoadReport']
+__all__ = ['KINDS', 'LoadReport', 'Progress']
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +51,39 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + KINDS + (
             counts, len(self.unreadable))
 
 
-class _Progress(object):
-    """Logs now and then.
+class Progress(object):
+    """The progress of a listing of a storage, or of a load.
 
     :param clock: seconds that only go forward.
+    :param total: repositories that the load looks at.
+    :param before: of them, those that were looked at during the listing.
+    :param report: a function of (done, total), called too; None for none.
     """
 
-    def __init__(self, clock):
+    def __init__(self, clock, total=0, before=0, report=None):
         self._clock = clock
+        self._total = total
+        self._before = before
+        self._report = report
         self._began = clock()
         self._next = self._began + _PAUSE
+
+    def list(self, listed, done):
+        """Note how many repositories were listed, and done; log it when it is time."""
+        rate = self._rate(listed)
+        if rate is not None:
+            logger.info('listing the storage for the search index: %d repositories so far, '
+                        '%.0f a second; %d of them done', listed, rate, done)
+
+    def reach(self, done):
+        """Note that so many more are done; log it when it is time."""
+        if self._report:
+            self._report(self._before + done, self._total)
+        rate = self._rate(done)
+        if rate is not None:
+            left = self._total - self._before - done
+            logger.info('loading the search index: %d of %d done, %.0f a second, about %d s left',
+                        self._before + done, self._total, rate, left / max(rate, 0.001))
 
     def _rate(self, done):
         """Return how many were done a second, when it is time for a line; else None."""
@@ -69,45 +92,3 @@ class _Progress(object):
             return None
         self._next = now + _PAUSE
         return done / max(now - self._began, 0.001)
-
-
-class ListingProgress(_Progress):
-    """The progress of listing a storage, of which nobody knows the end."""
-
-    #: Repositories that were listed.
-    count = 0
-
-    def report(self, done):
-        """Log the progress, when it is time.
-
-        :param done: how many of the repositories were looked at already.
-        """
-        rate = self._rate(self.count)
-        if rate is not None:
-            logger.info('listing the storage for the search index: %d repositories so far, '
-                        '%.0f a second; %d of them done', self.count, rate, done)
-
-
-class LoadProgress(_Progress):
-    """The progress of one load.
-
-    :param total: repositories to look at.
-    :param report: a function of (done, total), called too; None for none.
-    :param before: of them, those that were looked at before.
-    """
-
-    def __init__(self, total, clock, report=None, before=0):
-        super(LoadProgress, self).__init__(clock)
-        self._total = total
-        self._before = before
-        self._report = report
-
-    def reach(self, done):
-        """Note that so many more repositories have been looked at."""
-        if self._report:
-            self._report(self._before + done, self._total)
-        rate = self._rate(done)
-        if rate is not None:
-            left = self._total - self._before - done
-            logger.info('loading the search index: %d of %d done, %.0f a second, about %d s left',
-                        self._before + done, self._total, rate, left / max(rate, 0.001))

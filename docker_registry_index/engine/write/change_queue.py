@@ -113,7 +113,8 @@ class Outage(object):
     def __init__(self, clock):
         self._clock = clock
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        self._retry_at = 0
+        #: When to try again, on the clock.
+        self.retry_at = 0
         self._late = self._overflow = 0
         self._silent_until = None
         self._silenced = 0
@@ -122,11 +123,6 @@ class Outage(object):
     def is_on(self):
         """Whether the last change failed because DynamoDB is unavailable."""
         return self._backoff.has_begun
-
-    @property
-    def retry_at(self):
-        """When to try again, on the clock."""
-        return self._retry_at
 
     def note_failure(self, name, error):
         """Note that a change failed; return whether DynamoDB is to blame."""
@@ -137,7 +133,7 @@ class Outage(object):
         if not self.is_on:
             logger.error('the search index cannot be written to: changes are kept and tried again '
                          'until they are made: %s', error)
-        self._retry_at = self._clock() + self._backoff.next()
+        self.retry_at = self._clock() + self._backoff.next()
         return True
 
     def note_overflow(self, limit):

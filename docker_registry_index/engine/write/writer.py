@@ -55,7 +55,9 @@ class Writer(object):
         units a posting.
 
         :param description: None keeps the one there is, '' takes it out.
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
+            one transaction something may have been begun, which the next change or load of it
+            ends.)
         """
         name = text.check_name(name)
         if description is not None:
