@@ -78,7 +78,7 @@ def search(index, config, term, limit, is_json):
 
     Exit status 1 when nothing is found.
     """
-    # Which postings to read.
+    # Fails if the tables are those of a newer release.
     index.is_ready()
     found = index.search(term, limit)
     if is_json:
@@ -118,7 +118,7 @@ def load(index, config, dry_run, names, is_json):
 
 
 def _show_difference(index, source, is_json):
-    # Whose tables they are.
+    # Fails if the tables are those of a newer release.
     index.is_ready()
     found = list(index.difference(source))
     if is_json:
