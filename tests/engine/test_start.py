@@ -253,15 +253,15 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
 def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
     index.ready(STORE)
     settings = index.settings
-    table, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
-                  (settings.search_table, READY_KEY))
-    newer = dict(index.store.get(table, key), format={'N': '999'})
-    index.store.call('put_item', Item=newer, TableName=table)
+    changed, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
+                    (settings.search_table, READY_KEY))
+    newer = dict(index.store.get(changed, key), format={'N': '999'})
+    index.store.call('put_item', Item=newer, TableName=changed)
     before = [index.items(table) for table in index.tables()]
     for begin in (index.another().engine.ensure_ready, index.another().engine.sync):
         with pytest.raises(errors.NewerDatabase) as refused:
             begin(refuse_to_list)
-        assert '999' in str(refused.value) and table in str(refused.value)
+        assert '999' in str(refused.value) and changed in str(refused.value)
     with pytest.raises(errors.NewerDatabase):
         index.another().engine.is_ready()
     assert [index.items(table) for table in index.tables()] == before
