@@ -8,7 +8,7 @@ from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
     NOTHING, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, pending_key, repository_key,
     tombstone_key)
-from docker_registry_index.engine.sync.report import LoadReport
+from docker_registry_index.engine.sync.loader import LoadReport
 
 WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, unchanged=4,
                    failed=0, unreadable=(), seconds=1.5)

@@ -13,7 +13,7 @@ import threading
 from .. import errors
 from .._compat import monotonic, sleep
 from ..concurrency import SingleFlight
-from ..redaction import first_line
+from ..errors import first_line
 
 try:
     import boto3.session

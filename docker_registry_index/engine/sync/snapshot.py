@@ -16,8 +16,7 @@ from .._compat import monotonic, sleep
 from ..store import postings, text
 from ..store.records import (
     MARKERS, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, tombstone_key)
-from .listing import Listing
-from .report import Progress
+from .listing import Listing, Progress
 
 __all__ = ['Entry', 'ScratchError', 'Snapshot', 'Survey', 'scratch_database']
 

@@ -10,7 +10,7 @@ import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...engine import SearchIndex, errors
-from ...engine.redaction import safe
+from ...engine.errors import safe
 from ..registry.dialect import Dialect
 from ..settings import ServiceSettings
 from ..sync.notification_pool import NotificationPool

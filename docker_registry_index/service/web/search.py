@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import flask
 
 from ...engine import SearchIndex
-from ...engine.redaction import safe
+from ...engine.errors import safe
 from .responses import first_of, refusal, whole_number
 
 __all__ = ['routes']
