@@ -24,7 +24,7 @@ LIMIT = 10000
 #: Changes that are made at once.
 THREADS = 8
 #: Seconds until a change that others were in the way of is retried, at first and at most.
-_FIRST_RETRY, _LAST_RETRY = 1, 60
+_FIRST_RETRY, _LAST_RETRY = 2, 60
 #: Seconds between two looks of the thread that stays while changes wait.
 _NAP = 0.2
 #: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
@@ -43,15 +43,15 @@ class Entry(object):
     :ivar ended: set when its caller need not wait any longer; None if nobody waits.
     """
 
-    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'tries', 'ended')
+    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
 
     def __init__(self, name, is_there):
         self.name = name
         self.is_there = is_there
         self.is_fresh = True
         self.is_made = False
-        self.due = self.tries = 0
-        self.ended = None
+        self.due = 0
+        self.backoff = self.ended = None
 
 
 class Entries(object):
@@ -358,8 +358,8 @@ class ChangeQueue(object):
         with self._lock:
             del self._running[entry.name]
             if not self._outage.note_failure(entry.name, error):
-                entry.tries += 1
-                entry.due = self._clock() + min(_FIRST_RETRY * 2 ** entry.tries, _LAST_RETRY)
+                entry.backoff = entry.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
+                entry.due = self._clock() + entry.backoff.next()
             if not getattr(error, 'invalid', False):
                 entry.is_fresh = False
                 self._waiting.put_back(entry)
