@@ -112,7 +112,9 @@ class SearchIndex(object):
     @property
     def complete(self):
         """The same, and whether any load of it was complete."""
-        return self.ready and self._maintenance.marker.synced is not None
+        # It is None while a sync finds that the search table is missing.
+        marker = self._maintenance.marker if self.ready else None
+        return marker is not None and marker.synced is not None
 
     def search(self, term, limit=None, skip=0):
         """Return the repositories matching ``term``, best first. See Search.search.
