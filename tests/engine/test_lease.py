@@ -113,7 +113,8 @@ def test_a_process_that_waits_writes_nothing(index, holder, waiter):
     assert made.operations == ['GetItem'] * 5
 
 
-def test_a_process_that_waits_sees_that_the_holder_lives_and_for_how_long(index, holder, waiter, clock):
+def test_a_process_that_waits_sees_that_the_holder_lives_and_for_how_long(
+        index, holder, waiter, clock):
     assert waiter.acquire() is False
     assert (waiter.is_alive, waiter.age) == (False, 0)
     clock.go(SECONDS / 4.0)
@@ -140,7 +141,8 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
 def test_many_ask_at_once_and_one_gets_it(index):
     leases = [lease(index, Clock()) for _ in range(8)]
     got = []
-    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire())) for one in leases]
+    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire()))
+               for one in leases]
     for thread in threads:
         thread.start()
     for thread in threads:

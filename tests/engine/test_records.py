@@ -54,7 +54,8 @@ def test_a_row_of_another_format_is_not_indexed(number):
 @pytest.mark.parametrize('wrong', [
     {'description': {'N': '1'}, 'postings': {'S': '3'}, 'indexed': {'N': '1'},
      'touched': {'S': 'now'}, 'writing': {'S': 'token'}},
-    {'postings': {'L': []}, 'touched': {'N': '-1.5'}, 'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
+    {'postings': {'L': []}, 'touched': {'N': '-1.5'},
+     'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
     {'writing': {'L': []}, 'touched': {'N': '1E3'}}])
 def test_what_another_program_wrote_with_another_type_counts_as_absent(wrong):
     assert Row.of(dict({'name': {'S': 'a'}}, **wrong))[:-1] == (None, False, '', None, 0)
