@@ -161,4 +161,5 @@ def test_that_a_registry_cannot_be_asked_does_not_mean_that_there_is_no_tag(inde
     assert [note.name for note in index.engine.description_queue.notes(9)] == [NAME]
     registry.trouble = False
     worker.work_off()
-    assert dict(index.search('')) == {NAME: 'new words'} and index.engine.description_queue.notes(9) == []
+    assert dict(index.search('')) == {NAME: 'new words'}
+    assert index.engine.description_queue.notes(9) == []

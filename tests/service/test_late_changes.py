@@ -19,7 +19,8 @@ class Registry:
     """A registry of one repository."""
 
     def __init__(self):
-        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
+        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words',
+                                                   'latest': 'new words'}
 
     def tags(self, name, timeout=None):
         return list(self.listed)
@@ -28,7 +29,8 @@ class Registry:
         return bool(self.listed)
 
     def manifest(self, name, reference, timeout=None):
-        return 'application/vnd.oci.image.manifest.v1+json', {'annotations': {DESCRIPTION: self.described[reference]}}
+        return 'application/vnd.oci.image.manifest.v1+json', {
+            'annotations': {DESCRIPTION: self.described[reference]}}
 
     def config(self, name, digest, timeout=None):
         return None
