@@ -34,11 +34,11 @@ SECRET = 'a-secret-of-the-notifications'
 #: What the log says when a load has ended.
 LOADED = 'loaded the search index in'
 
-# The service with short leases and looks, for tests of what happens after these: takeovers and
+# The service with short leases and pauses, for tests of what happens after these: takeovers and
 # descriptions.
 _QUICK = '''
-from docker_registry_index.engine.lifecycle import start
-start.LEASE_SECONDS = {lease}
+from docker_registry_index.engine.lifecycle import lease
+lease.LEASE_SECONDS = {lease}
 from docker_registry_index.service.sync import description_worker
 description_worker.PAUSE = {pause}
 from docker_registry_index.cli.commands import main

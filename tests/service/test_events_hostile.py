@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.service.registry.events import (
-    Change, Malformed, changes_of)
-from docker_registry_index.service.web.notifications import LARGEST
+from docker_registry_index.service.sync.reconcile import Change
+from docker_registry_index.service.web.notifications import LARGEST, Malformed, changes_of
 from tests.service.beside import DIGEST, deleted, pushed
 from tests.service.images import DOCKER, OCI
 from tests.service.odd_server import page, said

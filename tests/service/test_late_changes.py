@@ -4,10 +4,8 @@ import time
 
 import pytest
 
-from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.sync.notification_pool import (
-    NotNow, NotificationPool)
-from docker_registry_index.service.sync.reconcile import Reconciler
+from docker_registry_index.service.sync.reconcile import (
+    Change, NotificationPool, NotNow, Reconciler)
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION
 
@@ -19,8 +17,8 @@ class Registry:
     """A registry of one repository."""
 
     def __init__(self):
-        self.listed, self.described = ['latest'], {OLD: 'old words', NEW: 'new words',
-                                                   'latest': 'new words'}
+        self.listed = ['latest']
+        self.described = {OLD: 'old words', NEW: 'new words', 'latest': 'new words'}
 
     def tags(self, name, timeout=None):
         return list(self.listed)
@@ -29,8 +27,7 @@ class Registry:
         return bool(self.listed)
 
     def manifest(self, name, reference, timeout=None):
-        return 'application/vnd.oci.image.manifest.v1+json', {
-            'annotations': {DESCRIPTION: self.described[reference]}}
+        return {'annotations': {DESCRIPTION: self.described[reference]}}
 
     def config(self, name, digest, timeout=None):
         return None
