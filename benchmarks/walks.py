@@ -70,7 +70,7 @@ class Beside:
         """Wait until no description is left to read: from then on nothing is asked from the
         registry."""
         deadline = time.monotonic() + seconds
-        while self.index.engine.undescribed.notes(1):
+        while self.index.engine.description_queue.notes(1):
             if time.monotonic() > deadline:
                 raise RuntimeError('descriptions are still being read after %g seconds' % seconds)
             time.sleep(0.2)

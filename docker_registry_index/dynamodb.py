@@ -22,6 +22,7 @@ except ImportError as error:
                                    'pip install --no-deps -r requirements/registry-py27.txt')
 
 from . import configuration
+from .engine import SearchIndex
 from .plugin.process import ProcessIndexes
 from .plugin.storage import RegistrySource, text_of, unquoted
 
@@ -62,7 +63,8 @@ class Index(Base):
              'dynamodb_secret_access_key': dynamodb_secret_access_key})
         for warning in warnings:
             logger.warning(warning)
-        self._indexes = ProcessIndexes(settings, RegistrySource)
+        self._settings = settings
+        self._indexes = ProcessIndexes(settings, self._start)
         # Connects the signals, so it comes last: no event arrives before the start.
         super(Index, self).__init__()
 
@@ -84,6 +86,11 @@ class Index(Base):
             logger.error('search failed: %s', error)
             _refuse(503, 'search is not available now, try again later')
         return [result._asdict() for result in found]
+
+    def _start(self, wait):
+        index = SearchIndex(self._settings, at_once=wait is None)
+        index.start(RegistrySource(), wait)
+        return index
 
     def _handle_repository_created(self, sender, namespace, repository, value):
         self._follow(namespace, repository, True)

@@ -7,7 +7,7 @@ import uuid
 from docker_registry_index.engine import SearchIndex, Settings, errors
 from docker_registry_index.engine.store.records import MARKERS, Row
 from docker_registry_index.engine.store.store import Store
-from docker_registry_index.engine.verify.inspection import wanted_items
+from docker_registry_index.engine.verify.check import wanted_items
 
 
 class EngineIndex(object):

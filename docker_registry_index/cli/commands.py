@@ -6,13 +6,13 @@ Runs on Python 2.7 and 3.
 import functools
 import signal
 import sys
+import time
 
 import click
 
 from .. import __version__
 from .output import NOT_SO, OK, Bar, as_json, exit_with, safe, say
 from .settings import index_of, server, service_of, source_of
-from .status import report_of, show
 
 __all__ = ['main']
 
@@ -63,8 +63,8 @@ def status(index, config, wants_storage, is_json):
     source = None
     if wants_storage is not False:
         source = source_of(config, optional=not wants_storage)
-    report = report_of(index, source)
-    as_json(report) if is_json else show(report)
+    report = _report_of(index, source)
+    as_json(report) if is_json else _show(report)
     return OK if report['ready'] and not report['wrong'] else NOT_SO
 
 
@@ -78,7 +78,7 @@ def search(index, config, term, limit, is_json):
 
     Exit status 1 when nothing is found.
     """
-    # Which postings to read.
+    # Fails if the tables are those of a newer release.
     index.is_ready()
     found = index.search(term, limit)
     if is_json:
@@ -118,7 +118,7 @@ def load(index, config, dry_run, names, is_json):
 
 
 def _show_difference(index, source, is_json):
-    # Whose tables they are.
+    # Fails if the tables are those of a newer release.
     index.is_ready()
     found = list(index.difference(source))
     if is_json:
@@ -183,3 +183,84 @@ def _shown(problem, is_json):
         say('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
                            safe(problem.detail)))
     return problem
+
+
+def _report_of(index, source):
+    """Return the status of an index as a dictionary that can be JSON.
+
+    :param source: a Source to compare with; None for none.
+    """
+    is_ready = index.is_ready()
+    status = index.status(source)
+    tables = status.tables()
+    marker = status.marker()
+    report = {
+        'database': index.settings.database,
+        'region': index.settings.region,
+        'tables': tables,
+        'ready': is_ready,
+        'format': marker and marker.format,
+        'synced': marker and marker.synced,
+        'last_load': marker and marker.report,
+        'lease': status.lease(),
+        'names': None, 'rows': None, 'sampled': 0, 'storage': bool(source),
+        'postings_per_repository': None, 'wrong': {},
+    }
+    if all(table['status'] in ('ACTIVE', 'UPDATING') for table in tables):
+        report['names'], report['rows'], sample = status.counts()
+        (report['sampled'], report['postings_per_repository'],
+         report['wrong']) = status.drift(sample)
+    return report
+
+
+def _show(report):
+    """Print a report for people."""
+    say('%-12s %s, %s' % ('database', report['database'], report['region']))
+    for table in report['tables']:
+        say('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
+    say('%-12s %s' % ('index', _index(report)))
+    say('%-12s %s' % ('load', _load(report)))
+    if report['names'] is not None:
+        say('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
+        say('%-12s %s' % ('sample', _sample(report)))
+    for name, problem in sorted(report['wrong'].items()):
+        say('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
+
+
+def _state(table):
+    if 'write_units' not in table:
+        return table['status']
+    return '%s, %d read and %d write units' % (
+        table['status'], table['read_units'], table['write_units'])
+
+
+def _index(report):
+    state = 'ready' if report['ready'] else 'NOT READY'
+    if report['format'] is not None:
+        state += ', format %d' % report['format']
+    return '%s, %s' % (state, _when('synced', report['synced']))
+
+
+def _when(what, seconds):
+    if seconds is None:
+        return 'never ' + what
+    return '%s at %s UTC' % (what, time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
+
+
+def _load(report):
+    lease = report['lease']
+    if lease:
+        return 'under way for %d s%s' % (
+            lease['seconds'], '' if lease['alive'] else
+            ', and shows no sign of life: another process takes over soon')
+    last = report['last_load']
+    return 'none under way' + ('; the last one: ' + ', '.join(
+        '%s %s' % (last.get(kind), kind) for kind in (
+            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
+
+
+def _sample(report):
+    average = report['postings_per_repository']
+    return '%d looked at%s, %d wrong%s' % (
+        report['sampled'], ', with the storage' if report['storage'] else '',
+        len(report['wrong']), '' if average is None else ', %.1f postings each' % average)

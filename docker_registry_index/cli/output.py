@@ -9,7 +9,7 @@ import time
 import click
 
 from ..engine import errors
-from ..engine.redaction import safe
+from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
 __all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'exit_with', 'safe', 'say']

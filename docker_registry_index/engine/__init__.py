@@ -6,7 +6,7 @@ It knows neither docker-registry nor a web framework, and needs boto3 only.
 from . import errors
 from .index import SearchIndex
 from .search.ranking import Result
-from .sync.report import LoadReport
+from .sync.loader import LoadReport
 from .settings.options import Settings
 from .sync.source import ListSource, Source
 

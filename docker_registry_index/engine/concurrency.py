@@ -183,15 +183,17 @@ class SingleFlight(object):
 
 
 class Backoff(object):
-    """Pauses that double, each shortened at random by up to 30 %.
+    """Pauses that double, each shortened at random.
 
     :param first: seconds of the first pause.
     :param longest: seconds of the longest.
+    :param least: the part of a pause that is left at least.
     """
 
-    def __init__(self, first, longest):
+    def __init__(self, first, longest, least=0.7):
         self._first = first
         self._longest = longest
+        self._least = least
         self._pause = 0
 
     @property
@@ -202,7 +204,7 @@ class Backoff(object):
     def next(self):
         """Return the seconds of the next pause."""
         self._pause = min(max(2 * self._pause, self._first), self._longest)
-        return self._pause * random.uniform(0.7, 1)
+        return self._pause * random.uniform(self._least, 1)
 
     def reset(self):
         """Begin with the first pause again."""

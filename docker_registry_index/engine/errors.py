@@ -1,19 +1,51 @@
 """Every error that the engine raises: one root, leaves that carry the facts.
 
 Each message says what failed and why, and ends with what to do. No message has a credential in it.
+Libraries put whole requests and responses into their errors: of a refused signature botocore quotes
+the request, token and all, and boto keeps the page of S3, which names the access key ID. So their
+errors are redacted here.
 """
 
-from . import redaction
+from __future__ import unicode_literals
+
+import re
+
+from ._compat import text_type
 
 __all__ = [
     'ChangeConflict', 'ConditionFailed', 'DynamoDBIndexError', 'ForeignDatabase', 'InvalidArgument',
     'InvalidName', 'LeaseLost', 'LeaseTaken', 'MissingDependency', 'MissingTable', 'NewerDatabase',
-    'RequestFailed', 'SettingError', 'Stopped', 'StorageUnreadable', 'TableError',
+    'RequestFailed', 'SettingError', 'Stopped', 'StorageUnreadable', 'TableError', 'first_line',
+    'named', 'safe',
 ]
 
 
+_LONGEST = 300
+# Characters that would steer a terminal, or turn its text around.
+_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
+#: An access key ID of AWS or of another S3; and whatever is called one.
+_KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}(?![A-Za-z0-9])')
+_NAMED_KEY = re.compile(r'(?i)(access_?key_?(?:id)?\W{1,4}\w{4})\w+')
+#: The part of an address that may hold a signature.
+_QUERY = re.compile(r'\?\S+')
+
+# Python imports a codec when it is first used, and in a thread that may hang:
+# https://docs.python.org/2.7/library/threading.html
+''.encode('unicode_escape')
+
+
 class DynamoDBIndexError(Exception):
-    """Root of all errors of this package."""
+    """Root of all errors of this package.
+
+    :cvar facts: the names of the attributes that the arguments become, in their order.
+    :cvar message: the message, in which the facts are filled.
+    """
+
+    facts, message = ('text',), '%(text)s'
+
+    def __init__(self, *values):
+        self.__dict__.update(zip(self.facts, values))
+        super(DynamoDBIndexError, self).__init__(self.message % self.__dict__)
 
 
 class MissingDependency(DynamoDBIndexError):
@@ -23,12 +55,9 @@ class MissingDependency(DynamoDBIndexError):
     and then reports "Unknown index type".
     """
 
-    def __init__(self, module, install):
-        self.module = module
-        self.install = install
-        super(MissingDependency, self).__init__(
-            'the Python module %s is needed and cannot be imported; install it with: %s'
-            % (module, install))
+    facts = 'module', 'install'
+    message = ('the Python module %(module)s is needed and cannot be imported; install it with: '
+               '%(install)s')
 
 
 class SettingError(DynamoDBIndexError):
@@ -41,68 +70,97 @@ class SettingError(DynamoDBIndexError):
     :param way_out: what to do about it.
     """
 
-    def __init__(self, setting, source, problem, way_out):
-        self.setting = setting
-        self.source = source
-        self.problem = problem
-        self.way_out = way_out
-        where = ' (from %s)' % source if source else ''
-        super(SettingError, self).__init__(
-            'setting %s%s %s; %s' % (setting, where, problem, way_out))
+    facts = 'setting', 'source', 'problem', 'way_out'
+
+    @property
+    def message(self):
+        where = ' (from %(source)s)' if self.source else ''
+        return 'setting %(setting)s' + where + ' %(problem)s; %(way_out)s'
 
 
 class InvalidName(DynamoDBIndexError, ValueError):
     """A repository name that the index cannot hold."""
 
-    def __init__(self, name, problem):
-        self.name = name
-        self.problem = problem
-        super(InvalidName, self).__init__(
-            'repository name %.80r %s; use 1 to 255 characters, at most 1000 bytes of UTF-8, '
-            'without control characters' % (name, problem))
+    facts = 'name', 'problem'
+    message = ('repository name %(name).80r %(problem)s; use 1 to 255 characters, at most 1000 '
+               'bytes of UTF-8, without control characters')
 
 
 class InvalidArgument(DynamoDBIndexError, ValueError):
     """An argument of a public method that makes no sense."""
 
-    def __init__(self, argument, value, way_out):
-        self.argument = argument
-        self.value = value
-        super(InvalidArgument, self).__init__(
-            'argument %s is %.80r; %s' % (argument, value, way_out))
+    facts = 'argument', 'value', 'way_out'
+    message = 'argument %(argument)s is %(value).80r; %(way_out)s'
 
 
 class NewerDatabase(DynamoDBIndexError):
     """The tables were written by a newer release; nothing was touched."""
 
-    def __init__(self, table, found, known):
-        self.table = table
-        self.found = found
-        self.known = known
-        super(NewerDatabase, self).__init__(
-            'table %s holds an index of format %s, this release knows %s: nothing was changed; '
-            'install the newer release of docker-registry-index-dynamodb, or name another database'
-            % (table, found, known))
+    facts = 'table', 'found', 'known'
+    message = ('table %(table)s holds an index of format %(found)s, this release knows %(known)s: '
+               'nothing was changed; install the newer release of docker-registry-index-dynamodb, '
+               'or name another database')
 
 
 class ForeignDatabase(DynamoDBIndexError):
     """A table of that name exists, and it is not one of ours."""
 
-    def __init__(self, table, problem):
-        self.table = table
-        self.problem = problem
-        super(ForeignDatabase, self).__init__(
-            'table %s %s: nothing was changed; name another database or table in the settings'
-            % (table, problem))
+    facts = 'table', 'problem'
+    message = ('table %(table)s %(problem)s: nothing was changed; name another database or table '
+               'in the settings')
 
 
 class TableError(DynamoDBIndexError):
     """A table could not be created, or did not become active in time."""
 
-    def __init__(self, table, problem, way_out):
-        self.table = table
-        self.problem = problem
-        super(TableError, self).__init__('table %s %s; %s' % (table, problem, way_out))
+    facts = 'table', 'problem', 'way_out'
+    message = 'table %(table)s %(problem)s; %(way_out)s'
+
+
+class LeaseLost(DynamoDBIndexError):
+    """Another process took the load over; this one must stop writing."""
+
+    facts = ('table',)
+    message = ('the lease in table %(table)s was taken over by another process while this one was '
+               'loading; nothing is lost, the other one goes on')
+
+
+class LeaseTaken(DynamoDBIndexError):
+    """Another process is loading, for ``age`` seconds already; this one did nothing."""
+
+    facts = 'table', 'age'
+    message = ('another process holds the lease in table %(table)s and is loading, for %(age)d '
+               'seconds now; wait until it has ended')
+
+
+class ChangeConflict(DynamoDBIndexError):
+    """Others kept changing the same repository; the change was not made."""
+
+    facts = 'name', 'attempts'
+    message = ('repository %(name)r was changed by others during each of %(attempts)d attempts; '
+               'try again')
+
+
+class StorageUnreadable(DynamoDBIndexError):
+    """The registry's storage could not be read.
+
+    :param what: that it was asked for.
+    :param problem: what it raised.
+    """
+
+    facts = 'what', 'problem'
+
+    @property
+    def message(self):
+        return ('the storage of the registry cannot tell %(what)s: ' +
+                named(self.problem).replace('%', '%%') +
+                '; look at the storage and its settings')
+
+
+class Stopped(DynamoDBIndexError):
+    """This process is ending; what it was doing goes on in another."""
+
+    facts, message = (), 'this process is ending; another one goes on'
 
 
 #: Error codes, and reasons of a cancelled transaction, that mean "slower".
@@ -130,10 +188,10 @@ class RequestFailed(DynamoDBIndexError):
         self.code = code
         self.reasons = reasons
         self.retryable = retryable or self.throttled
-        way_out = ('try again later' if self.retryable else
-                   'check the settings, the IAM rights and the tables')
         super(RequestFailed, self).__init__('%s on %s failed: %s: %s; %s' % (
-            operation, ', '.join(self.tables) or 'DynamoDB', code, detail, way_out))
+            operation, ', '.join(self.tables) or 'DynamoDB', code, detail,
+            'try again later' if self.retryable else
+            'check the settings, the IAM rights and the tables'))
 
     @property
     def throttled(self):
@@ -159,58 +217,53 @@ class MissingTable(RequestFailed):
     """A table that the request names does not exist."""
 
 
-class LeaseLost(DynamoDBIndexError):
-    """Another process took the load over; this one must stop writing."""
+def first_line(error):
+    """Return the first line of an error, in ASCII: Python 2.7 can log no other.
 
-    def __init__(self, table):
-        self.table = table
-        super(LeaseLost, self).__init__(
-            'the lease in table %s was taken over by another process while this one was loading; '
-            'nothing is lost, the other one goes on' % table)
-
-
-class ChangeConflict(DynamoDBIndexError):
-    """Others kept changing the same repository; the change was not made."""
-
-    def __init__(self, name, attempts):
-        self.name = name
-        self.attempts = attempts
-        super(ChangeConflict, self).__init__(
-            'repository %r was changed by others during each of %d attempts; try again'
-            % (name, attempts))
-
-
-class LeaseTaken(DynamoDBIndexError):
-    """Another process is loading; this one did nothing.
-
-    :param age: for how many seconds it has been.
+    Of anything like an access key ID it has the first four characters.
     """
-
-    def __init__(self, table, age):
-        self.table = table
-        self.age = age
-        super(LeaseTaken, self).__init__(
-            'another process holds the lease in table %s and is loading, for %d seconds now; '
-            'wait until it has ended' % (table, age))
+    lines = _text(error).splitlines() or ['']
+    return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
-class StorageUnreadable(DynamoDBIndexError):
-    """The registry's storage could not be read.
+def named(error):
+    """Return the name of an error's class and its first line, which may have it already.
 
-    :param what: that it was asked for.
-    :param problem: what it raised.
+    And, if it has one, the code that a service gave it.
     """
+    name, line = type(error).__name__, first_line(error)
+    if not line.startswith(name):
+        line = '%s: %s' % (name, line) if line else name
+    code = getattr(error, 'error_code', None)
+    if code and re.match(r'[A-Za-z.]{3,60}\Z', '%s' % code):
+        line = '%s (%s)' % (line, code)
+    return line
 
-    def __init__(self, what, problem):
-        self.what = what
-        self.problem = problem
-        super(StorageUnreadable, self).__init__(
-            'the storage of the registry cannot tell %s: %s; look at the storage and its settings'
-            % (what, redaction.named(problem)))
+
+def safe(text):
+    """Return ``text`` with a question mark for what would steer a terminal."""
+    return _UNSAFE.sub('?', text)
 
 
-class Stopped(DynamoDBIndexError):
-    """This process is ending; what it was doing goes on in another."""
+def _text(error):
+    for read in text_type, _decoded:
+        try:
+            return read(error)
+        except UnicodeError:
+            # Python 2.7, and text or bytes in it that are not ASCII.
+            continue
+    return ''
 
-    def __init__(self):
-        super(Stopped, self).__init__('this process is ending; another one goes on')
+
+def _decoded(error):
+    return bytes(error).decode('utf-8', 'replace')
+
+
+def _redacted(line):
+    for pattern in _KEY_ID, _NAMED_KEY:
+        line = pattern.sub(r'\1...', line)
+    return _QUERY.sub('?...', line)
+
+
+def _escaped(line):
+    return line.encode('unicode_escape').decode('ascii')

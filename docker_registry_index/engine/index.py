@@ -112,52 +112,33 @@ class SearchIndex(object):
     @property
     def complete(self):
         """The same, and whether any load of it was complete."""
-        return self.ready and self._maintenance.marker.synced is not None
+        # It is None while a sync finds that the search table is missing.
+        marker = self._maintenance.marker if self.ready else None
+        return marker is not None and marker.synced is not None
 
     def search(self, term, limit=None, skip=0):
-        """Return the repositories matching ``term``, best first.
+        """Return the repositories matching ``term``, best first. See Search.search.
 
-        :param term: text; docs/search.md says what it means.
-        :param limit: at most so many, 1 or more; None (the default) for all.
-        :param skip: of those that a greater limit keeps, leave out so many: pages, the first of 25
-            being (25, 0), the next (25, 25).
-        :returns: a list of Result(name, description).
-        :raises InvalidArgument: a limit that is none.
-        :raises RequestFailed: nothing is returned rather than a part.
-        :raises NewerDatabase, ForeignDatabase: likewise, after a start.
-
-        Costs one Query of half a read unit when enough words start with the term, otherwise three
-        in two waits.
+        :raises NewerDatabase, ForeignDatabase: after a start; nothing is returned rather than a
+            part.
         """
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)
 
     def catalog(self, after=None, limit=None):
-        """Return names as the catalog of a registry has them: a list in its order, those after
-        ``after``. See Search.catalog for what it costs."""
+        """Return names in the order of a registry's catalog. See Search.catalog."""
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.catalog(after, limit)
 
     def add(self, name, description=None):
-        """Have ``name`` in the index; return whether anything changed.
-
-        :param description: None keeps the one there is, '' takes it out.
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
-            one transaction something may have been begun, which the next change or load of it
-            ends.)
-
-        See Writer.add for what it costs.
-        """
+        """Have ``name`` in the index; return whether anything changed. See Writer.add."""
         with self._missing_tables_noticed():
             return self._writer.add(name, description)
 
     def remove(self, name):
-        """Have ``name`` not in the index; return whether it was there.
-
-        :raises: as add. See Writer.remove for what it costs.
-        """
+        """Have ``name`` not in the index; return whether it was there. See Writer.remove."""
         with self._missing_tables_noticed():
             return self._writer.remove(name)
 
@@ -207,8 +188,7 @@ class SearchIndex(object):
         return Loader(self._store, as_source(source), heartbeat, progress).load()
 
     def difference(self, source):
-        """Yield what a load would do. See Loader.difference; a table that is missing counts as
-        empty."""
+        """Return what a load would do. See Loader.difference; a missing table counts as empty."""
         return Loader(self._store.with_missing_tables_empty(), as_source(source)).difference()
 
     def checker(self, source=None, progress=None):

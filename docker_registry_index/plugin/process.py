@@ -28,14 +28,14 @@ class ProcessIndexes(object):
     master, which answers no request: then the first request of each worker starts that worker's.
 
     :param settings: a Settings.
-    :param make_source: a function without arguments that returns a Source.
+    :param start: a function that returns a started SearchIndex. Its argument is that of
+        SearchIndex.start: the seconds to wait for a load; None for the default.
     :raises SettingError, NewerDatabase, ForeignDatabase: stops the start; nothing was changed. A
         master finds out only what one read shows.
     """
 
-    def __init__(self, settings, make_source):
-        self._settings = settings
-        self._make_source = make_source
+    def __init__(self, settings, start):
+        self._start = start
         # By process id. A lock is made after the fork: gevent may patch threads only then.
         self._locks, self._indexes = {}, {}
         if _is_preloading():
@@ -43,7 +43,7 @@ class ProcessIndexes(object):
             flask.request_started.connect(self._begin)
         else:
             with _import_lock_released():
-                self._start(None)
+                self._indexes[os.getpid()] = start(None)
         atexit.register(self._close)
 
     @contextlib.contextmanager
@@ -60,13 +60,9 @@ class ProcessIndexes(object):
         index = self._indexes.get(process)
         if index is None:
             with self._locks.setdefault(process, threading.Lock()):
-                index = self._indexes.get(process) or self._start(0)
-        return index
-
-    def _start(self, wait):
-        index = SearchIndex(self._settings, at_once=wait is None)
-        index.start(self._make_source(), wait)
-        self._indexes[os.getpid()] = index
+                index = self._indexes.get(process)
+                if index is None:
+                    index = self._indexes[process] = self._start(0)
         return index
 
     def _begin(self, *_, **__):

@@ -20,7 +20,7 @@ import waitress
 
 from ..engine import SearchIndex, errors
 from ..engine.concurrency import SingleFlight, run_side_by_side, start_thread
-from ..engine.redaction import safe
+from ..engine.errors import safe
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of
 from .sync.description_worker import DescriptionWorker

@@ -5,6 +5,7 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine import ListSource
+from docker_registry_index.engine.store import postings
 from tests.engine.faults import Meanwhile
 from tests.engine_index import EngineIndex
 from tests.plugin.release_0_1_0 import Release010
@@ -98,7 +99,7 @@ def test_one_that_writes_its_version_over_our_lease_makes_us_load_again(
     everything = sorted(OLD + [name for name, _ in STORED])
     assert [name for name, _ in another.search('')] == everything
     assert another.items(index.settings.version_table) == [
-        {'version': {'N': '1'}}]
+        {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
     another.assert_whole()
 
 

@@ -17,7 +17,7 @@ PACKAGE = os.path.dirname(os.path.abspath(docker_registry_index.__file__))
 #: of the layers below it.
 LAYERS = [
     ['__init__'],
-    ['engine/_compat', 'engine/redaction'],
+    ['engine/_compat'],
     ['engine/errors'],
     ['engine/concurrency'],
     ['engine/settings'],
@@ -43,7 +43,7 @@ LAYERS = [
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json', 'numbers', 're'}
 PURE = {
-    'engine/errors', 'engine/redaction', 'engine/settings/checks', 'engine/settings/options',
+    'engine/errors', 'engine/settings/checks', 'engine/settings/options',
     'engine/settings/resolution', 'engine/store/postings', 'engine/store/records',
     'engine/store/text', 'engine/search/ranking', 'engine/sync/source', 'engine/write/plan',
 }

@@ -98,14 +98,14 @@ def test_a_read_and_a_write_take_a_free_lease(index, clock):
     assert row(index)['version'] == {'N': '1'}
 
 
-def test_who_holds_it_keeps_all_others_out(index, holder, waiter, clock):
+def test_the_holder_keeps_all_others_out(index, holder, waiter, clock):
     for _ in range(5):
         assert waiter.acquire() is False
         assert lease(index, clock).acquire() is False
         waiter.clock.go(1)
 
 
-def test_who_waits_writes_nothing(index, holder, waiter):
+def test_a_process_that_waits_writes_nothing(index, holder, waiter):
     made = RequestsMade(index.engine)
     for _ in range(5):
         assert waiter.acquire() is False
@@ -113,7 +113,8 @@ def test_who_waits_writes_nothing(index, holder, waiter):
     assert made.operations == ['GetItem'] * 5
 
 
-def test_who_waits_learns_that_the_holder_lives_and_for_how_long(index, holder, waiter, clock):
+def test_a_process_that_waits_sees_that_the_holder_lives_and_for_how_long(
+        index, holder, waiter, clock):
     assert waiter.acquire() is False
     assert (waiter.is_alive, waiter.age) == (False, 0)
     clock.go(SECONDS / 4.0)
@@ -140,7 +141,8 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
 def test_many_ask_at_once_and_one_gets_it(index):
     leases = [lease(index, Clock()) for _ in range(8)]
     got = []
-    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire())) for one in leases]
+    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire()))
+               for one in leases]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -662,7 +664,7 @@ def test_heartbeats_in_a_row_may_lose_their_answers(clock):
 
 # Taken from its holder
 
-def test_who_had_it_taken_away_ends_nothing(index, holder, waiter, clock):
+def test_a_holder_that_it_was_taken_from_ends_nothing(index, holder, waiter, clock):
     assert waiter.take_from(waiter.look()) is True
     assert row(index) == VERSION_KEY
     with pytest.raises(errors.LeaseLost):
@@ -671,7 +673,7 @@ def test_who_had_it_taken_away_ends_nothing(index, holder, waiter, clock):
     assert waiter.acquire() is True
 
 
-def test_who_had_it_taken_away_learns_it_by_a_heartbeat(index, holder, waiter, clock):
+def test_a_holder_that_it_was_taken_from_learns_it_by_a_heartbeat(index, holder, waiter, clock):
     assert waiter.take_from(waiter.look()) is True
     clock.go(SECONDS / 4.0)
     with pytest.raises(errors.LeaseLost):

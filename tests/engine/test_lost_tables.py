@@ -110,7 +110,7 @@ def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, gone
 
 
 @pytest.mark.parametrize('gone', [(0,), (2,)], ids=['repository', 'search'])
-def test_nor_when_who_makes_them_is_killed_at_any_request(index, short_lease, gone):
+def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, short_lease, gone):
     other, third, ends = index.another(), index.another(), []
     for count in itertools.count():
         del ends[:]

@@ -9,14 +9,12 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Settings, Source, concurrency, errors
+from docker_registry_index.engine import Settings, Source, concurrency, errors, index as door
 from docker_registry_index.engine.lifecycle import maintenance
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, ReadyMarker
-from docker_registry_index.engine.sync.reconcile import Reconciler, TimedSource
-from docker_registry_index.engine.write.writer import Writer
 from tests.engine.network import listening
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
@@ -635,22 +633,22 @@ class Hanging(Source):
         return not name.startswith('hangs/') or self.answers.wait(60)
 
 
-def test_a_storage_that_hangs_keeps_only_so_many_threads(index):
-    index.ready()
-    storage, unanswered = Hanging(), 8
-    source = TimedSource(storage, 0.3, unanswered)
-    reconcile, threads = Reconciler(source, Writer(index.store)).reconcile, threading.active_count()
+def test_a_storage_that_hangs_keeps_only_so_many_threads(index, monkeypatch):
+    monkeypatch.setattr(door, '_ANSWER_SECONDS', 0.3)
+    storage = Hanging()
+    index.engine.start(storage)
+    reconcile, threads = index.engine._queue._reconcile, threading.active_count()
     for number in range(20):
         with pytest.raises(errors.StorageUnreadable):
             reconcile('hangs/%d' % number)
-    assert threading.active_count() - threads <= unanswered
+    assert threading.active_count() - threads <= door._UNANSWERED
     # No longer asked, until some of the answers are there.
     began = time.time()
     with pytest.raises(errors.StorageUnreadable):
         reconcile('hangs/20')
     assert time.time() - began < 0.2
     storage.answers.set()
-    wait_until(lambda: not source._asked)
+    wait_until(lambda: not reconcile.__self__._source._asked)
     reconcile('hangs/1')
     reconcile('team/app')
     assert index.names() == ['hangs/1', 'team/app']

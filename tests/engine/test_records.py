@@ -8,7 +8,7 @@ from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
     NOTHING, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, pending_key, repository_key,
     tombstone_key)
-from docker_registry_index.engine.sync.report import LoadReport
+from docker_registry_index.engine.sync.loader import LoadReport
 
 WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, unchanged=4,
                    failed=0, unreadable=(), seconds=1.5)
@@ -54,7 +54,8 @@ def test_a_row_of_another_format_is_not_indexed(number):
 @pytest.mark.parametrize('wrong', [
     {'description': {'N': '1'}, 'postings': {'S': '3'}, 'indexed': {'N': '1'},
      'touched': {'S': 'now'}, 'writing': {'S': 'token'}},
-    {'postings': {'L': []}, 'touched': {'N': '-1.5'}, 'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
+    {'postings': {'L': []}, 'touched': {'N': '-1.5'},
+     'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
     {'writing': {'L': []}, 'touched': {'N': '1E3'}}])
 def test_what_another_program_wrote_with_another_type_counts_as_absent(wrong):
     assert Row.of(dict({'name': {'S': 'a'}}, **wrong))[:-1] == (None, False, '', None, 0)

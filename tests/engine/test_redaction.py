@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import errors, redaction
+from docker_registry_index.engine import errors
 from docker_registry_index.engine._compat import PY2
 
 KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
@@ -27,11 +27,11 @@ KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
      'docker-registry-repository in 123456789012 UPPERCASE'),
     ('\u00fc', '\\xfc')])
 def test_the_first_line(message, expected):
-    assert redaction.first_line(ValueError(message)) == expected
+    assert errors.first_line(ValueError(message)) == expected
 
 
 def test_it_is_not_endless():
-    assert len(redaction.first_line(ValueError('\u00fc' * 9999))) == 300
+    assert len(errors.first_line(ValueError('\u00fc' * 9999))) == 300
 
 
 def test_the_name_of_the_class_is_given_once():
@@ -39,19 +39,19 @@ def test_the_name_of_the_class_is_given_once():
         error_code = None
 
     error = Refused('Refused: 403 Forbidden\n<page>')
-    assert redaction.named(error) == 'Refused: 403 Forbidden'
+    assert errors.named(error) == 'Refused: 403 Forbidden'
     error.error_code = 'AccessDenied'
-    assert redaction.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
+    assert errors.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
     error.error_code = '<%s>' % KEY_ID
-    assert redaction.named(error) == 'Refused: 403 Forbidden'
-    assert redaction.named(Refused()) == 'Refused'
-    assert redaction.named(Refused('why')) == 'Refused: why'
+    assert errors.named(error) == 'Refused: 403 Forbidden'
+    assert errors.named(Refused()) == 'Refused'
+    assert errors.named(Refused('why')) == 'Refused: why'
 
 
 if PY2:
     def test_an_error_of_bytes_is_quoted_too():
         error = IOError(13, b'no rights', b'caf\xc3\xa9')
-        assert redaction.first_line(error).startswith('[Errno 13] no rights')
+        assert errors.first_line(error).startswith('[Errno 13] no rights')
 
 
 def test_an_unreadable_storage_is_one_line_without_the_key():
@@ -63,4 +63,4 @@ def test_an_unreadable_storage_is_one_line_without_the_key():
 
 
 def test_what_a_terminal_would_obey_is_not_shown():
-    assert redaction.safe('a\x1b[2J\u202eb\nc\u2028d é') == 'a?[2J?b?c?d é'
+    assert errors.safe('a\x1b[2J\u202eb\nc\u2028d é') == 'a?[2J?b?c?d é'

@@ -155,7 +155,7 @@ def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
     assert loads.read() == 'load\n'
 
 
-def test_who_waits_too_long_serves_meanwhile(index):
+def test_a_process_that_waits_too_long_serves_meanwhile(index):
     index.ready(STORE[:1])
     index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
     assert Lease(index.store).acquire()
@@ -249,19 +249,41 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
     assert other.names() == NAMES
 
 
+@pytest.mark.parametrize('begin', ['ensure_ready', 'sync'])
+def test_interrupted_while_it_takes_the_lease_it_gives_it_back(index, monkeypatch, begin):
+    index.ready(STORE)
+    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
+    client, call = index.engine.client, index.engine.client.call
+
+    def interrupting(operation, **arguments):
+        found = call(operation, **arguments)
+        if operation == 'update_item':
+            monkeypatch.undo()
+            raise KeyboardInterrupt()
+        return found
+
+    monkeypatch.setattr(client, 'call', interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(index.engine, begin)(refuse_to_list)
+    [row] = index.items(index.settings.version_table)
+    assert 'lease' not in row
+    # So the next one need not wait for its time.
+    assert index.another(startup_wait=1).engine.ensure_ready(lambda: STORE) is True
+
+
 @pytest.mark.parametrize('place', ['version row', 'ready marker'])
 def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
     index.ready(STORE)
     settings = index.settings
-    table, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
-                  (settings.search_table, READY_KEY))
-    newer = dict(index.store.get(table, key), format={'N': '999'})
-    index.store.call('put_item', Item=newer, TableName=table)
+    changed, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
+                    (settings.search_table, READY_KEY))
+    newer = dict(index.store.get(changed, key), format={'N': '999'})
+    index.store.call('put_item', Item=newer, TableName=changed)
     before = [index.items(table) for table in index.tables()]
     for begin in (index.another().engine.ensure_ready, index.another().engine.sync):
         with pytest.raises(errors.NewerDatabase) as refused:
             begin(refuse_to_list)
-        assert '999' in str(refused.value) and table in str(refused.value)
+        assert '999' in str(refused.value) and changed in str(refused.value)
     with pytest.raises(errors.NewerDatabase):
         index.another().engine.is_ready()
     assert [index.items(table) for table in index.tables()] == before

@@ -68,15 +68,15 @@ def test_no_locale_changes_anything(locale):
         'import locale\n'
         'try: locale.setlocale(locale.LC_ALL, "")\n'
         'except locale.Error: pass\n'
-        'from docker_registry_index.engine import text\n'
+        'from docker_registry_index.engine.store import text\n'
         'print(repr(text.fold(text.to_text(b"I\\xc3\\x89\\xe6\\x97\\xa5"))'
         '.encode("ascii", "backslashreplace")))\n'
         'print(text.split_words(b"A\\xc2\\xa0I") == [u"a", u"i"])\n')
-    told = subprocess.check_output(
+    printed = subprocess.check_output(
         [sys.executable, '-c', program],
         env=dict(os.environ, LC_ALL=locale, PYTHONPATH=os.getcwd()))
-    assert b'\\xe9\\u65e5' in told.replace(b'\\\\', b'\\')
-    assert b'True' in told
+    assert b'\\xe9\\u65e5' in printed.replace(b'\\\\', b'\\')
+    assert b'True' in printed
 
 
 # Halves of pairs, wrong bytes
@@ -124,11 +124,11 @@ def test_split_words(term, words):
 
 @pytest.mark.parametrize('character', list('\x00\x01\x05\x1b\x1f\x7f\x80\x9f'),
                          ids=repr)
-def test_what_steers_a_terminal_is_known(character):
+def test_what_steers_a_terminal_is_a_control_character(character):
     assert text.has_control('a' + character + 'b')
 
 
-def test_what_steers_no_terminal_is_known():
+def test_what_steers_no_terminal_is_no_control_character():
     assert not text.has_control(' ~\xa0é日\U0001f433')
 
 

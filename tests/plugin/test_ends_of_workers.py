@@ -59,11 +59,11 @@ def test_at_a_sigterm(behind, proxy, options):
 
 @pytest.mark.parametrize('options', [(), ('--preload',)], ids=['', 'preload'])
 def test_when_it_has_had_its_requests(behind, proxy, options):
-    with behind.one('--max-requests', '8', *options) as registry:
+    with behind.one('--max-requests', '20', *options) as registry:
         client, log = V1Client(registry.url), registry.log_text
         push_while_away(proxy, client)
         [first] = set(re.findall('process <?([0-9]+)>? answers', log()))
-        for _ in range(9):
+        for _ in range(21):
             client.request('GET', '/v1/_ping')
         wait_until(lambda: os.path.exists('/proc/' + first), 'it does not end', 40,
                    expected=False)

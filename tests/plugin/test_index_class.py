@@ -43,8 +43,10 @@ def test_it_is_made_without_arguments_and_answers_without_a_request(run):
 def test_a_second_one_in_the_same_process_loads_nothing(run):
     assert run('''
 import docker_registry_index.dynamodb as plugin
-first, plugin._repositories = Index(), None  # a load would call it
-print(json.dumps(Index().results("local")))''') == [{'name': 'acme/local', 'description': ''}]
+loads = []
+first, plugin.RegistrySource = Index(), lambda: lambda: loads.append(True) or []
+print(json.dumps([Index().results("local"), loads]))''') == [
+        [{'name': 'acme/local', 'description': ''}], []]
 
 
 def test_its_arguments_of_0_1_0_beat_every_setting(run, place):

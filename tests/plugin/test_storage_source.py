@@ -23,7 +23,7 @@ from dev.storage.s3 import Bucket  # noqa: E402
 from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
 from docker_registry_index.engine import Source, errors  # noqa: E402
-from docker_registry_index.engine.sync.listing import Lister  # noqa: E402
+from docker_registry_index.engine.sync.listing import Listing  # noqa: E402
 from docker_registry_index.plugin.storage import RegistrySource  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -674,7 +674,7 @@ def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
 LOG_OF_THE_PLUGIN = '''
 import io, logging, os, time
 from docker_registry import storage
-from docker_registry_index.engine.store.ready_marker import KEY
+from docker_registry_index.engine.store.records import READY_KEY
 from tests.engine_index import EngineIndex
 log = io.StringIO()
 handler = logging.StreamHandler(log)
@@ -683,7 +683,7 @@ logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 # A sync of it is due.
 made = EngineIndex(os.environ['DYNAMODB_ENDPOINT_URL']).ready()
-made.engine.client.call('update_item', TableName=made.settings.search_table, Key=KEY,
+made.engine.client.call('update_item', TableName=made.settings.search_table, Key=READY_KEY,
                         UpdateExpression='SET synced = :long_ago, tried = :long_ago',
                         ExpressionAttributeValues={{':long_ago': {{'N': '1'}}}})
 store = storage.load()
@@ -721,7 +721,7 @@ def test_an_error_of_boto_is_told_in_one_line_without_the_access_key(caplog, cod
                 raise refused
             return []
 
-    list(Lister(Refusing()).batches(lambda: None))
+    list(Listing(Refusing()).batches(lambda: None))
     lines = caplog.messages + [str(errors.StorageUnreadable('its repositories', refused))]
     assert len(lines) == 2
     for line in lines:

@@ -54,8 +54,12 @@ class Reconciler:
 
     is_there, error, asked = False, None, 0
 
+    def act(self):
+        """Called with every request."""
+
     def describe(self, name, seconds):
         self.asked += 1
+        self.act()
         if self.error:
             raise self.error
         return self.is_there
@@ -141,3 +145,11 @@ def test_nothing_is_begun_any_more_when_it_is_stopped(worker, index, clock):
     worker.stop(0)
     pauses(worker, clock, 3)
     assert index.reads == 0
+
+
+def test_a_stop_lets_the_repositories_that_are_being_read_end(worker, index, reconciler, clock):
+    index.kept = [Note('acme/web-%d' % number, '1', False) for number in range(9)]
+    reconciler.act = lambda: worker.stop(0)
+    clock.now += PAUSE
+    worker.turn(clock.now)
+    assert worker.done == 4 and len(index.kept) == 5

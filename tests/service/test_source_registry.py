@@ -136,8 +136,8 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
         report = index.engine.sync(RegistrySource(client))
         assert report.complete and report.removed == 1 and report.unreadable == ()
         assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
-        assert [note.name for note in index.engine.description_queue.notes(9)] == [
-            'fine', 'known', 'new']
+        notes = index.engine.description_queue.notes(9)
+        assert [note.name for note in notes] == ['fine', 'known', 'new']
         assert list(index.engine.checker(RegistrySource(client)).check()) == []
         assert "the tags of 'known' cannot be read, and it stays as it is" in caplog.text
         assert 'is tired' in caplog.text

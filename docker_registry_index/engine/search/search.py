@@ -45,7 +45,8 @@ class Search(object):
 
         :param term: text, bytes of UTF-8, or None for everything.
         :param limit: at most so many results, 1 or more; None for all.
-        :param skip: leave out so many that a limit of as many would keep: the next page after it.
+        :param skip: of those that a greater limit keeps, leave out so many: pages, the first of 25
+            being (25, 0), the next (25, 25).
 
         Costs one Query when the limit is reached by word starts, otherwise three in two waits; each
         of half a read unit for up to 4 KB of postings. Several words cost three for each of the

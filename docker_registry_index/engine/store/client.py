@@ -12,8 +12,8 @@ import threading
 
 from .. import errors
 from .._compat import monotonic, sleep
-from ..concurrency import SingleFlight
-from ..redaction import first_line
+from ..concurrency import Backoff, SingleFlight
+from ..errors import first_line
 
 try:
     import boto3.session
@@ -161,7 +161,7 @@ class RetryingClient(object):
     def call(self, operation, **arguments):
         """As Client.call, but retry throttled requests for up to ten minutes, and those that met
         another fault for up to 20 s."""
-        began, pause = self._clock(), _FIRST_PAUSE
+        began, backoff = self._clock(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             self._heartbeat()
             try:
@@ -171,8 +171,7 @@ class RetryingClient(object):
                     raise
                 if error.throttled:
                     self._warn(error)
-            self._sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            self._sleep(backoff.next())
 
     def _warn(self, error):
         """Log once for each operation what would help."""

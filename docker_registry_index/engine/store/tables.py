@@ -109,8 +109,7 @@ def _describe(client, table):
 
 
 def _gone_or_staying(client, table, deadline, sleep):
-    """Return the table's description, None if it is missing; wait until one being deleted is
-    gone."""
+    """Return a table's description, None if it is missing; wait while it is being deleted."""
     description = _describe(client, table)
     while description and description['TableStatus'] == 'DELETING':
         _pause(table, 'is still being deleted', deadline, sleep)

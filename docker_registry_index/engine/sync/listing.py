@@ -7,11 +7,11 @@ from __future__ import unicode_literals
 
 import logging
 
-from .. import errors, redaction
+from .. import errors
 from .._compat import monotonic, queue, text_type
 from ..concurrency import Stopwatch, TimedOut, start_thread
 
-__all__ = ['Listing', 'STORAGE_SECONDS']
+__all__ = ['Listing', 'Progress', 'STORAGE_SECONDS']
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 THREADS = 8
 #: Seconds without an answer after which a storage counts as unreadable.
 STORAGE_SECONDS = 600
+#: Seconds between two lines of the log on the progress.
+_PAUSE = 10
 
 _BATCH = 500
 _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
@@ -109,7 +111,7 @@ class Listing(object):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
         logger.error('namespace %.80r of the storage cannot be read and is left as it is in the '
-                     'search index: %s', namespace, redaction.named(error))
+                     'search index: %s', namespace, errors.named(error))
 
     def _begin(self):
         worker = _Worker(Stopwatch(self._seconds, self._clock))
@@ -192,3 +194,46 @@ class _Worker(object):
         self.namespace = None
         #: Whether it has timed out.
         self.is_over = False
+
+
+class Progress(object):
+    """The progress of a listing of a storage, or of a load.
+
+    :param clock: seconds that only go forward.
+    :param total: repositories that the load looks at.
+    :param before: of them, those that were looked at during the listing.
+    :param report: a function of (done, total), called too; None for none.
+    """
+
+    def __init__(self, clock, total=0, before=0, report=None):
+        self._clock = clock
+        self._total = total
+        self._before = before
+        self._report = report
+        self._began = clock()
+        self._next = self._began + _PAUSE
+
+    def list(self, listed, done):
+        """Note how many repositories were listed, and done; log it when it is time."""
+        rate = self._rate(listed)
+        if rate is not None:
+            logger.info('listing the storage for the search index: %d repositories so far, '
+                        '%.0f a second; %d of them done', listed, rate, done)
+
+    def reach(self, done):
+        """Note that so many more are done; log it when it is time."""
+        if self._report:
+            self._report(self._before + done, self._total)
+        rate = self._rate(done)
+        if rate is not None:
+            left = self._total - self._before - done
+            logger.info('loading the search index: %d of %d done, %.0f a second, about %d s left',
+                        self._before + done, self._total, rate, left / max(rate, 0.001))
+
+    def _rate(self, done):
+        """Return how many were done a second, when it is time for a line; else None."""
+        now = self._clock()
+        if now < self._next:
+            return None
+        self._next = now + _PAUSE
+        return done / max(now - self._began, 0.001)

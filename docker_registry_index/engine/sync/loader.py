@@ -17,19 +17,56 @@ from ..store.records import NOTHING, tombstone_key
 from ..write.plan import LONGEST
 from ..write.writer import Writer
 from .description_queue import DescriptionQueue
-from .listing import STORAGE_SECONDS
+from .listing import STORAGE_SECONDS, Progress
 from .reconcile import TimedSource
-from .report import KINDS, LoadProgress, LoadReport
 from .snapshot import Survey
 
-__all__ = ['Loader']
+__all__ = ['LoadReport', 'Loader']
 
 logger = logging.getLogger(__name__)
 
+#: What a load counts repositories as.
+_KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
 #: Entries after which other greenlets run.
 _TURN = 100
 #: Entries that are written between two batches of the listing.
 _FEW = 20
+
+
+class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
+        'unreadable', 'seconds'))):
+    """What a load did.
+
+    :param found: repositories in the registry's storage.
+    :param added: those that were not in the index.
+    :param adopted: rows that had no postings, or others, such as those of release 0.1.0.
+    :param cleaned: names whose postings went because their row was gone, or whose removal had been
+        broken off.
+    :param removed: repositories removed, because the storage does not have them any more.
+    :param recent: repositories that the storage does not have, and that stay for now, because they
+        were pushed or changed within the last hour.
+    :param unchanged: repositories that were right already.
+    :param failed: those that could not be written, or not be removed; the log says why.
+    :param unreadable: a tuple of the namespaces that could not be listed.
+    :param seconds: how long it took.
+    """
+
+    __slots__ = ()
+
+    @property
+    def complete(self):
+        """Whether the index equals the storage now, as far as it must."""
+        return not (self.failed or self.unreadable)
+
+    @property
+    def summary(self):
+        """The counts in a line, for people."""
+        counts = '%d repositories in the storage: %s' % (self.found, ', '.join(
+            '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
+        if self.complete:
+            return counts
+        return '%s; NOT COMPLETE: %d namespaces could not be read' % (
+            counts, len(self.unreadable))
 
 
 class Loader(object):
@@ -85,7 +122,7 @@ class Loader(object):
             snapshot.close()
         report = LoadReport(
             found, unreadable=self._survey.unreadable, seconds=self._clock() - started,
-            **{kind: counts[kind] for kind in KINDS})
+            **{kind: counts[kind] for kind in _KINDS})
         log = logger.info if report.complete else logger.error
         log('loaded the search index in %.1f s: %s', report.seconds, report.summary)
         return report
@@ -118,8 +155,8 @@ class Loader(object):
 
     def _write_all(self, snapshot, counts):
         is_trusted = self._is_trusted(snapshot)
-        progress = LoadProgress(snapshot.count_all(self._heartbeat), self._clock, self._progress,
-                                before=snapshot.taken)
+        progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
+                            self._progress)
         self._write_entries(snapshot.entries(), counts, is_trusted, progress.reach)
 
     def _write_entries(self, entries, counts, is_trusted=False, reach=lambda done: None):

@@ -16,8 +16,7 @@ from .._compat import monotonic, sleep
 from ..store import postings, text
 from ..store.records import (
     MARKERS, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, tombstone_key)
-from .listing import Listing
-from .report import ListingProgress
+from .listing import Listing, Progress
 
 __all__ = ['Entry', 'ScratchError', 'Snapshot', 'Survey', 'scratch_database']
 
@@ -86,9 +85,9 @@ class Snapshot(object):
     """
 
     def __init__(self):
-        self._places = self._taken_to = 0
-        #: How many entries take_listed has returned.
-        self.taken = 0
+        self._taken_to = 0
+        #: How many names note_listed has noted, and how many entries take_listed has returned.
+        self.places = self.taken = 0
         self._database = scratch_database()
         self._database.execute('BEGIN')
         for table, columns in _TABLES.items():
@@ -105,8 +104,8 @@ class Snapshot(object):
         first."""
         triples = []
         for name, description in pairs:
-            self._places += 1
-            triples.append((name, description, self._places))
+            self.places += 1
+            triples.append((name, description, self.places))
         self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
 
     def note_row(self, item):
@@ -250,14 +249,13 @@ class Survey(object):
     def _note_storage(self, snapshot, meanwhile=lambda: False):
         if not self._source:
             return
-        listing, progress = Listing(self._source), ListingProgress(self._clock)
+        listing, progress = Listing(self._source), Progress(self._clock)
 
         def heartbeat():
             self._heartbeat()
-            progress.report(snapshot.taken)
+            progress.list(snapshot.places, snapshot.taken)
 
         for batch in listing.batches(heartbeat, meanwhile):
-            progress.count += len(batch)
             snapshot.note_listed((text.to_text(name), text.clean_description(description))
                                  for name, description in batch if _fits(name))
         self.unreadable = tuple(listing.unreadable)

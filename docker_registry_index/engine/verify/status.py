@@ -10,7 +10,7 @@ from ..lifecycle.lease import Lease
 from ..store.records import READY_KEY, ReadyMarker
 from ..sync.snapshot import Survey
 from ..sync.source import has, listed
-from .inspection import Inspection, wanted_items
+from .check import Inspection, wanted_items
 
 __all__ = ['Status']
 

@@ -24,7 +24,7 @@ LIMIT = 10000
 #: Changes that are made at once.
 THREADS = 8
 #: Seconds until a change that others were in the way of is retried, at first and at most.
-_FIRST_RETRY, _LAST_RETRY = 1, 60
+_FIRST_RETRY, _LAST_RETRY = 2, 60
 #: Seconds between two looks of the thread that stays while changes wait.
 _NAP = 0.2
 #: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
@@ -43,15 +43,15 @@ class Entry(object):
     :ivar ended: set when its caller need not wait any longer; None if nobody waits.
     """
 
-    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'tries', 'ended')
+    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
 
     def __init__(self, name, is_there):
         self.name = name
         self.is_there = is_there
         self.is_fresh = True
         self.is_made = False
-        self.due = self.tries = 0
-        self.ended = None
+        self.due = 0
+        self.backoff = self.ended = None
 
 
 class Entries(object):
@@ -113,7 +113,8 @@ class Outage(object):
     def __init__(self, clock):
         self._clock = clock
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        self._retry_at = 0
+        #: When to try again, on the clock.
+        self.retry_at = 0
         self._late = self._overflow = 0
         self._silent_until = None
         self._silenced = 0
@@ -122,11 +123,6 @@ class Outage(object):
     def is_on(self):
         """Whether the last change failed because DynamoDB is unavailable."""
         return self._backoff.has_begun
-
-    @property
-    def retry_at(self):
-        """When to try again, on the clock."""
-        return self._retry_at
 
     def note_failure(self, name, error):
         """Note that a change failed; return whether DynamoDB is to blame."""
@@ -137,7 +133,7 @@ class Outage(object):
         if not self.is_on:
             logger.error('the search index cannot be written to: changes are kept and tried again '
                          'until they are made: %s', error)
-        self._retry_at = self._clock() + self._backoff.next()
+        self.retry_at = self._clock() + self._backoff.next()
         return True
 
     def note_overflow(self, limit):
@@ -362,8 +358,8 @@ class ChangeQueue(object):
         with self._lock:
             del self._running[entry.name]
             if not self._outage.note_failure(entry.name, error):
-                entry.tries += 1
-                entry.due = self._clock() + min(_FIRST_RETRY * 2 ** entry.tries, _LAST_RETRY)
+                entry.backoff = entry.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
+                entry.due = self._clock() + entry.backoff.next()
             if not getattr(error, 'invalid', False):
                 entry.is_fresh = False
                 self._waiting.put_back(entry)

@@ -7,12 +7,12 @@ the postings equal to the row.
 
 from __future__ import unicode_literals
 
-import random
 import time
 import uuid
 
 from .. import errors
 from .._compat import sleep
+from ..concurrency import Backoff
 from ..store import postings, text
 from ..store.records import RepositoryState, Row, repository_key
 from . import plan as plans
@@ -21,6 +21,8 @@ __all__ = ['Writer']
 
 #: How often a change is planned anew when others change the same repository.
 ATTEMPTS = 8
+#: Seconds between two attempts, at most: at first and at last.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.28
 #: Seconds a tombstone is kept: longer than any load takes.
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 #: Seconds after which a push of what is there is noted again.
@@ -55,7 +57,9 @@ class Writer(object):
         units a posting.
 
         :param description: None keeps the one there is, '' takes it out.
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
+            one transaction something may have been begun, which the next change or load of it
+            ends.)
         """
         name = text.check_name(name)
         if description is not None:
@@ -133,9 +137,11 @@ class Writer(object):
         :raises ChangeConflict, RequestFailed: nothing changed.
         """
         begun, refusal = frozenset(), None
+        # Writers that meet once should not meet again.
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, least=0)
         for attempt in range(ATTEMPTS):
             if attempt:
-                self._sleep(random.uniform(0, 0.01 * 2 ** attempt))
+                self._sleep(backoff.next())
             state = self._read(name, sure or attempt > 0)
             planned = plan(state._replace(begun=begun))
             if planned is None:

@@ -11,7 +11,7 @@ import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...engine import SearchIndex, errors
-from ...engine.redaction import safe
+from ...engine.errors import safe
 from ..settings import ServiceSettings
 from ..sync.reconcile import NotificationPool
 from . import catalog, monitoring, notifications, search

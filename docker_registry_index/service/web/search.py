@@ -11,7 +11,7 @@ from typing import Any
 import flask
 
 from ...engine import SearchIndex
-from ...engine.redaction import safe
+from ...engine.errors import safe
 from .responses import first_of, refusal, whole_number
 
 __all__ = ['routes']
