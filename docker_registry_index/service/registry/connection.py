@@ -39,18 +39,14 @@ _MOST = 1000
 
 
 class RegistryUnavailable(DynamoDBIndexError):
-    """The registry did not answer, or something else answered.
-
-    :param url: that was requested, without credentials.
-    :param problem: what happened instead.
-    """
+    """The registry did not answer ``url``, or something else did."""
 
     def __init__(self, url: str, problem: str, way_out: str = (
             'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
             'later')) -> None:
-        self.url = url
-        self.problem = problem
-        super().__init__(f'the registry cannot be read at {url:.300}: it {problem}; {way_out}')
+        text = f'the registry cannot be read at {url:.300}: it {problem}; {way_out}'
+        # The engine has no annotations.
+        super().__init__(text)  # type: ignore[no-untyped-call]
 
 
 class CredentialsRefused(RegistryUnavailable):
