@@ -1,7 +1,9 @@
-"""The service as a process: its parts put together, waitress in front of them, and its end.
+"""The service as a process: assembles its parts, serves them with waitress, and stops them.
 
-Copies of it, behind a balancer, need to know nothing of each other.
+Any number of copies may run behind a load balancer.
 """
+
+from __future__ import annotations
 
 import logging
 import os
@@ -11,21 +13,21 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NoReturn, Optional, Union
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import waitress
 
 from ..engine import SearchIndex, errors
 from ..engine.concurrency import SingleFlight, run_side_by_side, start_thread
 from ..engine.errors import safe
-from .registry.dialect import DialectProbe
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of
 from .sync.description_worker import DescriptionWorker
-from .sync.notification_pool import NotificationPool
-from .sync.reconcile import Reconciler
+from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import Gate, access_log, make_app
-from .web.auth import Anybody, Users
+from .web.auth import Users
+from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
@@ -33,22 +35,22 @@ __all__ = ['CONNECTIONS', 'SILENCE', 'Service', 'listen', 'log_to_stderr', 'make
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for requests under way at the end: less than Kubernetes gives, and with what follows less
+#: Seconds for requests under way at a stop: less than Kubernetes allows, and with what follows less
 #: than 25.
 _GRACE = 20
-#: Seconds at the end for descriptions that are being read, for all that goes on in the background
-#: (less than docker stop gives), and for the last answers to be written.
+#: Seconds at a stop for descriptions that are being read, for the whole background (docker stop
+#: allows more), and for writing the last answers.
 _STOP, _STOP_ALL, _WRITE = 4, 8, 1
-#: Seconds to ask DynamoDB before anything starts.
+#: Seconds to wait for DynamoDB before the start.
 _ASK = 3
-#: Seconds without a byte after which a connection is closed, whether it is idle, or has sent part
-#: of a request, or does not take its answer. More than nginx keeps an idle one: it must not use one
-#: that is just being closed.
+#: Seconds without a byte after which a connection is closed, whether it is idle, has sent part of a
+#: request, or does not read its answer. More than nginx keeps an idle connection: it must not use
+#: one that is just being closed.
 SILENCE = 15
 #: Connections at once. Each may hold a body, which is in a file from 64 KB on.
 CONNECTIONS = 1000
 _IN_MEMORY = 64 * 1024
-#: Bytes of the head of a request: more than the proxies before it let pass.
+#: Bytes of the head of a request: more than proxies before the service accept.
 _HEAD_BYTES = 64 * 1024
 _LINE = '%(asctime)s %(levelname)s: %(message)s'
 
@@ -57,7 +59,7 @@ class Service:
     """All parts of one process of the service.
 
     :param settings: the engine's Settings.
-    :raises SettingError: they cannot work.
+    :raises SettingError: a setting cannot work.
     """
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
@@ -70,7 +72,7 @@ class Service:
         reconciler.on_note = self._description_worker.call
         pool = NotificationPool(reconciler, service.events_wait)
         self._show(pool)
-        users = Anybody() if service.htpasswd is None else Users(
+        users = None if service.htpasswd is None else Users(
             service.htpasswd, service.anonymous_read, service.threads // 2)
         self.gate = Gate()
         self.app = make_app(service, self.index, users,
@@ -78,9 +80,7 @@ class Service:
                             self._metrics, self.gate)
 
     def start(self) -> None:
-        """Begin what goes on in the background.
-
-        If DynamoDB is unavailable, it is waited for some seconds, and asked again later.
+        """Start the background, after waiting some seconds for DynamoDB if it is unavailable.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         """
@@ -93,48 +93,47 @@ class Service:
         self._description_worker.start()
 
     def stop(self) -> None:
-        """End it: a load under way gives its lease back. Takes some seconds at most."""
+        """Stop the background; a load under way gives its lease back. Takes some seconds."""
         run_side_by_side([self.index.close, lambda: self._description_worker.stop(_STOP)])
 
     def _show(self, pool: NotificationPool) -> None:
         watch = self._metrics.watch
         watch('ready', 'Whether the index is ready.', lambda: self.index.ready)
-        watch('notifications_under_way', 'Notifications that are being followed.',
+        watch('notifications_under_way', 'Changes of notifications that are being made.',
               lambda: pool.under_way)
-        watch('descriptions_waiting', 'Repositories that were noted to be looked at later, as of '
-              'the last look; 100 means 100 or more.', lambda: self._description_worker.waiting)
-        watch('descriptions_read', 'Of these, those that this process has done.',
+        watch('descriptions_waiting', 'Repositories whose descriptions are still to be read, when '
+              'last counted; 100 means 100 or more.', lambda: self._description_worker.waiting)
+        watch('descriptions_read', 'Repositories whose descriptions this process has read.',
               lambda: self._description_worker.done)
 
 
 def serve(settings: Any, service: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT ends the process, with status 0 and within 25 seconds.
 
-    :param settings: the engine's Settings.
     :raises SettingError, NewerDatabase, ForeignDatabase: it cannot start.
     """
     _Process(settings, service).run()
 
 
+@dataclass
 class _Process:
     """Serves in a thread of its own; the main thread waits for a signal.
 
-    So a signal is heard at any moment, whatever the start waits for, and interrupts nothing.
+    So a signal is handled at any moment, whatever the start waits for, and interrupts nothing.
     """
 
-    def __init__(self, settings: Any, service: ServiceSettings) -> None:
-        self._settings = settings
-        self._service_settings = service
-        # Unlike an event's or a condition's, its put may interrupt its get in the same thread.
-        self._ends: queue.SimpleQueue[Union[int, Exception]] = queue.SimpleQueue()
-        self._service: Optional[Service] = None
-        self._server: Any = None
+    settings: Any
+    service_settings: ServiceSettings
+    # Unlike an event's or a condition's, its put may interrupt its get in the same thread.
+    ends: queue.SimpleQueue[int | Exception] = field(default_factory=queue.SimpleQueue)
+    service: Service | None = None
+    server: Any = None
 
     def run(self) -> None:
         for number in signal.SIGTERM, signal.SIGINT:
-            signal.signal(number, lambda number, _: self._ends.put(number))
+            signal.signal(number, lambda number, _: self.ends.put(number))
         start_thread(self._serve)
-        end = self._ends.get()
+        end = self.ends.get()
         if isinstance(end, errors.DynamoDBIndexError):
             raise end
         if isinstance(end, Exception):
@@ -145,49 +144,47 @@ class _Process:
 
     def _serve(self) -> None:
         try:
-            listener = listen(self._service_settings.listen)
-            self._service = Service(self._settings, self._service_settings)
-            self._service.start()
-            self._server = make_server(self._service.app, listener, self._service_settings.threads)
-            logger.info('listening on %s', self._service_settings.listen)
-            self._server.run()
+            listener = listen(self.service_settings.listen)
+            self.service = Service(self.settings, self.service_settings)
+            self.service.start()
+            self.server = make_server(self.service.app, listener, self.service_settings.threads)
+            logger.info('listening on %s', self.service_settings.listen)
+            self.server.run()
             raise RuntimeError('its loop has ended')
         except Exception as error:
-            self._ends.put(error)
+            self.ends.put(error)
 
     def _stop(self, status: int) -> NoReturn:
-        """Answer what is under way, stop the background beside that, and end the process.
+        """Finish the requests under way, stop the background meanwhile, and end the process.
 
-        The loop of the server goes on meanwhile: it writes answers, and new requests are refused.
+        The server goes on until then: it writes the answers, and refuses new requests.
         """
         try:
-            if self._service is not None:
+            if self.service is not None:
                 began = time.monotonic()
-                background = start_thread(self._service.stop)
-                self._service.gate.close(_GRACE)
+                background = start_thread(self.service.stop)
+                self.service.gate.close(_GRACE)
                 if background is not None:
                     background.join(max(0, began + _STOP_ALL - time.monotonic()))
-            if self._server is not None:
-                self._server.task_dispatcher.shutdown(timeout=_WRITE)
+            if self.server is not None:
+                self.server.task_dispatcher.shutdown(timeout=_WRITE)
             logging.shutdown()
         finally:
-            # Python would wait for the threads of pools, which may hang at DynamoDB or a registry.
+            # Python would wait for the threads of pools, which may wait for DynamoDB or a registry.
             os._exit(status)
 
 
 def listen(address: str) -> socket.socket:
     """Return a socket that listens.
 
-    :raises SettingError: it cannot, as when another program does.
+    :raises SettingError: it cannot, for example because another program listens there.
     """
     host, _, port = address.rpartition(':')
     host = host.strip('[]')
+    options: dict[str, Any] = {'family': socket.AF_INET6, 'dualstack_ipv6':
+                               socket.has_dualstack_ipv6()} if ':' in host else {}
     try:
-        if ':' in host:
-            listener = socket.create_server((host, int(port)), family=socket.AF_INET6,
-                                            dualstack_ipv6=socket.has_dualstack_ipv6())
-        else:
-            listener = socket.create_server((host, int(port)))
+        listener = socket.create_server((host, int(port)), **options)
     except OSError as error:
         # Python adds the address in brackets.
         problem = str(error.strerror or error).partition(' (')[0]
@@ -195,33 +192,33 @@ def listen(address: str) -> socket.socket:
                                   f'is {address}, where this cannot listen: {problem}',
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
-        # Connections inherit it: a thread that writes to a client which reads nothing is freed.
+        # Connections inherit it. It frees a thread that writes to a client which reads nothing.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
     return listener
 
 
 def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
-    """Return a server of waitress that has not been run.
+    """Return a server of waitress; its method run serves.
 
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html
     """
     return waitress.create_server(
         app, sockets=[listener], threads=threads, ident='',
-        # No proxy is trusted: no header changes the scheme, the address or the path.
+        # No header changes the scheme, the address or the path: no proxy is trusted.
         clear_untrusted_proxy_headers=True,
         connection_limit=_connections(threads), asyncore_use_poll=True,
         channel_timeout=SILENCE, cleanup_interval=1,
         max_request_header_size=_HEAD_BYTES,
-        # It refuses bodies of this size, too.
+        # It refuses bodies of this size and larger ones.
         max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY,
         log_socket_errors=False)
 
 
 def _connections(threads: int) -> int:
-    """Return how many connections to take, having raised the process's limit of open files.
+    """Return how many connections to accept, after raising the process's limit of open files.
 
-    Each may need two: for itself, and for a body. The rest is for what the threads, the load and
-    the background open.
+    Each may need two: for itself, and for a body. The rest is for the threads, the load and the
+    background.
     """
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -233,14 +230,14 @@ def _connections(threads: int) -> int:
 
 
 class _Line(logging.Formatter):
-    """What clients say must neither control a terminal nor forge a line."""
+    """What clients send must neither control a terminal nor forge a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return str(safe(super().formatMessage(record)))
 
 
 def log_to_stderr() -> None:
-    """Write the access log to the standard output, and all else to the standard error."""
+    """Write the access log to the standard output, and all other logs to the standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Line(_LINE))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,7 +1,6 @@
-"""The service's settings: the table of its options, and what they need to hold together. Pure.
+"""The options of the service, and its settings. Pure.
 
-They come from the environment, else from the block ``service`` of a file. The engine's own
-settings are read from the same file and environment by configuration.load.
+They come from the environment, else from the block ``service`` of a file.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def bucket_of(text: str) -> tuple[str, str] | None:
 
 
 def password(text: str) -> str:
-    """Return the text if it can stand in Basic credentials."""
+    """Return the text if Basic credentials can contain it."""
     if re.search(r'[\x00-\x1f\x7f]', text):
         raise Refused('holds a control character (not shown, it may be secret)',
                       'copy it again, without line ends')
@@ -59,7 +58,7 @@ def password(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """Return the text if it can be the user of Basic credentials."""
+    """Return the text if Basic credentials can contain it as the user."""
     if ':' in text:
         raise Refused('holds a colon, which no user name can',
                       'write the name alone, and the password as registry_password')
@@ -105,17 +104,14 @@ class ServiceSettings(BaseSettings):
     OPTIONS = OPTIONS
     PAIRS = (('registry_username', 'registry_password'),
              ('storage_access_key', 'storage_secret_key'))
-    # A password is often kept in the environment, beside a user in the file.
+    # A password is often in the environment, and its user in the file.
     MIXES_LAYERS = True
 
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...
 
     def check_serving(self) -> None:
-        """Refuse settings that are enough for a load, but not to serve.
-
-        :raises SettingError: a setting is missing.
-        """
+        """Raise SettingError if a setting is missing that only serving needs."""
         for name in ('registry_url', 'events_secret'):
             if getattr(self, name) is None:
                 raise SettingError(name, None, 'is missing', f'set {name.upper()}, or {name} in '

@@ -1,4 +1,5 @@
-"""A service with all that stands beside it in a test: a registry whose repositories the test says, tables of its own, and what it counts."""
+"""A service with all that stands beside it in a test: a registry whose repositories the test says,
+tables of its own, and what it counts."""
 import json
 import re
 import secrets
@@ -26,9 +27,12 @@ def without_proxies():
 
 
 class ToldRegistry(OddServer):
-    """A registry of what `repositories` says: name to description, or None. Each has the tag latest.
+    """A registry of what `repositories` says: name to description, or None.
 
-    content_type: of its JSON, by which versions differ. trouble: an answer of odd_server to give to all but /v2/, or None.
+    Each has the tag latest.
+
+    content_type: of its JSON, by which versions differ. trouble: an answer of odd_server to give to
+    all but /v2/, or None.
     """
 
     def __init__(self, repositories=(), content_type='application/json; charset=utf-8'):
@@ -46,32 +50,38 @@ class ToldRegistry(OddServer):
             return self.trouble(handler)
         if path == '/v2/_catalog':
             return page({'repositories': sorted(self.repositories)})(handler)
-        name, _, what = path[len('/v2/'):].rpartition('/tags/' if path.endswith('/tags/list') else '/manifests/')
+        folder = '/tags/' if path.endswith('/tags/list') else '/manifests/'
+        name, _, what = path[len('/v2/'):].rpartition(folder)
         if name not in self.repositories:
             return said('NAME_UNKNOWN')(handler)
         if what == 'list':
             return page({'name': name, 'tags': ['latest']})(handler)
         return page({'schemaVersion': 2, 'mediaType': OCI['manifest'],
-                     'annotations': {DESCRIPTION: self.repositories[name]} if self.repositories[name] else {}},
-                    Content_Type=OCI['manifest'])(handler)
+                     'annotations': {DESCRIPTION: self.repositories[name]}
+                     if self.repositories[name] else {}}, Content_Type=OCI['manifest'])(handler)
 
 
 def pushed(name, digest=DIGEST, tag='latest', media_type=OCI['manifest'], action='push', **more):
     """An event as Distribution writes it."""
-    return {'id': str(uuid.uuid4()), 'timestamp': '2026-01-01T00:00:00Z', 'action': action, 'request': {'method': 'PUT'}, 'actor': {}, 'source': {},
-            'target': dict({'mediaType': media_type, 'digest': digest, 'repository': name, 'tag': tag, 'url': 'http://registry/'}, **more)}
+    return {'id': str(uuid.uuid4()), 'timestamp': '2026-01-01T00:00:00Z', 'action': action,
+            'request': {'method': 'PUT'}, 'actor': {},
+            'source': {}, 'target': dict({'mediaType': media_type, 'digest': digest,
+                                          'repository': name, 'tag': tag,
+                                          'url': 'http://registry/'}, **more)}
 
 
 def deleted(name, digest=DIGEST):
     """An event as Distribution writes it, for manifests and blobs alike."""
-    return {'id': str(uuid.uuid4()), 'action': 'delete', 'target': {'digest': digest, 'repository': name}}
+    return {'id': str(uuid.uuid4()), 'action': 'delete',
+            'target': {'digest': digest, 'repository': name}}
 
 
 class Beside:
     """A service that runs inside a `with`, and what it works with.
 
-    dynamodb: the URL of one. registry: a ToldRegistry, or anything else with a `url`; one of its own by default. database: of another one, to share
-    its tables. more: further settings of the service.
+    dynamodb: the URL of one. registry: a ToldRegistry, or anything else with a `url`; one of its
+    own by default. database: of another one, to share its tables. more: further settings of the
+    service.
     """
 
     def __init__(self, dynamodb, registry=None, database=None, **more):
@@ -81,8 +91,9 @@ class Beside:
         self.registry = registry or self._own
         self.service = Service(dict({
             # Longer than a registry would wait, and than a busy machine takes.
-            'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': self.secret, 'EVENTS_WAIT': '20', 'DYNAMODB_ENDPOINT_URL': dynamodb,
-            'DYNAMODB_DATABASE': self.index.settings.database, 'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy'}, **more))
+            'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': self.secret, 'EVENTS_WAIT': '20',
+            'DYNAMODB_ENDPOINT_URL': dynamodb, 'DYNAMODB_DATABASE': self.index.settings.database,
+            'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy'}, **more))
         self.session = without_proxies()
 
     def __enter__(self):
@@ -109,11 +120,14 @@ class Beside:
         return self.session.get(self.url + path, timeout=30, **more)
 
     def post(self, body, **headers):
-        """Send a notification: bytes, or a list of events; with the secret unless told otherwise."""
+        """Send a notification: bytes, or a list of events; with the secret unless told
+        otherwise."""
         content = body if isinstance(body, bytes) else json.dumps({'events': body}).encode()
-        wanted = dict({'Content-Type': 'application/vnd.docker.distribution.events.v1+json', 'Authorization': 'Bearer ' + self.secret}, **headers)
-        return self.session.post(self.url + '/events', data=content, timeout=30,
-                                 headers={name: value for name, value in wanted.items() if value is not None})
+        wanted = dict({'Content-Type': 'application/vnd.docker.distribution.events.v1+json',
+                       'Authorization': 'Bearer ' + self.secret}, **headers)
+        return self.session.post(self.url + '/events', data=content,
+                                 timeout=30, headers={name: value for name, value in wanted.items()
+                                                      if value is not None})
 
     def search(self, term, **more):
         """The answer to a search, as JSON."""
@@ -136,10 +150,16 @@ class Beside:
         return samples
 
     def counted(self, name, labels=''):
-        """The sum of the samples of one name that have all these labels, written as 'a="b",c="d"'."""
+        """The sum of the samples of one name that have all these labels, written as
+        'a="b",c="d"'."""
         wanted = set(labels.split(',')) - {''}
-        return sum(value for (each, having), value in self.metrics().items() if each == 'registry_index_' + name and wanted <= set(having.split(',')))
+        return sum(value for (each, having), value in self.metrics().items()
+                   if each == 'registry_index_' + name and wanted <= set(having.split(',')))
 
     def dynamodb_requests(self, operation=None):
-        """How many requests to DynamoDB it has made. It makes a Query every ten seconds by itself."""
-        return self.counted('dynamodb_requests_total', 'operation="%s"' % operation if operation else '')
+        """How many requests to DynamoDB it has made.
+
+        It makes a Query every ten seconds by itself.
+        """
+        return self.counted('dynamodb_requests_total', 'operation="%s"' % operation if operation
+                            else '')

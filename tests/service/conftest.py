@@ -1,4 +1,5 @@
-"""The real registry of version 2, shared by all tests that only need one; and a server that is none."""
+"""The real registry of version 2, shared by all tests that only need one; and a server that is
+none."""
 import os
 
 import pytest
@@ -14,7 +15,8 @@ from tests.service.odd_server import OddServer
 def distribution_is_installed():
     """Skips where Debian's docker-registry is not installed; CI must have it."""
     if is_missing('docker-registry') and not os.environ.get('CI'):
-        pytest.skip('CNCF Distribution is not installed: apt-get install --no-install-recommends docker-registry')
+        pytest.skip('CNCF Distribution is not installed: apt-get install --no-install-recommends '
+                    'docker-registry')
 
 
 @pytest.fixture(scope='session')
@@ -39,6 +41,7 @@ def odd():
 
 @pytest.fixture(scope='session')
 def beside(dynamodb_local):
-    """A service without users, and its registry; each test uses names of its own, or leaves none behind."""
+    """A service without users, and its registry; each test uses names of its own, or leaves none
+    behind."""
     with Beside(dynamodb_local.url) as place:
         yield place

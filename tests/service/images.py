@@ -1,4 +1,5 @@
-"""Images in a registry of version 2 or 3 by plain HTTP: pushed and deleted as docker does it, in milliseconds."""
+"""Images in a registry of version 2 or 3 by plain HTTP: pushed and deleted as docker does it, in
+milliseconds."""
 import hashlib
 import json
 from urllib.parse import urljoin
@@ -9,10 +10,14 @@ from dev.storage.oci_images import DESCRIPTION
 
 __all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'TITLE', 'Images', 'digest_of']
 
-OCI = {'manifest': 'application/vnd.oci.image.manifest.v1+json', 'config': 'application/vnd.oci.image.config.v1+json',
-       'layer': 'application/vnd.oci.image.layer.v1.tar', 'index': 'application/vnd.oci.image.index.v1+json'}
-DOCKER = {'manifest': 'application/vnd.docker.distribution.manifest.v2+json', 'config': 'application/vnd.docker.container.image.v1+json',
-          'layer': 'application/vnd.docker.image.rootfs.diff.tar', 'index': 'application/vnd.docker.distribution.manifest.list.v2+json'}
+OCI = {'manifest': 'application/vnd.oci.image.manifest.v1+json',
+       'config': 'application/vnd.oci.image.config.v1+json',
+       'layer': 'application/vnd.oci.image.layer.v1.tar',
+       'index': 'application/vnd.oci.image.index.v1+json'}
+DOCKER = {'manifest': 'application/vnd.docker.distribution.manifest.v2+json',
+          'config': 'application/vnd.docker.container.image.v1+json',
+          'layer': 'application/vnd.docker.image.rootfs.diff.tar',
+          'index': 'application/vnd.docker.distribution.manifest.list.v2+json'}
 TITLE = 'org.opencontainers.image.title'
 
 
@@ -30,22 +35,30 @@ class Images:
         self.session.trust_env = False
         self.session.auth = auth
 
-    def push(self, name, tag='latest', labels=None, annotations=None, kinds=OCI, layers=1, config=None, **more):
-        """Push an image and return its digest. tag=None: by digest only. Each tag of a name is another image. more: members of the manifest."""
+    def push(self, name, tag='latest', labels=None, annotations=None, kinds=OCI, layers=1,
+             config=None, **more):
+        """Push an image and return its digest. tag=None: by digest only.
+
+        Each tag of a name is another image. more: members of the manifest.
+        """
         salt = '%s:%s:%s' % (name, tag, labels)
         if config is None:
-            config = {'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': []}, 'history': [{'comment': salt}],
+            config = {'architecture': 'amd64', 'os': 'linux',
+                      'rootfs': {'type': 'layers', 'diff_ids': []}, 'history': [{'comment': salt}],
                       'config': {'Labels': labels} if labels is not None else {}}
         if not isinstance(config, bytes):
             config = json.dumps(config).encode()
-        manifest = {'schemaVersion': 2, 'mediaType': kinds['manifest'], 'config': dict(self.blob(name, config), mediaType=kinds['config']),
-                    'layers': [dict(self.blob(name, b'layer %d of all' % place), mediaType=kinds['layer']) for place in range(layers)]}
+        manifest = {'schemaVersion': 2, 'mediaType': kinds['manifest'],
+                    'config': dict(self.blob(name, config), mediaType=kinds['config']),
+                    'layers': [dict(self.blob(name, b'layer %d of all' % place),
+                                    mediaType=kinds['layer']) for place in range(layers)]}
         if annotations is not None:
             manifest['annotations'] = annotations
         return self.put(name, tag, dict(manifest, **more), kinds['manifest'])
 
     def push_some(self):
-        """Push images whose names lie around each other, one that is deleted and one without a tag; return the names that have one, in order."""
+        """Push images whose names lie around each other, one that is deleted and one without a tag;
+        return the names that have one, in order."""
         names = ['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y']
         for name in names:
             self.push(name)
@@ -54,11 +67,15 @@ class Images:
         return names
 
     def push_index(self, name, tag, children, annotations=None, kinds=OCI):
-        """Push an index of manifests and return its digest. children: (digest, platform as 'os/architecture' or None) pairs, already in `name`."""
+        """Push an index of manifests and return its digest.
+
+        children: (digest, platform as 'os/architecture' or None) pairs, already in `name`.
+        """
         listed = []
         for digest, platform in children:
             body = self.get(name, digest)
-            entry = {'mediaType': body.headers['Content-Type'], 'digest': digest, 'size': len(body.content)}
+            entry = {'mediaType': body.headers['Content-Type'], 'digest': digest,
+                     'size': len(body.content)}
             if platform:
                 entry['platform'] = dict(zip(('os', 'architecture'), platform.split('/')))
             listed.append(entry)
@@ -72,20 +89,23 @@ class Images:
         started = self._done(self.session.post('%s/v2/%s/blobs/uploads/' % (self.url, name)))
         place = urljoin(self.url, started.headers['Location'])
         place += '%sdigest=%s' % ('&' if '?' in place else '?', digest_of(content))
-        self._done(self.session.put(place, data=content, headers={'Content-Type': 'application/octet-stream'}))
+        self._done(self.session.put(place, data=content,
+                                    headers={'Content-Type': 'application/octet-stream'}))
         return {'digest': digest_of(content), 'size': len(content)}
 
     def put(self, name, tag, manifest, media_type):
         """Push a manifest (a dict, or bytes) and return its digest."""
         content = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
-        self._done(self.session.put('%s/v2/%s/manifests/%s' % (self.url, name, tag or digest_of(content)), data=content,
+        self._done(self.session.put('%s/v2/%s/manifests/%s'
+                                    % (self.url, name, tag or digest_of(content)), data=content,
                                     headers={'Content-Type': media_type}))
         return digest_of(content)
 
     def get(self, name, reference):
         """The answer to the GET of a manifest."""
         accepted = ', '.join([OCI['manifest'], OCI['index'], DOCKER['manifest'], DOCKER['index']])
-        return self._done(self.session.get('%s/v2/%s/manifests/%s' % (self.url, name, reference), headers={'Accept': accepted}))
+        return self._done(self.session.get('%s/v2/%s/manifests/%s' % (self.url, name, reference),
+                                           headers={'Accept': accepted}))
 
     def tag(self, name, reference, tag):
         """Give an image one more tag."""
@@ -93,9 +113,11 @@ class Images:
         return self.put(name, tag, there.content, there.headers['Content-Type'])
 
     def delete(self, name, reference):
-        """Delete an image by its digest; by a tag, version 3 deletes that tag only and version 2 refuses."""
+        """Delete an image by its digest; by a tag, version 3 deletes that tag only and version 2
+        refuses."""
         self._done(self.session.delete('%s/v2/%s/manifests/%s' % (self.url, name, reference)))
 
     def _done(self, answer):
-        assert answer.status_code < 300, (answer.request.method, answer.url, answer.status_code, answer.text[:300])
+        assert answer.status_code < 300, (answer.request.method, answer.url, answer.status_code,
+                                          answer.text[:300])
         return answer

@@ -12,7 +12,8 @@ __all__ = ['OddServer', 'drip', 'late', 'page', 'reset', 'said']
 class OddServer:
     """A server on 127.0.0.1 whose answers are functions of its request handler.
 
-    answers: path (with its query, else without, else '*') to a function of the handler. requests: (path, headers) of what came in.
+    answers: path (with its query, else without, else '*') to a function of the handler. requests:
+    (path, headers) of what came in.
     tls: an ssl.SSLContext to speak https, or None.
     """
 
@@ -61,7 +62,8 @@ class OddServer:
 
 
 def page(body, status=200, **headers):
-    """An answer with a body (bytes, text, or what becomes JSON) and headers, their _ written for -."""
+    """An answer with a body (bytes, text, or what becomes JSON) and headers, their _ written for
+    -."""
     if not isinstance(body, (bytes, str)):
         body = json.dumps(body)
     content = body if isinstance(body, bytes) else body.encode()
@@ -92,7 +94,8 @@ def late(seconds, answer=page('{}')):
 def drip(in_headers, every=0.05, times=100):
     """An answer that comes a byte at a time, never ending and never pausing for long."""
     def answer(handler):
-        handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Long: ' if in_headers else b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Long: ' if in_headers
+                            else b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')
         for _ in range(times):
             handler.wfile.write(b' ')
             handler.wfile.flush()

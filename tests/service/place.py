@@ -1,4 +1,5 @@
-"""A place of its own for a test: a real registry with config/distribution.yml, the service, nginx with config/nginx.conf, a storage and a database.
+"""A place of its own for a test: a real registry with config/distribution.yml, the service, nginx
+with config/nginx.conf, a storage and a database.
 
     with Place(dynamodb.url, Files(folder)) as place:
         place.images.push('acme/web')
@@ -26,16 +27,18 @@ from tests.engine_index import EngineIndex
 from tests.service.images import Images
 from tests.waiting import lines_of, wait_until
 
-__all__ = ['Bucket', 'Files', 'LOADED', 'Place', 'QuickService', 'SECRET', 'kill', 'lines_of', 'wait_until']
+__all__ = ['Bucket', 'Files', 'LOADED', 'Place', 'QuickService', 'SECRET', 'kill', 'lines_of',
+           'wait_until']
 
 SECRET = 'a-secret-of-the-notifications'
 #: What the log says when a load has ended.
 LOADED = 'loaded the search index in'
 
-# The service with short leases and looks, for tests of what happens after these: takeovers and descriptions.
+# The service with short leases and pauses, for tests of what happens after these: takeovers and
+# descriptions.
 _QUICK = '''
-from docker_registry_index.engine.lifecycle import start
-start.LEASE_SECONDS = {lease}
+from docker_registry_index.engine.lifecycle import lease
+lease.LEASE_SECONDS = {lease}
 from docker_registry_index.service.sync import description_worker
 description_worker.PAUSE = {pause}
 from docker_registry_index.cli.commands import main
@@ -64,23 +67,27 @@ class Bucket:
 
 
 class QuickService(Service):
-    """The service with a lease of two seconds, that looks for missing descriptions twice a second."""
+    """The service with a lease of two seconds, that looks for missing descriptions twice a
+    second."""
 
     lease, pause = 2, 0.5
 
     def command(self):
         serve = super().command()
-        return serve[:serve.index(PYTHON)] + [PYTHON, '-c', _QUICK.format(lease=self.lease, pause=self.pause)]
+        return serve[:serve.index(PYTHON)] + [PYTHON, '-c',
+                                              _QUICK.format(lease=self.lease, pause=self.pause)]
 
     def environment(self):
         # A lease is never shorter than one and a half of the slowest request.
-        return dict({'DYNAMODB_CONNECT_TIMEOUT': '0.3', 'DYNAMODB_READ_TIMEOUT': '1', 'DYNAMODB_ATTEMPTS': '1'}, **super().environment())
+        return dict({'DYNAMODB_CONNECT_TIMEOUT': '0.3', 'DYNAMODB_READ_TIMEOUT': '1',
+                     'DYNAMODB_ATTEMPTS': '1'}, **super().environment())
 
 
 class Place:
     """Registry, service and nginx on one storage and one database; inside `with` all three run.
 
-    storage: Files or Bucket. registry_settings: environment of the registry. settings: environment of the service, None takes one away.
+    storage: Files or Bucket. registry_settings: environment of the registry. settings: environment
+    of the service, None takes one away.
     """
 
     service_class = Service
@@ -89,9 +96,11 @@ class Place:
         self.name = 'place-' + uuid.uuid4().hex[:12]
         self.dynamodb_url, self.storage, self.auth = dynamodb_url, storage, auth
         registry_port, service_port = two_free_ports()
-        self.registry = ConfiguredRegistry(service_port, SECRET, dict(storage.of_registry, **(registry_settings or {})), storage.root,
-                                           port=registry_port)
-        self.settings = dict(storage.of_service, DYNAMODB_ENDPOINT_URL=dynamodb_url, DYNAMODB_DATABASE=self.name, REGISTRY_URL=self.registry.url,
+        self.registry = ConfiguredRegistry(service_port, SECRET,
+                                           dict(storage.of_registry, **(registry_settings or {})),
+                                           storage.root, port=registry_port)
+        self.settings = dict(storage.of_service, DYNAMODB_ENDPOINT_URL=dynamodb_url,
+                             DYNAMODB_DATABASE=self.name, REGISTRY_URL=self.registry.url,
                              EVENTS_SECRET=SECRET)
         self.settings.update(settings)
         self.service = self.copy(port=service_port)
@@ -140,7 +149,8 @@ class Place:
 
     def ask(self, path, url=None, timeout=40, **more):
         """Return the answer to a GET through nginx, or of another url."""
-        return self.session.get((url or self.nginx.url) + path, auth=self.auth, timeout=timeout, **more)
+        return self.session.get((url or self.nginx.url) + path, auth=self.auth, timeout=timeout,
+                                **more)
 
     def found(self, term='', url=None):
         """Return what a search finds: names and descriptions. The search must be answered."""
@@ -155,29 +165,39 @@ class Place:
 
     def wait_until_found(self, *names, seconds=10, term='', url=None):
         """Return the seconds until a search finds all these."""
-        return wait_until(lambda: set(names) <= set(self.found(term, url)), 'a search does not find %s' % ', '.join(names), seconds, self.service)
+        return wait_until(lambda: set(names) <= set(self.found(term, url)),
+                          'a search does not find %s' % ', '.join(names), seconds, self.service)
 
     def wait_until_is(self, expected, seconds=10, url=None):
-        """Return the seconds until a search finds these names with these descriptions and nothing else."""
-        return wait_until(lambda: self.found(url=url), 'a search does not find what it should', seconds, self.service, expected)
+        """Return the seconds until a search finds these names with these descriptions and nothing
+        else."""
+        return wait_until(lambda: self.found(url=url), 'a search does not find what it should',
+                          seconds, self.service, expected)
 
     def catalog(self):
         """Return the names that have a tag, as the registry itself says."""
         url = self.registry.url
         names = self.ask('/v2/_catalog?n=1000', url).json()['repositories']
-        return sorted(name for name in names if self.ask('/v2/%s/tags/list' % name, url).json().get('tags'))
+        return sorted(name for name in names
+                      if self.ask('/v2/%s/tags/list' % name, url).json().get('tags'))
 
     def post(self, events, url=None, secret=SECRET, timeout=20):
         """Send a notification: a list of events, or bytes; return the answer."""
         body = events if isinstance(events, bytes) else json.dumps({'events': events}).encode()
-        return self.session.post((url or self.service.url) + '/events', data=body, timeout=timeout, headers={
-            'Authorization': 'Bearer ' + secret, 'Content-Type': 'application/vnd.docker.distribution.events.v1+json'})
+        headers = {'Authorization': 'Bearer ' + secret,
+                   'Content-Type': 'application/vnd.docker.distribution.events.v1+json'}
+        return self.session.post((url or self.service.url) + '/events', data=body,
+                                 timeout=timeout, headers=headers)
 
     def command(self, *arguments, **settings):
-        """Run docker-registry-index with the service's settings; return subprocess.CompletedProcess."""
-        environment = dict((name, value) for name, value in dict(self.settings, **settings).items() if value is not None)
-        return subprocess.run([PYTHON, '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT, env=local_environment(environment),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+        """Run docker-registry-index with the service's settings; return
+        subprocess.CompletedProcess."""
+        environment = dict((name, value) for name, value in dict(self.settings, **settings).items()
+                           if value is not None)
+        return subprocess.run([PYTHON, '-m', 'docker_registry_index'] + list(arguments), cwd=ROOT,
+                              env=local_environment(environment), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=60)
 
     def assert_equal(self, dynamodb_url):
         """Assert that rows, postings and storage say the same, DynamoDB asked directly."""
@@ -185,11 +205,13 @@ class Place:
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
     def age(self, *names):
-        """Have these rows look as if they were pushed two hours ago, so that a sync may remove them."""
+        """Have these rows look as if they were pushed two hours ago, so that a sync may remove
+        them."""
         for name in names:
             self.index.engine.client.call(
-                'update_item', TableName=self.index.settings.repository_table, Key={'name': {'S': name}},
-                UpdateExpression='SET touched = :long_ago', ExpressionAttributeValues={':long_ago': {'N': '%d' % (time.time() - 7200)}})
+                'update_item', TableName=self.index.settings.repository_table,
+                Key={'name': {'S': name}}, UpdateExpression='SET touched = :long_ago',
+                ExpressionAttributeValues={':long_ago': {'N': '%d' % (time.time() - 7200)}})
 
 
 def kill(server):

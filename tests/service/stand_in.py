@@ -10,9 +10,11 @@ _SHORT = 64 * 1024
 
 
 class StandIn(http.server.ThreadingHTTPServer):
-    """Answers everything with 200 and its name (or `answers`), and keeps (method, path as it was sent, headers, SHA-256 of the body).
+    """Answers everything with 200 and its name (or `answers`), and keeps (method, path as it was
+    sent, headers, SHA-256 of the body).
 
-    `bodies` keeps the bodies that are shorter than 64 KB. answers: dictionary of paths, without their queries, to what they answer, JSON.
+    `bodies` keeps the bodies that are shorter than 64 KB. answers: dictionary of paths, without
+    their queries, to what they answer, JSON.
     """
 
     daemon_threads = True
@@ -52,7 +54,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.server.bodies.append(kept if len(kept) < _SHORT else None)
         self.server.seen.append((self.command, self.path, self.headers, digest.hexdigest()))
         path = self.path.split('?')[0]
-        content = (json.dumps(self.server.answers[path]) if path in self.server.answers else self.server.name).encode()
+        content = (json.dumps(self.server.answers[path]) if path in self.server.answers
+                   else self.server.name).encode()
         self.send_response(200)
         self.send_header('Content-Length', str(len(content)))
         self.end_headers()

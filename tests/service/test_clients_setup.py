@@ -19,7 +19,8 @@ def quiet(tmp_path, has_systemd, units=UNITS):
     (scripts / 'nginx').write_text('')
     if has_systemd:
         systemd.mkdir()
-    with debian_packages._Quiet(units, lambda command, **streams: ran.append(' '.join(command)), str(systemd), str(scripts)):
+    with debian_packages._Quiet(units, lambda command, **streams: ran.append(' '.join(command)),
+                                str(systemd), str(scripts)):
         before = ran[:]
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
 
@@ -27,11 +28,14 @@ def quiet(tmp_path, has_systemd, units=UNITS):
 def test_systemd_starts_nothing_that_a_package_brings(tmp_path):
     before, after = quiet(tmp_path, has_systemd=True)
     assert before == ['systemctl mask --runtime nginx.service podman.socket']
-    assert after == ['systemctl unmask --runtime nginx.service podman.socket', 'systemctl disable --now nginx.service podman.socket']
+    assert after == ['systemctl unmask --runtime nginx.service podman.socket',
+                     'systemctl disable --now nginx.service podman.socket']
 
 
 def test_without_systemd_the_init_scripts_are_stopped_and_disabled(tmp_path):
-    assert quiet(tmp_path, has_systemd=False) == ([], ['/etc/init.d/nginx stop', 'update-rc.d nginx disable'])
+    before, after = quiet(tmp_path, has_systemd=False)
+    assert before == []
+    assert after == ['/etc/init.d/nginx stop', 'update-rc.d nginx disable']
 
 
 @pytest.mark.parametrize('has_systemd', [True, False])
@@ -44,19 +48,22 @@ def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     monkeypatch.setattr(debian_packages, 'missing', lambda: answers.pop(0))
     monkeypatch.setattr(toolchain, 'may_install', lambda: True)
     monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
-    monkeypatch.setattr(debian_packages._Quiet, '__enter__', lambda self: handled.append(self._units))
+    monkeypatch.setattr(debian_packages._Quiet, '__enter__',
+                        lambda self: handled.append(self._units))
     monkeypatch.setattr(debian_packages._Quiet, '__exit__', lambda self, *failure: None)
     debian_packages.install()
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]
 
 
-def test_who_may_not_install_is_told_the_packages_and_goes_without(monkeypatch, capsys, nothing_installed):
+def test_who_may_not_install_is_told_the_packages_and_goes_without(monkeypatch, capsys,
+                                                                   nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
     monkeypatch.setattr(parts, '_is_done', lambda *stamp: True)
     monkeypatch.delenv('CI', raising=False)
     parts.clients()
-    told, = capsys.readouterr().out.splitlines()
-    assert 'its tests are skipped' in told and 'apt-get install crun docker-registry nginx-light podman skopeo' in told
+    line, = capsys.readouterr().out.splitlines()
+    assert 'its tests are skipped' in line
+    assert 'apt-get install crun docker-registry nginx-light podman skopeo' in line
 
 
 def test_CI_fails_without_them(monkeypatch, nothing_installed):

@@ -1,4 +1,5 @@
-"""Connections that say nothing, too little, too much or too slowly: others are answered meanwhile, and no thread is held for ever."""
+"""Connections that say nothing, too little, too much or too slowly: others are answered meanwhile,
+and no thread is held for ever."""
 import concurrent.futures
 import contextlib
 import re
@@ -39,13 +40,15 @@ def connect(place):
 @contextlib.contextmanager
 def connections(place):
     with contextlib.ExitStack() as opened:
-        yield lambda: opened.enter_context(socket.create_connection(('127.0.0.1', place.service.port), timeout=SILENCE + 20))
+        yield lambda: opened.enter_context(
+            socket.create_connection(('127.0.0.1', place.service.port), timeout=SILENCE + 20))
 
 
 def seconds_of_health(place):
     began = time.monotonic()
     # A connection of its own: it must be accepted, too.
-    assert raw(place, 'GET /healthz HTTP/1.1\nHost: x', patience=SILENCE + 20).startswith(b'HTTP/1.1 200 ')
+    assert raw(place, 'GET /healthz HTTP/1.1\nHost: x',
+               patience=SILENCE + 20).startswith(b'HTTP/1.1 200 ')
     return time.monotonic() - began
 
 
@@ -68,7 +71,8 @@ def answer_of(connection):
 
 
 def event(place, length, secret=None):
-    return ('POST /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n' % (secret or place.secret, length)).encode()
+    return ('POST /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: '
+            '%d\r\n\r\n' % (secret or place.secret, length)).encode()
 
 
 def searches(place, count=20):
@@ -76,7 +80,8 @@ def searches(place, count=20):
     taken = []
     for _ in range(count):
         began = time.monotonic()
-        assert raw(place, 'GET /v1/search?q=nothing HTTP/1.1\nHost: x', patience=20).startswith(b'HTTP/1.1 200 ')
+        assert raw(place, 'GET /v1/search?q=nothing HTTP/1.1\nHost: x',
+                   patience=20).startswith(b'HTTP/1.1 200 ')
         taken.append(time.monotonic() - began)
     return sorted(taken)
 
@@ -84,10 +89,13 @@ def searches(place, count=20):
 def test_hundreds_of_idle_half_headed_and_half_bodied_connections_delay_nobody(place, connect):
     before = searches(place)
     began, opened = time.monotonic(), [connect() for _ in range(900)]
-    half_bodied = [event(place, 1000) + b'{', event(place, LARGEST, 'wrong') + b'x' * 5000, b'POST /nowhere HTTP/1.1\r\nContent-Length: 9\r\n\r\n',
-                   b'POST /events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel', b'PUT /v1/search?q=x HTTP/1.1\r\nContent-Length: 9\r\n\r\n']
+    half_bodied = [event(place, 1000) + b'{', event(place, LARGEST, 'wrong') + b'x' * 5000,
+                   b'POST /nowhere HTTP/1.1\r\nContent-Length: 9\r\n\r\n',
+                   b'POST /events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel',
+                   b'PUT /v1/search?q=x HTTP/1.1\r\nContent-Length: 9\r\n\r\n']
     for number, connection in enumerate(opened[300:]):
-        connection.sendall(HALF_HEAD[:1 + number % len(HALF_HEAD)] if number < 300 else half_bodied[number % len(half_bodied)])
+        connection.sendall(HALF_HEAD[:1 + number % len(HALF_HEAD)] if number < 300
+                           else half_bodied[number % len(half_bodied)])
     time.sleep(0.2)
     beside_them = searches(place)
     print('\na search takes %.0f ms, beside 900 connections %.0f ms, at most %.0f ms' % (
@@ -101,7 +109,8 @@ def test_hundreds_of_idle_half_headed_and_half_bodied_connections_delay_nobody(p
 def test_a_byte_now_and_then_holds_no_thread(place, connect):
     dripping = [connect() for _ in range(4 * THREADS)]
     for number, connection in enumerate(dripping):
-        connection.sendall(event(place, 1000, 'wrong') if number % 2 else b'GET /healthz HTTP/1.1\r\nX: ')
+        connection.sendall(event(place, 1000, 'wrong') if number % 2
+                           else b'GET /healthz HTTP/1.1\r\nX: ')
     for _ in range(10):
         for connection in dripping:
             connection.sendall(b'x')
@@ -116,14 +125,17 @@ def test_a_head_in_parts_is_answered_and_its_connection_kept(place, connect):
             connection.sendall(part)
             time.sleep(0.05)
         answer = answer_of(connection)
-        assert answer.startswith(b'HTTP/1.1 200 ') and b'Connection: close' not in answer and b'Server:' not in answer
+        assert answer.startswith(b'HTTP/1.1 200 ') and b'Connection: close' not in answer
+        assert b'Server:' not in answer
     body = body_of()
-    for parts in ([event(place, len(body)) + body], [event(place, len(body)), body], [event(place, len(body)) + body[:5], body[5:]]):
+    for parts in ([event(place, len(body)) + body], [event(place, len(body)), body],
+                  [event(place, len(body)) + body[:5], body[5:]]):
         for part in parts:
             connection.sendall(part)
             time.sleep(0.05)
         assert answer_of(connection).startswith(b'HTTP/1.1 200 ')
-    connection.sendall(event(place, 1).replace(b'Content-Length: 1', b'Transfer-Encoding: chunked') + chunked(body))
+    connection.sendall(event(place, 1).replace(b'Content-Length: 1', b'Transfer-Encoding: chunked')
+                       + chunked(body))
     assert answer_of(connection).startswith(b'HTTP/1.1 200 ')
     connection.sendall(HEALTH)
     assert answer_of(connection).startswith(b'HTTP/1.1 200 ')
@@ -133,7 +145,8 @@ def test_a_head_in_parts_is_answered_and_its_connection_kept(place, connect):
 def test_what_is_left_of_a_body_is_no_request(place, connect, length):
     before = place.service.log_text().count('/forged')
     connection = connect()
-    connection.sendall(b'POST /events HTTP/1.1\r\nHost: x\r\n' + length + b'\r\n\r\n' + b'GET /forged HTTP/1.1\r\nHost: x\r\n\r\n' * 3)
+    connection.sendall(b'POST /events HTTP/1.1\r\nHost: x\r\n' + length + b'\r\n\r\n'
+                       + b'GET /forged HTTP/1.1\r\nHost: x\r\n\r\n' * 3)
     connection.shutdown(socket.SHUT_WR)
     connection.recv(1000)
     assert place.service.log_text().count('/forged') == before
@@ -141,7 +154,8 @@ def test_what_is_left_of_a_body_is_no_request(place, connect, length):
 
 def test_a_refusal_arrives_though_the_body_is_still_being_sent(place):
     for size in [900 * 1000] * 10 + [LARGEST] * 2:
-        answer = place.session.post(place.url + '/events', data=b' ' * size, headers={'Authorization': 'Bearer wrong'}, timeout=30)
+        answer = place.session.post(place.url + '/events', data=b' ' * size,
+                                    headers={'Authorization': 'Bearer wrong'}, timeout=30)
         assert answer.status_code == 401
 
 
@@ -159,7 +173,8 @@ def test_a_head_that_is_too_large_is_refused(place, connect):
     connection = connect()
     connection.sendall(b'GET /healthz HTTP/1.1\r\nX: ' + b'x' * 64 * 1024)
     assert connection.recv(12) == b'HTTP/1.0 431'
-    assert raw(place, 'GET /v1/search?n=%s HTTP/1.1\nHost: x' % ('x' * 10000)).startswith(b'HTTP/1.1 400 ')
+    assert raw(place, 'GET /v1/search?n=%s HTTP/1.1\nHost: x' % ('x' * 10000)).startswith(
+        b'HTTP/1.1 400 ')
 
 
 def test_a_client_that_does_not_take_its_answers_holds_no_thread(monkeypatch):
@@ -206,7 +221,8 @@ def test_with_few_files_it_takes_fewer_connections(dynamodb_local):
             connection.close()
         wait_until(lambda: seconds_of_health(made) < 1, 'it does not recover', 10)
         assert made.search('nothing')['results'] == []
-    assert 'Too many open files' not in made.service.log_text() and 'Traceback' not in made.service.log_text()
+    assert 'Too many open files' not in made.service.log_text()
+    assert 'Traceback' not in made.service.log_text()
 
 
 def test_without_room_for_a_body_its_connection_ends_and_no_other(dynamodb_local):
@@ -240,22 +256,29 @@ def test_the_processor_is_at_rest_while_connections_are_idle(place, connect):
 
 def test_nothing_that_a_client_says_steers_a_terminal_or_forges_a_line(place):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda head: raw(place, head, patience=2), [
-            'GET /v1/search?q=\x1b[31mred HTTP/1.1\nHost: x', 'GET /v1/search?q=%1b%0aforged HTTP/1.1\nHost: x', 'GET /\x1b[31m/%1b HTTP/1.1\nHost: x',
-            'GET /\x1b[31m\x9b HTTP/1.1\nHost: x',
-            'GET /a\x85b\u00e9\x08\x7f HTTP/1.1\nHost: x', 'G\x1bT / HTTP/1.1\nHost: x', 'G\x9bT / HTTP/1.1\nHost: x', 'GET / HTTP/1.1\x1b\nHost: x',
-            'GET / HTTP/1.1\nHo\x1bst: x', 'GET / HTTP/1.1\nHost: \x1b[31mx\x9b', 'POST /\x1b HTTP/1.1\nContent-Length: \x1b1', '\x1b]0;title\x07',
-            'GET /back\\slash" HTTP/1.1\nHost: x', 'GET / HTTP/1.1\nTransfer-Encoding: \x1b', 'GET /%0aforged/%1b%22 HTTP/1.1\nHost: x']))
+        list(pool.map(lambda head: raw(place, head, patience=2),
+                      ['GET /v1/search?q=\x1b[31mred HTTP/1.1\nHost: x',
+                       'GET /v1/search?q=%1b%0aforged HTTP/1.1\nHost: x',
+                       'GET /\x1b[31m/%1b HTTP/1.1\nHost: x', 'GET /\x1b[31m\x9b HTTP/1.1\nHost: x',
+                       'GET /a\x85b\u00e9\x08\x7f HTTP/1.1\nHost: x', 'G\x1bT / HTTP/1.1\nHost: x',
+                       'G\x9bT / HTTP/1.1\nHost: x', 'GET / HTTP/1.1\x1b\nHost: x',
+                       'GET / HTTP/1.1\nHo\x1bst: x', 'GET / HTTP/1.1\nHost: \x1b[31mx\x9b',
+                       'POST /\x1b HTTP/1.1\nContent-Length: \x1b1', '\x1b]0;title\x07',
+                       'GET /back\\slash" HTTP/1.1\nHost: x',
+                       'GET / HTTP/1.1\nTransfer-Encoding: \x1b',
+                       'GET /%0aforged/%1b%22 HTTP/1.1\nHost: x']))
     time.sleep(0.3)
     log = place.service.log_text()
-    assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\uffff]', log), re.findall('.*[\x00-\x09\x0b-\x1f\x7f-\uffff].*', log)
-    assert r'"GET /v1/search?q=\x1b[31mred HTTP/1.1" ' in log and r'"GET /\x1b[31m/%1b HTTP/1.1" 404' in log
+    assert re.findall('.*[\x00-\x09\x0b-\x1f\x7f-\uffff].*', log) == []
+    assert r'"GET /v1/search?q=\x1b[31mred HTTP/1.1" ' in log
+    assert r'"GET /\x1b[31m/%1b HTTP/1.1" 404' in log
     assert r'"GET /back\\slash\x22 HTTP/1.1" 404' in log and '\nforged' not in log
 
 
 def test_the_log_has_one_line_for_each_request(place):
     def lines():
-        return re.findall(r'^127\.0\.0\.1 "GET /counted HTTP/1\.1" 404 \d+ \d+ms$', place.service.log_text(), re.MULTILINE)
+        return re.findall(r'^127\.0\.0\.1 "GET /counted HTTP/1\.1" 404 \d+ \d+ms$',
+                          place.service.log_text(), re.MULTILINE)
     before = len(lines())
     for _ in range(25):
         assert place.get('/counted').status_code == 404

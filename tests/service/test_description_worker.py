@@ -1,9 +1,11 @@
-"""When the description worker reads notes and looks for tags: no threads, DynamoDB or sleeps."""
+"""When the description worker reads notes and looks for tags: no loop, DynamoDB or sleeps."""
+import random
+
 import pytest
 
 from docker_registry_index.engine.errors import MissingTable, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
-from docker_registry_index.service.registry.errors import RegistryUnavailable
+from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, DescriptionWorker)
 
@@ -81,7 +83,9 @@ def reconciler():
 
 
 @pytest.fixture
-def worker(index, reconciler, clock):
+def worker(index, reconciler, clock, monkeypatch):
+    # Each pause is shortened at random, here by nothing.
+    monkeypatch.setattr(random, 'uniform', lambda least, most: most)
     return DescriptionWorker(index, reconciler, clock)
 
 

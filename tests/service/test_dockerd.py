@@ -1,4 +1,5 @@
-"""A real Docker daemon, as the tests of docker search use it: it searches through nginx, and leaves nothing behind."""
+"""A real Docker daemon, as the tests of docker search use it: it searches through nginx, and leaves
+nothing behind."""
 import os
 
 import pytest
@@ -8,10 +9,15 @@ from dev.servers.nginx import Nginx
 from tests.service.clients import dockerd_or_skip
 from tests.service.stand_in import StandIn
 
-pytestmark = pytest.mark.skipif(Dockerd.missing() and not os.environ.get('CI'), reason=str(Dockerd.missing()))
+pytestmark = pytest.mark.skipif(Dockerd.missing() and not os.environ.get('CI'),
+                                reason=str(Dockerd.missing()))
 
-ANSWERS = {'/v1/_ping': {}, '/v1/search': {'query': 'app', 'num_results': 1, 'results': [
-    {'name': 'acme/app', 'description': 'An app', 'star_count': 0, 'is_official': False, 'is_automated': False, 'is_trusted': False}]}}
+ANSWERS = {'/v1/_ping': {}, '/v1/search': {'query': 'app',
+                                           'num_results': 1,
+                                           'results': [{'name': 'acme/app', 'description': 'An app',
+                                                        'star_count': 0, 'is_official': False,
+                                                        'is_automated': False,
+                                                        'is_trusted': False}]}}
 
 
 @pytest.fixture(scope='module')
@@ -38,7 +44,8 @@ def mounts():
         return lines.read()
 
 
-@pytest.mark.parametrize('cli', [Dockerd.cli(), Dockerd.other_cli()], ids=["the daemon's command", "the machine's command"])
+@pytest.mark.parametrize('cli', [Dockerd.cli(), Dockerd.other_cli()],
+                         ids=["the daemon's command", "the machine's command"])
 def test_docker_searches_through_nginx(dockerd, nginx, service, cli):
     if cli is None:
         pytest.skip('this machine has no docker command of its own')

@@ -1,4 +1,5 @@
-"""The real programs together: skopeo pushes through nginx into the registry, podman and docker search through nginx in the service."""
+"""The real programs together: skopeo pushes through nginx into the registry, podman and docker
+search through nginx in the service."""
 import json
 import os
 import time
@@ -14,15 +15,19 @@ from tests.service.images import DESCRIPTION, TITLE
 from tests.service.place import Bucket, Files, Place, wait_until
 
 MISSING = [name for name in ('docker-registry', 'skopeo', 'podman', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
-needs_dockerd = pytest.mark.skipif(bool(Dockerd.missing()) and not os.environ.get('CI'), reason=str(Dockerd.missing()))
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
+                                reason='not installed: %s: dev/bootstrap clients'
+                                % ', '.join(MISSING))
+needs_dockerd = pytest.mark.skipif(bool(Dockerd.missing()) and not os.environ.get('CI'),
+                                   reason=str(Dockerd.missing()))
 
 USER, PASSWORD = 'reader', 'a colon: and a space'
 
 
 @pytest.fixture(scope='module', params=['S3', 'filesystem'])
 def place(request, dynamodb_local, tmp_path_factory):
-    storage = Bucket(request.getfixturevalue('ministack').url) if request.param == 'S3' else Files(tmp_path_factory.mktemp('registry'))
+    storage = (Bucket(request.getfixturevalue('ministack').url) if request.param == 'S3'
+               else Files(tmp_path_factory.mktemp('registry')))
     with Place(dynamodb_local.url, storage) as made:
         yield made
 
@@ -55,17 +60,17 @@ class TestPushes:
             seconds.append(time.monotonic() - ended)
             assert place.found(name) == {name: label}
             assert place.found('words of %d' % number) == {name: label}
-        print('\nfound %.3f s (%.3f to %.3f) after the end of skopeo; the very first search found %s' % (
-            sorted(seconds)[1], min(seconds), max(seconds), bool(found)))
+        print('\nfound %.3f s (%.3f to %.3f) after the end of skopeo; the very first search '
+              'found %s' % (sorted(seconds)[1], min(seconds), max(seconds), bool(found)))
         assert max(seconds) < 1
 
     @pytest.mark.parametrize('labels, annotations, expected', [
-        ({DESCRIPTION: 'label', TITLE: 'label title'}, {DESCRIPTION: 'annotation', TITLE: 'annotation title'}, 'annotation'),
+        ({DESCRIPTION: 'label', TITLE: 'label title'},
+         {DESCRIPTION: 'annotation', TITLE: 'annotation title'}, 'annotation'),
         ({DESCRIPTION: 'label'}, {TITLE: 'annotation title'}, 'label'),
         ({TITLE: 'label title'}, {TITLE: 'annotation title'}, 'annotation title'),
         ({TITLE: 'label title'}, {}, 'label title'),
-        ({}, {}, ''),
-    ])
+        ({}, {}, ''),])
     def test_the_description(self, place, labels, annotations, expected):
         name = 'described/as-%s' % (expected.replace(' ', '-') or 'nothing')
         push(place, name, labels=labels, annotations=annotations)
@@ -73,21 +78,24 @@ class TestPushes:
         assert place.found(name) == {name: expected}
 
     def test_an_index_of_several_platforms(self, place, tmp_path):
-        push_index(place.address, 'several/platforms', '1', tmp_path, {DESCRIPTION: 'For two platforms'})
+        push_index(place.address, 'several/platforms', '1', tmp_path,
+                   {DESCRIPTION: 'For two platforms'})
         place.wait_until_found('several/platforms', term='several')
-        wait_until(lambda: place.found('several'), 'the description of the index is not there', 2, place.service,
-                   {'several/platforms': 'For two platforms'})
+        wait_until(lambda: place.found('several'), 'the description of the index is not there', 2,
+                   place.service, {'several/platforms': 'For two platforms'})
 
     def test_the_newest_tag_describes_and_the_last_delete_removes(self, place):
         name = 'second/tags'
         push(place, name, '1', labels={DESCRIPTION: 'one'})
         push(place, name, '2', labels={DESCRIPTION: 'two'})
-        wait_until(lambda: place.found(name), 'the second tag does not describe', 2, place.service, {name: 'two'})
+        wait_until(lambda: place.found(name), 'the second tag does not describe', 2, place.service,
+                   {name: 'two'})
         skopeo_delete(place.address, name, '2')
         _events_are_over(place)
         assert name in place.found(name) and name in place.catalog()
         skopeo_delete(place.address, name, '1')
-        gone = wait_until(lambda: place.found(name), 'its last tag is deleted, and it is found', 2, place.service, {})
+        gone = wait_until(lambda: place.found(name), 'its last tag is deleted, and it is found', 2,
+                          place.service, {})
         assert name not in place.ask('/v2/_catalog?n=1000').json()['repositories']
         print('\ngone %.3f s after the end of skopeo' % gone)
         assert gone < 1
@@ -99,7 +107,8 @@ class TestPushes:
         place.wait_until_found(name, term=name, seconds=2)
         skopeo_delete(place.address, name, '1')
         assert place.ask('/v2/%s/tags/list' % name).json().get('tags') in (None, [])
-        wait_until(lambda: place.found(name), 'it has no tag any more, and is found', 2, place.service, {})
+        wait_until(lambda: place.found(name), 'it has no tag any more, and is found', 2,
+                   place.service, {})
 
     def test_the_catalog_has_what_the_registry_has(self, place):
         _events_are_over(place)
@@ -119,14 +128,17 @@ def _events_are_over(place):
 
 
 class Words:
-    """Fifty repositories of one word, in a place on the filesystem, for podman and docker to search."""
+    """Fifty repositories of one word, in a place on the filesystem, for podman and docker to
+    search."""
 
     names = ['acme/word-%02d' % number for number in range(50)]
 
     @classmethod
     def push(cls, place):
         for name in cls.names:
-            place.images.push(name, labels={DESCRIPTION: 'Long words of %s, %s' % (name, 'and more ' * 7)} if name.endswith('7') else None)
+            place.images.push(name,
+                              labels={DESCRIPTION: 'Long words of %s, %s' % (name, 'and more ' * 7)}
+                              if name.endswith('7') else None)
         place.images.push('other/thing', '1')
         place.images.push('other/thing', '2')
         place.wait_until_found('other/thing', *cls.names, seconds=20)
@@ -142,7 +154,8 @@ def words(dynamodb_local, tmp_path_factory):
 def htpasswd(folder):
     path = os.path.join(str(folder), 'htpasswd')
     with open(path, 'wb') as target:
-        target.write(USER.encode() + b':' + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)) + b'\n')
+        target.write(USER.encode() + b':' + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5))
+                     + b'\n')
     return path
 
 
@@ -150,12 +163,15 @@ def htpasswd(folder):
 def closed(request, dynamodb_local, tmp_path_factory):
     """A place with users."""
     users = htpasswd(tmp_path_factory.mktemp('users'))
-    with Place(dynamodb_local.url, Files(tmp_path_factory.mktemp('closed')), {
-            'REGISTRY_AUTH': 'htpasswd', 'REGISTRY_AUTH_HTPASSWD_REALM': 'registry', 'REGISTRY_AUTH_HTPASSWD_PATH': users}, (USER, PASSWORD),
-            HTPASSWD=users, REGISTRY_USERNAME=USER, REGISTRY_PASSWORD=PASSWORD,
-            ANONYMOUS_READ='true' if request.param == 'anonymous read' else None) as made:
+    with Place(dynamodb_local.url,
+               Files(tmp_path_factory.mktemp('closed')),
+               {'REGISTRY_AUTH': 'htpasswd', 'REGISTRY_AUTH_HTPASSWD_REALM': 'registry',
+                'REGISTRY_AUTH_HTPASSWD_PATH': users}, (USER, PASSWORD), HTPASSWD=users,
+               REGISTRY_USERNAME=USER, REGISTRY_PASSWORD=PASSWORD, ANONYMOUS_READ='true'
+               if request.param == 'anonymous read' else None) as made:
         made.is_open = request.param == 'anonymous read'
-        oci_images.push(made.address, 'acme/secret-thing', files={'VERSION': '1'}, labels={DESCRIPTION: 'Behind a password'},
+        oci_images.push(made.address, 'acme/secret-thing', files={'VERSION': '1'},
+                        labels={DESCRIPTION: 'Behind a password'},
                         credentials='%s:%s' % (USER, PASSWORD))
         made.images.push('acme/other')
         made.wait_until_found('acme/secret-thing', 'acme/other', seconds=5)
@@ -165,11 +181,14 @@ def closed(request, dynamodb_local, tmp_path_factory):
 class TestPodman:
     def test_search(self, words, podman):
         found = podman.search(words.address + '/word-1')
-        assert [each['Name'] for each in found] == ['%s/%s' % (words.address, name) for name in Words.names[10:20]]
-        assert found[7]['Description'].startswith('Long words of acme/word-17, and more') and found[0]['Description'] == ''
+        assert [each['Name'] for each in found] == ['%s/%s' % (words.address, name)
+                                                    for name in Words.names[10:20]]
+        assert found[7]['Description'].startswith('Long words of acme/word-17, and more')
+        assert found[0]['Description'] == ''
 
     def test_a_limit_is_kept_and_the_default_is_25(self, words, podman):
-        assert [each['Name'].partition('/')[2] for each in podman.search(words.address + '/word', '--limit', '5')] == Words.names[:5]
+        assert [each['Name'].partition('/')[2] for each in podman.search(
+            words.address + '/word', '--limit', '5')] == Words.names[:5]
         assert len(podman.search(words.address + '/word')) == 25
         assert len(podman.search(words.address + '/word', '--limit', '100')) == 50
 
@@ -181,20 +200,25 @@ class TestPodman:
 
     def test_an_empty_term_is_the_catalog(self, words, podman):
         found = podman.search(words.address + '/', '--limit', '100')
-        assert sorted(each['Name'] for each in found) == sorted('%s/%s' % (words.address, name) for name in Words.names + ['other/thing'])
+        assert sorted(each['Name'] for each in found) == sorted('%s/%s' % (words.address, name)
+                                                                for name in Words.names
+                                                                + ['other/thing'])
 
     def test_tags_are_the_registry_s(self, words, podman):
         listed, = podman.search(words.address + '/other/thing', '--list-tags')
-        assert (listed['Name'], sorted(listed['Tags'])) == (words.address + '/other/thing', ['1', '2'])
+        assert (listed['Name'], sorted(listed['Tags'])) == (words.address + '/other/thing',
+                                                            ['1', '2'])
 
     def test_a_tag_in_the_term_and_nothing_found(self, words, podman):
-        assert [each['Name'] for each in podman.search(words.address + '/word-07:latest')] == [words.address + '/acme/word-07']
+        assert [each['Name'] for each in podman.search(words.address + '/word-07:latest')] == [
+            words.address + '/acme/word-07']
         assert podman.search(words.address + '/nothing-of-this-name') == []
 
     def test_without_the_service_the_registry_answers(self, words, podman):
         words.service.stop()
         try:
-            assert [each['Name'] for each in podman.search(words.address + '/word-07')] == [words.address + '/acme/word-07']
+            assert [each['Name'] for each in podman.search(words.address + '/word-07')] == [
+                words.address + '/acme/word-07']
         finally:
             words.service.start()
 
@@ -207,44 +231,54 @@ class TestPodman:
 
     def test_tags_with_credentials_and_without(self, closed, podman, tmp_path):
         path = credentials(tmp_path, closed.address, USER, PASSWORD)
-        listed, = podman.search(closed.address + '/acme/secret-thing', '--list-tags', '--authfile', path)
-        assert (listed['Name'], listed['Tags']) == (closed.address + '/acme/secret-thing', ['latest'])
+        listed, = podman.search(closed.address + '/acme/secret-thing', '--list-tags', '--authfile',
+                                path)
+        assert (listed['Name'], listed['Tags']) == (closed.address + '/acme/secret-thing',
+                                                    ['latest'])
         # Tags are the registry's, which lets in nobody else, whatever the service does.
-        done = podman.run('search', '--tls-verify=false', '--list-tags', closed.address + '/acme/secret-thing')
+        done = podman.run('search', '--tls-verify=false', '--list-tags',
+                          closed.address + '/acme/secret-thing')
         assert done.returncode != 0 and 'latest' not in done.stdout
-        done = podman.run('search', '--tls-verify=false', '--list-tags', '--authfile', credentials(tmp_path, closed.address, USER, 'wrong'),
+        done = podman.run('search', '--tls-verify=false', '--list-tags', '--authfile',
+                          credentials(tmp_path, closed.address, USER, 'wrong'),
                           closed.address + '/acme/secret-thing')
         assert done.returncode != 0 and 'latest' not in done.stdout
 
     def test_after_podman_login(self, closed, podman, tmp_path):
         path = str(tmp_path / 'auth.json')
-        done = podman.run('login', '--tls-verify=false', '--authfile', path, '-u', USER, '-p', PASSWORD, closed.address)
+        done = podman.run('login', '--tls-verify=false', '--authfile', path, '-u', USER, '-p',
+                          PASSWORD, closed.address)
         assert done.returncode == 0, done.stderr
         assert len(podman.search(closed.address + '/acme', '--authfile', path)) == 2
         assert len(podman.search(closed.address + '/', '--authfile', path)) == 2
 
     def test_without_credentials(self, closed, podman):
-        done = podman.run('search', '--tls-verify=false', '--format', 'json', closed.address + '/secret')
+        done = podman.run('search', '--tls-verify=false', '--format', 'json',
+                          closed.address + '/secret')
         if closed.is_open:
             assert json.loads(done.stdout)[0]['Description'] == 'Behind a password'
         else:
-            assert done.returncode != 0 and 'unauthorized' in done.stderr and 'secret-thing' not in done.stdout
+            assert done.returncode != 0 and 'unauthorized' in done.stderr
+            assert 'secret-thing' not in done.stdout
 
 
 @needs_dockerd
 class TestDocker:
     def search(self, dockerd, *arguments, **options):
-        done = dockerd.docker('search', '--no-trunc', '--format', '{{.Name}}|{{.Description}}|{{.IsOfficial}}', *arguments, **options)
+        done = dockerd.docker('search', '--no-trunc', '--format',
+                              '{{.Name}}|{{.Description}}|{{.IsOfficial}}', *arguments, **options)
         assert done.returncode == 0, done.stderr
         return [tuple(line.split('|')) for line in done.stdout.splitlines()]
 
     def test_search(self, words, dockerd):
         found = self.search(dockerd, words.address + '/word-1')
         assert [name for name, _, _ in found] == Words.names[10:20]
-        assert found[7][1].startswith('Long words of acme/word-17') and {official for _, _, official in found} <= {'', 'false'}
+        assert found[7][1].startswith('Long words of acme/word-17')
+        assert {official for _, _, official in found} <= {'', 'false'}
 
     def test_a_limit_is_kept_and_the_default_is_25(self, words, dockerd):
-        assert [name for name, _, _ in self.search(dockerd, '--limit', '5', words.address + '/word')] == Words.names[:5]
+        assert [name for name, _, _ in self.search(dockerd, '--limit', '5',
+                                                   words.address + '/word')] == Words.names[:5]
         assert len(self.search(dockerd, words.address + '/word')) == 25
         assert len(self.search(dockerd, '--limit', '100', words.address + '/word')) == 50
 
@@ -252,22 +286,25 @@ class TestDocker:
         assert len(self.search(dockerd, '--limit', '100', words.address + '/')) == 51
         assert self.search(dockerd, words.address + '/nothing-of-this-name') == []
 
-    @pytest.mark.parametrize('filters, count', [('is-official=false', 10), ('is-official=true', 0), ('stars=0', 10), ('stars=1', 0)])
+    @pytest.mark.parametrize('filters, count', [('is-official=false', 10), ('is-official=true', 0),
+                                                ('stars=0', 10), ('stars=1', 0)])
     def test_filters(self, words, dockerd, filters, count):
         assert len(self.search(dockerd, '--filter', filters, words.address + '/word-1')) == count
 
     def test_stored_credentials(self, closed, dockerd, tmp_path):
         path = credentials(tmp_path, closed.address, USER, PASSWORD)
-        assert self.search(dockerd, closed.address + '/secret', configuration=os.path.dirname(path)) == [
-            ('acme/secret-thing', 'Behind a password', '')] or self.search(
-                dockerd, closed.address + '/secret', configuration=os.path.dirname(path)) == [('acme/secret-thing', 'Behind a password', 'false')]
+        (name, description, _), = self.search(dockerd, closed.address + '/secret',
+                                              configuration=os.path.dirname(path))
+        assert (name, description) == ('acme/secret-thing', 'Behind a password')
 
     def test_without_credentials_or_with_wrong_ones(self, closed, dockerd, tmp_path):
         path = credentials(tmp_path, closed.address, USER, 'wrong')
-        wrong = dockerd.docker('search', closed.address + '/secret', configuration=os.path.dirname(path))
+        wrong = dockerd.docker('search', closed.address + '/secret',
+                               configuration=os.path.dirname(path))
         nobody = dockerd.docker('search', closed.address + '/secret')
         assert wrong.returncode != 0 and '401' in wrong.stderr
-        assert (nobody.returncode == 0 and 'secret-thing' in nobody.stdout) if closed.is_open else (nobody.returncode != 0 and '401' in nobody.stderr)
+        assert (nobody.returncode == 0 and 'secret-thing' in nobody.stdout) if closed.is_open else (
+            nobody.returncode != 0 and '401' in nobody.stderr)
 
     def test_the_machine_s_own_command(self, words, dockerd):
         if not Dockerd.other_cli():

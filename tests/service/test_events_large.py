@@ -1,4 +1,5 @@
-"""A notification that a registry would send for ever, and all others after it: one that is large, or that nobody understands."""
+"""A notification that a registry would send for ever, and all others after it: one that is large,
+or that nobody understands."""
 import json
 import time
 
@@ -52,27 +53,33 @@ def parts(body):
 
 
 @pytest.mark.parametrize('name, body, how', [
-    ('large', large('large/large', 32 * MEGABYTE)[:-1], bytes), ('parts', large('large/parts', 31 * MEGABYTE)[:-1], parts),
+    ('large', large('large/large', 32 * MEGABYTE)[:-1], bytes),
+    ('parts', large('large/parts', 31 * MEGABYTE)[:-1], parts),
     ('cut', large('large/cut', 2000)[:-1], bytes), ('deep', b'[' * 100000, bytes),
-    ('binary', b'\xff\xfe', bytes), ('other', b'{"happenings":[]}', bytes)], ids=lambda value: value if isinstance(value, str) else '')
+    ('binary', b'\xff\xfe', bytes), ('other', b'{"happenings":[]}', bytes)], ids=lambda value: value
+                         if isinstance(value, str) else '')
 def test_one_that_is_never_understood_is_left_out_and_a_sync_finds_it(own, name, body, how):
     before = syncs(own)
     own.registry.repositories['large/' + name] = None
-    answer = own.session.post(own.url + '/events', data=how(body), timeout=60, headers=dict(REGISTRY, Authorization='Bearer ' + own.secret))
+    answer = own.session.post(own.url + '/events', data=how(body), timeout=60,
+                              headers=dict(REGISTRY, Authorization='Bearer ' + own.secret))
     assert answer.status_code == 202 and set(answer.json()) == {'error'}
     assert 'a notification of the registry is left out: the body' in own.service.log_text()
-    wait_until(lambda: own.found('large/' + name), 'no sync finds it', 20, own.service, ['large/' + name])
+    wait_until(lambda: own.found('large/' + name), 'no sync finds it', 20, own.service,
+               ['large/' + name])
     wait_until(lambda: syncs(own) > before, 'the sync does not end', 10, own.service)
     assert own.get('/healthz').status_code == 200
 
 
 def test_more_than_any_registry_can_send_is_refused_before_it_is_read(own):
-    answer = raw(own, 'POST /events HTTP/1.1\nHost: x\nAuthorization: Bearer %s\nContent-Type: %s\nContent-Length: %d' % (
-        own.secret, REGISTRY['Content-Type'], 32 * MEGABYTE + 1))
+    answer = raw(own, 'POST /events HTTP/1.1\nHost: x\nAuthorization: Bearer %s\nContent-Type: '
+                 '%s\nContent-Length: %d' % (own.secret, REGISTRY['Content-Type'],
+                                             32 * MEGABYTE + 1))
     assert answer.startswith(b'HTTP/1.1 413 ')
 
 
-def test_a_pusher_with_a_long_name_keeps_no_other_waiting(dynamodb_local, distribution_is_installed, tmp_path):
+def test_a_pusher_with_a_long_name_keeps_no_other_waiting(dynamodb_local, distribution_is_installed,
+                                                          tmp_path):
     with Place(dynamodb_local.url, Files(tmp_path)) as place:
         # Each of these has six bytes in JSON, as Go writes it.
         pusher = Images(place.registry.url)

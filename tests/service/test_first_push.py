@@ -9,9 +9,8 @@ from dev.servers.proxy import Proxy
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.sync.description_worker import (
     DescriptionWorker, TAG_SECONDS, TagWaitList)
-from docker_registry_index.service.registry.errors import RegistryUnavailable
-from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.sync.reconcile import Reconciler
+from docker_registry_index.service.registry.connection import RegistryUnavailable
+from docker_registry_index.service.sync.reconcile import Change, Reconciler
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside, deleted, pushed
 from tests.service.place import Bucket, Place, kill, wait_until

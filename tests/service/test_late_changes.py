@@ -4,10 +4,8 @@ import time
 
 import pytest
 
-from docker_registry_index.service.registry.events import Change
-from docker_registry_index.service.sync.notification_pool import (
-    NotNow, NotificationPool)
-from docker_registry_index.service.sync.reconcile import Reconciler
+from docker_registry_index.service.sync.reconcile import (
+    Change, NotificationPool, NotNow, Reconciler)
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION
 

@@ -1,4 +1,5 @@
-"""Whether it lives, whether it can answer, and what it has counted: also while DynamoDB is away, and when its tables are gone."""
+"""Whether it lives, whether it can answer, and what it has counted: also while DynamoDB is away,
+and when its tables are gone."""
 import time
 
 import pytest
@@ -32,7 +33,9 @@ def proxy(dynamodb_local):
 @pytest.fixture(scope='module')
 def place(proxy):
     """A service that reaches DynamoDB through a proxy, and gives up soon."""
-    with ToldRegistry(KNOWN) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1', DYNAMODB_CONNECT_TIMEOUT='1', DYNAMODB_READ_TIMEOUT='1') as made:
+    with ToldRegistry(KNOWN) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1',
+                                                 DYNAMODB_CONNECT_TIMEOUT='1',
+                                                 DYNAMODB_READ_TIMEOUT='1') as made:
         yield made
     assert 'Traceback' not in made.service.log_text()
 
@@ -42,30 +45,37 @@ def ready(place):
 
 
 def test_a_service_that_runs_says_so(place):
-    assert place.get('/healthz').json() == {'live': True} and place.get('/readyz').json() == {'ready': True}
+    assert place.get('/healthz').json() == {'live': True}
+    assert place.get('/readyz').json() == {'ready': True}
     before = place.dynamodb_requests('BatchGetItem')
     for _ in range(20):
         assert place.get('/healthz').status_code == place.get('/readyz').status_code == 200
-    assert place.dynamodb_requests('BatchGetItem') - before <= 2, 'an answer of DynamoDB counts for two seconds'
+    assert place.dynamodb_requests(
+        'BatchGetItem') - before <= 2, 'an answer of DynamoDB counts for two seconds'
 
 
 def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
     with ToldRegistry(KNOWN) as registry:
         tags = page({'tags': ['x']})
-        registry.trouble = late(1.5, lambda handler: tags(handler) if 'tags' in handler.path else page({'repositories': sorted(KNOWN)})(handler))
+        registry.trouble = late(1.5, lambda handler: tags(handler) if 'tags' in handler.path
+                                else page({'repositories': sorted(KNOWN)})(handler))
         place = Beside(dynamodb_local.url, registry)
         place.service.launch()
         try:
             place.service.ready_path = '/healthz'
             place.service.wait_until_ready()
             answer = place.get('/readyz')
-            assert answer.status_code == 503 and answer.json() == {'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
+            assert answer.status_code == 503 and answer.json() == {
+                'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
             assert place.counted('ready') == 0 and place.get('/v1/_ping').status_code == 200
-            assert place.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE', 'a part is not shown as the whole'
+            assert place.get('/v2/_catalog').json()['errors'][0][
+                'code'] == 'UNAVAILABLE', 'a part is not shown as the whole'
             registry.trouble = None
             eventually(lambda: ready(place))
-            assert place.counted('ready') == 1 and place.get('/v2/_catalog').json() == {'repositories': sorted(KNOWN)}
-            assert place.counted('load_repositories') == place.counted('load_repositories_total') == 2
+            assert place.counted('ready') == 1
+            assert place.get('/v2/_catalog').json() == {'repositories': sorted(KNOWN)}
+            assert place.counted('load_repositories') == 2
+            assert place.counted('load_repositories_total') == 2
         finally:
             place.__exit__()
 
@@ -74,23 +84,29 @@ def test_what_was_done_is_counted(place):
     def requests(route, status):
         return place.counted('http_requests_total', 'route="%s",status="%s"' % (route, status))
 
-    wanted = [('/v1/search', '200', '/v1/search?q=web'), ('/v1/search', '400', '/v1/search?n=x'), ('/v2/_catalog', '200', '/v2/_catalog?n=1'),
+    wanted = [('/v1/search', '200', '/v1/search?q=web'), ('/v1/search', '400', '/v1/search?n=x'),
+              ('/v2/_catalog', '200', '/v2/_catalog?n=1'),
               ('/v2/_catalog', '400', '/v2/_catalog?n=2000'),
-              ('other', '404', '/no/such/address'), ('other', '404', '/v2/x'), ('/healthz', '200', '/healthz'), ('/v1/_ping', '200', '/v1/_ping')]
+              ('other', '404', '/no/such/address'), ('other', '404', '/v2/x'),
+              ('/healthz', '200', '/healthz'), ('/v1/_ping', '200', '/v1/_ping')]
     for route, status, path in wanted:
-        before, observed = requests(route, status), place.counted('http_request_seconds_count', 'route="%s"' % route)
+        before, observed = requests(route, status), place.counted('http_request_seconds_count',
+                                                                  'route="%s"' % route)
         answers = [place.get(path).status_code for _ in range(3)]
         assert answers == [int(status)] * 3 and requests(route, status) - before == 3, path
         assert place.counted('http_request_seconds_count', 'route="%s"' % route) - observed == 3
     before = requests('other', '405')
-    assert place.session.post(place.url + '/v1/search').status_code == 405 and requests('other', '405') - before == 1
+    assert place.session.post(place.url + '/v1/search').status_code == 405
+    assert requests('other', '405') - before == 1
     labels = ''.join(having for _, having in place.metrics())
-    assert 'no/such' not in labels and 'web' not in labels, 'what clients ask for makes no new series'
+    assert 'no/such' not in labels and 'web' not in labels, (
+        'what clients ask for makes no new series')
 
 
 def test_what_dynamodb_bills_is_counted(place):
     def units():
-        return place.counted('dynamodb_units_total', 'operation="Query"'), place.counted('dynamodb_requests_total', 'operation="Query",outcome="ok"')
+        return place.counted('dynamodb_units_total', 'operation="Query"'), place.counted(
+            'dynamodb_requests_total', 'operation="Query",outcome="ok"')
     before = units()
     for _ in range(10):
         place.get('/v2/_catalog')
@@ -108,33 +124,41 @@ def test_the_metrics_are_such_as_prometheus_reads(place):
     answer = place.get('/metrics')
     assert answer.headers['Content-Type'].startswith('text/plain; version=')
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    wanted = {'http_requests': 'counter', 'http_request_seconds': 'histogram', 'notifications': 'counter', 'dynamodb_requests': 'counter',
+    wanted = {'http_requests': 'counter', 'http_request_seconds': 'histogram',
+              'notifications': 'counter', 'dynamodb_requests': 'counter',
               'dynamodb_units': 'counter', 'ready': 'gauge',
-              'load_repositories': 'gauge', 'load_repositories_total': 'gauge', 'notifications_under_way': 'gauge', 'descriptions_read': 'gauge'}
+              'load_repositories': 'gauge', 'load_repositories_total': 'gauge',
+              'notifications_under_way': 'gauge', 'descriptions_read': 'gauge'}
     for name, kind in wanted.items():
         family = families['registry_index_' + name]
         assert family.type == kind and family.documentation.endswith('.'), name
-    assert 'process_cpu_seconds' in families and families['registry_index_ready'].samples[0].value == 1
+    assert 'process_cpu_seconds' in families
+    assert families['registry_index_ready'].samples[0].value == 1
     assert place.secret not in answer.text
 
 
 def away(place):
     """What everything answers while DynamoDB is away."""
-    assert place.get('/healthz').status_code == place.get('/metrics').status_code == place.get('/v1/_ping').status_code == 200
+    for path in '/healthz', '/metrics', '/v1/_ping':
+        assert place.get(path).status_code == 200, path
     answer = place.get('/readyz')
     assert answer.status_code == 503 and 'DynamoDB' in answer.json()['error'], answer.text
     answer = place.get('/v1/search?q=web')
-    assert answer.status_code == 503 and answer.json() == {'error': 'search is not available now, try again later'}
+    assert answer.status_code == 503
+    assert answer.json() == {'error': 'search is not available now, try again later'}
     answer = place.get('/v2/_catalog')
-    assert answer.status_code == 503 and answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
-    assert answer.text == '{"errors":[{"code":"UNAVAILABLE","message":"service unavailable","detail":null}]}\n'
+    assert answer.status_code == 503
+    assert answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
+    assert answer.text == (
+        '{"errors":[{"code":"UNAVAILABLE","message":"service unavailable","detail":null}]}\n')
     answer = place.post([pushed('team/web')])
     assert answer.status_code == 503 and answer.json() == {'error': 'not now, retry later'}
 
 
 def back(place):
     eventually(lambda: ready(place), 10)
-    assert 'team/web' in place.found('web') and 'team/web' in place.get('/v2/_catalog').json()['repositories']
+    assert 'team/web' in place.found('web')
+    assert 'team/web' in place.get('/v2/_catalog').json()['repositories']
     assert place.post([pushed('team/web')]).status_code == 200
 
 
@@ -144,7 +168,8 @@ def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
         eventually(lambda: not ready(place), 10)
         away(place)
     back(place)
-    assert place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"') >= failures + 4
+    assert place.dynamodb_requests() - place.counted('dynamodb_requests_total',
+                                                     'outcome="ok"') >= failures + 4
     assert place.counted('notifications_total', 'result="retry"') >= 1
 
 
@@ -161,8 +186,10 @@ def test_dynamodb_that_does_not_answer_and_comes_back(place, proxy):
 
 def test_tables_that_are_deleted_are_found_out_made_and_loaded_again(place):
     place.index.delete_tables()
-    assert place.get('/v1/search?q=web').status_code == 503 and place.get('/readyz').status_code == 503
-    assert place.get('/v2/_catalog').status_code == 503 and place.post([pushed('team/web')]).status_code == 503
+    assert place.get('/v1/search?q=web').status_code == 503
+    assert place.get('/readyz').status_code == 503
+    assert place.get('/v2/_catalog').status_code == 503
+    assert place.post([pushed('team/web')]).status_code == 503
     back(place)
     assert place.found('', n=100) == sorted(place.registry.repositories)
     place.index.assert_whole()

@@ -1,4 +1,5 @@
-"""config/nginx.conf in a real nginx, between clients and two stand-ins that write down what reaches them."""
+"""config/nginx.conf in a real nginx, between clients and two stand-ins that write down what reaches
+them."""
 import contextlib
 import hashlib
 import http.client
@@ -18,7 +19,8 @@ from tests.service.stand_in import StandIn
 BIG = 100 * 1024 * 1024
 CHUNK = b'0123456789abcdef' * 4096
 
-pytestmark = pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'), reason='nginx is not installed: dev/bootstrap clients')
+pytestmark = pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'),
+                                reason='nginx is not installed: dev/bootstrap clients')
 
 
 @pytest.fixture(scope='module')
@@ -55,21 +57,26 @@ def ask(nginx, path, method='GET', body=None, headers=(), chunked=False):
 
 def ask_raw(nginx, path):
     with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
-        connection.sendall(('GET %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n' % path).encode())
+        connection.sendall(('GET %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n'
+                            % path).encode())
         return int(connection.makefile('rb').readline().split()[1])
 
 
-@pytest.mark.parametrize('path', ['/v1/_ping', '/v1/search?q=app&n=25', '/v1/search?q=a%2Fb%20c%26d', '/v1/', '/v2/_catalog', '/v2/_catalog?n=5&last=a%2Fb'])
+@pytest.mark.parametrize('path', ['/v1/_ping', '/v1/search?q=app&n=25',
+                                  '/v1/search?q=a%2Fb%20c%26d', '/v1/', '/v2/_catalog',
+                                  '/v2/_catalog?n=5&last=a%2Fb'])
 def test_search_and_catalog_go_to_the_service(nginx, seen, path):
     assert ask(nginx, path) == (200, 'service')
     assert [request[1] for request in seen['service']] == [path]
     assert not seen['registry']
 
 
-@pytest.mark.parametrize('path', [
-    '/v2/', '/v2', '/', '/v2/_catalog/', '/v2/_catalogue', '/v2/a/_catalog/manifests/latest', '/v2/v1/search/tags/list', '/v11/search',
-    '/v2/a/b/tags/list?n=1', '/v2/a/blobs/uploads/5b2f?_state=a%2Fb%3D%3D', '/v2/events/tags/list', '/v2/metrics/manifests/1', '/v2/a%2Fb/tags/list',
-    '/eventslist'])
+@pytest.mark.parametrize('path', ['/v2/', '/v2', '/', '/v2/_catalog/', '/v2/_catalogue',
+                                  '/v2/a/_catalog/manifests/latest', '/v2/v1/search/tags/list',
+                                  '/v11/search', '/v2/a/b/tags/list?n=1',
+                                  '/v2/a/blobs/uploads/5b2f?_state=a%2Fb%3D%3D',
+                                  '/v2/events/tags/list', '/v2/metrics/manifests/1',
+                                  '/v2/a%2Fb/tags/list', '/eventslist'])
 def test_all_else_goes_to_the_registry_as_it_was_sent(nginx, seen, path):
     assert ask(nginx, path) == (200, 'registry')
     assert [request[1] for request in seen['registry']] == [path]
@@ -77,7 +84,8 @@ def test_all_else_goes_to_the_registry_as_it_was_sent(nginx, seen, path):
 
 
 @pytest.mark.parametrize('name', ['events', 'metrics', 'healthz', 'readyz'])
-@pytest.mark.parametrize('form', ['/%s', '/%s?q=1', '/%s/', '//%s', '/./%s', '/v1/../%s', '/v1/%%2e%%2e/%s', '/v2/../%s', '/v2/_catalog/../../%s',
+@pytest.mark.parametrize('form', ['/%s', '/%s?q=1', '/%s/', '//%s', '/./%s', '/v1/../%s',
+                                  '/v1/%%2e%%2e/%s', '/v2/../%s', '/v2/_catalog/../../%s',
                                   '/%s#/../v1/search'])
 @pytest.mark.parametrize('method', ['GET', 'POST'])
 def test_what_is_not_for_clients_is_not_there(nginx, seen, name, form, method):
@@ -87,8 +95,10 @@ def test_what_is_not_for_clients_is_not_there(nginx, seen, name, form, method):
     assert not seen['service'] and not seen['registry']
 
 
-@pytest.mark.parametrize('path', ['/events/../v1/search', '/events/..%2fv1/search', '/events%3f/../v1/search', '/events%23/../v1/search', '/v1/x/../search',
-                                  '/metrics/../v2/_catalog', '/v2/./_catalog', '/v2/%5fcatalog', '/%76%31/search', '//v1//search'])
+@pytest.mark.parametrize('path', ['/events/../v1/search', '/events/..%2fv1/search',
+                                  '/events%3f/../v1/search', '/events%23/../v1/search',
+                                  '/v1/x/../search', '/metrics/../v2/_catalog', '/v2/./_catalog',
+                                  '/v2/%5fcatalog', '/%76%31/search', '//v1//search'])
 def test_the_service_gets_the_path_that_was_matched_however_it_was_written(nginx, seen, path):
     assert ask_raw(nginx, path) == 200
     assert [request[1] for request in seen['service']] in (['/v1/search'], ['/v2/_catalog'])
@@ -96,7 +106,8 @@ def test_the_service_gets_the_path_that_was_matched_however_it_was_written(nginx
 
 @pytest.mark.parametrize('path', ['/v1/search', '/v2/_catalog', '/v2/a/manifests/latest'])
 def test_headers_that_the_registry_and_the_service_need(nginx, seen, path):
-    ask(nginx, path, headers={'Authorization': 'Basic dTpw', 'Host': 'registry.example.com:8443', 'X-Forwarded-Proto': 'gopher', 'Accept': 'application/x',
+    ask(nginx, path, headers={'Authorization': 'Basic dTpw', 'Host': 'registry.example.com:8443',
+                              'X-Forwarded-Proto': 'gopher', 'Accept': 'application/x',
                               'Connection': 'close'})
     (_, _, headers, _), = seen['service'] + seen['registry']
     assert headers['Authorization'] == 'Basic dTpw'
@@ -124,7 +135,8 @@ def test_a_large_push_arrives_whole(nginx, seen, method, chunked):
     if chunked:
         headers['Transfer-Encoding'] = 'chunked'
     parts = (CHUNK for _ in range(BIG // len(CHUNK)))
-    assert ask(nginx, '/v2/a/blobs/uploads/1?digest=sha256:0', method, parts, headers, chunked) == (200, 'registry')
+    assert ask(nginx, '/v2/a/blobs/uploads/1?digest=sha256:0', method, parts, headers,
+               chunked) == (200, 'registry')
     (got, _, _, digest), = seen['registry']
     assert got == method
     assert digest == hashlib.sha256(CHUNK * (BIG // len(CHUNK))).hexdigest()
@@ -134,7 +146,8 @@ def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
     registry = upstreams[0]
     registry.first_byte.clear()
     with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
-        connection.sendall(b'PUT /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n' % (2 * len(CHUNK)) + CHUNK)
+        connection.sendall(b'PUT /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: here\r\nContent-Length: '
+                           b'%d\r\n\r\n' % (2 * len(CHUNK)) + CHUNK)
         assert registry.first_byte.wait(10)
         assert not seen['registry']
         connection.sendall(CHUNK)
@@ -144,7 +157,8 @@ def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
 HALF = b'%b HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n{'
 
 
-@pytest.mark.parametrize('line', [b'POST /v1/search?q=a', b'GET /v1/search?q=a', b'POST /v2/_catalog', b'GET /v2/_catalog'])
+@pytest.mark.parametrize('line', [b'POST /v1/search?q=a', b'GET /v1/search?q=a',
+                                  b'POST /v2/_catalog', b'GET /v2/_catalog'])
 def test_the_service_gets_whole_requests_only(nginx, upstreams, seen, line):
     before = upstreams[1].connections
     for content in (b'', b'GET /v1/sea', line + b' HTTP/1.1\r\nHost: x\r\n', HALF % line):
@@ -165,20 +179,25 @@ def test_a_body_for_the_service_is_small(nginx, seen, path):
 def test_one_address_has_no_more_than_32_requests_under_way(nginx, seen, path):
     with contextlib.ExitStack() as opened:
         for _ in range(32):
-            opened.enter_context(socket.create_connection((LOOPBACK, nginx.port), timeout=10)).sendall(HALF % b'POST /v1/search')
+            opened.enter_context(socket.create_connection((LOOPBACK, nginx.port),
+                                                          timeout=10)).sendall(
+                                                              HALF % b'POST /v1/search')
         time.sleep(0.5)
         assert ask(nginx, path)[0] == 429
-        assert ask(nginx, '/v2/a/tags/list') == (200, 'registry'), 'pushes and pulls are not limited'
+        assert ask(nginx, '/v2/a/tags/list') == (200,
+                                                 'registry'), 'pushes and pulls are not limited'
     deadline = time.monotonic() + 10
     while ask(nginx, path) != (200, 'service'):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert [request[1] for request in seen['registry']] == ['/v2/a/tags/list'], 'the registry does not have to answer in place of the service'
+    assert [request[1] for request in seen['registry']] == [
+        '/v2/a/tags/list'], 'the registry does not have to answer in place of the service'
 
 
 def test_nginx_closes_idle_connections_before_the_service_does():
     with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
-        assert int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', source.read(), re.MULTILINE)[1]) + 2 < SILENCE
+        assert int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', source.read(),
+                             re.MULTILINE)[1]) + 2 < SILENCE
 
 
 def test_without_the_service_its_registry_answers_the_catalog_and_search_is_502(upstreams, seen):

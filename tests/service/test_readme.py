@@ -1,4 +1,5 @@
-"""What the README tells those to add who have a registry v2 or v3: its YAML, its container, its two lines of nginx."""
+"""What the README tells those to add who have a registry v2 or v3: its YAML, its container, its two
+lines of nginx."""
 import os
 import re
 import shlex
@@ -25,7 +26,8 @@ def block(language):
 
 def of_docker_run():
     """Return the words of the README's `docker run` of the service."""
-    [command] = [line for line in pages.commands('README.md', 'docker run') if line.endswith(' registry-index')]
+    [command] = [line for line in pages.commands('README.md', 'docker run')
+                 if line.endswith(' registry-index')]
     return shlex.split(command)
 
 
@@ -39,11 +41,13 @@ def test_the_yaml_is_the_block_of_the_complete_configuration_with_the_name_of_th
 
 def test_the_container_has_all_settings_that_the_service_needs_and_the_secret_of_the_yaml():
     words = [word.replace('=SECRET', '=' + SECRET) for word in of_docker_run()]
-    environment = dict(word.split('=', 1) for option, word in zip(words, words[1:]) if option == '-e')
+    environment = dict(word.split('=', 1) for option, word in zip(words, words[1:])
+                       if option == '-e')
     settings, warnings = settings_of(environment, {})
     settings.check_serving()
     assert not warnings
-    [endpoint] = yaml.safe_load(block('yaml').replace('Bearer SECRET', 'Bearer ' + SECRET))['notifications']['endpoints']
+    [endpoint] = yaml.safe_load(block('yaml').replace('Bearer SECRET', 'Bearer ' + SECRET))[
+        'notifications']['endpoints']
     assert endpoint['headers']['Authorization'] == ['Bearer ' + settings.events_secret]
 
 
@@ -60,7 +64,8 @@ class TwoLines(Nginx):
     ready_status = (200, 404)  # by the registry
 
     def site(self):
-        return 'server { listen 127.0.0.1:8080; location / { proxy_pass http://127.0.0.1:5000; }\n%s}\n' % block('nginx')
+        return ('server { listen 127.0.0.1:8080; location / { proxy_pass http://127.0.0.1:5000; }\n'
+                '%s}\n' % block('nginx'))
 
 
 @pytest.fixture(scope='module')
@@ -72,11 +77,15 @@ def nginx():
         each.close()
 
 
-@pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'), reason='nginx is not installed: dev/bootstrap clients')
+@pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'),
+                    reason='nginx is not installed: dev/bootstrap clients')
 @pytest.mark.parametrize('path, name', [
-    ('/v1/search?q=a%2Fb&n=25', 'service'), ('/v1/_ping', 'service'), ('/v2/_catalog?n=5&last=a%2Fb', 'service'),
+    ('/v1/search?q=a%2Fb&n=25', 'service'), ('/v1/_ping', 'service'),
+    ('/v2/_catalog?n=5&last=a%2Fb', 'service'),
     ('/v2/', 'registry'), ('/v2/a/tags/list', 'registry'), ('/v2/_catalog/', 'registry'),
-    # What only the registry may send, and what is not for clients, does not reach the service in any spelling.
-    ('/events', 'registry'), ('/v1/../events', 'registry'), ('/v1/%2e%2e/metrics', 'registry'), ('/v2/_catalog/../../events', 'registry')])
+    # What only the registry may send, and what is not for clients, does not reach the service in
+    # any spelling.
+    ('/events', 'registry'), ('/v1/../events', 'registry'), ('/v1/%2e%2e/metrics', 'registry'),
+    ('/v2/_catalog/../../events', 'registry')])
 def test_the_two_lines_of_nginx_send_search_and_catalog_to_the_service(nginx, path, name):
     assert ask(nginx, path) == (200, name)

@@ -5,7 +5,7 @@ import bcrypt
 import pytest
 
 from dev.servers.registry_v2 import Distribution
-from docker_registry_index.service.registry.errors import CredentialsRefused
+from docker_registry_index.service.registry.connection import CredentialsRefused
 from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.service.images import DESCRIPTION, DOCKER, OCI, TITLE, Images

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from docker_registry_index.service.registry.errors import (
+from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.service import odd_server

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dev.servers.process import free_port
-from docker_registry_index.service.registry.errors import RegistryUnavailable
+from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import (
     BLOB_BYTES, RegistryClient)
@@ -172,7 +172,7 @@ class TestCatalog:
             list(self.pages(odd, link))
 
     def test_a_link_that_is_no_address(self, odd):
-        with pytest.raises(RegistryUnavailable, match='no address'):
+        with pytest.raises(RegistryUnavailable, match='not an address'):
             list(self.pages(odd, '<http://[>; rel="next"'))
 
     @pytest.mark.parametrize('link', ['<NEXT>', 'NEXT', '<NEXT>; rel="prev"', ';', '<'])

@@ -1,4 +1,5 @@
-"""The registry, the service or the way between them fails: nothing is lost, nothing stays that is gone, and searches go on.
+"""The registry, the service or the way between them fails: nothing is lost, nothing stays that is
+gone, and searches go on.
 
 DynamoDB that fails: test_service_without_dynamodb.py.
 """
@@ -19,9 +20,12 @@ from tests.service.place import SECRET, Files, Place, QuickService, kill, wait_u
 from tests.service.stand_in import StandIn
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
+                                reason='not installed: %s: dev/bootstrap clients'
+                                % ', '.join(MISSING))
 
-#: Seconds that a registry waits for the answer to a notification: `timeout` in config/distribution.yml.
+#: Seconds that a registry waits for the answer to a notification: `timeout` in
+#: config/distribution.yml.
 TIMEOUT = 1
 
 
@@ -35,11 +39,13 @@ def place(dynamodb_local, tmp_path_factory):
 
 
 def event(name, action='push', **target):
-    return {'id': '%x' % random.getrandbits(64), 'action': action, 'target': dict(repository=name, **target)}
+    return {'id': '%x' % random.getrandbits(64), 'action': action,
+            'target': dict(repository=name, **target)}
 
 
 def pushed(name, digest, tag='latest'):
-    return event(name, digest=digest, tag=tag, mediaType='application/vnd.oci.image.manifest.v1+json')
+    return event(name, digest=digest, tag=tag,
+                 mediaType='application/vnd.oci.image.manifest.v1+json')
 
 
 def timed(act, *arguments, **more):
@@ -73,10 +79,11 @@ def test_service_down_during_fifty_pushes(place):
     for name in names:
         place.images.push(name, labels={DESCRIPTION: 'Words of ' + name})
     place.service.start()
-    seconds = wait_until(lambda: place.found('missed'), 'not all pushes are found', 40, place.service,
-                         dict((name, 'Words of ' + name) for name in names))
+    seconds = wait_until(lambda: place.found('missed'), 'not all pushes are found', 40,
+                         place.service, dict((name, 'Words of ' + name) for name in names))
     print('\nall 50 found %.1f s after the service was back' % seconds)
-    assert 'loading the search index' not in place.service.log_text(), 'the registry should have told it'
+    assert 'loading the search index' not in place.service.log_text(), (
+        'the registry should have notified it')
 
 
 def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(place):
@@ -98,17 +105,20 @@ def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(p
     assert sorted(place.found('grave')) == ['grave/new', old[1], old[2]]
     place.age(old[1])
     assert place.command('load').returncode == 0
-    wait_until(lambda: place.found('grave'), 'the sync did not heal it', 15, place.service, {'grave/new': 'Nobody was told', old[2]: ''})
+    wait_until(lambda: place.found('grave'), 'the sync did not heal it', 15, place.service,
+               {'grave/new': 'Nobody was told', old[2]: ''})
     place.assert_equal(place.dynamodb_url)
 
 
 def recorded(place, images_of_it):
-    """Do something in a registry of the same storage that tells a stand-in; return the notifications as they were sent."""
+    """Do something in a registry of the same storage that tells a stand-in; return the
+    notifications as they were sent."""
     listener = StandIn('listener')
     try:
         with ConfiguredRegistry(listener.port, SECRET, root=place.storage.root) as registry:
             wanted = images_of_it(Images(registry.url))
-            wait_until(lambda: len(listener.bodies) >= wanted, 'the registry sends too few notifications', 10)
+            wait_until(lambda: len(listener.bodies) >= wanted,
+                       'the registry sends too few notifications', 10)
         return listener.bodies
     finally:
         listener.close()
@@ -117,7 +127,8 @@ def recorded(place, images_of_it):
 def some_changes(images):
     for number in range(8):
         name = 'shuffled/thing-%d' % number
-        digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)}) for tag in ('one', 'two')]
+        digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)})
+                   for tag in ('one', 'two')]
         if number % 2:
             images.delete(name, digests[0])
         if number % 4 == 3:
@@ -136,12 +147,14 @@ def test_duplicated_and_reordered_notifications_end_right(place):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             statuses = set(answer.status_code for answer in pool.map(place.post, twice))
         assert statuses == {200}
-        assert sorted(place.found('shuffled')) == ['shuffled/thing-%d' % number for number in range(8) if number % 4 != 3]
+        assert sorted(place.found('shuffled')) == ['shuffled/thing-%d' % number
+                                                   for number in range(8) if number % 4 != 3]
     place.assert_equal(place.dynamodb_url)
 
 
 def test_several_events_in_one_notification(place):
-    bodies = recorded(place, lambda images: len([images.push('together/thing-%d' % number) for number in range(12)]))
+    bodies = recorded(place, lambda images: len([images.push('together/thing-%d' % number)
+                                                 for number in range(12)]))
     events = [each for body in bodies for each in json.loads(body.decode())['events']]
     assert len(events) == 12
     assert place.post(events + events).status_code == 200
@@ -165,12 +178,15 @@ def test_a_slow_description_is_read_later(slow):
     slow.wait_until_found('slow/thing', term='thing', seconds=2 * TIMEOUT)
     assert slow.found('thing') == {'slow/thing': ''}
     answer, seconds = timed(slow.post, [pushed('slow/thing', digest)])
-    print('\nanswered %d after %.2f s, while a description takes more than 3' % (answer.status_code, seconds))
+    print('\nanswered %d after %.2f s, while a description takes more than 3'
+          % (answer.status_code, seconds))
     assert answer.status_code == 200 and seconds < TIMEOUT
     slow.slow.delay(0)
-    later = wait_until(lambda: slow.found('thing'), 'the description is not read later', 15, slow.service, {'slow/thing': 'Read later'})
+    later = wait_until(lambda: slow.found('thing'), 'the description is not read later', 15,
+                       slow.service, {'slow/thing': 'Read later'})
     print('described %.1f s after the registry was fast again' % later)
-    assert ' 503 ' not in '\n'.join(line for line in slow.service.log_text().splitlines() if '/events' in line)
+    assert ' 503 ' not in '\n'.join(line for line in slow.service.log_text().splitlines()
+                                    if '/events' in line)
 
 
 def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
@@ -191,25 +207,30 @@ def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
 def test_two_copies_are_told_of_one_repository_at_once(dynamodb_local, tmp_path):
     place = Place(dynamodb_local.url, Files(tmp_path))
     chance = random.Random(5)
-    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path), port=place.registry.port) as registry, \
+    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path),
+                            port=place.registry.port) as registry, \
             place.two_copies() as copies, concurrent.futures.ThreadPoolExecutor(8) as pool:
         images = Images(registry.url)
         answers = []
         for number in range(12):
             there = number % 2 == 0
             if there:
-                digest = images.push('both/told', 'tag-%d' % number, labels={DESCRIPTION: 'Words of %d' % number})
+                digest = images.push('both/told', 'tag-%d' % number,
+                                     labels={DESCRIPTION: 'Words of %d' % number})
             else:
                 images.delete('both/told', digest)
             told = [pushed('both/told', digest), event('both/told', 'delete', digest=digest)]
             posts = [(copy, each) for copy in copies for each in told for _ in range(2)]
             chance.shuffle(posts)
-            statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code, posts))
+            statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code,
+                                     posts))
             assert set(statuses) <= {200, 503}
             answers += statuses
             # What was answered with 503, the registry would send again.
             if 503 in statuses:
-                wait_until(lambda: place.post([told[0]], copies[0].url).status_code, 'it is never done', 10, copies[0], 200)
-            assert place.found('both', copies[chance.randrange(2)].url) == ({'both/told': 'Words of %d' % number} if there else {})
+                wait_until(lambda: place.post([told[0]], copies[0].url).status_code,
+                           'it is never done', 10, copies[0], 200)
+            assert place.found('both', copies[chance.randrange(2)].url) == (
+                {'both/told': 'Words of %d' % number} if there else {})
         print('\n%d notifications, %d of them 503' % (len(answers), answers.count(503)))
     place.index.assert_whole()

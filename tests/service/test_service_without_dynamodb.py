@@ -1,4 +1,5 @@
-"""DynamoDB is away, or fails now and then: what the registry tells is answered 503 in time and sent again, and all comes right by itself."""
+"""DynamoDB is away, or fails now and then: what the registry tells is answered 503 in time and sent
+again, and all comes right by itself."""
 import concurrent.futures
 import os
 import random
@@ -15,9 +16,12 @@ from tests.service.place import Files, Place, lines_of, wait_until
 from tests.service.test_service_under_faults import TIMEOUT, pushed, timed
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: %s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
+                                reason='not installed: %s: dev/bootstrap clients'
+                                % ', '.join(MISSING))
 
-#: Seconds for any answer to a notification: events_wait, 0.8, and what two busy processors need beside. Most are within TIMEOUT.
+#: Seconds for any answer to a notification: events_wait, 0.8, and what two busy processors need
+#: beside. Most are within TIMEOUT.
 LATEST = 1.3
 
 STABLE = sorted('stable/application-%02d' % number for number in range(12))
@@ -40,14 +44,17 @@ def place(dynamodb_local, tmp_path_factory):
 def settled(place, seconds):
     """Wait until searches find what the registry has, then prove it; return the seconds."""
     expected = place.catalog()
-    took = wait_until(lambda: sorted(place.found()), 'the index does not become what the registry has', seconds, place.service, expected)
+    took = wait_until(lambda: sorted(place.found()),
+                      'the index does not become what the registry has', seconds, place.service,
+                      expected)
     place.assert_equal(place.direct)
     return took
 
 
 def refusals(place):
     """The milliseconds of the notifications that were answered with 503, by the access log."""
-    return [int(found) for found in re.findall(r'"POST /events HTTP/1.1" 503 \S+ ([0-9]+)ms', place.service.log_text())]
+    return [int(found) for found in re.findall(r'"POST /events HTTP/1.1" 503 \S+ ([0-9]+)ms',
+                                               place.service.log_text())]
 
 
 def answered(place):
@@ -73,14 +80,18 @@ def test_away_during_pushes(place, kind):
         assert place.ask('/healthz', place.service.url).status_code == 200
         if kind == 'refusing':
             answer = place.ask('/v1/search?q=away')
-            assert (answer.status_code, answer.json()['error']) == (503, 'search is not available now, try again later')
+            assert (answer.status_code,
+                    answer.json()['error']) == (503, 'search is not available now, try again later')
             # nginx then asks the registry.
             assert names[0] in place.ask('/v2/_catalog?n=1000').json()['repositories']
-        wait_until(lambda: len(refusals(place)) > before + 4, 'the registry does not send it again', 15, place.service)
+        wait_until(lambda: len(refusals(place)) > before + 4, 'the registry does not send it again',
+                   15, place.service)
     seconds = settled(place, 60)
     told = refusals(place)[before:]
-    print('\n%s: %d notifications answered 503 after %.2f s (the median; at the most %.2f); ours after %.2f; all right %.1f s after it was back' % (
-        kind, len(told), sorted(told)[len(told) // 2] / 1000, max(told) / 1000, max(took), seconds))
+    print('\n%s: %d notifications answered 503 after %.2f s (the median; at the most %.2f); ours '
+          'after %.2f; all right %.1f s after it was back' % (kind, len(told),
+                                                              sorted(told)[len(told) // 2] / 1000,
+                                                              max(told) / 1000, max(took), seconds))
     assert sorted(told)[len(told) // 2] < 1000 * TIMEOUT and max(told) < 1000 * LATEST
     assert sorted(took)[-2] < TIMEOUT and max(took) < LATEST, took
     assert place.found(names[3]) == {names[3]: 'Words of ' + names[3]}
@@ -95,7 +106,8 @@ def test_searches_that_hang_keep_nothing_else_from_being_answered(place):
             time.sleep(0.1)
         took = []
         for _ in range(3):
-            answer, seconds = timed(place.post, [pushed('stable/application-01', 'sha256:' + '0' * 64)])
+            answer, seconds = timed(place.post,
+                                    [pushed('stable/application-01', 'sha256:' + '0' * 64)])
             assert answer.status_code == 503
             took.append(seconds)
             answer, seconds = timed(place.ask, '/healthz', place.service.url)
@@ -107,7 +119,8 @@ def test_searches_that_hang_keep_nothing_else_from_being_answered(place):
     assert set(statuses) <= {200, 503}
     assert max(took) < TIMEOUT + 1
     assert sorted(took)[len(took) // 2] < TIMEOUT
-    wait_until(lambda: sorted(place.found('stable')), 'it does not come to itself', 10, place.service, STABLE)
+    wait_until(lambda: sorted(place.found('stable')), 'it does not come to itself', 10,
+               place.service, STABLE)
 
 
 class Searching(threading.Thread):
@@ -143,30 +156,35 @@ def change(place, count):
         if name in there and chance.random() < 0.5:
             place.images.delete(name, there.pop(name))
         else:
-            there[name] = place.images.push(name, 'only', labels={DESCRIPTION: 'Words of change %d' % number})
+            there[name] = place.images.push(name, 'only',
+                                            labels={DESCRIPTION: 'Words of change %d' % number})
 
 
 def test_a_fifth_of_all_answers_is_a_fault(place, request):
     count = 1000 if request.config.getoption('--long', False) else 100
     place.proxy.clear()
     done = answered(place)
-    searches, before, started = [Searching(place) for _ in range(2)], len(refusals(place)), time.monotonic()
+    searches, before, started = [Searching(place)
+                                 for _ in range(2)], len(refusals(place)), time.monotonic()
     for each in searches:
         each.start()
     with place.proxy.faults(0.2):
         change(place, count)
         passed = time.monotonic() - started
         # The registry tells of one after the other, and waits for each answer.
-        wait_until(lambda: answered(place) - done >= count // 2 or time.monotonic() > started + 12 + count / 10,
-                   'no end', 30 + count / 10)
+        wait_until(lambda: answered(place) - done >= count // 2 or time.monotonic() > started + 12
+                   + count / 10, 'no end', 30 + count / 10)
         done = answered(place) - done
     seconds = settled(place, 90 + count / 10)
     for each in searches:
         each.end()
     assert [each.wrong for each in searches] == [[], []]
-    assert set(FAULTS) <= set(place.proxy.outcomes) and sum(place.proxy.outcomes[fault] for fault in FAULTS) > 10
+    assert set(FAULTS) <= set(place.proxy.outcomes)
+    assert sum(place.proxy.outcomes[fault] for fault in FAULTS) > 10
     statuses = [status for each in searches for status in each.statuses]
-    print('\n%d changes in %.1f s, %d notifications answered 503, %d answered 200 among the faults, all right %.1f s after them' % (
-        count, passed, len(refusals(place)) - before, done, seconds))
-    print('%d searches, %d of them 503; %s' % (len(statuses), statuses.count(503), dict(place.proxy.outcomes)))
+    print('\n%d changes in %.1f s, %d notifications answered 503, %d answered 200 among the '
+          'faults, all right %.1f s after them' % (count, passed, len(refusals(place)) - before,
+                                                   done, seconds))
+    print('%d searches, %d of them 503; %s' % (len(statuses), statuses.count(503),
+                                               dict(place.proxy.outcomes)))
     assert 'Traceback' not in place.service.log_text(), lines_of(place.service)

@@ -1,4 +1,5 @@
-"""The service's settings: each from environment and file, checked, and told by name and origin where they cannot work. No process, no network."""
+"""The service's settings: each from environment and file, checked, and told by name and origin
+where they cannot work. No process, no network."""
 import re
 
 import pytest
@@ -11,35 +12,48 @@ from docker_registry_index.service.settings import OPTIONS, bucket_of, settings_
 SECRET = 'nobody-shall-see-this-1'
 #: Of each option: two values and what becomes of them.
 GOOD = {
-    'registry_url': {'http://127.0.0.1:5000': None, 'https://my_registry.example.com/prefix/': None, 'http://[::1]:5000': None, 'HTTP://registry': None},
-    'registry_username': {'reader': None, 'jörg': None}, 'registry_password': {'pass:word é': None, SECRET: None},
+    'registry_url': {'http://127.0.0.1:5000': None, 'https://my_registry.example.com/prefix/': None,
+                     'http://[::1]:5000': None, 'HTTP://registry': None},
+    'registry_username': {'reader': None, 'jörg': None},
+    'registry_password': {'pass:word é': None, SECRET: None},
     'registry_ca': {'/etc/ca.pem': None}, 'events_secret': {SECRET: None, '0' * 16: None},
     'events_wait': {'0.1': 0.1, '60': 60.0, '0.8': 0.8}, 'htpasswd': {'/etc/htpasswd': None},
-    'anonymous_read': {'true': True, 'YES': True, 'on': True, '1': True, 'false': False, 'No': False, 'off': False, '0': False},
-    'listen': {'0.0.0.0:80': None, '[::]:5080': None, 'localhost:65535': None}, 'threads': {'2': 2, '256': 256}, 'catalog_limit': {'1': 1, '10000': 10000},
-    'storage': {'s3://my-bucket': None, 's3://my.bucket/root/dir': None, '/var/lib/registry': None, '/with@sign': None},
-    'storage_region': {'eu-west-1': None}, 'storage_access_key': {'AKIAEXAMPLE': None}, 'storage_secret_key': {SECRET: None},
-    'storage_endpoint_url': {'http://127.0.0.1:9000': None},
-}
+    'anonymous_read': {'true': True, 'YES': True, 'on': True, '1': True, 'false': False,
+                       'No': False, 'off': False, '0': False},
+    'listen': {'0.0.0.0:80': None, '[::]:5080': None, 'localhost:65535': None},
+    'threads': {'2': 2, '256': 256}, 'catalog_limit': {'1': 1, '10000': 10000},
+    'storage': {'s3://my-bucket': None, 's3://my.bucket/root/dir': None, '/var/lib/registry': None,
+                '/with@sign': None},
+    'storage_region': {'eu-west-1': None}, 'storage_access_key': {'AKIAEXAMPLE': None},
+    'storage_secret_key': {SECRET: None},
+    'storage_endpoint_url': {'http://127.0.0.1:9000': None}}
 BAD = {
-    'registry_url': ['127.0.0.1:5000', 'ftp://x', 'http://', 'http://x:0', 'http://x:70000', 'http://x:port', 'http://a b', 'http://x/\x1b[31m',
-                     'https://u:%s@x' % SECRET,
+    'registry_url': ['127.0.0.1:5000', 'ftp://x', 'http://', 'http://x:0', 'http://x:70000',
+                     'http://x:port', 'http://a b', 'http://x/\x1b[31m', 'https://u:%s@x' % SECRET,
                      'http://x/?token=' + SECRET, 'http://x#' + SECRET, 'x' * 500],
-    'registry_username': ['a:' + SECRET, 'a\nb', 'a\0'], 'registry_password': [SECRET + '\n' + SECRET, SECRET + '\x7f'],
+    'registry_username': ['a:' + SECRET, 'a\nb', 'a\0'],
+    'registry_password': [SECRET + '\n' + SECRET, SECRET + '\x7f'],
     'registry_ca': ['ca.pem', './ca.pem', '~/ca.pem'],
     'events_secret': [SECRET[:15], SECRET + ' ' + SECRET, SECRET + 'é', SECRET + '\n' + SECRET],
-    'events_wait': ['0', '0.05', '61', '-1', 'nan', 'inf', '1s', '1e1', '٣', '1.2345', '0x1'], 'htpasswd': ['htpasswd', 'relative/htpasswd'],
-    'anonymous_read': ['maybe', '2', 'ja', 'True!'], 'listen': ['5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
-                                                                '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x'],
-    'threads': ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣'], 'catalog_limit': ['0', '10001', '-1', 'all'],
-    'storage': ['bucket', 'relative/path', 's3:/b', 's3://', 's3://UPPER', 's3://b', 'http://bucket', 's3://key:%s@bucket' % SECRET,
-                's3://bucket?secret=' + SECRET, '~/registry'],
-    'storage_region': ['Region Nine', '-'], 'storage_access_key': [SECRET + ' x', SECRET + 'é'], 'storage_secret_key': [SECRET + ' x', SECRET + '\x01'],
-    'storage_endpoint_url': ['127.0.0.1:9000', 'http://k:%s@x' % SECRET],
-}
+    'events_wait': ['0', '0.05', '61', '-1', 'nan', 'inf', '1s', '1e1', '٣', '1.2345', '0x1'],
+    'htpasswd': ['htpasswd', 'relative/htpasswd'],
+    'anonymous_read': ['maybe', '2', 'ja', 'True!'],
+    'listen': ['5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
+               '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x'],
+    'threads': ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣'],
+    'catalog_limit': ['0', '10001', '-1', 'all'],
+    'storage': ['bucket', 'relative/path', 's3:/b', 's3://', 's3://UPPER', 's3://b',
+                'http://bucket', 's3://key:%s@bucket' % SECRET, 's3://bucket?secret=' + SECRET,
+                '~/registry'],
+    'storage_region': ['Region Nine', '-'], 'storage_access_key': [SECRET + ' x', SECRET + 'é'],
+    'storage_secret_key': [SECRET + ' x', SECRET + '\x01'],
+    'storage_endpoint_url': ['127.0.0.1:9000', 'http://k:%s@x' % SECRET]}
 #: What must stand beside an option, so that it alone is looked at.
-BESIDE = {'registry_username': {'registry_password': 'x'}, 'registry_password': {'registry_username': 'x'}, 'storage_access_key': {'storage_secret_key': 'x'},
-          'storage_secret_key': {'storage_access_key': 'x'}, 'anonymous_read': {'htpasswd': '/etc/htpasswd'}}
+BESIDE = {'registry_username': {'registry_password': 'x'},
+          'registry_password': {'registry_username': 'x'},
+          'storage_access_key': {'storage_secret_key': 'x'},
+          'storage_secret_key': {'storage_access_key': 'x'},
+          'anonymous_read': {'htpasswd': '/etc/htpasswd'}}
 
 
 def environ_of(block):
@@ -54,8 +68,10 @@ def test_these_are_all_options():
 def test_each_option_comes_from_the_environment_and_from_the_file(name):
     for text, value in GOOD[name].items():
         block = dict(BESIDE.get(name, {}), **{name: text})
-        for environ, top_level in ((environ_of(block), {}), ({}, {'service': block}), ({name.upper(): '  %s ' % text},
-                                                                                       {'service': dict(block, **{name: 'not looked at: \0'})}),
+        for environ, top_level in ((environ_of(block), {}),
+                                   ({}, {'service': block}),
+                                   ({name.upper(): '  %s ' % text},
+                                    {'service': dict(block, **{name: 'not looked at: \0'})}),
                                    ({name.upper(): ' '}, {'service': block})):
             found, warnings = settings_of(environ, top_level)
             assert getattr(found, name) == (text if value is None else value) and warnings == []
@@ -68,8 +84,10 @@ def test_a_value_that_cannot_work_is_told_with_its_name_and_origin(name, is_in_f
     for text in BAD[name]:
         block = dict(BESIDE.get(name, {}), **{name: text})
         with pytest.raises(SettingError) as refused:
-            settings_of(*(({}, {'service': block}, '/etc/service.yml') if is_in_file else (environ_of(block), {})))
-        origin = 'service of /etc/service.yml' if is_in_file else 'environment variable ' + name.upper()
+            settings_of(*(({}, {'service': block}, '/etc/service.yml') if is_in_file
+                          else (environ_of(block), {})))
+        origin = ('service of /etc/service.yml' if is_in_file else 'environment variable '
+                  + name.upper())
         told = str(refused.value)
         assert told.startswith('setting %s (from %s) ' % (name, origin)) and '; ' in told, told
         assert SECRET[:15] not in told and len(told) < 500 and re.match(r'[ -~]+\Z', told), told
@@ -77,35 +95,42 @@ def test_a_value_that_cannot_work_is_told_with_its_name_and_origin(name, is_in_f
 
 def test_the_defaults():
     found, warnings = settings_of({}, {})
-    assert warnings == [] and (found.events_wait, found.listen, found.threads, found.catalog_limit, found.anonymous_read) == (
-        0.8, '127.0.0.1:5080', 16, 1000, False)
-    assert [option.name for option in OPTIONS if getattr(found, option.name) is None] == [option.name for option in OPTIONS if option.default is None]
+    assert warnings == [] and (found.events_wait, found.listen, found.threads, found.catalog_limit,
+                               found.anonymous_read) == (0.8, '127.0.0.1:5080', 16, 1000, False)
+    assert [option.name for option in OPTIONS if getattr(found, option.name) is None] == [
+        option.name for option in OPTIONS if option.default is None]
 
 
-@pytest.mark.parametrize('given', ['registry_username', 'registry_password', 'storage_access_key', 'storage_secret_key'])
+@pytest.mark.parametrize('given', ['registry_username', 'registry_password', 'storage_access_key',
+                                   'storage_secret_key'])
 def test_half_a_pair_is_refused(given):
     [missing] = BESIDE[given]
-    ways = [(({given.upper(): SECRET, missing.upper(): ''}, {}), 'environment variable ' + given.upper()),
-            (({}, {'service': {given: SECRET}}, 'f.yml'), 'service of f.yml')]
+    ways = [(({given.upper(): SECRET, missing.upper(): ''}, {}), 'environment variable '
+             + given.upper()), (({}, {'service': {given: SECRET}}, 'f.yml'), 'service of f.yml')]
     for arguments, origin in ways:
         with pytest.raises(SettingError) as refused:
             settings_of(*arguments)
         missing_from = origin.replace(given.upper(), missing.upper())
-        assert str(refused.value) == 'setting %s (from %s) is missing or empty, while %s is given by %s; give both in that one place, or neither' % (
-            missing, missing_from, given, origin)
+        assert str(refused.value) == (
+            'setting %s (from %s) is missing or empty, while %s is given by %s; give both in that '
+            'one place, or neither' % (missing, missing_from, given, origin))
 
 
 def test_what_is_required_and_missing_is_named():
     with pytest.raises(SettingError) as refused:
         settings_of({'REGISTRY_URL': 'http://x'}, {})[0].check_serving()
-    assert str(refused.value) == 'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block service of the file'
+    assert str(refused.value) == (
+        'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block '
+        'service of the file')
 
 
 def test_a_registry_with_users_is_not_shown_to_everybody_by_accident():
-    closed = {'REGISTRY_URL': 'http://127.0.0.1:5000', 'EVENTS_SECRET': '0123456789abcdef', 'REGISTRY_USERNAME': 'index', 'REGISTRY_PASSWORD': 'pass'}
+    closed = {'REGISTRY_URL': 'http://127.0.0.1:5000', 'EVENTS_SECRET': '0123456789abcdef',
+              'REGISTRY_USERNAME': 'index', 'REGISTRY_PASSWORD': 'pass'}
     with pytest.raises(SettingError) as refused:
         settings_of(closed, {})[0].check_serving()
-    assert 'setting htpasswd is missing' in str(refused.value) and 'ANONYMOUS_READ' in str(refused.value)
+    assert 'setting htpasswd is missing' in str(refused.value)
+    assert 'ANONYMOUS_READ' in str(refused.value)
     for more in {'HTPASSWD': '/etc/htpasswd'}, {'ANONYMOUS_READ': 'true'}:
         settings_of(dict(closed, **more), {})[0].check_serving()
     # A load shows nothing to anybody.
@@ -113,18 +138,23 @@ def test_a_registry_with_users_is_not_shown_to_everybody_by_accident():
 
 
 def test_the_file_may_name_variables():
-    found, _ = settings_of({'A_SECRET': '0123456789abcdef'}, {'service': {
-        'registry_url': '_env:NOWHERE:http://127.0.0.1:5000', 'events_secret': '_env:A_SECRET', 'storage': '_env:NOWHERE'}})
-    assert (found.registry_url, found.events_secret, found.storage) == ('http://127.0.0.1:5000', '0123456789abcdef', None)
+    found, _ = settings_of({'A_SECRET': '0123456789abcdef'},
+                           {'service': {'registry_url': '_env:NOWHERE:http://127.0.0.1:5000',
+                                        'events_secret': '_env:A_SECRET',
+                                        'storage': '_env:NOWHERE'}})
+    assert (found.registry_url, found.events_secret,
+            found.storage) == ('http://127.0.0.1:5000', '0123456789abcdef', None)
     with pytest.raises(SettingError) as refused:
         settings_of({'A_SECRET': 'short'}, {'service': {'events_secret': '_env:A_SECRET'}})
-    assert 'environment variable A_SECRET' in str(refused.value) and 'short' not in str(refused.value).replace('shorter', '')
+    assert 'environment variable A_SECRET' in str(refused.value)
+    assert 'short' not in str(refused.value).replace('shorter', '')
 
 
 def test_an_unknown_key_of_the_block_is_a_warning():
     found, [warning] = settings_of({}, {'service': {'thread': 'x', 'threads': '4'}}, 'f.yml')
     assert found.threads == 4
-    assert warning.startswith('unknown key thread in service of f.yml is ignored, did you mean threads?; known are: registry_url, ')
+    assert warning.startswith('unknown key thread in service of f.yml is ignored, did you mean '
+                              'threads?; known are: registry_url, ')
 
 
 def test_a_user_of_the_file_and_a_password_of_the_environment_are_a_pair():
@@ -146,20 +176,26 @@ def test_a_block_that_is_no_mapping_is_refused(block):
 
 def test_a_file_is_read_as_it_is_written(tmp_path):
     path = tmp_path / 'service.yml'
-    path.write_text('extensions:\n    dynamodb_index:\n        database: other\nservice:\n    registry_url: http://127.0.0.1:5000\n'
+    path.write_text('extensions:\n    dynamodb_index:\n        database: other\nservice:\n    '
+                    'registry_url: http://127.0.0.1:5000\n'
                     '    events_secret: 0123456789012345\n    threads: 08\n    anonymous_read: no\n'
                     '    storage:\n    registry_username: 0x10\n    registry_password: 1e3\n')
     found, warnings = settings_of({'THREADS': '9'}, read_file(str(path)))
-    assert (found.events_secret, found.threads, found.anonymous_read, found.storage, found.registry_username, found.registry_password, warnings) == (
-        '0123456789012345', 9, False, None, '0x10', '1e3', [])
+    assert (found.events_secret, found.threads, found.anonymous_read, found.storage,
+            found.registry_username, found.registry_password,
+            warnings) == ('0123456789012345', 9, False, None, '0x10', '1e3', [])
 
 
-@pytest.mark.parametrize('text, wanted', [('s3://bucket', ('bucket', '')), ('s3://bucket/', ('bucket', '/')), ('s3://my.bucket/a/b', ('my.bucket', '/a/b')),
+@pytest.mark.parametrize('text, wanted', [('s3://bucket', ('bucket', '')),
+                                          ('s3://bucket/', ('bucket', '/')),
+                                          ('s3://my.bucket/a/b', ('my.bucket', '/a/b')),
                                           ('/path', None)])
 def test_a_bucket_and_its_root(text, wanted):
     assert bucket_of(text) == wanted
 
 
 def test_a_service_under_test_gets_no_setting_from_outside():
-    """dev.servers.process takes all REGISTRY_* away; the rest is listed, because what starts servers imports nothing of the package."""
-    assert set(service_server._OWN) == set(option.variable for option in OPTIONS if not option.variable.startswith('REGISTRY_'))
+    """dev.servers.process takes all REGISTRY_* away; the rest is listed, because what starts
+    servers imports nothing of the package."""
+    assert set(service_server._OWN) == set(option.variable for option in OPTIONS
+                                           if not option.variable.startswith('REGISTRY_'))

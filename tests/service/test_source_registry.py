@@ -8,7 +8,7 @@ import pytest
 from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.engine.sync.listing import Listing
-from docker_registry_index.service.registry.errors import (
+from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.sources.catalog import CHUNK, RegistrySource
@@ -139,7 +139,7 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
         notes = index.engine.description_queue.notes(9)
         assert [note.name for note in notes] == ['fine', 'known', 'new']
         assert list(index.engine.checker(RegistrySource(client)).check()) == []
-        assert "the tags of 'known' cannot be read, and it is left as it is" in caplog.text
+        assert "the tags of 'known' cannot be read, and it stays as it is" in caplog.text
         assert 'is tired' in caplog.text
         client.tagged['known'] = client.tagged['new'] = True
         assert index.engine.sync(RegistrySource(client)).added == 1

@@ -12,17 +12,16 @@ from urllib.parse import urljoin, urlsplit
 
 import requests.utils
 
-from .connection import Answer, Connection
-from .errors import RegistryUnavailable
+from .connection import Answer, Connection, RegistryUnavailable
 from .layout import is_name
 
 __all__ = ['RegistryClient']
 
-#: Distribution takes no larger manifest; a config of a real image is small.
+#: Distribution accepts no larger manifest; a config of a real image is small.
 BLOB_BYTES = 4 * 1024 * 1024
 #: A repository may have very many tags.
 LIST_BYTES = 32 * 1024 * 1024
-#: A registry of version 2 walks its whole store before it answers.
+#: A registry of version 2 walks its whole storage before it answers.
 CATALOG_SECONDS = 300
 #: Pages without a name that are followed one after the other.
 EMPTY_PAGES = 100
@@ -37,7 +36,7 @@ _MANIFESTS = ', '.join([
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _TAG = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z')
 _DIGEST = re.compile(r'[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,256}\Z')
-#: The error codes for a name or reference that the registry would never take.
+#: The error codes for a name or reference that the registry would never accept.
 _INVALID = frozenset(['NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'])
 
 
@@ -47,29 +46,19 @@ class RegistryClient:
     Safe to use from several threads. Neither proxies nor credentials are taken from the environment
     or ~/.netrc. No error and no log contains the password.
 
-    :param url: REGISTRY_URL, such as http://registry:5000.
-    :param username: REGISTRY_USERNAME; None for no credentials. Sent as Basic, or exchanged for a
-        token if the registry requires one.
-    :param password: REGISTRY_PASSWORD.
+    :param url, username, password: of the settings. Credentials are sent as Basic, or exchanged for
+        a token if the registry requires one.
     :param ca_file: certificates that sign the registry's; None for certifi's.
     :param connect_timeout: seconds.
-    :param read_timeout: seconds between two pieces of an answer; those of the catalog may take 300.
-    :param pool: connections that are kept open.
 
     Each method takes a ``timeout``: seconds for all that it does, after which it raises. Without
-    one, a connection that cannot be made is tried once more. Each raises RegistryUnavailable if no
-    registry answers, and its subclass CredentialsRefused.
+    one, a failed attempt to connect is retried once. Each raises RegistryUnavailable if no registry
+    answers, and its subclass CredentialsRefused.
     """
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
-                 ca_file: str | None = None, connect_timeout: float = 2, read_timeout: float = 10,
-                 pool: int = 20) -> None:
-        self._read_timeout = read_timeout
-        self._connection = Connection(url, username, password, ca_file, connect_timeout,
-                                      read_timeout, pool)
-
-    def __repr__(self) -> str:
-        return f'<RegistryClient {self._connection.url}>'
+                 ca_file: str | None = None, connect_timeout: float = 2) -> None:
+        self._connection = Connection(url, username, password, ca_file, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
         """The tags of a repository; [] if it has none, or does not exist.
@@ -130,14 +119,14 @@ class RegistryClient:
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
-        """An answer of status 200; None if the registry says that there is no such thing."""
+        """An answer of status 200; None if the registry answers that there is no such thing."""
         answer = self._connection.get(f'{self._connection.url}/v2/{name}/{rest}',
                                       f'repository:{name}:pull', accept, limit, timeout)
         return None if _is_absence(answer) else _ok(answer)
 
     def _page(self, url: str) -> Answer:
         return self._connection.get(url, 'registry:catalog:*', _JSON, LIST_BYTES,
-                                    read_timeout=max(self._read_timeout, CATALOG_SECONDS))
+                                    read_timeout=CATALOG_SECONDS)
 
     def _next(self, answer: Answer) -> str | None:
         """The address of the next page of the catalog, or None."""
@@ -149,9 +138,9 @@ class RegistryClient:
         try:
             parts = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
-            raise _unusable(answer, 'links to something that is no address') from None
+            raise _unusable(answer, 'links to something that is not an address') from None
         if parts.hostname != base.hostname:
-            raise _unusable(answer, 'links to another host, %.100r' % parts.hostname)
+            raise _unusable(answer, f'links to another host, {parts.hostname!r:.100}')
         # Behind a proxy, scheme and port may be the registry's own.
         return f'{base.scheme}://{base.netloc}{parts.path}?{parts.query}'
 
@@ -161,7 +150,7 @@ def _is(value: object, *patterns: re.Pattern[str]) -> bool:
 
 
 def _is_absence(answer: Answer) -> bool:
-    """Whether the registry itself says so; a bare 404 may come from a proxy."""
+    """Whether the registry itself reports an absence; a bare 404 may come from a proxy."""
     codes = _codes(answer)
     if codes is None or answer.was_redirected:
         return False
@@ -188,7 +177,7 @@ def _object(answer: Answer) -> dict[str, Any]:
         raise _unusable(answer, 'sends more than a registry would')
     body = answer.json()
     if not isinstance(body, dict):
-        raise _unusable(answer, 'answers with something that is no JSON object')
+        raise _unusable(answer, 'answers with something that is not a JSON object')
     return body
 
 
@@ -196,7 +185,7 @@ def _texts(answer: Answer, key: str) -> list[str]:
     body = _object(answer)
     if key not in body:
         raise _unusable(answer, f'answers without {key!r}')
-    # Null is what Go makes of an empty list.
+    # Go writes null for an empty list.
     texts = [] if body[key] is None else body[key]
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise _unusable(answer, 'answers with a list that contains more than names')

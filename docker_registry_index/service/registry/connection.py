@@ -1,40 +1,69 @@
-"""Requests to a registry: bounded in time and size, with credentials.
-
-Nothing here knows what the answers mean.
-"""
+"""Requests to a registry: bounded in time and size, with credentials."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import requests.adapters
 import urllib3
 
 from ...engine.concurrency import SingleFlight
-from .errors import CredentialsRefused, RegistryUnavailable
-from .tokens import Tokens, challenge_of, token_url
+from ...engine.errors import DynamoDBIndexError
 
-__all__ = ['Answer', 'Connection', 'new_session']
+__all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
 
 _CHUNK = 16 * 1024
+#: Connections that are kept open to one registry.
+_POOL = 20
+#: Seconds between two pieces of an answer.
+_READ_TIMEOUT = 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
+
+# https://distribution.github.io/distribution/spec/auth/token/
+_BEARER = re.compile(r'(?:^|,)\s*Bearer\s+(.*)', re.IGNORECASE | re.DOTALL)
+_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"([^"]*)"')
+#: Seconds for which a token is valid by default, and at whose end it is not used any more: it could
+#: expire on its way.
+_SECONDS, _MARGIN = 60, 5
+_MOST = 1000
+
+
+class RegistryUnavailable(DynamoDBIndexError):
+    """The registry did not answer ``url``, or something else did."""
+
+    def __init__(self, url: str, problem: str, way_out: str = (
+            'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
+            'later')) -> None:
+        text = f'the registry cannot be read at {url:.300}: it {problem}; {way_out}'
+        # The engine has no annotations.
+        super().__init__(text)  # type: ignore[no-untyped-call]
+
+
+class CredentialsRefused(RegistryUnavailable):
+    """The registry answers, but refuses these credentials, if any were sent."""
+
+    def __init__(self, url: str, status: int, has_credentials: bool) -> None:
+        self.status = status
+        problem = ('refuses REGISTRY_USERNAME and REGISTRY_PASSWORD' if has_credentials
+                   else 'requires credentials')
+        super().__init__(url, f'{problem} (status {status})',
+                         'set REGISTRY_USERNAME and REGISTRY_PASSWORD to those of a user who may '
+                         'pull every repository and read the catalog')
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered.
-
-    :param url: the address that answered, after redirects.
-    :param body: None if it is longer than allowed.
-    """
+    """What a server answered; ``url`` after redirects, and no body if it is longer than allowed."""
 
     url: str
     status: int
@@ -51,42 +80,39 @@ class Answer:
 
 
 class Connection:
-    """The address of a registry, with a pool of connections to it.
-
-    Safe to use from several threads. See RegistryClient for the arguments.
-    """
+    """The connections of a RegistryClient, which see."""
 
     def __init__(self, url: str, username: str | None, password: str | None, ca_file: str | None,
-                 connect_timeout: float, read_timeout: float, pool: int) -> None:
+                 connect_timeout: float) -> None:
         self.url = url.rstrip('/')
         self._basic = None
         if username:
             pair = f"{username}:{password or ''}".encode()
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
-        self._timeouts = connect_timeout, read_timeout
+        self._connect_timeout = connect_timeout
         # A caller with a timeout has no time for a second attempt.
-        self._session = new_session(ca_file, pool)
-        self._retrying_session = new_session(ca_file, pool, retries=1)
-        self._tokens = Tokens()
+        self._session = new_session(ca_file)
+        self._retrying_session = new_session(ca_file, retries=1)
+        self._tokens = _Tokens()
         self._wants_bearer = False
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
-            read_timeout: float | None = None) -> Answer:
+            read_timeout: float = _READ_TIMEOUT) -> Answer:
         """GET, with the credentials of the settings.
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for no limit but those of its parts, and a
-            second attempt to connect.
-        :param read_timeout: seconds between two pieces of the answer, if not the usual.
+        :param timeout: seconds for the whole call; None for the sum of its parts, with a second
+            attempt to connect.
+        :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
         """
-        connect, read = self._timeouts[0], read_timeout or self._timeouts[1]
         if timeout is None:
-            session, total = self._retrying_session, 2 * connect + 3 * read
+            session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
         else:
             session, total = self._session, max(0, timeout)
-        call = _Call(session, (connect, read), time.monotonic() + total, limit)
+        call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
+                     limit)
         try:
             return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
@@ -97,12 +123,12 @@ class Connection:
         answer = call.get(url, accept, sent)
         # Our password must not follow the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
-            challenge = challenge_of(answer.headers.get('WWW-Authenticate'))
+            challenge = _challenge_of(answer.headers.get('WWW-Authenticate'))
             if challenge is not None:
                 self._wants_bearer = True
                 answer = call.get(url, accept, 'Bearer ' + self._token(call, challenge, scope))
             elif sent != self._basic:
-                # The registry does not use tokens any more.
+                # The registry no longer uses tokens.
                 self._wants_bearer = False
                 answer = call.get(url, accept, self._basic)
         if not answer.was_redirected:
@@ -116,11 +142,11 @@ class Connection:
         return token and 'Bearer ' + token
 
     def _token(self, call: _Call, challenge: Mapping[str, str], scope: str) -> str:
-        url = token_url(challenge, scope, self.url)
+        url = _token_url(challenge, scope, self.url)
         if url is None:
             raise RegistryUnavailable(
-                self.url, 'wants passwords sent to %.100r, which is not https'
-                % challenge.get('realm'), "correct the realm in the registry's own configuration")
+                self.url, f"wants passwords sent to {challenge.get('realm')!r:.100}, which is not "
+                'https', "correct the realm in the registry's own configuration")
         answer = call.get(url, 'application/json', self._basic)
         self._check_allowed(answer, url)
         try:
@@ -136,7 +162,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class _Call:
-    """What all requests of one call share: their time, the size of their answers, the session."""
+    """What all requests of one call share."""
 
     session: requests.Session
     timeouts: tuple[float, float]
@@ -170,11 +196,67 @@ class _Call:
         return left
 
 
-def new_session(ca_file: str | None, pool: int = 1, retries: int = 0) -> requests.Session:
-    """A Session that takes neither proxies, credentials nor cookies from its surroundings.
+class _Tokens:
+    """A cache of tokens, one for each scope; safe to use from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens: dict[str, tuple[str, float]] = {}
+
+    def get(self, scope: str) -> str | None:
+        """The token for a scope, or None."""
+        with self._lock:
+            token, end = self._tokens.get(scope, (None, 0))
+            return token if self._clock() < end else None
+
+    def keep(self, scope: str, answer: Any) -> str:
+        """Keep the token in an answer of the authorization service, and return it.
+
+        :param answer: the decoded JSON, of any type.
+        :raises ValueError: it contains no token.
+        """
+        answer = answer if isinstance(answer, dict) else {}
+        token = answer.get('token') or answer.get('access_token')
+        # A header may contain nothing else.
+        if not isinstance(token, str) or not re.match(r'[!-~]+\Z', token):
+            raise ValueError('no token in the answer')
+        seconds = answer.get('expires_in')
+        if not isinstance(seconds, (int, float)) or not 0 < seconds < 1e6:
+            seconds = _SECONDS
+        with self._lock:
+            if len(self._tokens) >= _MOST:
+                self._tokens.clear()
+            self._tokens[scope] = token, self._clock() + seconds - _MARGIN
+        return token
+
+
+def _challenge_of(header: str | None) -> dict[str, str] | None:
+    """The parameters of a Bearer challenge in WWW-Authenticate, or None."""
+    found = _BEARER.search(header or '')
+    return dict(_PARAMETER.findall(found.group(1))) if found else None
+
+
+def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> str | None:
+    """Where to request a token; None if credentials must not be sent there.
+
+    :param scope: to request if the challenge contains none.
+    :param registry_url: the registry that sent the challenge. If it is reached by https, its
+        password is not sent in the clear to any other server.
+    """
+    realm = challenge.get('realm', '')
+    safe = ('https',) if registry_url.startswith('https:') else ('http', 'https')
+    if urlsplit(realm).scheme not in safe:
+        return None
+    query = {'service': challenge.get('service', ''), 'scope': challenge.get('scope') or scope}
+    encoded = urlencode({key: value for key, value in query.items() if value})
+    return f"{realm}{'&' if '?' in realm else '?'}{encoded}"
+
+
+def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
+    """A Session that takes neither proxies, credentials nor cookies from its environment.
 
     :param ca_file: certificates that sign the server's; None for certifi's.
-    :param pool: connections that are kept open.
     :param retries: attempts to connect after the first.
     """
     session = requests.Session()
@@ -182,7 +264,7 @@ def new_session(ca_file: str | None, pool: int = 1, retries: int = 0) -> request
     session.verify = ca_file or True
     session.max_redirects = 5
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = requests.adapters.HTTPAdapter(pool, pool, max_retries=urllib3.Retry(
+    adapter = requests.adapters.HTTPAdapter(_POOL, _POOL, max_retries=urllib3.Retry(
         retries, read=False, respect_retry_after_header=False))
     session.mount('http://', adapter)
     session.mount('https://', adapter)
@@ -192,7 +274,7 @@ def new_session(ca_file: str | None, pool: int = 1, retries: int = 0) -> request
 def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     """Return or raise what a call does; raise Timeout if it takes longer.
 
-    It runs in a thread of its own: no other timeout bounds a name server, or a peer that sends a
+    It runs in a thread of its own: no other timeout limits a name server, or a server that sends a
     byte now and then.
     """
     answers: list[Answer] = []
@@ -207,11 +289,7 @@ def _shown(url: str) -> str:
 
 
 def _problem(error: Exception, seconds: float) -> str:
-    """A clause that says why there is no answer, without anything secret.
-
-    :param error: what requests raised.
-    :param seconds: how long the answer was waited for.
-    """
+    """A clause that says why there is no answer after so many seconds, without anything secret."""
     if isinstance(error, requests.exceptions.SSLError):
         return f'shows no certificate to trust: {_reason(error)}'
     if isinstance(error, requests.Timeout):

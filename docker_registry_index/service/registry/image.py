@@ -1,8 +1,6 @@
-"""The description that an image carries about itself, and how to read it from the registry.
+"""The description of an image, in the annotations of its manifest or the labels of its config.
 
-It stands in the annotations of the manifest or index, else in the labels of the config. Whoever
-pushed the image wrote them, so anything may be in there: what is not as specified is ignored.
-
+They may contain anything; what is not as specified is ignored.
 https://specs.opencontainers.org/image-spec/annotations/
 """
 
@@ -15,13 +13,12 @@ from typing import Any, NamedTuple
 
 from .client import RegistryClient
 
-__all__ = ['LATEST', 'Texts', 'best_tag', 'child_of', 'chosen', 'config_of', 'description',
-           'is_index', 'is_secondary', 'of_config', 'of_manifest']
+__all__ = ['LATEST', 'best_tag', 'description', 'is_secondary']
 
-#: The tag that speaks for a repository.
+#: The tag that describes a repository, if it exists.
 LATEST = 'latest'
 
-#: An index in an index in an index is nobody's image.
+#: An index in an index in an index is not an image.
 _LEVELS = 3
 _DESCRIPTION = 'org.opencontainers.image.description'
 _TITLE = 'org.opencontainers.image.title'
@@ -34,7 +31,7 @@ _SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?
 
 
 class Texts(NamedTuple):
-    """What one document contains; None if it does not."""
+    """The texts in one document."""
 
     description: str | None = None
     title: str | None = None
@@ -67,61 +64,45 @@ def description(client: RegistryClient, name: str, reference: str | None, timeou
 
 
 def of_manifest(manifest: object) -> Texts:
-    """The texts in the annotations of a manifest or index."""
     return _texts(_member(manifest, 'annotations'))
 
 
 def of_config(config: object) -> Texts:
-    """The texts in the labels of the config of an image."""
     return _texts(_member(_member(config, 'config'), 'Labels'))
 
 
 def chosen(texts: Iterable[Texts]) -> str | None:
-    """The text to show: the first description, else the first title, else None.
-
-    :param texts: of each document, those closest to the tag first.
-    """
+    """The first description, else the first title, else None; those nearest the tag are first."""
     descriptions, titles = zip(*texts, Texts())
     return next((text for text in descriptions + titles if text), None)
 
 
 def is_index(manifest: object) -> bool:
-    """Whether this is an index or list of manifests."""
+    """Whether this is an index, or a list of manifests."""
     return isinstance(_member(manifest, 'manifests'), list)
 
 
 def child_of(index: object) -> str | None:
-    """The digest of the manifest that speaks for an index, or None.
-
-    That for Linux on amd64, else the first for any platform, else the first.
-    """
+    """The digest of the manifest for Linux on amd64, else for any platform, else of any."""
     listed = _member(index, 'manifests')
     children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
     return _digest(min(children, key=_rank, default=None))
 
 
 def config_of(manifest: object) -> str | None:
-    """The digest of a manifest's config; None if there is none to read."""
+    """The digest of a manifest's config, or None."""
     config = _member(manifest, 'config')
     return None if _member(config, 'mediaType') == _EMPTY_CONFIG else _digest(config)
 
 
 def is_secondary(tag: object, manifest: object = None) -> bool:
-    """Whether an image says nothing about its repository.
-
-    Signatures, attestations and SBOMs are recognized by their tag or by the subject that they refer
-    to.
-
-    :param tag: or None if it has none.
-    :param manifest: or None if it is not known yet.
-    """
+    """Whether this is a signature, an attestation or an SBOM, by its tag or its subject."""
     return (isinstance(tag, str) and _SECONDARY.match(tag) is not None or
             isinstance(_member(manifest, 'subject'), dict))
 
 
 def best_tag(tags: Iterable[str]) -> str | None:
-    """The tag that speaks for a repository: latest, else the last in order that is no signature or
-    the like; None if there is none."""
+    """The tag that describes a repository: latest, else the last in order that is not secondary."""
     own = [tag for tag in tags if not is_secondary(tag)]
     return LATEST if LATEST in own else max(own, default=None)
 
@@ -148,5 +129,5 @@ def _digest(descriptor: object) -> str | None:
 
 
 def _member(value: object, key: str) -> Any:
-    """The value under a key of a dict; None without a dict or a key."""
+    """The value under a key of a dict, or None."""
     return value.get(key) if isinstance(value, dict) else None

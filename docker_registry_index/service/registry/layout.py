@@ -1,4 +1,4 @@
-"""Where Distribution keeps its repositories, and which keys a listing can skip. Pure.
+"""Where Distribution stores its repositories, and which keys a listing can skip. Pure.
 
     ROOT/docker/registry/v2/repositories/NAME/_layers/...
                                              /_manifests/revisions/...
@@ -7,9 +7,8 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name contains slashes, and one repository may lie inside another; what starts with "_" is never a
-part of a name. All keys here are relative to the folder of repositories and in the order of S3,
-which is that of the bytes.
+A name may contain slashes, and a repository others; no part of a name starts with "_". All keys are
+relative to the folder of repositories, and in the order of S3, which is that of the bytes.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ['NAME_LENGTH', 'Part', 'cuts_below', 'folder', 'is_name', 'parts', 'tagged', 'tags_of',
-           'walk']
+__all__ = ['NAME_LENGTH', 'Part', 'cuts_below', 'folder', 'is_name', 'parts', 'tags_of', 'walk']
 
 NAME_LENGTH = 255
 
@@ -36,15 +34,11 @@ _NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
 
 def is_name(value: object) -> bool:
     """Whether Distribution accepts this as the name of a repository."""
-    return (isinstance(value, str) and len(value) <= NAME_LENGTH and
-            _NAME.match(value) is not None)
+    return isinstance(value, str) and len(value) <= NAME_LENGTH and bool(_NAME.match(value))
 
 
 def folder(root: str) -> str:
-    """The folder of repositories below Distribution's rootdirectory.
-
-    :param root: as in Distribution's settings: '', 'a/b' or '/a/b'.
-    """
+    """The folder of repositories below a rootdirectory: '', 'a/b' or '/a/b'."""
     root = root.strip('/')
     return (root + '/' if root else '') + 'docker/registry/v2/repositories/'
 
@@ -55,10 +49,7 @@ def tags_of(name: str) -> str:
 
 
 def tagged(key: str) -> str | None:
-    """The name of the repository whose tag this key belongs to, or None.
-
-    Anything in the folder of a tag makes it one, as it does for the registry's own list of tags.
-    """
+    """The name of the repository whose tag contains this key, or None."""
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
@@ -68,11 +59,11 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
          before: str | None = None) -> Iterator[str]:
     """Yield each name with a tag whose keys lie between two places.
 
-    At the end of a page, keys that cannot contain a tag are skipped: at most one request for each
-    1 000 keys, and at most three for each repository.
+    At most one request for each 1 000 keys, and three for each repository: at the end of a page,
+    keys that cannot contain a tag are skipped.
 
-    :param page_after: a function that returns the keys behind a key or place in order, as many as
-        one request returns, and whether there are more.
+    :param page_after: returns the keys that one request lists after a key or place, in order, and
+        whether there are more.
     :param before: the first place that is too far; None for no end.
     """
     name, is_more = None, True
@@ -93,7 +84,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
 @dataclass(frozen=True)
 class Part:
-    """The keys from one place up to another; its text is for the log."""
+    """The keys from one place up to another, and its first and last folder for the log."""
 
     after: str
     before: str | None
@@ -105,10 +96,7 @@ class Part:
 
 
 def parts(cuts: Sequence[str], count: int) -> Iterator[Part]:
-    """Cut everything into ``count`` parts, or more if they get too big.
-
-    :param cuts: folders in order; parts begin at some of these.
-    """
+    """Cut everything into ``count`` parts, or more and smaller ones, at some of ``cuts``."""
     size = max(1, min(PART_NAMES, -(-len(cuts) // count)))
     for start in range(0, len(cuts), size):
         end = min(start + size, len(cuts))
@@ -122,10 +110,7 @@ def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
 
 
 def _next_place(key: str) -> str:
-    """The place behind which a listing goes on after this key.
-
-    Either the tags of its repository, or what is behind its own folders.
-    """
+    """Where a listing goes on after a key: at the tags of its repository, or after its folders."""
     name, inner = _split(key)
     if not name:
         return key
@@ -133,6 +118,6 @@ def _next_place(key: str) -> str:
 
 
 def _split(key: str) -> tuple[str, str]:
-    """(name, what is behind it); the name of a key that belongs to no repository is ''."""
+    """(name, rest); the name is '' if the key does not belong to a repository."""
     name, slash, inner = key.partition('/_')
     return (name, '_' + inner) if slash else ('', '')

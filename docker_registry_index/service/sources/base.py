@@ -1,4 +1,4 @@
-"""What all sources of the service have in common: they list names only."""
+"""What all sources of the service have in common."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class StorageSource(Source):
     """A Source that returns names; their descriptions are read from the registry later.
 
-    Subclasses define ``namespaces``, ``tagged`` and ``has``, and say what these raise.
+    Subclasses define ``namespaces``, ``tagged`` and ``has``.
     """
 
     describes_later = True
@@ -27,11 +27,9 @@ class StorageSource(Source):
         raise NotImplementedError
 
     def repositories(self, namespace: Any) -> Iterator[tuple[str, None]]:
-        """Yield (name, None) for the names in a namespace that have a tag.
+        """Yield (name, None) for each valid name in a namespace that has a tag; log invalid ones.
 
-        Names that Distribution would not accept are left out, and one warning says so.
-
-        :raises: what ``tagged`` raises, after the names that can be read.
+        :raises: as ``tagged``, after the names that can be read.
         """
         count, example = 0, None
         try:

@@ -1,8 +1,4 @@
-"""The repositories of a registry, as its own catalog lists them.
-
-Needs nothing but the registry's address, and is as slow as its catalog: s3.py and files.py read the
-storage itself.
-"""
+"""Lists the repositories of a registry in its own catalog, and is as slow as that."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..registry.client import RegistryClient
-from ..registry.errors import CredentialsRefused
+from ..registry.connection import CredentialsRefused
 from ..registry.layout import is_name
 from .base import StorageSource
 
@@ -23,28 +19,28 @@ logger = logging.getLogger(__name__)
 
 #: Names whose tags are requested one after the other, by one thread.
 CHUNK = 50
-#: After so many unreadable names in a row the registry itself may be unavailable: it is left alone.
+#: After so many unreadable names in a row the registry itself may be unavailable.
 FAILURES = 3
-#: The log names so many unreadable repositories of a load.
+#: The unreadable repositories of a load that the log names.
 _SHOWN = 10
 
 
 class RegistrySource(StorageSource):
-    """What /v2/_catalog lists, if it has a tag.
+    """The names in /v2/_catalog that have a tag.
 
-    One request for each 1 000 names, then one for each repository. If the tags of one cannot be
-    read, but those of others can, it is doubtful.
+    Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
+    its tags cannot be read, but those of others can.
     """
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
         self._lock = threading.Lock()
         self._doubtful: dict[str, Exception] = {}
-        # A name that was readable, in this load or an earlier one.
+        # A name that was readable, in any load.
         self._good: str | None = None
 
     def namespaces(self) -> Iterator[Chunk]:
-        """The catalog in chunks of 50 names, as its pages come in.
+        """Yield the catalog in chunks of 50 names, as its pages come in.
 
         :raises RegistryUnavailable: a page cannot be read.
         """
@@ -55,22 +51,21 @@ class RegistrySource(StorageSource):
             yield Chunk(chunk)
 
     def has(self, name: str) -> bool:
-        """Whether the registry has a tag of this repository; one request.
+        """Whether a repository has a tag now; one request.
 
         :raises RegistryUnavailable: the registry does not answer.
         """
         return self._client.has(name)
 
     def doubtful(self) -> frozenset[str]:
-        """The names of the catalog whose tags cannot be read."""
+        """The names in the catalog whose tags cannot be read."""
         with self._lock:
             return frozenset(self._doubtful)
 
     def tagged(self, namespace: Chunk) -> Iterator[str]:
         """Yield each name of a chunk that has a tag.
 
-        :raises RegistryUnavailable: after the names that can be read, if no name seems to be
-            readable any more.
+        :raises RegistryUnavailable: no name seems to be readable any more.
         """
         names = namespace.names
         other = next((name for name in reversed(names) if is_name(name)), None)
@@ -98,9 +93,9 @@ class RegistrySource(StorageSource):
         self._doubt_unless_down(failed, other)
 
     def _doubt_unless_down(self, failed: dict[str, Exception], other: str | None) -> None:
-        """Call names doubtful, if another name shows that the registry can be read.
+        """Note that names are doubtful, if another name shows that the registry can be read.
 
-        :param failed: names, one after the other, and their errors.
+        :param failed: names and their errors.
         :param other: the name to request if none was ever readable.
         """
         good = self._good or other
@@ -115,10 +110,9 @@ class RegistrySource(StorageSource):
                 self._doubtful[name] = error
                 count = len(self._doubtful)
             if count <= _SHOWN:
-                logger.warning(
-                    'the tags of %.80r cannot be read, and it is left as it is in the search '
-                    'index: %s%s', name, error,
-                    '; others are not named' if count == _SHOWN else '')
+                logger.warning('the tags of %.80r cannot be read, and it stays as it is in the '
+                               'search index: %s%s', name, error,
+                               '; others are not named' if count == _SHOWN else '')
 
 
 @dataclass(frozen=True)

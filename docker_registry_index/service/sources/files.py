@@ -1,4 +1,4 @@
-"""The repositories in the directory of a registry on this machine."""
+"""Lists the repositories in the directory of a registry on this machine."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ __all__ = ['FilesSource']
 
 
 class FilesSource(StorageSource):
-    """What has a tag below a directory.
-
-    :param root: the registry's storage.filesystem.rootdirectory.
-    """
+    """The repositories with a tag below the registry's storage.filesystem.rootdirectory."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._folder = os.path.join(root, layout.folder('').rstrip('/'))
 
     def namespaces(self) -> list[str]:
-        """The top-level directories; none for a new registry.
+        """The top-level directories; none in a new registry.
 
         :raises OSError: the root does not exist, or cannot be read.
         """
@@ -33,8 +30,8 @@ class FilesSource(StorageSource):
     def has(self, name: str) -> bool:
         """Whether a repository has a tag now.
 
-        :raises OSError: a directory cannot be read, or there is no repository at all: a disk that
-            is not mounted does not show what it contains.
+        :raises OSError: a directory cannot be read, or there is no repository at all: the disk may
+            not be mounted.
         """
         if not layout.is_name(name):
             return False
@@ -44,7 +41,7 @@ class FilesSource(StorageSource):
     def tagged(self, namespace: str) -> Iterator[str]:
         """Yield the names with a tag in a top-level directory, the outer ones first.
 
-        :raises OSError: a directory in it cannot be read; after the names that can.
+        :raises OSError: a directory in it cannot be read; after the names that can be.
         """
         problems = []
         left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
@@ -72,10 +69,7 @@ class FilesSource(StorageSource):
 
 
 def _directories(path: str) -> list[os.DirEntry[str]]:
-    """The directories in one, without the registry's own; [] if it does not exist any more.
-
-    :raises OSError: it cannot be read.
-    """
+    """The directories in one, without the registry's own; [] if it does not exist any more."""
     try:
         with os.scandir(path) as entries:
             return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
@@ -86,18 +80,15 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    # A dangling link is one: it leads to a disk that is not mounted.
+    # So is a dangling link: it may lead to a disk that is not mounted.
     return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
 def _is_gone(problem: OSError) -> bool:
-    """Whether a directory was removed meanwhile."""
-    return (problem.errno in (errno.ENOENT, errno.ENOTDIR) and
-            not _is_behind_a_dangling_link(problem.filename))
-
-
-def _is_behind_a_dangling_link(path: str) -> bool:
-    """Whether a link on the way leads nowhere, such as to a disk that is not mounted."""
+    """Whether a directory was removed meanwhile: it is not behind a dangling link."""
+    if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return False
+    path = problem.filename
     while path and not os.path.lexists(path):
         path = os.path.dirname(path)
-    return os.path.islink(path) and not os.path.exists(path)
+    return not os.path.islink(path) or os.path.exists(path)

@@ -1,9 +1,7 @@
-"""The repositories in the S3 bucket of a registry, listed directly.
+"""Lists the repositories in the S3 bucket of a registry.
 
 The registry's own walk costs a request for each directory; this one costs at most a request for
-each 1 000 objects, and lists several parts side by side.
-
-Rights needed: s3:ListBucket on the bucket, nothing on its objects.
+each 1 000 objects, and lists several parts side by side. It needs the right s3:ListBucket.
 """
 
 from __future__ import annotations
@@ -24,11 +22,9 @@ SIDE_BY_SIDE = 8
 
 
 class S3Source(StorageSource):
-    """What has a tag in a bucket. All methods raise what boto3 raises.
+    """The repositories with a tag in a bucket. All methods raise what boto3 raises.
 
-    :param bucket: the registry's storage.s3.bucket.
-    :param root: the registry's storage.s3.rootdirectory, or ''.
-    :param client: as s3_client makes it.
+    :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
     """
 
     def __init__(self, bucket: str, root: str, client: Any) -> None:
@@ -37,10 +33,10 @@ class S3Source(StorageSource):
         self._client = client
 
     def namespaces(self) -> Iterator[layout.Part]:
-        """Parts of about equal numbers of folders; none of an empty bucket.
+        """Return parts of about equal numbers of folders.
 
-        One request for each 1 000 folders of the top level. If there are less than eight of these,
-        the same for each of them.
+        Costs a request for each 1 000 folders of the top level; if there are less than eight, the
+        same for each of them.
         """
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
@@ -79,10 +75,8 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None,
               access_key: str | None = None, secret_key: str | None = None) -> Any:
     """A boto3 client of S3, safe to use from several threads.
 
-    :param endpoint_url: of another S3 than Amazon's; its bucket is then in the path, not in the
-        name of the host.
-    :param access_key: None for botocore's own chain:
-        https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
+    :param endpoint_url: of another S3 than Amazon's; the bucket is then in the path.
+    :param access_key: None for botocore's own search for credentials.
     """
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)

@@ -1,4 +1,4 @@
-"""Where repositories are listed: the catalog, a bucket or a directory, as the settings say."""
+"""Chooses the source: the catalog, a bucket or a directory, as the settings demand."""
 
 import ssl
 
@@ -16,7 +16,6 @@ __all__ = ['registry_of', 'source_of']
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """The RegistryClient of the settings.
 
-    :param settings: the resolved settings of the service.
     :raises SettingError: its file of certificates cannot be used.
     """
     if settings.registry_ca is not None:
@@ -28,7 +27,6 @@ def registry_of(settings: ServiceSettings) -> RegistryClient:
 def source_of(settings: ServiceSettings) -> StorageSource:
     """The Source that a load reads.
 
-    :param settings: the resolved settings of the service.
     :raises SettingError: there is none.
     """
     if settings.storage is None:

@@ -1,7 +1,7 @@
-"""DescriptionWorker: reads the missing descriptions in the background.
+"""Reads missing descriptions in the background: those of repositories that a load has added, and
+those that a notification had no time for.
 
-Those of repositories that a load has added, and those that a notification had no time for. Of all
-copies of the service, one does this at a time; but each waits for the tags that its own
+Of all copies of the service, one does this at a time; but each waits for the tags that its own
 notifications announced.
 """
 
@@ -11,14 +11,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ...engine import SearchIndex, errors
-from ...engine.concurrency import Loop
+from ...engine.concurrency import Backoff, Loop
 from ...engine.sync.description_queue import Note
-from ..registry.errors import RegistryUnavailable
+from ..registry.connection import RegistryUnavailable
 from .reconcile import Reconciler
 
 __all__ = ['DescriptionWorker', 'TAG_SECONDS', 'TagWaitList']
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 PAUSE, LONGEST_PAUSE = 10, 600
 #: Notes read at a time, and repositories asked for side by side.
 _BATCH, _THREADS = 100, 4
-#: Seconds for one repository: less than a lease lasts.
+#: Seconds for one repository: less than the time of a lease.
 _SECONDS = 10
 #: After so many unreadable repositories in a row the registry itself may be unavailable.
 _FAILURES = 12
@@ -39,9 +39,9 @@ _LEASE = 'describing'
 #: Seconds for which "no tags" is not final: a registry reports a push before it writes the tag, and
 #: some storages are slow.
 TAG_SECONDS = 300
-#: Seconds between two looks for a tag: at first, and as a part of the time that has passed.
-_FIRST_LOOK, _LOOK_PART = 0.25, 0.125
-#: Notes in the wait list; any others are read again from DynamoDB.
+#: Seconds between two requests for a tag: at first, and as a part of the time that has passed.
+_FIRST_PAUSE, _PAUSE_PART = 0.25, 0.125
+#: Notes in the wait list; all others are read from DynamoDB again.
 _MOST_AWAITED = 1000
 
 
@@ -49,15 +49,12 @@ _MOST_AWAITED = 1000
 class _Wait:
     since: float
     due: float
-    was_due: bool = False
 
 
 class TagWaitList:
-    """The notes whose tag is awaited by this process; safe to use from several threads.
+    """The notes whose tag this process awaits; safe to use from several threads.
 
-    Another process counts anew from when it reads a note.
-
-    :param clock: seconds that never go back.
+    Another process counts from the moment when it reads a note.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,9 +75,8 @@ class TagWaitList:
             now, taken = self._clock(), []
             for note, wait in self._waits.items():
                 if wait.due <= now:
-                    taken.append((note, wait.was_due))
-                    wait.due = now + max(_FIRST_LOOK, _LOOK_PART * (now - wait.since))
-                    wait.was_due = True
+                    taken.append((note, wait.due > wait.since))
+                    wait.due = now + max(_FIRST_PAUSE, _PAUSE_PART * (now - wait.since))
             return taken
 
     def is_over(self, note: Note) -> bool:
@@ -90,7 +86,7 @@ class TagWaitList:
             return wait is not None and self._clock() - wait.since >= TAG_SECONDS
 
     def remove(self, note: Note) -> None:
-        """Wait for the tag of this note no longer."""
+        """Do not wait for the tag of this note any more."""
         with self._lock:
             self._waits.pop(note, None)
 
@@ -102,32 +98,30 @@ class TagWaitList:
 
 
 class DescriptionWorker:
-    """Works off the notes of one index.
+    """Reads the descriptions that the notes of one index are about.
 
     :param clock: seconds that never go back.
     """
 
     def __init__(self, index: SearchIndex, reconciler: Reconciler,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._index = index
+        self._queue = index.description_queue
         self._reconciler = reconciler
         self._clock = clock
         self._lease = index.lease(_LEASE)
         self._awaited = TagWaitList(clock)
-        self._pause: float = PAUSE
+        self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
         self._was_called = False
         # Where the next read goes on, so that unreadable repositories do not delay the others.
         self._after: str | None = None
         self._failures = 0
-        self._has_failed = False
         self._loop = Loop(self.turn, clock)
-        #: How many notes were worked off, and how many there were at the last read: 100 means 100
-        #: or more.
+        #: How many notes are done, and how many there were at the last read: 100 means 100 or more.
         self.done = self.waiting = 0
 
     def start(self) -> None:
-        """Go on in the background."""
+        """Start the background thread."""
         self._loop.begin()
 
     def call(self, note: Note) -> None:
@@ -137,59 +131,50 @@ class DescriptionWorker:
         self._loop.wake()
 
     def stop(self, seconds: float) -> None:
-        """End after the repositories that are being read.
-
-        :param seconds: to wait for that at most.
-        """
+        """Take no more turns, and wait so many seconds for one under way."""
         self._loop.stop(seconds)
 
     def turn(self, now: float) -> float:
         """Do what is due; return the seconds until something is due again. Never raises."""
         if self._was_called:
             self._was_called = False
-            self._pause = PAUSE
+            self._backoff.reset()
             self._next_read = min(self._next_read, now + PAUSE)
-        if now >= self._next_read:
-            has_failed = self._safely(self.work_off)
-            self._pause = min(2 * self._pause, LONGEST_PAUSE) if has_failed else PAUSE
-            self._next_read = self._clock() + self._pause
+        if now < self._next_read:
+            self._fails(self._describe_all)
+        elif self._fails(self.work_off):
+            self._next_read = self._clock() + self._backoff.next()
         else:
-            self._safely(self.look)
+            self._backoff.reset()
+            self._next_read = self._clock() + PAUSE
         return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
 
     def work_off(self) -> bool:
-        """Read all notes and the descriptions that they are about; what fails stays noted.
+        """Read all notes and their descriptions; what fails stays noted.
 
         Costs one Query if nothing is noted.
 
         :returns: whether something failed and nothing succeeded.
         :raises RequestFailed: DynamoDB does not answer.
         """
-        self.waiting = len(self._index.description_queue.notes(_BATCH))
+        self.waiting = len(self._queue.notes(_BATCH))
         if not self.waiting or not self._lease.acquire():
             return False
-        before = self.done
-        self._has_failed = False
+        done, failures = self.done, self._failures
         try:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                self._read_notes(pool)
+            self._read_notes()
         except errors.LeaseLost:
             logger.info('another copy of the service reads the descriptions')
         finally:
             self._lease.release()
-            if self.done > before:
-                logger.info('read %d descriptions', self.done - before)
-        self.waiting = len(self._index.description_queue.notes(_BATCH))
-        return self._has_failed and self.done == before
+            if self.done > done:
+                logger.info('read %d descriptions', self.done - done)
+        self.waiting = len(self._queue.notes(_BATCH))
+        return self.done == done and self._failures > failures
 
-    def look(self) -> None:
-        """Look for the awaited tags that are due; no request to DynamoDB if none has come."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            self._look(pool)
-
-    def _read_notes(self, pool: ThreadPoolExecutor) -> None:
+    def _read_notes(self) -> None:
         while True:
-            notes = self._index.description_queue.notes(_BATCH, self._after)
+            notes = self._queue.notes(_BATCH, self._after)
             # In small groups, between which the lease is renewed.
             for first in range(0, len(notes), _THREADS):
                 group = notes[first:first + _THREADS]
@@ -198,22 +183,22 @@ class DescriptionWorker:
                 for note in group:
                     if note.is_expected:
                         self._awaited.add(note)
-                list(pool.map(self._describe, [note for note in group if not note.is_expected]))
-                self._look(pool)
+                self._describe_all([(note, False) for note in group if not note.is_expected])
                 if self._loop.is_over or self._failures >= _FAILURES:
                     return
             if len(notes) < _BATCH:
                 self._after = None
                 return
 
-    def _look(self, pool: ThreadPoolExecutor) -> None:
-        list(pool.map(lambda due: self._describe(*due), self._awaited.take_due()))
+    def _describe_all(self, notes: Iterable[tuple[Note, bool]] = ()) -> None:
+        """Describe these and those whose tag is due; no request to DynamoDB if no tag has come."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(lambda each: self._describe(*each), [*notes, *self._awaited.take_due()]))
 
     def _describe(self, note: Note, was_due: bool = False) -> None:
         """Reconcile a repository and remove its note, unless its tag is still awaited.
 
-        :param was_due: whether the tag was looked for before: then only a tag that has come since
-            makes a difference.
+        :param was_due: whether the tag was awaited before: then only a tag makes a difference.
         """
         is_over = self._awaited.is_over(note)
         try:
@@ -229,28 +214,24 @@ class DescriptionWorker:
                 return
         self._failures = 0
         self._awaited.remove(note)
-        self._index.description_queue.done(note)
+        self._queue.done(note)
         self.done += 1
 
     def _note_failure(self, note: Note, error: Exception) -> None:
         self._failures += 1
-        self._has_failed = True
         # The next read comes to it, and later ones after longer pauses.
         self._awaited.remove(note)
         if self._failures in (1, _FAILURES):
             logger.warning('the description of %.80r is read later: %s', note.name, error)
 
-    def _safely(self, act: Callable[[], bool | None]) -> bool:
-        """Call a function, unless the worker is stopping; return whether it failed or says so."""
-        if self._loop.is_over:
-            return False
+    def _fails(self, act: Callable[[], bool | None]) -> bool:
+        """Call a function, unless stopping; return whether it raises or returns true."""
         try:
-            return bool(act())
+            return not self._loop.is_over and bool(act())
         except errors.MissingTable:
             # The tables are being created, or soon will be.
             return False
-        except errors.DynamoDBIndexError as error:
-            logger.warning('descriptions are read later: %s', error)
-        except Exception:
-            logger.exception('descriptions are read later')
-        return True
+        except Exception as error:
+            logger.warning('descriptions are read later: %s', error,
+                           exc_info=not isinstance(error, errors.DynamoDBIndexError))
+            return True

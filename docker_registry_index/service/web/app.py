@@ -1,21 +1,22 @@
-"""The web application: its parts put together, who gets in, how errors are answered, and a log.
-"""
+"""The web application: its routes, limits, credentials, answers to errors, and access log."""
+
+from __future__ import annotations
 
 import logging
 import threading
 import time
-from typing import Callable, Optional, Tuple, Union
+from collections.abc import Callable
 
 import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...engine import SearchIndex, errors
 from ...engine.errors import safe
-from ..registry.dialect import Dialect
 from ..settings import ServiceSettings
-from ..sync.notification_pool import NotificationPool
+from ..sync.reconcile import NotificationPool
 from . import catalog, monitoring, notifications, search
-from .auth import Anybody, Busy, Users, basic_credentials
+from .auth import Busy, Users, basic_credentials
+from .catalog import Dialect
 from .responses import refusal
 
 __all__ = ['Gate', 'ConcurrencyLimit', 'access_log', 'make_app']
@@ -25,18 +26,19 @@ logger = logging.getLogger(__name__)
 access_log = logging.getLogger('docker_registry_index.access')
 
 _UNAVAILABLE = 'search is not available now, try again later'
-#: What clients ask for.
+_SENTENCES = {404: 'there is nothing here', 413: 'the body is too large',
+              500: 'something went wrong; the log says what'}
+#: The endpoints that answer with names.
 _READING = ('search.search', 'catalog.catalog')
-#: What is answered until the process ends.
+#: The endpoints that answer until the process ends.
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
-#: Seconds to wait for another one to leave; and without anybody leaving, after which nobody waits.
+#: Seconds that a request waits for another one to end; and seconds without any that ends, after
+#: which no request waits.
 _WAIT, _STILL = 0.2, 0.5
-
-DialectProbe = Callable[[], Dialect]
 
 
 class Gate:
-    """Counts the requests under way; once it is closed, it lets no more in."""
+    """Counts the requests under way; once it is closed, no more may begin."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -44,35 +46,30 @@ class Gate:
         self._is_closed = False
 
     def enter(self) -> bool:
-        """Return whether a request may begin; if so, it must leave."""
+        """Return whether a request may begin; if so, leave must be called when it ends."""
         with self._changed:
             if not self._is_closed:
                 self._under_way += 1
             return not self._is_closed
 
     def leave(self) -> None:
-        """Note that a request has been answered."""
+        """Note that a request has ended."""
         with self._changed:
             self._under_way -= 1
             self._changed.notify_all()
 
     def close(self, seconds: float) -> bool:
-        """Let no more in, and wait for those under way.
-
-        :returns: whether all were answered in time.
-        """
+        """Let no more begin, and wait for those under way; return whether all ended in time."""
         with self._changed:
             self._is_closed = True
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
 class ConcurrencyLimit:
-    """Lets some in at once.
+    """Lets so many requests run at once.
 
-    While they come and go, one more waits a moment. If nobody leaves, as when DynamoDB does not
-    answer, it is refused at once.
-
-    :param size: how many.
+    While they come and go, one more waits a moment. If none ends, as when DynamoDB does not answer,
+    it is refused at once.
     """
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,7 +78,7 @@ class ConcurrencyLimit:
         self._left_at = clock()
 
     def enter(self) -> bool:
-        """Return whether a request may begin; if so, it must leave."""
+        """Return whether a request may begin; if so, leave must be called when it ends."""
         if self._free.acquire(blocking=False):
             return True
         if self._clock() - self._left_at > _STILL:
@@ -89,17 +86,17 @@ class ConcurrencyLimit:
         return self._free.acquire(timeout=_WAIT)
 
     def leave(self) -> None:
-        """Note that a request has been answered."""
+        """Note that a request has ended."""
         self._left_at = self._clock()
         self._free.release()
 
 
-def make_app(settings: ServiceSettings, index: SearchIndex, users: Union[Anybody, Users],
-             dialect: DialectProbe, pool: NotificationPool, metrics: monitoring.Metrics,
+def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
+             dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
     """Return the Flask application.
 
-    :param index: a SearchIndex, started.
+    :param users: None if anybody may read.
     :param dialect: returns the registry's Dialect.
     """
     app = flask.Flask('docker-registry-index', static_folder=None)
@@ -108,7 +105,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Union[Anybody
     _note_requests(app, metrics)
     # Some threads stay free for notifications and monitoring when DynamoDB hangs.
     _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
-    _ask_for_credentials(app, users, dialect)
+    if users is not None:
+        _ask_for_credentials(app, users, dialect)
     _answer_errors(app, dialect)
     for part in (search.routes(index),
                  catalog.routes(index, dialect, settings.catalog_limit),
@@ -135,18 +133,17 @@ def _note_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
 
 
 def _request_line() -> str:
-    """Return what was asked as printable ASCII without quotes: it must neither control a terminal
+    """Return the request line as printable ASCII without quotes: it must neither control a terminal
     nor forge a line."""
-    environ = flask.request.environ
-    line = ' '.join([environ['REQUEST_METHOD'], environ['REQUEST_URI'],
-                     environ['SERVER_PROTOCOL']])
+    line = ' '.join(flask.request.environ[key]
+                    for key in ('REQUEST_METHOD', 'REQUEST_URI', 'SERVER_PROTOCOL'))
     return line.encode('unicode_escape').decode('ascii').replace('"', '\\x22')
 
 
 def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
-                    dialect: DialectProbe) -> None:
+                    dialect: Callable[[], Dialect]) -> None:
     @app.before_request
-    def enter() -> Optional[flask.Response]:
+    def enter() -> flask.Response | None:
         flask.g.entered = []
         if flask.request.endpoint in _MONITORING:
             return None
@@ -157,28 +154,23 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
         return None
 
     @app.teardown_request
-    def leave(error: Optional[BaseException]) -> None:
+    def leave(error: BaseException | None) -> None:
         for each in flask.g.pop('entered', ()):
             each.leave()
 
 
-def _enter(where: Union[Gate, ConcurrencyLimit]) -> bool:
+def _enter(where: Gate | ConcurrencyLimit) -> bool:
     if not where.enter():
         return False
     flask.g.entered.append(where)
     return True
 
 
-def _ask_for_credentials(app: flask.Flask, users: Union[Anybody, Users],
-                         dialect: DialectProbe) -> None:
-    """Before searches and the catalog; the other addresses are for no client, or have a secret of
-    their own."""
+def _ask_for_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dialect]) -> None:
     @app.before_request
-    def check() -> Optional[flask.Response]:
-        if flask.request.endpoint not in _READING:
-            return None
+    def check() -> flask.Response | None:
         given = flask.request.headers.get('Authorization', '')
-        if users.may_read(*basic_credentials(given)):
+        if (flask.request.endpoint not in _READING or users.may_read(*basic_credentials(given))):
             return None
         spoken = dialect()
         challenge = [('WWW-Authenticate', f'Basic realm="{spoken.realm}"')]
@@ -187,14 +179,14 @@ def _ask_for_credentials(app: flask.Flask, users: Union[Anybody, Users],
         return refusal(401, 'this registry wants a user name and a password', challenge)
 
 
-def _unavailable(dialect: DialectProbe, sentence: str,
-                 *headers: Tuple[str, str]) -> flask.Response:
+def _unavailable(dialect: Callable[[], Dialect], sentence: str,
+                 *headers: tuple[str, str]) -> flask.Response:
     if flask.request.endpoint == 'catalog.catalog':
         return catalog.unavailable(dialect())
     return refusal(503, sentence, headers)
 
 
-def _answer_errors(app: flask.Flask, dialect: DialectProbe) -> None:
+def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
     @app.errorhandler(errors.DynamoDBIndexError)
     def failed(error: Exception) -> flask.Response:
         logger.error('%s failed: %s', flask.request.path, error)
@@ -205,10 +197,6 @@ def _answer_errors(app: flask.Flask, dialect: DialectProbe) -> None:
         return _unavailable(dialect, 'too many log in at once, try again later',
                             ('Retry-After', '1'))
 
-    @app.errorhandler(404)
-    def unknown(error: HTTPException) -> flask.Response:
-        return refusal(404, 'there is nothing here')
-
     @app.errorhandler(405)
     def other_method(error: MethodNotAllowed) -> flask.Response:
         if flask.request.path == catalog.PATH:
@@ -216,10 +204,7 @@ def _answer_errors(app: flask.Flask, dialect: DialectProbe) -> None:
         return refusal(405, f'this address takes no {safe(flask.request.method):.20s}',
                        [('Allow', ', '.join(sorted(error.valid_methods or ())))])
 
-    @app.errorhandler(413)
-    def too_large(error: HTTPException) -> flask.Response:
-        return refusal(413, 'the body is too large')
-
-    @app.errorhandler(500)
-    def wrong(error: Exception) -> flask.Response:
-        return refusal(500, 'something went wrong; the log says what')
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> flask.Response:
+        status = error.code or 500
+        return refusal(status, _SENTENCES.get(status, error.name))

@@ -1,10 +1,11 @@
-"""Who may read: the registry's own htpasswd file, and the header Authorization.
+"""Who may read: the users of the registry's own htpasswd file (its option auth.htpasswd).
 
-The file is that of the registry's option auth.htpasswd, and read as the registry reads it: only
-bcrypt counts.
+It is read as the registry reads it: only bcrypt hashes are valid.
 https://distribution.github.io/distribution/about/configuration/#htpasswd
 https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go
 """
+
+from __future__ import annotations
 
 import base64
 import hashlib
@@ -13,22 +14,22 @@ import logging
 import os
 import threading
 import time
-from typing import Callable, Dict, Optional, Tuple, Union
+from collections.abc import Callable
 
 from passlib.hash import bcrypt
 
 from ...engine.errors import SettingError
 
-__all__ = ['Anybody', 'Busy', 'Users', 'basic_credentials', 'same_secret']
+__all__ = ['Busy', 'Users', 'basic_credentials', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a password that was right is not computed again.
+#: Seconds for which a right password is not computed again.
 _REMEMBERED = 300
 _MOST_REMEMBERED = 1000
 #: Passwords computed at once: each keeps a processor busy for some time.
 _AT_ONCE = 2
-#: Bytes of a password that bcrypt looks at.
+#: Bytes of a password that bcrypt reads.
 _LONGEST = 72
 
 
@@ -37,17 +38,17 @@ class Busy(Exception):
 
 
 def same_secret(given: str, wanted: str) -> bool:
-    """Return whether two texts are the same; takes as long when they are not."""
+    """Return whether two texts are the same, in constant time."""
     return hmac.compare_digest(given.encode('utf-8', 'replace'), wanted.encode('utf-8'))
 
 
-def basic_credentials(header: str) -> Union[Tuple[str, str], Tuple[None, None]]:
-    """Return user and password of a header Authorization.
+def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
+    """Return user and password in a header Authorization.
 
-    (None, None) if it gives none: it is of another kind, no base64, or not in UTF-8.
+    (None, None) if it contains none: it is of another kind, not base64, or not UTF-8.
     https://www.rfc-editor.org/rfc/rfc7617
 
-    :param header: its value as WSGI gives it, a character for each byte; any bytes may stand there.
+    :param header: its value as in WSGI, a character for each byte.
     """
     kind, _, rest = header.partition(' ')
     if kind.lower() != 'basic':
@@ -60,22 +61,13 @@ def basic_credentials(header: str) -> Union[Tuple[str, str], Tuple[None, None]]:
     return user, password
 
 
-class Anybody:
-    """Lets everybody read, and ignores credentials."""
-
-    def may_read(self, user: Optional[str], password: Optional[str]) -> bool:
-        """Return whether to let somebody in."""
-        return True
-
-
 class Users:
-    """The users of an htpasswd file, which is read anew when it changes.
+    """The users of an htpasswd file, which is read again when it changes.
 
-    :param path: of the file.
-    :param anonymous: whether to let in those who give no credentials.
-    :param limit: how many threads may be busy with passwords: fewer than there are, so that a
-        flood of them leaves some for all else.
-    :raises SettingError: it cannot be read.
+    :param anonymous: whether clients without credentials may read.
+    :param limit: how many threads may check passwords: fewer than there are, so that a flood of
+        passwords leaves some for all other requests.
+    :raises SettingError: the file cannot be read.
     """
 
     def __init__(self, path: str, anonymous: bool = False, limit: int = 8,
@@ -86,16 +78,16 @@ class Users:
         self._lock = threading.Lock()
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
         self._limit = threading.BoundedSemaphore(limit)
-        # Of this process alone: a dump of what is remembered reveals no password.
+        # Of this process only, so that a dump of what is remembered reveals no password.
         self._key = os.urandom(32)
-        self._logged: Optional[str] = None
+        self._logged: str | None = None
         self._read()
 
-    def may_read(self, user: Optional[str], password: Optional[str]) -> bool:
-        """Return whether to let somebody in.
+    def may_read(self, user: str | None, password: str | None) -> bool:
+        """Return whether a client may read.
 
-        An unknown user takes as long as a wrong password, so that time does not reveal which names
-        there are.
+        An unknown user takes as long as a wrong password, so time does not reveal which users
+        exist.
 
         :param user: None without credentials.
         :raises Busy: too many passwords are being checked.
@@ -109,16 +101,15 @@ class Users:
             remembered, key = self._remembered, self._digest(name, secret)
             if remembered.get(key, 0) > self._clock():
                 return True
-        is_right = self._is_right(secret, users.get(name), stand_ins)
-        if is_right:
-            with self._lock:
-                if len(remembered) >= _MOST_REMEMBERED:
-                    remembered.clear()
-                remembered[key] = self._clock() + _REMEMBERED
-        return is_right
+        if not self._is_right(secret, users.get(name), stand_ins):
+            return False
+        with self._lock:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            remembered[key] = self._clock() + _REMEMBERED
+        return True
 
-    def _is_right(self, password: bytes, hashed: Optional[bytes],
-                  stand_ins: Dict[int, bytes]) -> bool:
+    def _is_right(self, password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:
         if not self._limit.acquire(blocking=False):
             raise Busy()
         try:
@@ -160,15 +151,15 @@ class Users:
         with self._lock:
             self._users, self._stand_ins = usable, stand_ins
             self._changed = changed
-            self._remembered: Dict[bytes, float] = {}
+            self._remembered: dict[bytes, float] = {}
             self._logged = None
 
 
-def _verify(password: bytes, hashed: Optional[bytes], stand_ins: Dict[int, bytes]) -> bool:
-    """Return whether a password is right. Each cost that is in the file is computed once, whoever
-    asks: so time shows neither which users there are nor their costs.
+def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:
+    """Return whether a password is right. Each cost in the file is computed once, for any user: so
+    time reveals neither which users exist nor their costs.
 
-    :param hashed: None of an unknown user.
+    :param hashed: None if the user is unknown.
     :param stand_ins: a hash of each cost.
     """
     own = hashed and cost(hashed)
@@ -177,10 +168,8 @@ def _verify(password: bytes, hashed: Optional[bytes], stand_ins: Dict[int, bytes
     return any(right)
 
 
-def parse_htpasswd(content: bytes) -> Dict[bytes, bytes]:
-    """Return {name: hash} of the lines of a file.
-
-    If a name comes twice, the last line counts, as in the registry.
+def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
+    """Return {name: hash} of the lines of a file; of a name that comes twice, the last one.
 
     :raises ValueError: a line is not NAME:HASH.
     """
@@ -197,7 +186,7 @@ def parse_htpasswd(content: bytes) -> Dict[bytes, bytes]:
 
 
 def is_usable(hashed: bytes) -> bool:
-    """Return whether it is a whole bcrypt hash, so that somebody may log in."""
+    """Return whether this is a whole bcrypt hash, so that its user can log in."""
     try:
         return bcrypt.from_string(hashed).checksum is not None
     except ValueError:
@@ -205,7 +194,7 @@ def is_usable(hashed: bytes) -> bool:
 
 
 def cost(hashed: bytes) -> int:
-    """Return the cost of a usable hash: one more takes twice the time."""
+    """Return the cost of a usable hash; one more takes twice the time."""
     return int(bcrypt.from_string(hashed).rounds)
 
 
@@ -214,7 +203,7 @@ def matches(password: bytes, hashed: bytes) -> bool:
     try:
         return bool(bcrypt.verify(password[:_LONGEST], hashed))
     except ValueError:
-        # Such as a password with a NUL in it, which no hash has.
+        # The password contains NUL, for example.
         return False
 
 
@@ -227,6 +216,6 @@ def _bytes(text: str) -> bytes:
     return text.encode('utf-8', 'replace')
 
 
-def _stamp(path: str) -> Tuple[int, int, int]:
+def _stamp(path: str) -> tuple[int, int, int]:
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,22 +1,29 @@
-"""GET /v2/_catalog, as the registry beside would answer it, without a walk.
+"""GET /v2/_catalog, with the bytes that CNCF Distribution 2.8.2 or 3.0.0 sends, without its walk.
 
-The same bytes as CNCF Distribution 2.8.2 and 3.0.0, which differ in little:
 https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go
 """
 
+from __future__ import annotations
+
 import json
+import logging
 import re
-from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 import flask
 
 from ...engine import SearchIndex
-from ..registry.dialect import Dialect
+from ..registry.connection import new_session
 from .responses import first_in_go
 
-__all__ = ['PATH', 'WrongNumber', 'as_json', 'other_method', 'page_size', 'routes',
-           'unauthorized', 'unavailable']
+__all__ = ['PATH', 'Dialect', 'DialectProbe', 'other_method', 'routes', 'unauthorized',
+           'unavailable']
+
+logger = logging.getLogger(__name__)
 
 PATH = '/v2/_catalog'
 
@@ -24,32 +31,70 @@ PATH = '/v2/_catalog'
 _DEFAULT = 100
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 _VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
-# What Go's strconv.Atoi takes, on 64 bits.
+# What Go's strconv.Atoi accepts, on 64 bits.
 _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
 # Go's encoder escapes these, so that JSON may stand in HTML.
 _ESCAPED = re.compile('[&<>\u2028\u2029]')
-# And writes this for a byte that is no UTF-8, here a lone surrogate.
+# And replaces a byte that is not UTF-8, here a lone surrogate.
 _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
+#: Seconds until the registry's dialect is read again, as it may be upgraded; the same after a
+#: failure; and for an answer.
+_REMEMBERED, _RETRY, _TIMEOUT = 600, 30, 2
+_REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
+
+
+class Dialect(NamedTuple):
+    """How a registry answers. The defaults are those of 3.0.0.
+
+    :param is_strict: whether it refuses an ``n`` that is not a number.
+    :param realm: of its Basic challenge, if it sends one.
+    """
+
+    content_type: str = 'application/json'
+    is_strict: bool = True
+    realm: str = 'registry'
+
+
+class DialectProbe:
+    """Returns the Dialect of one registry when called. Costs a request every ten minutes."""
+
+    def __init__(self, url: str, ca_file: str | None = None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url.rstrip('/') + '/v2/'
+        self._session = new_session(ca_file)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._dialect, self._until = Dialect(), clock()
+
+    def __call__(self) -> Dialect:
+        with self._lock:
+            if self._clock() < self._until:
+                return self._dialect
+            # Other threads do not wait for the one that asks.
+            self._until = self._clock() + _RETRY
+        try:
+            with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
+                self._dialect = _dialect(answer.headers)
+                self._until = self._clock() + _REMEMBERED
+        except (OSError, ValueError) as error:
+            logger.info('the dialect of the registry is unknown: %s', type(error).__name__)
+        return self._dialect
+
+
+def _dialect(headers: Mapping[str, str]) -> Dialect:
+    is_old = 'charset' in headers.get('Content-Type', '')
+    realm = _REALM.match(headers.get('WWW-Authenticate', ''))
+    return Dialect('application/json; charset=utf-8' if is_old else Dialect().content_type,
+                   not is_old, realm.group(1) if realm else Dialect().realm)
 
 
 class WrongNumber(ValueError):
-    """``n`` cannot be used.
-
-    :ivar detail: what the answer shows of it.
-    """
-
-    def __init__(self, detail: Union[int, str]) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    """``n`` cannot be used; the argument is what the answer shows of it."""
 
 
 def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> flask.Blueprint:
-    """Return the Blueprint of this address.
-
-    :param dialect: returns the registry's Dialect.
-    :param limit: the most names of a page.
-    """
+    """Return the Blueprint of this address; ``limit`` is the most names of a page."""
     made = flask.Blueprint('catalog', __name__)
 
     @made.route(PATH, methods=_METHODS, provide_automatic_options=False)
@@ -58,14 +103,14 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
             return other_method(flask.request.method)
         spoken = dialect()
         if not index.complete:
-            # A part of it would be taken for the whole.
+            # Clients would take a part of it for the whole.
             return unavailable(spoken)
         query = flask.request.query_string
         try:
             size = page_size(first_in_go(query, b'n', 'surrogateescape'), limit, spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
-                          'invalid number of results requested', {'n': error.detail})
+                          'invalid number of results requested', {'n': error.args[0]})
         names = _names(index, first_in_go(query, b'last'), size)
         link = names[size - 1] if len(names) > size else None
         return _answer(spoken, 200, {'repositories': names[:size]}, link and _link(link, size))
@@ -73,8 +118,8 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
     return made
 
 
-def unauthorized(spoken: Dialect, headers: Iterable[Tuple[str, str]]) -> flask.Response:
-    """Return the registry's own answer to those who may not read its catalog."""
+def unauthorized(spoken: Dialect, headers: Iterable[tuple[str, str]]) -> flask.Response:
+    """Return the registry's own answer to a client that may not read its catalog."""
     answer = _error(spoken, 401, 'UNAUTHORIZED', 'authentication required', [
         {'Type': 'registry', 'Class': '', 'Name': 'catalog', 'Action': '*'}])
     answer.headers.extend(list(headers))
@@ -82,17 +127,16 @@ def unauthorized(spoken: Dialect, headers: Iterable[Tuple[str, str]]) -> flask.R
 
 
 def unavailable(spoken: Dialect) -> flask.Response:
-    """Return the registry's kind of answer when the index cannot be read."""
+    """Return the answer if the index cannot be read, in the registry's form."""
     return _error(spoken, 503, 'UNAVAILABLE', 'service unavailable', None)
 
 
 def page_size(text: str, limit: int, is_strict: bool) -> int:
     """Return how many names a page has.
 
-    :param text: the parameter ``n``, '' without one.
-    :param limit: the most names of a page.
-    :param is_strict: as 3.0.0, which refuses what is no number; 2.8.2 ignores that.
-    :raises WrongNumber: it is no number, or above the limit.
+    :param text: the parameter ``n``, or ''.
+    :param is_strict: whether to refuse what is not a number, as 3.0.0; 2.8.2 ignores it.
+    :raises WrongNumber: it is not a number, or above the limit.
     """
     default = min(_DEFAULT, limit)
     if not text:
@@ -128,8 +172,8 @@ def other_method(method: str) -> flask.Response:
     return answer
 
 
-def _names(index: SearchIndex, last: str, size: int) -> List[str]:
-    # Go compares names with NUL in the place of "/", the index with U+0001.
+def _names(index: SearchIndex, last: str, size: int) -> list[str]:
+    # Go compares names with NUL in place of "/", the index with U+0001.
     after = last.replace('\0', '/').replace('\x01', '\x02') or None
     # One more than asked for shows whether there is a next page.
     return list(index.catalog(after, size + 1)) if size else []
@@ -144,8 +188,7 @@ def _error(spoken: Dialect, status: int, code: str, message: str, detail: Any) -
         {'code': code, 'message': message, 'detail': detail}]})
 
 
-def _answer(spoken: Dialect, status: int, document: Any,
-            link: Optional[str] = None) -> flask.Response:
+def _answer(spoken: Dialect, status: int, document: Any, link: str | None = None) -> flask.Response:
     answer = flask.Response(as_json(document), status, content_type=spoken.content_type)
     answer.headers.extend([_VERSION])
     if link:

@@ -1,10 +1,14 @@
-"""GET /healthz, /readyz and /metrics: whether it lives, whether it can answer, what it counted.
+"""GET /healthz, /readyz and /metrics: does the process run, can it answer, and its counters.
 
 https://prometheus.io/docs/practices/naming/
 """
 
+from __future__ import annotations
+
+import math
 import time
-from typing import Any, Callable, Dict, Optional
+from collections.abc import Callable
+from typing import Any
 
 import flask
 import prometheus_client
@@ -16,42 +20,41 @@ from .responses import refusal
 
 __all__ = ['Metrics', 'routes']
 
-#: Seconds for which an answer of DynamoDB counts, and to wait for one.
+#: Seconds for which an answer of DynamoDB is valid, and to wait for one.
 _REMEMBERED, _WAIT = 2, 2
 _PREFIX = 'registry_index_'
 #: Seconds: from a search in one Query to the longest wait of a push.
 _BUCKETS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-#: The route of addresses that are none of ours.
+#: The route of all unknown addresses.
 _OTHER = 'other'
 
 
 class Readiness:
-    """Asks DynamoDB now and then, one request at a time, and never long."""
+    """Asks DynamoDB now and then, with one request at a time, and never waits long."""
 
     def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic) -> None:
         self._index = index
         self._clock = clock
         self._request = SingleFlight(self._ask)
-        self._problem: Optional[str] = None
-        self._asked_at: Optional[float] = None
+        self._problem: str | None = None
+        self._asked_at = -math.inf
 
-    def problem(self) -> Optional[str]:
-        """Return what keeps it from answering, as a sentence; None if nothing does.
+    def problem(self) -> str | None:
+        """Return why the index cannot be read, as a sentence; None if it can.
 
         Costs one BatchGetItem every two seconds at most.
         """
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
-        if self._asked_at is None or self._clock() - self._asked_at > _REMEMBERED:
-            if not self._request.wait(_WAIT):
-                return 'DynamoDB does not answer'
+        if self._clock() - self._asked_at > _REMEMBERED and not self._request.wait(_WAIT):
+            return 'DynamoDB does not answer'
         return self._problem
 
     def _ask(self) -> None:
         try:
             self._problem = None if self._index.is_ready() else 'the index is not ready'
         except errors.DynamoDBIndexError:
-            self._problem = 'DynamoDB cannot be reached, or refuses'
+            self._problem = 'DynamoDB is unavailable, or refuses requests'
         self._asked_at = self._clock()
 
 
@@ -66,30 +69,25 @@ class Metrics:
             _PREFIX + 'http_request_seconds', 'Seconds until the answer.', ['route'],
             buckets=_BUCKETS, registry=self.registry)
         self._notifications = self._counter(
-            'notifications', 'Notifications of the registry, by what became of them.', 'result')
+            'notifications', 'Notifications of the registry, by their result.', 'result')
         self._dynamodb = self._counter(
             'dynamodb_requests', 'Requests to DynamoDB, by their last outcome.',
             'operation', 'outcome')
-        self._retries = self._counter(
-            'dynamodb_retries', 'Attempts at these that failed and were made again.', 'operation')
+        self._retries = self._counter('dynamodb_retries', 'Retries of these.', 'operation')
         self._units = self._counter(
-            'dynamodb_units', 'Read and write units that DynamoDB says it has billed.',
-            'operation')
+            'dynamodb_units', 'Read and write units that DynamoDB reports.', 'operation')
         self._loaded = self._gauge(
-            'load_repositories', 'Repositories that the last load of this process has looked at.')
+            'load_repositories', 'Repositories that the last load of this process has compared.')
         self._to_load = self._gauge(
-            'load_repositories_total', 'Repositories that it had to look at.')
+            'load_repositories_total', 'Repositories that it had to compare.')
 
-    def note_request(self, route: Optional[str], status: int, seconds: float) -> None:
-        """Count and time a request that was answered.
-
-        :param route: the rule of its address; None if the address is none of ours.
-        """
+    def note_request(self, route: str | None, status: int, seconds: float) -> None:
+        """Count and time a request that was answered; ``route`` is None if none has its address."""
         self._requests.labels(route or _OTHER, str(status)).inc()
         self._seconds.labels(route or _OTHER).observe(seconds)
 
     def watch_dynamodb(self, client: Any) -> None:
-        """Count the requests of a boto3 client, and what they cost.
+        """Count the requests of a boto3 client, and their cost.
 
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html
         """
@@ -99,16 +97,16 @@ class Metrics:
         events.register('after-call-error.dynamodb', self._note_error)
 
     def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Show a value that a function returns."""
+        """Show the value that a function returns."""
         self._gauge(name, meaning).set_function(value)
 
     def note_load(self, done: int, total: int) -> None:
-        """Note how far a load is."""
+        """Note the progress of a load."""
         self._loaded.set(done)
         self._to_load.set(total)
 
     def note_notification(self, result: str) -> None:
-        """Note what became of a notification."""
+        """Count a notification by its result."""
         self._notifications.labels(result).inc()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -117,7 +115,7 @@ class Metrics:
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(_PREFIX + name, meaning, registry=self.registry)
 
-    def _note_answer(self, model: Any, parsed: Dict[str, Any], **_: Any) -> None:
+    def _note_answer(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         code = parsed.get('Error', {}).get('Code')
         self._dynamodb.labels(model.name, code or 'ok').inc()
         self._retries.labels(model.name).inc(
@@ -153,7 +151,7 @@ def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
     return made
 
 
-def _ask_for_units(params: Dict[str, Any], model: Any, **_: Any) -> Dict[str, Any]:
+def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
     if 'ReturnConsumedCapacity' in model.input_shape.members:
         return dict(params, ReturnConsumedCapacity='TOTAL')
     return params

@@ -1,40 +1,50 @@
-"""POST /events: the registry's notifications, made true before they are answered, or retried.
+"""POST /events: a notification of the registry is answered when the index follows it, or retried.
 
-A registry sends one notification after the other, and retries until one is answered with 2xx in
-time. So 503 means "not now", nothing of a registry is refused for good, and nothing is kept here
+A registry sends one notification after the other, and retries each until it is answered with 2xx in
+time. So 503 means "not now", nothing from a registry is refused for good, and nothing is kept here
 that is not in DynamoDB.
 """
 
+from __future__ import annotations
+
+import json
 import logging
 import re
 import threading
-from typing import Callable, List
+from collections.abc import Callable
+from typing import Any
 
 import flask
 from werkzeug.datastructures import Headers
 
-from ..registry.events import Change, Malformed, changes_of
 from ..registry.layout import is_name
-from ..sync.notification_pool import NotificationPool, NotNow
+from ..sync.reconcile import Change, NotificationPool, NotNow
 from .auth import same_secret
 from .responses import refusal
 
-__all__ = ['LARGEST', 'routes']
+__all__ = ['LARGEST', 'Malformed', 'changes_of', 'routes']
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a body that is no registry's. A notification has about a kilobyte.
+#: The most bytes of a body from something other than a registry. A notification has a kilobyte.
 BODY_BYTES = 1024 * 1024
-#: Bytes of any body; the server refuses larger ones. A registry cannot send more: Go takes a
-#: megabyte of headers, Distribution a manifest of 4 MB, and JSON makes six bytes of one at most.
+#: The most bytes of any body; the server refuses larger ones. A registry cannot send more: Go takes
+#: a megabyte of headers, Distribution a manifest of 4 MB, and JSON makes six bytes of one at most.
 LARGEST = 32 * 1024 * 1024
+# https://distribution.github.io/distribution/about/notifications/
 # https://github.com/distribution/distribution/blob/main/notifications/event.go
 _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s*(;|\Z)')
 
-#: Large bodies are read one at a time, because of the memory they need; and seconds that the next
-#: one waits.
-_large = threading.Lock()
-_WAIT = 0.5
+#: The media type of layers and configs; a manifest never has it.
+_BLOB = 'application/octet-stream'
+
+#: Large bodies are read one at a time, because of the memory they need; the next one waits for some
+#: seconds.
+_large, _WAIT = threading.Lock(), 0.5
+
+
+class Malformed(ValueError):
+    """A body that no registry sends."""
 
 
 def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
@@ -42,7 +52,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
     """Return the Blueprint of this address.
 
     :param secret: that the registry sends, as ``Bearer SECRET``.
-    :param count: called with what became of each notification.
+    :param count: called with the result of each notification.
     :param sync_soon: called if one had to be left out.
     """
     made = flask.Blueprint('events', __name__)
@@ -55,7 +65,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
                                 'settings', [('WWW-Authenticate', 'Bearer')])
         try:
             changes = _changes(flask.request)
-            pool.follow(_named_well(changes))
+            pool.follow(_with_valid_names(changes))
         except Malformed as error:
             return _left_out(error)
         except NotNow as error:
@@ -87,33 +97,79 @@ def _is_of_registry(request: flask.Request) -> bool:
     return bool(_TYPE.match(request.headers.get('Content-Type', '')))
 
 
-def _changes(request: flask.Request) -> List[Change]:
+def _changes(request: flask.Request) -> list[Change]:
     """Return the changes in a body.
 
     :raises Malformed: it has none.
-    :raises NotNow: it is large, and so is another that is being read.
-    :raises RequestEntityTooLarge: it is large, and no registry's.
+    :raises NotNow: it is large, and so is another one that is being read.
+    :raises RequestEntityTooLarge: it is large, and not from a registry.
     """
     if (request.content_length or 0) <= BODY_BYTES:
-        return _parsed(request)
+        return changes_of(request.get_data(cache=False))
     if not _is_of_registry(request):
         flask.abort(413)
     if not _large.acquire(timeout=_WAIT):
         raise NotNow('another large body is being read')
     try:
-        return _parsed(request)
+        return changes_of(request.get_data(cache=False))
     finally:
         _large.release()
 
 
-def _parsed(request: flask.Request) -> List[Change]:
-    changes: List[Change] = changes_of(request.get_data(cache=False))
-    return changes
-
-
-def _named_well(changes: List[Change]) -> List[Change]:
-    """Return those that a registry could have; the others never will be better."""
+def _with_valid_names(changes: list[Change]) -> list[Change]:
+    """Return those of repositories that a registry can have; a retry does not help the others."""
     for change in changes:
         if not is_name(change.name):
-            logger.warning('a notification about %.80r is of no repository', change.name)
+            logger.warning('a notification about %.80r is ignored: no repository has such a name',
+                           change.name)
     return [change for change in changes if is_name(change.name)]
+
+
+def changes_of(body: bytes) -> list[Change]:
+    """The repositories that a notification is about, each name once.
+
+    Events other than pushes of manifests and deletes are ignored. The delete of a blob looks like
+    that of a manifest.
+
+    :raises Malformed: it is not a notification.
+    """
+    found: dict[str, Change] = {}
+    for event in _events(body):
+        change = _change(event)
+        if change is None:
+            continue
+        before = found.pop(change.name, None)
+        if before is not None and change.reference is None:
+            change = before
+        found[change.name] = change
+    return list(found.values())
+
+
+def _events(body: bytes) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(body.decode('utf-8'))
+    except (ValueError, RecursionError):
+        raise Malformed('the body is not JSON') from None
+    events = document.get('events') if isinstance(document, dict) else None
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise Malformed('the body has no list "events" of objects')
+    return events
+
+
+def _change(event: dict[str, Any]) -> Change | None:
+    target = event.get('target')
+    if event.get('action') not in ('push', 'delete') or not isinstance(target, dict):
+        return None
+    name = _text(target, 'repository')
+    if not name:
+        return None
+    if event['action'] == 'delete':
+        return Change(name, None, None)
+    if _text(target, 'mediaType') == _BLOB:
+        return None
+    return Change(name, _text(target, 'digest'), _text(target, 'tag'))
+
+
+def _text(mapping: dict[str, Any], key: str) -> str | None:
+    found = mapping.get(key)
+    return found if isinstance(found, str) and found else None

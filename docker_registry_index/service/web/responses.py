@@ -1,10 +1,12 @@
-"""What requests and answers of all addresses have in common: parameters, and refusals as JSON.
+"""What all addresses have in common: the parameters of requests, and refusals as JSON.
 
-Bytes of an address that are no UTF-8 are read like any others: they are no error.
+Bytes of an address that are not UTF-8 are no error.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Iterable, Optional, Tuple
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 import flask
@@ -14,7 +16,7 @@ __all__ = ['first_in_go', 'first_of', 'refusal', 'whole_number']
 _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 
-def refusal(status: int, sentence: str, headers: Iterable[Tuple[str, str]] = ()) -> flask.Response:
+def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
     """Return a JSON answer {"error": sentence}."""
     answer = flask.jsonify(error=sentence)
     answer.status_code = status
@@ -22,29 +24,27 @@ def refusal(status: int, sentence: str, headers: Iterable[Tuple[str, str]] = ())
     return answer
 
 
-def whole_number(text: str, least: int, most: int) -> Optional[int]:
-    """Return the whole number in a text; None when it is none between the two."""
+def whole_number(text: str, least: int, most: int) -> int | None:
+    """Return the whole number in a text; None if it is none, or not between the two."""
     if not text.isdigit() or not text.isascii() or len(text) > 9:
         return None
     return int(text) if least <= int(text) <= most else None
 
 
 def first_of(query: bytes, name: bytes, errors: str = 'replace') -> str:
-    """Return the first value of a parameter; '' when there is none.
+    """Return the first value of a parameter, or ''.
 
-    It is read as forms are: a semicolon, and a % that begins no escape, stand for themselves.
+    As in forms, a semicolon and a % that begins no escape stand for themselves.
 
-    :param query: what stands behind the question mark.
-    :param errors: what becomes of bytes that are no UTF-8, as of bytes.decode.
+    :param query: what follows the question mark.
+    :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
     """
     return _first(query.split(b'&'), name, errors)
 
 
 def first_in_go(query: bytes, name: bytes, errors: str = 'replace') -> str:
-    """Return the same as Go reads it: without pairs that it cannot decode, or with a semicolon.
-
-    The answers of a registry's catalog show this. https://pkg.go.dev/net/url#ParseQuery
-    """
+    """The same as Go, and so a registry, reads it: it ignores pairs that it cannot decode, or that
+    have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
     return _first([pair for pair in query.split(b'&')
                    if b';' not in pair and not _BROKEN.search(pair)], name, errors)
 

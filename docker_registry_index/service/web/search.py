@@ -3,8 +3,10 @@
 https://docs.docker.com/v1.6/reference/api/docker-io_api/#search
 """
 
+from __future__ import annotations
+
 import re
-from typing import Any, Dict, List
+from typing import Any
 
 import flask
 
@@ -14,9 +16,9 @@ from .responses import first_of, refusal, whole_number
 
 __all__ = ['routes']
 
-#: What docker and podman ask for at most, and by default.
+#: The results of a page that docker and podman request at most, and by default.
 LIMIT, DEFAULT = 100, 25
-#: So that a page far behind does not read a whole index.
+#: The last page, so that no request reads a whole index.
 PAGES = 100
 
 # No name has these characters: a tag or a digest follows.
@@ -41,21 +43,15 @@ def routes(index: SearchIndex) -> flask.Blueprint:
         if page is None:
             return refusal(400, f'parameter page must be a whole number from 1 to {PAGES}')
         term = first_of(query, b'q')
-        found = _found(index, term, limit, limit * (page - 1))
+        name = _REFERENCE.sub('', term)
+        is_tag_alone = term.strip() and not name.strip()
+        found = [] if is_tag_alone else index.search(name, limit, limit * (page - 1))
         return flask.jsonify(_document(term, found, limit, page))
 
     return made
 
 
-def _found(index: SearchIndex, term: str, limit: int, skip: int) -> List[Any]:
-    wanted = _REFERENCE.sub('', term)
-    if term.strip() and not wanted.strip():
-        return []
-    found: List[Any] = index.search(wanted, limit, skip)
-    return found
-
-
-def _document(term: str, found: List[Any], limit: int, page: int) -> Dict[str, Any]:
+def _document(term: str, found: list[Any], limit: int, page: int) -> dict[str, Any]:
     """A total would need a search without a limit: so num_results counts the results up to this
     page, and num_pages is one page more if this one is full."""
     return {
@@ -65,6 +61,6 @@ def _document(term: str, found: List[Any], limit: int, page: int) -> Dict[str, A
         'results': [_result(result) for result in found]}
 
 
-def _result(result: Any) -> Dict[str, Any]:
+def _result(result: Any) -> dict[str, Any]:
     return {'name': safe(result.name), 'description': safe(result.description), 'star_count': 0,
             'is_official': False, 'is_automated': False, 'is_trusted': False}
