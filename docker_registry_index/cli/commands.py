@@ -190,15 +190,13 @@ def _report_of(index, source):
 
     :param source: a Source to compare with; None for none.
     """
-    is_ready = index.is_ready()
     status = index.status(source)
-    tables = status.tables()
-    marker = status.marker()
+    tables, marker = status.tables(), status.marker()
     report = {
         'database': index.settings.database,
         'region': index.settings.region,
         'tables': tables,
-        'ready': is_ready,
+        'ready': marker is not None,
         'format': marker and marker.format,
         'synced': marker and marker.synced,
         'last_load': marker and marker.report,

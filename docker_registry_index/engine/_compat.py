@@ -9,7 +9,7 @@ try:
 except ImportError:  # Python 2.7
     import Queue as queue
 
-__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type']
+__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type', 'wait']
 
 PY2 = sys.version_info[0] == 2
 #: True where one character beyond U+FFFF is two of the interpreter's own.
@@ -37,3 +37,16 @@ def sleep(seconds):
     later. gunicorn's --preload imports before it patches.
     """
     time.sleep(seconds)
+
+
+def wait(event, seconds):
+    """Wait for an event, for so many seconds at most.
+
+    On Python 2.7 in naps: there Event.wait goes by the time of day, and never ends if that is set
+    back; and it looks twenty times a second.
+    """
+    if not PY2:
+        event.wait(seconds)
+    while PY2 and seconds > 0 and not event.is_set():
+        sleep(min(seconds, 0.2))
+        seconds -= 0.2

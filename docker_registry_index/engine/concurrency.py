@@ -10,7 +10,7 @@ import os
 import random
 import threading
 
-from ._compat import monotonic, queue
+from ._compat import monotonic, queue, wait
 
 __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_with_timeout',
            'run_side_by_side', 'start_thread']
@@ -90,20 +90,21 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
         except Exception as error:
             answers.put((None, error))
 
-    stopwatch = Stopwatch(seconds, clock)
-    stopwatch.start()
+    deadline = clock() + seconds
     if start_thread(run) is None:
         run()
-    while not stopwatch.is_over:
+    while True:
         heartbeat()
+        left = deadline - clock()
         try:
-            answer, error = answers.get(timeout=1)
+            answer, error = answers.get(left > 0, max(0, min(1, left)))
         except queue.Empty:
+            if left <= 0:
+                raise TimedOut(seconds)
             continue
         if error is not None:
             raise error
         return answer
-    raise TimedOut(seconds)
 
 
 class Stopwatch(object):
@@ -189,6 +190,9 @@ class Backoff(object):
     :param longest: seconds of the longest.
     :param least: the part of a pause that is left at least.
     """
+
+    # Each change that waits may have one.
+    __slots__ = ('_first', '_longest', '_least', '_pause')
 
     def __init__(self, first, longest, least=0.7):
         self._first = first
@@ -284,7 +288,7 @@ class Loop(object):
             if pause is None and self._has_ended():
                 return
             if pause:
-                self._woken.wait(pause)
+                wait(self._woken, pause)
 
     def _take_turn(self):
         if self.is_over:

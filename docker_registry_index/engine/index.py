@@ -3,7 +3,6 @@
 from __future__ import unicode_literals
 
 import contextlib
-import logging
 
 from . import errors
 from .lifecycle.lease import lease_of
@@ -23,8 +22,6 @@ from .write.change_queue import ChangeQueue
 from .write.writer import Writer
 
 __all__ = ['SearchIndex']
-
-logger = logging.getLogger(__name__)
 
 #: Seconds for the changes that wait when a process ends, and for a load.
 _CLOSE_SECONDS = 5
@@ -70,10 +67,10 @@ class SearchIndex(object):
 
         Costs one BatchGetItem when it is ready, and one in a minute.
         """
-        source = as_source(source)
         self._maintenance = maintenance = Maintenance(
-            self._store, lambda heartbeat: self.load(source, heartbeat, progress))
-        reconciler = Reconciler(TimedSource(source, _ANSWER_SECONDS, _UNANSWERED), self._writer)
+            self._store, self._loading(source, progress))
+        reconciler = Reconciler(
+            TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED), self._writer)
         self._queue = ChangeQueue(
             self._writer.set, reconciler.reconcile, self.settings.push_wait,
             maintenance.look, maintenance.sync_soon)
@@ -150,42 +147,17 @@ class SearchIndex(object):
         """Return whether tables, marker and format are there. One BatchGetItem."""
         return Start(self._store, None).is_ready()
 
-    def ensure_ready(self, source):
-        """Create what is missing and load the repositories if that is new.
-
-        :param source: as for start; asked only when a load is needed.
-        :returns: True when the index is ready, False when another process was still loading it
-            after ``startup_wait`` seconds.
-        :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again.
-        :raises StorageUnreadable: nothing of the storage can be read.
-
-        Costs one BatchGetItem when it is.
-        """
-        is_ready = self._starting(source).ensure_ready()
-        if not is_ready:
-            logger.warning('another process is still loading the search index; serving what is '
-                           'there already')
-        return is_ready
-
     def sync(self, source, progress=None):
         """Make the index equal to the storage, now, under the lease.
 
         :param progress: called now and then with (done, total).
         :returns: a LoadReport.
         :raises LeaseTaken: another process is loading.
-        :raises: as ensure_ready.
+        :raises NewerDatabase, ForeignDatabase: nothing was changed.
+        :raises StorageUnreadable: nothing of the storage can be read.
+        :raises TableError, RequestFailed: call again.
         """
-        return self._starting(source, progress).sync()
-
-    def load(self, source, heartbeat=lambda: None, progress=None):
-        """Make the index equal to the storage, without looking at tables, lease and marker. See
-        Loader.load.
-
-        :param heartbeat: called often while working; raises to stop the load.
-        :returns: a LoadReport.
-        """
-        return Loader(self._store, as_source(source), heartbeat, progress).load()
+        return Start(self._store, self._loading(source, progress)).sync()
 
     def difference(self, source):
         """Return what a load would do. See Loader.difference; a missing table counts as empty."""
@@ -203,9 +175,10 @@ class SearchIndex(object):
         """Return a Status of this index; ``source`` as for checker."""
         return Status(self._store, source and as_source(source))
 
-    def _starting(self, source, progress=None):
-        source = as_source(source)
-        return Start(self._store, lambda heartbeat: self.load(source, heartbeat, progress))
+    def _loading(self, source, progress):
+        """Return a function of a heartbeat that loads; see Loader.load."""
+        store, source = self._store, as_source(source)
+        return lambda heartbeat: Loader(store, source, heartbeat, progress).load()
 
     def _check_usable(self):
         if self._maintenance:

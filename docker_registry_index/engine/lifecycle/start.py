@@ -65,11 +65,12 @@ class Start(object):
                   store.version_table: VERSION_KEY, store.search_table: READY_KEY}
         try:
             # Keys left out, as of 0.1.0's small tables when they are throttled, show that the table
-            # is there: only the marker must be read.
+            # is there. Only the marker must be read; a newer format is seen at the next look.
             found = store.batch_get(
                 {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
                 enough=lambda left: store.search_table not in left)
         except errors.MissingTable:
+            self._check_database()
             return False
         self._check_format((found.get(store.version_table) or [{}])[0])
         self._note((found.get(store.search_table) or [None])[0])
@@ -140,6 +141,10 @@ class Start(object):
         lease.release_with(after.put(self._store.search_table),
                            **{_FORMAT: {'N': str(postings.FORMAT)}})
         self.marker = after
+        if after.resync and report.adopted:
+            logger.info('the search index is in table %s; when no worker of an older release runs '
+                        'any more, the search table of that release can be deleted',
+                        self._store.search_table)
         return report
 
     def _watched_lease(self):
@@ -151,6 +156,10 @@ class Start(object):
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
+
+    def _check_database(self):
+        for row in check_version(self._store.client, self._store.version_table):
+            self._check_format(row)
 
     def _check_format(self, row):
         found = int(row.get(_FORMAT, {}).get('N', 0))
@@ -172,8 +181,7 @@ class Start(object):
 
     def _create_tables(self):
         self._read_marker()
-        for row in check_version(self._store.client, self._store.version_table):
-            self._check_format(row)
+        self._check_database()
         seen = []
         create_missing(self._store.client, self._store.tables,
                        before_creating=lambda: self._is_in_the_way(seen), sleep=self._sleep)
@@ -207,14 +215,5 @@ class Start(object):
 
     def _void(self, marker):
         """Delete the marker that was seen; a newer one is not ours."""
-        if marker is None:
-            return
-        try:
-            self._store.call(
-                'delete_item', TableName=self._store.search_table, Key=READY_KEY,
-                ConditionExpression='#number = :number',
-                ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': {'S': marker.number}})
-        except errors.ConditionFailed as error:
-            if error.reasons != ['ConditionalCheckFailed']:
-                raise
+        if marker is not None:
+            self._store.delete_numbered(READY_KEY, marker.number)

@@ -161,8 +161,8 @@ class ReadyMarker(collections.namedtuple(
     :param tried: when the last load ended, likewise.
     :param report: what the last load did, as a dictionary; or None.
     :param failures: how many loads in a row, the last one included, were not complete.
-    :param resync: whether the first complete load found rows of other releases, whose workers may
-        still write: then another load follows soon.
+    :param resync: whether the first complete load found rows, perhaps of another release, whose
+        workers may still write: then another load follows soon.
     """
 
     __slots__ = ()
@@ -203,9 +203,9 @@ class ReadyMarker(collections.namedtuple(
         if not report.complete:
             return self._replace(number=number, tried=now, report=kept,
                                  failures=self.failures + 1)
-        adopted = report.adopted or (self.report or {}).get('adopted')
+        # Rows that were there before: of another release, or of a load that did not get this far.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
-                           self.synced is None and bool(adopted))
+                           self.synced is None and report.adopted + report.unchanged > 0)
 
     def due(self, interval, retry):
         """Return when the next sync is due, in Unix seconds.

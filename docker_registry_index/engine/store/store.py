@@ -14,7 +14,7 @@ __all__ = ['Store']
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
 #: How often keys or items that DynamoDB leaves out are sent, and the seconds in between.
-_ATTEMPTS = 8
+_ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 
 
@@ -75,10 +75,26 @@ class Store(object):
         return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,
                          ExpressionAttributeValues=values, ConsistentRead=consistent, **arguments)
 
-    def query_all(self, gram, prefix=None, limit=None):
+    def query_all(self, gram, limit=None):
         """Yield the items of one gram, read consistently, page after page of ``limit`` items."""
         return self._pages(lambda start: self.query(
-            gram, prefix, limit=limit, start=start, consistent=True))
+            gram, limit=limit, start=start, consistent=True))
+
+    def delete_numbered(self, key, number):
+        """Delete an item of the search table, unless it was written anew with another number.
+
+        Costs a DeleteItem: a write unit.
+
+        :raises ConditionFailed: another write of the item is under way.
+        """
+        try:
+            self.call('delete_item', TableName=self.search_table, Key=key,
+                      ConditionExpression='#number = :number',
+                      ExpressionAttributeNames={'#number': 'number'},
+                      ExpressionAttributeValues={':number': {'S': number}})
+        except errors.ConditionFailed as error:
+            if error.reasons != ['ConditionalCheckFailed']:
+                raise
 
     def scan_all(self, table, limit=None):
         """Yield the items of a table, read consistently, page after page of ``limit`` items."""

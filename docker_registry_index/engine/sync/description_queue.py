@@ -72,12 +72,9 @@ class DescriptionQueue(object):
         Costs a DeleteItem: a write unit.
         """
         try:
-            self._store.call(
-                'delete_item', TableName=self._store.search_table, Key=pending_key(note.name),
-                ConditionExpression='#number = :number',
-                ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': {'S': note.number}})
+            self._store.delete_numbered(pending_key(note.name), note.number)
         except errors.ConditionFailed:
+            # It is being written anew.
             pass
 
 

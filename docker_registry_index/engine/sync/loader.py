@@ -198,7 +198,9 @@ class Loader(object):
         """Write a batch at once, or one by one where others interfere."""
         self._heartbeat()
         if self._source.describes_later:
-            self._pending.note(entry.name for kind, entry, _ in batch if kind == 'added')
+            # Also what another release had noted: its notes are in its own search table.
+            self._pending.note(entry.name for kind, entry, change in batch
+                               if kind in ('added', 'adopted') and not change.target)
         if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)
             return
@@ -219,9 +221,13 @@ class Loader(object):
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
                 return 'unchanged'
-            return self._failed('left out of the search index: %.80r: %s', entry, error)
+            problem = error
         except (errors.StorageUnreadable, errors.RequestFailed) as error:
-            return self._failed('left out of the search index: %.80r: %s', entry, error)
+            if _would_fail_for_all(error):
+                raise
+            problem = error
+        logger.error('left out of the search index: %.80r: %s', entry.name, problem)
+        return 'failed'
 
     def _now(self, entry, state):
         """Return the same repository, in its state now."""
@@ -269,7 +275,10 @@ class Loader(object):
         try:
             return remove(entry)
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
-            return self._failed('not removed from the search index: %.80r: %s', entry, error)
+            if _would_fail_for_all(error):
+                raise
+            logger.error('not removed from the search index: %.80r: %s', entry.name, error)
+            return 'failed'
 
     def _remove(self, entry):
         return self._writer.remove_if(entry.name, lambda: self._is_gone(entry) == 'removed')
@@ -277,21 +286,15 @@ class Loader(object):
     def _is_gone(self, entry):
         return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
 
-    def _failed(self, message, entry, error):
-        """Log that one repository failed, and go on; raise what would fail for all."""
-        if isinstance(error, errors.RequestFailed) and not error.invalid:
-            raise error
-        logger.error(message, entry.name, error)
-        return 'failed'
-
     def _delete_expired(self, snapshot):
         """Delete the tombstones that have expired, unless somebody has just written another."""
         for name, number in snapshot.expired(self._wall_clock()):
             try:
-                self._store.call(
-                    'delete_item', TableName=self._store.search_table, Key=tombstone_key(name),
-                    ConditionExpression='#number = :number',
-                    ExpressionAttributeNames={'#number': 'number'},
-                    ExpressionAttributeValues={':number': {'S': number}})
+                self._store.delete_numbered(tombstone_key(name), number)
             except errors.ConditionFailed:
                 continue
+
+
+def _would_fail_for_all(error):
+    """Return whether an error concerns more than one repository."""
+    return isinstance(error, errors.RequestFailed) and not error.invalid

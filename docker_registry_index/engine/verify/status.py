@@ -7,7 +7,7 @@ import random
 from .. import errors
 from .._compat import sleep
 from ..lifecycle.lease import Lease
-from ..store.records import READY_KEY, ReadyMarker
+from ..lifecycle.start import Start
 from ..sync.snapshot import Survey
 from ..sync.source import has, listed
 from .check import Inspection, wanted_items
@@ -45,11 +45,13 @@ class Status(object):
         return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
     def marker(self):
-        """Return the ReadyMarker, or None. Costs a GetItem."""
-        try:
-            return ReadyMarker.of(self._store.get(self._store.search_table, READY_KEY))
-        except errors.MissingTable:
-            return None
+        """Return the ReadyMarker, or None if the index is not ready. Costs a BatchGetItem.
+
+        :raises NewerDatabase, ForeignDatabase: the tables are those of another release.
+        """
+        start = Start(self._store, None)
+        start.is_ready()
+        return start.marker
 
     def lease(self):
         """Return None when nobody loads; otherwise for how many seconds somebody has, and whether

@@ -45,11 +45,6 @@ class Change(collections.namedtuple('Change', 'name state description target hea
         """All actions, for one transaction."""
         return self.head + self.body
 
-    @property
-    def takes_row(self):
-        """Whether no row will be left."""
-        return 'Delete' in self.head[0]
-
 
 def is_short(change):
     """Return whether one transaction makes ``change``.
@@ -175,7 +170,7 @@ class Planner(object):
     def _end(self, change, token):
         """Write the row and its witness, as the change wants them, at once."""
         own_row = self._on_own_row(change.name, token)
-        if change.takes_row:
+        if change.target is None:
             return [{'Delete': own_row}]
         sets, removes = _indexed(change.target)
         witness = postings.witness(change.name, change.target)
