@@ -192,4 +192,4 @@ def _texts(answer: Answer, key: str) -> list[str]:
 
 
 def _unusable(answer: Answer, problem: str) -> RegistryUnavailable:
-    return RegistryUnavailable(answer.url.partition('?')[0], problem)
+    return RegistryUnavailable(answer.url, problem)

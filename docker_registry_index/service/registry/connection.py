@@ -42,9 +42,10 @@ class RegistryUnavailable(DynamoDBIndexError):
     def __init__(self, url: str, problem: str, way_out: str = (
             'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
             'later')) -> None:
-        text = f'the registry cannot be read at {url:.300}: it {problem}; {way_out}'
-        # The engine has no annotations.
-        super().__init__(text)  # type: ignore[no-untyped-call]
+        # A query may contain a signature.
+        address = url.partition('?')[0]
+        super().__init__(  # type: ignore[no-untyped-call]
+            f'the registry cannot be read at {address:.300}: it {problem}; {way_out}')
 
 
 class CredentialsRefused(RegistryUnavailable):
@@ -108,7 +109,7 @@ class Connection:
         try:
             return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            raise RegistryUnavailable(_shown(url), _problem(error, total)) from error
+            raise RegistryUnavailable(url, _problem(error, total)) from error
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
         sent = self._authorization(scope)
@@ -144,12 +145,11 @@ class Connection:
         try:
             return self._tokens.keep(scope, answer.json())
         except ValueError:
-            raise RegistryUnavailable(_shown(url),
-                                      f'gives no token (status {answer.status})') from None
+            raise RegistryUnavailable(url, f'gives no token (status {answer.status})') from None
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
-            raise CredentialsRefused(_shown(url), answer.status, bool(self._basic))
+            raise CredentialsRefused(url, answer.status, bool(self._basic))
 
 
 @dataclass(frozen=True)
@@ -261,11 +261,6 @@ def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
     return answers[0]
-
-
-def _shown(url: str) -> str:
-    """An address without its query, which may contain a signature."""
-    return url.partition('?')[0]
 
 
 def _problem(error: Exception, seconds: float) -> str:
