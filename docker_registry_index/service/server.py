@@ -35,32 +35,24 @@ __all__ = ['CONNECTIONS', 'SILENCE', 'Service', 'listen', 'log_to_stderr', 'make
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for requests under way at a stop: less than Kubernetes allows, and with what follows less
-#: than 25.
-_GRACE = 20
-#: Seconds at a stop for descriptions that are being read, for the whole background (docker stop
-#: allows more), and for writing the last answers.
-_STOP, _STOP_ALL, _WRITE = 4, 8, 1
+#: Seconds at a stop for requests under way (Kubernetes allows more), the whole background (docker
+#: stop allows more), descriptions that are being read, and writing the last answers.
+_GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
 #: Seconds to wait for DynamoDB before the start.
 _ASK = 3
 #: Seconds without a byte after which a connection is closed, whether it is idle, has sent part of a
 #: request, or does not read its answer. More than nginx keeps an idle connection: it must not use
 #: one that is just being closed.
 SILENCE = 15
-#: Connections at once. Each may hold a body, which is in a file from 64 KB on.
+#: Connections at once.
 CONNECTIONS = 1000
-_IN_MEMORY = 64 * 1024
-#: Bytes of the head of a request: more than proxies before the service accept.
-_HEAD_BYTES = 64 * 1024
-_LINE = '%(asctime)s %(levelname)s: %(message)s'
+#: Bytes of the head of a request: more than proxies before the service accept; and of a body in
+#: memory: what is longer is in a file.
+_HEAD_BYTES = _IN_MEMORY = 64 * 1024
 
 
 class Service:
-    """All parts of one process of the service.
-
-    :param settings: the engine's Settings.
-    :raises SettingError: a setting cannot work.
-    """
+    """All parts of one process of the service. Raises SettingError if a setting cannot work."""
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
         self.index = SearchIndex(settings)
@@ -175,16 +167,14 @@ class _Process:
 
 
 def listen(address: str) -> socket.socket:
-    """Return a socket that listens.
-
-    :raises SettingError: it cannot, for example because another program listens there.
-    """
+    """Return a socket that listens; raise SettingError if it cannot."""
     host, _, port = address.rpartition(':')
     host = host.strip('[]')
-    options: dict[str, Any] = {'family': socket.AF_INET6, 'dualstack_ipv6':
-                               socket.has_dualstack_ipv6()} if ':' in host else {}
+    is_v6 = ':' in host
     try:
-        listener = socket.create_server((host, int(port)), **options)
+        listener = socket.create_server(
+            (host, int(port)), family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            dualstack_ipv6=is_v6 and socket.has_dualstack_ipv6())
     except OSError as error:
         # Python adds the address in brackets.
         problem = str(error.strerror or error).partition(' (')[0]
@@ -207,11 +197,9 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
         # No header changes the scheme, the address or the path: no proxy is trusted.
         clear_untrusted_proxy_headers=True,
         connection_limit=_connections(threads), asyncore_use_poll=True,
-        channel_timeout=SILENCE, cleanup_interval=1,
-        max_request_header_size=_HEAD_BYTES,
+        channel_timeout=SILENCE, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
         # It refuses bodies of this size and larger ones.
-        max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY,
-        log_socket_errors=False)
+        max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
 
 
 def _connections(threads: int) -> int:
@@ -239,7 +227,7 @@ class _Line(logging.Formatter):
 def log_to_stderr() -> None:
     """Write the access log to the standard output, and all other logs to the standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Line(_LINE))
+    handler.setFormatter(_Line('%(asctime)s %(levelname)s: %(message)s'))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     access_log.addHandler(logging.StreamHandler(sys.stdout))
     access_log.propagate = False

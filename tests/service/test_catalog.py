@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
-from docker_registry_index.service.web.responses import first_in_go, first_of
+from docker_registry_index.service.web.responses import first_of
 from tests.service.beside import Beside, ToldRegistry
 
 COUNT = 300
@@ -299,4 +299,5 @@ def test_version_3_takes_all_others(third, query, count):
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=30))
 def test_no_query_is_too_odd(query):
-    assert isinstance(first_in_go(query, b'n'), str) and isinstance(first_of(query, b'n'), str)
+    assert isinstance(first_of(query, b"n", in_go=True), str) and isinstance(
+        first_of(query, b"n"), str)

@@ -8,7 +8,7 @@ import pytest
 
 from dev.servers.registry_v2 import Distribution
 from docker_registry_index.engine.sync.listing import Listing
-from docker_registry_index.service.sources.files import FilesSource
+from docker_registry_index.service.sources.storage import FilesSource
 from tests.service.images import Images
 
 V2 = 'docker/registry/v2/repositories'
@@ -97,7 +97,7 @@ def test_files_in_between_are_nothing(tmp_path):
 UNREADABLE = '''
 import os, sys
 from docker_registry_index.engine.sync.listing import Listing
-from docker_registry_index.service.sources.files import FilesSource
+from docker_registry_index.service.sources.storage import FilesSource
 os.setuid(65534)
 source = FilesSource(sys.argv[1])
 lister = Listing(source)

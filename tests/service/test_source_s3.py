@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from dev.servers.registry_v2 import Distribution, s3_storage
 from docker_registry_index.engine.sync.listing import Listing
-from docker_registry_index.service.sources.s3 import S3Source, s3_client
+from docker_registry_index.service.sources.storage import S3Source, s3_client
 from tests.service.images import Images
 from tests.service.test_layout import REPOSITORIES, keys_of, stored
 

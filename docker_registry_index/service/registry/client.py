@@ -51,9 +51,8 @@ class RegistryClient:
     :param ca_file: certificates that sign the registry's; None for certifi's.
     :param connect_timeout: seconds.
 
-    Each method takes a ``timeout``: seconds for all that it does, after which it raises. Without
-    one, a failed attempt to connect is retried once. Each raises RegistryUnavailable if no registry
-    answers, and its subclass CredentialsRefused.
+    Each method takes a ``timeout``: seconds for all that it does. It raises RegistryUnavailable if
+    no registry answers in time, and its subclass CredentialsRefused.
     """
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
@@ -193,4 +192,4 @@ def _texts(answer: Answer, key: str) -> list[str]:
 
 
 def _unusable(answer: Answer, problem: str) -> RegistryUnavailable:
-    return RegistryUnavailable(answer.url.partition('?')[0], problem)
+    return RegistryUnavailable(answer.url, problem)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,8 +31,7 @@ _ADDRESS = re.compile(r'https?://\S+|\?\S+')
 # https://distribution.github.io/distribution/spec/auth/token/
 _BEARER = re.compile(r'(?:^|,)\s*Bearer\s+(.*)', re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"([^"]*)"')
-#: Seconds for which a token is valid by default, and at whose end it is not used any more: it could
-#: expire on its way.
+#: Seconds for which a token is valid by default, and before its end in which it is not used.
 _SECONDS, _MARGIN = 60, 5
 _MOST = 1000
 
@@ -44,9 +42,10 @@ class RegistryUnavailable(DynamoDBIndexError):
     def __init__(self, url: str, problem: str, way_out: str = (
             'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
             'later')) -> None:
-        text = f'the registry cannot be read at {url:.300}: it {problem}; {way_out}'
-        # The engine has no annotations.
-        super().__init__(text)  # type: ignore[no-untyped-call]
+        # A query may contain a signature.
+        address = url.partition('?')[0]
+        super().__init__(  # type: ignore[no-untyped-call]
+            f'the registry cannot be read at {address:.300}: it {problem}; {way_out}')
 
 
 class CredentialsRefused(RegistryUnavailable):
@@ -90,9 +89,7 @@ class Connection:
             pair = f"{username}:{password or ''}".encode()
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._connect_timeout = connect_timeout
-        # A caller with a timeout has no time for a second attempt.
-        self._session = new_session(ca_file)
-        self._retrying_session = new_session(ca_file, retries=1)
+        self._session = new_session(ca_file, retries=1)
         self._tokens = _Tokens()
         self._wants_bearer = False
 
@@ -102,21 +99,17 @@ class Connection:
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its parts, with a second
-            attempt to connect.
+        :param timeout: seconds for the whole call; None for the sum of its parts.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
         """
-        if timeout is None:
-            session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
-        else:
-            session, total = self._session, max(0, timeout)
-        call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
-                     limit)
+        total = 2 * self._connect_timeout + 3 * read_timeout if timeout is None else max(0, timeout)
+        call = _Call(self._session, (self._connect_timeout, read_timeout),
+                     time.monotonic() + total, limit)
         try:
             return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            raise RegistryUnavailable(_shown(url), _problem(error, total)) from error
+            raise RegistryUnavailable(url, _problem(error, total)) from error
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
         sent = self._authorization(scope)
@@ -152,12 +145,11 @@ class Connection:
         try:
             return self._tokens.keep(scope, answer.json())
         except ValueError:
-            raise RegistryUnavailable(
-                _shown(url), f'gives no token (status {answer.status})') from None
+            raise RegistryUnavailable(url, f'gives no token (status {answer.status})') from None
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
-            raise CredentialsRefused(_shown(url), answer.status, bool(self._basic))
+            raise CredentialsRefused(url, answer.status, bool(self._basic))
 
 
 @dataclass(frozen=True)
@@ -199,23 +191,16 @@ class _Call:
 class _Tokens:
     """A cache of tokens, one for each scope; safe to use from several threads."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def get(self, scope: str) -> str | None:
         """The token for a scope, or None."""
-        with self._lock:
-            token, end = self._tokens.get(scope, (None, 0))
-            return token if self._clock() < end else None
+        token, end = self._tokens.get(scope, (None, 0))
+        return token if time.monotonic() < end else None
 
     def keep(self, scope: str, answer: Any) -> str:
-        """Keep the token in an answer of the authorization service, and return it.
-
-        :param answer: the decoded JSON, of any type.
-        :raises ValueError: it contains no token.
-        """
+        """Keep and return the token in a JSON answer; raise ValueError if it contains none."""
         answer = answer if isinstance(answer, dict) else {}
         token = answer.get('token') or answer.get('access_token')
         # A header may contain nothing else.
@@ -224,10 +209,9 @@ class _Tokens:
         seconds = answer.get('expires_in')
         if not isinstance(seconds, (int, float)) or not 0 < seconds < 1e6:
             seconds = _SECONDS
-        with self._lock:
-            if len(self._tokens) >= _MOST:
-                self._tokens.clear()
-            self._tokens[scope] = token, self._clock() + seconds - _MARGIN
+        if len(self._tokens) >= _MOST:
+            self._tokens.clear()
+        self._tokens[scope] = token, time.monotonic() + seconds - _MARGIN
         return token
 
 
@@ -238,12 +222,8 @@ def _challenge_of(header: str | None) -> dict[str, str] | None:
 
 
 def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> str | None:
-    """Where to request a token; None if credentials must not be sent there.
-
-    :param scope: to request if the challenge contains none.
-    :param registry_url: the registry that sent the challenge. If it is reached by https, its
-        password is not sent in the clear to any other server.
-    """
+    """Where to request a token; None if credentials must not be sent there: the password of a
+    registry that is reached by https is not sent in the clear to any other server."""
     realm = challenge.get('realm', '')
     safe = ('https',) if registry_url.startswith('https:') else ('http', 'https')
     if urlsplit(realm).scheme not in safe:
@@ -281,11 +261,6 @@ def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()
     return answers[0]
-
-
-def _shown(url: str) -> str:
-    """An address without its query, which may contain a signature."""
-    return url.partition('?')[0]
 
 
 def _problem(error: Exception, seconds: float) -> str:

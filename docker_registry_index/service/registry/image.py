@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .client import RegistryClient
@@ -31,26 +31,23 @@ _SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?
 
 
 class Texts(NamedTuple):
-    """The texts in one document."""
-
     description: str | None = None
     title: str | None = None
 
 
-def description(client: RegistryClient, name: str, reference: str | None, timeout: float = 10,
-                clock: Callable[[], float] = time.monotonic) -> str | None:
+def description(client: RegistryClient, name: str, reference: str | None,
+                timeout: float = 10) -> str | None:
     """The description of the image behind a tag or digest, or None.
 
-    At most three requests for an image and one more for each index around it; none after a
-    description is found.
+    At most two requests for an image, and one more for each index around it.
 
     :param timeout: seconds for all requests together.
     :raises RegistryUnavailable: the registry cannot be read in that time.
     """
-    end = clock() + timeout
+    end = time.monotonic() + timeout
     texts: list[Texts] = []
     for _ in range(_LEVELS):
-        manifest = client.manifest(name, reference, timeout=end - clock())
+        manifest = client.manifest(name, reference, timeout=end - time.monotonic())
         if not texts and is_secondary(None, manifest):
             return None
         texts.append(of_manifest(manifest))
@@ -59,7 +56,7 @@ def description(client: RegistryClient, name: str, reference: str | None, timeou
         reference = child_of(manifest)
     digest = config_of(manifest)
     if digest and not texts[-1].description:
-        texts.append(of_config(client.config(name, digest, timeout=end - clock())))
+        texts.append(of_config(client.config(name, digest, timeout=end - time.monotonic())))
     return chosen(texts)
 
 
@@ -124,8 +121,7 @@ def _rank(child: object) -> int:
 
 
 def _digest(descriptor: object) -> str | None:
-    digest = _member(descriptor, 'digest')
-    return digest if isinstance(digest, str) and digest else None
+    return _text(_member(descriptor, 'digest'))
 
 
 def _member(value: object, key: str) -> Any:

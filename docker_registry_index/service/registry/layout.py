@@ -62,9 +62,8 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
     At most one request for each 1 000 keys, and three for each repository: at the end of a page,
     keys that cannot contain a tag are skipped.
 
-    :param page_after: returns the keys that one request lists after a key or place, in order, and
-        whether there are more.
-    :param before: the first place that is too far; None for no end.
+    :param page_after: returns the keys that one request lists after a place, and whether there are
+        more.
     """
     name, is_more = None, True
     while is_more:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..registry.client import RegistryClient
 from ..registry.connection import CredentialsRefused
 from ..registry.layout import is_name
-from .base import StorageSource
+from .storage import StorageSource
 
 __all__ = ['RegistrySource']
 
@@ -34,7 +32,6 @@ class RegistrySource(StorageSource):
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
-        self._lock = threading.Lock()
         self._doubtful: dict[str, Exception] = {}
         # A name that was readable, in any load.
         self._good: str | None = None
@@ -44,8 +41,7 @@ class RegistrySource(StorageSource):
 
         :raises RegistryUnavailable: a page cannot be read.
         """
-        with self._lock:
-            self._doubtful = {}
+        self._doubtful = {}
         names = itertools.chain.from_iterable(self._client.catalog())
         for chunk in iter(lambda: list(itertools.islice(names, CHUNK)), []):
             yield Chunk(chunk)
@@ -59,19 +55,17 @@ class RegistrySource(StorageSource):
 
     def doubtful(self) -> frozenset[str]:
         """The names in the catalog whose tags cannot be read."""
-        with self._lock:
-            return frozenset(self._doubtful)
+        return frozenset(self._doubtful)
 
     def tagged(self, namespace: Chunk) -> Iterator[str]:
         """Yield each name of a chunk that has a tag.
 
         :raises RegistryUnavailable: no name seems to be readable any more.
         """
-        names = namespace.names
-        other = next((name for name in reversed(names) if is_name(name)), None)
+        other = next((name for name in reversed(namespace) if is_name(name)), None)
         failed: dict[str, Exception] = {}
         failures = 0
-        for name in names:
+        for name in namespace:
             # An invalid name is not requested: repositories logs it.
             if not is_name(name):
                 yield name
@@ -106,20 +100,16 @@ class RegistrySource(StorageSource):
 
     def _doubt(self, failed: dict[str, Exception]) -> None:
         for name, error in failed.items():
-            with self._lock:
-                self._doubtful[name] = error
-                count = len(self._doubtful)
+            self._doubtful[name] = error
+            count = len(self._doubtful)
             if count <= _SHOWN:
                 logger.warning('the tags of %.80r cannot be read, and it stays as it is in the '
                                'search index: %s%s', name, error,
                                '; others are not named' if count == _SHOWN else '')
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(list[str]):
     """Consecutive names of the catalog."""
 
-    names: list[str]
-
     def __str__(self) -> str:
-        return f'{self.names[0]} to {self.names[-1]}'
+        return f'{self[0]} to {self[-1]}'

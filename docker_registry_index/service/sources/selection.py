@@ -5,19 +5,14 @@ import ssl
 from ...engine.errors import SettingError
 from ..registry.client import RegistryClient
 from ..settings import ServiceSettings, bucket_of
-from .base import StorageSource
 from .catalog import RegistrySource
-from .files import FilesSource
-from .s3 import S3Source, s3_client
+from .storage import FilesSource, S3Source, StorageSource, s3_client
 
 __all__ = ['registry_of', 'source_of']
 
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
-    """The RegistryClient of the settings.
-
-    :raises SettingError: its file of certificates cannot be used.
-    """
+    """The RegistryClient of the settings; SettingError if its certificates cannot be used."""
     if settings.registry_ca is not None:
         _check_certificates(settings.registry_ca)
     return RegistryClient(settings.registry_url, settings.registry_username,
@@ -25,10 +20,7 @@ def registry_of(settings: ServiceSettings) -> RegistryClient:
 
 
 def source_of(settings: ServiceSettings) -> StorageSource:
-    """The Source that a load reads.
-
-    :raises SettingError: there is none.
-    """
+    """The Source that a load reads; SettingError if there is none."""
     if settings.storage is None:
         if settings.registry_url is None:
             raise SettingError('registry_url', None, 'is missing, as is storage',

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,11 +32,8 @@ _BATCH, _THREADS = 100, 4
 _SECONDS = 10
 #: After so many unreadable repositories in a row the registry itself may be unavailable.
 _FAILURES = 12
-#: The attribute of the version row that contains the lease.
-_LEASE = 'describing'
 
-#: Seconds for which "no tags" is not final: a registry reports a push before it writes the tag, and
-#: some storages are slow.
+#: Seconds for which "no tags" is not final: a registry reports a push before it writes the tag.
 TAG_SECONDS = 300
 #: Seconds between two requests for a tag: at first, and as a part of the time that has passed.
 _FIRST_PAUSE, _PAUSE_PART = 0.25, 0.125
@@ -59,42 +55,36 @@ class TagWaitList:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
         self._waits: dict[Note, _Wait] = {}
 
     def add(self, note: Note) -> None:
         """Make a note due now, unless it is in the list already."""
-        with self._lock:
-            if note not in self._waits and len(self._waits) < _MOST_AWAITED:
-                now = self._clock()
-                self._waits[note] = _Wait(now, now)
+        if len(self._waits) < _MOST_AWAITED:
+            now = self._clock()
+            self._waits.setdefault(note, _Wait(now, now))
 
     def take_due(self) -> list[tuple[Note, bool]]:
         """The notes that are due, and whether each was due before. They stay in the list."""
-        with self._lock:
-            now, taken = self._clock(), []
-            for note, wait in self._waits.items():
-                if wait.due <= now:
-                    taken.append((note, wait.due > wait.since))
-                    wait.due = now + max(_FIRST_PAUSE, _PAUSE_PART * (now - wait.since))
-            return taken
+        now, taken = self._clock(), []
+        for note, wait in list(self._waits.items()):
+            if wait.due <= now:
+                taken.append((note, wait.due > wait.since))
+                wait.due = now + max(_FIRST_PAUSE, _PAUSE_PART * (now - wait.since))
+        return taken
 
     def is_over(self, note: Note) -> bool:
         """Whether "no tags" is final by now."""
-        with self._lock:
-            wait = self._waits.get(note)
-            return wait is not None and self._clock() - wait.since >= TAG_SECONDS
+        wait = self._waits.get(note)
+        return wait is not None and self._clock() - wait.since >= TAG_SECONDS
 
     def remove(self, note: Note) -> None:
         """Do not wait for the tag of this note any more."""
-        with self._lock:
-            self._waits.pop(note, None)
+        self._waits.pop(note, None)
 
     def seconds(self) -> float:
         """Seconds until the next note is due; infinity if there is none."""
-        with self._lock:
-            due = min((wait.due for wait in self._waits.values()), default=math.inf)
-            return max(0, due - self._clock())
+        due = min((wait.due for wait in list(self._waits.values())), default=math.inf)
+        return max(0, due - self._clock())
 
 
 class DescriptionWorker:
@@ -108,12 +98,12 @@ class DescriptionWorker:
         self._queue = index.description_queue
         self._reconciler = reconciler
         self._clock = clock
-        self._lease = index.lease(_LEASE)
+        self._lease = index.lease('describing')
         self._awaited = TagWaitList(clock)
         self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
         self._was_called = False
-        # Where the next read goes on, so that unreadable repositories do not delay the others.
+        # Where the next read goes on: unreadable repositories do not delay the others.
         self._after: str | None = None
         self._failures = 0
         self._loop = Loop(self.turn, clock)

@@ -117,19 +117,18 @@ class _KeyedLock:
         self._held: set[str] = set()
 
     @contextlib.contextmanager
-    def hold(self, key: str, seconds: float) -> Iterator[bool]:
-        """Hold the lock of a key inside the block; yield False if it is not free in time."""
+    def hold(self, key: str, seconds: float) -> Iterator[None]:
+        """Hold the lock of a key inside the block; raise NotNow if it is not free in time."""
         with self._released:
-            is_held = self._released.wait_for(lambda: key not in self._held, max(0, seconds))
-            if is_held:
-                self._held.add(key)
+            if not self._released.wait_for(lambda: key not in self._held, max(0, seconds)):
+                raise NotNow(f'an earlier change of {key!r:.82} is still under way')
+            self._held.add(key)
         try:
-            yield is_held
+            yield
         finally:
-            if is_held:
-                with self._released:
-                    self._held.discard(key)
-                    self._released.notify_all()
+            with self._released:
+                self._held.discard(key)
+                self._released.notify_all()
 
 
 class Reconciler:
@@ -167,9 +166,7 @@ class Reconciler:
         tag is awaited.
         """
         end = time.monotonic() + seconds
-        with self._lock.hold(change.name, seconds) as is_held:
-            if not is_held:
-                raise NotNow(f'an earlier change of {change.name!r:.82} is still under way')
+        with self._lock.hold(change.name, seconds):
             try:
                 self._reconcile(change, end, seconds)
             except RegistryUnavailable as error:

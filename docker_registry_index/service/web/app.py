@@ -94,11 +94,7 @@ class ConcurrencyLimit:
 def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
              dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
-    """Return the Flask application.
-
-    :param users: None if anybody may read.
-    :param dialect: returns the registry's Dialect.
-    """
+    """Return the Flask application; without ``users``, anybody may read."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs know only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]

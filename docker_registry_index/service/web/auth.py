@@ -1,6 +1,5 @@
-"""Who may read: the users of the registry's own htpasswd file (its option auth.htpasswd).
+"""Who may read: the users of the registry's own htpasswd file, read as the registry reads it.
 
-It is read as the registry reads it: only bcrypt hashes are valid.
 https://distribution.github.io/distribution/about/configuration/#htpasswd
 https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go
 """
@@ -14,7 +13,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 
 from passlib.hash import bcrypt
 
@@ -24,13 +22,10 @@ __all__ = ['Busy', 'Users', 'basic_credentials', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a right password is not computed again.
-_REMEMBERED = 300
-_MOST_REMEMBERED = 1000
-#: Passwords computed at once: each keeps a processor busy for some time.
-_AT_ONCE = 2
-#: Bytes of a password that bcrypt reads.
-_LONGEST = 72
+#: Seconds for which a right password is not computed again, and how many of these there are.
+_REMEMBERED, _MOST_REMEMBERED = 300, 1000
+#: Passwords computed at once, and bytes of one that bcrypt reads.
+_AT_ONCE, _LONGEST = 2, 72
 
 
 class Busy(Exception):
@@ -43,13 +38,8 @@ def same_secret(given: str, wanted: str) -> bool:
 
 
 def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
-    """Return user and password in a header Authorization.
-
-    (None, None) if it contains none: it is of another kind, not base64, or not UTF-8.
-    https://www.rfc-editor.org/rfc/rfc7617
-
-    :param header: its value as in WSGI, a character for each byte.
-    """
+    """Return user and password in a header Authorization; (None, None) if it is of another kind, or
+    not base64, or not UTF-8. https://www.rfc-editor.org/rfc/rfc7617"""
     kind, _, rest = header.partition(' ')
     if kind.lower() != 'basic':
         return None, None
@@ -70,11 +60,9 @@ class Users:
     :raises SettingError: the file cannot be read.
     """
 
-    def __init__(self, path: str, anonymous: bool = False, limit: int = 8,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str, anonymous: bool = False, limit: int = 8) -> None:
         self._path = path
         self._anonymous = anonymous
-        self._clock = clock
         self._lock = threading.Lock()
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
         self._limit = threading.BoundedSemaphore(limit)
@@ -84,12 +72,10 @@ class Users:
         self._read()
 
     def may_read(self, user: str | None, password: str | None) -> bool:
-        """Return whether a client may read.
+        """Return whether a client may read; its user is None if it sent no credentials.
 
-        An unknown user takes as long as a wrong password, so time does not reveal which users
-        exist.
+        An unknown user takes as long as a wrong password.
 
-        :param user: None without credentials.
         :raises Busy: too many passwords are being checked.
         """
         if user is None:
@@ -99,14 +85,14 @@ class Users:
         with self._lock:
             users, stand_ins = self._users, self._stand_ins
             remembered, key = self._remembered, self._digest(name, secret)
-            if remembered.get(key, 0) > self._clock():
+            if remembered.get(key, 0) > time.monotonic():
                 return True
         if not self._is_right(secret, users.get(name), stand_ins):
             return False
         with self._lock:
             if len(remembered) >= _MOST_REMEMBERED:
                 remembered.clear()
-            remembered[key] = self._clock() + _REMEMBERED
+            remembered[key] = time.monotonic() + _REMEMBERED
         return True
 
     def _is_right(self, password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import flask
 
 from ...engine import SearchIndex
 from ..registry.connection import new_session
-from .responses import first_in_go
+from .responses import first_of
 
 __all__ = ['PATH', 'Dialect', 'DialectProbe', 'other_method', 'routes', 'unauthorized',
            'unavailable']
@@ -59,24 +58,20 @@ class Dialect(NamedTuple):
 class DialectProbe:
     """Returns the Dialect of one registry when called. Costs a request every ten minutes."""
 
-    def __init__(self, url: str, ca_file: str | None = None,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, ca_file: str | None) -> None:
         self._url = url.rstrip('/') + '/v2/'
         self._session = new_session(ca_file)
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._dialect, self._until = Dialect(), clock()
+        self._dialect, self._until = Dialect(), time.monotonic()
 
     def __call__(self) -> Dialect:
-        with self._lock:
-            if self._clock() < self._until:
-                return self._dialect
-            # Other threads do not wait for the one that asks.
-            self._until = self._clock() + _RETRY
+        if time.monotonic() < self._until:
+            return self._dialect
+        # Other threads do not wait for the one that asks.
+        self._until = time.monotonic() + _RETRY
         try:
             with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
                 self._dialect = _dialect(answer.headers)
-                self._until = self._clock() + _REMEMBERED
+                self._until = time.monotonic() + _REMEMBERED
         except (OSError, ValueError) as error:
             logger.info('the dialect of the registry is unknown: %s', type(error).__name__)
         return self._dialect
@@ -107,11 +102,12 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
             return unavailable(spoken)
         query = flask.request.query_string
         try:
-            size = page_size(first_in_go(query, b'n', 'surrogateescape'), limit, spoken.is_strict)
+            number = first_of(query, b'n', 'surrogateescape', in_go=True)
+            size = page_size(number, limit, spoken.is_strict)
         except WrongNumber as error:
             return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested', {'n': error.args[0]})
-        names = _names(index, first_in_go(query, b'last'), size)
+        names = _names(index, first_of(query, b'last', in_go=True), size)
         link = names[size - 1] if len(names) > size else None
         return _answer(spoken, 200, {'repositories': names[:size]}, link and _link(link, size))
 

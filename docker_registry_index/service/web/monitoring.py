@@ -32,21 +32,17 @@ _OTHER = 'other'
 class Readiness:
     """Asks DynamoDB now and then, with one request at a time, and never waits long."""
 
-    def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, index: SearchIndex) -> None:
         self._index = index
-        self._clock = clock
         self._request = SingleFlight(self._ask)
         self._problem: str | None = None
         self._asked_at = -math.inf
 
     def problem(self) -> str | None:
-        """Return why the index cannot be read, as a sentence; None if it can.
-
-        Costs one BatchGetItem every two seconds at most.
-        """
+        """Return why the index cannot be read, or None. One BatchGetItem in two seconds at most."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
-        if self._clock() - self._asked_at > _REMEMBERED and not self._request.wait(_WAIT):
+        if time.monotonic() - self._asked_at > _REMEMBERED and not self._request.wait(_WAIT):
             return 'DynamoDB does not answer'
         return self._problem
 
@@ -55,7 +51,7 @@ class Readiness:
             self._problem = None if self._index.is_ready() else 'the index is not ready'
         except errors.DynamoDBIndexError:
             self._problem = 'DynamoDB is unavailable, or refuses requests'
-        self._asked_at = self._clock()
+        self._asked_at = time.monotonic()
 
 
 class Metrics:
@@ -87,10 +83,7 @@ class Metrics:
         self._seconds.labels(route or _OTHER).observe(seconds)
 
     def watch_dynamodb(self, client: Any) -> None:
-        """Count the requests of a boto3 client, and their cost.
-
-        https://boto3.amazonaws.com/v1/documentation/api/latest/guide/events.html
-        """
+        """Count the requests of a boto3 client, and their cost."""
         events = client.meta.events
         events.register('provide-client-params.dynamodb', _ask_for_units)
         events.register('after-call.dynamodb', self._note_answer)

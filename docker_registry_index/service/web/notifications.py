@@ -32,7 +32,6 @@ BODY_BYTES = 1024 * 1024
 #: a megabyte of headers, Distribution a manifest of 4 MB, and JSON makes six bytes of one at most.
 LARGEST = 32 * 1024 * 1024
 # https://distribution.github.io/distribution/about/notifications/
-# https://github.com/distribution/distribution/blob/main/notifications/event.go
 _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s*(;|\Z)')
 
 #: The media type of layers and configs; a manifest never has it.
@@ -100,9 +99,8 @@ def _is_of_registry(request: flask.Request) -> bool:
 def _changes(request: flask.Request) -> list[Change]:
     """Return the changes in a body.
 
-    :raises Malformed: it has none.
+    :raises Malformed: it is not a notification.
     :raises NotNow: it is large, and so is another one that is being read.
-    :raises RequestEntityTooLarge: it is large, and not from a registry.
     """
     if (request.content_length or 0) <= BODY_BYTES:
         return changes_of(request.get_data(cache=False))

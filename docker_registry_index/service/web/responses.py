@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 import flask
 
-__all__ = ['first_in_go', 'first_of', 'refusal', 'whole_number']
+__all__ = ['first_of', 'refusal', 'whole_number']
 
 _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
@@ -31,26 +31,19 @@ def whole_number(text: str, least: int, most: int) -> int | None:
     return int(text) if least <= int(text) <= most else None
 
 
-def first_of(query: bytes, name: bytes, errors: str = 'replace') -> str:
+def first_of(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:
     """Return the first value of a parameter, or ''.
 
     As in forms, a semicolon and a % that begins no escape stand for themselves.
 
     :param query: what follows the question mark.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
+    :param in_go: whether to read it as Go, and so a registry, does: without pairs that it cannot
+        decode, or that have a semicolon. https://pkg.go.dev/net/url#ParseQuery
     """
-    return _first(query.split(b'&'), name, errors)
-
-
-def first_in_go(query: bytes, name: bytes, errors: str = 'replace') -> str:
-    """The same as Go, and so a registry, reads it: it ignores pairs that it cannot decode, or that
-    have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
-    return _first([pair for pair in query.split(b'&')
-                   if b';' not in pair and not _BROKEN.search(pair)], name, errors)
-
-
-def _first(pairs: Iterable[bytes], name: bytes, errors: str) -> str:
-    for pair in pairs:
+    for pair in query.split(b'&'):
+        if in_go and (b';' in pair or _BROKEN.search(pair)):
+            continue
         key, _, value = pair.partition(b'=')
         if _decoded(key) == name:
             return _decoded(value).decode('utf-8', errors)

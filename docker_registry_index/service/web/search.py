@@ -58,9 +58,7 @@ def _document(term: str, found: list[Any], limit: int, page: int) -> dict[str, A
         'query': safe(term), 'page': page, 'page_size': limit,
         'num_pages': page + (len(found) == limit),
         'num_results': limit * (page - 1) + len(found),
-        'results': [_result(result) for result in found]}
-
-
-def _result(result: Any) -> dict[str, Any]:
-    return {'name': safe(result.name), 'description': safe(result.description), 'star_count': 0,
+        'results': [{
+            'name': safe(result.name), 'description': safe(result.description), 'star_count': 0,
             'is_official': False, 'is_automated': False, 'is_trusted': False}
+            for result in found]}

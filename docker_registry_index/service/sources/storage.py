@@ -1,0 +1,199 @@
+"""Lists the repositories in the storage of a registry: a directory of this machine or an S3 bucket.
+
+The registry's own walk of a bucket costs a request for each directory; this one costs at most one
+for each 1 000 objects, and lists several parts side by side. It needs the right s3:ListBucket.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3.session
+import botocore.config
+
+from ...engine.sync.source import Source
+from ..registry import layout
+
+__all__ = ['FilesSource', 'S3Source', 'StorageSource', 's3_client']
+
+logger = logging.getLogger(__name__)
+
+#: The engine lists eight parts at once.
+SIDE_BY_SIDE = 8
+
+
+class StorageSource(Source):
+    """A Source that returns names; their descriptions are read from the registry later."""
+
+    describes_later = True
+
+    def tagged(self, namespace: Any) -> Iterator[str]:
+        """Yield the names in a namespace that have a tag, valid or not."""
+        raise NotImplementedError
+
+    def repositories(self, namespace: Any) -> Iterator[tuple[str, None]]:
+        """Yield (name, None) for each valid name in a namespace that has a tag; log invalid ones.
+
+        :raises: as ``tagged``, after the names that can be read.
+        """
+        count, example = 0, None
+        try:
+            for name in self.tagged(namespace):
+                if layout.is_name(name):
+                    yield name, None
+                else:
+                    count, example = count + 1, example or name
+        finally:
+            if count:
+                logger.warning(
+                    'left out of the search index: %d in %.200r of the storage, such as %.80r: '
+                    'a registry takes no such name', count, str(namespace), example)
+
+
+class FilesSource(StorageSource):
+    """The repositories with a tag below the registry's storage.filesystem.rootdirectory."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._folder = os.path.join(root, layout.folder('').rstrip('/'))
+
+    def namespaces(self) -> list[str]:
+        """The top-level directories; none in a new registry.
+
+        :raises OSError: the root does not exist, or cannot be read.
+        """
+        os.stat(self._root)
+        return [entry.name for entry in _directories(self._folder)]
+
+    def has(self, name: str) -> bool:
+        """Whether a repository has a tag now.
+
+        :raises OSError: a directory cannot be read, or there is no repository: is it mounted?
+        """
+        if not layout.is_name(name):
+            return False
+        os.stat(self._folder)
+        return self._has_tag(name)
+
+    def tagged(self, namespace: str) -> Iterator[str]:
+        """Yield the names with a tag in a top-level directory, the outer ones first.
+
+        :raises OSError: a directory in it cannot be read; after the names that can be.
+        """
+        problems = []
+        left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
+        while left:
+            name, above = left.pop()
+            path = os.path.join(self._folder, name)
+            try:
+                status = os.stat(path)
+                here = status.st_dev, status.st_ino
+                # Skip links that lead back, and what is too long for a name.
+                if here in above or len(name) > layout.NAME_LENGTH:
+                    continue
+                if self._has_tag(name):
+                    yield name
+                left.extend((f'{name}/{entry.name}', above + (here,))
+                            for entry in _directories(path))
+            except OSError as problem:
+                if not _is_gone(problem):
+                    problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    def _has_tag(self, name: str) -> bool:
+        return bool(_directories(os.path.join(self._folder, layout.tags_of(name))))
+
+
+class S3Source(StorageSource):
+    """The repositories with a tag in a bucket. All methods raise what boto3 raises.
+
+    :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
+    """
+
+    def __init__(self, bucket: str, root: str, client: Any) -> None:
+        self._bucket = bucket
+        self._folder = layout.folder(root)
+        self._client = client
+
+    def namespaces(self) -> Iterator[layout.Part]:
+        """Return parts of about equal numbers of folders.
+
+        Costs a request for each 1 000 folders of the top level, and for each of less than eight.
+        """
+        cuts = list(self._folders(''))
+        if len(cuts) < SIDE_BY_SIDE:
+            cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
+        return layout.parts(cuts, SIDE_BY_SIDE)
+
+    def tagged(self, namespace: layout.Part) -> Iterator[str]:
+        """Yield the name of each repository in a part that has a tag."""
+        return layout.walk(self._page_after, namespace.after, namespace.before)
+
+    def has(self, name: str) -> bool:
+        """Whether a repository has a tag now: one request for one key."""
+        if not layout.is_name(name):
+            return False
+        tags = self._folder + layout.tags_of(name)
+        # StartAfter: the console makes an object of the folder itself.
+        return bool(self._client.list_objects_v2(
+            Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
+
+    def _folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders inside one, in order."""
+        pages = self._client.get_paginator('list_objects_v2').paginate(
+            Bucket=self._bucket, Prefix=self._folder + folder, Delimiter='/')
+        for page in pages:
+            for each in page.get('CommonPrefixes') or ():
+                yield each['Prefix'][len(self._folder):]
+
+    def _page_after(self, place: str) -> tuple[list[str], bool]:
+        page = self._client.list_objects_v2(
+            Bucket=self._bucket, Prefix=self._folder, StartAfter=self._folder + place)
+        keys = [each['Key'][len(self._folder):] for each in page.get('Contents') or ()]
+        return keys, bool(page.get('IsTruncated') and keys)
+
+
+def s3_client(endpoint_url: str | None = None, region: str | None = None,
+              access_key: str | None = None, secret_key: str | None = None) -> Any:
+    """A boto3 client of S3, safe to use from several threads.
+
+    :param endpoint_url: of another S3 than Amazon's; the bucket is then in the path.
+    :param access_key: None for botocore's own search for credentials.
+    """
+    session = boto3.session.Session(
+        aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
+    return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(
+        connect_timeout=5, read_timeout=30, max_pool_connections=2 * SIDE_BY_SIDE,
+        s3={'addressing_style': 'path'} if endpoint_url else {},
+        retries={'total_max_attempts': 5, 'mode': 'standard'}))
+
+
+def _directories(path: str) -> list[os.DirEntry[str]]:
+    """The directories in one, without the registry's own; [] if it does not exist any more."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
+    except OSError as problem:
+        if not _is_gone(problem):
+            raise
+        return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    # So is a dangling link: it may lead to a disk that is not mounted.
+    return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
+
+
+def _is_gone(problem: OSError) -> bool:
+    """Whether a directory was removed meanwhile: it is not behind a dangling link."""
+    if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return False
+    path = problem.filename
+    while path and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return not os.path.islink(path) or os.path.exists(path)
