@@ -40,8 +40,7 @@ class SearchIndex(object):
     ``close``. The other methods do one thing and raise.
 
     :param settings: a Settings.
-    :param at_once: as of Client: whether to look for credentials now.
-    """
+    :param at_once: as of Client: whether to look for credentials now."""
 
     def __init__(self, settings, at_once=True):
         self.settings = settings
@@ -65,8 +64,7 @@ class SearchIndex(object):
             already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem when it is ready, and one in a minute.
-        """
+        Costs one BatchGetItem when it is ready, and one in a minute."""
         self._maintenance = maintenance = Maintenance(
             self._store, self._loading(source, progress))
         reconciler = Reconciler(
@@ -83,8 +81,7 @@ class SearchIndex(object):
         it is queued. Before it is retried, the storage is asked for the current state.
 
         :returns: whether it is done.
-        :raises InvalidName: the index cannot hold such a name.
-        """
+        :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.begin()
         return self._queue.follow(text.check_name(name), is_there)
 
@@ -117,8 +114,7 @@ class SearchIndex(object):
         """Return the repositories matching ``term``, best first. See Search.search.
 
         :raises NewerDatabase, ForeignDatabase: after a start; nothing is returned rather than a
-            part.
-        """
+            part."""
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)
@@ -155,8 +151,7 @@ class SearchIndex(object):
         :raises LeaseTaken: another process is loading.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises StorageUnreadable: nothing of the storage can be read.
-        :raises TableError, RequestFailed: call again.
-        """
+        :raises TableError, RequestFailed: call again."""
         return Start(self._store, self._loading(source, progress)).sync()
 
     def difference(self, source):

@@ -383,8 +383,7 @@ def test_a_difference_shows_all_and_writes_nothing(old):
 
 def test_progress_is_reported_and_ends_with_all(index):
     reported = []
-    index.load(lambda: STORED,
-                      progress=lambda done, total: reported.append((done, total)))
+    index.load(lambda: STORED, progress=lambda done, total: reported.append((done, total)))
     assert reported[0] == (0, 20) and reported[-1] == (20, 20)
 
 

@@ -1,8 +1,7 @@
 """From whatever is there to an index that is ready, one load at a time.
 
 The lease decides which process loads; the ready marker says that an index is ready. Both are
-changed in one transaction at the end of a load.
-"""
+changed in one transaction at the end of a load."""
 
 from __future__ import unicode_literals
 
@@ -38,8 +37,7 @@ class Start(object):
 
     :param store: a Store.
     :param load: a function of a heartbeat function that loads and returns a LoadReport.
-    :param sleep: takes seconds; may raise to stop.
-    """
+    :param sleep: takes seconds; may raise to stop."""
 
     def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time):
         self._store = store
@@ -58,8 +56,7 @@ class Start(object):
 
         Costs one consistent BatchGetItem of three read units.
 
-        :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed.
-        """
+        :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed."""
         store = self._store
         wanted = {store.repository_table: repository_key(MARKERS),
                   store.version_table: VERSION_KEY, store.search_table: READY_KEY}
@@ -81,8 +78,7 @@ class Start(object):
         ``startup_wait`` seconds, or at once when that load is older.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again.
-        """
+        :raises TableError, RequestFailed: not ready; call again."""
         with self._lock:
             return self.is_ready() or self._prepare()
 
@@ -92,8 +88,7 @@ class Start(object):
         :param is_due: a function of the ReadyMarker, called once the lease is held; when it returns
             False, nothing is done and None is returned.
         :raises LeaseTaken: another process is loading.
-        :raises: as ensure_ready.
-        """
+        :raises: as ensure_ready."""
         with self._lock:
             self._create_tables()
             lease = self._watched_lease()
@@ -169,8 +164,7 @@ class Start(object):
     def _note(self, item):
         """Note the marker.
 
-        Each format has a search table of its own; a setting may lead to that of another.
-        """
+        Each format has a search table of its own; a setting may lead to that of another."""
         marker, table = ReadyMarker.of(item), self._store.search_table
         if marker and marker.format > postings.FORMAT:
             raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
@@ -192,8 +186,7 @@ class Start(object):
 
         :param seen: [the record number of the lease], from before the tables were looked at: a load
             that began later is another's, who has created them.
-        :returns: whether to look at the tables anew, and call it again.
-        """
+        :returns: whether to look at the tables anew, and call it again."""
         lease = self._new_lease()
         try:
             holder = [lease.look()]

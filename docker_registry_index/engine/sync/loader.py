@@ -2,8 +2,7 @@
 
 What is there already costs no write, so a load that was killed goes on where it stopped, and one
 that runs later is a sync. Until one was complete, it writes while the storage is still being
-listed: some processes live shorter than that takes.
-"""
+listed: some processes live shorter than that takes."""
 
 from __future__ import unicode_literals
 
@@ -48,8 +47,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     :param unchanged: repositories that were right already.
     :param failed: those that could not be written, or not be removed; the log says why.
     :param unreadable: a tuple of the namespaces that could not be listed.
-    :param seconds: how long it took.
-    """
+    :param seconds: how long it took."""
 
     __slots__ = ()
 
@@ -75,8 +73,7 @@ class Loader(object):
     :param store: a Store; throttling slows this load down only.
     :param source: a Source.
     :param heartbeat: called often while working; raises to stop the load.
-    :param progress: called now and then with (done, total).
-    """
+    :param progress: called now and then with (done, total)."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
                  clock=monotonic, wall_clock=time.time):
@@ -106,8 +103,7 @@ class Loader(object):
 
         Costs a Scan of the rows, a Query of all names and one of the tombstones, and a
         TransactWriteItems for what is missing, several repositories in each; three requests for
-        each that is gone, and a DeleteItem for each tombstone that has expired.
-        """
+        each that is gone, and a DeleteItem for each tombstone that has expired."""
         started = self._clock()
         counts = collections.Counter()
         snapshot = self._survey.take(lambda snapshot: self._write_few(snapshot, counts))
@@ -131,8 +127,7 @@ class Loader(object):
         """Yield (what load would do, name) where it would do anything.
 
         The first is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
-        without the writes.
-        """
+        without the writes."""
         snapshot = self._survey.take()
         try:
             is_trusted = self._is_trusted(snapshot)
@@ -210,8 +205,7 @@ class Loader(object):
     def _write(self, kind, entry):
         """Write one repository, planned anew; return what it counts as.
 
-        One that cannot be written does not keep the others out.
-        """
+        One that cannot be written does not keep the others out."""
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
@@ -240,8 +234,7 @@ class Loader(object):
     def _was_removed(self, entry):
         """Return whether it was removed since the load began.
 
-        A tombstone that is gone has expired: another load has deleted it.
-        """
+        A tombstone that is gone has expired: another load has deleted it."""
         return self._survey.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):
@@ -249,8 +242,7 @@ class Loader(object):
 
         Of an unreadable namespace one cannot tell, nor in which namespace the storage had what it
         does not list any more; and a storage without any repository is more often the wrong one
-        than one that was emptied.
-        """
+        than one that was emptied."""
         if self._survey.unreadable:
             logger.error('nothing is removed from the search index, because a part of the storage '
                          'could not be read')
