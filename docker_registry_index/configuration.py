@@ -195,11 +195,9 @@ def _misplaced(holder, source):
 
 
 def evaluate(value, environ):
-    """Return what a value of the file stands for, and the variable it names.
-
-    ``_env:NAME:default`` gives the variable's text, else the default, which may hold colons; a
-    variable set to nothing gives None, as in the registry. For any other value the variable is
-    None."""
+    """Return what a value of the file stands for, and the variable it names. ``_env:NAME:default``
+    gives the variable's text, else the default, which may hold colons; a variable set to nothing
+    gives None, as in the registry. For any other value the variable is None."""
     text = value
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
@@ -219,7 +217,6 @@ def _named(variable, source, environ):
 
 def unquote(text):
     """Return the text of an environment variable, None if it is empty, blank or null.
-
     docker-registry reads such text as YAML, so that quotes around it are no part of it, and users
     know it that way."""
     if isinstance(text, bytes):

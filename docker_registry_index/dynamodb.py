@@ -99,9 +99,8 @@ class Index(Base):
         self._follow(namespace, repository, False)
 
     def _follow(self, namespace, repository, is_there):
-        """Follow a change.
-
-        A push or a delete never fails because of it, and never waits longer than push_wait."""
+        """Follow a change. A push or a delete never fails because of it, and never waits longer
+        than push_wait."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with self._indexes.index() as index:

@@ -112,10 +112,9 @@ def _failed(status, sentence, is_json):
 
 
 def _wait_for_threads():
-    """Wait until threads have ended, for some seconds at most.
-
-    At its end Python 2.7 takes the modules away from threads that still run, and prints the errors
-    that they raise then. Those that list a storage end within a second."""
+    """Wait until threads have ended, for some seconds at most. At its end Python 2.7 takes the
+    modules away from threads that still run, and prints the errors that they raise then. Those that
+    list a storage end within a second."""
     deadline = time.time() + THREADS_END
     while time.time() < deadline and any(
             thread.daemon and thread is not threading.current_thread()

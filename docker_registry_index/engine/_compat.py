@@ -19,29 +19,24 @@ text_type = type(u'')
 
 if PY2:
     def monotonic():
-        """Seconds since some moment; never set back by the wall clock.
-
-        Python 2.7 has no time.monotonic. times(2) counts ticks from a fixed
-        point in the past and resolves 10 ms, plenty for a lease."""
+        """Seconds since some moment; never set back by the wall clock. Python 2.7 has no
+        time.monotonic. times(2) counts ticks from a fixed point in the past and resolves 10 ms,
+        plenty for a lease."""
         return os.times()[4]
 else:
     monotonic = time.monotonic
 
 
 def sleep(seconds):
-    """Let others run for so many seconds.
-
-    Looked up at each call: bound when a module is imported, time.sleep would
-    stay the real one, under which no greenlet runs, where gevent patches
-    later. gunicorn's --preload imports before it patches."""
+    """Let others run for so many seconds. Looked up at each call: bound when a module is imported,
+    time.sleep would stay the real one, under which no greenlet runs, where gevent patches later.
+    gunicorn's --preload imports before it patches."""
     time.sleep(seconds)
 
 
 def wait(event, seconds):
-    """Wait for an event, for so many seconds at most.
-
-    On Python 2.7 in naps: there Event.wait goes by the time of day, and never ends if that is set
-    back; and it looks twenty times a second."""
+    """Wait for an event, for so many seconds at most. On Python 2.7 in naps: there Event.wait goes
+    by the time of day, and never ends if that is set back; and it looks twenty times a second."""
     if not PY2:
         event.wait(seconds)
     while PY2 and seconds > 0 and not event.is_set():

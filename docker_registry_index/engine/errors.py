@@ -47,10 +47,9 @@ class DynamoDBIndexError(Exception):
 
 
 class MissingDependency(DynamoDBIndexError):
-    """A library that this package needs is not installed.
-
-    Deliberately not an ImportError: docker-registry swallows those while it loads a search backend
-    and then reports "Unknown index type"."""
+    """A library that this package needs is not installed. Deliberately not an ImportError:
+    docker-registry swallows those while it loads a search backend and then reports "Unknown index
+    type"."""
 
     facts = 'module', 'install'
     message = ('the Python module %(module)s is needed and cannot be imported; install it with: '
@@ -199,9 +198,8 @@ class RequestFailed(DynamoDBIndexError):
 
 
 class ConditionFailed(RequestFailed):
-    """A condition of a write does not hold, or another write of the item is under way.
-
-    Nothing was written. For a transaction, ``reasons`` says which of its actions is to blame."""
+    """A condition of a write does not hold, or another write of the item is under way. Nothing was
+    written. For a transaction, ``reasons`` says which of its actions is to blame."""
 
     throttled = invalid = False
 
@@ -211,17 +209,15 @@ class MissingTable(RequestFailed):
 
 
 def first_line(error):
-    """Return the first line of an error, in ASCII: Python 2.7 can log no other.
-
-    Of anything like an access key ID it has the first four characters."""
+    """Return the first line of an error, in ASCII: Python 2.7 can log no other. Of anything like an
+    access key ID it has the first four characters."""
     lines = _text(error).splitlines() or ['']
     return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
 def named(error):
-    """Return the name of an error's class and its first line, which may have it already.
-
-    And, if it has one, the code that a service gave it."""
+    """Return the name of an error's class and its first line, which may have it already. And, if it
+    has one, the code that a service gave it."""
     name, line = type(error).__name__, first_line(error)
     if not line.startswith(name):
         line = '%s: %s' % (name, line) if line else name

@@ -47,9 +47,8 @@ class ProcessIndexes(object):
 
     @contextlib.contextmanager
     def index(self):
-        """Give the SearchIndex of this process, and let other threads import meanwhile.
-
-        If this process was forked since, its index is started, without waiting for a load."""
+        """Give the SearchIndex of this process, and let other threads import meanwhile. If this
+        process was forked since, its index is started, without waiting for a load."""
         with _import_lock_released():
             yield self._current()
 
@@ -110,10 +109,9 @@ def _look(settings):
 
 @contextlib.contextmanager
 def _import_lock_released():
-    """Let other threads import meanwhile.
-
-    Python 2.7 has one lock for all imports, and docker-registry makes the index while it is itself
-    being imported. A thread that the index waits for would hang at any import statement."""
+    """Let other threads import meanwhile. Python 2.7 has one lock for all imports, and
+    docker-registry makes the index while it is itself being imported. A thread that the index waits
+    for would hang at any import statement."""
     released = 0
     try:
         while imp.lock_held():

@@ -197,11 +197,9 @@ def _is_behind_a_dead_link(path):
 
 
 def _rest_of(given, path):
-    """Return what follows a path in an entry of its listing; '' if nothing does.
-
-    Drivers list paths or names. Some lose the first character, as S3 does if storage_path ends with
-    a slash. Some list what only begins alike. S3 lists a directory that the AWS console made as an
-    entry of itself."""
+    """Return what follows a path in an entry of its listing; '' if nothing does. Drivers list paths
+    or names. Some lose the first character, as S3 does if storage_path ends with a slash. Some list
+    what only begins alike. S3 lists a directory that the AWS console made as an entry of itself."""
     given = text_of(given).strip('/')
     if '/' not in given and given != path:
         return given

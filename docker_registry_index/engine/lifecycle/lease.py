@@ -69,9 +69,8 @@ class Lease(object):
         return float(seconds or self._seconds)
 
     def acquire(self):
-        """Try once; return True when the lease is held now.
-
-        Costs one consistent GetItem, and one UpdateItem when it looks free."""
+        """Try once; return True when the lease is held now. Costs one consistent GetItem, and one
+        UpdateItem when it looks free."""
         number = self.look()
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}

@@ -47,7 +47,7 @@ class Start(object):
         self._wall_clock = wall_clock
         self._lock = _loading.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls: a lease lasts longer than a call may wait.
-        self._lease = self._new_lease()
+        self._lease = lease_of(store, clock)
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
 
@@ -146,9 +146,6 @@ class Start(object):
         self._lease.is_alive = False
         return self._lease
 
-    def _new_lease(self):
-        return lease_of(self._store, self._clock)
-
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
 
@@ -162,9 +159,8 @@ class Start(object):
             raise errors.NewerDatabase(self._store.version_table, found, postings.FORMAT)
 
     def _note(self, item):
-        """Note the marker.
-
-        Each format has a search table of its own; a setting may lead to that of another."""
+        """Note the marker. Each format has a search table of its own; a setting may lead to that of
+        another."""
         marker, table = ReadyMarker.of(item), self._store.search_table
         if marker and marker.format > postings.FORMAT:
             raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
@@ -187,7 +183,7 @@ class Start(object):
         :param seen: [the record number of the lease], from before the tables were looked at: a load
             that began later is another's, who has created them.
         :returns: whether to look at the tables anew, and call it again."""
-        lease = self._new_lease()
+        lease = lease_of(self._store, self._clock)
         try:
             holder = [lease.look()]
             is_over = holder == seen and lease.take_from(*holder)

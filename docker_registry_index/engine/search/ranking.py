@@ -13,17 +13,14 @@ __all__ = ['Result', 'group', 'longest', 'parse', 'rank']
 WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(4)
 
 
-class Result(collections.namedtuple('Result', 'name description')):
-    """A repository found: its name, and its description or ''."""
-
-    __slots__ = ()
+#: A repository found: its name, and its description or ''.
+Result = collections.namedtuple('Result', 'name description')
 
 
 def parse(term):
-    """Return the words that a repository must match: a tuple of folded text.
-
-    Empty for an empty term, which everything matches. None when nothing can match: a word longer
-    than any name, or with a control character."""
+    """Return the words that a repository must match: a tuple of folded text. Empty for an empty
+    term, which everything matches. None when nothing can match: a word longer than any name, or
+    with a control character."""
     words = text.split_words(term)
     if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word) for word in words):
         return None

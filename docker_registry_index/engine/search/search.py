@@ -66,10 +66,8 @@ class Search(object):
 
     def catalog(self, after=None, limit=None):
         """Return names in the order of a registry's catalog, those after ``after``, which need be
-        none: a list.
-
-        Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names in it that
-        are too long for one transaction."""
+        none: a list. Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names
+        in it that are too long for one transaction."""
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
         return [result.name for result in self._listed(after, _checked_limit(limit))]
 
@@ -118,9 +116,8 @@ class Search(object):
                 if not is_doubtful or result.name in indexed]
 
     def _indexed(self, names):
-        """Return those of ``names`` whose rows say that all postings are there.
-
-        One BatchGetItem for each 100 names, half a read unit a name."""
+        """Return those of ``names`` whose rows say that all postings are there. One BatchGetItem
+        for each 100 names, half a read unit a name."""
         indexed, table = set(), self._store.repository_table
         for first in range(0, len(names), GET_BATCH):
             found = self._store.batch_get({table: {
@@ -132,7 +129,7 @@ class Search(object):
         return indexed
 
 
-class Range(object):
+class Pages(object):
     """The postings of one class that match a word, page by page."""
 
     def __init__(self, store, reading, place, wanted, sizes):
@@ -171,7 +168,7 @@ class Reading(object):
         self._limit = limit
         self._kept = collections.OrderedDict()
         self.ranges = [
-            Range(store, self, place, postings.range_of(kind, word), _page_sizes(words, limit))
+            Pages(store, self, place, postings.range_of(kind, word), _page_sizes(words, limit))
             for place, kind in enumerate(postings.CLASSES)]
 
     @property

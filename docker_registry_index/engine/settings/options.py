@@ -76,10 +76,8 @@ def _interval(text):
 
 
 def _region_of_aws(text):
-    """Refuse what has not the form of a region's name in AWS.
-
-    Regions are not looked up in a list: AWS opens new ones, and an installed botocore knows only
-    those of its own day."""
+    """Refuse what has not the form of a region's name in AWS. Regions are not looked up in a list:
+    AWS opens new ones, and an installed botocore knows only those of its own day."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(

@@ -263,10 +263,8 @@ def _tables(arguments):
 
 
 def _reason(error):
-    """Return what botocore says of an error, in a line.
-
-    Of parameters it says only in its second line what is wrong with them, and then which value they
-    have, which is nobody's business."""
+    """Return what botocore says of an error, in a line. Of parameters it says only in its second
+    line what is wrong with them, and then which value they have, which is nobody's business."""
     if isinstance(error, botocore.exceptions.ParamValidationError):
         report = '%s' % error.kwargs.get('report', '')
         return 'wrong parameters: ' + first_line(report.split(', value:')[0])

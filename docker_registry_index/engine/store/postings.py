@@ -49,16 +49,10 @@ _ENCODE = dict(zip(map(ord, text.SEPARATORS), _CODES))
 _DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
 
 
-class Posting(collections.namedtuple('Posting', 'gram suffix name description')):
-    """One item of the search table, still without its types."""
-
-    __slots__ = ()
-
-
-class Range(collections.namedtuple('Range', 'gram prefix')):
-    """The range keys beginning with a prefix under one gram."""
-
-    __slots__ = ()
+#: One item of the search table, still without its types.
+Posting = collections.namedtuple('Posting', 'gram suffix name description')
+#: The range keys beginning with a prefix under one gram.
+Range = collections.namedtuple('Range', 'gram prefix')
 
 
 def postings(name, description=''):
@@ -161,10 +155,9 @@ def _key(rest, ending, name):
 
 
 def _positions(folded):
-    """Return the positions worth a posting, each with its class.
-
-    Left out is a suffix that begins another one at least as good: every term that it would match,
-    the other matches with the same name."""
+    """Return the positions worth a posting, each with its class. Left out is a suffix that begins
+    another one at least as good: every term that it would match, the other matches with the same
+    name."""
     kinds = [(position, START if _starts_word(folded, position) else INSIDE)
              for position in (character.start()
                               for character in text.CHARACTER.finditer(folded))]

@@ -22,10 +22,8 @@ VERSION = '1'
 CREATION_SECONDS = 120
 
 
-class Table(collections.namedtuple('Table', 'name hash_key range_key')):
-    """A table: its name, and (attribute, type) of each of its keys."""
-
-    __slots__ = ()
+#: A table: its name, and (attribute, type) of each of its keys.
+Table = collections.namedtuple('Table', 'name hash_key range_key')
 
 
 def tables(settings):

@@ -62,11 +62,9 @@ def to_text(value):
 
 
 def fold(text):
-    """Return ``text`` in lower case, one character for one.
-
-    Character by character, because a name's lower case must contain the lower case of each of its
-    parts; Python 3 lowers a final sigma by what stands around it, and one letter (U+0130) into two
-    characters."""
+    """Return ``text`` in lower case, one character for one. Character by character, because a
+    name's lower case must contain the lower case of each of its parts; Python 3 lowers a final
+    sigma by what stands around it, and one letter (U+0130) into two characters."""
     return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
 
 
@@ -109,19 +107,15 @@ def check_name(name):
 
 
 def cut_to_key(text):
-    """Return ``text`` cut so that a key may be compared with it.
-
-    No name is as long as what is left, so each is before or after it as it is before or after the
-    whole."""
+    """Return ``text`` cut so that a key may be compared with it. No name is as long as what is
+    left, so each is before or after it as it is before or after the whole."""
     size = NAME_BYTES + 4
     return to_text(text).encode('utf-8')[:size].decode('utf-8', 'ignore')
 
 
 def clean_description(description):
-    """Return ``description`` fit for a terminal and an index key.
-
-    Control characters go, white space becomes single spaces, and what is beyond 100 characters is
-    cut."""
+    """Return ``description`` fit for a terminal and an index key. Control characters go, white
+    space becomes single spaces, and what is beyond 100 characters is cut."""
     if not description:
         return ''
     # Some white space is a control character, and a control character may have stood between two
@@ -132,8 +126,7 @@ def clean_description(description):
 
 
 def word_tails(description):
-    """Return, for each word start in a clean description, the text to the next space.
-
-    "Node.js API" gives "node.js", "js" and "api": a term that a word starts with is the beginning
-    of one of them."""
+    """Return, for each word start in a clean description, the text to the next space. "Node.js API"
+    gives "node.js", "js" and "api": a term that a word starts with is the beginning of one of
+    them."""
     return [match.group(1) for match in _TAIL.finditer(fold(description))]

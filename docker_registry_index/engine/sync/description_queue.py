@@ -62,9 +62,8 @@ class DescriptionQueue(object):
                      item.get('expected', {}).get('BOOL', False)) for item in page['Items']]
 
     def done(self, note):
-        """Delete a note; one that was written anew meanwhile stays.
-
-        Costs a DeleteItem: a write unit."""
+        """Delete a note; one that was written anew meanwhile stays. Costs a DeleteItem: a write
+        unit."""
         try:
             self._store.delete_numbered(pending_key(note.name), note.number)
         except errors.ConditionFailed:

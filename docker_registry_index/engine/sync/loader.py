@@ -124,10 +124,8 @@ class Loader(object):
         return report
 
     def difference(self):
-        """Yield (what load would do, name) where it would do anything.
-
-        The first is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
-        without the writes."""
+        """Yield (what load would do, name) where it would do anything. The first is added, adopted,
+        cleaned, removed, recent or failed. Costs what load costs, without the writes."""
         snapshot = self._survey.take()
         try:
             is_trusted = self._is_trusted(snapshot)
@@ -203,9 +201,8 @@ class Loader(object):
             counts[self._write(kind, entry)] += 1
 
     def _write(self, kind, entry):
-        """Write one repository, planned anew; return what it counts as.
-
-        One that cannot be written does not keep the others out."""
+        """Write one repository, planned anew; return what it counts as. One that cannot be written
+        does not keep the others out."""
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
@@ -232,9 +229,8 @@ class Loader(object):
         return entry._replace(state=state)
 
     def _was_removed(self, entry):
-        """Return whether it was removed since the load began.
-
-        A tombstone that is gone has expired: another load has deleted it."""
+        """Return whether it was removed since the load began. A tombstone that is gone has expired:
+        another load has deleted it."""
         return self._survey.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):

@@ -8,10 +8,9 @@ __all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
 
 
 class Source(object):
-    """A registry's storage, as a load reads it.
-
-    Its methods may be called from several threads at once. They may raise anything: what cannot be
-    read is logged and left as it is in the index, and the load does not count as complete."""
+    """A registry's storage, as a load reads it. Its methods may be called from several threads at
+    once. They may raise anything: what cannot be read is logged and left as it is in the index, and
+    the load does not count as complete."""
 
     #: Whether descriptions are read later, one by one: a load then notes what it adds for that, see
     #: description_queue.py.
@@ -23,9 +22,8 @@ class Source(object):
         raise NotImplementedError
 
     def repositories(self, namespace):
-        """Return the repositories of one part: (name, description or None) pairs.
-
-        A storage that has no descriptions returns None for them: those in the index stay."""
+        """Return the repositories of one part: (name, description or None) pairs. A storage that
+        has no descriptions returns None for them: those in the index stay."""
         raise NotImplementedError
 
     def has(self, name):
@@ -33,11 +31,9 @@ class Source(object):
         raise NotImplementedError
 
     def doubtful(self):
-        """Return the names of the last listing of which it is unknown whether the storage has
-        them, for reasons of their own: a set.
-
-        A load neither adds nor removes them, and is complete all the same; where descriptions are
-        read later, these repositories are looked at, too."""
+        """Return the names of the last listing of which it is unknown whether the storage has them,
+        for reasons of their own: a set. A load neither adds nor removes them, and is complete all
+        the same; where descriptions are read later, these repositories are looked at, too."""
         return frozenset()
 
 

@@ -37,9 +37,8 @@ class Status(object):
         self._random = choice
 
     def tables(self):
-        """Return what DescribeTable reports of each table: a list of dictionaries.
-
-        Costs a DescribeTable for each."""
+        """Return what DescribeTable reports of each table: a list of dictionaries. Costs a
+        DescribeTable for each."""
         return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
     def marker(self):
@@ -53,9 +52,7 @@ class Status(object):
     def lease(self):
         """Return None when nobody loads; otherwise for how many seconds somebody has, and whether
         it shows signs of life. Takes a fifth of its time then, at most: four heartbeats, by default
-        nine seconds.
-
-        Costs one GetItem, and one more each half second that it takes."""
+        nine seconds. Costs one GetItem, and one more each half second that it takes."""
         lease = Lease(self._store)
         try:
             if lease.look() is None:
@@ -82,9 +79,7 @@ class Status(object):
 
     def drift(self, sample):
         """Return of a sample of names: how many were looked at, how many postings they have on
-        average, and which are wrong, and why.
-
-        Costs some requests for each."""
+        average, and which are wrong, and why. Costs some requests for each."""
         wrong, numbers = {}, []
         for name in sample:
             finding = self._inspection.of(name, ())

@@ -45,17 +45,15 @@ class Change(collections.namedtuple('Change', 'name state description target hea
 
 
 def is_short(change):
-    """Return whether one transaction makes ``change``.
-
-    A name that one could add, but not remove for want of room for the tombstone, is a long one from
-    the beginning: its postings need ``v``."""
+    """Return whether one transaction makes ``change``. A name that one could add, but not remove
+    for want of room for the tombstone, is a long one from the beginning: its postings need
+    ``v``."""
     return len(change.body) <= LONGEST - _LONGEST_HEAD
 
 
 def descriptions(change):
-    """Return the descriptions that postings may have while ``change`` is under way: a set.
-
-    None of a short one, which is made or not."""
+    """Return the descriptions that postings may have while ``change`` is under way: a set. None of
+    a short one, which is made or not."""
     return set() if is_short(change) else _descriptions(change)
 
 

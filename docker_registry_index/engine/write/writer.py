@@ -150,9 +150,8 @@ class Writer(object):
         raise refusal
 
     def change_together(self, changes):
-        """Make several short changes in one transaction; return False if that is refused.
-
-        One TransactWriteItems."""
+        """Make several short changes in one transaction; return False if that is refused. One
+        TransactWriteItems."""
         try:
             return None is self._transact(
                 [action for change in changes for action in change.actions])
