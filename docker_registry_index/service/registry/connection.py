@@ -43,9 +43,9 @@ class RegistryUnavailable(DynamoDBIndexError):
             'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
             'later')) -> None:
         # A query may contain a signature.
-        address = url.partition('?')[0]
+        self.url = url.partition('?')[0]
         super().__init__(  # type: ignore[no-untyped-call]
-            f'the registry cannot be read at {address:.300}: it {problem}; {way_out}')
+            f'the registry cannot be read at {self.url:.300}: it {problem}; {way_out}')
 
 
 class CredentialsRefused(RegistryUnavailable):
@@ -89,7 +89,8 @@ class Connection:
             pair = f"{username}:{password or ''}".encode()
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._connect_timeout = connect_timeout
-        self._session = new_session(ca_file, retries=1)
+        # A caller with a timeout has no time for a second attempt.
+        self._session, self._retrying_session = new_session(ca_file), new_session(ca_file, 1)
         self._tokens = _Tokens()
         self._wants_bearer = False
 
@@ -99,13 +100,16 @@ class Connection:
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its parts.
+        :param timeout: seconds for the whole call; None for the sum of its parts, with a second
+            attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
         """
-        total = 2 * self._connect_timeout + 3 * read_timeout if timeout is None else max(0, timeout)
-        call = _Call(self._session, (self._connect_timeout, read_timeout),
-                     time.monotonic() + total, limit)
+        session, total = self._session, max(0, timeout or 0)
+        if timeout is None:
+            session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
+        call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
+                     limit)
         try:
             return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:

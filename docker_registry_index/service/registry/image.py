@@ -80,7 +80,7 @@ def is_index(manifest: object) -> bool:
 
 
 def child_of(index: object) -> str | None:
-    """The digest of the manifest for Linux on amd64, else for any platform, else of any."""
+    """The digest for Linux on amd64, else the first for any platform, else the first; or None."""
     listed = _member(index, 'manifests')
     children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
     return _digest(min(children, key=_rank, default=None))

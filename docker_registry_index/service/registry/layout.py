@@ -49,7 +49,7 @@ def tags_of(name: str) -> str:
 
 
 def tagged(key: str) -> str | None:
-    """The name of the repository whose tag contains this key, or None."""
+    """The name of the repository in one of whose tags this key is, or None."""
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
