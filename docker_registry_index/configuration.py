@@ -5,8 +5,7 @@ the top level too, where 0.1.0 documented the block and which the registry drops
 flavour. And it keeps every value as the text that was written: to YAML a secret key of digits is a
 number. Only null and the merge key (``<<: *common``) keep their YAML meaning.
 
-Needs PyYAML, and neither docker_registry nor the service: a command line can use it alone.
-"""
+Needs PyYAML, and neither docker_registry nor the service: a command line can use it alone."""
 
 from __future__ import unicode_literals
 
@@ -42,8 +41,7 @@ def load(path, environ, arguments=None):
     :param environ: mapping of environment variables, such as os.environ.
     :param arguments: mapping of argument name to value; names are those of the options, with or
         without ``dynamodb_`` in front.
-    :raises SettingError: for a file or value that cannot work.
-    """
+    :raises SettingError: for a file or value that cannot work."""
     holders = [] if path is None else _holders(path, environ)
     layers = [_arguments(arguments or {})]
     layers += [block_of(Settings, holder, source, environ) for holder, source in holders]
@@ -76,8 +74,7 @@ def path_of(environ, config_module):
     """Return the path of the file that docker-registry would read.
 
     :param config_module: path of docker_registry/lib/config.py; relative names start from the
-        folder "config" beside the package.
-    """
+        folder "config" beside the package."""
     name = environ.get(_FILE, 'config.yml')
     # join() leaves an absolute name as it is.
     return os.path.join(os.path.dirname(config_module), '..', '..', 'config', name)
@@ -92,8 +89,7 @@ def read_file(path):
     """Return the file's top level as a mapping, every scalar as text.
 
     :raises SettingError: if it cannot be read, or holds no mapping.
-    :raises MissingDependency: without PyYAML.
-    """
+    :raises MissingDependency: without PyYAML."""
     try:
         with io.open(path, 'rb') as stream:
             return _parse_mapping(stream.read())
@@ -114,8 +110,7 @@ def block_of(kind, holder, source, environ):
 
     :param kind: whose block, a class of settings.
     :param holder: what holds the block, a mapping.
-    :param source: names the holder in messages.
-    """
+    :param source: names the holder in messages."""
     name = kind.BLOCK
     for key in name.split('.'):
         holder = _mapping(holder.get(key), name if name.endswith(key) else key, source, environ)
@@ -204,8 +199,7 @@ def evaluate(value, environ):
 
     ``_env:NAME:default`` gives the variable's text, else the default, which may hold colons; a
     variable set to nothing gives None, as in the registry. For any other value the variable is
-    None.
-    """
+    None."""
     text = value
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
@@ -227,8 +221,7 @@ def unquote(text):
     """Return the text of an environment variable, None if it is empty, blank or null.
 
     docker-registry reads such text as YAML, so that quotes around it are no part of it, and users
-    know it that way.
-    """
+    know it that way."""
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
     text = text.strip()
@@ -252,8 +245,7 @@ def parse(text):
 
     :param text: str, or bytes in UTF-8 or UTF-16.
     :raises InvalidYAML: if it is none.
-    :raises MissingDependency: without PyYAML.
-    """
+    :raises MissingDependency: without PyYAML."""
     yaml = _yaml()
     loader = _loader(yaml.SafeLoader)
     try:

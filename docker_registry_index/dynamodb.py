@@ -2,8 +2,7 @@
 
 The registry's configuration names it: ``search_backend: docker_registry_index.dynamodb``.
 docker-registry imports this module, calls Index() without arguments, sends it signals, and asks it
-for results. This module translates settings and signals for the engine, and does nothing else.
-"""
+for results. This module translates settings and signals for the engine, and does nothing else."""
 
 from __future__ import unicode_literals
 
@@ -49,8 +48,7 @@ class Index(Base):
     :param dynamodb_access_key: overrides the setting access_key.
     :param dynamodb_secret_access_key: overrides the setting secret_access_key.
     :raises SettingError, MissingDependency: stops the start of the registry.
-    :raises NewerDatabase, ForeignDatabase: likewise; nothing was changed.
-    """
+    :raises NewerDatabase, ForeignDatabase: likewise; nothing was changed."""
 
     #: The version of the tables that release 0.1.0 made, and shares with this one.
     version = 1
@@ -76,8 +74,7 @@ class Index(Base):
 
         :param search_term: docs/search.md says what it means.
         :returns: a list of {'name': text, 'description': text}; as many as the parameter ``n`` of
-            the request asks for, otherwise all.
-        """
+            the request asks for, otherwise all."""
         limit = _limit_of_request()
         try:
             with self._indexes.index() as index:
@@ -104,8 +101,7 @@ class Index(Base):
     def _follow(self, namespace, repository, is_there):
         """Follow a change.
 
-        A push or a delete never fails because of it, and never waits longer than push_wait.
-        """
+        A push or a delete never fails because of it, and never waits longer than push_wait."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with self._indexes.index() as index:

@@ -5,8 +5,11 @@ from __future__ import unicode_literals
 import uuid
 
 from docker_registry_index.engine import SearchIndex, Settings, errors
+from docker_registry_index.engine.lifecycle.start import Start
 from docker_registry_index.engine.store.records import MARKERS, Row
 from docker_registry_index.engine.store.store import Store
+from docker_registry_index.engine.sync.loader import Loader
+from docker_registry_index.engine.sync.source import as_source
 from docker_registry_index.engine.verify.check import wanted_items
 
 
@@ -34,8 +37,16 @@ class EngineIndex(object):
 
     def ready(self, repositories=()):
         """Create the tables and load (name, description) pairs."""
-        self.engine.ensure_ready(lambda: repositories)
+        self.ensure_ready(lambda: repositories)
         return self
+
+    def ensure_ready(self, source):
+        """Create what is missing, and load if that is new; return whether it is ready."""
+        return Start(self.store, lambda heartbeat: self.load(source, heartbeat)).ensure_ready()
+
+    def load(self, source, heartbeat=lambda: None, progress=None):
+        """Make the index equal to the storage, and return the LoadReport."""
+        return Loader(self.store, as_source(source), heartbeat, progress).load()
 
     def fill(self, repositories):
         """Leave exactly these in the index."""
@@ -46,7 +57,7 @@ class EngineIndex(object):
             if name not in repositories:
                 self.engine.remove(name)
         # The removals are older than this listing, so the load may add again.
-        self.engine.load(lambda: repositories.items())
+        self.load(lambda: repositories.items())
         for name, description in repositories.items():
             if self._filled is None or description != self._filled.get(name):
                 self.engine.add(name, description or '')

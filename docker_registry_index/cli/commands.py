@@ -1,8 +1,7 @@
 """The command docker-registry-index: status, search, load, check and serve.
 
 Its settings are those of the registry, or of the service: the same file, the same environment.
-Runs on Python 2.7 and 3.
-"""
+Runs on Python 2.7 and 3."""
 import functools
 import signal
 import sys
@@ -34,8 +33,7 @@ def main(context, config):
 
     Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a wrong option or setting;
     3 DynamoDB, the storage or the disk for temporary files cannot be used; 4 another process is
-    loading; 5 the tables are those of a newer release, or of something else.
-    """
+    loading; 5 the tables are those of a newer release, or of something else."""
     context.obj = config
 
 
@@ -58,8 +56,7 @@ def status(index, config, wants_storage, is_json):
 
     Looks at 100 repositories chosen at random: whether their postings are those of their rows, and
     they are in the storage; and whether some of the storage are in the index. Exit status 1 when
-    the index is not ready or anything of the sample is wrong.
-    """
+    the index is not ready or anything of the sample is wrong."""
     source = None
     if wants_storage is not False:
         source = source_of(config, optional=not wants_storage)
@@ -76,8 +73,7 @@ def status(index, config, wants_storage, is_json):
 def search(index, config, term, limit, is_json):
     """Search for TERM, as docker search does.
 
-    Exit status 1 when nothing is found.
-    """
+    Exit status 1 when nothing is found."""
     # Fails if the tables are those of a newer release.
     index.is_ready()
     found = index.search(term, limit)
@@ -101,8 +97,7 @@ def load(index, config, dry_run, names, is_json):
 
     Adds what is missing and removes what is gone, except what was pushed within the last hour.
     Searches, pushes and deletes go on meanwhile. Exit status 1 when the load is not complete, 4
-    when another process is loading.
-    """
+    when another process is loading."""
     # Ends as Ctrl-C does: the lease is given back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     source = source_of(config, names)
@@ -139,8 +134,7 @@ def check(index, config, repair, wants_storage, names, is_json):
     """Prove that rows, postings and storage agree.
 
     Reads every row and every posting. Exit status 1 when something is wrong and was not repaired.
-    What only the storage can tell is repaired by load.
-    """
+    What only the storage can tell is repaired by load."""
     source = None
     if names or wants_storage is not False:
         source = source_of(config, names, optional=not wants_storage)
@@ -166,8 +160,7 @@ def serve(config):
     """Serve search and catalog beside a registry of v2 or v3.
 
     Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that cannot work, 5 for the
-    tables of a newer release.
-    """
+    tables of a newer release."""
     def act():
         settings, service = service_of(config)
         program = server()
@@ -188,17 +181,14 @@ def _shown(problem, is_json):
 def _report_of(index, source):
     """Return the status of an index as a dictionary that can be JSON.
 
-    :param source: a Source to compare with; None for none.
-    """
-    is_ready = index.is_ready()
+    :param source: a Source to compare with; None for none."""
     status = index.status(source)
-    tables = status.tables()
-    marker = status.marker()
+    tables, marker = status.tables(), status.marker()
     report = {
         'database': index.settings.database,
         'region': index.settings.region,
         'tables': tables,
-        'ready': is_ready,
+        'ready': marker is not None,
         'format': marker and marker.format,
         'synced': marker and marker.synced,
         'last_load': marker and marker.report,

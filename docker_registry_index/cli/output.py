@@ -42,8 +42,7 @@ def as_json(document):
 class Bar(object):
     """A progress bar on the standard error, if that is a terminal.
 
-    :param label: what is going on.
-    """
+    :param label: what is going on."""
 
     def __init__(self, label):
         self._label = label
@@ -72,8 +71,7 @@ class Bar(object):
 def exit_with(act, is_json=False):
     """Call a function, and exit with the status that it returns, or that its error stands for.
 
-    :param is_json: whether an error is printed as a document, too.
-    """
+    :param is_json: whether an error is printed as a document, too."""
     try:
         sys.exit(_status(act, is_json))
     except KeyboardInterrupt:
@@ -117,8 +115,7 @@ def _wait_for_threads():
     """Wait until threads have ended, for some seconds at most.
 
     At its end Python 2.7 takes the modules away from threads that still run, and prints the errors
-    that they raise then. Those that list a storage end within a second.
-    """
+    that they raise then. Those that list a storage end within a second."""
     deadline = time.time() + THREADS_END
     while time.time() < deadline and any(
             thread.daemon and thread is not threading.current_thread()

@@ -22,8 +22,7 @@ _SERVICE_DEFAULTS = {'DYNAMODB_DATABASE': 'registry', 'SETTINGS_FLAVOR': ''}
 class NamesSource(ListSource):
     """A Source of given names.
 
-    :param names: an iterable of them.
-    """
+    :param names: an iterable of them."""
 
     def __init__(self, names):
         self._names = frozenset(names)
@@ -37,8 +36,7 @@ def index_of(config):
     """Return a SearchIndex with the settings of the registry or the service.
 
     :param config: path of a configuration file; None for the registry's own.
-    :raises SettingError: they cannot work.
-    """
+    :raises SettingError: they cannot work."""
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     return SearchIndex(_engine_settings(config))
 
@@ -47,8 +45,7 @@ def service_of(config):
     """Return the Settings and the ServiceSettings with which a service can serve.
 
     :param config: as for index_of.
-    :raises SettingError: they cannot work.
-    """
+    :raises SettingError: they cannot work."""
     service = _service_settings(config)
     service.check_serving()
     return _engine_settings(config), service
@@ -66,8 +63,7 @@ def source_of(config, names=None, optional=False):
     given, else that of docker-registry.
 
     :param names: a file of names in place of it, of bytes.
-    :param optional: return None if docker-registry is not installed.
-    """
+    :param optional: return None if docker-registry is not installed."""
     if names is not None:
         return NamesSource(_lines(names))
     if _is_of_service(config):

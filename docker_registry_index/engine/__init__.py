@@ -1,7 +1,6 @@
 """The engine: an exact substring search over DynamoDB, for any program.
 
-It knows neither docker-registry nor a web framework, and needs boto3 only.
-"""
+It knows neither docker-registry nor a web framework, and needs boto3 only."""
 
 from . import errors
 from .index import SearchIndex

@@ -9,7 +9,7 @@ try:
 except ImportError:  # Python 2.7
     import Queue as queue
 
-__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type']
+__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type', 'wait']
 
 PY2 = sys.version_info[0] == 2
 #: True where one character beyond U+FFFF is two of the interpreter's own.
@@ -22,8 +22,7 @@ if PY2:
         """Seconds since some moment; never set back by the wall clock.
 
         Python 2.7 has no time.monotonic. times(2) counts ticks from a fixed
-        point in the past and resolves 10 ms, plenty for a lease.
-        """
+        point in the past and resolves 10 ms, plenty for a lease."""
         return os.times()[4]
 else:
     monotonic = time.monotonic
@@ -34,6 +33,17 @@ def sleep(seconds):
 
     Looked up at each call: bound when a module is imported, time.sleep would
     stay the real one, under which no greenlet runs, where gevent patches
-    later. gunicorn's --preload imports before it patches.
-    """
+    later. gunicorn's --preload imports before it patches."""
     time.sleep(seconds)
+
+
+def wait(event, seconds):
+    """Wait for an event, for so many seconds at most.
+
+    On Python 2.7 in naps: there Event.wait goes by the time of day, and never ends if that is set
+    back; and it looks twenty times a second."""
+    if not PY2:
+        event.wait(seconds)
+    while PY2 and seconds > 0 and not event.is_set():
+        sleep(min(seconds, 0.2))
+        seconds -= 0.2

@@ -1,7 +1,6 @@
 """Threads, time limits, background loops and back-off.
 
-Where gevent has patched the process, the threads are greenlets.
-"""
+Where gevent has patched the process, the threads are greenlets."""
 
 from __future__ import unicode_literals
 
@@ -10,7 +9,7 @@ import os
 import random
 import threading
 
-from ._compat import monotonic, queue
+from ._compat import monotonic, queue, wait
 
 __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_with_timeout',
            'run_side_by_side', 'start_thread']
@@ -21,8 +20,7 @@ logger = logging.getLogger(__name__)
 class TimedOut(Exception):
     """There was no answer in time.
 
-    :param seconds: how long the caller waited.
-    """
+    :param seconds: how long the caller waited."""
 
     def __init__(self, seconds):
         super(TimedOut, self).__init__('no answer for %d seconds' % seconds)
@@ -31,8 +29,7 @@ class TimedOut(Exception):
 def start_thread(function, *arguments):
     """Run a function in a daemon thread.
 
-    :returns: the thread; None if the system cannot start another one.
-    """
+    :returns: the thread; None if the system cannot start another one."""
     thread = threading.Thread(target=function, args=arguments)
     thread.daemon = True
     try:
@@ -49,8 +46,7 @@ def run_side_by_side(calls):
     If the system cannot start a thread for a function, the function runs after the others.
 
     :param calls: functions without arguments.
-    :raises: what the first of them raised, in their order, after all have ended.
-    """
+    :raises: what the first of them raised, in their order, after all have ended."""
     answers = [None] * len(calls)
 
     def run(place):
@@ -80,8 +76,7 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
 
     :param heartbeat: called at least once a second meanwhile; raises to stop waiting.
     :raises TimedOut: after so many seconds; the thread is left alone.
-    :raises: what the function or the heartbeat raises.
-    """
+    :raises: what the function or the heartbeat raises."""
     answers = queue.Queue()
 
     def run():
@@ -90,27 +85,27 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
         except Exception as error:
             answers.put((None, error))
 
-    stopwatch = Stopwatch(seconds, clock)
-    stopwatch.start()
+    deadline = clock() + seconds
     if start_thread(run) is None:
         run()
-    while not stopwatch.is_over:
+    while True:
         heartbeat()
+        left = deadline - clock()
         try:
-            answer, error = answers.get(timeout=1)
+            answer, error = answers.get(left > 0, max(0, min(1, left)))
         except queue.Empty:
+            if left <= 0:
+                raise TimedOut(seconds)
             continue
         if error is not None:
             raise error
         return answer
-    raise TimedOut(seconds)
 
 
 class Stopwatch(object):
     """Measures how long somebody has been waiting.
 
-    :param seconds: after which the wait has been too long.
-    """
+    :param seconds: after which the wait has been too long."""
 
     def __init__(self, seconds, clock=monotonic):
         self.seconds = seconds
@@ -135,8 +130,7 @@ class Stopwatch(object):
 class SingleFlight(object):
     """Runs a function in a thread of its own, once for all who ask at the same time.
 
-    :param function: takes no arguments.
-    """
+    :param function: takes no arguments."""
 
     class _Flight(object):
         def __init__(self):
@@ -157,8 +151,7 @@ class SingleFlight(object):
         """Wait for the function to end; start it unless it is running.
 
         :returns: whether it has ended within so many seconds.
-        :raises: what the function raised.
-        """
+        :raises: what the function raised."""
         with self._lock:
             flight = self._flight
             if flight is None:
@@ -187,8 +180,10 @@ class Backoff(object):
 
     :param first: seconds of the first pause.
     :param longest: seconds of the longest.
-    :param least: the part of a pause that is left at least.
-    """
+    :param least: the part of a pause that is left at least."""
+
+    # Each change that waits may have one.
+    __slots__ = ('_first', '_longest', '_least', '_pause')
 
     def __init__(self, first, longest, least=0.7):
         self._first = first
@@ -219,8 +214,7 @@ class Loop(object):
 
     :param turn: a function of the time that does what is due, and returns the seconds until the
         next turn. None ends the thread; ``begin`` starts another one.
-    :param clock: gives the time, in seconds that never go back.
-    """
+    :param clock: gives the time, in seconds that never go back."""
 
     def __init__(self, turn, clock=monotonic):
         self._turn = turn
@@ -235,8 +229,7 @@ class Loop(object):
     def begin(self):
         """Start the thread, or wake it. Never waits.
 
-        :returns: whether there is a thread; the system may have none left.
-        """
+        :returns: whether there is a thread; the system may have none left."""
         with self._lock:
             if self.is_over:
                 return False
@@ -268,8 +261,7 @@ class Loop(object):
     def stop(self, seconds=0):
         """Take no more turns.
 
-        :param seconds: how long to wait for a turn under way.
-        """
+        :param seconds: how long to wait for a turn under way."""
         self._is_stopping = True
         self._woken.set()
         self._resting.wait(seconds)
@@ -284,7 +276,7 @@ class Loop(object):
             if pause is None and self._has_ended():
                 return
             if pause:
-                self._woken.wait(pause)
+                wait(self._woken, pause)
 
     def _take_turn(self):
         if self.is_over:

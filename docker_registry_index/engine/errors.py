@@ -3,8 +3,7 @@
 Each message says what failed and why, and ends with what to do. No message has a credential in it.
 Libraries put whole requests and responses into their errors: of a refused signature botocore quotes
 the request, token and all, and boto keeps the page of S3, which names the access key ID. So their
-errors are redacted here.
-"""
+errors are redacted here."""
 
 from __future__ import unicode_literals
 
@@ -38,8 +37,7 @@ class DynamoDBIndexError(Exception):
     """Root of all errors of this package.
 
     :cvar facts: the names of the attributes that the arguments become, in their order.
-    :cvar message: the message, in which the facts are filled.
-    """
+    :cvar message: the message, in which the facts are filled."""
 
     facts, message = ('text',), '%(text)s'
 
@@ -52,8 +50,7 @@ class MissingDependency(DynamoDBIndexError):
     """A library that this package needs is not installed.
 
     Deliberately not an ImportError: docker-registry swallows those while it loads a search backend
-    and then reports "Unknown index type".
-    """
+    and then reports "Unknown index type"."""
 
     facts = 'module', 'install'
     message = ('the Python module %(module)s is needed and cannot be imported; install it with: '
@@ -67,8 +64,7 @@ class SettingError(DynamoDBIndexError):
     :param source: where the value came from, such as ``environment variable
         DYNAMODB_REPOSITORY_TABLE``; None when no one place is to blame.
     :param problem: what is wrong with it; never a secret value.
-    :param way_out: what to do about it.
-    """
+    :param way_out: what to do about it."""
 
     facts = 'setting', 'source', 'problem', 'way_out'
 
@@ -145,8 +141,7 @@ class StorageUnreadable(DynamoDBIndexError):
     """The registry's storage could not be read.
 
     :param what: that it was asked for.
-    :param problem: what it raised.
-    """
+    :param problem: what it raised."""
 
     facts = 'what', 'problem'
 
@@ -179,8 +174,7 @@ class RequestFailed(DynamoDBIndexError):
     :param code: DynamoDB's error code, or the network error's class name.
     :param retryable: True when the same request may succeed later.
     :param reasons: of a cancelled transaction: a code for each action, None where it was not to
-        blame.
-    """
+        blame."""
 
     def __init__(self, operation, tables, code, detail, retryable, reasons=()):
         self.operation = operation
@@ -207,8 +201,7 @@ class RequestFailed(DynamoDBIndexError):
 class ConditionFailed(RequestFailed):
     """A condition of a write does not hold, or another write of the item is under way.
 
-    Nothing was written. For a transaction, ``reasons`` says which of its actions is to blame.
-    """
+    Nothing was written. For a transaction, ``reasons`` says which of its actions is to blame."""
 
     throttled = invalid = False
 
@@ -220,8 +213,7 @@ class MissingTable(RequestFailed):
 def first_line(error):
     """Return the first line of an error, in ASCII: Python 2.7 can log no other.
 
-    Of anything like an access key ID it has the first four characters.
-    """
+    Of anything like an access key ID it has the first four characters."""
     lines = _text(error).splitlines() or ['']
     return _escaped(_redacted(lines[0]))[:_LONGEST]
 
@@ -229,8 +221,7 @@ def first_line(error):
 def named(error):
     """Return the name of an error's class and its first line, which may have it already.
 
-    And, if it has one, the code that a service gave it.
-    """
+    And, if it has one, the code that a service gave it."""
     name, line = type(error).__name__, first_line(error)
     if not line.startswith(name):
         line = '%s: %s' % (name, line) if line else name

@@ -3,7 +3,6 @@
 from __future__ import unicode_literals
 
 import contextlib
-import logging
 
 from . import errors
 from .lifecycle.lease import lease_of
@@ -24,8 +23,6 @@ from .write.writer import Writer
 
 __all__ = ['SearchIndex']
 
-logger = logging.getLogger(__name__)
-
 #: Seconds for the changes that wait when a process ends, and for a load.
 _CLOSE_SECONDS = 5
 #: Seconds in which the storage must say whether it has a repository, and how many such questions
@@ -43,8 +40,7 @@ class SearchIndex(object):
     ``close``. The other methods do one thing and raise.
 
     :param settings: a Settings.
-    :param at_once: as of Client: whether to look for credentials now.
-    """
+    :param at_once: as of Client: whether to look for credentials now."""
 
     def __init__(self, settings, at_once=True):
         self.settings = settings
@@ -68,12 +64,11 @@ class SearchIndex(object):
             already, and it will be.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem when it is ready, and one in a minute.
-        """
-        source = as_source(source)
+        Costs one BatchGetItem when it is ready, and one in a minute."""
         self._maintenance = maintenance = Maintenance(
-            self._store, lambda heartbeat: self.load(source, heartbeat, progress))
-        reconciler = Reconciler(TimedSource(source, _ANSWER_SECONDS, _UNANSWERED), self._writer)
+            self._store, self._loading(source, progress))
+        reconciler = Reconciler(
+            TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED), self._writer)
         self._queue = ChangeQueue(
             self._writer.set, reconciler.reconcile, self.settings.push_wait,
             maintenance.look, maintenance.sync_soon)
@@ -86,8 +81,7 @@ class SearchIndex(object):
         it is queued. Before it is retried, the storage is asked for the current state.
 
         :returns: whether it is done.
-        :raises InvalidName: the index cannot hold such a name.
-        """
+        :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.begin()
         return self._queue.follow(text.check_name(name), is_there)
 
@@ -120,8 +114,7 @@ class SearchIndex(object):
         """Return the repositories matching ``term``, best first. See Search.search.
 
         :raises NewerDatabase, ForeignDatabase: after a start; nothing is returned rather than a
-            part.
-        """
+            part."""
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)
@@ -150,42 +143,16 @@ class SearchIndex(object):
         """Return whether tables, marker and format are there. One BatchGetItem."""
         return Start(self._store, None).is_ready()
 
-    def ensure_ready(self, source):
-        """Create what is missing and load the repositories if that is new.
-
-        :param source: as for start; asked only when a load is needed.
-        :returns: True when the index is ready, False when another process was still loading it
-            after ``startup_wait`` seconds.
-        :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again.
-        :raises StorageUnreadable: nothing of the storage can be read.
-
-        Costs one BatchGetItem when it is.
-        """
-        is_ready = self._starting(source).ensure_ready()
-        if not is_ready:
-            logger.warning('another process is still loading the search index; serving what is '
-                           'there already')
-        return is_ready
-
     def sync(self, source, progress=None):
         """Make the index equal to the storage, now, under the lease.
 
         :param progress: called now and then with (done, total).
         :returns: a LoadReport.
         :raises LeaseTaken: another process is loading.
-        :raises: as ensure_ready.
-        """
-        return self._starting(source, progress).sync()
-
-    def load(self, source, heartbeat=lambda: None, progress=None):
-        """Make the index equal to the storage, without looking at tables, lease and marker. See
-        Loader.load.
-
-        :param heartbeat: called often while working; raises to stop the load.
-        :returns: a LoadReport.
-        """
-        return Loader(self._store, as_source(source), heartbeat, progress).load()
+        :raises NewerDatabase, ForeignDatabase: nothing was changed.
+        :raises StorageUnreadable: nothing of the storage can be read.
+        :raises TableError, RequestFailed: call again."""
+        return Start(self._store, self._loading(source, progress)).sync()
 
     def difference(self, source):
         """Return what a load would do. See Loader.difference; a missing table counts as empty."""
@@ -203,9 +170,10 @@ class SearchIndex(object):
         """Return a Status of this index; ``source`` as for checker."""
         return Status(self._store, source and as_source(source))
 
-    def _starting(self, source, progress=None):
-        source = as_source(source)
-        return Start(self._store, lambda heartbeat: self.load(source, heartbeat, progress))
+    def _loading(self, source, progress):
+        """Return a function of a heartbeat that loads; see Loader.load."""
+        store, source = self._store, as_source(source)
+        return lambda heartbeat: Loader(store, source, heartbeat, progress).load()
 
     def _check_usable(self):
         if self._maintenance:

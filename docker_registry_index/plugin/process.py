@@ -31,8 +31,7 @@ class ProcessIndexes(object):
     :param start: a function that returns a started SearchIndex. Its argument is that of
         SearchIndex.start: the seconds to wait for a load; None for the default.
     :raises SettingError, NewerDatabase, ForeignDatabase: stops the start; nothing was changed. A
-        master finds out only what one read shows.
-    """
+        master finds out only what one read shows."""
 
     def __init__(self, settings, start):
         self._start = start
@@ -50,8 +49,7 @@ class ProcessIndexes(object):
     def index(self):
         """Give the SearchIndex of this process, and let other threads import meanwhile.
 
-        If this process was forked since, its index is started, without waiting for a load.
-        """
+        If this process was forked since, its index is started, without waiting for a load."""
         with _import_lock_released():
             yield self._current()
 
@@ -82,8 +80,7 @@ def _is_preloading():
     """Return whether gunicorn's master makes the index, and forks workers later.
 
     Its method ``setup`` makes the application only with --preload; otherwise each worker does:
-    https://github.com/benoitc/gunicorn/blob/19.10.0/gunicorn/arbiter.py#L119
-    """
+    https://github.com/benoitc/gunicorn/blob/19.10.0/gunicorn/arbiter.py#L119"""
     frame = sys._getframe()
     while frame is not None:
         if (frame.f_code.co_name == 'setup' and
@@ -96,8 +93,7 @@ def _is_preloading():
 def _look_before_the_fork(settings):
     """Stop the start if no worker could use the index.
 
-    :raises: as ProcessIndexes.
-    """
+    :raises: as ProcessIndexes."""
     # The credentials of a role are requested in a thread, and no thread may be started here.
     if settings.access_key:
         _look(settings)
@@ -117,8 +113,7 @@ def _import_lock_released():
     """Let other threads import meanwhile.
 
     Python 2.7 has one lock for all imports, and docker-registry makes the index while it is itself
-    being imported. A thread that the index waits for would hang at any import statement.
-    """
+    being imported. A thread that the index waits for would hang at any import statement."""
     released = 0
     try:
         while imp.lock_held():

@@ -4,8 +4,7 @@ The storage has a directory for each namespace. It contains one for each reposit
 the tags and the list of images. A delete leaves nothing of the latter.
 
 Every driver has list_directory, which raises FileNotFoundError for what is not there. Drivers that
-are not made with boto raise it for what they cannot read, too.
-"""
+are not made with boto raise it for what they cannot read, too."""
 
 from __future__ import unicode_literals
 
@@ -43,8 +42,7 @@ class RegistrySource(Source):
     latter first. A directory that no name is quoted to is left out, and logged.
 
     :param store: a storage driver; by default that of the registry's configuration, made when it is
-        first needed.
-    """
+        first needed."""
 
     def __init__(self, store=None):
         self._given = _listing_of(store) if store else _import_driver()
@@ -54,16 +52,14 @@ class RegistrySource(Source):
         """Yield the namespaces' directories, quoted; none for a new registry.
 
         :raises: what the driver raises; OSError for local files that exist and cannot be listed,
-            UnreachableError for those of other storages.
-        """
+            UnreachableError for those of other storages."""
         return (each for each, _ in self._named(self._listing.root, False))
 
     def repositories(self, namespace):
         """Yield (name, None) for each repository of a namespace.
 
         :param namespace: as namespaces() yields it.
-        :raises: as namespaces().
-        """
+        :raises: as namespaces()."""
         path = '%s/%s' % (self._listing.root, namespace)
         left = _name_of(namespace, False)
         for directory, right in self._named(path, True):
@@ -75,8 +71,7 @@ class RegistrySource(Source):
 
         One listing; up to three if the driver hides errors.
 
-        :raises: as namespaces(), and if such a storage seems empty.
-        """
+        :raises: as namespaces(), and if such a storage seems empty."""
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
@@ -206,8 +201,7 @@ def _rest_of(given, path):
 
     Drivers list paths or names. Some lose the first character, as S3 does if storage_path ends with
     a slash. Some list what only begins alike. S3 lists a directory that the AWS console made as an
-    entry of itself.
-    """
+    entry of itself."""
     given = text_of(given).strip('/')
     if '/' not in given and given != path:
         return given

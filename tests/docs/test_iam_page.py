@@ -60,8 +60,8 @@ def everything(ministack):
         asked[what] = set(recorder.rights), set(recorder.operations)
 
     engine, version = index.engine, index.settings.version_table
-    during('start', lambda: engine.ensure_ready(lambda: [('acme/web', None)]))
-    during('warm', lambda: engine.ensure_ready(lambda: []))
+    during('start', lambda: index.ensure_ready(lambda: [('acme/web', None)]))
+    during('warm', lambda: index.ensure_ready(lambda: []))
     during('push', lambda: engine.add('acme/api', 'text'), lambda: engine.add('acme/api'),
            lambda: engine.add(LONG),
            # As a worker of 0.1.0 would: the first guess of the next change is wrong.
@@ -82,7 +82,7 @@ def everything(ministack):
     during('lease', lambda: Lease(index.store).acquire(), lambda: Lease(index.store).acquire(),
            lambda: engine.client.dynamodb.delete_table(TableName=index.settings.repository_table))
     engine.client.dynamodb.delete_item(TableName=version, Key={'version': {'N': '1'}})
-    during('again', lambda: engine.ensure_ready(lambda: [('acme/web', None)]))
+    during('again', lambda: index.ensure_ready(lambda: [('acme/web', None)]))
     index.delete_tables()
     # The one request that is the test's own.
     asked['lease'][0].discard(('DeleteTable', 'repository'))

@@ -133,7 +133,7 @@ def test_it_deletes_what_the_load_had_listed_and_it_stays_deleted(
             return (name, None) in storage
 
     listing = list(storage)
-    index.engine.ensure_ready(Listed(lambda: listing))
+    index.ensure_ready(Listed(lambda: listing))
     if transactions.count < moment:
         pytest.fail('the load has %d transactions' % transactions.count)
     another = index.another()

@@ -170,7 +170,7 @@ def test_a_warm_start_is_one_batch_of_reads(loaded):
         raise AssertionError('the store is listed')
 
     with loaded.requests.counted() as made:
-        assert loaded.engine.ensure_ready(refuse) is True
+        assert loaded.ensure_ready(refuse) is True
     assert made.operations == ['BatchGetItem']
     if loaded.bills:
         # The ready marker and the version row; AWS bills a third unit for the key

@@ -76,7 +76,7 @@ def test_killed_at_any_request_of_a_load_nothing_that_is_added_lacks_its_note(in
         with taken_back(other.engine):
             KillAfter(other.engine, count)
             try:
-                other.engine.load(Later(lambda: stored))
+                other.load(Later(lambda: stored))
             except Killed:
                 pass
             else:

@@ -35,10 +35,10 @@ def index(dynamodb_endpoint):
 
 
 def test_a_load_reports_what_it_did_and_a_second_one_writes_nothing(index):
-    report = index.engine.load(lambda: STORED)
+    report = index.load(lambda: STORED)
     assert (report.found, report.added, report.unchanged) == (20, 20, 0)
     made = RequestsMade(index.engine)
-    report = index.engine.load(lambda: STORED)
+    report = index.load(lambda: STORED)
     assert (report.found, report.added, report.unchanged) == (20, 0, 20)
     assert report.complete
     assert set(made.operations) == {'Query', 'Scan'}
@@ -46,7 +46,7 @@ def test_a_load_reports_what_it_did_and_a_second_one_writes_nothing(index):
 
 def test_several_repositories_share_a_transaction(index):
     made = RequestsMade(index.engine)
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     transactions = made.operations.count('TransactWriteItems')
     assert transactions == len(made.actions) <= len(STORED) / 3
     assert max(made.actions) <= 100
@@ -58,14 +58,14 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(dynamodb_endp
         index = EngineIndex(dynamodb_endpoint).ready()
         KillAfter(index.engine, count, 'TransactWriteItems')
         try:
-            index.engine.load(lambda: STORED)
+            index.load(lambda: STORED)
         except Killed:
             pass
         else:
             index.another().delete_tables()
             break
         other = index.another()
-        report = other.engine.load(lambda: STORED)
+        report = other.load(lambda: STORED)
         assert report.added + report.unchanged == len(STORED)
         written.append(report.unchanged)
         assert other.names() == NAMES
@@ -83,7 +83,7 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
         # Listed, and then removed from the storage, which the index hears of.
         other.engine.remove(NAMES[3])
 
-    index.engine.load(listing)
+    index.load(listing)
     assert index.names() == [name for name in NAMES if name != NAMES[3]]
     assert NAMES[3] not in index.rows()
 
@@ -91,22 +91,22 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
 def test_what_is_removed_just_before_it_is_written_is_not_brought_back(index):
     other = index.another()
     Meanwhile(index.engine, 'TransactWriteItems', lambda: other.engine.remove(NAMES[0]))
-    report = index.engine.load(lambda: STORED)
+    report = index.load(lambda: STORED)
     assert report.added == len(STORED) - 1
     assert index.names() == NAMES[1:]
 
 
 def test_what_was_removed_before_a_load_and_is_in_the_storage_is_added(index):
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     index.engine.remove(NAMES[0])
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     assert index.names() == NAMES
 
 
 def test_what_is_pushed_while_a_load_runs_stays(index):
     other = index.another()
     Meanwhile(index.engine, 'TransactWriteItems', lambda: other.engine.add(NAMES[0], 'described'))
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     assert index.names() == NAMES
     assert index.search('described') == [(NAMES[0], 'described')]
 
@@ -116,7 +116,7 @@ def test_rows_without_postings_are_indexed_with_their_description(index):
     client.call('put_item', TableName=table, Item={
         'name': {'S': 'old/one'}, 'description': {'S': 'From long ago'}})
     client.call('put_item', TableName=table, Item={'name': {'S': 'old/two'}})
-    report = index.engine.load(lambda: STORED + [('old/one', None)])
+    report = index.load(lambda: STORED + [('old/one', None)])
     assert (report.added, report.adopted) == (20, 2)
     assert index.search('long') == [('old/one', 'From long ago')]
     assert index.search('old/t') == [('old/two', '')]
@@ -129,7 +129,7 @@ def test_postings_whose_row_is_gone_are_taken_away(index):
         'delete_item', TableName=index.settings.repository_table,
         Key={'name': {'S': 'old/one'}})
     assert index.search('some') == [('old/one', 'some words')]
-    assert index.engine.load(lambda: []).cleaned == 1
+    assert index.load(lambda: []).cleaned == 1
     assert index.postings() == []
 
 
@@ -138,21 +138,21 @@ def test_postings_of_a_row_that_is_still_in_the_storage_stay(index):
     index.engine.client.call(
         'delete_item', TableName=index.settings.repository_table,
         Key={'name': {'S': 'old/one'}})
-    index.engine.load(lambda: [('old/one', None)])
+    index.load(lambda: [('old/one', None)])
     assert index.search('old') == [('old/one', '')]
     assert index.search('some') == []
 
 
 def test_one_that_was_just_pushed_and_is_not_in_the_storage_yet_is_kept(index):
     index.engine.add('only/here')
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     assert index.names() == ['only/here'] + NAMES
 
 
 def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog):
     caplog.set_level(logging.WARNING)
     names = ['good/one', '', 'bad/\x07bell', 'x' * 256]
-    report = index.engine.load(lambda: [(name, None) for name in names])
+    report = index.load(lambda: [(name, None) for name in names])
     assert report.added == 1
     assert index.names() == ['good/one']
     assert len(caplog.records) == 3
@@ -160,7 +160,7 @@ def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog)
 
 
 def test_a_name_listed_twice_is_one_repository(index):
-    report = index.engine.load(lambda: STORED + STORED)
+    report = index.load(lambda: STORED + STORED)
     assert report.added == len(STORED)
 
 
@@ -185,20 +185,20 @@ def test_a_load_that_is_only_throttled_gives_up(index, monkeypatch):
     monkeypatch.setattr('docker_registry_index.engine.store.client.THROTTLED_SECONDS', -1)
     Throttle(index.engine, 'Scan', 20)
     with pytest.raises(errors.RequestFailed) as failed:
-        index.engine.load(lambda: STORED)
+        index.load(lambda: STORED)
     assert failed.value.throttled and failed.value.retryable
 
 
 @pytest.mark.parametrize('listed', [False, True])
 def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
     long = 'z/' + ''.join('%03d.' % number for number in range(60))
-    index.engine.load(lambda: [(long, 'some words')])
+    index.load(lambda: [(long, 'some words')])
     killed = index.another()
     KillAfter(killed.engine, 2, 'TransactWriteItems')
     with pytest.raises(Killed):
         killed.engine.remove(long)
     # It is in the storage again, or still, if the storage says so.
-    index.engine.load(lambda: [(long, None)] if listed else [])
+    index.load(lambda: [(long, None)] if listed else [])
     assert index.names() == [long] * listed
     assert index.search('017') == [(long, 'some words')] * listed
     index.assert_whole()
@@ -207,12 +207,12 @@ def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
 def test_one_that_cannot_be_written_keeps_no_other_out(index, caplog):
     # The transaction of several is refused, then the first of them alone.
     Throttle(index.engine, 'TransactWriteItems', 2, ['None', 'ValidationError'])
-    report = index.engine.load(lambda: STORED)
+    report = index.load(lambda: STORED)
     assert report.failed == 1
     assert index.names() == NAMES[1:]
     assert 'left out of the search index: %r' % NAMES[0] in caplog.text
     # Not for ever.
-    assert index.engine.load(lambda: STORED).added == 1
+    assert index.load(lambda: STORED).added == 1
 
 
 # What the storage does not have any more
@@ -234,7 +234,7 @@ def hours_ago(index, hours, name=None):
 @pytest.fixture
 def old(index):
     """An index that was loaded long ago."""
-    index.engine.load(lambda: STORED)
+    index.load(lambda: STORED)
     index.engine.add(NAMES[5], 'some words')
     hours_ago(index, 24)
     return index
@@ -263,7 +263,7 @@ class Storage(Source):
 
 
 def test_what_is_gone_from_the_storage_is_removed_with_all_its_postings(old):
-    report = old.engine.load(Storage(*NAMES[7:]))
+    report = old.load(Storage(*NAMES[7:]))
     assert (report.removed, report.unchanged) == (7, 13)
     assert report.complete
     assert old.names() == NAMES[7:]
@@ -274,7 +274,7 @@ def test_what_is_gone_from_the_storage_is_removed_with_all_its_postings(old):
 def test_what_was_touched_within_the_last_hour_is_not_removed(old):
     hours_ago(old, 0.9, NAMES[0])
     hours_ago(old, 1.1, NAMES[1])
-    report = old.engine.load(Storage(*NAMES[2:]))
+    report = old.load(Storage(*NAMES[2:]))
     assert (report.removed, report.recent) == (1, 1)
     assert report.complete
     assert old.names() == [NAMES[0]] + NAMES[2:]
@@ -282,20 +282,20 @@ def test_what_was_touched_within_the_last_hour_is_not_removed(old):
 
 def test_a_push_of_what_is_there_is_a_touch(old):
     assert old.engine.add(NAMES[0]) is False
-    assert old.engine.load(Storage(*NAMES[1:])).recent == 1
+    assert old.load(Storage(*NAMES[1:])).recent == 1
     assert NAMES[0] in old.names()
 
 
 def test_a_clock_that_was_wrong_keeps_nothing_for_ever(old):
     hours_ago(old, -48, NAMES[0])
-    assert old.engine.load(Storage(*NAMES[1:])).removed == 1
+    assert old.load(Storage(*NAMES[1:])).removed == 1
     assert old.names() == NAMES[1:]
 
 
 def test_the_storage_is_asked_once_more_before_anything_is_removed(old):
     storage = Storage(*NAMES[2:])
     storage.later.add(NAMES[1])
-    report = old.engine.load(storage)
+    report = old.load(storage)
     assert (report.removed, report.unchanged) == (1, 19)
     assert old.names() == NAMES[1:]
 
@@ -304,7 +304,7 @@ def test_the_storage_is_asked_once_more_before_anything_is_removed(old):
 def test_a_push_between_question_and_removal_keeps_it(old, described):
     other = old.another()
     Meanwhile(old.engine, 'TransactWriteItems', lambda: other.engine.add(NAMES[0], described))
-    report = old.engine.load(Storage(*NAMES[1:]))
+    report = old.load(Storage(*NAMES[1:]))
     assert (report.removed, report.recent) == (0, 1)
     assert old.names() == NAMES
     old.assert_whole()
@@ -317,21 +317,21 @@ def test_an_old_load_cannot_bring_back_what_a_sync_removed(old):
         for pair in STORED:
             yield pair
         # Another process takes over, and the storage has changed since.
-        listed.append(old.another().engine.load(Storage(*NAMES[1:])))
+        listed.append(old.another().load(Storage(*NAMES[1:])))
 
-    old.engine.load(listing)
+    old.load(listing)
     assert listed[0].removed == 1
     assert old.names() == NAMES[1:]
 
 
 def test_descriptions_are_kept(old):
-    old.engine.load(Storage(*NAMES))
+    old.load(Storage(*NAMES))
     assert old.search('words') == [(NAMES[5], 'some words')]
-    assert old.engine.load(Storage(*NAMES)).unchanged == 20
+    assert old.load(Storage(*NAMES)).unchanged == 20
 
 
 def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
-    report = old.engine.load(Storage())
+    report = old.load(Storage())
     assert (report.removed, report.failed) == (0, 20)
     assert not report.complete
     assert old.names() == NAMES
@@ -341,7 +341,7 @@ def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
 def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     storage = Storage(*(NAMES[1:] + ['team-0/new', 'team-1/new']))
     storage.broken.add('team-1')
-    report = old.engine.load(storage)
+    report = old.load(storage)
     assert report.unreadable == ('team-1',)
     assert not report.complete
     assert (report.added, report.removed) == (1, 0)
@@ -349,7 +349,7 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     assert 'NOT COMPLETE' in caplog.text
     # Once it can be read, all is made up for.
     storage.broken.clear()
-    report = old.engine.load(storage)
+    report = old.load(storage)
     assert (report.added, report.removed) == (1, 1) and report.complete
     assert old.names() == sorted(storage.names)
 
@@ -357,7 +357,7 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
 def test_what_the_storage_cannot_tell_is_kept(old, caplog):
     storage = Storage(*NAMES[1:])
     storage.later = IOError('slow down')
-    report = old.engine.load(storage)
+    report = old.load(storage)
     assert (report.removed, report.failed) == (0, 1)
     assert old.names() == NAMES
     assert 'slow down' in caplog.text
@@ -376,15 +376,14 @@ def test_a_difference_shows_all_and_writes_nothing(old):
     assert difference == sorted([
         ('recent', NAMES[0]), ('added', NAMES[2]), ('removed', NAMES[3]),
         ('cleaned', NAMES[4]), ('adopted', 'a/old')])
-    report = old.engine.load(source)
+    report = old.load(source)
     assert [getattr(report, kind) for kind in (
         'recent', 'added', 'removed', 'cleaned', 'adopted')] == [1] * 5
 
 
 def test_progress_is_reported_and_ends_with_all(index):
     reported = []
-    index.engine.load(lambda: STORED,
-                      progress=lambda done, total: reported.append((done, total)))
+    index.load(lambda: STORED, progress=lambda done, total: reported.append((done, total)))
     assert reported[0] == (0, 20) and reported[-1] == (20, 20)
 
 
@@ -441,7 +440,7 @@ class Slow(Source):
 
 def test_a_first_load_writes_while_the_storage_is_being_listed(fresh):
     other, reported = fresh.another(), []
-    report = fresh.engine.load(
+    report = fresh.load(
         Slow(lambda: other.names() == NAMES),
         progress=lambda done, total: reported.append((done, total)))
     assert (report.found, report.added, report.unchanged) == (21, 21, 0)
@@ -455,12 +454,12 @@ def test_what_a_killed_first_load_had_written_the_next_one_leaves(fresh):
     KillAfter(killed.engine, 3, 'TransactWriteItems')
     with pytest.raises(Killed):
         # The listing would go on for ever.
-        killed.engine.load(Slow(lambda: ended))
+        killed.load(Slow(lambda: ended))
     ended.append(1)
     written = fresh.names()
     assert written
     made = RequestsMade(fresh.engine)
-    report = fresh.engine.load(lambda: STORED)
+    report = fresh.load(lambda: STORED)
     assert (report.added, report.unchanged) == (len(STORED) - len(written), len(written))
     # Nothing is read but what every load reads.
     assert [made.operations.count(operation) for operation in (
@@ -489,7 +488,7 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
         def has(self, name):
             return False
 
-    report = fresh.engine.load(Gone())
+    report = fresh.load(Gone())
     assert (report.found, report.added, report.adopted, report.recent,
             report.removed) == (22, 21, 3, 1, 1)
     assert fresh.names() == sorted(NAMES + [
@@ -510,13 +509,13 @@ def test_what_is_removed_while_a_first_load_runs_is_not_brought_back(fresh):
         for name, _ in STORED:
             yield name, None
 
-    fresh.engine.load(listing)
+    fresh.load(listing)
     assert fresh.names() == [name for name in NAMES if name != NAMES[3]]
 
 
 def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
     made, seen = RequestsMade(index.engine), []
-    index.engine.load(Slow(
+    index.load(Slow(
         lambda: seen.append('TransactWriteItems' in made.operations) or
         len(seen) == 10))
     assert seen == [False] * 10
@@ -551,7 +550,7 @@ def test_a_namespace_that_hangs_keeps_the_others_out_of_nothing(old, short_timeo
             return super(Hanging, self).repositories(namespace)
 
     try:
-        report = old.engine.load(Hanging(*(NAMES[1:] + ['team-0/new'])))
+        report = old.load(Hanging(*(NAMES[1:] + ['team-0/new'])))
     finally:
         free.set()
     assert report.unreadable == ('team-1',) and not report.complete
@@ -569,7 +568,7 @@ def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, short_time
             free.wait(30)
 
     try:
-        report = old.engine.load(Hanging(*NAMES[5:]))
+        report = old.load(Hanging(*NAMES[5:]))
     finally:
         free.set()
     # After one question without an answer, no more are asked.
@@ -610,7 +609,7 @@ def removed(old):
 def test_a_load_deletes_the_tombstones_that_have_expired(removed):
     before, made = tombstones(removed), RequestsMade(removed.engine)
     assert sorted(before) == NAMES[:2]
-    assert removed.engine.load(Storage(*NAMES[2:])).unchanged == 18
+    assert removed.load(Storage(*NAMES[2:])).unchanged == 18
     assert tombstones(removed) == {NAMES[1]: before[NAMES[1]]}
     assert made.operations.count('DeleteItem') == 1 and 'TransactWriteItems' not in made.operations
 
@@ -626,10 +625,10 @@ def test_a_tombstone_expires_after_a_week(old):
 def test_a_tombstone_that_is_written_anew_before_its_deletion_stays(removed):
     before, other = tombstones(removed), removed.another()
     Meanwhile(removed.engine, 'DeleteItem', lambda: other.engine.remove(NAMES[0]))
-    assert removed.engine.load(Storage(*NAMES[2:])).complete
+    assert removed.load(Storage(*NAMES[2:])).complete
     after = tombstones(removed)
     assert sorted(after) == NAMES[:2] and after[NAMES[0]] != before[NAMES[0]]
-    removed.engine.load(Storage(*NAMES[2:]))
+    removed.load(Storage(*NAMES[2:]))
     assert tombstones(removed) == after
 
 
@@ -646,7 +645,7 @@ def test_what_a_killed_load_did_not_delete_the_next_one_deletes(removed):
     before, killed = tombstones(removed), removed.another()
     Meanwhile(killed.engine, 'DeleteItem', die)
     with pytest.raises(Killed):
-        killed.engine.load(Storage(*NAMES[2:]))
+        killed.load(Storage(*NAMES[2:]))
     assert tombstones(removed) == before
     # And killed between two of them.
     killed = removed.another()
@@ -668,7 +667,7 @@ def test_a_late_load_brings_back_nothing_that_was_removed_while_tombstones_expir
         load_later(other, Storage(*NAMES[2:]), LATER)
         other.engine.remove(NAMES[1])
 
-    report = removed.engine.load(listing)
+    report = removed.load(listing)
     assert (report.added, report.unchanged) == (0, 19)
     assert removed.names() == NAMES[2:] and sorted(tombstones(removed)) == [NAMES[1]]
 
@@ -682,5 +681,5 @@ def test_a_load_adds_what_is_there_though_another_deletes_its_old_tombstone(remo
             yield name, None
         load_later(other, Storage(*NAMES[2:]), LATER)
 
-    assert removed.engine.load(listing).added == added
+    assert removed.load(listing).added == added
     assert removed.names() == NAMES[2 - added:]

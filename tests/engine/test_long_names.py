@@ -104,7 +104,7 @@ def test_a_long_change_is_made_once(index, name):
 REPAIRS = {
     'add': lambda index, name: index.engine.add(name),
     'remove': lambda index, name: index.engine.remove(name),
-    'load': lambda index, name: index.engine.load(lambda: [(name, None)]),
+    'load': lambda index, name: index.load(lambda: [(name, None)]),
 }
 #: The name, the description before (None: not there), the change.
 CHANGES = {
@@ -330,5 +330,5 @@ def test_many_writers_of_a_long_name_leave_it_whole(index, engines):
         thread.join()
     assert failures == []
     # Whoever gave up has left a token, which a load takes out.
-    index.engine.load(lambda: [])
+    index.load(lambda: [])
     index.assert_whole()

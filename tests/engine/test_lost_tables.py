@@ -99,7 +99,7 @@ def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, gone
     def lose_and_load():
         lose(index, gone)
         others.append(elsewhere(index))
-        others.append(others[0].engine.ensure_ready(lambda: STORE))
+        others.append(others[0].ensure_ready(lambda: STORE))
 
     # All is there, so its first transaction is the one that ends it.
     Meanwhile(index.engine, 'TransactWriteItems', lose_and_load)
@@ -120,7 +120,7 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, sh
             KillAfter(other.engine, count)
             start._loading.clear()
             try:
-                ends.append(other.engine.ensure_ready(lambda: STORE))
+                ends.append(other.ensure_ready(lambda: STORE))
             except Killed:
                 ends.append('killed')
 
@@ -133,7 +133,7 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, sh
         if third.engine.is_ready():
             assert is_right(third)
         start._loading.clear()
-        assert third.engine.ensure_ready(lambda: STORE) is True
+        assert third.ensure_ready(lambda: STORE) is True
         assert_right(third)
         if ends == [True]:
             # Every request of one that lives has been tried.
@@ -150,7 +150,7 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
         fast.append(elsewhere(index))
         Meanwhile(fast[0].engine, 'Scan', lambda: go_on.wait(10))
         threads.append(threading.Thread(
-            target=lambda: fast.append(fast[0].engine.ensure_ready(lambda: STORE))))
+            target=lambda: fast.append(fast[0].ensure_ready(lambda: STORE))))
         threads[0].start()
         deadline = time.time() + 10
         while 'lease' not in index.items(index.settings.version_table)[0]:
@@ -165,7 +165,7 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
                        lambda **_: be_faster() if next(count) == 2 else None)
 
     def finish():
-        ended.append(slow.engine.ensure_ready(lambda: loads.append(1) or STORE))
+        ended.append(slow.ensure_ready(lambda: loads.append(1) or STORE))
 
     ended = []
     starting = threading.Thread(target=finish)

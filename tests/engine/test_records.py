@@ -13,7 +13,8 @@ from docker_registry_index.engine.sync.loader import LoadReport
 WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, unchanged=4,
                    failed=0, unreadable=(), seconds=1.5)
 PART = WHOLE._replace(unreadable=('team',))
-ADOPTING = WHOLE._replace(adopted=2)
+FRESH = WHOLE._replace(unchanged=0)
+ADOPTING = FRESH._replace(adopted=2)
 
 NUMBER = {'N': str(postings.FORMAT)}
 
@@ -142,14 +143,15 @@ def test_a_report_that_cannot_be_read_is_none():
 
 
 def test_after_a_complete_load_it_is_due_after_the_interval():
-    marker = ReadyMarker.none().after(WHOLE, 'number', 1000)
+    marker = ReadyMarker.none().after(FRESH, 'number', 1000)
     assert marker.due(86400, 600) == 1000 + 86400
+    assert marker.after(WHOLE, 'number', 2000).due(86400, 600) == 2000 + 86400
 
 
 def test_after_one_that_was_not_complete_it_is_due_soon():
     first = ReadyMarker.none().after(PART, 'number', 1000)
     assert first.synced is None and first.due(86400, 600) == 1600
-    complete = first.after(WHOLE, 'number', 2000)
+    complete = first.after(FRESH, 'number', 2000)
     assert complete.due(86400, 600) == 2000 + 86400
     later = complete.after(PART, 'number', 3000)
     assert later.synced == 2000 and later.due(86400, 600) == 3600
@@ -170,6 +172,14 @@ def test_each_further_one_that_is_not_complete_doubles_the_pause():
     marker = marker.after(WHOLE, 'number', 2000)
     assert marker.failures == 0
     assert marker.after(PART, 'number', 3000).due(7200, 600) == 3600
+
+
+def test_a_first_complete_load_that_goes_on_with_a_broken_one_is_followed_by_another_one_soon():
+    # What the broken one adopted is unchanged now.
+    assert ReadyMarker.none().after(WHOLE, 'number', 1000).due(86400, 600) == 1600
+    broken = ReadyMarker.none().after(PART._replace(adopted=2), 'number', 1000)
+    again = broken.after(PART, 'number', 2000).after(WHOLE, 'number', 3000)
+    assert again.resync and again.due(86400, 600) == 3600
 
 
 def test_a_first_complete_load_that_adopted_rows_is_followed_by_another_one_soon():

@@ -1,5 +1,6 @@
 # -*- coding: utf-8 -*-
-"""What holds for every table of options: where a value comes from, what is refused, what is shown."""
+"""What holds for every table of options: where a value comes from, what is refused, what is
+shown."""
 
 from __future__ import unicode_literals
 
@@ -16,23 +17,30 @@ from docker_registry_index.engine.settings.resolution import Layer, resolve
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 #: Of each table, a text for every option that is not its default, and a second one.
 VALUES = {Settings: {
-    'database': ('other', 'another'), 'repository_table': ('r-table', 'x'), 'version_table': ('v-table', 'x'),
-    'search_table': ('s-table', 'x'), 'region': ('eu-west-1', 'eu-west-2'), 'access_key': (KEY, 'x'),
+    'database': ('other', 'another'), 'repository_table': ('r-table', 'x'),
+    'version_table': ('v-table', 'x'),
+    'search_table': ('s-table', 'x'), 'region': ('eu-west-1', 'eu-west-2'),
+    'access_key': (KEY, 'x'),
     'secret_access_key': (SECRET, 'x'), 'endpoint_url': ('http://127.0.0.1:8000', 'http://x'),
     'startup_wait': ('12.5', '9'), 'push_wait': ('2', '9'), 'sync_interval': ('3600', '9'),
     'connect_timeout': ('0.5', '9'), 'read_timeout': ('2', '9'), 'attempts': ('5', '9')}}
 #: What becomes of those that are no text.
-TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'connect_timeout': 0.5, 'read_timeout': 2.0,
-         'attempts': 5, 'events_wait': 0.5, 'anonymous_read': True, 'threads': 4, 'catalog_limit': 7}
+TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'connect_timeout': 0.5,
+         'read_timeout': 2.0, 'attempts': 5, 'events_wait': 0.5, 'anonymous_read': True,
+         'threads': 4, 'catalog_limit': 7}
 
 if sys.version_info[0] > 2:
     from docker_registry_index.service.settings import ServiceSettings
     VALUES[ServiceSettings] = {
         'registry_url': ('http://127.0.0.1:5000', 'http://x'), 'registry_username': ('jörg', 'x'),
-        'registry_password': ('pass:word é', 'x'), 'registry_ca': ('/etc/ca.pem', '/x'), 'events_secret': (SECRET, 'x' * 16),
-        'events_wait': ('0.5', '9'), 'htpasswd': ('/etc/htpasswd', '/x'), 'anonymous_read': ('yes', 'no'),
-        'listen': ('[::]:80', 'x:1'), 'threads': ('4', '9'), 'catalog_limit': ('7', '9'), 'storage': ('s3://bucket/root', '/x'),
-        'storage_region': ('eu-west-1', 'x'), 'storage_access_key': (KEY, 'x'), 'storage_secret_key': (SECRET, 'x'),
+        'registry_password': ('pass:word é', 'x'), 'registry_ca': ('/etc/ca.pem', '/x'),
+        'events_secret': (SECRET, 'x' * 16),
+        'events_wait': ('0.5', '9'), 'htpasswd': ('/etc/htpasswd', '/x'),
+        'anonymous_read': ('yes', 'no'),
+        'listen': ('[::]:80', 'x:1'), 'threads': ('4', '9'), 'catalog_limit': ('7', '9'),
+        'storage': ('s3://bucket/root', '/x'),
+        'storage_region': ('eu-west-1', 'x'), 'storage_access_key': (KEY, 'x'),
+        'storage_secret_key': (SECRET, 'x'),
         'storage_endpoint_url': ('http://127.0.0.1:9000', 'http://x')}
 
 KINDS = pytest.mark.parametrize('kind', VALUES, ids=lambda kind: kind.__name__)
@@ -81,7 +89,8 @@ def test_white_space_around_a_value_is_no_part_of_it(kind, option):
 
 @OPTIONS
 def test_the_first_layer_that_has_a_value_wins(kind, option):
-    layers = [Layer('a', {}), Layer('b', values_of(kind, option)), Layer('c', values_of(kind, option, 1))]
+    layers = [Layer('a', {}), Layer('b', values_of(kind, option)),
+              Layer('c', values_of(kind, option, 1))]
     assert found(kind, option, *layers) == used(kind, option)
 
 
@@ -89,7 +98,8 @@ def test_the_first_layer_that_has_a_value_wins(kind, option):
 @pytest.mark.parametrize('blank', [None, '', '  ', '\n', '\t\r\n'])
 def test_a_blank_value_counts_as_absent(kind, option, blank):
     blanks = dict((name, blank) for name in values_of(kind, option))
-    assert found(kind, option, Layer('a', blanks), Layer('b', values_of(kind, option))) == used(kind, option)
+    assert found(kind, option, Layer('a', blanks), Layer('b', values_of(kind, option))) == used(
+        kind, option)
 
 
 @KINDS
@@ -111,7 +121,8 @@ def test_an_unknown_argument_is_a_type_error_with_a_hint(kind):
 def test_settings_do_not_change(kind):
     settings, name = kind(), kind.OPTIONS[0].name
     before = dict(vars(settings))
-    for change in (lambda: setattr(settings, name, 'x'), lambda: setattr(settings, 'new', 1), lambda: delattr(settings, name)):
+    for change in (lambda: setattr(settings, name, 'x'), lambda: setattr(settings, 'new', 1),
+                   lambda: delattr(settings, name)):
         with pytest.raises(AttributeError):
             change()
     assert vars(settings) == before
@@ -122,19 +133,23 @@ def test_settings_do_not_change(kind):
 @pytest.mark.parametrize('kind, given, missing', HALVES)
 @pytest.mark.parametrize('blank', [None, '', ' '])
 def test_half_a_pair_is_refused(kind, given, missing, blank):
-    strong = Layer('b.yml', {given: VALUES[kind][given][0], missing: blank}, {given: 'line 3 of b.yml'})
+    strong = Layer('b.yml', {given: VALUES[kind][given][0], missing: blank},
+                   {given: 'line 3 of b.yml'})
     with pytest.raises(SettingError) as caught:
         resolve(kind, [Layer('a.yml', {}), strong])
-    assert str(caught.value) == ('setting %s (from b.yml) is missing or empty, while %s is given by line 3 of b.yml; give both in '
-                                 'that one place, or neither' % (missing, given))
+    assert str(caught.value) == ('setting %s (from b.yml) is missing or empty, while %s is given '
+                                 'by line 3 of b.yml; give both in ' 'that one place, or neither'
+                                 % (missing, given))
 
 
 @pytest.mark.parametrize('kind, given, missing', HALVES)
 def test_a_pair_comes_from_two_layers_only_where_they_may_be_mixed(kind, given, missing):
-    layers = [Layer('a', {given: VALUES[kind][given][0]}), Layer('b', {given: 'x', missing: VALUES[kind][missing][0]})]
+    layers = [Layer('a', {given: VALUES[kind][given][0]}),
+              Layer('b', {given: 'x', missing: VALUES[kind][missing][0]})]
     if kind.MIXES_LAYERS:
         settings, _ = resolve(kind, layers)
-        assert [getattr(settings, name) for name in (given, missing)] == [VALUES[kind][name][0] for name in (given, missing)]
+        assert [getattr(settings, name) for name in (given, missing)] == [
+            VALUES[kind][name][0] for name in (given, missing)]
     else:
         with pytest.raises(SettingError) as caught:
             resolve(kind, layers)
@@ -155,26 +170,33 @@ def test_half_a_pair_below_a_whole_one_is_not_looked_at(kind, given, missing):
 def test_what_is_not_text_is_refused(kind, option, value):
     with pytest.raises(SettingError) as caught:
         resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
-    assert str(caught.value) == 'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in quotes' % (
-        option.name, type(value).__name__)
+    assert str(caught.value) == (
+        'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in quotes'
+        % (option.name, type(value).__name__))
 
 
-@pytest.mark.parametrize('kind, option', [each for each in ALL if each[1].secret], ids=lambda value: getattr(value, 'name', ''))
+@pytest.mark.parametrize('kind, option', [each for each in ALL if each[1].secret],
+                         ids=lambda value: getattr(value, 'name', ''))
 @pytest.mark.parametrize('value', [12345, 0, 1.5])
 def test_a_secret_that_yaml_has_made_a_number_of_is_refused(kind, option, value):
     with pytest.raises(SettingError) as caught:
         resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
-    assert caught.value.setting == option.name and 'quotes' in caught.value.way_out and '%s' % value not in str(caught.value)
+    assert caught.value.setting == option.name and 'quotes' in caught.value.way_out
+    assert '%s' % value not in str(caught.value)
 
 
-@given(st.sampled_from(ALL), st.text() | st.binary() | st.integers() | st.floats() | st.none() | st.booleans() | st.lists(st.text())
+@given(st.sampled_from(ALL), st.text() | st.binary() | st.integers() | st.floats() | st.none()
+       | st.booleans() | st.lists(st.text())
        | st.from_regex(r'(http://|s3://|/)?[a-z0-9.:@-]{0,20}\Z'))
 def test_any_value_gives_settings_or_one_clear_sentence(each, value):
     kind, option = each
     try:
-        settings, _ = resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
+        settings, _ = resolve(kind,
+                              [Layer('x.yml',
+                                     values_of(kind, option, **{str(option.name): value}))])
     except SettingError as error:
-        assert re.match(r'setting (?:%s) \(from x\.yml\) [ -~]+; [ -~]+\Z' % '|'.join(values_of(kind, option)), str(error))
+        assert re.match(r'setting (?:%s) \(from x\.yml\) [ -~]+; [ -~]+\Z'
+                        % '|'.join(values_of(kind, option)), str(error))
         assert len(str(error)) < 400
     else:
         assert repr(settings).startswith('%s(%s=' % (kind.__name__, kind.OPTIONS[0].name))
@@ -187,7 +209,8 @@ def test_no_secret_is_ever_shown(before, after, each, other):
     # Of an access key ID, the first four characters may be shown.
     secrets = [one.name for one in kind.OPTIONS if one.secret and VALUES[kind][one.name][0] != KEY]
     values = dict((one.name, VALUES[kind][one.name][0]) for one in kind.OPTIONS if one.secret)
-    layer = Layer('x.yml', dict(dict(values_of(kind, option, **{str(option.name): other}), **values), **dict.fromkeys(secrets, secret)))
+    layer = Layer('x.yml', dict(dict(values_of(kind, option, **{str(option.name): other}),
+                                     **values), **dict.fromkeys(secrets, secret)))
     try:
         settings, warnings = resolve(kind, [layer])
     except SettingError as error:
@@ -202,16 +225,20 @@ def test_no_secret_is_ever_shown(before, after, each, other):
 
 @KINDS
 def test_known_keys_are_not_warned_about(kind):
-    assert resolve(kind, [Layer('x.yml', dict((name, texts[0]) for name, texts in VALUES[kind].items()))])[1] == []
+    assert resolve(
+        kind, [Layer('x.yml', dict((name, texts[0]) for name, texts in VALUES[kind].items()))])[
+            1] == []
 
 
 @OPTIONS
 def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
     wrong = option.name.upper().replace('_', '-')
     for key in (wrong, option.name + ':' + SECRET, option.name + '=' + SECRET):
-        settings, [warning] = resolve(kind, [Layer('x.yml', dict({key: 'value'}, **values_of(kind, option)))])
+        settings, [warning] = resolve(
+            kind, [Layer('x.yml', dict({key: 'value'}, **values_of(kind, option)))])
         assert getattr(settings, option.name) == used(kind, option)
-        hint = ', did you mean %s?' % option.name if key == wrong else '; a colon and a space belong after the name'
+        hint = (', did you mean %s?' % option.name if key == wrong
+                else '; a colon and a space belong after the name')
         assert warning == 'unknown key %s in x.yml is ignored%s; known are: %s' % (
             re.split('[:=]', key)[0], hint, ', '.join(option.name for option in kind.OPTIONS))
 
@@ -224,7 +251,8 @@ def test_an_unknown_key_that_is_near_to_none_is_warned_about_in_ascii(kind, key)
 
 
 @KINDS
-@pytest.mark.parametrize('key', [KEY, 'access_key ' + KEY, KEY + ':' + SECRET, 'ASIA' + 'HUSH' * 4, '-' + KEY])
+@pytest.mark.parametrize('key', [KEY, 'access_key ' + KEY, KEY + ':' + SECRET, 'ASIA' + 'HUSH' * 4,
+                                 '-' + KEY])
 def test_of_an_access_key_in_the_place_of_a_key_four_characters_are_shown(kind, key):
     [warning] = resolve(kind, [Layer('x.yml', {key: None})])[1]
     assert 'AKIA...' in warning or 'ASIA...' in warning

@@ -1,5 +1,8 @@
 # -*- coding: utf-8 -*-
-"""The engine's settings: their defaults, and which values stop the start. For every table: test_resolution.py."""
+"""The engine's settings: their defaults, and which values stop the start.
+
+For every table: test_resolution.py.
+"""
 
 from __future__ import unicode_literals
 

@@ -44,14 +44,14 @@ def refuse_to_list():
 
 
 def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
-    assert index.engine.ensure_ready(lambda: STORE) is True
+    assert index.ensure_ready(lambda: STORE) is True
     for table in index.tables():
         description = index.engine.client.call('describe_table', TableName=table)['Table']
         assert description['TableStatus'] == 'ACTIVE'
         assert (description['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST')
         assert 'GlobalSecondaryIndexes' not in description
     assert index.names() == NAMES
-    assert index.another().engine.ensure_ready(refuse_to_list) is True
+    assert index.another().ensure_ready(refuse_to_list) is True
 
 
 def test_the_version_row_is_what_release_0_1_0_accepts(index):
@@ -70,7 +70,7 @@ def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
         index.engine.client.call('delete_table', TableName=index.tables()[place])
     store = STORE[1:]
     other = index.another()
-    assert other.engine.ensure_ready(lambda: store) is True
+    assert other.ensure_ready(lambda: store) is True
     assert other.names() == sorted(name for name, _ in store)
     assert other.search('app-3') == [('team-0/app-3', '')]
     rows = [row['name']['S'] for row in other.items(other.settings.repository_table)]
@@ -95,7 +95,7 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(dynamodb_endpoint
         assert other.search('app-1') == [
             ('team-1/app-1', ''), ('team-1/app-10', ''),
             ('team-2/app-11', '')]
-        assert index.another().engine.ensure_ready(refuse_to_list) is True
+        assert index.another().ensure_ready(refuse_to_list) is True
         other.delete_tables()
 
 
@@ -118,7 +118,7 @@ def test_threads_starting_at_once_load_once(index):
         return STORE
 
     def start():
-        started.append(index.another().engine.ensure_ready(store))
+        started.append(index.another().ensure_ready(store))
 
     threads = [threading.Thread(target=start) for _ in range(6)]
     for thread in threads:
@@ -137,7 +137,7 @@ def store():
     with open(sys.argv[3], 'a') as loads:
         loads.write('load\\n')
     return [('team/app-%d' % number, None) for number in range(60)]
-assert index.engine.ensure_ready(store) is True
+assert index.ensure_ready(store) is True
 assert len(index.search('app')) == 60
 print('served')
 '''
@@ -160,7 +160,7 @@ def test_a_process_that_waits_too_long_serves_meanwhile(index):
     index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
     assert Lease(index.store).acquire()
     other = index.another(startup_wait=0.5)
-    assert other.engine.ensure_ready(refuse_to_list) is False
+    assert other.ensure_ready(refuse_to_list) is False
     assert other.search('app-0') == [('team-0/app-0', '')]
     assert other.engine.add('team-0/new') is True
 
@@ -183,7 +183,7 @@ def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
         for _ in range(2):
             began = time.time()
             other = index.another(startup_wait=4)
-            assert other.engine.ensure_ready(refuse_to_list) is False
+            assert other.ensure_ready(refuse_to_list) is False
             waits.append(time.time() - began)
     finally:
         ended.set()
@@ -198,11 +198,11 @@ def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(index, 
     dying = index.another()
     KillAfter(dying.engine, 1, 'TransactWriteItems')
     with pytest.raises(Killed):
-        dying.engine.ensure_ready(lambda: STORE)
+        dying.ensure_ready(lambda: STORE)
     start._loading.clear()
     # As the maintenance tries: again and again, each time for a moment.
     other = index.another(startup_wait=wait)
-    made = start.Start(other.store, lambda heartbeat: other.engine.load(lambda: STORE, heartbeat))
+    made = start.Start(other.store, lambda heartbeat: other.load(lambda: STORE, heartbeat))
     began = time.time()
     while not made.ensure_ready():
         assert time.time() - began < 10
@@ -222,7 +222,7 @@ def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(index, mon
         if len(loads) == 1:
             faults.append(Throttle(index.engine, '*', 1000, code='Down', status=500))
             raise errors.RequestFailed('put_item', [], 'Down', 'unavailable', True)
-        return index.engine.load(lambda: STORE)
+        return index.load(lambda: STORE)
 
     monkeypatch.setattr('time.sleep', lambda _: None)
     with pytest.raises(errors.RequestFailed):
@@ -241,10 +241,10 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
         raise IOError('no such bucket')
 
     with pytest.raises(errors.StorageUnreadable):
-        index.engine.ensure_ready(broken)
+        index.ensure_ready(broken)
     other = index.another()
     made = RequestsMade(other.engine)
-    assert other.engine.ensure_ready(lambda: STORE) is True
+    assert other.ensure_ready(lambda: STORE) is True
     assert made.operations.count('UpdateItem') == 1
     assert other.names() == NAMES
 
@@ -264,11 +264,11 @@ def test_interrupted_while_it_takes_the_lease_it_gives_it_back(index, monkeypatc
 
     monkeypatch.setattr(client, 'call', interrupting)
     with pytest.raises(KeyboardInterrupt):
-        getattr(index.engine, begin)(refuse_to_list)
+        getattr(index if begin == 'ensure_ready' else index.engine, begin)(refuse_to_list)
     [row] = index.items(index.settings.version_table)
     assert 'lease' not in row
     # So the next one need not wait for its time.
-    assert index.another(startup_wait=1).engine.ensure_ready(lambda: STORE) is True
+    assert index.another(startup_wait=1).ensure_ready(lambda: STORE) is True
 
 
 @pytest.mark.parametrize('place', ['version row', 'ready marker'])
@@ -280,7 +280,7 @@ def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
     newer = dict(index.store.get(changed, key), format={'N': '999'})
     index.store.call('put_item', Item=newer, TableName=changed)
     before = [index.items(table) for table in index.tables()]
-    for begin in (index.another().engine.ensure_ready, index.another().engine.sync):
+    for begin in (index.another().ensure_ready, index.another().engine.sync):
         with pytest.raises(errors.NewerDatabase) as refused:
             begin(refuse_to_list)
         assert '999' in str(refused.value) and changed in str(refused.value)
@@ -291,7 +291,7 @@ def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
     lost = (settings.search_table if place == 'version row' else settings.version_table)
     index.store.call('delete_table', TableName=lost)
     with pytest.raises(errors.NewerDatabase):
-        index.another().engine.ensure_ready(refuse_to_list)
+        index.another().ensure_ready(refuse_to_list)
     with pytest.raises(errors.RequestFailed):
         index.items(lost)
 
@@ -305,7 +305,7 @@ def test_the_search_table_of_an_older_format_is_not_ours(index):
     index.store.call('put_item', Item=older, TableName=settings.search_table)
     before = [index.items(table) for table in index.tables()]
     with pytest.raises(errors.ForeignDatabase) as refused:
-        index.another().engine.ensure_ready(refuse_to_list)
+        index.another().ensure_ready(refuse_to_list)
     assert settings.search_table in str(refused.value)
     assert [index.items(table) for table in index.tables()] == before
 
@@ -317,7 +317,7 @@ def test_an_index_of_an_older_format_is_loaded_into_a_table_of_its_own(index):
     index.store.call('put_item', Item=row, TableName=settings.version_table)
     other = index.another(search_table=settings.search_table + '-next')
     try:
-        assert other.engine.ensure_ready(lambda: STORE) is True
+        assert other.ensure_ready(lambda: STORE) is True
         assert other.names() == NAMES
         [row] = other.items(settings.version_table)
         assert row == dict(VERSION_KEY, format={'N': str(postings.FORMAT)})
@@ -331,7 +331,7 @@ def test_a_load_that_fails_writes_no_format(index):
         raise IOError('no such bucket')
 
     with pytest.raises(errors.StorageUnreadable):
-        index.engine.ensure_ready(broken)
+        index.ensure_ready(broken)
     assert all('format' not in row for row in index.items(index.settings.version_table))
 
 
@@ -364,7 +364,7 @@ def test_another_version_number_stops_the_start_untouched(index, kind):
     left = [table for table in index.tables() if table != lost]
     before = [index.items(table) for table in left]
     with pytest.raises(errors.NewerDatabase) as refused:
-        index.another().engine.ensure_ready(refuse_to_list)
+        index.another().ensure_ready(refuse_to_list)
     assert version_table in str(refused.value)
     assert [index.items(table) for table in left] == before
     with pytest.raises(errors.MissingTable):
@@ -378,7 +378,7 @@ def test_a_table_with_other_keys_stops_the_start_and_creates_nothing(index):
         AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}],
         BillingMode='PAY_PER_REQUEST')
     with pytest.raises(errors.DynamoDBIndexError) as refused:
-        index.engine.ensure_ready(refuse_to_list)
+        index.ensure_ready(refuse_to_list)
     assert index.settings.search_table in str(refused.value)
     with pytest.raises(errors.RequestFailed):
         index.items(index.settings.repository_table)

@@ -92,11 +92,10 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
 @pytest.mark.parametrize('limit', [None, 2])
 def test_all_pages_of_a_gram_are_read_consistently_to_the_end(limit):
     client = Scripted(*PAGES)
-    assert list(store_of(client).query_all('sa', 'ab', limit)) == [1, 2, 3]
-    condition = 'gram = :gram AND begins_with(suffix, :prefix)'
+    assert list(store_of(client).query_all('sa', limit)) == [1, 2, 3]
     size = {'Limit': limit} if limit else {}
     assert client.requests == [
-        query(condition, True, values={':prefix': {'S': 'ab'}}, **dict(size, **start))
+        query('gram = :gram', True, **dict(size, **start))
         for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
 
 
@@ -170,8 +169,8 @@ def test_keys_that_are_left_out_for_ever_are_an_error():
         store_of(client, pauses).batch_get(asked('a'))
     assert failed.value.throttled and failed.value.retryable
     assert failed.value.tables == ('t',) and failed.value.operation == 'batch_get_item'
-    assert len(client.requests) == len(pauses) + 1 == 8
-    assert max(pauses) <= 2 and sum(pauses) < 8
+    assert len(client.requests) == len(pauses) + 1 == 6
+    assert max(pauses) <= 2 and sum(pauses) < 2
 
 
 def puts(*numbers):
@@ -229,5 +228,5 @@ def test_a_retrying_store_asks_the_heartbeat_before_each_attempt():
     beats, pauses = [], []
     store = store_of(client).retrying(lambda: beats.append(1), pauses.append)
     assert list(store.scan_all('t')) == [1, 2, 3]
-    assert len(beats) == 5 and pauses == [0.5, 0.5]
+    assert len(beats) == 5 and all(0.35 <= pause <= 0.5 for pause in pauses) and len(pauses) == 2
     assert store.search_table == 'db-search-3'

@@ -107,7 +107,7 @@ def test_what_it_writes_after_the_takeover_is_found_after_a_load(index):
     index.engine.client.call(
         'delete_item', TableName=index.settings.repository_table,
         Key={'name': {'S': 'library/ubuntu'}})
-    report = index.engine.load(lambda: [])
+    report = index.load(lambda: [])
     assert (report.adopted, report.cleaned) == (1, 1)
     assert index.search('late') == [('late/push', '')]
     assert index.search('ubuntu') == []
@@ -117,7 +117,7 @@ def test_a_row_it_wrote_over_is_put_right(index):
     index.ready()
     index.engine.add('team/mysql', 'kept in words')
     update_as_0_1_0(index, 'team/mysql')
-    index.engine.load(lambda: [])
+    index.load(lambda: [])
     assert index.search('kept') == []
     index.engine.add('team/mysql', 'kept in words')
     put_as_0_1_0(index, 'team/mysql')
@@ -137,7 +137,7 @@ def test_a_row_that_others_wrote_into_is_found_and_can_be_changed(dynamodb_endpo
     index.engine.client.call(
         'put_item', TableName=index.settings.repository_table,
         Item=dict(row, name={'S': 'odd/row'}))
-    assert index.engine.load(lambda: [('ok/ok', None)]).failed == 0
+    assert index.load(lambda: [('ok/ok', None)]).failed == 0
     assert index.search('dd/ro') == [('odd/row', '')]
     assert index.search('ok/ok') == [('ok/ok', '')]
     assert index.engine.add('odd/row', 'described')

@@ -208,7 +208,7 @@ def test_an_upgrade_killed_at_any_request_is_ended_by_the_next_start(old, index)
         with taken_back(index.engine):
             KillAfter(index.engine, count)
             try:
-                index.engine.ensure_ready(stored)
+                index.ensure_ready(stored)
                 break
             except Killed:
                 pass
@@ -228,12 +228,12 @@ def test_whoever_starts_after_a_killed_upgrade_ends_it(old, index, count):
     with taken_back(index.engine):
         KillAfter(index.engine, count)
         try:
-            index.engine.ensure_ready(stored)
+            index.ensure_ready(stored)
         except Killed:
             pass
     forget_lease(index)
     another = index.another()
-    assert another.engine.ensure_ready(stored) is True
+    assert another.ensure_ready(stored) is True
     another.assert_whole()
     assert found(another) == FOUND
 
@@ -278,7 +278,7 @@ def test_a_running_process_makes_that_sync_after_ten_minutes(old, index):
 
     def load(heartbeat):
         loads.append(times[0])
-        return index.engine.load(stored, heartbeat)
+        return index.load(stored, heartbeat)
 
     upkeep = Maintenance(index.store, load, wall_clock=lambda: times[0])
     began = times[0]
@@ -299,7 +299,7 @@ def refused(index, error):
     """Return the message with which a cold start, a load and a warm start are refused."""
     before = everything(index)
     messages = set()
-    for attempt in (lambda: index.engine.ensure_ready(stored),
+    for attempt in (lambda: index.ensure_ready(stored),
                     lambda: index.engine.sync(stored),
                     lambda: index.another(
                         search_table=index.settings.search_table).engine.start(stored)):
@@ -366,7 +366,7 @@ def test_so_it_does_where_our_own_table_was_deleted_since(ready):
     table = by_version_row(ready)
     ready.store.call('delete_table', TableName=ready.settings.search_table)
     with pytest.raises(errors.NewerDatabase) as caught:
-        ready.engine.ensure_ready(stored)
+        ready.ensure_ready(stored)
     assert str(caught.value) == 'table %s %s' % (table, NEWER_THAN_OURS)
     with pytest.raises(errors.MissingTable):
         ready.store.call('describe_table', TableName=ready.settings.search_table)

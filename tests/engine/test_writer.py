@@ -147,7 +147,7 @@ OURS = {
     'describe': lambda index: index.engine.add(NAME, 'described anew'),
     'clear': lambda index: index.engine.add(NAME, ''),
     'remove': lambda index: index.engine.remove(NAME),
-    'load': lambda index: index.engine.load(lambda: []),
+    'load': lambda index: index.load(lambda: []),
 }
 THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0,
           'delete': delete_as_0_1_0}
@@ -182,7 +182,7 @@ def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
     assert description(index) == ' Two \x01 words\n'
     assert index.search('words') == [(NAME, 'Two words')]
     assert index.engine.add(NAME) is False
-    assert index.engine.load(lambda: [(NAME, None)]).unchanged == 1
+    assert index.load(lambda: [(NAME, None)]).unchanged == 1
 
 
 # Another writer between the read and the transaction
@@ -240,7 +240,7 @@ def test_who_sneaks_in_before_a_load_writes_makes_it_look_again(
         put_as_0_1_0(index, NAME)
     Meanwhile(index.engine, 'TransactWriteItems',
               lambda: SNEAKS[sneak](other, NAME))
-    index.engine.load(lambda: [(NAME, None), ('team/other', None)])
+    index.load(lambda: [(NAME, None), ('team/other', None)])
     assert (description(index) is None) == (sneak == 'our remove')
     index.assert_whole()
 
@@ -366,5 +366,5 @@ def test_many_writers_of_both_releases_leave_what_a_load_repairs(
         index, engines):
     writers = Writers(engines, 'both')
     writers.run([ours, ours, theirs, theirs])
-    index.engine.load(lambda: [])
+    index.load(lambda: [])
     index.assert_whole()

@@ -43,7 +43,7 @@ def test_a_holder_whose_requests_hang_has_stopped_when_another_takes_over(
 
     def load():
         with pytest.raises((errors.RequestFailed, errors.LeaseLost)) as failed:
-            slow.engine.ensure_ready(lambda: stored)
+            slow.ensure_ready(lambda: stored)
         failures.append(failed.value)
 
     thread = threading.Thread(target=load)
@@ -55,7 +55,7 @@ def test_a_holder_whose_requests_hang_has_stopped_when_another_takes_over(
     other = index.another(connect_timeout=0.3, read_timeout=0.6, attempts=1)
     taken = Recorded(other)
     with proxy.black_hole():
-        assert other.engine.ensure_ready(lambda: stored) is True
+        assert other.ensure_ready(lambda: stored) is True
         thread.join(20)
     assert failures and max(ended for _, ended in seen.times) < taken.leases[0]
     assert_right(index, stored)

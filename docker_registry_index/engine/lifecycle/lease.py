@@ -6,8 +6,7 @@ on its own monotonic clock, may take over. No two hosts' clocks are ever compare
 https://aws.amazon.com/blogs/database/building-distributed-locks-with-the-dynamodb-lock-client/
 
 A record number is the holder's own id and a counter. So the holder knows the lease by its id, also
-when the answer to a heartbeat was lost.
-"""
+when the answer to a heartbeat was lost."""
 
 from __future__ import unicode_literals
 
@@ -38,8 +37,7 @@ class Lease(object):
     :param clock: seconds that only go forward.
     :param request: seconds that one request of the holder may take; 0 by default.
     :param kind: the attribute of the version row that has it, and what the names of two more begin
-        with; each kind is a lease of its own.
-    """
+        with; each kind is a lease of its own."""
 
     def __init__(self, store, seconds=LEASE_SECONDS, clock=monotonic, request=0, kind='lease'):
         self._store = store
@@ -73,8 +71,7 @@ class Lease(object):
     def acquire(self):
         """Try once; return True when the lease is held now.
 
-        Costs one consistent GetItem, and one UpdateItem when it looks free.
-        """
+        Costs one consistent GetItem, and one UpdateItem when it looks free."""
         number = self.look()
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}
@@ -102,8 +99,7 @@ class Lease(object):
 
         :raises LeaseLost: another process took the lease over.
         :raises RequestFailed: it could not be renewed, and what is left of it is shorter than one
-            request can be.
-        """
+            request can be."""
         if self._clock() - self._renewed < self._seconds / 20.0:
             return
         for _ in range(_ATTEMPTS):
@@ -119,8 +115,7 @@ class Lease(object):
         Costs one TransactWriteItems.
 
         :param attributes: typed values that the version row gets.
-        :raises LeaseLost: another process took the lease over; none of the actions was made.
-        """
+        :raises LeaseLost: another process took the lease over; none of the actions was made."""
         condition, values = self._ours()
         update = self._give_back
         if attributes:
@@ -159,8 +154,7 @@ class Lease(object):
 
         Costs one UpdateItem when there is one.
 
-        :returns: False when that was not its number any more.
-        """
+        :returns: False when that was not its number any more."""
         if number is None:
             return True
         try:

@@ -39,8 +39,7 @@ class Maintenance(object):
     The log has what happens in it, an outage in one line.
 
     :param store: a Store.
-    :param load: a function of a heartbeat function that loads and returns a LoadReport.
-    """
+    :param load: a function of a heartbeat function that loads and returns a LoadReport."""
 
     def __init__(self, store, load, clock=monotonic, wall_clock=time.time):
         settings = store.settings
@@ -92,8 +91,7 @@ class Maintenance(object):
         :param seconds: to wait for a load at most; 0 has the first searches wait instead, rather
             than find a part.
         :returns: whether it is ready.
-        :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        """
+        :raises NewerDatabase, ForeignDatabase: nothing was changed."""
         if not seconds:
             self._wait_until = self._clock() + self._load_seconds
         try:
@@ -113,8 +111,7 @@ class Maintenance(object):
         Waits for the first look at the index, for one attempt at most; and for a load as a start
         does, where that has not waited.
 
-        :raises NewerDatabase, ForeignDatabase: a result could be wrong.
-        """
+        :raises NewerDatabase, ForeignDatabase: a result could be wrong."""
         self.begin()
         seconds = 0
         if self._wait_until is not None:
@@ -134,8 +131,7 @@ class Maintenance(object):
     def stop(self, seconds):
         """End; a load under way gives its lease back.
 
-        :param seconds: to wait for that at most.
-        """
+        :param seconds: to wait for that at most."""
         self._loop.stop(seconds)
 
     def turn(self, now=None):
@@ -155,8 +151,7 @@ class Maintenance(object):
         :param for_look: until it is known whether one is needed, at most.
         :returns: whether it is ready.
         :raises NewerDatabase, ForeignDatabase, SettingError: it cannot be used until somebody
-            changes that.
-        """
+            changes that."""
         if self._loop.is_running:
             deadline = monotonic() + seconds
             self._looked.wait(for_look)

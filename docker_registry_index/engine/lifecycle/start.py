@@ -1,8 +1,7 @@
 """From whatever is there to an index that is ready, one load at a time.
 
 The lease decides which process loads; the ready marker says that an index is ready. Both are
-changed in one transaction at the end of a load.
-"""
+changed in one transaction at the end of a load."""
 
 from __future__ import unicode_literals
 
@@ -38,8 +37,7 @@ class Start(object):
 
     :param store: a Store.
     :param load: a function of a heartbeat function that loads and returns a LoadReport.
-    :param sleep: takes seconds; may raise to stop.
-    """
+    :param sleep: takes seconds; may raise to stop."""
 
     def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time):
         self._store = store
@@ -58,18 +56,18 @@ class Start(object):
 
         Costs one consistent BatchGetItem of three read units.
 
-        :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed.
-        """
+        :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed."""
         store = self._store
         wanted = {store.repository_table: repository_key(MARKERS),
                   store.version_table: VERSION_KEY, store.search_table: READY_KEY}
         try:
             # Keys left out, as of 0.1.0's small tables when they are throttled, show that the table
-            # is there: only the marker must be read.
+            # is there. Only the marker must be read; a newer format is seen at the next look.
             found = store.batch_get(
                 {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
                 enough=lambda left: store.search_table not in left)
         except errors.MissingTable:
+            self._check_database()
             return False
         self._check_format((found.get(store.version_table) or [{}])[0])
         self._note((found.get(store.search_table) or [None])[0])
@@ -80,8 +78,7 @@ class Start(object):
         ``startup_wait`` seconds, or at once when that load is older.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again.
-        """
+        :raises TableError, RequestFailed: not ready; call again."""
         with self._lock:
             return self.is_ready() or self._prepare()
 
@@ -91,8 +88,7 @@ class Start(object):
         :param is_due: a function of the ReadyMarker, called once the lease is held; when it returns
             False, nothing is done and None is returned.
         :raises LeaseTaken: another process is loading.
-        :raises: as ensure_ready.
-        """
+        :raises: as ensure_ready."""
         with self._lock:
             self._create_tables()
             lease = self._watched_lease()
@@ -140,6 +136,10 @@ class Start(object):
         lease.release_with(after.put(self._store.search_table),
                            **{_FORMAT: {'N': str(postings.FORMAT)}})
         self.marker = after
+        if after.resync and report.adopted:
+            logger.info('the search index is in table %s; when no worker of an older release runs '
+                        'any more, the search table of that release can be deleted',
+                        self._store.search_table)
         return report
 
     def _watched_lease(self):
@@ -152,6 +152,10 @@ class Start(object):
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))
 
+    def _check_database(self):
+        for row in check_version(self._store.client, self._store.version_table):
+            self._check_format(row)
+
     def _check_format(self, row):
         found = int(row.get(_FORMAT, {}).get('N', 0))
         if found > postings.FORMAT:
@@ -160,8 +164,7 @@ class Start(object):
     def _note(self, item):
         """Note the marker.
 
-        Each format has a search table of its own; a setting may lead to that of another.
-        """
+        Each format has a search table of its own; a setting may lead to that of another."""
         marker, table = ReadyMarker.of(item), self._store.search_table
         if marker and marker.format > postings.FORMAT:
             raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
@@ -172,8 +175,7 @@ class Start(object):
 
     def _create_tables(self):
         self._read_marker()
-        for row in check_version(self._store.client, self._store.version_table):
-            self._check_format(row)
+        self._check_database()
         seen = []
         create_missing(self._store.client, self._store.tables,
                        before_creating=lambda: self._is_in_the_way(seen), sleep=self._sleep)
@@ -184,8 +186,7 @@ class Start(object):
 
         :param seen: [the record number of the lease], from before the tables were looked at: a load
             that began later is another's, who has created them.
-        :returns: whether to look at the tables anew, and call it again.
-        """
+        :returns: whether to look at the tables anew, and call it again."""
         lease = self._new_lease()
         try:
             holder = [lease.look()]
@@ -207,14 +208,5 @@ class Start(object):
 
     def _void(self, marker):
         """Delete the marker that was seen; a newer one is not ours."""
-        if marker is None:
-            return
-        try:
-            self._store.call(
-                'delete_item', TableName=self._store.search_table, Key=READY_KEY,
-                ConditionExpression='#number = :number',
-                ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': {'S': marker.number}})
-        except errors.ConditionFailed as error:
-            if error.reasons != ['ConditionalCheckFailed']:
-                raise
+        if marker is not None:
+            self._store.delete_numbered(READY_KEY, marker.number)

@@ -1,7 +1,6 @@
 """What a search term asks for, and how well a repository matches it. Pure.
 
-The rules that docs/search.md states for users, and nothing else.
-"""
+The rules that docs/search.md states for users, and nothing else."""
 
 from __future__ import unicode_literals
 
@@ -24,8 +23,7 @@ def parse(term):
     """Return the words that a repository must match: a tuple of folded text.
 
     Empty for an empty term, which everything matches. None when nothing can match: a word longer
-    than any name, or with a control character.
-    """
+    than any name, or with a control character."""
     words = text.split_words(term)
     if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word) for word in words):
         return None
@@ -50,8 +48,7 @@ def rank(words, name, description):
 
     0: the name ends in the term or has it as a whole word, 1: a word of the name starts with it,
     2: it is inside a word, 3: a word of the description starts with it. Of several words, the one
-    that fits worst counts.
-    """
+    that fits worst counts."""
     worst = WHOLE_WORD
     folded = text.fold(name)
     for word in words:

@@ -2,8 +2,7 @@
 
 A search is whole or it fails: a part of a result never looks like the whole. Postings of names too
 long for one transaction carry a flag; whether such a name is written whole, its repository's row
-says.
-"""
+says."""
 
 from __future__ import unicode_literals
 
@@ -31,8 +30,7 @@ class Search(object):
     much less, and a result never shows half of it.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 
-    :param store: a Store.
-    """
+    :param store: a Store."""
 
     def __init__(self, store):
         self._store = store
@@ -54,8 +52,7 @@ class Search(object):
         Without a limit, as many pages as the result fills.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
-        :raises RequestFailed: nothing is returned rather than a part.
-        """
+        :raises RequestFailed: nothing is returned rather than a part."""
         limit = _checked_limit(limit)
         words = ranking.parse(term)
         if words is None:
@@ -72,8 +69,7 @@ class Search(object):
         none: a list.
 
         Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names in it that
-        are too long for one transaction.
-        """
+        are too long for one transaction."""
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
         return [result.name for result in self._listed(after, _checked_limit(limit))]
 
@@ -124,8 +120,7 @@ class Search(object):
     def _indexed(self, names):
         """Return those of ``names`` whose rows say that all postings are there.
 
-        One BatchGetItem for each 100 names, half a read unit a name.
-        """
+        One BatchGetItem for each 100 names, half a read unit a name."""
         indexed, table = set(), self._store.repository_table
         for first in range(0, len(names), GET_BATCH):
             found = self._store.batch_get({table: {
@@ -168,8 +163,7 @@ class Reading(object):
 
     :param word: the one word.
     :param words: all words of the term.
-    :param limit: of the search.
-    """
+    :param limit: of the search."""
 
     def __init__(self, store, word, words, limit):
         self.word = word

@@ -2,8 +2,7 @@
 
 A check takes text and returns the value, or raises Refused with one problem and one way out.
 Checks with parameters, such as ``seconds(0, 60)``, are made by a function of that name. Checks
-that a single table of options needs stand beside that table.
-"""
+that a single table of options needs stand beside that table."""
 
 from __future__ import unicode_literals
 
@@ -50,8 +49,7 @@ def as_text(value, exact=False):
     """Return a value as stripped text, or None for None, empty text and white space.
 
     :param exact: refuse numbers too: one that YAML has read is no longer what was written (0123
-        has become 83).
-    """
+        has become 83)."""
     if value is None:
         return None
     if isinstance(value, bytes):

@@ -1,7 +1,6 @@
 """The engine's settings: the table of its options. All that lists or reads them is derived.
 
-An option is one entry here, and its row in docs/settings.md.
-"""
+An option is one entry here, and its row in docs/settings.md."""
 
 from __future__ import unicode_literals
 
@@ -32,8 +31,7 @@ class Option(object):
     :param meaning: one line for the documentation.
     :param prefix: of its environment variable.
     :param fallback: the registry's S3 setting that stands in for it, or None.
-    :param secret: whether its value must never be shown.
-    """
+    :param secret: whether its value must never be shown."""
 
     def __init__(self, name, default, check, meaning, prefix='', fallback=None, secret=False):
         self.name = name
@@ -81,8 +79,7 @@ def _region_of_aws(text):
     """Refuse what has not the form of a region's name in AWS.
 
     Regions are not looked up in a list: AWS opens new ones, and an installed botocore knows only
-    those of its own day.
-    """
+    those of its own day."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(

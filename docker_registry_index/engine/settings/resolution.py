@@ -1,8 +1,7 @@
 """How each option of a table gets its value: from the first of many places that has one. Pure.
 
 A program reads files and the environment, and hands in what it found as layers, the strongest
-first. The tables are those of the engine (options.py) and of the service.
-"""
+first. The tables are those of the engine (options.py) and of the service."""
 
 from __future__ import unicode_literals
 
@@ -29,8 +28,7 @@ class Layer(object):
         absent.
     :param origins: mapping of option name to a more exact place.
     :param ways_out: mapping of option name to what to do if its value cannot work here, where
-        that is not to correct it: a value that belongs to something else may be right there.
-    """
+        that is not to correct it: a value that belongs to something else may be right there."""
 
     def __init__(self, source, values, origins=None, ways_out=None):
         self.source = source
@@ -50,8 +48,7 @@ class Layer(object):
     def checked(self, check, name, value):
         """Return check(value).
 
-        :raises SettingError: in place of Refused.
-        """
+        :raises SettingError: in place of Refused."""
         try:
             return check(value)
         except checks.Refused as refused:
@@ -79,8 +76,7 @@ class BaseSettings(object):
     :param layers: the strongest first. Each option comes from the first one that has it, else its
         default is used.
     :param given: options by their names, stronger than all layers.
-    :raises SettingError: for the first value that cannot work.
-    """
+    :raises SettingError: for the first value that cannot work."""
 
     MIXES_LAYERS = False
 
@@ -100,8 +96,7 @@ class BaseSettings(object):
     def check_together(self, givers):
         """Refuse values that cannot work together.
 
-        :param givers: mapping of each option's name to the layer that its value comes from.
-        """
+        :param givers: mapping of each option's name to the layer that its value comes from."""
 
     def warnings(self):
         """Return warnings about values that may not work, a list."""

@@ -1,8 +1,7 @@
 """The connection to DynamoDB: the one importer of boto3 and botocore.
 
 Every request of the engine goes through Client.call, which turns whatever boto3 raises into the
-engine's own errors.
-"""
+engine's own errors."""
 
 from __future__ import unicode_literals
 
@@ -53,8 +52,7 @@ class Client(object):
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
     :param at_once: whether to look for credentials now, which may take requests to the machine that
         they are for; otherwise the first call does.
-    :raises SettingError: botocore's own configuration cannot be used.
-    """
+    :raises SettingError: botocore's own configuration cannot be used."""
 
     def __init__(self, settings, at_once=True):
         self._settings = settings
@@ -76,8 +74,7 @@ class Client(object):
         :raises MissingTable, ConditionFailed, RequestFailed: after the attempts of this client are
             used up.
         :raises Stopped: this process was forked from that of the client, and would use the same
-            connections.
-        """
+            connections."""
         if self._process != os.getpid():
             raise errors.Stopped()
         dynamodb, credentials = self._connect()
@@ -121,8 +118,7 @@ class Credentials(object):
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-provider
 
     :param found: what botocore has found, or None.
-    :param seconds: how long a request waits for them.
-    """
+    :param seconds: how long a request waits for them."""
 
     def __init__(self, found, seconds):
         self._needs_refresh = getattr(found, 'refresh_needed', lambda *_: False)
@@ -132,8 +128,7 @@ class Credentials(object):
     def are_there(self):
         """Return whether a request can be signed without waiting for them.
 
-        :raises: what botocore does when they are refused.
-        """
+        :raises: what botocore does when they are refused."""
         if not self._needs_refresh():
             return True
         if self._refresh.is_under_way and not self._needs_refresh(_LAST_SECONDS):
@@ -148,8 +143,7 @@ class RetryingClient(object):
     repositories than a burst of these lasts for.
 
     :param client: a Client.
-    :param heartbeat: called before each attempt; raises to stop.
-    """
+    :param heartbeat: called before each attempt; raises to stop."""
 
     def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic):
         self._client = client
@@ -199,8 +193,7 @@ def slowest(settings):
     more for credentials that are not in the settings.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
-    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html
-    """
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html"""
     pauses = [min(2 ** attempt, 20) for attempt in range(settings.attempts)]
     return ((settings.attempts + (settings.access_key is None)) * one_attempt(settings) +
             sum(pauses[:-1]))
@@ -273,8 +266,7 @@ def _reason(error):
     """Return what botocore says of an error, in a line.
 
     Of parameters it says only in its second line what is wrong with them, and then which value they
-    have, which is nobody's business.
-    """
+    have, which is nobody's business."""
     if isinstance(error, botocore.exceptions.ParamValidationError):
         report = '%s' % error.kwargs.get('report', '')
         return 'wrong parameters: ' + first_line(report.split(', value:')[0])

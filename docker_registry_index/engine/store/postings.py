@@ -16,8 +16,7 @@ there, then the rest.
 Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
 The collection ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before
 all else. Its item is also the witness: it is written together with the other postings, and proves
-which of them a repository has.
-"""
+which of them a repository has."""
 
 from __future__ import unicode_literals
 
@@ -66,8 +65,7 @@ def postings(name, description=''):
     """Return all postings of a repository but its witness, as a list.
 
     :param name: a name that text.check_name has passed.
-    :param description: a clean description, or ''.
-    """
+    :param description: a clean description, or ''."""
     folded = text.fold(name)
     found = [_posting(kind, folded[position:], name, position, description)
              for position, kind in _positions(folded)]
@@ -89,8 +87,7 @@ def witness_key(name):
 def catalog_key(name):
     """Return what stands for a name, or for any text, in a registry's order.
 
-    https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
-    """
+    https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go"""
     return name.replace('/', _END)
 
 
@@ -167,8 +164,7 @@ def _positions(folded):
     """Return the positions worth a posting, each with its class.
 
     Left out is a suffix that begins another one at least as good: every term that it would match,
-    the other matches with the same name.
-    """
+    the other matches with the same name."""
     kinds = [(position, START if _starts_word(folded, position) else INSIDE)
              for position in (character.start()
                               for character in text.CHARACTER.finditer(folded))]

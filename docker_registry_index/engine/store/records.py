@@ -1,7 +1,6 @@
 """The records in the tables besides postings, and what their attributes mean. Pure.
 
-The names of the attributes stand here once, as they are stored.
-"""
+The names of the attributes stand here once, as they are stored."""
 
 from __future__ import unicode_literals
 
@@ -67,8 +66,7 @@ class Row(collections.namedtuple(
         or was broken off; else None.
     :param touched: when the repository was last pushed or changed, in Unix seconds, give or take
         half an hour; 0 if unknown.
-    :param item: all of the row as DynamoDB returned it, for conditions.
-    """
+    :param item: all of the row as DynamoDB returned it, for conditions."""
 
     __slots__ = ()
 
@@ -97,8 +95,7 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     :param witness: the description in the witness ('' for none), which proves what postings there
         are; None if there is no witness.
     :param begun: descriptions of which an attempt at this change, which was broken off, may have
-        left postings.
-    """
+        left postings."""
 
     __slots__ = ()
 
@@ -128,8 +125,7 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     def is_proven(self):
         """Whether the postings are exactly those that the witness proves.
 
-        A row that does not say so may have lost the token of a change that was broken off.
-        """
+        A row that does not say so may have lost the token of a change that was broken off."""
         return self.is_whole and self.row is not None and self.row.is_indexed
 
     @property
@@ -161,9 +157,8 @@ class ReadyMarker(collections.namedtuple(
     :param tried: when the last load ended, likewise.
     :param report: what the last load did, as a dictionary; or None.
     :param failures: how many loads in a row, the last one included, were not complete.
-    :param resync: whether the first complete load found rows of other releases, whose workers may
-        still write: then another load follows soon.
-    """
+    :param resync: whether the first complete load found rows, perhaps of another release, whose
+        workers may still write: then another load follows soon."""
 
     __slots__ = ()
 
@@ -197,23 +192,21 @@ class ReadyMarker(collections.namedtuple(
     def after(self, report, number, now):
         """Return the marker after a load.
 
-        :param report: a LoadReport.
-        """
+        :param report: a LoadReport."""
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
         if not report.complete:
             return self._replace(number=number, tried=now, report=kept,
                                  failures=self.failures + 1)
-        adopted = report.adopted or (self.report or {}).get('adopted')
+        # Rows that were there before: of another release, or of a load that did not get this far.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
-                           self.synced is None and bool(adopted))
+                           self.synced is None and report.adopted + report.unchanged > 0)
 
     def due(self, interval, retry):
         """Return when the next sync is due, in Unix seconds.
 
         :param interval: seconds after a complete load.
         :param retry: seconds after one that was not complete, or that another one is to follow
-            soon; twice as many after each further failure in a row, up to the interval or a day.
-        """
+            soon; twice as many after each further failure in a row, up to the interval or a day."""
         if self.tried is None:
             return 0
         if self.synced == self.tried and not self.resync:

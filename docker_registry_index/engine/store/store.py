@@ -14,7 +14,7 @@ __all__ = ['Store']
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
 #: How often keys or items that DynamoDB leaves out are sent, and the seconds in between.
-_ATTEMPTS = 8
+_ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 
 
@@ -22,8 +22,7 @@ class Store(object):
     """The tables of one index and a client for them.
 
     :param settings: a Settings.
-    :param client: a Client or a RetryingClient.
-    """
+    :param client: a Client or a RetryingClient."""
 
     def __init__(self, settings, client, sleep=sleep):
         self.settings = settings
@@ -36,8 +35,7 @@ class Store(object):
     def retrying(self, heartbeat=lambda: None, sleep=sleep):
         """Return the same store for a load or a check: throttling only slows it down.
 
-        :param heartbeat: called before each attempt; raises to stop.
-        """
+        :param heartbeat: called before each attempt; raises to stop."""
         return Store(self.settings, RetryingClient(self.client, heartbeat, sleep), sleep)
 
     def with_missing_tables_empty(self):
@@ -60,8 +58,7 @@ class Store(object):
         :param limit: at most so many; None for as many as fit into a megabyte.
         :param start: the LastEvaluatedKey of the page before.
 
-        Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``.
-        """
+        Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
         condition, values = 'gram = :gram', {':gram': {'S': gram}}
         if prefix:
             condition += ' AND begins_with(suffix, :prefix)'
@@ -75,10 +72,25 @@ class Store(object):
         return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,
                          ExpressionAttributeValues=values, ConsistentRead=consistent, **arguments)
 
-    def query_all(self, gram, prefix=None, limit=None):
+    def query_all(self, gram, limit=None):
         """Yield the items of one gram, read consistently, page after page of ``limit`` items."""
         return self._pages(lambda start: self.query(
-            gram, prefix, limit=limit, start=start, consistent=True))
+            gram, limit=limit, start=start, consistent=True))
+
+    def delete_numbered(self, key, number):
+        """Delete an item of the search table, unless it was written anew with another number.
+
+        Costs a DeleteItem: a write unit.
+
+        :raises ConditionFailed: another write of the item is under way."""
+        try:
+            self.call('delete_item', TableName=self.search_table, Key=key,
+                      ConditionExpression='#number = :number',
+                      ExpressionAttributeNames={'#number': 'number'},
+                      ExpressionAttributeValues={':number': {'S': number}})
+        except errors.ConditionFailed as error:
+            if error.reasons != ['ConditionalCheckFailed']:
+                raise
 
     def scan_all(self, table, limit=None):
         """Yield the items of a table, read consistently, page after page of ``limit`` items."""
@@ -95,8 +107,7 @@ class Store(object):
         :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
         :param enough: a function of the keys that DynamoDB left out, in the same form, that says
             whether to do without them.
-        :raises RequestFailed: DynamoDB left keys out again and again.
-        """
+        :raises RequestFailed: DynamoDB left keys out again and again."""
         found = {}
         for page in self._until_processed('batch_get_item', 'UnprocessedKeys', wanted, enough):
             for table, items in page['Responses'].items():
@@ -107,8 +118,7 @@ class Store(object):
         """Make puts and deletes: a BatchWriteItem for each 25.
 
         :param requests: a list of {'PutRequest': ...} and {'DeleteRequest': ...}.
-        :raises RequestFailed: DynamoDB left items out again and again; some are written.
-        """
+        :raises RequestFailed: DynamoDB left items out again and again; some are written."""
         for first in range(0, len(requests), WRITE_BATCH):
             wanted = {table: requests[first:first + WRITE_BATCH]}
             for _ in self._until_processed('batch_write_item', 'UnprocessedItems', wanted):

@@ -2,8 +2,7 @@
 
 `<database>-repository` is the truth and has the keys of release 0.1.0; `<database>-version` has one
 row, which 0.1.0 reads too; `<database>-search-<format>` holds the postings. docs/design.md draws
-all three.
-"""
+all three."""
 
 from __future__ import unicode_literals
 
@@ -56,8 +55,7 @@ def check_version(client, table):
 
     Costs a consistent Scan of the version table, of one row.
 
-    :raises NewerDatabase: it is one.
-    """
+    :raises NewerDatabase: it is one."""
     try:
         rows = client.call('scan', TableName=table, ConsistentRead=True)['Items']
     except errors.MissingTable:
@@ -78,8 +76,7 @@ def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
     :param before_creating: called before the first CreateTable, when some tables exist and others
         do not. When it returns true, the tables are looked at again, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
-    :raises TableError: a table did not become active within two minutes.
-    """
+    :raises TableError: a table did not become active within two minutes."""
     deadline = monotonic() + CREATION_SECONDS
     is_settled = False
     while not is_settled:

@@ -4,8 +4,7 @@
 All Pythons must agree on every character, because one of them may remove what another has written.
 So white space, word characters and letters with a lower case are listed here, instead of being
 asked from each interpreter's own Unicode tables; and a character is one, also where a narrow build
-of Python 2.7 makes it of two.
-"""
+of Python 2.7 makes it of two."""
 
 from __future__ import unicode_literals
 
@@ -67,8 +66,7 @@ def fold(text):
 
     Character by character, because a name's lower case must contain the lower case of each of its
     parts; Python 3 lowers a final sigma by what stands around it, and one letter (U+0130) into two
-    characters.
-    """
+    characters."""
     return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
 
 
@@ -95,8 +93,7 @@ def check_name(name):
     """Return ``name`` as text, if the index can hold it.
 
     :raises InvalidName: when empty, longer than 255 characters or 1 000 bytes, with a control
-        character, or not well-formed.
-    """
+        character, or not well-formed."""
     checked = to_text(name)
     if not checked:
         raise errors.InvalidName(name, 'is empty')
@@ -115,8 +112,7 @@ def cut_to_key(text):
     """Return ``text`` cut so that a key may be compared with it.
 
     No name is as long as what is left, so each is before or after it as it is before or after the
-    whole.
-    """
+    whole."""
     size = NAME_BYTES + 4
     return to_text(text).encode('utf-8')[:size].decode('utf-8', 'ignore')
 
@@ -125,8 +121,7 @@ def clean_description(description):
     """Return ``description`` fit for a terminal and an index key.
 
     Control characters go, white space becomes single spaces, and what is beyond 100 characters is
-    cut.
-    """
+    cut."""
     if not description:
         return ''
     # Some white space is a control character, and a control character may have stood between two
@@ -140,6 +135,5 @@ def word_tails(description):
     """Return, for each word start in a clean description, the text to the next space.
 
     "Node.js API" gives "node.js", "js" and "api": a term that a word starts with is the beginning
-    of one of them.
-    """
+    of one of them."""
     return [match.group(1) for match in _TAIL.finditer(fold(description))]

@@ -2,8 +2,7 @@
 
 For a program that reads descriptions one by one, after a load. A note for each is written to the
 search table before the repository is: so whatever is killed when, none is forgotten. A note that is
-done is deleted.
-"""
+done is deleted."""
 
 from __future__ import unicode_literals
 
@@ -22,8 +21,7 @@ class Note(collections.namedtuple('Note', 'name number is_expected')):
     :param name: of the repository.
     :param number: a random text that tells it from others of this name.
     :param is_expected: whether to wait for the repository for a while, if it is not there: somebody
-        has announced it.
-    """
+        has announced it."""
 
     __slots__ = ()
 
@@ -31,8 +29,7 @@ class Note(collections.namedtuple('Note', 'name number is_expected')):
 class DescriptionQueue(object):
     """The notes of one index.
 
-    :param store: a Store.
-    """
+    :param store: a Store."""
 
     def __init__(self, store):
         self._store = store
@@ -45,8 +42,7 @@ class DescriptionQueue(object):
 
         Costs a write unit for each, and a BatchWriteItem for each 25.
 
-        :raises RequestFailed: some are not noted.
-        """
+        :raises RequestFailed: some are not noted."""
         notes = [Note(name, uuid.uuid4().hex, is_expected) for name in sorted(set(names))]
         self._store.batch_write(self._store.search_table, [
             {'PutRequest': {'Item': _item(note)}} for note in notes])
@@ -58,8 +54,7 @@ class DescriptionQueue(object):
         Costs a Query: half a read unit when there is none.
 
         :param limit: at most so many, 1 or more.
-        :param after: a name; those after it.
-        """
+        :param after: a name; those after it."""
         page = self._store.query(
             MARKERS, prefix=pending_key('')['suffix']['S'], limit=limit,
             start=None if after is None else pending_key(after))
@@ -69,15 +64,11 @@ class DescriptionQueue(object):
     def done(self, note):
         """Delete a note; one that was written anew meanwhile stays.
 
-        Costs a DeleteItem: a write unit.
-        """
+        Costs a DeleteItem: a write unit."""
         try:
-            self._store.call(
-                'delete_item', TableName=self._store.search_table, Key=pending_key(note.name),
-                ConditionExpression='#number = :number',
-                ExpressionAttributeNames={'#number': 'number'},
-                ExpressionAttributeValues={':number': {'S': note.number}})
+            self._store.delete_numbered(pending_key(note.name), note.number)
         except errors.ConditionFailed:
+            # It is being written anew.
             pass
 
 

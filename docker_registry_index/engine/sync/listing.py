@@ -32,8 +32,7 @@ class Listing(object):
     :param source: a Source; its methods are called in other threads, so that a storage that hangs
         does not keep the caller from showing that it is alive.
     :param seconds: in which something must come from a namespace.
-    :param clock: seconds that only go forward.
-    """
+    :param clock: seconds that only go forward."""
 
     def __init__(self, source, seconds=STORAGE_SECONDS, clock=monotonic):
         self._source = source
@@ -58,8 +57,7 @@ class Listing(object):
             called again at once.
         :raises StorageUnreadable: its namespaces could not be listed, or none of them could be
             read.
-        :raises: what the heartbeat and meanwhile raise.
-        """
+        :raises: what the heartbeat and meanwhile raise."""
         self._is_over = start_thread(self._list_namespaces) is None
         try:
             for _ in range(THREADS):
@@ -202,8 +200,7 @@ class Progress(object):
     :param clock: seconds that only go forward.
     :param total: repositories that the load looks at.
     :param before: of them, those that were looked at during the listing.
-    :param report: a function of (done, total), called too; None for none.
-    """
+    :param report: a function of (done, total), called too; None for none."""
 
     def __init__(self, clock, total=0, before=0, report=None):
         self._clock = clock

@@ -2,8 +2,7 @@
 
 What is there already costs no write, so a load that was killed goes on where it stopped, and one
 that runs later is a sync. Until one was complete, it writes while the storage is still being
-listed: some processes live shorter than that takes.
-"""
+listed: some processes live shorter than that takes."""
 
 from __future__ import unicode_literals
 
@@ -48,8 +47,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     :param unchanged: repositories that were right already.
     :param failed: those that could not be written, or not be removed; the log says why.
     :param unreadable: a tuple of the namespaces that could not be listed.
-    :param seconds: how long it took.
-    """
+    :param seconds: how long it took."""
 
     __slots__ = ()
 
@@ -75,8 +73,7 @@ class Loader(object):
     :param store: a Store; throttling slows this load down only.
     :param source: a Source.
     :param heartbeat: called often while working; raises to stop the load.
-    :param progress: called now and then with (done, total).
-    """
+    :param progress: called now and then with (done, total)."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
                  clock=monotonic, wall_clock=time.time):
@@ -106,8 +103,7 @@ class Loader(object):
 
         Costs a Scan of the rows, a Query of all names and one of the tombstones, and a
         TransactWriteItems for what is missing, several repositories in each; three requests for
-        each that is gone, and a DeleteItem for each tombstone that has expired.
-        """
+        each that is gone, and a DeleteItem for each tombstone that has expired."""
         started = self._clock()
         counts = collections.Counter()
         snapshot = self._survey.take(lambda snapshot: self._write_few(snapshot, counts))
@@ -131,8 +127,7 @@ class Loader(object):
         """Yield (what load would do, name) where it would do anything.
 
         The first is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
-        without the writes.
-        """
+        without the writes."""
         snapshot = self._survey.take()
         try:
             is_trusted = self._is_trusted(snapshot)
@@ -198,7 +193,9 @@ class Loader(object):
         """Write a batch at once, or one by one where others interfere."""
         self._heartbeat()
         if self._source.describes_later:
-            self._pending.note(entry.name for kind, entry, _ in batch if kind == 'added')
+            # Also what another release had noted: its notes are in its own search table.
+            self._pending.note(entry.name for kind, entry, change in batch
+                               if kind in ('added', 'adopted') and not change.target)
         if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)
             return
@@ -208,8 +205,7 @@ class Loader(object):
     def _write(self, kind, entry):
         """Write one repository, planned anew; return what it counts as.
 
-        One that cannot be written does not keep the others out.
-        """
+        One that cannot be written does not keep the others out."""
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
@@ -219,9 +215,13 @@ class Loader(object):
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
                 return 'unchanged'
-            return self._failed('left out of the search index: %.80r: %s', entry, error)
+            problem = error
         except (errors.StorageUnreadable, errors.RequestFailed) as error:
-            return self._failed('left out of the search index: %.80r: %s', entry, error)
+            if _would_fail_for_all(error):
+                raise
+            problem = error
+        logger.error('left out of the search index: %.80r: %s', entry.name, problem)
+        return 'failed'
 
     def _now(self, entry, state):
         """Return the same repository, in its state now."""
@@ -234,8 +234,7 @@ class Loader(object):
     def _was_removed(self, entry):
         """Return whether it was removed since the load began.
 
-        A tombstone that is gone has expired: another load has deleted it.
-        """
+        A tombstone that is gone has expired: another load has deleted it."""
         return self._survey.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):
@@ -243,8 +242,7 @@ class Loader(object):
 
         Of an unreadable namespace one cannot tell, nor in which namespace the storage had what it
         does not list any more; and a storage without any repository is more often the wrong one
-        than one that was emptied.
-        """
+        than one that was emptied."""
         if self._survey.unreadable:
             logger.error('nothing is removed from the search index, because a part of the storage '
                          'could not be read')
@@ -269,7 +267,10 @@ class Loader(object):
         try:
             return remove(entry)
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
-            return self._failed('not removed from the search index: %.80r: %s', entry, error)
+            if _would_fail_for_all(error):
+                raise
+            logger.error('not removed from the search index: %.80r: %s', entry.name, error)
+            return 'failed'
 
     def _remove(self, entry):
         return self._writer.remove_if(entry.name, lambda: self._is_gone(entry) == 'removed')
@@ -277,21 +278,15 @@ class Loader(object):
     def _is_gone(self, entry):
         return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
 
-    def _failed(self, message, entry, error):
-        """Log that one repository failed, and go on; raise what would fail for all."""
-        if isinstance(error, errors.RequestFailed) and not error.invalid:
-            raise error
-        logger.error(message, entry.name, error)
-        return 'failed'
-
     def _delete_expired(self, snapshot):
         """Delete the tombstones that have expired, unless somebody has just written another."""
         for name, number in snapshot.expired(self._wall_clock()):
             try:
-                self._store.call(
-                    'delete_item', TableName=self._store.search_table, Key=tombstone_key(name),
-                    ConditionExpression='#number = :number',
-                    ExpressionAttributeNames={'#number': 'number'},
-                    ExpressionAttributeValues={':number': {'S': number}})
+                self._store.delete_numbered(tombstone_key(name), number)
             except errors.ConditionFailed:
                 continue
+
+
+def _would_fail_for_all(error):
+    """Return whether an error concerns more than one repository."""
+    return isinstance(error, errors.RequestFailed) and not error.invalid

@@ -22,8 +22,7 @@ class TimedSource(object):
     :param source: a Source.
     :param seconds: to wait for an answer.
     :param unanswered: how many questions may be left without one.
-    :param heartbeat: called at least once a second meanwhile; raises to stop.
-    """
+    :param heartbeat: called at least once a second meanwhile; raises to stop."""
 
     def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None):
         self._source = source
@@ -36,8 +35,7 @@ class TimedSource(object):
     def has(self, name):
         """Return whether the storage has a repository now.
 
-        :raises StorageUnreadable: that is unknown, or there was no answer in time.
-        """
+        :raises StorageUnreadable: that is unknown, or there was no answer in time."""
         question, now = object(), monotonic()
         late = sum(now - since > self._seconds for since in list(self._asked.values()))
         try:
@@ -60,8 +58,7 @@ class Reconciler(object):
     """Has the index say of a repository what the storage says.
 
     :param source: a TimedSource.
-    :param writer: a Writer.
-    """
+    :param writer: a Writer."""
 
     def __init__(self, source, writer):
         self._source = source
@@ -74,8 +71,7 @@ class Reconciler(object):
         Two questions to the storage; see Writer.add and Writer.remove for the rest.
 
         :raises StorageUnreadable: the storage does not answer, or not in time.
-        :raises: as Writer.add.
-        """
+        :raises: as Writer.add."""
         for _ in range(_ATTEMPTS):
             is_there = self._source.has(name)
             self._writer.set(name, is_there)

@@ -1,8 +1,7 @@
 """The snapshot that a load works from: the storage's repositories and the index's, side by side.
 
 It is kept in a temporary file, so that a load of any number of repositories needs the same memory,
-and read in small pieces, so that the load shows that it is alive. The one importer of sqlite3.
-"""
+and read in small pieces, so that the load shows that it is alive. The one importer of sqlite3."""
 
 from __future__ import unicode_literals
 
@@ -56,8 +55,7 @@ def scratch_database():
     SQLITE_TMPDIR or TMPDIR, otherwise /var/tmp, /usr/tmp or /tmp. One thread at a time may use it,
     any thread. https://www.sqlite.org/inmemorydb.html#temp_db
 
-    :raises ScratchError: the disk is full or missing.
-    """
+    :raises ScratchError: the disk is full or missing."""
     connection = sqlite3.connect('', check_same_thread=False)
     connection.isolation_level = None
     for pragma in 'cache_size = -%d' % _CACHE, 'journal_mode = OFF', 'synchronous = OFF':
@@ -72,8 +70,7 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
     :param description: what the storage said of it; None if it has none.
     :param state: its RepositoryState in the index.
     :param removal: the number of its tombstone, noted before the storage was listed; None if there
-        was none.
-    """
+        was none."""
 
     __slots__ = ()
 
@@ -81,8 +78,7 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
 class Snapshot(object):
     """Notes names from several places, then returns them in order, joined.
 
-    :raises ScratchError: the disk for temporary files is full or missing.
-    """
+    :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self):
         self._taken_to = 0
@@ -132,8 +128,7 @@ class Snapshot(object):
     def count_all(self, heartbeat=lambda: None):
         """Return how many entries there are, those that were taken among them.
 
-        :param heartbeat: called now and then meanwhile.
-        """
+        :param heartbeat: called now and then meanwhile."""
         total, last = 0, ''
         while last is not None:
             heartbeat()
@@ -179,8 +174,7 @@ class Survey(object):
 
     :param store: a Store that retries.
     :param source: a Source; None to leave the storage out.
-    :param heartbeat: called often; raises to stop.
-    """
+    :param heartbeat: called often; raises to stop."""
 
     def __init__(self, store, source, heartbeat=lambda: None, sleep=sleep, clock=monotonic):
         self._store = store
@@ -197,8 +191,7 @@ class Survey(object):
         :param meanwhile: called with the Snapshot while the storage is being listed, if the index
             was never loaded completely; returns whether it had anything to do.
         :raises RequestFailed, LeaseLost: as the store and the heartbeat do.
-        :raises StorageUnreadable: nothing of the storage can be read.
-        """
+        :raises StorageUnreadable: nothing of the storage can be read."""
         snapshot = Snapshot()
         try:
             # Before the storage is listed: a tombstone that is newer shows that the listing is out

@@ -11,8 +11,7 @@ class Source(object):
     """A registry's storage, as a load reads it.
 
     Its methods may be called from several threads at once. They may raise anything: what cannot be
-    read is logged and left as it is in the index, and the load does not count as complete.
-    """
+    read is logged and left as it is in the index, and the load does not count as complete."""
 
     #: Whether descriptions are read later, one by one: a load then notes what it adds for that, see
     #: description_queue.py.
@@ -26,8 +25,7 @@ class Source(object):
     def repositories(self, namespace):
         """Return the repositories of one part: (name, description or None) pairs.
 
-        A storage that has no descriptions returns None for them: those in the index stay.
-        """
+        A storage that has no descriptions returns None for them: those in the index stay."""
         raise NotImplementedError
 
     def has(self, name):
@@ -39,16 +37,14 @@ class Source(object):
         them, for reasons of their own: a set.
 
         A load neither adds nor removes them, and is complete all the same; where descriptions are
-        read later, these repositories are looked at, too.
-        """
+        read later, these repositories are looked at, too."""
         return frozenset()
 
 
 class ListSource(Source):
     """A Source of one part.
 
-    :param listing: a function that returns (name, description or None) pairs, each time anew.
-    """
+    :param listing: a function that returns (name, description or None) pairs, each time anew."""
 
     def __init__(self, listing):
         self._listing = listing
@@ -71,8 +67,7 @@ def as_source(source):
 def has(source, name):
     """Return whether the storage of ``source`` has a repository now.
 
-    :raises StorageUnreadable: that is unknown.
-    """
+    :raises StorageUnreadable: that is unknown."""
     try:
         return source.has(name)
     except Exception as error:
@@ -84,8 +79,7 @@ def listed(what, listing):
 
     :param what: it is of.
     :param listing: a function that returns it.
-    :raises StorageUnreadable: it raised something.
-    """
+    :raises StorageUnreadable: it raised something."""
     try:
         return list(listing())
     except Exception as error:

@@ -1,8 +1,7 @@
 """Check: proof that rows and postings agree, and with the storage.
 
 Pushes go on meanwhile, so what looks wrong is looked at again, by itself and consistently, before
-it is called a problem.
-"""
+it is called a problem."""
 
 from __future__ import unicode_literals
 
@@ -35,8 +34,7 @@ class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
         never indexed, or a change of it was broken off; where the storage has the repository, or
         only the index has it.
     :param detail: what is wrong, for people.
-    :param repaired: whether it is not so any more.
-    """
+    :param repaired: whether it is not so any more."""
 
     __slots__ = ()
 
@@ -46,8 +44,7 @@ class Checker(object):
 
     :param store: a Store.
     :param source: a Source; None to leave the storage out.
-    :param progress: called now and then with (done, total), total 0 while it is unknown.
-    """
+    :param progress: called now and then with (done, total), total 0 while it is unknown."""
 
     def __init__(self, store, source=None, progress=None, sleep=sleep):
         store = store.retrying(sleep=sleep)
@@ -68,8 +65,7 @@ class Checker(object):
         :raises StorageUnreadable: nothing of the storage can be read.
 
         Costs a Scan of the rows and one of the postings, a second one of the postings when
-        something looks wrong, and some requests for each repository that does.
-        """
+        something looks wrong, and some requests for each repository that does."""
         checksums = Checksums()
         try:
             self._note_rows(checksums)
@@ -159,8 +155,7 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
     :param kind: row or postings.
     :param detail: what is wrong, for people; '' for nothing.
     :param missing: how many postings are missing, or have other contents.
-    :param surplus: the keys of those that are too many.
-    """
+    :param surplus: the keys of those that are too many."""
 
     __slots__ = ()
 
@@ -168,8 +163,7 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
 class Inspection(object):
     """Looks at repositories one by one.
 
-    :param store: a Store.
-    """
+    :param store: a Store."""
 
     def __init__(self, store):
         self._store = store
@@ -179,8 +173,7 @@ class Inspection(object):
 
         :param keys: of postings that it was seen to have.
 
-        Costs two GetItem of the row and a BatchGetItem for each 100 postings.
-        """
+        Costs two GetItem of the row and a BatchGetItem for each 100 postings."""
         before = self._row(name)
         for _ in range(_ATTEMPTS):
             finding = self._finding(name, before, keys)
@@ -223,8 +216,7 @@ class Checksums(object):
     Of each name only the number of its postings and a sum of their digests are kept, in a temporary
     file: so any number of postings are compared in little memory.
 
-    :raises ScratchError: the disk for temporary files is full or missing.
-    """
+    :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self):
         self._database = scratch_database()

@@ -7,7 +7,7 @@ import random
 from .. import errors
 from .._compat import sleep
 from ..lifecycle.lease import Lease
-from ..store.records import READY_KEY, ReadyMarker
+from ..lifecycle.start import Start
 from ..sync.snapshot import Survey
 from ..sync.source import has, listed
 from .check import Inspection, wanted_items
@@ -26,8 +26,7 @@ class Status(object):
     """The status of one index.
 
     :param store: a Store.
-    :param source: a Source; None to leave the storage out.
-    """
+    :param source: a Source; None to leave the storage out."""
 
     def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
         self._store = store.retrying(sleep=sleep)
@@ -40,24 +39,23 @@ class Status(object):
     def tables(self):
         """Return what DescribeTable reports of each table: a list of dictionaries.
 
-        Costs a DescribeTable for each.
-        """
+        Costs a DescribeTable for each."""
         return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
     def marker(self):
-        """Return the ReadyMarker, or None. Costs a GetItem."""
-        try:
-            return ReadyMarker.of(self._store.get(self._store.search_table, READY_KEY))
-        except errors.MissingTable:
-            return None
+        """Return the ReadyMarker, or None if the index is not ready. Costs a BatchGetItem.
+
+        :raises NewerDatabase, ForeignDatabase: the tables are those of another release."""
+        start = Start(self._store, None)
+        start.is_ready()
+        return start.marker
 
     def lease(self):
         """Return None when nobody loads; otherwise for how many seconds somebody has, and whether
         it shows signs of life. Takes a fifth of its time then, at most: four heartbeats, by default
         nine seconds.
 
-        Costs one GetItem, and one more each half second that it takes.
-        """
+        Costs one GetItem, and one more each half second that it takes."""
         lease = Lease(self._store)
         try:
             if lease.look() is None:
@@ -86,8 +84,7 @@ class Status(object):
         """Return of a sample of names: how many were looked at, how many postings they have on
         average, and which are wrong, and why.
 
-        Costs some requests for each.
-        """
+        Costs some requests for each."""
         wrong, numbers = {}, []
         for name in sample:
             finding = self._inspection.of(name, ())

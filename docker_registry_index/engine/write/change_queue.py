@@ -1,8 +1,7 @@
 """The change queue: changes are made at once or later, and no caller waits long.
 
 A change that cannot be made stays here and is retried. What it says may be out of date by then, so
-the storage is asked for the current state.
-"""
+the storage is asked for the current state."""
 
 from __future__ import unicode_literals
 
@@ -40,8 +39,7 @@ class Entry(object):
 
     :ivar is_fresh: whether its caller still waits: nothing later can have happened.
     :ivar due: when it may be tried, on the queue's clock.
-    :ivar ended: set when its caller need not wait any longer; None if nobody waits.
-    """
+    :ivar ended: set when its caller need not wait any longer; None if nobody waits."""
 
     __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
 
@@ -92,8 +90,7 @@ class Entries(object):
         """Take the first one that is due; return None if there is none.
 
         :param now: on the clock of ``due``; None for any.
-        :param other_than: names not to take.
-        """
+        :param other_than: names not to take."""
         for entries in self._fresh, self._late:
             # items() of Python 2.7 copies them.
             for name in entries:
@@ -107,8 +104,7 @@ class Outage(object):
 
     Logs one line when an outage begins and one when it is over, however many changes wait.
 
-    :param clock: seconds that only go forward.
-    """
+    :param clock: seconds that only go forward."""
 
     def __init__(self, clock):
         self._clock = clock
@@ -148,8 +144,7 @@ class Outage(object):
 
         :param is_late: not when it was announced, but later.
         :param is_last: whether nothing waits any more.
-        :returns: whether a sync must make changes that found no room.
-        """
+        :returns: whether a sync must make changes that found no room."""
         self._backoff.reset()
         self._late += is_late
         if not is_last or not self._late:
@@ -187,8 +182,7 @@ class ChangeQueue(object):
     :param reconcile: a function of a name that has the index say what the storage says.
     :param wait: seconds that a caller waits at most.
     :param on_missing_table: called when a table is missing.
-    :param on_overflow: called when DynamoDB has recovered and some changes had found no room.
-    """
+    :param on_overflow: called when DynamoDB has recovered and some changes had found no room."""
 
     def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
                  on_overflow=lambda: None, clock=monotonic, sleep=sleep):
@@ -220,8 +214,7 @@ class ChangeQueue(object):
         Returns when that is done, or after the wait, or at once while DynamoDB is known to be
         unavailable. Raises nothing.
 
-        :returns: whether it is done.
-        """
+        :returns: whether it is done."""
         entry = Entry(name, is_there)
         with self._lock:
             if self._is_over:
@@ -244,8 +237,7 @@ class ChangeQueue(object):
 
         :param thread: the number of the thread whose turn it is.
         :returns: the seconds until its next turn; None if nothing waits, or if another thread
-            looks after what waits.
-        """
+            looks after what waits."""
         with self._lock:
             if self._keeper == thread:
                 self._keeper = None
@@ -301,8 +293,7 @@ class ChangeQueue(object):
     def _begin(self):
         """Have enough threads at work; while DynamoDB is unavailable, one.
 
-        :returns: whether there are any.
-        """
+        :returns: whether there are any."""
         if self._is_closed:
             return False
         if self._outage.is_on and self._keeper is not None:

@@ -9,8 +9,7 @@ names from about 97 characters on need more. The first transaction writes a toke
 last one removes it; each between holds only while the token stands, so whoever changes the
 repository meanwhile ends this attempt. The postings carry ``v``: a search believes them only when
 the row says that they are indexed, which happens in the last transaction. So such a name, too, is
-found by all its substrings or by none, and a change broken off is recognized by its token.
-"""
+found by all its substrings or by none, and a change broken off is recognized by its token."""
 
 from __future__ import unicode_literals
 
@@ -35,8 +34,7 @@ class Change(collections.namedtuple('Change', 'name state description target hea
     :param description: what the row's becomes; None leaves it.
     :param target: the description that the postings will have; None when they will be gone.
     :param head: the actions with conditions; the row's comes first, the witness's second.
-    :param body: the actions without.
-    """
+    :param body: the actions without."""
 
     __slots__ = ()
 
@@ -45,26 +43,19 @@ class Change(collections.namedtuple('Change', 'name state description target hea
         """All actions, for one transaction."""
         return self.head + self.body
 
-    @property
-    def takes_row(self):
-        """Whether no row will be left."""
-        return 'Delete' in self.head[0]
-
 
 def is_short(change):
     """Return whether one transaction makes ``change``.
 
     A name that one could add, but not remove for want of room for the tombstone, is a long one from
-    the beginning: its postings need ``v``.
-    """
+    the beginning: its postings need ``v``."""
     return len(change.body) <= LONGEST - _LONGEST_HEAD
 
 
 def descriptions(change):
     """Return the descriptions that postings may have while ``change`` is under way: a set.
 
-    None of a short one, which is made or not.
-    """
+    None of a short one, which is made or not."""
     return set() if is_short(change) else _descriptions(change)
 
 
@@ -72,8 +63,7 @@ class Planner(object):
     """Plans changes for the tables of one index.
 
     :param store: a Store, for the names of its tables.
-    :param clock: gives Unix seconds; 0 is long ago.
-    """
+    :param clock: gives Unix seconds; 0 is long ago."""
 
     def __init__(self, store, clock=lambda: 0):
         self._clock = clock
@@ -84,8 +74,7 @@ class Planner(object):
         """Return the change after which ``name`` is there, whole.
 
         :param description: clean text; None keeps what the row has.
-        :param guard: further actions with conditions.
-        """
+        :param guard: further actions with conditions."""
         target = description
         if target is None:
             target = text.clean_description(state.row.description if state.row else None)
@@ -103,8 +92,7 @@ class Planner(object):
     def delete(self, name, state, tombstone=None):
         """Return the change after which ``name`` and its postings are gone.
 
-        :param tombstone: the action that leaves a tombstone, or None.
-        """
+        :param tombstone: the action that leaves a tombstone, or None."""
         head = [{'Delete': self._on_row(name, state.row)},
                 {'Delete': self._on_witness(name, state.witness)}]
         if tombstone:
@@ -121,8 +109,7 @@ class Planner(object):
 
         :param number: a random text that tells this removal from others.
         :param expires: Unix time after which a load may delete the note; no other decision depends
-            on it.
-        """
+            on it."""
         return {'Put': {'TableName': self._search, 'Item': dict(
             tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
 
@@ -130,8 +117,7 @@ class Planner(object):
         """Return a check that holds while the tombstone of ``name`` is still the one seen.
 
         :param number: that of the tombstone before the registry's storage was listed; None if there
-            was none.
-        """
+            was none."""
         check = {'TableName': self._search, 'Key': tombstone_key(name),
                  'ConditionExpression': 'attribute_not_exists(gram)'}
         if number is not None:
@@ -148,8 +134,7 @@ class Planner(object):
     def transactions(self, change, token):
         """Yield the lists of actions that make ``change``, which is not short, in order.
 
-        :param token: a random text that no other change has.
-        """
+        :param token: a random text that no other change has."""
         yield self._begin(change, token)
         body = [_verified(action) for action in change.body]
         still_ours = {'ConditionCheck': self._on_own_row(change.name, token)}
@@ -175,7 +160,7 @@ class Planner(object):
     def _end(self, change, token):
         """Write the row and its witness, as the change wants them, at once."""
         own_row = self._on_own_row(change.name, token)
-        if change.takes_row:
+        if change.target is None:
             return [{'Delete': own_row}]
         sets, removes = _indexed(change.target)
         witness = postings.witness(change.name, change.target)
@@ -191,8 +176,7 @@ class Planner(object):
         :param description: None leaves it, '' takes it out: an empty one would be a key of the
             secondary index that 0.1.0 made, which DynamoDB refuses.
         :param sets: further (attribute, typed value) pairs.
-        :param removes: further attributes that go.
-        """
+        :param removes: further attributes that go."""
         sets, removes = list(sets), list(removes)
         if description:
             sets.append(('description', {'S': description}))

@@ -2,8 +2,7 @@
 
 Each change is planned from what was read, written on the condition that it still stands, and
 planned again when it does not. So any number of writers, those of release 0.1.0 among them, leave
-the postings equal to the row.
-"""
+the postings equal to the row."""
 
 from __future__ import unicode_literals
 
@@ -36,8 +35,7 @@ class Writer(object):
     """Writes one index.
 
     :param store: a Store.
-    :param clock: gives Unix seconds.
-    """
+    :param clock: gives Unix seconds."""
 
     def __init__(self, store, sleep=sleep, clock=time.time):
         self._store = store
@@ -59,8 +57,7 @@ class Writer(object):
         :param description: None keeps the one there is, '' takes it out.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
             one transaction something may have been begun, which the next change or load of it
-            ends.)
-        """
+            ends.)"""
         name = text.check_name(name)
         if description is not None:
             description = text.clean_description(description)
@@ -79,8 +76,7 @@ class Writer(object):
         One GetItem and one TransactWriteItems. A tombstone is left in any case, so that a load
         under way cannot bring the name back.
 
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed.
-        """
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed."""
         name = text.check_name(name)
         tombstone = self._tombstone(name)
         was_there = []
@@ -103,8 +99,7 @@ class Writer(object):
         :raises ChangeConflict, RequestFailed: nothing changed.
         :raises: what is_gone raises.
 
-        Two GetItem and one TransactWriteItems.
-        """
+        Two GetItem and one TransactWriteItems."""
         outcome = []
 
         def plan(state):
@@ -134,8 +129,7 @@ class Writer(object):
             nothing to do.
         :param sure: read the witness at once instead of guessing it.
         :returns: whether anything changed.
-        :raises ChangeConflict, RequestFailed: nothing changed.
-        """
+        :raises ChangeConflict, RequestFailed: nothing changed."""
         begun, refusal = frozenset(), None
         # Writers that meet once should not meet again.
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, least=0)
@@ -158,8 +152,7 @@ class Writer(object):
     def change_together(self, changes):
         """Make several short changes in one transaction; return False if that is refused.
 
-        One TransactWriteItems.
-        """
+        One TransactWriteItems."""
         try:
             return None is self._transact(
                 [action for change in changes for action in change.actions])
