@@ -1,7 +1,6 @@
 """A registry, read through its own API.
 
-https://distribution.github.io/distribution/spec/api/
-"""
+https://distribution.github.io/distribution/spec/api/"""
 
 from __future__ import annotations
 
@@ -53,8 +52,7 @@ class RegistryClient:
 
     Each method takes a ``timeout``: seconds for all that it does. Without one, a failed attempt to
     connect is retried once. Each raises RegistryUnavailable if no registry answers in time, and its
-    subclass CredentialsRefused.
-    """
+    subclass CredentialsRefused."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  ca_file: str | None = None, connect_timeout: float = 2) -> None:
@@ -91,8 +89,7 @@ class RegistryClient:
     def catalog(self) -> Iterator[list[str]]:
         """Yield the names of all repositories, a list for each page.
 
-        Names without a tag are among them: see has.
-        """
+        Names without a tag are among them: see has."""
         first = self._connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):

@@ -103,8 +103,7 @@ class Connection:
         :param timeout: seconds for the whole call; None for the sum of its parts, with a second
             attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
-        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
-        """
+        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused."""
         session, total = self._session, max(0, timeout or 0)
         if timeout is None:
             session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
@@ -241,8 +240,7 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
     """A Session that takes neither proxies, credentials nor cookies from its environment.
 
     :param ca_file: certificates that sign the server's; None for certifi's.
-    :param retries: attempts to connect after the first.
-    """
+    :param retries: attempts to connect after the first."""
     session = requests.Session()
     session.trust_env = False
     session.verify = ca_file or True
@@ -259,8 +257,7 @@ def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     """Return or raise what a call does; raise Timeout if it takes longer.
 
     It runs in a thread of its own: no other timeout limits a name server, or a server that sends a
-    byte now and then.
-    """
+    byte now and then."""
     answers: list[Answer] = []
     if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()

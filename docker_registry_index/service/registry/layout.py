@@ -8,8 +8,7 @@
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
 A name may contain slashes, and a repository others; no part of a name starts with "_". All keys are
-relative to the folder of repositories, and in the order of S3, which is that of the bytes.
-"""
+relative to the folder of repositories, and in the order of S3, which is that of the bytes."""
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
     :param page_after: returns the keys that one request lists after a place, and whether there are
         more.
-    """
+    :param before: the first place that is too far; None for no end."""
     name, is_more = None, True
     while is_more:
         keys, is_more = page_after(after)
