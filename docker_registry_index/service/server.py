@@ -1,7 +1,6 @@
 """The service as a process: assembles its parts, serves them with waitress, and stops them.
 
-Any number of copies may run behind a load balancer.
-"""
+Any number of copies may run behind a load balancer."""
 
 from __future__ import annotations
 
@@ -74,8 +73,7 @@ class Service:
     def start(self) -> None:
         """Start the background, after waiting some seconds for DynamoDB if it is unavailable.
 
-        :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        """
+        :raises NewerDatabase, ForeignDatabase: nothing was changed."""
         try:
             SingleFlight(self.index.is_ready).wait(_ASK)
         except errors.RequestFailed as error:
@@ -102,8 +100,7 @@ class Service:
 def serve(settings: Any, service: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT ends the process, with status 0 and within 25 seconds.
 
-    :raises SettingError, NewerDatabase, ForeignDatabase: it cannot start.
-    """
+    :raises SettingError, NewerDatabase, ForeignDatabase: it cannot start."""
     _Process(settings, service).run()
 
 
@@ -111,8 +108,7 @@ def serve(settings: Any, service: ServiceSettings) -> None:
 class _Process:
     """Serves in a thread of its own; the main thread waits for a signal.
 
-    So a signal is handled at any moment, whatever the start waits for, and interrupts nothing.
-    """
+    So a signal is handled at any moment, whatever the start waits for, and interrupts nothing."""
 
     settings: Any
     service_settings: ServiceSettings
@@ -149,8 +145,7 @@ class _Process:
     def _stop(self, status: int) -> NoReturn:
         """Finish the requests under way, stop the background meanwhile, and end the process.
 
-        The server goes on until then: it writes the answers, and refuses new requests.
-        """
+        The server goes on until then: it writes the answers, and refuses new requests."""
         try:
             if self.service is not None:
                 began = time.monotonic()
@@ -190,8 +185,7 @@ def listen(address: str) -> socket.socket:
 def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
     """Return a server of waitress; its method run serves.
 
-    https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html
-    """
+    https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
     return waitress.create_server(
         app, sockets=[listener], threads=threads, ident='',
         # No header changes the scheme, the address or the path: no proxy is trusted.
@@ -206,8 +200,7 @@ def _connections(threads: int) -> int:
     """Return how many connections to accept, after raising the process's limit of open files.
 
     Each may need two: for itself, and for a body. The rest is for the threads, the load and the
-    background.
-    """
+    background."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS + reserve

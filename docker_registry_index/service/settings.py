@@ -1,7 +1,6 @@
 """The options of the service, and its settings. Pure.
 
-They come from the environment, else from the block ``service`` of a file.
-"""
+They come from the environment, else from the block ``service`` of a file."""
 
 from __future__ import annotations
 
@@ -131,8 +130,7 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     :param environ: environment variables, such as os.environ.
     :param top_level: the file, as configuration.read_file returns it; {} without one.
     :param source: names the file in messages.
-    :raises SettingError: for the first value that cannot work.
-    """
+    :raises SettingError: for the first value that cannot work."""
     settings, warnings = resolve(ServiceSettings, [
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ)])

@@ -72,7 +72,7 @@ def test_chunks_are_of_fifty_names_whatever_the_pages_are():
     names = ['a%03d' % number for number in range(120)]
     source = RegistrySource(Registry([names[:7], [], names[7:100], names[100:]]))
     chunks = list(source.namespaces())
-    assert [len(chunk.names) for chunk in chunks] == [CHUNK, CHUNK, 20]
+    assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 20]
     assert [str(chunk) for chunk in chunks] == ['a000 to a049', 'a050 to a099', 'a100 to a119']
     assert list(RegistrySource(Registry([[]])).namespaces()) == []
 

@@ -1,7 +1,6 @@
 """A registry, read through its own API.
 
-https://distribution.github.io/distribution/spec/api/
-"""
+https://distribution.github.io/distribution/spec/api/"""
 
 from __future__ import annotations
 
@@ -51,19 +50,16 @@ class RegistryClient:
     :param ca_file: certificates that sign the registry's; None for certifi's.
     :param connect_timeout: seconds.
 
-    Each method takes a ``timeout``: seconds for all that it does. It raises RegistryUnavailable if
-    no registry answers in time, and its subclass CredentialsRefused.
-    """
+    Each method takes a ``timeout``: seconds for all that it does. Without one, a failed attempt to
+    connect is retried once. Each raises RegistryUnavailable if no registry answers in time, and its
+    subclass CredentialsRefused."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  ca_file: str | None = None, connect_timeout: float = 2) -> None:
         self._connection = Connection(url, username, password, ca_file, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """The tags of a repository; [] if it has none, or does not exist.
-
-        A registry of version 3 returns the first hundred.
-        """
+        """The tags of a repository, or the first hundred of version 3; [] if it does not exist."""
         if not is_name(name):
             return []
         answer = self._get(name, 'tags/list?n=100', _JSON, LIST_BYTES, timeout)
@@ -82,10 +78,8 @@ class RegistryClient:
         return _object(answer) if answer else None
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
-        """The JSON object in a blob; None if there is none, or the blob is larger than 4 MB.
-
-        No more than that is ever read.
-        """
+        """The JSON object in a blob; None if there is none, or if it is larger than 4 MB, of which
+        no more is read."""
         if not is_name(name) or not _is(digest, _DIGEST):
             return None
         answer = self._get(name, f'blobs/{digest}', '*/*', BLOB_BYTES, timeout)
@@ -95,8 +89,7 @@ class RegistryClient:
     def catalog(self) -> Iterator[list[str]]:
         """Yield the names of all repositories, a list for each page.
 
-        Names without a tag are among them: see has.
-        """
+        Names without a tag are among them: see has."""
         first = self._connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):

@@ -43,9 +43,9 @@ class RegistryUnavailable(DynamoDBIndexError):
             'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
             'later')) -> None:
         # A query may contain a signature.
-        address = url.partition('?')[0]
+        self.url = url.partition('?')[0]
         super().__init__(  # type: ignore[no-untyped-call]
-            f'the registry cannot be read at {address:.300}: it {problem}; {way_out}')
+            f'the registry cannot be read at {self.url:.300}: it {problem}; {way_out}')
 
 
 class CredentialsRefused(RegistryUnavailable):
@@ -89,7 +89,8 @@ class Connection:
             pair = f"{username}:{password or ''}".encode()
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._connect_timeout = connect_timeout
-        self._session = new_session(ca_file, retries=1)
+        # A caller with a timeout has no time for a second attempt.
+        self._session, self._retrying_session = new_session(ca_file), new_session(ca_file, 1)
         self._tokens = _Tokens()
         self._wants_bearer = False
 
@@ -99,13 +100,15 @@ class Connection:
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its parts.
+        :param timeout: seconds for the whole call; None for the sum of its parts, with a second
+            attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
-        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused.
-        """
-        total = 2 * self._connect_timeout + 3 * read_timeout if timeout is None else max(0, timeout)
-        call = _Call(self._session, (self._connect_timeout, read_timeout),
-                     time.monotonic() + total, limit)
+        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused."""
+        session, total = self._session, max(0, timeout or 0)
+        if timeout is None:
+            session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
+        call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
+                     limit)
         try:
             return _within(total, lambda: self._authorized(call, url, scope, accept))
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
@@ -237,8 +240,7 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
     """A Session that takes neither proxies, credentials nor cookies from its environment.
 
     :param ca_file: certificates that sign the server's; None for certifi's.
-    :param retries: attempts to connect after the first.
-    """
+    :param retries: attempts to connect after the first."""
     session = requests.Session()
     session.trust_env = False
     session.verify = ca_file or True
@@ -255,8 +257,7 @@ def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
     """Return or raise what a call does; raise Timeout if it takes longer.
 
     It runs in a thread of its own: no other timeout limits a name server, or a server that sends a
-    byte now and then.
-    """
+    byte now and then."""
     answers: list[Answer] = []
     if not SingleFlight(lambda: answers.append(call())).wait(seconds):
         raise requests.Timeout()

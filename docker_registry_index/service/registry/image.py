@@ -1,8 +1,7 @@
 """The description of an image, in the annotations of its manifest or the labels of its config.
 
 They may contain anything; what is not as specified is ignored.
-https://specs.opencontainers.org/image-spec/annotations/
-"""
+https://specs.opencontainers.org/image-spec/annotations/"""
 
 from __future__ import annotations
 
@@ -31,6 +30,8 @@ _SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?
 
 
 class Texts(NamedTuple):
+    """The texts in one document."""
+
     description: str | None = None
     title: str | None = None
 
@@ -42,8 +43,7 @@ def description(client: RegistryClient, name: str, reference: str | None,
     At most two requests for an image, and one more for each index around it.
 
     :param timeout: seconds for all requests together.
-    :raises RegistryUnavailable: the registry cannot be read in that time.
-    """
+    :raises RegistryUnavailable: the registry cannot be read in that time."""
     end = time.monotonic() + timeout
     texts: list[Texts] = []
     for _ in range(_LEVELS):
@@ -61,10 +61,12 @@ def description(client: RegistryClient, name: str, reference: str | None,
 
 
 def of_manifest(manifest: object) -> Texts:
+    """The texts in the annotations of a manifest or index."""
     return _texts(_member(manifest, 'annotations'))
 
 
 def of_config(config: object) -> Texts:
+    """The texts in the labels of the config of an image."""
     return _texts(_member(_member(config, 'config'), 'Labels'))
 
 
@@ -80,7 +82,7 @@ def is_index(manifest: object) -> bool:
 
 
 def child_of(index: object) -> str | None:
-    """The digest of the manifest for Linux on amd64, else for any platform, else of any."""
+    """The digest for Linux on amd64, else the first for any platform, else the first; or None."""
     listed = _member(index, 'manifests')
     children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
     return _digest(min(children, key=_rank, default=None))

@@ -8,8 +8,7 @@
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
 A name may contain slashes, and a repository others; no part of a name starts with "_". All keys are
-relative to the folder of repositories, and in the order of S3, which is that of the bytes.
-"""
+relative to the folder of repositories, and in the order of S3, which is that of the bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ def tags_of(name: str) -> str:
 
 
 def tagged(key: str) -> str | None:
-    """The name of the repository whose tag contains this key, or None."""
+    """The name of the repository in one of whose tags this key is, or None."""
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
@@ -64,7 +63,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
     :param page_after: returns the keys that one request lists after a place, and whether there are
         more.
-    """
+    :param before: the first place that is too far; None for no end."""
     name, is_more = None, True
     while is_more:
         keys, is_more = page_after(after)

@@ -27,8 +27,7 @@ class RegistrySource(StorageSource):
     """The names in /v2/_catalog that have a tag.
 
     Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
-    its tags cannot be read, but those of others can.
-    """
+    its tags cannot be read, but those of others can."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
@@ -39,8 +38,7 @@ class RegistrySource(StorageSource):
     def namespaces(self) -> Iterator[Chunk]:
         """Yield the catalog in chunks of 50 names, as its pages come in.
 
-        :raises RegistryUnavailable: a page cannot be read.
-        """
+        :raises RegistryUnavailable: a page cannot be read."""
         self._doubtful = {}
         names = itertools.chain.from_iterable(self._client.catalog())
         for chunk in iter(lambda: list(itertools.islice(names, CHUNK)), []):
@@ -49,8 +47,7 @@ class RegistrySource(StorageSource):
     def has(self, name: str) -> bool:
         """Whether a repository has a tag now; one request.
 
-        :raises RegistryUnavailable: the registry does not answer.
-        """
+        :raises RegistryUnavailable: the registry does not answer."""
         return self._client.has(name)
 
     def doubtful(self) -> frozenset[str]:
@@ -60,8 +57,7 @@ class RegistrySource(StorageSource):
     def tagged(self, namespace: Chunk) -> Iterator[str]:
         """Yield each name of a chunk that has a tag.
 
-        :raises RegistryUnavailable: no name seems to be readable any more.
-        """
+        :raises RegistryUnavailable: no name seems to be readable any more."""
         other = next((name for name in reversed(namespace) if is_name(name)), None)
         failed: dict[str, Exception] = {}
         failures = 0
@@ -90,8 +86,7 @@ class RegistrySource(StorageSource):
         """Note that names are doubtful, if another name shows that the registry can be read.
 
         :param failed: names and their errors.
-        :param other: the name to request if none was ever readable.
-        """
+        :param other: the name to request if none was ever readable."""
         good = self._good or other
         if failed and good:
             self._client.has(good)

@@ -1,8 +1,7 @@
 """Lists the repositories in the storage of a registry: a directory of this machine or an S3 bucket.
 
 The registry's own walk of a bucket costs a request for each directory; this one costs at most one
-for each 1 000 objects, and lists several parts side by side. It needs the right s3:ListBucket.
-"""
+for each 1 000 objects, and lists several parts side by side. It needs the right s3:ListBucket."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ class StorageSource(Source):
     def repositories(self, namespace: Any) -> Iterator[tuple[str, None]]:
         """Yield (name, None) for each valid name in a namespace that has a tag; log invalid ones.
 
-        :raises: as ``tagged``, after the names that can be read.
-        """
+        :raises: as ``tagged``, after the names that can be read."""
         count, example = 0, None
         try:
             for name in self.tagged(namespace):
@@ -64,16 +62,14 @@ class FilesSource(StorageSource):
     def namespaces(self) -> list[str]:
         """The top-level directories; none in a new registry.
 
-        :raises OSError: the root does not exist, or cannot be read.
-        """
+        :raises OSError: the root does not exist, or cannot be read."""
         os.stat(self._root)
         return [entry.name for entry in _directories(self._folder)]
 
     def has(self, name: str) -> bool:
         """Whether a repository has a tag now.
 
-        :raises OSError: a directory cannot be read, or there is no repository: is it mounted?
-        """
+        :raises OSError: a directory cannot be read, or there is no repository: is it mounted?"""
         if not layout.is_name(name):
             return False
         os.stat(self._folder)
@@ -82,8 +78,7 @@ class FilesSource(StorageSource):
     def tagged(self, namespace: str) -> Iterator[str]:
         """Yield the names with a tag in a top-level directory, the outer ones first.
 
-        :raises OSError: a directory in it cannot be read; after the names that can be.
-        """
+        :raises OSError: a directory in it cannot be read; after the names that can be."""
         problems = []
         left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
         while left:
@@ -113,7 +108,7 @@ class S3Source(StorageSource):
     """The repositories with a tag in a bucket. All methods raise what boto3 raises.
 
     :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
-    """
+    :param client: as s3_client makes it."""
 
     def __init__(self, bucket: str, root: str, client: Any) -> None:
         self._bucket = bucket
@@ -123,8 +118,7 @@ class S3Source(StorageSource):
     def namespaces(self) -> Iterator[layout.Part]:
         """Return parts of about equal numbers of folders.
 
-        Costs a request for each 1 000 folders of the top level, and for each of less than eight.
-        """
+        Costs a request for each 1 000 folders of the top level, and for each of less than eight."""
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
@@ -163,8 +157,7 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None,
     """A boto3 client of S3, safe to use from several threads.
 
     :param endpoint_url: of another S3 than Amazon's; the bucket is then in the path.
-    :param access_key: None for botocore's own search for credentials.
-    """
+    :param access_key: None for botocore's own search for credentials."""
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
     return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(

@@ -2,8 +2,7 @@
 those that a notification had no time for.
 
 Of all copies of the service, one does this at a time; but each waits for the tags that its own
-notifications announced.
-"""
+notifications announced."""
 
 from __future__ import annotations
 
@@ -50,8 +49,7 @@ class _Wait:
 class TagWaitList:
     """The notes whose tag this process awaits; safe to use from several threads.
 
-    Another process counts from the moment when it reads a note.
-    """
+    Another process counts from the moment when it reads a note."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -90,8 +88,7 @@ class TagWaitList:
 class DescriptionWorker:
     """Reads the descriptions that the notes of one index are about.
 
-    :param clock: seconds that never go back.
-    """
+    :param clock: seconds that never go back."""
 
     def __init__(self, index: SearchIndex, reconciler: Reconciler,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -145,8 +142,7 @@ class DescriptionWorker:
         Costs one Query if nothing is noted.
 
         :returns: whether something failed and nothing succeeded.
-        :raises RequestFailed: DynamoDB does not answer.
-        """
+        :raises RequestFailed: DynamoDB does not answer."""
         self.waiting = len(self._queue.notes(_BATCH))
         if not self.waiting or not self._lease.acquire():
             return False
@@ -188,8 +184,7 @@ class DescriptionWorker:
     def _describe(self, note: Note, was_due: bool = False) -> None:
         """Reconcile a repository and remove its note, unless its tag is still awaited.
 
-        :param was_due: whether the tag was awaited before: then only a tag makes a difference.
-        """
+        :param was_due: whether the tag was awaited before: then only a tag makes a difference."""
         is_over = self._awaited.is_over(note)
         try:
             is_there = (not was_due or is_over or self._reconciler.has_tag(note.name, _SECONDS)

@@ -1,8 +1,7 @@
 """Makes the index contain of a repository what its registry contains, within a time.
 
 A notification may be late, come twice, or arrive after a newer one. So only the name in it counts,
-and the registry is asked for the current state.
-"""
+and the registry is asked for the current state."""
 
 from __future__ import annotations
 
@@ -45,8 +44,7 @@ class Change(NamedTuple):
     """A repository that may have changed.
 
     :param reference: digest of the manifest that was pushed last; None for a delete.
-    :param tag: that it was pushed with, or None.
-    """
+    :param tag: that it was pushed with, or None."""
 
     name: str
     reference: str | None
@@ -62,8 +60,7 @@ class NotificationPool:
 
     :param seconds: after which a caller gets an answer. What takes longer goes on in the
         background.
-    :ivar under_way: how many changes are being made.
-    """
+    :ivar under_way: how many changes are being made."""
 
     def __init__(self, reconciler: Reconciler, seconds: float) -> None:
         self._reconciler = reconciler
@@ -76,8 +73,7 @@ class NotificationPool:
     def follow(self, changes: Sequence[Change]) -> None:
         """Return when all these changes are in the index.
 
-        :raises NotNow: some are not, or not yet.
-        """
+        :raises NotNow: some are not, or not yet."""
         end = time.monotonic() + self._seconds
         futures = [self._begin(change, end) for change in changes]
         _, late = wait(futures, max(0, end - time.monotonic()))
@@ -134,8 +130,7 @@ class _KeyedLock:
 class Reconciler:
     """Reconciles an index with one registry; safe to use from several threads.
 
-    :ivar on_note: called with each Note of what is left for later.
-    """
+    :ivar on_note: called with each Note of what is left for later."""
 
     def __init__(self, index: SearchIndex, registry: RegistryClient) -> None:
         self._index = index
@@ -163,8 +158,7 @@ class Reconciler:
         :raises InvalidName: the index cannot contain such a repository.
 
         Costs two requests to the registry, up to four for a description, and up to seven while a
-        tag is awaited.
-        """
+        tag is awaited."""
         end = time.monotonic() + seconds
         with self._lock.hold(change.name, seconds):
             try:
@@ -176,8 +170,7 @@ class Reconciler:
         """The same for a repository in the description queue; return whether it exists.
 
         :raises RegistryUnavailable: the registry does not answer in time.
-        :raises: as reconcile, without NotNow.
-        """
+        :raises: as reconcile, without NotNow."""
         end = time.monotonic() + seconds
         return self._settle(name, lambda tags: self._text(name, None, tags, end), end, end)
 
@@ -196,7 +189,9 @@ class Reconciler:
         self._settle(change.name, text_or_note, end, registry_end, tags)
 
     def _pushed_tags(self, change: Change, wait_end: float, registry_end: float) -> list[str]:
-        """The tags that exist, once the pushed one may be among them, or after ``wait_end``."""
+        """The tags that exist, once the pushed one may be among them, or after ``wait_end``.
+
+        :param registry_end: when the registry must have answered."""
         backoff = Backoff(_PAUSE, _LONGEST_PAUSE)
         tags = self._registry.tags(change.name, _left(registry_end))
         while change.tag and not tags and time.monotonic() + _LONGEST_PAUSE < wait_end:
@@ -213,8 +208,7 @@ class Reconciler:
         :param text_of: returns its description, given its tags.
         :param end: after which a change is late.
         :param registry_end: when the registry must have answered everything.
-        :param tags: if the registry has returned them already.
-        """
+        :param tags: if the registry has returned them already."""
         for _ in range(_ATTEMPTS):
             if tags is None:
                 tags = self._registry.tags(name, _left(registry_end))

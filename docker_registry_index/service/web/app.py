@@ -69,8 +69,7 @@ class ConcurrencyLimit:
     """Lets so many requests run at once.
 
     While they come and go, one more waits a moment. If none ends, as when DynamoDB does not answer,
-    it is refused at once.
-    """
+    it is refused at once."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._free = threading.BoundedSemaphore(size)
@@ -94,7 +93,10 @@ class ConcurrencyLimit:
 def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
              dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
-    """Return the Flask application; without ``users``, anybody may read."""
+    """Return the Flask application.
+
+    :param users: None if anybody may read.
+    :param dialect: returns the registry's Dialect."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs know only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]

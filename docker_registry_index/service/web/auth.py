@@ -1,8 +1,7 @@
 """Who may read: the users of the registry's own htpasswd file, read as the registry reads it.
 
 https://distribution.github.io/distribution/about/configuration/#htpasswd
-https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go
-"""
+https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go"""
 
 from __future__ import annotations
 
@@ -57,8 +56,7 @@ class Users:
     :param anonymous: whether clients without credentials may read.
     :param limit: how many threads may check passwords: fewer than there are, so that a flood of
         passwords leaves some for all other requests.
-    :raises SettingError: the file cannot be read.
-    """
+    :raises SettingError: the file cannot be read."""
 
     def __init__(self, path: str, anonymous: bool = False, limit: int = 8) -> None:
         self._path = path
@@ -74,10 +72,9 @@ class Users:
     def may_read(self, user: str | None, password: str | None) -> bool:
         """Return whether a client may read; its user is None if it sent no credentials.
 
-        An unknown user takes as long as a wrong password.
+        An unknown user takes as long as a wrong password, so time does not reveal who exists.
 
-        :raises Busy: too many passwords are being checked.
-        """
+        :raises Busy: too many passwords are being checked."""
         if user is None:
             return self._anonymous
         self._read_if_changed()
@@ -146,8 +143,7 @@ def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) 
     time reveals neither which users exist nor their costs.
 
     :param hashed: None if the user is unknown.
-    :param stand_ins: a hash of each cost.
-    """
+    :param stand_ins: a hash of each cost."""
     own = hashed and cost(hashed)
     right = [matches(password, hashed if hashed and each == own else stand_in) and each == own
              for each, stand_in in stand_ins.items()]
@@ -157,8 +153,7 @@ def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) 
 def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
     """Return {name: hash} of the lines of a file; of a name that comes twice, the last one.
 
-    :raises ValueError: a line is not NAME:HASH.
-    """
+    :raises ValueError: a line is not NAME:HASH."""
     found = {}
     for line in content.splitlines():
         line = line.strip()

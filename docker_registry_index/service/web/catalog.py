@@ -1,7 +1,6 @@
 """GET /v2/_catalog, with the bytes that CNCF Distribution 2.8.2 or 3.0.0 sends, without its walk.
 
-https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go
-"""
+https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go"""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ class Dialect(NamedTuple):
     """How a registry answers. The defaults are those of 3.0.0.
 
     :param is_strict: whether it refuses an ``n`` that is not a number.
-    :param realm: of its Basic challenge, if it sends one.
-    """
+    :param realm: of its Basic challenge, if it sends one."""
 
     content_type: str = 'application/json'
     is_strict: bool = True
@@ -132,8 +130,7 @@ def page_size(text: str, limit: int, is_strict: bool) -> int:
 
     :param text: the parameter ``n``, or ''.
     :param is_strict: whether to refuse what is not a number, as 3.0.0; 2.8.2 ignores it.
-    :raises WrongNumber: it is not a number, or above the limit.
-    """
+    :raises WrongNumber: it is not a number, or above the limit."""
     default = min(_DEFAULT, limit)
     if not text:
         return default

@@ -1,7 +1,6 @@
 """GET /healthz, /readyz and /metrics: does the process run, can it answer, and its counters.
 
-https://prometheus.io/docs/practices/naming/
-"""
+https://prometheus.io/docs/practices/naming/"""
 
 from __future__ import annotations
 

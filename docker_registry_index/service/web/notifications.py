@@ -2,8 +2,7 @@
 
 A registry sends one notification after the other, and retries each until it is answered with 2xx in
 time. So 503 means "not now", nothing from a registry is refused for good, and nothing is kept here
-that is not in DynamoDB.
-"""
+that is not in DynamoDB."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
 
     :param secret: that the registry sends, as ``Bearer SECRET``.
     :param count: called with the result of each notification.
-    :param sync_soon: called if one had to be left out.
-    """
+    :param sync_soon: called if one had to be left out."""
     made = flask.Blueprint('events', __name__)
 
     @made.route('/events', methods=['POST'])
@@ -100,8 +98,7 @@ def _changes(request: flask.Request) -> list[Change]:
     """Return the changes in a body.
 
     :raises Malformed: it is not a notification.
-    :raises NotNow: it is large, and so is another one that is being read.
-    """
+    :raises NotNow: it is large, and so is another one that is being read."""
     if (request.content_length or 0) <= BODY_BYTES:
         return changes_of(request.get_data(cache=False))
     if not _is_of_registry(request):
@@ -129,8 +126,7 @@ def changes_of(body: bytes) -> list[Change]:
     Events other than pushes of manifests and deletes are ignored. The delete of a blob looks like
     that of a manifest.
 
-    :raises Malformed: it is not a notification.
-    """
+    :raises Malformed: it is not a notification."""
     found: dict[str, Change] = {}
     for event in _events(body):
         change = _change(event)

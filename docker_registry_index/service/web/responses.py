@@ -1,7 +1,6 @@
 """What all addresses have in common: the parameters of requests, and refusals as JSON.
 
-Bytes of an address that are not UTF-8 are no error.
-"""
+Bytes of an address that are not UTF-8 are no error."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ def first_of(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = F
     :param query: what follows the question mark.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
     :param in_go: whether to read it as Go, and so a registry, does: without pairs that it cannot
-        decode, or that have a semicolon. https://pkg.go.dev/net/url#ParseQuery
-    """
+        decode, or that have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
     for pair in query.split(b'&'):
         if in_go and (b';' in pair or _BROKEN.search(pair)):
             continue

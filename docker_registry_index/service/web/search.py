@@ -1,7 +1,6 @@
 """GET /v1/search and /v1/_ping, as docker search and podman search send them.
 
-https://docs.docker.com/v1.6/reference/api/docker-io_api/#search
-"""
+https://docs.docker.com/v1.6/reference/api/docker-io_api/#search"""
 
 from __future__ import annotations
 
