@@ -18,7 +18,7 @@ from .engine.settings.checks import printable
 from .engine.settings.options import KEY_PAIR, Settings
 from .engine.settings.resolution import Layer, resolve
 
-__all__ = ['InvalidYAML', 'block_of', 'environment_of', 'evaluate', 'flavour_of', 'load', 'parse',
+__all__ = ['InvalidYAML', 'block_of', 'environment_of', 'evaluate', 'load', 'parse',
            'path_of', 'read_file', 'unquote']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
@@ -57,7 +57,8 @@ def _holders(path, environ):
     where = printable(path, _PATH_SHOWN)
     top_level = read_file(path)
     found = [(top_level, 'the top level of %s' % where)]
-    name = flavour_of(environ)
+    # '' means the top level itself.
+    name = environ.get(_FLAVOUR, 'dev')
     if name:
         if name not in top_level:
             known = sorted(printable(key) for key in top_level if key != _EXTENSIONS)
@@ -80,11 +81,6 @@ def path_of(environ, config_module):
     return os.path.join(os.path.dirname(config_module), '..', '..', 'config', name)
 
 
-def flavour_of(environ):
-    """Return the chosen flavour; '' means the top level itself."""
-    return environ.get(_FLAVOUR, 'dev')
-
-
 def read_file(path):
     """Return the file's top level as a mapping, every scalar as text.
 
@@ -100,9 +96,6 @@ def read_file(path):
     raise SettingError(
         _FILE, None, 'names %s, which %s' % (printable(path, _PATH_SHOWN), problem),
         'correct the file, or set the environment variable to another')
-
-
-# Layers
 
 
 def block_of(kind, holder, source, environ):
@@ -123,8 +116,7 @@ def environment_of(kind, environ):
     return Layer(
         'the environment',
         dict((option.name, unquote(environ.get(option.variable, ''))) for option in kind.OPTIONS),
-        dict((option.name, 'environment variable %s' % option.variable)
-             for option in kind.OPTIONS))
+        dict((option.name, 'environment variable %s' % option.variable) for option in kind.OPTIONS))
 
 
 def _arguments(arguments):
@@ -184,14 +176,10 @@ def _misplaced(holder, source):
         warnings.append(str('%s in %s is ignored; move it below %s' % (_OURS, source, _EXTENSIONS)))
     for mapping, wanted in ((holder, _EXTENSIONS), (holder.get(_EXTENSIONS), _OURS)):
         if isinstance(mapping, dict) and wanted not in mapping:
-            near = difflib.get_close_matches(
-                wanted, [printable(key) for key in mapping], 1, 0.8)
+            near = difflib.get_close_matches(wanted, [printable(key) for key in mapping], 1, 0.8)
             warnings.extend(str('unknown key %s in %s is ignored, did you mean %s?'
                                 % (key, source, wanted)) for key in near)
     return warnings
-
-
-# Values as they are written
 
 
 def evaluate(value, environ):

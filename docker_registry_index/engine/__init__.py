@@ -1,6 +1,4 @@
-"""The engine: an exact substring search over DynamoDB, for any program.
-
-It knows neither docker-registry nor a web framework, and needs boto3 only."""
+"""The engine: an exact substring search over DynamoDB, for any program. It needs boto3 only."""
 
 from . import errors
 from .index import SearchIndex

@@ -247,12 +247,7 @@ class Loop(object):
     @property
     def is_over(self):
         """Whether the loop was stopped, or this is another process."""
-        return self._is_stopping or self.is_foreign
-
-    @property
-    def is_foreign(self):
-        """Whether this process was forked from that of the loop."""
-        return self._process != os.getpid()
+        return self._is_stopping or self._process != os.getpid()
 
     def wake(self):
         """Have the next turn begin now."""

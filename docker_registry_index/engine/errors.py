@@ -38,7 +38,6 @@ class DynamoDBIndexError(Exception):
 
     :cvar facts: the names of the attributes that the arguments become, in their order.
     :cvar message: the message, in which the facts are filled."""
-
     facts, message = ('text',), '%(text)s'
 
     def __init__(self, *values):
@@ -50,7 +49,6 @@ class MissingDependency(DynamoDBIndexError):
     """A library that this package needs is not installed. Deliberately not an ImportError:
     docker-registry swallows those while it loads a search backend and then reports "Unknown index
     type"."""
-
     facts = 'module', 'install'
     message = ('the Python module %(module)s is needed and cannot be imported; install it with: '
                '%(install)s')
@@ -64,7 +62,6 @@ class SettingError(DynamoDBIndexError):
         DYNAMODB_REPOSITORY_TABLE``; None when no one place is to blame.
     :param problem: what is wrong with it; never a secret value.
     :param way_out: what to do about it."""
-
     facts = 'setting', 'source', 'problem', 'way_out'
 
     @property
@@ -75,7 +72,6 @@ class SettingError(DynamoDBIndexError):
 
 class InvalidName(DynamoDBIndexError, ValueError):
     """A repository name that the index cannot hold."""
-
     facts = 'name', 'problem'
     message = ('repository name %(name).80r %(problem)s; use 1 to 255 characters, at most 1000 '
                'bytes of UTF-8, without control characters')
@@ -83,14 +79,12 @@ class InvalidName(DynamoDBIndexError, ValueError):
 
 class InvalidArgument(DynamoDBIndexError, ValueError):
     """An argument of a public method that makes no sense."""
-
     facts = 'argument', 'value', 'way_out'
     message = 'argument %(argument)s is %(value).80r; %(way_out)s'
 
 
 class NewerDatabase(DynamoDBIndexError):
     """The tables were written by a newer release; nothing was touched."""
-
     facts = 'table', 'found', 'known'
     message = ('table %(table)s holds an index of format %(found)s, this release knows %(known)s: '
                'nothing was changed; install the newer release of docker-registry-index-dynamodb, '
@@ -99,7 +93,6 @@ class NewerDatabase(DynamoDBIndexError):
 
 class ForeignDatabase(DynamoDBIndexError):
     """A table of that name exists, and it is not one of ours."""
-
     facts = 'table', 'problem'
     message = ('table %(table)s %(problem)s: nothing was changed; name another database or table '
                'in the settings')
@@ -107,14 +100,12 @@ class ForeignDatabase(DynamoDBIndexError):
 
 class TableError(DynamoDBIndexError):
     """A table could not be created, or did not become active in time."""
-
     facts = 'table', 'problem', 'way_out'
     message = 'table %(table)s %(problem)s; %(way_out)s'
 
 
 class LeaseLost(DynamoDBIndexError):
     """Another process took the load over; this one must stop writing."""
-
     facts = ('table',)
     message = ('the lease in table %(table)s was taken over by another process while this one was '
                'loading; nothing is lost, the other one goes on')
@@ -122,7 +113,6 @@ class LeaseLost(DynamoDBIndexError):
 
 class LeaseTaken(DynamoDBIndexError):
     """Another process is loading, for ``age`` seconds already; this one did nothing."""
-
     facts = 'table', 'age'
     message = ('another process holds the lease in table %(table)s and is loading, for %(age)d '
                'seconds now; wait until it has ended')
@@ -130,7 +120,6 @@ class LeaseTaken(DynamoDBIndexError):
 
 class ChangeConflict(DynamoDBIndexError):
     """Others kept changing the same repository; the change was not made."""
-
     facts = 'name', 'attempts'
     message = ('repository %(name)r was changed by others during each of %(attempts)d attempts; '
                'try again')
@@ -141,7 +130,6 @@ class StorageUnreadable(DynamoDBIndexError):
 
     :param what: that it was asked for.
     :param problem: what it raised."""
-
     facts = 'what', 'problem'
 
     @property
@@ -153,7 +141,6 @@ class StorageUnreadable(DynamoDBIndexError):
 
 class Stopped(DynamoDBIndexError):
     """This process is ending; what it was doing goes on in another."""
-
     facts, message = (), 'this process is ending; another one goes on'
 
 

@@ -65,8 +65,7 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem when it is ready, and one in a minute."""
-        self._maintenance = maintenance = Maintenance(
-            self._store, self._loading(source, progress))
+        self._maintenance = maintenance = Maintenance(self._store, self._loading(source, progress))
         reconciler = Reconciler(
             TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED), self._writer)
         self._queue = ChangeQueue(
@@ -93,8 +92,9 @@ class SearchIndex(object):
 
     def close(self):
         """End what goes on in the background: changes that wait are made, a load under way gives
-        its lease back. Takes some seconds at most. Does nothing in a process that was forked."""
-        if self._maintenance and not self._maintenance.is_foreign:
+        its lease back. Takes some seconds at most. Does nothing a second time, nor in a process
+        that was forked."""
+        if self._maintenance and not self._maintenance.is_over:
             self._queue.close(_CLOSE_SECONDS)
             self._maintenance.stop(_CLOSE_SECONDS)
 

@@ -106,9 +106,8 @@ def serve(settings: Any, service: ServiceSettings) -> None:
 
 @dataclass
 class _Process:
-    """Serves in a thread of its own; the main thread waits for a signal.
-
-    So a signal is handled at any moment, whatever the start waits for, and interrupts nothing."""
+    """Serves in a thread of its own; the main thread waits for a signal. So a signal is handled at
+    any moment, whatever the start waits for, and interrupts nothing."""
 
     settings: Any
     service_settings: ServiceSettings
@@ -143,9 +142,8 @@ class _Process:
             self.ends.put(error)
 
     def _stop(self, status: int) -> NoReturn:
-        """Finish the requests under way, stop the background meanwhile, and end the process.
-
-        The server goes on until then: it writes the answers, and refuses new requests."""
+        """Finish the requests under way, stop the background meanwhile, and end the process. The
+        server goes on until then: it writes the answers, and refuses new requests."""
         try:
             if self.service is not None:
                 began = time.monotonic()
@@ -197,9 +195,8 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
 
 
 def _connections(threads: int) -> int:
-    """Return how many connections to accept, after raising the process's limit of open files.
-
-    Each may need two: for itself, and for a body. The rest is for the threads, the load and the
+    """Return how many connections to accept, after raising the process's limit of open files. Each
+    may need two: for itself, and for a body. The rest is for the threads, the load and the
     background."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -433,7 +433,7 @@ def test_in_a_forked_process_a_loop_is_over(loop_of):
             for loop in running, unused:
                 loop.wake()
                 loop.stop(0)
-            found = [running.is_over, running.is_foreign, running.begin(), unused.is_over,
+            found = [running.is_over, running.begin(), unused.is_over,
                      unused.begin(), unused.is_running, time.time() - began < 5]
             os.write(write, json.dumps(found).encode('ascii'))
         finally:
@@ -441,6 +441,6 @@ def test_in_a_forked_process_a_loop_is_over(loop_of):
     os.close(write)
     with os.fdopen(read, 'rb') as answers:
         assert json.loads(answers.read().decode('ascii')) == [
-            True, True, False, True, False, False, True]
+            True, False, True, False, False, True]
     os.waitpid(child, 0)
-    assert not running.is_over and not running.is_foreign and running.is_running
+    assert not running.is_over and running.is_running

@@ -480,13 +480,13 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start, monkeypatch):
 
 def test_a_process_that_is_forked_does_nothing_more(make, ready, monkeypatch):
     it = make()
-    assert it.begin_and_wait(5) is True and not it.is_foreign
+    assert it.begin_and_wait(5) is True and not it.is_over
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
     it.look()
     time.sleep(0.2)
-    assert it.is_foreign and ready.asked == ['is_ready']
+    assert it.is_over and ready.asked == ['is_ready']
     with pytest.raises(errors.Stopped):
         it._sleep(0.1)
     monkeypatch.undo()

@@ -451,12 +451,6 @@ def test_path_of(name, expected):
     assert os.path.normpath(path) == expected
 
 
-def test_flavour_of():
-    assert configuration.flavour_of({}) == 'dev'
-    assert configuration.flavour_of({'SETTINGS_FLAVOR': 'prod'}) == 'prod'
-    assert configuration.flavour_of({'SETTINGS_FLAVOR': ''}) == ''
-
-
 def test_the_documented_examples_are_read_without_a_warning(load):
     path = os.path.join(os.path.dirname(__file__), '..', '..', 'docs',
                         'settings.md')

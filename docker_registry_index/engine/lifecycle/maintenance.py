@@ -75,9 +75,9 @@ class Maintenance(object):
         return self._start.marker
 
     @property
-    def is_foreign(self):
-        """Whether this is a process that was forked since."""
-        return self._loop.is_foreign
+    def is_over(self):
+        """Whether it was stopped, or this is a process that was forked since."""
+        return self._loop.is_over
 
     def begin(self):
         """Begin in another thread, unless it has. Never waits."""

@@ -91,7 +91,8 @@ class Start(object):
         :raises: as ensure_ready."""
         with self._lock:
             self._create_tables()
-            lease = self._watched_lease()
+            lease = self._lease
+            lease.is_alive = False
             try:
                 while not lease.acquire():
                     if lease.is_alive:
@@ -105,7 +106,8 @@ class Start(object):
 
     def _prepare(self):
         self._create_tables()
-        lease, seconds = self._watched_lease(), self._store.settings.startup_wait
+        lease, seconds = self._lease, self._store.settings.startup_wait
+        lease.is_alive = False
         deadline = self._clock() + seconds
         while True:
             if self.is_ready():
@@ -141,10 +143,6 @@ class Start(object):
                         'any more, the search table of that release can be deleted',
                         self._store.search_table)
         return report
-
-    def _watched_lease(self):
-        self._lease.is_alive = False
-        return self._lease
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))

@@ -89,10 +89,8 @@ def _region_of_aws(text):
 
 #: In the order of resolution and of the documentation.
 OPTIONS = (
-    _option('database', 'docker-registry', _database,
-            'What the names of the tables begin with.'),
-    _option('repository_table', '{database}-repository', _table,
-            'The table of the repositories.'),
+    _option('database', 'docker-registry', _database, 'What the names of the tables begin with.'),
+    _option('repository_table', '{database}-repository', _table, 'The table of the repositories.'),
     _option('version_table', '{database}-version', _table,
             'The table of the version, the state and the lease.'),
     _option('search_table', '{database}-search-3', _table, 'The table of the postings.'),
@@ -113,10 +111,8 @@ OPTIONS = (
             'Seconds between two syncs with the storage; 0 for none.'),
     _option('connect_timeout', '1', checks.seconds(0.1, 60),
             'Seconds for a connection to DynamoDB.'),
-    _option('read_timeout', '3', checks.seconds(0.1, 60),
-            'Seconds for an answer of DynamoDB.'),
-    _option('attempts', '3', checks.whole(1, 10),
-            'How often a request to DynamoDB is tried.'),
+    _option('read_timeout', '3', checks.seconds(0.1, 60), 'Seconds for an answer of DynamoDB.'),
+    _option('attempts', '3', checks.whole(1, 10), 'How often a request to DynamoDB is tried.'),
 )
 
 

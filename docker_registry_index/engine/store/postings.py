@@ -1,17 +1,13 @@
 """The postings of a repository: the suffix index. Pure, no I/O.
 
-A term is found inside a name exactly when some suffix of the name begins with the term. So there is
-one posting for every suffix, and a search is one range of one item collection::
+There is one posting for every suffix of a name, and a search is one range of one item collection;
+docs/design.md says why::
 
     gram    class + first character of the suffix       (hash key)
     suffix  the suffix + END + the part of the name before it  (range key)
     d       the description, so that a Query answers by itself
     n       the name, where the range key does not spell it
     v       1: ask the repository's row, see write/plan.py
-
-Separators are written as the characters just above END. A range key is ordered by its UTF-8 bytes,
-so within the range of a term come first the names that end there, then those where a word ends
-there, then the rest.
 
 Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
 The collection ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before
@@ -159,8 +155,7 @@ def _positions(folded):
     another one at least as good: every term that it would match, the other matches with the same
     name."""
     kinds = [(position, START if _starts_word(folded, position) else INSIDE)
-             for position in (character.start()
-                              for character in text.CHARACTER.finditer(folded))]
+             for position in (character.start() for character in text.CHARACTER.finditer(folded))]
     return [(position, kind) for position, kind in kinds
             if not _is_redundant(folded, position, kind, kinds)]
 

@@ -49,8 +49,7 @@ def name_of_key(key, kind):
     return suffix[len(prefix):] if suffix.startswith(prefix) else None
 
 
-class Row(collections.namedtuple(
-        'Row', 'description is_indexed indexed writing touched item')):
+class Row(collections.namedtuple('Row', 'description is_indexed indexed writing touched item')):
     """A repository's row as it was read.
 
     What other programs have written into it may be of any type; what is not of ours counts as
@@ -67,12 +66,10 @@ class Row(collections.namedtuple(
     :param touched: when the repository was last pushed or changed, in Unix seconds, give or take
         half an hour; 0 if unknown.
     :param item: all of the row as DynamoDB returned it, for conditions."""
-
     __slots__ = ()
 
-    #: The attributes that only this format of postings has.
-    POSTINGS, INDEXED, WRITING = 'postings', 'indexed', 'writing'
-    TOUCHED = 'touched'
+    #: The attributes that this package writes into a row, beside the description.
+    POSTINGS, INDEXED, WRITING, TOUCHED = 'postings', 'indexed', 'writing', 'touched'
 
     @classmethod
     def of(cls, item):
@@ -96,7 +93,6 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
         are; None if there is no witness.
     :param begun: descriptions of which an attempt at this change, which was broken off, may have
         left postings."""
-
     __slots__ = ()
 
     def __new__(cls, row, witness, begun=frozenset()):
@@ -110,9 +106,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_half(self):
-        """Whether some postings may be there and the name must not be found: a change of several
-        transactions was broken off before the row said that all are there, or after it did. A row
-        that says so of another format is that of a repository."""
+        """Whether some postings may be there and the name must not be found: the row has the token
+        of a change that was broken off, and says of no format that its postings are there."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 
@@ -146,9 +141,8 @@ class ReadyMarker(collections.namedtuple(
         'ReadyMarker', 'format number synced tried report failures resync')):
     """The marker that an index is ready.
 
-    It stands in the search table beside the postings, so it cannot outlive them. It is written
-    together with the end of the lease, and removed before a missing table is created beside it: so
-    no crash leaves it standing over an index that is not whole.
+    It stands beside the postings, so it cannot outlive them; docs/design.md says when it is written
+    and removed.
 
     :param format: of the postings: an int.
     :param number: a random text that tells it from every other marker.
@@ -158,7 +152,6 @@ class ReadyMarker(collections.namedtuple(
     :param failures: how many loads in a row, the last one included, were not complete.
     :param resync: whether the first complete load found rows, perhaps of another release, whose
         workers may still write: then another load follows soon."""
-
     __slots__ = ()
 
     @classmethod
@@ -194,8 +187,7 @@ class ReadyMarker(collections.namedtuple(
         :param report: a LoadReport."""
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
         if not report.complete:
-            return self._replace(number=number, tried=now, report=kept,
-                                 failures=self.failures + 1)
+            return self._replace(number=number, tried=now, report=kept, failures=self.failures + 1)
         # Rows that were there before: of another release, or of a load that did not get this far.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
                            self.synced is None and report.adopted + report.unchanged > 0)

@@ -22,7 +22,6 @@ class Note(collections.namedtuple('Note', 'name number is_expected')):
     :param number: a random text that tells it from others of this name.
     :param is_expected: whether to wait for the repository for a while, if it is not there: somebody
         has announced it."""
-
     __slots__ = ()
 
 

@@ -94,12 +94,12 @@ class Listing(object):
         error = TimedOut(self._seconds)
         if self._stopwatch.is_over:
             raise errors.StorageUnreadable('its namespaces', error)
-        for worker in [each for each in self._working if each.stopwatch.is_over]:
+        for worker in [each for each in self._working if each.is_over]:
             self._working.discard(worker)
-            worker.is_over = True
+            worker.has_timed_out = True
             self._timed_out.append(worker)
             self._note_unreadable(worker.namespace, error)
-            hanging = [each for each in self._timed_out if each.stopwatch.is_over]
+            hanging = [each for each in self._timed_out if each.is_over]
             if len(hanging) > THREADS:
                 # Not a part of the storage, it seems: and threads are left.
                 raise errors.StorageUnreadable('its repositories', error)
@@ -112,12 +112,11 @@ class Listing(object):
                      'search index: %s', namespace, errors.named(error))
 
     def _begin(self):
-        worker = _Worker(Stopwatch(self._seconds, self._clock))
+        worker = _Worker(self._seconds, self._clock)
         if not self._is_over and start_thread(self._work, worker) is not None:
             self._working.add(worker)
         elif not self._working:
-            raise errors.StorageUnreadable('its repositories',
-                                           RuntimeError('no thread is left'))
+            raise errors.StorageUnreadable('its repositories', RuntimeError('no thread is left'))
 
     def _list_namespaces(self):
         """Give the workers the namespaces; None when there are no more."""
@@ -149,28 +148,28 @@ class Listing(object):
             try:
                 self._list(worker, namespace)
             finally:
-                worker.stopwatch.stop()
-            if worker.is_over:
+                worker.stop()
+            if worker.has_timed_out:
                 return
         self._put(self._found, (worker, _ENDED, None))
 
     def _list(self, worker, namespace):
         batch = []
-        worker.stopwatch.start()
+        worker.start()
         try:
             for pair in self._source.repositories(namespace):
                 batch.append(pair)
                 if len(batch) == _BATCH:
-                    worker.stopwatch.stop()
+                    worker.stop()
                     self._put(self._found, (worker, _LISTED, batch))
                     batch = []
-                if self._is_over or worker.is_over:
+                if self._is_over or worker.has_timed_out:
                     return
-                worker.stopwatch.start()
+                worker.start()
         except Exception as error:
-            worker.stopwatch.stop()
+            worker.stop()
             self._put(self._found, (worker, _UNREADABLE, (worker.namespace, error)))
-        worker.stopwatch.stop()
+        worker.stop()
         self._put(self._found, (worker, _LISTED, batch))
 
     def _put(self, where, what):
@@ -184,14 +183,11 @@ class Listing(object):
         return False
 
 
-class _Worker(object):
-    """A thread that lists one namespace after the other."""
+class _Worker(Stopwatch):
+    """A thread that lists one namespace after the other, and measures how long it waits."""
 
-    def __init__(self, stopwatch):
-        self.stopwatch = stopwatch
-        self.namespace = None
-        #: Whether it has timed out.
-        self.is_over = False
+    namespace = None
+    has_timed_out = False
 
 
 class Progress(object):

@@ -48,7 +48,6 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     :param failed: those that could not be written, or not be removed; the log says why.
     :param unreadable: a tuple of the namespaces that could not be listed.
     :param seconds: how long it took."""
-
     __slots__ = ()
 
     @property
@@ -63,8 +62,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
             '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
         if self.complete:
             return counts
-        return '%s; NOT COMPLETE: %d namespaces could not be read' % (
-            counts, len(self.unreadable))
+        return '%s; NOT COMPLETE: %d namespaces could not be read' % (counts, len(self.unreadable))
 
 
 class Loader(object):

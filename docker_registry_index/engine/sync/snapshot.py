@@ -71,7 +71,6 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
     :param state: its RepositoryState in the index.
     :param removal: the number of its tombstone, noted before the storage was listed; None if there
         was none."""
-
     __slots__ = ()
 
 

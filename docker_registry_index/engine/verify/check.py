@@ -35,7 +35,6 @@ class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
         only the index has it.
     :param detail: what is wrong, for people.
     :param repaired: whether it is not so any more."""
-
     __slots__ = ()
 
 
@@ -156,7 +155,6 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
     :param detail: what is wrong, for people; '' for nothing.
     :param missing: how many postings are missing, or have other contents.
     :param surplus: the keys of those that are too many."""
-
     __slots__ = ()
 
 
@@ -263,8 +261,7 @@ class Checksums(object):
 
     def note_key(self, name, gram, suffix):
         """Keep the key of an item of a suspect."""
-        self._database.execute('INSERT OR IGNORE INTO keys VALUES (?, ?, ?)',
-                               (name, gram, suffix))
+        self._database.execute('INSERT OR IGNORE INTO keys VALUES (?, ?, ?)', (name, gram, suffix))
 
     def suspects(self):
         """Yield (name, the keys kept of it) of each suspect, in order."""

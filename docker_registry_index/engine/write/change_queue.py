@@ -303,8 +303,7 @@ class ChangeQueue(object):
 
     def _next(self, now):
         """Take an entry that is due; return None if there is none."""
-        if self._is_closed or self._outage.is_on and (
-                self._running or now < self._outage.retry_at):
+        if self._is_closed or self._outage.is_on and (self._running or now < self._outage.retry_at):
             return None
         return self._take(now)
 

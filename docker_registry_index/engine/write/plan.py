@@ -4,12 +4,9 @@ A change is a list of TransactWriteItems actions: the head (the row, the witness
 each on the condition that what was read still stands, and the body (the other postings). A change
 whose conditions fail changes nothing, and is planned again from what is there now.
 
-A change too long for one transaction becomes several. DynamoDB takes 100 actions a transaction;
-names from about 97 characters on need more. The first transaction writes a token into the row, the
-last one removes it; each between holds only while the token stands, so whoever changes the
-repository meanwhile ends this attempt. The postings carry ``v``: a search believes them only when
-the row says that they are indexed, which happens in the last transaction. So such a name, too, is
-found by all its substrings or by none, and a change broken off is recognized by its token."""
+A change too long for one transaction becomes several. The first one writes a token into the row,
+the last one removes it; each between holds only while the token stands. The postings carry ``v``:
+a search believes them only when the row says that they are indexed, as the last one does."""
 
 from __future__ import unicode_literals
 
@@ -35,7 +32,6 @@ class Change(collections.namedtuple('Change', 'name state description target hea
     :param target: the description that the postings will have; None when they will be gone.
     :param head: the actions with conditions; the row's comes first, the witness's second.
     :param body: the actions without."""
-
     __slots__ = ()
 
     @property
@@ -218,8 +214,7 @@ class Planner(object):
             action['ConditionExpression'] = 'd = :witness'
             action['ExpressionAttributeValues'] = {':witness': {'S': witness}}
         else:
-            action['ConditionExpression'] = (
-                'attribute_exists(gram) AND attribute_not_exists(d)')
+            action['ConditionExpression'] = ('attribute_exists(gram) AND attribute_not_exists(d)')
         return action
 
     def _put_posting(self, posting):

@@ -87,9 +87,8 @@ class RegistryClient:
         return config if isinstance(config, dict) else None
 
     def catalog(self) -> Iterator[list[str]]:
-        """Yield the names of all repositories, a list for each page.
-
-        Names without a tag are among them: see has."""
+        """Yield the names of all repositories, a list for each page. Names without a tag are among
+        them: see has."""
         first = self._connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -16,7 +16,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from ...engine.concurrency import SingleFlight
+from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.errors import DynamoDBIndexError
 
 __all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
@@ -110,7 +110,12 @@ class Connection:
         call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
                      limit)
         try:
-            return _within(total, lambda: self._authorized(call, url, scope, accept))
+            # No other time-out limits a name server, or a server that sends a byte now and then.
+            answer: Answer = call_with_timeout(
+                lambda: self._authorized(call, url, scope, accept), total)
+            return answer
+        except TimedOut as error:
+            raise RegistryUnavailable(url, _problem(requests.Timeout(), total)) from error
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             raise RegistryUnavailable(url, _problem(error, total)) from error
 
@@ -251,17 +256,6 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
     session.mount('http://', adapter)
     session.mount('https://', adapter)
     return session
-
-
-def _within(seconds: float, call: Callable[[], Answer]) -> Answer:
-    """Return or raise what a call does; raise Timeout if it takes longer.
-
-    It runs in a thread of its own: no other timeout limits a name server, or a server that sends a
-    byte now and then."""
-    answers: list[Answer] = []
-    if not SingleFlight(lambda: answers.append(call())).wait(seconds):
-        raise requests.Timeout()
-    return answers[0]
 
 
 def _problem(error: Exception, seconds: float) -> str:

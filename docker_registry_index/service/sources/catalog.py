@@ -24,10 +24,9 @@ _SHOWN = 10
 
 
 class RegistrySource(StorageSource):
-    """The names in /v2/_catalog that have a tag.
-
-    Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
-    its tags cannot be read, but those of others can."""
+    """The names in /v2/_catalog that have a tag. Costs a request for each 1 000 names, and one for
+    each repository. A repository is doubtful if its tags cannot be read, but those of others
+    can."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client

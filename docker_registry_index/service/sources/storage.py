@@ -116,9 +116,8 @@ class S3Source(StorageSource):
         self._client = client
 
     def namespaces(self) -> Iterator[layout.Part]:
-        """Return parts of about equal numbers of folders.
-
-        Costs a request for each 1 000 folders of the top level, and for each of less than eight."""
+        """Return parts of about equal numbers of folders. Costs a request for each 1 000 folders of
+        the top level, and for each of less than eight."""
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]

@@ -47,9 +47,8 @@ class _Wait:
 
 
 class TagWaitList:
-    """The notes whose tag this process awaits; safe to use from several threads.
-
-    Another process counts from the moment when it reads a note."""
+    """The notes whose tag this process awaits; safe to use from several threads. Another process
+    counts from the moment when it reads a note."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
