@@ -114,7 +114,8 @@ class Start(object):
                 return True
             try:
                 if lease.acquire():
-                    return self._load_once(lease)
+                    # Another process may have ended its load just before.
+                    return self.is_ready() or bool(self._load_under(lease))
             except errors.LeaseLost as error:
                 logger.warning('%s', error)
             finally:
@@ -124,12 +125,6 @@ class Start(object):
             if is_old or self._clock() > deadline:
                 return False
             self._pause()
-
-    def _load_once(self, lease):
-        # Another process may have ended its load just before.
-        if not self.is_ready():
-            self._load_under(lease)
-        return True
 
     def _load_under(self, lease):
         before = self.marker or ReadyMarker.none()
