@@ -14,7 +14,7 @@ from .store.client import Client
 from .store.store import Store
 from .sync.description_queue import DescriptionQueue
 from .sync.loader import Loader
-from .sync.reconcile import Reconciler, TimedSource
+from .sync.reconcile import StorageReconciler, TimedSource
 from .sync.source import as_source
 from .verify.check import Checker
 from .verify.status import Status
@@ -65,12 +65,12 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem when it is ready, and one in a minute."""
-        self._maintenance = maintenance = Maintenance(self._store, self._loading(source, progress))
-        reconciler = Reconciler(
-            TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED), self._writer)
+        maintenance = Maintenance(self._store, self._loading(source, progress))
+        timed_source = TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED)
         self._queue = ChangeQueue(
-            self._writer.set, reconciler.reconcile, self.settings.push_wait,
-            maintenance.look, maintenance.sync_soon)
+            self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
+            self.settings.push_wait, maintenance.look, maintenance.sync_soon)
+        self._maintenance = maintenance
         return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def follow(self, name, is_there):

@@ -1,1 +1,1 @@
-"""Host 2: search and catalog beside a registry of v2 or v3. Python 3."""
+"""The service: search and catalog beside a registry of v2 or v3. Python 3."""

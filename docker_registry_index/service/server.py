@@ -30,7 +30,8 @@ from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
-__all__ = ['CONNECTIONS', 'SILENCE', 'Service', 'listen', 'log_to_stderr', 'make_server', 'serve']
+__all__ = ['CONNECTIONS', 'IDLE_SECONDS', 'Service', 'finish', 'listen', 'log_to_stderr',
+           'make_server', 'serve']
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ _ASK = 3
 #: Seconds without a byte after which a connection is closed, whether it is idle, has sent part of a
 #: request, or does not read its answer. More than nginx keeps an idle connection: it must not use
 #: one that is just being closed.
-SILENCE = 15
+IDLE_SECONDS = 15
 #: Connections at once.
 CONNECTIONS = 1000
 #: Bytes of the head of a request: more than proxies before the service accept; and of a body in
@@ -119,12 +120,13 @@ class _Process:
     def run(self) -> None:
         for number in signal.SIGTERM, signal.SIGINT:
             signal.signal(number, lambda number, _: self.ends.put(number))
-        start_thread(self._serve)
+        if start_thread(self._serve) is None:
+            raise RuntimeError('the system has no thread left')
         end = self.ends.get()
         if isinstance(end, errors.DynamoDBIndexError):
             raise end
         if isinstance(end, Exception):
-            logger.error('the web server has ended', exc_info=end)
+            logger.error('the service has failed', exc_info=end)
             self._stop(1)
         logger.info('stopping: %s', signal.Signals(end).name)
         self._stop(0)
@@ -152,11 +154,20 @@ class _Process:
                 if background is not None:
                     background.join(max(0, began + _STOP_ALL - time.monotonic()))
             if self.server is not None:
-                self.server.task_dispatcher.shutdown(timeout=_WRITE)
+                finish(self.server, _WRITE)
             logging.shutdown()
         finally:
             # Python would wait for the threads of pools, which may wait for DynamoDB or a registry.
             os._exit(status)
+
+
+def finish(server: Any, seconds: float) -> None:
+    """End the threads of a server, and wait while its loop writes what clients have not read."""
+    server.task_dispatcher.shutdown(timeout=seconds)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(
+            channel.total_outbufs_len for channel in list(server.active_channels.values())):
+        time.sleep(0.02)
 
 
 def listen(address: str) -> socket.socket:
@@ -176,7 +187,7 @@ def listen(address: str) -> socket.socket:
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
         # Connections inherit it. It frees a thread that writes to a client which reads nothing.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, IDLE_SECONDS * 1000)
     return listener
 
 
@@ -189,7 +200,7 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
         # No header changes the scheme, the address or the path: no proxy is trusted.
         clear_untrusted_proxy_headers=True,
         connection_limit=_connections(threads), asyncore_use_poll=True,
-        channel_timeout=SILENCE, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
+        channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
         # It refuses bodies of this size and larger ones.
         max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
 

@@ -160,6 +160,11 @@ def test_few_modules_import_docker_registry_or_yaml():
     assert len(found['yaml']) == 1
 
 
+def test_the_package_stays_small():
+    assert len([name for name in MODULES if not name.endswith('__init__')]) <= 60
+    assert sum(len(source_of(name).splitlines()) for name in MODULES) <= 10000
+
+
 def test_the_package_itself_imports_nothing():
     assert not outside('__init__') and not list(inside('__init__'))
 

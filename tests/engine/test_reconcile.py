@@ -8,7 +8,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import Source, errors
-from docker_registry_index.engine.sync.reconcile import Reconciler, TimedSource
+from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
 
 
 class Storage(Source):
@@ -157,7 +157,7 @@ class Writer(object):
 @pytest.mark.parametrize('names', [['team/web'], []])
 def test_the_index_says_what_the_storage_says(names):
     storage, writer = Storage(*names), Writer()
-    Reconciler(TimedSource(storage, 10), writer).reconcile('team/web')
+    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', bool(names))]
     assert storage.asked == ['team/web'] * 2
 
@@ -165,11 +165,11 @@ def test_the_index_says_what_the_storage_says(names):
 def test_a_storage_that_changes_meanwhile_is_followed():
     storage = Storage('team/web')
     writer = Writer(lambda: storage.names.discard('team/web'))
-    Reconciler(TimedSource(storage, 10), writer).reconcile('team/web')
+    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', True), ('team/web', False)]
     # A delete and a push between two questions are none.
     writer = Writer(lambda: storage.names.update(['other']))
-    Reconciler(TimedSource(storage, 10), writer).reconcile('team/web')
+    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', False)]
 
 
@@ -181,17 +181,17 @@ def test_a_storage_that_changes_again_and_again_is_followed_three_times():
 
     writer = Writer(*[change] * 10)
     # Who changes it later, announces it later.
-    Reconciler(TimedSource(storage, 10), writer).reconcile('team/web')
+    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', is_there) for is_there in (True, False, True)]
 
 
 def test_where_the_storage_does_not_answer_nothing_is_written(hanging):
     writer = Writer()
     with pytest.raises(errors.StorageUnreadable):
-        Reconciler(TimedSource(hanging, 0.2), writer).reconcile('a')
+        StorageReconciler(TimedSource(hanging, 0.2), writer).reconcile('a')
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
-        Reconciler(TimedSource(hanging, 10), writer).reconcile('there')
+        StorageReconciler(TimedSource(hanging, 10), writer).reconcile('there')
     assert writer.written == []
 
 
@@ -200,4 +200,4 @@ def test_an_error_of_the_writer_comes_through():
         raise errors.ChangeConflict('team/web', 8)
 
     with pytest.raises(errors.ChangeConflict):
-        Reconciler(TimedSource(Storage(), 10), Writer(fail)).reconcile('team/web')
+        StorageReconciler(TimedSource(Storage(), 10), Writer(fail)).reconcile('team/web')

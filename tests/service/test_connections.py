@@ -12,7 +12,7 @@ import pytest
 
 from dev.servers.process import free_port
 from docker_registry_index.service import server
-from docker_registry_index.service.server import CONNECTIONS, SILENCE
+from docker_registry_index.service.server import CONNECTIONS, IDLE_SECONDS
 from docker_registry_index.service.web.notifications import LARGEST
 from tests.service.beside import Beside
 from tests.service.place import wait_until
@@ -41,14 +41,14 @@ def connect(place):
 def connections(place):
     with contextlib.ExitStack() as opened:
         yield lambda: opened.enter_context(
-            socket.create_connection(('127.0.0.1', place.service.port), timeout=SILENCE + 20))
+            socket.create_connection(('127.0.0.1', place.service.port), timeout=IDLE_SECONDS + 20))
 
 
 def seconds_of_health(place):
     began = time.monotonic()
     # A connection of its own: it must be accepted, too.
     assert raw(place, 'GET /healthz HTTP/1.1\nHost: x',
-               patience=SILENCE + 20).startswith(b'HTTP/1.1 200 ')
+               patience=IDLE_SECONDS + 20).startswith(b'HTTP/1.1 200 ')
     return time.monotonic() - began
 
 
@@ -101,9 +101,9 @@ def test_hundreds_of_idle_half_headed_and_half_bodied_connections_delay_nobody(p
     print('\na search takes %.0f ms, beside 900 connections %.0f ms, at most %.0f ms' % (
         1000 * before[10], 1000 * beside_them[10], 1000 * beside_them[-1]))
     assert beside_them[10] < 0.5 and beside_them[-1] < 2
-    assert time.monotonic() - began < SILENCE - 1, 'they are all open'
+    assert time.monotonic() - began < IDLE_SECONDS - 1, 'they are all open'
     assert [is_closed(connection) for connection in opened] == [True] * len(opened)
-    assert SILENCE - 1 < time.monotonic() - began < SILENCE + 15
+    assert IDLE_SECONDS - 1 < time.monotonic() - began < IDLE_SECONDS + 15
 
 
 def test_a_byte_now_and_then_holds_no_thread(place, connect):
@@ -178,7 +178,7 @@ def test_a_head_that_is_too_large_is_refused(place, connect):
 
 
 def test_a_client_that_does_not_take_its_answers_holds_no_thread(monkeypatch):
-    monkeypatch.setattr(server, 'SILENCE', 2)
+    monkeypatch.setattr(server, 'IDLE_SECONDS', 2)
 
     def megabyte(environ, start_response):
         start_response('200 OK', [('Content-Length', '1000000')])
@@ -197,9 +197,31 @@ def test_a_client_that_does_not_take_its_answers_holds_no_thread(monkeypatch):
             assert 0.5 < time.monotonic() - began < 10, 'its thread is freed after two seconds'
 
 
+def test_a_slow_client_gets_its_whole_answer_before_the_process_ends():
+    size = 8000000
+
+    def large(environ, start_response):
+        start_response('200 OK', [('Content-Length', str(size))])
+        return [b'x' * size]
+    listener = server.listen('127.0.0.1:%d' % free_port())
+    made = server.make_server(large, listener, 1)
+    threading.Thread(target=made.run, daemon=True).start()
+    with socket.create_connection(listener.getsockname(), timeout=20) as slow:
+        slow.sendall(HEALTH)
+        received = len(slow.recv(1000))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            finished = pool.submit(server.finish, made, 20)
+            time.sleep(0.5)
+            assert not finished.done(), 'the rest is not written yet'
+            while received < size and (part := slow.recv(1000000)):
+                received += len(part)
+            finished.result(5)
+        assert received >= size
+
+
 def test_more_idle_connections_than_it_keeps(place, connect):
     opened = [connect() for _ in range(CONNECTIONS + 200)]
-    assert seconds_of_health(place) < SILENCE + 5, 'the oldest had to go'
+    assert seconds_of_health(place) < IDLE_SECONDS + 5, 'the oldest had to go'
     for connection in opened:
         connection.close()
     wait_until(lambda: seconds_of_health(place) < 1, 'it does not recover', 10)
@@ -216,7 +238,7 @@ def test_with_few_files_it_takes_fewer_connections(dynamodb_local):
     made.service.command = lambda: ['prlimit', '--nofile=300:300'] + serve()
     with made, connections(made) as connect:
         opened = [connect() for _ in range(70)]
-        assert seconds_of_health(made) < SILENCE + 5
+        assert seconds_of_health(made) < IDLE_SECONDS + 5
         for connection in opened:
             connection.close()
         wait_until(lambda: seconds_of_health(made) < 1, 'it does not recover', 10)

@@ -13,7 +13,7 @@ import pytest
 from dev.servers.nginx import Nginx
 from dev.servers.programs import is_missing
 from dev.servers.process import LOOPBACK, ROOT, ServerError, free_port
-from docker_registry_index.service.server import SILENCE
+from docker_registry_index.service.server import IDLE_SECONDS
 from tests.service.stand_in import StandIn
 
 BIG = 100 * 1024 * 1024
@@ -197,7 +197,7 @@ def test_one_address_has_no_more_than_32_requests_under_way(nginx, seen, path):
 def test_nginx_closes_idle_connections_before_the_service_does():
     with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
         assert int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', source.read(),
-                             re.MULTILINE)[1]) + 2 < SILENCE
+                             re.MULTILINE)[1]) + 2 < IDLE_SECONDS
 
 
 def test_without_the_service_its_registry_answers_the_catalog_and_search_is_502(upstreams, seen):

@@ -11,7 +11,7 @@ from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
-from docker_registry_index.service.sources.catalog import CHUNK, RegistrySource
+from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
 from tests.engine_index import EngineIndex
 from tests.service.beside import Beside
 from tests.service.images import Images
@@ -59,7 +59,7 @@ def listed(source):
 
 
 def test_what_has_a_tag_is_listed(three_hundred):
-    source = RegistrySource(RegistryClient(three_hundred.url))
+    source = CatalogSource(RegistryClient(three_hundred.url))
     before = three_hundred.counts('"GET /v2/.*python-requests')
     assert listed(source) == (sorted((name, None) for name in THREE_HUNDRED), [])
     # A page of the catalog, and one request for each name.
@@ -70,17 +70,17 @@ def test_what_has_a_tag_is_listed(three_hundred):
 
 def test_chunks_are_of_fifty_names_whatever_the_pages_are():
     names = ['a%03d' % number for number in range(120)]
-    source = RegistrySource(Registry([names[:7], [], names[7:100], names[100:]]))
+    source = CatalogSource(Registry([names[:7], [], names[7:100], names[100:]]))
     chunks = list(source.namespaces())
     assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 20]
     assert [str(chunk) for chunk in chunks] == ['a000 to a049', 'a050 to a099', 'a100 to a119']
-    assert list(RegistrySource(Registry([[]])).namespaces()) == []
+    assert list(CatalogSource(Registry([[]])).namespaces()) == []
 
 
 def test_one_that_cannot_be_read_keeps_no_other_out():
     registry = Registry([list('abcd')], {'b': failure()})
     sixty = ['x%02d' % number for number in range(60)]
-    source = RegistrySource(Registry([list('abcd'), sixty], registry.tagged))
+    source = CatalogSource(Registry([list('abcd'), sixty], registry.tagged))
     names, unreadable = listed(source)
     assert len(names) == 63 and unreadable == [] and source.doubtful() == {'b'}
 
@@ -94,7 +94,7 @@ def refused():
 @pytest.mark.parametrize('trouble', [failure, refused], ids=['failing', 'refused'])
 def test_whichever_cannot_be_read_the_others_are_listed(broken, trouble):
     client = Registry([list('abcdefghij')], dict((name, trouble()) for name in broken))
-    source = RegistrySource(client)
+    source = CatalogSource(client)
     assert listed(source) == ([(name, None) for name in 'abcdefghij' if name not in broken], [])
     assert source.doubtful() == set(broken)
     client.tagged = {}
@@ -102,7 +102,7 @@ def test_whichever_cannot_be_read_the_others_are_listed(broken, trouble):
 
 
 def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
-    source = RegistrySource(Registry([list('abc')], dict((name, refused()) for name in 'abc')))
+    source = CatalogSource(Registry([list('abc')], dict((name, refused()) for name in 'abc')))
     with pytest.raises(StorageUnreadable, match='refuses'):
         listed(source)
     assert source.doubtful() == set()
@@ -111,7 +111,7 @@ def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
 def test_a_registry_that_dies_in_the_midst_is_not_one_that_lacks_a_few():
     names = ['a%02d' % number for number in range(50)]
     client = Registry([names])
-    source = RegistrySource(client)
+    source = CatalogSource(client)
     for name in source.repositories(next(iter(source.namespaces()))):
         if name[0] == 'a20':
             break
@@ -133,16 +133,16 @@ def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, 
                                      ExpressionAttributeValues={':long_ago': {'N': '1'}})
         client = Registry([['fine', 'known', 'new']],
                           {'known': failure(), 'new': failure(), 'gone': False})
-        report = index.engine.sync(RegistrySource(client))
+        report = index.engine.sync(CatalogSource(client))
         assert report.complete and report.removed == 1 and report.unreadable == ()
         assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
         notes = index.engine.description_queue.notes(9)
         assert [note.name for note in notes] == ['fine', 'known', 'new']
-        assert list(index.engine.checker(RegistrySource(client)).check()) == []
+        assert list(index.engine.checker(CatalogSource(client)).check()) == []
         assert "the tags of 'known' cannot be read, and it stays as it is" in caplog.text
         assert 'is tired' in caplog.text
         client.tagged['known'] = client.tagged['new'] = True
-        assert index.engine.sync(RegistrySource(client)).added == 1
+        assert index.engine.sync(CatalogSource(client)).added == 1
     finally:
         index.delete_tables()
 
@@ -176,7 +176,7 @@ def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing
 def test_a_registry_that_is_away_is_left_alone():
     names = ['a%02d' % number for number in range(50)]
     registry = Registry([names], dict.fromkeys(names, failure()))
-    source = RegistrySource(registry)
+    source = CatalogSource(registry)
     with pytest.raises(RegistryUnavailable):
         list(source.repositories(next(iter(source.namespaces()))))
     assert len(registry.asked) == 3
@@ -184,7 +184,7 @@ def test_a_registry_that_is_away_is_left_alone():
 
 def test_names_that_are_none_are_left_out_with_one_warning(caplog):
     registry = Registry([['a', 'B', '../c', 'd']])
-    source = RegistrySource(registry)
+    source = CatalogSource(registry)
     with caplog.at_level(logging.WARNING):
         assert [name for chunk in source.namespaces()
                 for name, _ in source.repositories(chunk)] == ['a', 'd']

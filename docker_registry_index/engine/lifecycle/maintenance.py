@@ -30,8 +30,6 @@ _NOT_SEEN = 'the search index cannot be looked at; it is tried again until it ca
 _NOT_SYNCED = ('the sync of the search index with the storage failed; it is tried again until it '
                'does not: %s')
 
-_FATAL = (errors.NewerDatabase, errors.ForeignDatabase, errors.SettingError)
-
 
 class Maintenance(object):
     """The maintenance of one index by one process.
@@ -184,7 +182,7 @@ class Maintenance(object):
             pause = act()
         except errors.Stopped:
             return 0
-        except _FATAL as error:
+        except (errors.NewerDatabase, errors.ForeignDatabase, errors.SettingError) as error:
             return self._give_up(error)
         except errors.LeaseLost as error:
             logger.warning('%s', error)

@@ -7,7 +7,7 @@ from .._compat import monotonic
 from ..concurrency import TimedOut, call_with_timeout
 from .source import has
 
-__all__ = ['Reconciler', 'TimedSource']
+__all__ = ['StorageReconciler', 'TimedSource']
 
 #: How often the storage is asked where it changes meanwhile.
 _ATTEMPTS = 3
@@ -54,7 +54,7 @@ class TimedSource(object):
             del self._asked[question]
 
 
-class Reconciler(object):
+class StorageReconciler(object):
     """Has the index say of a repository what the storage says.
 
     :param source: a TimedSource.

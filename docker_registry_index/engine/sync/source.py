@@ -71,10 +71,8 @@ def has(source, name):
 
 
 def listed(what, listing):
-    """Return what a listing of a storage yields, as a list.
+    """Return a list of what a function yields that lists ``what`` of a storage.
 
-    :param what: it is of.
-    :param listing: a function that returns it.
     :raises StorageUnreadable: it raised something."""
     try:
         return list(listing())

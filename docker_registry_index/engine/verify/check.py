@@ -288,8 +288,7 @@ class Checksums(object):
 
 def _key(action):
     [part] = action.values()
-    key = part.get('Key') or part['Item']
-    return key['gram']['S'], key['suffix']['S']
+    return _key_of(part.get('Key') or part['Item'])
 
 
 def _digest(item):

@@ -209,12 +209,9 @@ class ChangeQueue(object):
             return len(self._waiting) + len(self._running)
 
     def follow(self, name, is_there):
-        """Have the index say that a repository is there, or is not.
-
-        Returns when that is done, or after the wait, or at once while DynamoDB is known to be
-        unavailable. Raises nothing.
-
-        :returns: whether it is done."""
+        """Have the index say that a repository is there, or is not; return whether it does. Returns
+        when that is done, or after the wait, or at once while DynamoDB is known to be unavailable.
+        Raises nothing."""
         entry = Entry(name, is_there)
         with self._lock:
             if self._is_over:

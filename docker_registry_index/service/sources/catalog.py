@@ -11,7 +11,7 @@ from ..registry.connection import CredentialsRefused
 from ..registry.layout import is_name
 from .storage import StorageSource
 
-__all__ = ['RegistrySource']
+__all__ = ['CatalogSource']
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ FAILURES = 3
 _SHOWN = 10
 
 
-class RegistrySource(StorageSource):
+class CatalogSource(StorageSource):
     """The names in /v2/_catalog that have a tag. Costs a request for each 1 000 names, and one for
     each repository. A repository is doubtful if its tags cannot be read, but those of others
     can."""

@@ -5,7 +5,7 @@ import ssl
 from ...engine.errors import SettingError
 from ..registry.client import RegistryClient
 from ..settings import ServiceSettings, bucket_of
-from .catalog import RegistrySource
+from .catalog import CatalogSource
 from .storage import FilesSource, S3Source, StorageSource, s3_client
 
 __all__ = ['registry_of', 'source_of']
@@ -25,7 +25,7 @@ def source_of(settings: ServiceSettings) -> StorageSource:
         if settings.registry_url is None:
             raise SettingError('registry_url', None, 'is missing, as is storage',
                                'set one of them, by REGISTRY_URL or STORAGE')
-        return RegistrySource(registry_of(settings))
+        return CatalogSource(registry_of(settings))
     found = bucket_of(settings.storage)
     if found is None:
         return FilesSource(settings.storage)

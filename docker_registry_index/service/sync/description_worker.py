@@ -114,7 +114,7 @@ class DescriptionWorker:
         """Look for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_called = True
-        self._loop.wake()
+        self._loop.begin()
 
     def stop(self, seconds: float) -> None:
         """Take no more turns, and wait so many seconds for one under way."""
