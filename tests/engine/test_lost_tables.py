@@ -185,9 +185,10 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
 def test_tables_lost_during_a_load_are_made_and_loaded_by_the_one_that_loads(
         index, hasty, gone, moment):
     def lose_once():
-        if not lost:
-            lost.append(1)
+        if not begun:
+            begun.append(1)
             lose(index, gone)
+            lost.append(1)
 
     class Storage(Source):
         def namespaces(self):
@@ -203,7 +204,7 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_one_that_loads(
                 lose_once()
             return (name, None) in STORE
 
-    lost = []
+    begun, lost = [], []
     engine = index.another(push_wait=1, sync_interval=3600)
     if moment == 'ending':
         # All is there, so its first transaction is the one that ends it.
