@@ -110,7 +110,7 @@ def _service_needed():
         yield
     except (ImportError, SyntaxError) as error:
         raise click.UsageError(
-            'the service needs Python 3.9 or later and more packages (%s); install them with: pip '
+            'the service needs Python 3.9 or later and more packages (%s); with such a Python: pip '
             'install docker-registry-index-dynamodb[service]' % error)
 
 
