@@ -1,8 +1,6 @@
 """Reads missing descriptions in the background: those of repositories that a load has added, and
-those that a notification had no time for.
-
-Of all copies of the service, one does this at a time; but each waits for the tags that its own
-notifications announced."""
+those that a notification had no time for. Of all copies of the service, one does this at a time;
+but each waits for the tags that its own notifications announced."""
 
 from __future__ import annotations
 
@@ -107,14 +105,15 @@ class DescriptionWorker:
         self.done = self.waiting = 0
 
     def start(self) -> None:
-        """Start the background thread."""
-        self._loop.begin()
+        """Start the background thread; raise RuntimeError if the system has none left."""
+        if not self._loop.begin():
+            raise RuntimeError('no thread is left for reading descriptions')
 
     def call(self, note: Note) -> None:
         """Look for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_called = True
-        self._loop.begin()
+        self._loop.wake()
 
     def stop(self, seconds: float) -> None:
         """Take no more turns, and wait so many seconds for one under way."""
