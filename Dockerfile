@@ -1,7 +1,8 @@
 # docker-registry 0.9.1 on Python 2.7, searching through DynamoDB.
 #
 #     docker build -t docker-registry-dynamodb .
-#     docker run -p 5000:5000 -e SETTINGS_FLAVOR=prod -e AWS_REGION=us-east-1 -e AWS_BUCKET=mybucket -e STORAGE_PATH=/registry \
+#     docker run -p 5000:5000 -e SETTINGS_FLAVOR=prod -e AWS_REGION=us-east-1 \
+#         -e AWS_BUCKET=mybucket -e STORAGE_PATH=/registry \
 #         -e AWS_KEY=myawskey -e AWS_SECRET=myawssecret docker-registry-dynamodb
 #
 # Every setting is a variable: see config/config_dynamo.yml.
