@@ -139,7 +139,7 @@ class Settings(BaseSettings):
             givers['region'].checked(_region_of_aws, 'region', self.region)
 
     def warnings(self):
-        """Warn about keys that are of no use without a third part."""
+        """Warn about temporary keys, which need a session token."""
         if not (self.access_key or '').startswith('ASIA'):
             return []
         return ['access_key is a temporary one (ASIA...), which AWS accepts only with a session '

@@ -139,7 +139,7 @@ class Checker(object):
             there = set(_key(action) for action in change.body)
             there.add((postings.CATALOG, postings.catalog_key(name)))
             return change._replace(body=change.body + [
-                planner.forget(gram, suffix) for gram, suffix in found.surplus
+                planner.delete_posting(gram, suffix) for gram, suffix in found.surplus
                 if (gram, suffix) not in there])
 
         self._writer.change(name, plan_anew, sure=True)

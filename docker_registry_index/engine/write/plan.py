@@ -120,7 +120,7 @@ class Planner(object):
             check['ExpressionAttributeValues'] = {':number': {'S': number}}
         return {'ConditionCheck': check}
 
-    def forget(self, gram, suffix):
+    def delete_posting(self, gram, suffix):
         """Return a Delete of one posting."""
         return {'Delete': {'TableName': self._search, 'Key': {
             'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
@@ -235,7 +235,7 @@ class Planner(object):
         goes = set()
         for description in state.descriptions:
             goes.update(_by_key(name, description))
-        return [self.forget(gram, suffix) for gram, suffix in sorted(goes - stays, reverse=True)]
+        return [self.delete_posting(gram, suffix) for gram, suffix in sorted(goes - stays, reverse=True)]
 
 
 def _descriptions(change):
