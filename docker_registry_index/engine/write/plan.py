@@ -235,7 +235,7 @@ class Planner(object):
         goes = set()
         for description in state.descriptions:
             goes.update(_by_key(name, description))
-        return [self.delete_posting(gram, suffix) for gram, suffix in sorted(goes - stays, reverse=True)]
+        return [self.delete_posting(*key) for key in sorted(goes - stays, reverse=True)]
 
 
 def _descriptions(change):
