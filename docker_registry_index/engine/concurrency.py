@@ -16,6 +16,9 @@ __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_wit
 
 logger = logging.getLogger(__name__)
 
+#: How often a pause is doubled at most.
+_DOUBLED = 30
+
 
 class TimedOut(Exception):
     """There was no answer in time.
@@ -180,30 +183,32 @@ class Backoff(object):
 
     :param first: seconds of the first pause.
     :param longest: seconds of the longest.
-    :param least: the part of a pause that is left at least."""
+    :param least: the part of a pause that is left at least.
+    :param taken: how many pauses there were before, perhaps in another process."""
 
     # Each change that waits may have one.
-    __slots__ = ('_first', '_longest', '_least', '_pause')
+    __slots__ = ('_first', '_longest', '_least', '_taken')
 
-    def __init__(self, first, longest, least=0.7):
+    def __init__(self, first, longest, least=0.7, taken=0):
         self._first = first
         self._longest = longest
         self._least = least
-        self._pause = 0
+        self._taken = taken
 
     @property
     def has_begun(self):
         """Whether there was a pause since the last reset."""
-        return self._pause > 0
+        return self._taken > 0
 
     def next(self):
         """Return the seconds of the next pause."""
-        self._pause = min(max(2 * self._pause, self._first), self._longest)
-        return self._pause * random.uniform(self._least, 1)
+        pause = min(self._first * 2 ** min(self._taken, _DOUBLED), self._longest)
+        self._taken += 1
+        return pause * random.uniform(self._least, 1)
 
     def reset(self):
         """Begin with the first pause again."""
-        self._pause = 0
+        self._taken = 0
 
 
 class Loop(object):

@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 
 import pytest
 
+from docker_registry_index.engine.lifecycle.maintenance import next_sync
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
     NOTHING, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, pending_key, repository_key,
@@ -134,7 +135,7 @@ def test_no_item_and_items_that_are_none_are_no_marker():
 def test_the_marker_of_a_release_without_syncs_is_due_at_once():
     marker = ReadyMarker.of(dict(READY_KEY, format={'N': '1'}, number={'S': 'x'}))
     assert marker == ReadyMarker(1, 'x', None, None, None, 0, False)
-    assert marker.due(86400, 600) == 0
+    assert next_sync(marker, 86400) == 0
 
 
 def test_a_report_that_cannot_be_read_is_none():
@@ -144,18 +145,18 @@ def test_a_report_that_cannot_be_read_is_none():
 
 def test_after_a_complete_load_it_is_due_after_the_interval():
     marker = ReadyMarker.none().after(FRESH, 'number', 1000)
-    assert marker.due(86400, 600) == 1000 + 86400
-    assert marker.after(WHOLE, 'number', 2000).due(86400, 600) == 2000 + 86400
+    assert next_sync(marker, 86400) == 1000 + 86400
+    assert next_sync(marker.after(WHOLE, 'number', 2000), 86400) == 2000 + 86400
 
 
 def test_after_one_that_was_not_complete_it_is_due_soon():
     first = ReadyMarker.none().after(PART, 'number', 1000)
-    assert first.synced is None and first.due(86400, 600) == 1600
+    assert first.synced is None and next_sync(first, 86400) == 1600
     complete = first.after(FRESH, 'number', 2000)
-    assert complete.due(86400, 600) == 2000 + 86400
+    assert next_sync(complete, 86400) == 2000 + 86400
     later = complete.after(PART, 'number', 3000)
-    assert later.synced == 2000 and later.due(86400, 600) == 3600
-    assert later.due(60, 600) == 3060
+    assert later.synced == 2000 and next_sync(later, 86400) == 3600
+    assert next_sync(later, 60) == 3060
 
 
 def test_each_further_one_that_is_not_complete_doubles_the_pause():
@@ -164,49 +165,49 @@ def test_each_further_one_that_is_not_complete_doubles_the_pause():
         # It is kept in the table: processes come and go.
         marker = read_back(marker.after(PART, 'number', 1000))
         assert marker.failures == count
-        pauses.append(marker.due(7200, 600) - 1000)
+        pauses.append(next_sync(marker, 7200) - 1000)
     assert pauses[:5] == [600, 1200, 2400, 4800, 7200]
     assert set(pauses[4:]) == {7200}
     # A day at the most.
-    assert marker.due(10 ** 7, 600) == 1000 + 86400
+    assert next_sync(marker, 10 ** 7) == 1000 + 86400
     marker = marker.after(WHOLE, 'number', 2000)
     assert marker.failures == 0
-    assert marker.after(PART, 'number', 3000).due(7200, 600) == 3600
+    assert next_sync(marker.after(PART, 'number', 3000), 7200) == 3600
 
 
 def test_a_first_complete_load_that_goes_on_with_a_broken_one_is_followed_by_another_one_soon():
     # What the broken one adopted is unchanged now.
-    assert ReadyMarker.none().after(WHOLE, 'number', 1000).due(86400, 600) == 1600
+    assert next_sync(ReadyMarker.none().after(WHOLE, 'number', 1000), 86400) == 1600
     broken = ReadyMarker.none().after(PART._replace(adopted=2), 'number', 1000)
     again = broken.after(PART, 'number', 2000).after(WHOLE, 'number', 3000)
-    assert again.resync and again.due(86400, 600) == 3600
+    assert again.resync and next_sync(again, 86400) == 3600
 
 
 def test_a_first_complete_load_that_adopted_rows_is_followed_by_another_one_soon():
     first = read_back(ReadyMarker.none().after(ADOPTING, 'number', 1000))
     assert first.resync and first.synced == 1000
-    assert first.due(86400, 600) == 1600
-    assert first.due(60, 600) == 1060
+    assert next_sync(first, 86400) == 1600
+    assert next_sync(first, 60) == 1060
     second = read_back(first.after(ADOPTING, 'number', 2000))
     assert not second.resync
-    assert second.due(86400, 600) == 2000 + 86400
+    assert next_sync(second, 86400) == 2000 + 86400
 
 
 def test_also_when_an_incomplete_load_before_it_had_adopted_them():
     part = read_back(ReadyMarker.none().after(
         ADOPTING._replace(unreadable=('team',)), 'number', 1000))
-    assert not part.resync and part.due(86400, 600) == 1600
+    assert not part.resync and next_sync(part, 86400) == 1600
     whole = read_back(part.after(WHOLE, 'number', 2000))
-    assert whole.resync and whole.due(86400, 600) == 2600
+    assert whole.resync and next_sync(whole, 86400) == 2600
 
 
 def test_a_second_one_that_is_not_complete_is_repeated_until_it_is():
     marker = ReadyMarker.none().after(ADOPTING, 'number', 1000)
     for now, due in [(2000, 2600), (3000, 4200)]:
         marker = read_back(marker.after(PART, 'number', now))
-        assert marker.synced == 1000 and marker.due(86400, 600) == due
+        assert marker.synced == 1000 and next_sync(marker, 86400) == due
     marker = read_back(marker.after(WHOLE, 'number', 5000))
-    assert not marker.resync and marker.due(86400, 600) == 5000 + 86400
+    assert not marker.resync and next_sync(marker, 86400) == 5000 + 86400
 
 
 def test_of_very_many_unreadable_namespaces_some_are_kept():

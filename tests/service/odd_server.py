@@ -38,6 +38,8 @@ class OddServer:
 
         class Quiet(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            # More connections at once than the five that are usual.
+            request_queue_size = 128
 
             def handle_error(self, request, client_address):
                 pass  # a client that left

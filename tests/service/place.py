@@ -189,6 +189,11 @@ class Place:
         return self.session.post((url or self.service.url) + '/events', data=body,
                                  timeout=timeout, headers=headers)
 
+    def deliver(self, events, url=None):
+        """Send a notification as a registry does: again and again until it is answered with 200."""
+        wait_until(lambda: self.post(events, url).status_code, 'a notification is not accepted', 20,
+                   self.service, 200)
+
     def command(self, *arguments, **settings):
         """Run docker-registry-index with the service's settings; return
         subprocess.CompletedProcess."""

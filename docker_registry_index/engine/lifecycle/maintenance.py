@@ -13,7 +13,7 @@ from ..concurrency import Backoff, Loop
 from ..store.client import one_attempt, slowest
 from .start import RETRY, Start
 
-__all__ = ['Maintenance']
+__all__ = ['Maintenance', 'next_sync']
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
 _LOOK_AGAIN = 5
 #: Seconds until an index that is ready is looked at again.
 _LOOK_EVERY = 60
+_DAY = 86400
 
 _NOT_READY = ('the search index is not ready, the registry goes on without; it is tried again '
               'until it is: %s')
@@ -244,7 +245,7 @@ class Maintenance(object):
             return failed
         if not self._interval:
             return _LOOK_EVERY
-        return max(failed, marker.due(self._interval, RETRY) - self._wall_clock())
+        return max(failed, next_sync(marker, self._interval) - self._wall_clock())
 
     def _give_up(self, error):
         """Note what only a person can change; look again now and then."""
@@ -266,3 +267,18 @@ class Maintenance(object):
         if self._message is _NOT_SYNCED:
             self._sync_at = self._clock() + pause
         return min(pause, _LOOK_EVERY)
+
+
+def next_sync(marker, interval):
+    """Return when the next sync is due, in Unix seconds.
+
+    :param interval: seconds after a complete load. After one that was not complete, or that another
+        one is to follow soon, it is RETRY; twice as many after each further failure in a row, up to
+        the interval or a day."""
+    if marker.tried is None:
+        return 0
+    if marker.synced == marker.tried and not marker.resync:
+        return marker.synced + interval
+    # The count is kept in the table, since processes come and go.
+    return marker.tried + Backoff(RETRY, min(interval, _DAY), least=1,
+                                  taken=max(marker.failures - 1, 0)).next()

@@ -20,9 +20,6 @@ _READY, _TOMBSTONE, _PENDING = 'ready', 'removed ', 'describe '
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': _READY}}
 VERSION_KEY = {'version': {'N': '1'}}
 
-#: How often the pause after a load that was not complete is doubled.
-_DOUBLED = 20
-_DAY = 86400
 #: Unreadable namespaces that the ready marker keeps.
 _SHOWN = 20
 
@@ -191,19 +188,6 @@ class ReadyMarker(collections.namedtuple(
         # Rows that were there before: of another release, or of a load that did not get this far.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
                            self.synced is None and report.adopted + report.unchanged > 0)
-
-    def due(self, interval, retry):
-        """Return when the next sync is due, in Unix seconds.
-
-        :param interval: seconds after a complete load.
-        :param retry: seconds after one that was not complete, or that another one is to follow
-            soon; twice as many after each further failure in a row, up to the interval or a day."""
-        if self.tried is None:
-            return 0
-        if self.synced == self.tried and not self.resync:
-            return self.synced + interval
-        doubled = min(max(self.failures - 1, 0), _DOUBLED)
-        return self.tried + min(retry * 2 ** doubled, interval, _DAY)
 
 
 def _number(item, name):

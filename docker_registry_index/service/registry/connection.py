@@ -22,8 +22,8 @@ from ...engine.errors import DynamoDBIndexError
 __all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
 
 _CHUNK = 16 * 1024
-#: Connections that are kept open to one registry.
-_POOL = 20
+#: Connections that are kept open to one registry: more than there are calls at once.
+_POOL = 40
 #: Seconds between two pieces of an answer.
 _READ_TIMEOUT = 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
@@ -262,6 +262,8 @@ def _problem(error: Exception, seconds: float) -> str:
     """A clause that says why there is no answer after so many seconds, without anything secret."""
     if isinstance(error, requests.exceptions.SSLError):
         return f'shows no certificate to trust: {_reason(error)}'
+    if isinstance(error, requests.ConnectTimeout):
+        return 'accepts no connection in time'
     if isinstance(error, requests.Timeout):
         return f'does not answer within {seconds:.3g} seconds'
     if isinstance(error, requests.TooManyRedirects):
