@@ -1,17 +1,22 @@
-"""Waiting for what other processes do."""
+"""Waiting for what other threads and processes do."""
+import threading
 import time
 
-__all__ = ['lines_of', 'wait_until']
+from docker_registry_index.engine._compat import monotonic
+
+__all__ = ['lines_of', 'more_threads', 'wait_until']
+
+_TRUE = object()
 
 
-def wait_until(condition, otherwise, seconds=10, server=None, expected=True):
-    """Return the seconds until a condition is `expected`; a failure tells what it was instead, and
-    the end of a server's log."""
-    started, pause = time.monotonic(), 0.02
+def wait_until(condition, otherwise='it is not so', seconds=20, server=None, expected=_TRUE):
+    """Return the seconds until a condition is `expected`, or is true by default; a failure shows
+    what it was instead, and the end of a server's log."""
+    started, pause = monotonic(), 0.01
     while True:
         last = condition()
-        passed = time.monotonic() - started
-        if last == expected:
+        passed = monotonic() - started
+        if last == expected or expected is _TRUE and last:
             return passed
         if passed > seconds:
             raise AssertionError('%s within %g seconds: %r\n%s'
@@ -24,3 +29,9 @@ def lines_of(server):
     """Return the end of a service's log, without searches: tests search all the time."""
     return '\n'.join([line for line in server.log_text().splitlines()
                       if 'GET /v1/search' not in line][-40:])
+
+
+def more_threads():
+    """Return a function that counts the threads that were started since."""
+    before = set(threading.enumerate())
+    return lambda: len(set(threading.enumerate()) - before)

@@ -12,6 +12,7 @@ import pytest
 from docker_registry_index.engine import concurrency, errors
 from docker_registry_index.engine.write import change_queue
 from docker_registry_index.engine.write.change_queue import ChangeQueue, Entries, Entry
+from tests.waiting import more_threads, wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
                                    retryable=True)
@@ -94,13 +95,6 @@ def idle(index, called, clock, monkeypatch):
                        lambda: called.append('overflow'), clock)
 
 
-def eventually(condition, seconds=15):
-    deadline = time.time() + seconds
-    while not condition():
-        assert time.time() < deadline
-        time.sleep(0.01)
-
-
 def in_threads(calls):
     """Start functions side by side; return a function that waits for them and returns what they
     returned, in order."""
@@ -141,7 +135,7 @@ def test_a_change_that_takes_too_long_is_left_to_the_background(index, monkeypat
     assert 0.2 <= time.time() - began < 2
     # Meanwhile another worker has deleted it, in the storage and here.
     index.hold.set()
-    eventually(lambda: len(short) == 0)
+    wait_until(lambda: len(short) == 0)
     assert index.reconciled == ['a/one'] and index.names == set()
     short.close(5)
 
@@ -163,7 +157,7 @@ def test_eight_changes_are_made_side_by_side_and_no_more(followed, index):
     index.hold = threading.Event()
     names = ['a/%02d' % number for number in range(20)]
     join = in_threads([lambda name=name: followed.follow(name, True) for name in names])
-    eventually(lambda: len(index.made) == change_queue.THREADS and len(followed) == 20)
+    wait_until(lambda: len(index.made) == change_queue.THREADS and len(followed) == 20)
     time.sleep(0.1)
     assert len(index.made) == change_queue.THREADS == 8
     index.hold.set()
@@ -190,10 +184,10 @@ def test_no_wake_up_is_lost(index, monkeypatch):
 
 
 def test_no_thread_is_left_when_nothing_waits(followed, index):
-    before = threading.active_count()
+    more = more_threads()
     for number in range(10):
         followed.follow('a/%d' % number, True)
-    eventually(lambda: threading.active_count() <= before)
+    wait_until(lambda: not more())
 
 
 # Later
@@ -211,7 +205,7 @@ def test_what_fails_is_tried_again_with_what_the_storage_says(followed, index, c
     index.storage = {'a/one'} | {'b/%d' % number for number in range(49)}
     index.failure = None
     index.hold.set()
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert index.names == index.storage
     assert len(index.made) == 1
     assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
@@ -221,14 +215,14 @@ def test_what_fails_is_tried_again_with_what_the_storage_says(followed, index, c
 
 
 def test_while_dynamodb_is_unavailable_one_thread_stays(followed, index):
-    before = threading.active_count()
+    more = more_threads()
     index.failure = UNAVAILABLE
     for number in range(50):
         followed.follow('a/%d' % number, True)
-        assert threading.active_count() <= before + 2
-    eventually(lambda: threading.active_count() <= before + 1)
+        assert more() <= 2
+    wait_until(lambda: more() <= 1)
     time.sleep(0.5)
-    assert threading.active_count() == before + 1
+    assert more() == 1
 
 
 def test_only_the_newest_change_of_a_repository_is_kept(followed, index):
@@ -238,7 +232,7 @@ def test_only_the_newest_change_of_a_repository_is_kept(followed, index):
         followed.follow('a/one', number % 2 == 0)
     assert len(followed) <= 2
     index.failure = None
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert index.names == set()
 
 
@@ -266,7 +260,7 @@ def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     clock.now += 100
     index.failure, index.hold = None, threading.Event()
     join = in_threads([lambda: idle.turn(0, clock.now)])
-    eventually(lambda: len(index.reconciled) == 2)
+    wait_until(lambda: len(index.reconciled) == 2)
     assert idle.turn(1, clock.now) > 0
     assert len(index.reconciled) == 2
     index.hold.set()
@@ -313,7 +307,7 @@ def test_one_that_others_are_in_the_way_of_holds_up_no_other(followed, index, ca
     index.failure = None
     assert followed.follow('b/two', True) is True
     index.storage = {'a/one', 'b/two'}
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert index.names == {'a/one', 'b/two'}
     assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
 
@@ -337,9 +331,9 @@ def test_what_the_storage_does_not_answer_is_asked_again(followed, index, caplog
     index.failure = UNAVAILABLE
     followed.follow('a/one', True)
     index.failure = errors.StorageUnreadable('it', IOError('no disk'))
-    eventually(lambda: 'has to wait' in caplog.text)
+    wait_until(lambda: 'has to wait' in caplog.text)
     index.storage, index.failure = {'a/one'}, None
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert index.names == {'a/one'}
 
 
@@ -375,7 +369,7 @@ def test_what_finds_no_room_is_left_to_a_sync(followed, index, called, monkeypat
     assert caplog.text.count('no more are kept') == 1
     assert called == []
     index.failure = None
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert called == ['overflow']
 
 
@@ -385,7 +379,7 @@ def test_a_missing_table_is_reported(followed, index, called):
     assert called[:1] == ['missing']
     index.failure = None
     index.storage = {'a/one'}
-    eventually(lambda: len(followed) == 0)
+    wait_until(lambda: len(followed) == 0)
     assert index.names == {'a/one'}
 
 
@@ -410,7 +404,7 @@ def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_change(index
     assert waiting.follow('a/one', True) is False
     assert waiting.follow('b/two', True) is True
     assert time.time() - began < 10
-    eventually(lambda: len(waiting) == 0)
+    wait_until(lambda: len(waiting) == 0)
     assert index.names == {'a/one', 'b/two'}
     assert index.made == [('b/two', True)]
     waiting.close(5)
@@ -431,7 +425,7 @@ def test_one_that_is_announced_during_a_catching_up_does_not_wait_for_it(
         time.sleep(0.1)
 
     index.attempt = slowly
-    eventually(lambda: len(index.reconciled) > 2)
+    wait_until(lambda: len(index.reconciled) > 2)
     assert followed.follow('new/one', True) is True
     assert len(followed) > 10
 
@@ -439,13 +433,13 @@ def test_one_that_is_announced_during_a_catching_up_does_not_wait_for_it(
 # A fork
 
 def test_a_process_that_is_forked_makes_no_change_of_its_parent(followed, index, monkeypatch):
-    before = threading.active_count()
+    more = more_threads()
     index.failure = UNAVAILABLE
     followed.follow('a/one', True)
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
-    eventually(lambda: threading.active_count() <= before)
+    wait_until(lambda: not more())
     attempts, index.failure = len(index.reconciled), None
     assert followed.follow('b/two', True) is False
     time.sleep(0.3)
@@ -500,12 +494,12 @@ def test_what_is_announced_after_the_end_is_logged_as_lost(index, caplog):
 
 def test_after_the_end_no_thread_is_left(index, monkeypatch):
     monkeypatch.setattr(change_queue, '_NAP', 0.02)
-    before = threading.active_count()
+    more = more_threads()
     ended = ChangeQueue(index.change, index.reconcile, 5)
     index.failure = UNAVAILABLE
     ended.follow('a/one', True)
     ended.close(0.1)
-    eventually(lambda: threading.active_count() <= before)
+    wait_until(lambda: not more())
 
 
 # The entries

@@ -13,6 +13,7 @@ import pytest
 from docker_registry_index.engine import concurrency
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
+from tests.waiting import wait_until
 
 
 def no_heartbeat():
@@ -34,13 +35,6 @@ def free():
     event = threading.Event()
     yield event
     event.set()
-
-
-def wait_until(holds, seconds=20):
-    deadline = time.time() + seconds
-    while not holds():
-        assert time.time() < deadline
-        time.sleep(0.005)
 
 
 # A call with a time limit

@@ -12,6 +12,7 @@ import pytest
 from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine.sync import listing as listing_module
 from docker_registry_index.engine.sync.listing import Listing, THREADS
+from tests.waiting import more_threads, wait_until
 
 
 class Storage(Source):
@@ -107,7 +108,7 @@ def test_a_storage_that_hangs_does_not_stop_the_heartbeat():
 
 
 def test_a_heartbeat_that_raises_ends_it_and_its_threads():
-    before = threading.active_count()
+    more = more_threads()
     endless = Storage({'team-%d' % team: ['app-%d' % app
                                           for app in range(5000)]
                        for team in range(50)})
@@ -117,10 +118,7 @@ def test_a_heartbeat_that_raises_ends_it_and_its_threads():
 
     with pytest.raises(ValueError):
         listed(endless, heartbeat)
-    deadline = time.time() + 10
-    while threading.active_count() > before and time.time() < deadline:
-        time.sleep(0.05)
-    assert threading.active_count() <= before
+    wait_until(lambda: not more())
 
 
 def test_a_listing_for_which_no_thread_can_be_started_is_an_error(monkeypatch):
@@ -201,11 +199,11 @@ def test_those_that_hang_do_not_take_the_threads_of_the_others(hanging_storage):
 
 def test_a_storage_that_hangs_everywhere_is_unreadable(hanging_storage):
     hanging = ['hung-%02d' % number for number in range(50)]
-    before = threading.active_count()
+    more = more_threads()
     listing = Listing(hanging_storage({name: ['app'] for name in hanging}, hanging), seconds=0.2)
     with pytest.raises(errors.StorageUnreadable):
         list(listing.batches(lambda: None))
-    assert threading.active_count() <= before + 2 * THREADS + 1
+    assert more() <= 2 * THREADS + 1
 
 
 def test_namespaces_that_are_never_listed_are_unreadable(hanging_storage):

@@ -18,6 +18,7 @@ from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, R
 from tests.engine.network import listening
 from tests.engine.requests_made import RequestsMade
 from tests.engine_index import EngineIndex
+from tests.waiting import wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
                                    retryable=True)
@@ -120,13 +121,6 @@ def make(start, clock):
         each.stop(5)
         with pytest.raises(errors.Stopped):
             each._check_running()
-
-
-def wait_until(holds, seconds=20):
-    deadline = time.time() + seconds
-    while not holds():
-        assert time.time() < deadline
-        time.sleep(0.01)
 
 
 def logged(caplog):

@@ -9,6 +9,7 @@ import pytest
 
 from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
+from tests.waiting import wait_until
 
 
 class Storage(Source):
@@ -42,13 +43,6 @@ def hanging():
     storage = Storage('a', 'there', hanging='abc')
     yield storage
     storage.release()
-
-
-def wait_until(holds, seconds=20):
-    deadline = time.time() + seconds
-    while not holds():
-        assert time.time() < deadline
-        time.sleep(0.01)
 
 
 def asked(source, name):

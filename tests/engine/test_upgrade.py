@@ -7,7 +7,6 @@ search table stays as it is. What a newer release has written is refused.
 
 from __future__ import unicode_literals
 
-import threading
 import time
 import uuid
 
@@ -15,7 +14,7 @@ import pytest
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle import maintenance
-from docker_registry_index.engine.lifecycle.maintenance import Maintenance
+from docker_registry_index.engine.lifecycle.maintenance import Maintenance, next_sync
 from docker_registry_index.engine.store import postings, text
 from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, ReadyMarker
 from docker_registry_index.engine.store.tables import create_missing
@@ -24,6 +23,7 @@ from tests.engine.hooks import taken_back
 from tests.engine.requests_made import RequestsMade
 from tests.engine.test_long_names import MANY_WORDS, name_of
 from tests.engine_index import EngineIndex
+from tests.waiting import wait_until
 
 LONG = name_of(120)
 STORED = [('team/web-api', 'the door'), ('team/worker', None), ('Library/Nginx', None),
@@ -249,7 +249,7 @@ def forget_lease(index):
 def test_another_sync_follows_soon_after_rows_were_adopted(old, index):
     index.ready(stored())
     first = marker(index)
-    assert first.resync and first.due(86400, 600) == first.tried + 600
+    assert first.resync and next_sync(first, 86400) == first.tried + 600
     # A worker of the older release goes on meanwhile.
     old.add('team/web-api', 'another door')
     old.add('team/new', 'by the older release')
@@ -258,7 +258,7 @@ def test_another_sync_follows_soon_after_rows_were_adopted(old, index):
     assert index.search('older') == [('team/new', 'by the older release')]
     index.assert_whole()
     second = marker(index)
-    assert not second.resync and second.due(86400, 600) == second.synced + 86400
+    assert not second.resync and next_sync(second, 86400) == second.synced + 86400
 
 
 def test_none_follows_where_nothing_was_adopted(index, dynamodb_endpoint):
@@ -267,7 +267,7 @@ def test_none_follows_where_nothing_was_adopted(index, dynamodb_endpoint):
         fresh.ready(STORED)
         made = marker(fresh)
         assert not made.resync and made.report['added'] == len(STORED)
-        assert made.due(86400, 600) == made.synced + 86400
+        assert next_sync(made, 86400) == made.synced + 86400
     finally:
         fresh.delete_tables()
 
@@ -412,13 +412,6 @@ def is_refused(index):
     except errors.NewerDatabase:
         return True
     return False
-
-
-def wait_until(holds, seconds=20):
-    deadline = time.time() + seconds
-    while not holds():
-        assert time.time() < deadline
-        threading.Event().wait(0.02)
 
 
 @pytest.mark.parametrize('newer', [by_marker, by_version_row])
