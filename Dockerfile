@@ -11,7 +11,8 @@
 FROM debian:bullseye-slim AS build
 
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python2.7-dev virtualenv gcc g++ libc6-dev make swig libssl-dev liblzma-dev \
+ && apt-get install -y --no-install-recommends \
+    python2.7-dev virtualenv gcc g++ libc6-dev make swig libssl-dev liblzma-dev \
  && rm -rf /var/lib/apt/lists/*
 
 # The registry before the plugin: a change of the plugin does not build it again.
@@ -46,6 +47,8 @@ EXPOSE 5000
 
 # The first start on empty tables loads the index: a large registry is not ill because of that.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
-    CMD ["python", "-c", "import httplib, os, sys; c = httplib.HTTPConnection('127.0.0.1', os.environ['REGISTRY_PORT'], timeout=5); c.request('GET', '/v1/_ping'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import httplib, os, sys; \
+         c = httplib.HTTPConnection('127.0.0.1', os.environ['REGISTRY_PORT'], timeout=5); \
+         c.request('GET', '/v1/_ping'); sys.exit(c.getresponse().status != 200)"]
 
 CMD ["docker-registry"]

@@ -1,5 +1,5 @@
-# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and does
-# nothing twice.
+# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and
+# does nothing twice.
 #
 # Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to
 # use), PYTEST (more options for pytest), BENCH (options of benchmarks/), CI (set: a missing Java or
@@ -11,45 +11,49 @@ RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
 # The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) \
-    $(addprefix tests/plugin/,test_configuration.py test_configuration_files.py test_storage_source.py)
+    $(addprefix tests/plugin/,test_configuration.py test_configuration_files.py \
+    test_storage_source.py)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
     $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py)
 .DEFAULT_GOAL := help
-.PHONY: help run run-service setup setup-run setup-service dist clean bench-service test lint test-py3 \
-    test-py27 test-ministack test-registry test-service test-v3 test-packaging test-some-faults \
-    test-faults
+.PHONY: help run run-service setup setup-run setup-service dist clean bench-service test lint \
+    test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging \
+    test-some-faults test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup-run ## Start docker-registry with images in a local S3 and search it; Ctrl-C ends it (PORT=5000)
+run: setup-run ## Start docker-registry on a local S3 and search it; Ctrl-C ends it (PORT=5000)
 	@exec .local/aws/bin/python -m dev.demo.run
 
-run-service: setup-service ## Start a registry v2, the service and nginx, and search it; Ctrl-C ends it (PORT=8080)
+run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
 test: lint ## Run all tests, after installing what they need
 	@echo '== four parts at a time, each shown when it has ended: about a quarter of an hour'
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-py27 test-registry test-service test-some-faults test-py3 test-packaging
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
+	    test-py27 test-registry test-service test-some-faults test-py3 test-packaging
 	@echo 'make test: all passed'
 
-lint: setup ## Check the style of everything, the types of the service, and that Python 2.7 can compile what it runs
+lint: setup ## Check the style, the types of the service, and that Python 2.7 compiles what it runs
 	@echo '== flake8, Python 3'
 	@$(PYTHON3_BIN)/python -m flake8
 	@echo '== types of the service'
 	@$(PYTHON3_BIN)/python -m mypy
 	@echo '== syntax, Python 2.7'
-	@find $(FOR_PYTHON27) -name '*.py' ! -path 'docker_registry_index/service/*' -print0 | xargs -0 $(PYTHON27_BIN)/python -B -c \
+	@find $(FOR_PYTHON27) -name '*.py' ! -path 'docker_registry_index/service/*' -print0 | \
+	    xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
-test-py3: setup ## Test the engine, the contract of search and the documents on Python 3, with Amazon's local DynamoDB
+test-py3: setup ## Test the engine, the contract and the documents on Python 3, with DynamoDB Local
 	@echo '== engine, contract and documents, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
 
 test-ministack: setup ## The same, and the registry, with ministack, the DynamoDB of make run
 	@echo '== engine, contract and registry on ministack, Python 3'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) $(ON_BOTH_PYTHONS) tests/plugin tests/cli
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) \
+	    $(ON_BOTH_PYTHONS) tests/plugin tests/cli
 
 test-py27: setup ## The same on Python 2.7, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
@@ -59,14 +63,15 @@ test-registry: setup ## Test the plugin inside the real docker-registry, and the
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) tests/plugin tests/cli
 
-test-service: setup ## Test the service beside a real registry v2, with podman, skopeo, docker and nginx
+test-service: setup ## Test the service with a real registry v2, podman, skopeo, docker and nginx
 	@echo '== the service beside CNCF Distribution'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
 
 test-v3: setup ## The same beside version 3, built with Go: ten minutes
 	@dev/bootstrap distribution-v3
 	@echo '== the service beside CNCF Distribution 3'
-	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
+	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
+	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
 
 test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB failing and away
 	@echo '== faults'
@@ -74,12 +79,13 @@ test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB f
 
 test-faults: setup ## The same, as many as docs/faults.md says: an hour
 	@echo '== faults, the long versions'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults tests/service/test_first_load.py tests/service/test_service_without_dynamodb.py
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults \
+	    tests/service/test_first_load.py tests/service/test_service_without_dynamodb.py
 
-bench-service: setup ## Measure the catalog and the first load of the service, in requests and seconds: a quarter of an hour (BENCH=options)
+bench-service: setup ## Measure the service's catalog and first load: 15 minutes (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
-test-packaging: setup ## Build the source package and both wheels, and install them on Python 2.7 and 3
+test-packaging: setup ## Build the source package and both wheels; install them on Python 2.7 and 3
 	@echo '== packages'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/packaging
 
@@ -95,8 +101,8 @@ setup-service: ## Install what make run-service needs under .local/, and Debian 
 dist: setup ## Build the source package, and from it the wheels for Python 2 and 3, into dist/
 	@rm -rf build dist
 	@$(PYTHON3_BIN)/python -m build --no-isolation --outdir dist .
-	@$(PYTHON27_BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-index --no-build-isolation \
-	    --wheel-dir dist dist/*.tar.gz
+	@$(PYTHON27_BIN)/python -m pip --disable-pip-version-check wheel --quiet \
+	    --no-deps --no-index --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
 clean: ## Remove everything that the other targets made
 	rm -rf .local build dist .hypothesis .tox *.egg-info
