@@ -116,8 +116,8 @@ def operations():
         ('a delete of a repository', '1 GetItem, 1 TransactWriteItems, 1 DeleteItem later', 1,
          removed + 1),
         ('a start of a worker, index ready', '1 BatchGetItem', 3, 0),
-        ('a look at the index, each process once a minute', '1 BatchGetItem', 3, 0),
-        ('a look of the service for notes, every 10 seconds', '1 Query', 0.5, 0),
+        ('a check of the index, each process once a minute', '1 BatchGetItem', 3, 0),
+        ('a read of the notes by the service, every 10 seconds', '1 Query', 0.5, 0),
         ('an answer of /readyz, every 2 seconds at most', '1 BatchGetItem', 3, 0),
     ]
 

@@ -28,15 +28,15 @@ else:
 
 
 def sleep(seconds):
-    """Let others run for so many seconds. Looked up at each call: bound when a module is imported,
-    time.sleep would stay the real one, under which no greenlet runs, where gevent patches later.
+    """Let others run for so many seconds. time.sleep is resolved at each call: bound at the import,
+    it would stay the real one, under which no greenlet runs, where gevent patches later.
     gunicorn's --preload imports before it patches."""
     time.sleep(seconds)
 
 
 def wait(event, seconds):
     """Wait for an event, for so many seconds at most. On Python 2.7 in naps: there Event.wait goes
-    by the time of day, and never ends if that is set back; and it looks twenty times a second."""
+    by the time of day, and never ends if that is set back; and it polls twenty times a second."""
     if not PY2:
         event.wait(seconds)
     while PY2 and seconds > 0 and not event.is_set():

@@ -106,7 +106,7 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
 
 
 class Stopwatch(object):
-    """Measures how long somebody has been waiting.
+    """Measures how long a caller or a thread has been waiting.
 
     :param seconds: after which the wait has been too long."""
 
@@ -133,7 +133,7 @@ class Stopwatch(object):
 class SingleFlight(object):
     """Runs a function in a thread of its own, once for all who ask at the same time.
 
-    :param function: takes no arguments."""
+    :param function: a function without arguments."""
 
     class _Flight(object):
         def __init__(self):
@@ -183,7 +183,7 @@ class Backoff(object):
 
     :param first: seconds of the first pause.
     :param longest: seconds of the longest.
-    :param least: the part of a pause that is left at least.
+    :param least: the fraction of a pause that is left at least.
     :param taken: how many pauses there were before, perhaps in another process."""
 
     # Each change that waits may have one.
@@ -212,17 +212,17 @@ class Backoff(object):
 
 
 class Loop(object):
-    """Takes turns in a background thread until it is stopped.
+    """Calls a function again and again in a background thread, until it is stopped.
 
     In a process that is forked later, the loop is over: greenlets live on there, but the
     connections belong to the parent.
 
-    :param turn: a function of the time that does what is due, and returns the seconds until the
-        next turn. None ends the thread; ``begin`` starts another one.
+    :param run_once: a function of the time that does what is due, and returns the seconds until
+        the next call. None ends the thread; ``begin`` starts another one.
     :param clock: gives the time, in seconds that never go back."""
 
-    def __init__(self, turn, clock=monotonic):
-        self._turn = turn
+    def __init__(self, run_once, clock=monotonic):
+        self._run_once = run_once
         self._clock = clock
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -255,13 +255,13 @@ class Loop(object):
         return self._is_stopping or self._process != os.getpid()
 
     def wake(self):
-        """Have the next turn begin now."""
+        """Make the next call now."""
         self._woken.set()
 
     def stop(self, seconds=0):
-        """Take no more turns.
+        """Make no further call.
 
-        :param seconds: how long to wait for a turn under way."""
+        :param seconds: how long to wait for a call under way."""
         self._is_stopping = True
         self._woken.set()
         self._resting.wait(seconds)
@@ -269,22 +269,22 @@ class Loop(object):
     def _run(self):
         while not self.is_over:
             self._resting.clear()
-            # What wakes the loop from now on may not be seen by this turn.
+            # This call may miss what wakes the loop from now on.
             self._woken.clear()
-            pause = self._take_turn()
+            pause = self._call()
             self._resting.set()
             if pause is None and self._has_ended():
                 return
             if pause:
                 wait(self._woken, pause)
 
-    def _take_turn(self):
+    def _call(self):
         if self.is_over:
             return 0
         try:
-            return self._turn(self._clock())
+            return self._run_once(self._clock())
         except Exception:
-            logger.exception('a background task of the search index failed; it is tried again')
+            logger.exception('a background task of the search index failed; it is retried')
             return 1
 
     def _has_ended(self):

@@ -1,6 +1,6 @@
 """Every error that the engine raises: one root, leaves that carry the facts.
 
-Each message says what failed and why, and ends with what to do. No message has a credential in it.
+A message names what failed and why, and ends with what to do. It contains no credential.
 Libraries put whole requests and responses into their errors: of a refused signature botocore quotes
 the request, token and all, and boto keeps the page of S3, which names the access key ID. So their
 errors are redacted here."""
@@ -20,12 +20,12 @@ __all__ = [
 
 
 _LONGEST = 300
-# Characters that would steer a terminal, or turn its text around.
+# Characters that would steer a terminal, or reverse its text.
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 #: An access key ID of AWS or of another S3; and whatever is called one.
 _KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}(?![A-Za-z0-9])')
 _NAMED_KEY = re.compile(r'(?i)(access_?key_?(?:id)?\W{1,4}\w{4})\w+')
-#: The part of an address that may hold a signature.
+#: The query of an address, which may hold a signature.
 _QUERY = re.compile(r'\?\S+')
 
 # Python imports a codec when it is first used, and in a thread that may hang:
@@ -85,10 +85,10 @@ class InvalidArgument(DynamoDBIndexError, ValueError):
 
 class NewerDatabase(DynamoDBIndexError):
     """The tables were written by a newer release; nothing was touched."""
-    facts = 'table', 'found', 'known'
-    message = ('table %(table)s holds an index of format %(found)s, this release knows %(known)s: '
-               'nothing was changed; install the newer release of docker-registry-index-dynamodb, '
-               'or name another database')
+    facts = 'table', 'found', 'supported'
+    message = ('table %(table)s holds an index of format %(found)s, this release supports '
+               '%(supported)s: nothing was changed; install the newer release of '
+               'docker-registry-index-dynamodb, or name another database')
 
 
 class ForeignDatabase(DynamoDBIndexError):
@@ -134,9 +134,9 @@ class StorageUnreadable(DynamoDBIndexError):
 
     @property
     def message(self):
-        return ('the storage of the registry cannot tell %(what)s: ' +
+        return ('the storage of the registry does not report %(what)s: ' +
                 named(self.problem).replace('%', '%%') +
-                '; look at the storage and its settings')
+                '; check the storage and its settings')
 
 
 class Stopped(DynamoDBIndexError):
@@ -186,7 +186,7 @@ class RequestFailed(DynamoDBIndexError):
 
 class ConditionFailed(RequestFailed):
     """A condition of a write does not hold, or another write of the item is under way. Nothing was
-    written. For a transaction, ``reasons`` says which of its actions is to blame."""
+    written. For a transaction, ``reasons`` shows which of its actions is to blame."""
 
     throttled = invalid = False
 
@@ -215,7 +215,7 @@ def named(error):
 
 
 def safe(text):
-    """Return ``text`` with a question mark for what would steer a terminal."""
+    """Return ``text`` with a ``?`` for each character that would steer a terminal."""
     return _UNSAFE.sub('?', text)
 
 

@@ -1,4 +1,4 @@
-"""SearchIndex: the one door to the engine, and the one place where its parts are put together."""
+"""SearchIndex: the one door to the engine, and the one place where its classes meet."""
 
 from __future__ import unicode_literals
 
@@ -25,7 +25,7 @@ __all__ = ['SearchIndex']
 
 #: Seconds for the changes that wait when a process ends, and for a load.
 _CLOSE_SECONDS = 5
-#: Seconds in which the storage must say whether it has a repository, and how many such questions
+#: Seconds in which the storage must report whether it has a repository, and how many such questions
 #: may be left without an answer.
 _ANSWER_SECONDS, _UNANSWERED = 10, 8
 
@@ -40,7 +40,7 @@ class SearchIndex(object):
     ``close``. The other methods do one thing and raise.
 
     :param settings: a Settings.
-    :param at_once: as of Client: whether to look for credentials now."""
+    :param at_once: as of Client: whether to search for credentials now."""
 
     def __init__(self, settings, at_once=True):
         self.settings = settings
@@ -57,11 +57,11 @@ class SearchIndex(object):
 
         :param source: a Source, or a function that returns (name, description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the setting startup_wait. The
-            method also waits until it is known whether a load is needed, as long as a request may
+            method also waits for the check whether a load is needed, as long as a request may
             take, at most; with 0, it does not wait, and the first searches wait for a load instead.
         :param progress: of loads, called now and then with (done, total).
-        :returns: whether the index is known to be ready. If not, searches find what is there
-            already, and it will be.
+        :returns: whether the index is ready. If not, searches find what is there already, and the
+            background goes on to make it ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem when it is ready, and one in a minute."""
@@ -69,7 +69,7 @@ class SearchIndex(object):
         timed_source = TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED)
         self._queue = ChangeQueue(
             self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
-            self.settings.push_wait, maintenance.look, maintenance.sync_soon)
+            self.settings.push_wait, maintenance.check_soon, maintenance.sync_soon)
         self._maintenance = maintenance
         return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
 
@@ -100,7 +100,7 @@ class SearchIndex(object):
 
     @property
     def ready(self):
-        """Whether the started index was ready when last looked at; costs nothing."""
+        """Whether the started index was ready at the last check; costs nothing."""
         return self._maintenance is not None and self._maintenance.is_ready
 
     @property
@@ -113,8 +113,8 @@ class SearchIndex(object):
     def search(self, term, limit=None, skip=0):
         """Return the repositories matching ``term``, best first. See Search.search.
 
-        :raises NewerDatabase, ForeignDatabase: after a start; nothing is returned rather than a
-            part."""
+        :raises NewerDatabase, ForeignDatabase: after a start; no partial result is
+            returned."""
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)
@@ -186,5 +186,5 @@ class SearchIndex(object):
             yield
         except errors.MissingTable:
             if self._maintenance:
-                self._maintenance.look()
+                self._maintenance.check_soon()
             raise

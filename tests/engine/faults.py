@@ -87,7 +87,7 @@ class Throttle(object):
 
 
 class Answer(object):
-    """What botocore looks at of an HTTP answer that went wrong."""
+    """What botocore reads of an HTTP answer that went wrong."""
 
     def __init__(self, status_code=400):
         self.status_code = status_code

@@ -89,7 +89,7 @@ def followed(index, called, monkeypatch):
 
 @pytest.fixture
 def idle(index, called, clock, monkeypatch):
-    """A queue without threads: the test takes their turns, and passes the time."""
+    """A queue without threads: the test makes their calls, and passes the time."""
     monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
     return ChangeQueue(index.change, index.reconcile, 5, lambda: called.append('missing'),
                        lambda: called.append('overflow'), clock)
@@ -239,13 +239,13 @@ def test_only_the_newest_change_of_a_repository_is_kept(followed, index):
 def test_the_pauses_between_two_attempts_grow(idle, index, clock):
     index.failure = UNAVAILABLE
     idle.follow('a/one', True)
-    assert idle.turn(0, clock.now) == 0
+    assert idle.run_once(0, clock.now) == 0
     pauses, last = [], clock.now
     for _ in range(7):
         attempts = len(index.reconciled)
         while len(index.reconciled) == attempts:
             clock.now += 0.1
-            idle.turn(0, clock.now)
+            idle.run_once(0, clock.now)
         pauses.append(clock.now - last)
         last = clock.now
     for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 30, 30]):
@@ -256,32 +256,32 @@ def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     index.failure = UNAVAILABLE
     for number in range(5):
         idle.follow('a/%d' % number, True)
-    idle.turn(0, clock.now)
+    idle.run_once(0, clock.now)
     clock.now += 100
     index.failure, index.hold = None, threading.Event()
-    join = in_threads([lambda: idle.turn(0, clock.now)])
+    join = in_threads([lambda: idle.run_once(0, clock.now)])
     wait_until(lambda: len(index.reconciled) == 2)
-    assert idle.turn(1, clock.now) > 0
+    assert idle.run_once(1, clock.now) > 0
     assert len(index.reconciled) == 2
     index.hold.set()
     assert join() == [0]
     # It is over: all at once.
-    assert [idle.turn(thread, clock.now) for thread in range(4)] == [0] * 4
+    assert [idle.run_once(thread, clock.now) for thread in range(4)] == [0] * 4
     assert len(idle) == 0
 
 
 def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle, index, clock):
     index.failure = CONFLICT
     idle.follow('a/one', True)
-    assert idle.turn(3, clock.now) == 0
-    # It is not due: one thread looks after it, and the others end.
-    assert [idle.turn(thread, clock.now) for thread in (5, 0, 3)] == [
+    assert idle.run_once(3, clock.now) == 0
+    # It is not due: one thread stays for it, and the others end.
+    assert [idle.run_once(thread, clock.now) for thread in (5, 0, 3)] == [
         change_queue._NAP, None, None]
-    assert idle.turn(5, clock.now + 1) == change_queue._NAP
-    assert idle.turn(0, clock.now + 1) is None
+    assert idle.run_once(5, clock.now + 1) == change_queue._NAP
+    assert idle.run_once(0, clock.now + 1) is None
     index.failure = None
-    assert idle.turn(5, clock.now + 3) == 0
-    assert [idle.turn(thread, clock.now + 3) for thread in (5, 0)] == [None, None]
+    assert idle.run_once(5, clock.now + 3) == 0
+    assert [idle.run_once(thread, clock.now + 3) for thread in (5, 0)] == [None, None]
     assert len(index.reconciled) == 2
 
 
@@ -289,15 +289,15 @@ def test_one_that_others_are_in_the_way_of_is_tried_again_after_ever_longer_paus
         idle, index, clock):
     index.failure = CONFLICT
     idle.follow('a/one', True)
-    idle.turn(0, clock.now)
+    idle.run_once(0, clock.now)
     for pause in [2, 4, 8, 16, 32, 60, 60]:
         # A pause is shortened at random, by 30 % at most.
         attempts, begun = len(index.reconciled), clock.now
         clock.now = begun + 0.69 * pause
-        idle.turn(0, clock.now)
+        idle.run_once(0, clock.now)
         assert len(index.reconciled) == attempts
         clock.now = begun + pause
-        idle.turn(0, clock.now)
+        idle.run_once(0, clock.now)
         assert len(index.reconciled) == attempts + 1
 
 
@@ -319,11 +319,11 @@ def test_one_that_others_are_in_the_way_of_holds_up_no_other(followed, index, ca
 def test_only_requests_that_fail_are_an_outage(idle, index, clock, failure):
     index.failure = failure
     idle.follow('a/one', True)
-    idle.turn(0, clock.now)
+    idle.run_once(0, clock.now)
     assert len(idle) == 1
     index.failure = None
     idle.follow('b/two', True)
-    assert idle.turn(0, clock.now) == 0
+    assert idle.run_once(0, clock.now) == 0
     assert index.reconciled == ['a/one', 'b/two'] and len(idle) == 1
 
 
@@ -331,7 +331,7 @@ def test_what_the_storage_does_not_answer_is_asked_again(followed, index, caplog
     index.failure = UNAVAILABLE
     followed.follow('a/one', True)
     index.failure = errors.StorageUnreadable('it', IOError('no disk'))
-    wait_until(lambda: 'has to wait' in caplog.text)
+    wait_until(lambda: 'in the search index failed' in caplog.text)
     index.storage, index.failure = {'a/one'}, None
     wait_until(lambda: len(followed) == 0)
     assert index.names == {'a/one'}
@@ -342,21 +342,21 @@ def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, c
     for number in range(20):
         idle.follow('a/%d' % number, True)
 
-    def take_turns():
-        while idle.turn(0, clock.now) == 0:
+    def make_calls():
+        while idle.run_once(0, clock.now) == 0:
             pass
 
     for _ in range(59):
-        take_turns()
+        make_calls()
         clock.now += 1
     assert len(index.reconciled) > 50
-    assert caplog.text.count('has to wait') == 1
+    assert caplog.text.count('in the search index failed') == 1
     clock.now += 2
-    take_turns()
+    make_calls()
     clock.now += 30
-    take_turns()
-    assert caplog.text.count('has to wait') == 2
-    assert 'others had to before' in caplog.text
+    make_calls()
+    assert caplog.text.count('in the search index failed') == 2
+    assert 'others before; it is retried' in caplog.text
 
 
 def test_what_finds_no_room_is_left_to_a_sync(followed, index, called, monkeypatch, caplog):
@@ -366,7 +366,7 @@ def test_what_finds_no_room_is_left_to_a_sync(followed, index, called, monkeypat
     for number in range(30):
         followed.follow('b/%d' % number, True)
     assert len(followed) <= 11
-    assert caplog.text.count('no more are kept') == 1
+    assert caplog.text.count('is full with') == 1
     assert called == []
     index.failure = None
     wait_until(lambda: len(followed) == 0)

@@ -190,7 +190,7 @@ def test_a_repair_is_planned_anew_when_a_push_comes_between(index, meddle):
     assert problems(index) == []
 
 
-def test_it_counts_what_it_looked_at(index):
+def test_it_counts_what_it_read(index):
     checker = index.engine.checker()
     list(checker.check())
     assert checker.rows == len(STORE)

@@ -131,7 +131,7 @@ def test_a_missing_table_is_an_error_of_its_own(no_pauses):
 @pytest.mark.parametrize('codes, kind, throttled, invalid, retryable', [
     (['None', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
     (['TransactionConflict', 'None'], errors.ConditionFailed, False, False, True),
-    # Whoever was in the way has to be looked at, whatever else was refused.
+    # What was in the way has to be read, whatever else was refused.
     (['ThrottlingError', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
     (['None', 'ThrottlingError'], errors.RequestFailed, True, False, True),
     (['ProvisionedThroughputExceeded'], errors.RequestFailed, True, False, True),
@@ -202,7 +202,7 @@ def test_a_web_server_that_is_no_dynamodb_is_an_error(no_pauses, status, body):
             get(client_of(url))
     assert 'get_item on db-repository failed: ' in str(refused.value)
     if status == 200:
-        assert 'look at endpoint_url and at proxies' in str(refused.value)
+        assert 'check endpoint_url and the proxies' in str(refused.value)
 
 
 # Failures of the network

@@ -234,8 +234,8 @@ def test_pauses_double_up_to_the_longest_and_are_shortened_at_random():
 
 # A loop
 
-class Turns(object):
-    """The turns of a Loop: notes each, and returns what it is given; then 60."""
+class Calls(object):
+    """The calls of a Loop: notes each, and returns what it is given; then 60."""
 
     def __init__(self, *pauses):
         self._pauses = list(pauses)
@@ -253,8 +253,8 @@ class Turns(object):
 def loop_of():
     made = []
 
-    def make(turn, *more):
-        made.append(Loop(turn, *more))
+    def make(run_once, *more):
+        made.append(Loop(run_once, *more))
         return made[-1]
 
     yield make
@@ -262,79 +262,79 @@ def loop_of():
         loop.stop(10)
 
 
-def test_a_loop_does_nothing_until_it_begins_and_its_turns_get_the_time(loop_of):
-    ticks, turns = iter(range(100, 200)), Turns(0, 0.001, 0)
-    loop = loop_of(turns, lambda: next(ticks))
+def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of):
+    ticks, calls = iter(range(100, 200)), Calls(0, 0.001, 0)
+    loop = loop_of(calls, lambda: next(ticks))
     time.sleep(0.02)
-    assert turns.at == [] and not loop.is_running
+    assert calls.at == [] and not loop.is_running
     assert loop.begin() is True and loop.is_running
-    wait_until(lambda: len(turns.at) == 4)
-    assert turns.at == [100, 101, 102, 103]
+    wait_until(lambda: len(calls.at) == 4)
+    assert calls.at == [100, 101, 102, 103]
 
 
 def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, monkeypatch):
     # Python 2.7 waits for an event by the time of day; Python 3 does not.
     times = iter([time.time()])
     monkeypatch.setattr(threading, '_time', lambda: next(times, 0), raising=False)
-    turns = Turns(0.1, 0.1)
-    loop_of(turns).begin()
-    wait_until(lambda: len(turns.at) == 3)
+    calls = Calls(0.1, 0.1)
+    loop_of(calls).begin()
+    wait_until(lambda: len(calls.at) == 3)
 
 
 def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
-    turns = Turns(0.1)
-    loop = loop_of(turns)
+    calls = Calls(0.1)
+    loop = loop_of(calls)
     began = time.time()
     loop.begin()
-    wait_until(lambda: len(turns.at) == 2)
+    wait_until(lambda: len(calls.at) == 2)
     assert time.time() - began > 0.08
     for count in 3, 4:
         loop.wake() if count == 3 else loop.begin()
-        wait_until(lambda: len(turns.at) == count)
+        wait_until(lambda: len(calls.at) == count)
     time.sleep(0.02)
-    assert len(turns.at) == 4
+    assert len(calls.at) == 4
 
 
-def test_what_wakes_a_loop_during_a_turn_makes_another(loop_of, free):
-    turns, woken = [], []
+def test_what_wakes_a_loop_during_a_call_makes_another(loop_of, free):
+    calls, woken = [], []
 
-    def turn(now):
-        turns.append(now)
-        if len(turns) == 1:
+    def run_once(now):
+        calls.append(now)
+        if len(calls) == 1:
             woken.append(loop.wake())
         return 60
 
-    loop = loop_of(turn)
+    loop = loop_of(run_once)
     loop.begin()
-    wait_until(lambda: len(turns) == 2)
+    wait_until(lambda: len(calls) == 2)
     time.sleep(0.02)
-    assert len(turns) == 2
+    assert len(calls) == 2
 
 
-def test_a_turn_that_returns_None_ends_the_thread_and_begin_starts_another(loop_of):
-    turns = Turns(None, None)
-    loop = loop_of(turns)
+def test_a_call_that_returns_None_ends_the_thread_and_begin_starts_another(loop_of):
+    calls = Calls(None, None)
+    loop = loop_of(calls)
     for count in 1, 2, 3:
         assert loop.begin() is True
-        wait_until(lambda: len(turns.at) == count)
+        wait_until(lambda: len(calls.at) == count)
         if count < 3:
             wait_until(lambda: not loop.is_running)
     assert loop.is_running and not loop.is_over
 
 
-def test_no_begin_is_lost_between_the_last_turn_and_the_end_of_the_thread(loop_of):
-    # As a queue is used: put, then begin; a turn takes what is there, and ends when that is
+def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_of):
+    # As a queue is used: put, then begin; a call takes what is there, and ends when that is
     # nothing.
     lock, waiting, taken = threading.Lock(), [], []
 
-    def turn(now):
+    def run_once(now):
         with lock:
             if not waiting:
                 return None
             taken.append(waiting.pop())
         return 0
 
-    loop = loop_of(turn)
+    loop = loop_of(run_once)
     for number in range(3000):
         with lock:
             waiting.append(number)
@@ -346,32 +346,32 @@ def test_no_begin_is_lost_between_the_last_turn_and_the_end_of_the_thread(loop_o
     wait_until(lambda: not loop.is_running)
 
 
-def test_a_begin_during_the_last_turn_makes_another(loop_of):
-    turns = []
+def test_a_begin_during_the_last_call_makes_another(loop_of):
+    calls = []
 
-    def turn(now):
-        turns.append(now)
-        if len(turns) == 1:
+    def run_once(now):
+        calls.append(now)
+        if len(calls) == 1:
             assert loop.begin()
         return None
 
-    loop = loop_of(turn)
+    loop = loop_of(run_once)
     loop.begin()
-    wait_until(lambda: len(turns) == 2 and not loop.is_running)
+    wait_until(lambda: len(calls) == 2 and not loop.is_running)
 
 
-def test_stop_waits_for_the_turn_under_way_and_no_other_follows(loop_of, free):
-    turns, ended = [], []
+def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
+    calls, ended = [], []
 
-    def turn(now):
-        turns.append(now)
+    def run_once(now):
+        calls.append(now)
         free.wait(30)
         ended.append(now)
         return 0
 
-    loop = loop_of(turn)
+    loop = loop_of(run_once)
     loop.begin()
-    wait_until(lambda: turns)
+    wait_until(lambda: calls)
     began = time.time()
     loop.stop(0.1)
     assert time.time() - began >= 0.09 and loop.is_over and not ended
@@ -379,55 +379,55 @@ def test_stop_waits_for_the_turn_under_way_and_no_other_follows(loop_of, free):
     loop.stop(20)
     assert len(ended) == 1
     time.sleep(0.05)
-    assert len(turns) == 1
+    assert len(calls) == 1
 
 
 def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
-    turns = Turns()
-    loop = loop_of(turns)
+    calls = Calls()
+    loop = loop_of(calls)
     loop.begin()
-    wait_until(lambda: turns.at)
+    wait_until(lambda: calls.at)
     time.sleep(0.02)
     began = time.time()
     loop.stop(20)
-    never = loop_of(turns)
+    never = loop_of(calls)
     never.stop(20)
     assert time.time() - began < 5
     assert never.begin() is False and not never.is_running
     time.sleep(0.05)
-    assert len(turns.at) == 1
+    assert len(calls.at) == 1
 
 
-def test_a_turn_that_raises_is_logged_and_taken_again_after_a_second(loop_of, caplog):
-    turns = Turns(ValueError('a slip'))
-    loop = loop_of(turns)
+def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, caplog):
+    calls = Calls(ValueError('a slip'))
+    loop = loop_of(calls)
     loop.begin()
     wait_until(lambda: caplog.records)
     assert loop.is_running
-    wait_until(lambda: len(turns.at) == 2)
-    assert 0.9 < turns.at[1] - turns.at[0] < 10
+    wait_until(lambda: len(calls.at) == 2)
+    assert 0.9 < calls.at[1] - calls.at[0] < 10
     [record] = caplog.records
     assert record.levelno == logging.ERROR and record.exc_info
     assert record.getMessage() == (
-        'a background task of the search index failed; it is tried again')
+        'a background task of the search index failed; it is retried')
 
 
 def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, monkeypatch):
-    turns = Turns()
-    loop = loop_of(turns)
+    calls = Calls()
+    loop = loop_of(calls)
     start = concurrency.start_thread
     monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
     assert loop.begin() is False and not loop.is_running
     monkeypatch.setattr(concurrency, 'start_thread', start)
     assert loop.begin() is True
-    wait_until(lambda: turns.at)
+    wait_until(lambda: calls.at)
 
 
 def test_in_a_forked_process_a_loop_is_over(loop_of):
-    turns = Turns()
-    running, unused = loop_of(turns), loop_of(turns)
+    calls = Calls()
+    running, unused = loop_of(calls), loop_of(calls)
     running.begin()
-    wait_until(lambda: turns.at)
+    wait_until(lambda: calls.at)
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -423,7 +423,7 @@ def test_interrupted_in_a_heartbeat_it_is_given_back(
 
 def test_interrupted_while_another_holds_it_nothing_is_given_back(index, holder, monkeypatch):
     late = lease(index, Clock())
-    assert late.look() == holder.look()
+    assert late.read() == holder.read()
     late._clock.go(SECONDS + 1)
     before = row(index)
     Interrupted(index, monkeypatch, KeyboardInterrupt(), False)
@@ -510,7 +510,7 @@ def test_one_in_conflict_again_and_again_fails_when_time_is_short(index, holder,
     assert row(index) == VERSION_KEY
 
 
-def test_a_look_that_fails_after_a_conflict_is_no_failed_heartbeat(index, holder, clock):
+def test_a_read_that_fails_after_a_conflict_is_no_failed_heartbeat(index, holder, clock):
     clock.go(SECONDS / 4.0)
     conflict(index)
     Throttle(index.engine, 'GetItem', 1)
@@ -665,7 +665,7 @@ def test_heartbeats_in_a_row_may_lose_their_answers(clock):
 # Taken from its holder
 
 def test_a_holder_that_it_was_taken_from_ends_nothing(index, holder, waiter, clock):
-    assert waiter.take_from(waiter.look()) is True
+    assert waiter.take_from(waiter.read()) is True
     assert row(index) == VERSION_KEY
     with pytest.raises(errors.LeaseLost):
         holder.release_with(marker(index))
@@ -674,7 +674,7 @@ def test_a_holder_that_it_was_taken_from_ends_nothing(index, holder, waiter, clo
 
 
 def test_a_holder_that_it_was_taken_from_learns_it_by_a_heartbeat(index, holder, waiter, clock):
-    assert waiter.take_from(waiter.look()) is True
+    assert waiter.take_from(waiter.read()) is True
     clock.go(SECONDS / 4.0)
     with pytest.raises(errors.LeaseLost):
         holder.renew()
@@ -682,7 +682,7 @@ def test_a_holder_that_it_was_taken_from_learns_it_by_a_heartbeat(index, holder,
 
 
 def test_a_newer_number_is_not_taken_away(index, holder, waiter, clock):
-    seen = waiter.look()
+    seen = waiter.read()
     clock.go(SECONDS / 4.0)
     holder.renew()
     assert waiter.take_from(seen) is False

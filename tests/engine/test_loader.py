@@ -335,7 +335,7 @@ def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
     assert (report.removed, report.failed) == (0, 20)
     assert not report.complete
     assert old.names() == NAMES
-    assert 'look at the settings of the storage' in caplog.text
+    assert 'check the settings of the storage' in caplog.text
 
 
 def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):

@@ -41,8 +41,8 @@ def index(dynamodb_endpoint):
 @pytest.fixture
 def hasty(monkeypatch):
     """Nothing waits long."""
-    for name, seconds in [('_FIRST_PAUSE', 0.1), ('_LOOK_AGAIN', 0.2), ('_LONGEST_PAUSE', 0.5),
-                          ('_LOOK_EVERY', 0.5)]:
+    for name, seconds in [('_FIRST_PAUSE', 0.1), ('_CHECK_AGAIN', 0.2), ('_LONGEST_PAUSE', 0.5),
+                          ('_CHECK_EVERY', 0.5)]:
         monkeypatch.setattr(maintenance, name, seconds)
     monkeypatch.setattr(writer, 'REST_SECONDS', 0)
 

@@ -129,19 +129,19 @@ def logged(caplog):
 
 # Looks
 
-def test_an_index_that_is_ready_is_looked_at_once_a_minute(make, ready):
+def test_an_index_that_is_ready_is_checked_once_a_minute(make, ready):
     it = make()
-    assert 60 <= it.turn() <= 66
+    assert 60 <= it.run_once() <= 66
     assert it.is_ready and not it.is_loading and ready.asked == ['is_ready']
-    assert 60 <= it.turn() <= 66
+    assert 60 <= it.run_once() <= 66
     assert ready.asked == ['is_ready'] * 2
 
 
 def test_one_that_is_not_ready_is_made_ready_at_once(make, start):
     it = make()
-    assert it.turn() == 0
+    assert it.run_once() == 0
     assert it.is_loading and not it.is_ready
-    assert 60 <= it.turn() <= 66
+    assert 60 <= it.run_once() <= 66
     assert it.is_ready and not it.is_loading
     assert start.asked == ['is_ready', 'ensure_ready']
 
@@ -150,59 +150,59 @@ def test_unavailable_it_is_tried_again_until_it_works_and_logged_once(make, star
     start.failure = UNAVAILABLE
     it = make()
     for longest in [1, 2, 4, 8, 16, 32, 60, 60]:
-        assert 0.7 * longest <= it.turn() <= longest
+        assert 0.7 * longest <= it.run_once() <= longest
         assert not it.is_ready and not it.is_loading
     start.failure = None
-    it.turn()
+    it.run_once()
     assert it.is_ready
     [line] = logged(caplog)
     assert 'not ready' in line and 'unavailable' in line
     # The next outage is another one.
-    it.look()
+    it.check_soon()
     start.failure = UNAVAILABLE
-    assert it.turn() <= 1
+    assert it.run_once() <= 1
     assert len(logged(caplog)) == 2
 
 
-def test_looks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog):
+def test_checks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog):
     it = make()
-    it.turn()
+    it.run_once()
     ready.failure = UNAVAILABLE
     for _ in range(10):
-        assert 0 < it.turn() <= 60
+        assert 0 < it.run_once() <= 60
         assert it.is_ready
-    assert caplog.text.count('cannot be looked at') == 1
+    assert caplog.text.count('cannot be checked') == 1
     ready.failure = None
-    assert 60 <= it.turn() <= 66
+    assert 60 <= it.run_once() <= 66
 
 
 def test_an_error_of_our_own_is_logged_with_its_traceback(make, start, caplog):
     start.failure = KeyError('ours')
     it = make()
-    assert it.turn() <= 1
+    assert it.run_once() <= 1
     assert 'Traceback' in caplog.text and "'ours'" in caplog.text
 
 
-def test_while_another_process_loads_it_looks_again(make, start):
+def test_while_another_process_loads_it_checks_again(make, start):
     start.is_taken = True
     it = make()
-    it.turn()
+    it.run_once()
     for _ in range(3):
-        assert it.turn() == 5
+        assert it.run_once() == 5
         assert it.is_loading and not it.is_ready
     start.is_taken = False
-    it.turn()
+    it.run_once()
     assert it.is_ready
 
 
-def test_a_load_that_was_taken_over_is_looked_at_again(make, start, caplog):
+def test_a_load_that_was_taken_over_is_checked_again(make, start, caplog):
     it = make()
-    it.turn()
+    it.run_once()
     start.failure = errors.LeaseLost('t')
-    assert it.turn() == 5
+    assert it.run_once() == 5
     assert 'taken over' in caplog.text and logged(caplog) == []
     start.failure = None
-    it.turn()
+    it.run_once()
     assert it.is_ready
 
 
@@ -210,7 +210,7 @@ def test_what_is_missing_is_made_as_soon_as_somebody_reports_it(make, ready):
     it = make()
     assert it.begin_and_wait(5) is True
     ready.ready = False
-    it.look()
+    it.check_soon()
     wait_until(lambda: it.is_ready)
     assert ready.asked == ['is_ready', 'ensure_ready']
 
@@ -255,7 +255,7 @@ def test_searches_wait_for_a_load_where_the_start_did_not(make, start, clock):
     goes_on.set()
 
 
-def test_a_caller_waits_for_a_look_no_longer_than_an_attempt_may_take(make, ready):
+def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, ready):
     goes_on = threading.Event()
     ready.is_ready = lambda: goes_on.wait(10)
     it = make()
@@ -304,17 +304,17 @@ def test_one_that_cannot_be_used_any_more_is_noticed_and_works_again_when_it_can
         make, ready, caplog, failure):
     caplog.set_level(logging.INFO)
     it = make()
-    it.turn()
+    it.run_once()
     it.check_usable()
     ready.failure = failure
     for _ in range(3):
-        assert it.turn() == 60
+        assert it.run_once() == 60
         with pytest.raises(type(failure)):
             it.check_usable()
         assert not it.is_ready and not it.is_loading
     assert caplog.text.count('cannot be used until') == 1
     ready.failure = None
-    it.turn()
+    it.run_once()
     it.check_usable()
     assert it.is_ready and caplog.text.count('can be used again') == 1
 
@@ -322,7 +322,7 @@ def test_one_that_cannot_be_used_any_more_is_noticed_and_works_again_when_it_can
 def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start):
     start.failure = NEWER
     it = make()
-    it.turn()
+    it.run_once()
     lengths = []
     for _ in range(3):
         with pytest.raises(errors.NewerDatabase) as raised:
@@ -346,34 +346,34 @@ def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start):
 def test_a_sync_is_made_when_it_is_due(make, ready, interval, marker, loads):
     ready.marker = marker
     it = make(interval)
-    pause = it.turn()
+    pause = it.run_once()
     assert (pause == 0) is loads
-    it.turn()
+    it.run_once()
     assert ready.asked.count('load') == loads
 
 
-def test_the_next_look_is_no_later_than_the_next_sync(make, ready, clock):
+def test_the_next_check_is_no_later_than_the_next_sync(make, ready, clock):
     ready.marker = made_at(NOW - 3590)
     it = make(3600)
-    assert 10 <= it.turn() <= 11
+    assert 10 <= it.run_once() <= 11
     clock.now += 11
-    it.turn()
+    it.run_once()
     assert ready.asked.count('load') == 1
 
 
 def test_a_sync_that_another_process_has_made_is_not_made_again(make, ready):
     ready.marker = made_at(NOW - 7200)
     it = make(3600)
-    assert it.turn() == 0
+    assert it.run_once() == 0
     ready.marker = made_at(NOW)
-    assert it.turn() >= 60
+    assert it.run_once() >= 60
     assert ready.asked == ['is_ready', 'is_ready']
 
 
 def test_nor_is_one_that_ended_while_the_lease_was_waited_for(make, ready):
     ready.marker = made_at(NOW - 7200)
     it = make(3600)
-    it.turn()
+    it.run_once()
     sync = ready.sync
 
     def late(is_due):
@@ -381,7 +381,7 @@ def test_nor_is_one_that_ended_while_the_lease_was_waited_for(make, ready):
         sync(is_due)
 
     ready.sync = late
-    it.turn()
+    it.run_once()
     assert ready.asked.count('sync') == 1 and 'load' not in ready.asked
 
 
@@ -396,23 +396,23 @@ def test_a_sync_can_be_asked_for_and_is_made_once(make, ready):
 
 def test_a_sync_that_is_asked_for_during_another_is_made_after_it(make, ready):
     it = make()
-    it.turn()
+    it.run_once()
     it.sync_soon()
     ready.meanwhile = it.sync_soon
-    assert it.turn() == 0
+    assert it.run_once() == 0
     ready.meanwhile = lambda: None
-    assert it.turn() >= 60
+    assert it.run_once() >= 60
     assert ready.asked.count('load') == 2
 
 
 def test_one_that_is_asked_for_while_another_process_loads_is_made_later(make, ready):
     it = make()
-    it.turn()
+    it.run_once()
     it.sync_soon()
     ready.is_taken = True
-    assert 5 <= it.turn() <= 65
+    assert 5 <= it.run_once() <= 65
     ready.is_taken = False
-    it.turn()
+    it.run_once()
     assert ready.asked.count('load') == 1
 
 
@@ -428,11 +428,11 @@ def test_a_sync_that_fails_leaves_the_index_ready_and_is_tried_again_after_ever_
 
     ready.sync, attempts = failing, []
     it = make(3600)
-    it.turn()
+    it.run_once()
     if is_asked_for:
         it.sync_soon()
     while len(attempts) < 13:
-        clock.now += max(0.01, it.turn())
+        clock.now += max(0.01, it.run_once())
         assert it.is_ready
     pauses = [after - before for before, after in zip(attempts, attempts[1:])]
     for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, RETRY, RETRY]):
@@ -442,7 +442,7 @@ def test_a_sync_that_fails_leaves_the_index_ready_and_is_tried_again_after_ever_
     assert 'sync' in line and 'unavailable' in line
     ready.sync = sync
     while 'load' not in ready.asked:
-        clock.now += max(0.01, it.turn())
+        clock.now += max(0.01, it.run_once())
     assert 0.7 * RETRY <= clock.now - attempts[-1] <= 1.2 * RETRY
 
 
@@ -478,7 +478,7 @@ def test_a_process_that_is_forked_does_nothing_more(make, ready, monkeypatch):
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
-    it.look()
+    it.check_soon()
     time.sleep(0.2)
     assert it.is_over and ready.asked == ['is_ready']
     with pytest.raises(errors.Stopped):
@@ -573,7 +573,7 @@ def test_an_index_of_a_newer_release_is_never_searched(index, place, wait):
 @places
 def test_one_that_a_newer_release_takes_over_is_refused_until_it_is_given_back(
         index, monkeypatch, place):
-    monkeypatch.setattr(maintenance, '_LOOK_EVERY', 0.1)
+    monkeypatch.setattr(maintenance, '_CHECK_EVERY', 0.1)
     assert index.engine.start(lambda: STORED) is True
     assert len(index.search('')) == len(STORED)
     take_back = write_newer(index, place)

@@ -74,7 +74,7 @@ def test_an_error_of_the_storage_is_that_it_is_unreadable():
 def test_a_question_without_an_answer_times_out(hanging):
     began = time.time()
     found = asked(TimedSource(hanging, 0.2), 'a')
-    assert 'the storage of the registry cannot tell whether it has' in found
+    assert 'the storage of the registry does not report whether it has' in found
     assert 'no answer for' in found and time.time() - began < 10
 
 

@@ -58,8 +58,8 @@ def test_an_unreadable_storage_is_one_line_without_the_key():
     message = '%s' % errors.StorageUnreadable(
         'its namespaces', IOError('refused\n%s' % KEY_ID))
     assert message == (
-        'the storage of the registry cannot tell its namespaces: %s: refused; look at the storage '
-        'and its settings' % IOError.__name__)
+        'the storage of the registry does not report its namespaces: %s: refused; check the '
+        'storage and its settings' % IOError.__name__)
 
 
 def test_what_a_terminal_would_obey_is_not_shown():

@@ -157,7 +157,7 @@ def test_a_pair_comes_from_two_layers_only_where_they_may_be_mixed(kind, given, 
 
 
 @pytest.mark.parametrize('kind, given, missing', HALVES)
-def test_half_a_pair_below_a_whole_one_is_not_looked_at(kind, given, missing):
+def test_half_a_pair_below_a_whole_one_is_not_read(kind, given, missing):
     whole = dict((name, VALUES[kind][name][0]) for name in (given, missing))
     settings, _ = resolve(kind, [Layer('a', whole), Layer('b', {given: 'half'})])
     assert dict((name, getattr(settings, name)) for name in whole) == whole
@@ -239,7 +239,7 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
         assert getattr(settings, option.name) == used(kind, option)
         hint = (', did you mean %s?' % option.name if key == wrong
                 else '; a colon and a space belong after the name')
-        assert warning == 'unknown key %s in x.yml is ignored%s; known are: %s' % (
+        assert warning == 'unknown key %s in x.yml is ignored%s; valid keys are: %s' % (
             re.split('[:=]', key)[0], hint, ', '.join(option.name for option in kind.OPTIONS))
 
 
@@ -247,7 +247,8 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
 @pytest.mark.parametrize('key', ['zzz', '\u00e9', 'x\x1b[31m', 5, None])
 def test_an_unknown_key_that_is_near_to_none_is_warned_about_in_ascii(kind, key):
     [warning] = resolve(kind, [Layer('x.yml', {key: 'value'})])[1]
-    assert re.match(r'unknown key [ -~]+ in x\.yml is ignored; known are: [a-z_, ]+\Z', warning)
+    assert re.match(r'unknown key [ -~]+ in x\.yml is ignored; valid keys are: [a-z_, ]+\Z',
+                    warning)
 
 
 @KINDS

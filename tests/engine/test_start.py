@@ -336,7 +336,7 @@ def test_a_load_that_fails_writes_no_format(index):
 
 
 @pytest.mark.parametrize('throttled', ['repository_table', 'version_table'])
-def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_look(index, monkeypatch, throttled):
+def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(index, monkeypatch, throttled):
     index.ready(STORE)
     other, name = index.another(), getattr(index.settings, throttled)
     client = other.engine.client

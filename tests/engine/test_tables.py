@@ -183,7 +183,7 @@ def test_another_version_is_refused(client, tables):
         client.call('put_item', TableName=tables['version'].name, Item={'version': {'N': number}})
     with pytest.raises(errors.NewerDatabase) as refused:
         check_version(client, tables['version'].name)
-    assert (refused.value.found, refused.value.known) == ('2', '1')
+    assert (refused.value.found, refused.value.supported) == ('2', '1')
     assert 'nothing was changed' in str(refused.value)
 
 

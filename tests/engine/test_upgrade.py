@@ -284,7 +284,7 @@ def test_a_running_process_makes_that_sync_after_ten_minutes(old, index):
     began = times[0]
     for seconds in (0, 0, 60, 590, 602, 603, 1300, 80000, 87100):
         times[0] = began + seconds
-        upkeep.turn()
+        upkeep.run_once()
     assert [int(round(when - began)) for when in loads] == [0, 602, 87100]
     assert upkeep.is_ready and not upkeep.marker.resync
 
@@ -325,8 +325,8 @@ def test_a_setting_that_leads_to_an_older_table_stops_the_start(old):
 
 
 NEWER_THAN_OURS = (
-    'holds an index of format %d, this release knows %d: nothing was changed; install the newer '
-    'release of docker-registry-index-dynamodb, or name another database'
+    'holds an index of format %d, this release supports %d: nothing was changed; install the '
+    'newer release of docker-registry-index-dynamodb, or name another database'
     % (NEWER, postings.FORMAT))
 
 
@@ -387,13 +387,13 @@ def test_a_start_that_does_not_wait_never_searches_it(ready, newer):
     late.engine.close()
 
 
-def test_a_running_process_looks_every_minute():
-    assert maintenance._LOOK_EVERY == 60
+def test_a_running_process_checks_every_minute():
+    assert maintenance._CHECK_EVERY == 60
 
 
 @pytest.mark.parametrize('newer', [by_marker, by_version_row])
 def test_a_running_process_refuses_searches_until_it_is_given_back(ready, newer, monkeypatch):
-    monkeypatch.setattr(maintenance, '_LOOK_EVERY', 0.1)
+    monkeypatch.setattr(maintenance, '_CHECK_EVERY', 0.1)
     assert ready.engine.start(stored) is True
     assert len(ready.search('')) == len(STORED)
     newer(ready)

@@ -234,7 +234,7 @@ def test_a_row_that_gets_another_description_is_read_again(index, other):
 
 
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
-def test_who_sneaks_in_before_a_load_writes_makes_it_look_again(
+def test_who_sneaks_in_before_a_load_writes_makes_it_read_again(
         index, other, sneak):
     if sneak == 'update':
         put_as_0_1_0(index, NAME)

@@ -23,7 +23,7 @@ class AtTheSameMoment(object):
 
 maintenance.random = AtTheSameMoment
 # A process that finds another one syncing looks again soon.
-maintenance._LOOK_AGAIN = 1
+maintenance._CHECK_AGAIN = 1
 
 def note(what):
     with open({notes!r}, 'a') as notes:

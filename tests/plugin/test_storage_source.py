@@ -161,7 +161,7 @@ def break_directory(path):
 
 def unmount(path):
     """Make a directory that was on a disk which is not there: a link that leads nowhere."""
-    os.rename(path, path + '-away')
+    os.rename(path, path + '-moved')
     os.symlink(os.path.join(path + '-mount', 'inside'), path)
 
 
@@ -186,7 +186,7 @@ def test_a_storage_that_cannot_be_listed_is_an_error_and_not_empty(source, place
         source.has('library/nginx')
 
 
-def test_a_repository_that_cannot_be_looked_into_does_not_hide_the_others(source, place):
+def test_a_repository_that_cannot_be_listed_does_not_hide_the_others(source, place):
     break_directory(place('repositories/library/nginx'))
     assert names(source) == sorted(NAMES)
     with pytest.raises(OSError):
@@ -200,13 +200,13 @@ def test_a_disk_that_is_gone_does_not_say_that_a_repository_is(source, store):
 
 
 def test_a_disk_that_comes_back_while_a_repository_is_asked_for_has_it(source, place, monkeypatch):
-    os.rename(place('repositories'), place('away'))
+    os.rename(place('repositories'), place('moved'))
     real = os.listdir
 
     def mounted_after_the_first(path, turns=[]):
         turns.append(path)
         if len(turns) == 2:
-            os.rename(place('away'), place('repositories'))
+            os.rename(place('moved'), place('repositories'))
         return real(path)
 
     monkeypatch.setattr(os, 'listdir', mounted_after_the_first)
@@ -265,7 +265,7 @@ def test_the_store_is_made_once_by_several_threads(monkeypatch, store):
 def test_a_store_that_could_not_be_made_is_tried_again(monkeypatch, store):
     from docker_registry import storage
     put(store, 'library/nginx')
-    answers = [IOError('away'), store]
+    answers = [IOError('unavailable'), store]
 
     def load():
         answer = answers.pop(0)
@@ -283,14 +283,14 @@ def test_a_store_that_could_not_be_made_is_tried_again(monkeypatch, store):
 class Objects(driver.Base):
     """An object storage in memory.
 
-    Each class below it is one way in which drivers list; `away` makes it fail as they do.
+    Each class below it is one way in which drivers list; `failures` makes it fail as they do.
     """
 
     hides_errors = True
 
     def __init__(self):
         self.keys = {}
-        self.away = 0  # how many of the next listings fail
+        self.failures = 0  # how many of the next listings fail
         self.breaks_after = None  # how many entries of a listing come before it fails
 
     def put_content(self, path, content):
@@ -304,10 +304,10 @@ class Objects(driver.Base):
             del self.keys[key]
 
     def list_directory(self, path=None):
-        if self.away:
-            self.away -= 1
+        if self.failures:
+            self.failures -= 1
             raise exceptions.FileNotFoundError(
-                path) if self.hides_errors else exceptions.ConnectionError('away')
+                path) if self.hides_errors else exceptions.ConnectionError('unavailable')
         found = self.found(path)
         for number, entry in enumerate(found):
             if number == self.breaks_after:
@@ -414,7 +414,7 @@ def test_a_namespace_of_objects_that_goes_while_it_is_listed_is_no_error(read, o
 
 
 def test_a_namespace_that_could_not_be_read_is_an_error_and_not_empty(read, objects):
-    objects.away = 1
+    objects.failures = 1
     with pytest.raises(exceptions.UnreachableError) as caught:
         list(read.repositories('library'))
     assert str(caught.value) == 'repositories/library cannot be listed'
@@ -427,14 +427,14 @@ def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(read, objects):
 
 
 @pytest.mark.parametrize('name', ['library/nginx', 'library/never'])
-def test_a_storage_that_is_away_does_not_say_that_a_repository_is_gone(read, objects, name):
-    objects.away = 3
+def test_a_storage_that_is_unavailable_does_not_say_that_a_repository_is_gone(read, objects, name):
+    objects.failures = 3
     with pytest.raises(exceptions.UnreachableError):
         read.has(name)
 
 
 def test_a_storage_that_comes_back_while_a_repository_is_asked_for_has_it(read, objects):
-    objects.away = 1
+    objects.failures = 1
     assert read.has('library/nginx') is True
 
 
@@ -442,7 +442,7 @@ def test_what_a_driver_raises_comes_through(read, objects):
     objects.hides_errors = False
     for ask in (lambda: list(read.namespaces()), lambda: list(read.repositories('library')),
                 lambda: read.has('library/nginx')):
-        objects.away = 1
+        objects.failures = 1
         with pytest.raises(exceptions.ConnectionError):
             ask()
 
@@ -692,7 +692,7 @@ store._boto_conn.num_retries = 0
 from docker_registry_index.dynamodb import Index
 Index(made.settings.database, 'AKIADUMMY', 'dummy')
 deadline = time.time() + 30
-while 'cannot tell' not in log.getvalue() and time.time() < deadline:
+while 'does not report' not in log.getvalue() and time.time() < deadline:
     time.sleep(0.1)
 answer(log.getvalue())
 '''
@@ -700,7 +700,7 @@ answer(log.getvalue())
 
 def test_the_log_names_the_refusal_of_S3_and_no_access_key(s3, refusing):
     log = s3.run(LOG_OF_THE_PLUGIN.format(break_it=POINT_AT.format(port=refusing(403))))
-    assert ('the storage of the registry cannot tell its namespaces: '
+    assert ('the storage of the registry does not report its namespaces: '
             'S3ResponseError: 403 Forbidden') in log
     assert 'AKIAIOSF' not in log and 'AWSAccessKeyId' not in log
 

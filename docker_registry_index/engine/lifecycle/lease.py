@@ -5,8 +5,8 @@ row and changes with every heartbeat. Whoever saw the same number for the holder
 on its own monotonic clock, may take over. No two hosts' clocks are ever compared.
 https://aws.amazon.com/blogs/database/building-distributed-locks-with-the-dynamodb-lock-client/
 
-A record number is the holder's own id and a counter. So the holder knows the lease by its id, also
-when the answer to a heartbeat was lost."""
+A record number is the holder's own id and a counter. So the holder recognizes its lease by the id,
+also when the answer to a heartbeat was lost."""
 
 from __future__ import unicode_literals
 
@@ -70,8 +70,8 @@ class Lease(object):
 
     def acquire(self):
         """Try once; return True when the lease is held now. Costs one consistent GetItem, and one
-        UpdateItem when it looks free."""
-        number = self.look()
+        UpdateItem when it seems free."""
+        number = self.read()
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}
         elif number.startswith(self._owner):
@@ -137,7 +137,7 @@ class Lease(object):
 
     def release(self):
         """Give the lease back if we may hold it, and it can be given back: otherwise others take it
-        over after its time, and we when we try again."""
+        over after its time, and we at our next attempt."""
         if not self._is_held:
             return
         try:
@@ -148,7 +148,7 @@ class Lease(object):
             self._is_held = False
 
     def take_from(self, number):
-        """Have the holder of this record number, or None, hold it no more: whatever it does to end
+        """Take the lease from the holder of this record number, or None. Whatever it does to end
         its load fails.
 
         Costs one UpdateItem when there is one.
@@ -165,7 +165,7 @@ class Lease(object):
             return False
         return True
 
-    def look(self):
+    def read(self):
         """Note and return the record number, and since when it stands; None when nobody holds the
         lease. Costs one consistent GetItem."""
         row = self._store.get(self._table, VERSION_KEY) or {}
@@ -185,8 +185,8 @@ class Lease(object):
         return 'begins_with(%s, :owner)' % self._kind, {':owner': {'S': self._owner}}
 
     def _is_seen_ours(self):
-        """Look, and return whether we hold the lease."""
-        return (self.look() or '').startswith(self._owner)
+        """Read, and return whether we hold the lease."""
+        return (self.read() or '').startswith(self._owner)
 
     def _is_renewed(self):
         try:

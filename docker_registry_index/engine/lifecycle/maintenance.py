@@ -1,4 +1,4 @@
-"""Maintenance: an index is made ready, looked at, and synced now and then, in one thread."""
+"""Maintenance: an index is made ready, checked, and synced now and then, in one thread."""
 
 from __future__ import unicode_literals
 
@@ -19,17 +19,16 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two attempts while DynamoDB or the storage is unavailable.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
-#: Seconds after which a process that waits for another's load looks again.
-_LOOK_AGAIN = 5
-#: Seconds until an index that is ready is looked at again.
-_LOOK_EVERY = 60
+#: Seconds after which a process that waits for another's load checks again.
+_CHECK_AGAIN = 5
+#: Seconds until an index that is ready is checked again.
+_CHECK_EVERY = 60
 _DAY = 86400
 
-_NOT_READY = ('the search index is not ready, the registry goes on without; it is tried again '
-              'until it is: %s')
-_NOT_SEEN = 'the search index cannot be looked at; it is tried again until it can: %s'
-_NOT_SYNCED = ('the sync of the search index with the storage failed; it is tried again until it '
-               'does not: %s')
+_NOT_READY = ('the search index is not ready; the registry goes on without it, and the start of '
+              'the index is retried: %s')
+_NOT_CHECKED = 'the search index cannot be checked; the check is retried: %s'
+_NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is retried: %s'
 
 
 class Maintenance(object):
@@ -46,22 +45,22 @@ class Maintenance(object):
         self._start = Start(store, self._load_while_running, self._sleep, clock, wall_clock)
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
-        # The response to a request that fails, and says why, is waited for.
-        self._longest_look = slowest(settings) + 1
+        # Long enough for the response to a request that fails, and for its error.
+        self._longest_check = slowest(settings) + 1
         self._attempt = one_attempt(settings)
         self._wait_until = None
         self._clock = clock
         self._wall_clock = wall_clock
-        self._loop = Loop(self.turn, clock)
+        self._loop = Loop(self.run_once, clock)
         self._is_sync_wanted = False
         self._sync_at = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
                                            else _LONGEST_PAUSE)
-                          for message in (_NOT_READY, _NOT_SEEN, _NOT_SYNCED)}
+                          for message in (_NOT_READY, _NOT_CHECKED, _NOT_SYNCED)}
         self._message = _NOT_READY
-        self._looked = threading.Event()
-        self._first_turn = threading.Event()
-        #: Whether the index was ready when last looked at.
+        self._checked = threading.Event()
+        self._first_run = threading.Event()
+        #: Whether the index was ready at the last check.
         self.is_ready = False
         #: Whether it was seen that a load is needed, or under way.
         self.is_loading = False
@@ -81,21 +80,21 @@ class Maintenance(object):
     def begin(self):
         """Begin in another thread, unless it has. Never waits."""
         if not self._loop.is_running and not self._loop.is_over and not self._loop.begin():
-            logger.error('no thread is left for the search index; that is tried again at each push '
-                         'and search')
+            logger.error('no thread is left for the search index; each push and search retries to '
+                         'start one')
 
     def begin_and_wait(self, seconds):
         """Begin, and wait until the index is ready, or cannot be now.
 
-        :param seconds: to wait for a load at most; 0 has the first searches wait instead, rather
-            than find a part.
+        :param seconds: to wait for a load at most; with 0, the first searches wait instead, so
+            that their results are complete.
         :returns: whether it is ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed."""
         if not seconds:
             self._wait_until = self._clock() + self._load_seconds
         try:
             self.begin()
-            is_ready = self._wait(seconds, min(seconds, self._longest_look))
+            is_ready = self._wait(seconds, min(seconds, self._longest_check))
         except Exception:
             self.stop(0)
             raise
@@ -107,7 +106,7 @@ class Maintenance(object):
     def check_usable(self):
         """Have searches read what is there.
 
-        Waits for the first look at the index, for one attempt at most; and for a load as a start
+        Waits for the first check of the index, for one attempt at most; and for a load as a start
         does, where that has not waited.
 
         :raises NewerDatabase, ForeignDatabase: a result could be wrong."""
@@ -117,8 +116,8 @@ class Maintenance(object):
             seconds = max(0, self._wait_until - self._clock())
         self._wait(seconds, self._attempt)
 
-    def look(self):
-        """Ask to have the index looked at: something is missing."""
+    def check_soon(self):
+        """Ask for a check of the index: something is missing."""
         self.is_ready = False
         self._loop.wake()
 
@@ -133,29 +132,29 @@ class Maintenance(object):
         :param seconds: to wait for that at most."""
         self._loop.stop(seconds)
 
-    def turn(self, now=None):
-        """Do what is due; return the seconds until the next turn."""
-        if not self._looked.is_set():
-            pause = self._try(self._look)
-            self._looked.set()
+    def run_once(self, now=None):
+        """Do what is due; return the seconds until the next call."""
+        if not self._checked.is_set():
+            pause = self._try(self._check)
+            self._checked.set()
             return pause
         pause = self._try(self._keep if self.is_ready else self._make_ready)
-        self._first_turn.set()
+        self._first_run.set()
         return pause
 
-    def _wait(self, seconds, for_look):
+    def _wait(self, seconds, for_check):
         """Wait until the index is ready, or cannot be now.
 
         :param seconds: for a load, all in all.
-        :param for_look: until it is known whether one is needed, at most.
+        :param for_check: for the first check, which shows whether one is needed, at most.
         :returns: whether it is ready.
         :raises NewerDatabase, ForeignDatabase, SettingError: it cannot be used until somebody
             changes that."""
         if self._loop.is_running:
             deadline = monotonic() + seconds
-            self._looked.wait(for_look)
+            self._checked.wait(for_check)
             if self.is_loading:
-                self._first_turn.wait(max(0, deadline - monotonic()))
+                self._first_run.wait(max(0, deadline - monotonic()))
         if self.unusable is not None:
             # Otherwise it would grow with each search.
             self.unusable.__traceback__ = None
@@ -178,7 +177,7 @@ class Maintenance(object):
             raise errors.Stopped()
 
     def _try(self, act):
-        """Do something; return the seconds until the next turn."""
+        """Do something; return the seconds until the next call."""
         try:
             pause = act()
         except errors.Stopped:
@@ -187,7 +186,7 @@ class Maintenance(object):
             return self._give_up(error)
         except errors.LeaseLost as error:
             logger.warning('%s', error)
-            return _LOOK_AGAIN
+            return _CHECK_AGAIN
         except Exception as error:
             return self._fail(error)
         if self.is_ready:
@@ -197,8 +196,8 @@ class Maintenance(object):
         self._backoffs[self._message].reset()
         return pause
 
-    def _look(self):
-        self._message = _NOT_SEEN if self.is_ready else _NOT_READY
+    def _check(self):
+        self._message = _NOT_CHECKED if self.is_ready else _NOT_READY
         self.is_ready = self._start.is_ready()
         self.is_loading = not self.is_ready
         return self._until_next() if self.is_ready else 0
@@ -208,13 +207,13 @@ class Maintenance(object):
         self.is_ready = self._start.ensure_ready()
         self.is_loading = not self.is_ready
         if self.is_loading:
-            return _LOOK_AGAIN
+            return _CHECK_AGAIN
         logger.info('the search index is ready')
         return self._until_next()
 
     def _keep(self):
-        """Look whether all is as it was, and sync when that is due."""
-        pause = self._look()
+        """Check whether the index is still ready, and sync when that is due."""
+        pause = self._check()
         if not self.is_ready or not self._is_due(self.marker):
             return pause
         self._message = _NOT_SYNCED
@@ -226,12 +225,12 @@ class Maintenance(object):
             self._is_sync_wanted = self._is_sync_wanted or is_wanted
             if not isinstance(error, errors.LeaseTaken):
                 raise
-            return _LOOK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
+            return _CHECK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
         return self._until_next()
 
     def _until_next(self):
-        """Return the seconds until the next look; not all processes look at once."""
-        left = min(self._seconds_left(self.marker), _LOOK_EVERY)
+        """Return the seconds until the next check; not all processes check at once."""
+        left = min(self._seconds_left(self.marker), _CHECK_EVERY)
         return max(0, left) * random.uniform(1, 1.1)
 
     def _is_due(self, marker):
@@ -244,16 +243,16 @@ class Maintenance(object):
         if self._is_sync_wanted or marker is None:
             return failed
         if not self._interval:
-            return _LOOK_EVERY
+            return _CHECK_EVERY
         return max(failed, next_sync(marker, self._interval) - self._wall_clock())
 
     def _give_up(self, error):
-        """Note what only a person can change; look again now and then."""
+        """Note what only a person can change; check again now and then."""
         if self.unusable is None:
             logger.error('the search index cannot be used until that is corrected: %s', error)
         self.unusable = error
         self.is_ready = self.is_loading = False
-        return _LOOK_EVERY
+        return _CHECK_EVERY
 
     def _fail(self, error):
         """Note a failure; return the seconds until the next attempt."""
@@ -266,7 +265,7 @@ class Maintenance(object):
         pause = backoff.next()
         if self._message is _NOT_SYNCED:
             self._sync_at = self._clock() + pause
-        return min(pause, _LOOK_EVERY)
+        return min(pause, _CHECK_EVERY)
 
 
 def next_sync(marker, interval):

@@ -1,6 +1,6 @@
 """From whatever is there to an index that is ready, one load at a time.
 
-The lease decides which process loads; the ready marker says that an index is ready. Both are
+The lease decides which process loads; the ready marker shows that an index is ready. Both are
 changed in one transaction at the end of a load."""
 
 from __future__ import unicode_literals
@@ -62,7 +62,7 @@ class Start(object):
                   store.version_table: VERSION_KEY, store.search_table: READY_KEY}
         try:
             # Keys left out, as of 0.1.0's small tables when they are throttled, show that the table
-            # is there. Only the marker must be read; a newer format is seen at the next look.
+            # is there. Only the marker must be read; a newer format is seen at the next check.
             found = store.batch_get(
                 {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
                 enough=lambda left: store.search_table not in left)
@@ -170,15 +170,15 @@ class Start(object):
                        before_creating=lambda: self._is_in_the_way(seen), sleep=self._sleep)
 
     def _is_in_the_way(self, seen):
-        """Have nobody say that an index is ready which lost a table: no load that began before, nor
-        the marker.
+        """Keep an index that lost a table from being called ready: by a load that began before, or
+        by the marker.
 
-        :param seen: [the record number of the lease], from before the tables were looked at: a load
+        :param seen: [the record number of the lease], from before the tables were described: a load
             that began later is another's, who has created them.
-        :returns: whether to look at the tables anew, and call it again."""
+        :returns: whether to describe the tables anew, and call it again."""
         lease = lease_of(self._store, self._clock)
         try:
-            holder = [lease.look()]
+            holder = [lease.read()]
             is_over = holder == seen and lease.take_from(*holder)
         except errors.MissingTable:
             # And the lease with it.

@@ -1,8 +1,7 @@
 """Search: ranges of postings, read until no better result can follow.
 
-A search is whole or it fails: a part of a result never looks like the whole. Postings of names too
-long for one transaction carry a flag; whether such a name is written whole, its repository's row
-says."""
+A search is whole or it fails: it never returns a partial result. Postings of names too long for one
+transaction carry a flag. The row of such a repository shows whether all its postings are there."""
 
 from __future__ import unicode_literals
 
@@ -38,8 +37,8 @@ class Search(object):
     def search(self, term, limit=None, skip=0):
         """Return the repositories matching ``term``: a list of ranking.Result.
 
-        Sorted by rank, then by name. docs/search.md says what a term means and what a limit leaves
-        out.
+        Sorted by rank, then by name. docs/search.md defines what a term means and what a limit
+        leaves out.
 
         :param term: text, bytes of UTF-8, or None for everything.
         :param limit: at most so many results, 1 or more; None for all.
@@ -52,7 +51,7 @@ class Search(object):
         Without a limit, as many pages as the result fills.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
-        :raises RequestFailed: nothing is returned rather than a part."""
+        :raises RequestFailed: no partial result is returned."""
         limit = _checked_limit(limit)
         words = ranking.parse(term)
         if words is None:
@@ -76,7 +75,7 @@ class Search(object):
         enough; return its Reading."""
         first = readings[0]
         if limit is None or len(readings) > 1:
-            wanted = [part for reading in readings for part in reading.ranges]
+            wanted = [pages for reading in readings for pages in reading.ranges]
         else:
             wanted = first.ranges[:1]
         while True:
@@ -101,10 +100,10 @@ class Search(object):
 
     def _read(self, ranges):
         """Read a page of each range, all in one wait."""
-        pages = run_side_by_side([part.next_page for part in ranges])
-        for result, part in self._whole(
-                (item, part) for part, page in zip(ranges, pages) for item in page):
-            part.take(result)
+        read = run_side_by_side([pages.next_page for pages in ranges])
+        for result, pages in self._whole(
+                (item, pages) for pages, page in zip(ranges, read) for item in page):
+            pages.take(result)
 
     def _whole(self, items):
         """Return the results of (item, anything) pairs, without those of names too long for one
@@ -116,7 +115,7 @@ class Search(object):
                 if not is_doubtful or result.name in indexed]
 
     def _indexed(self, names):
-        """Return those of ``names`` whose rows say that all postings are there. One BatchGetItem
+        """Return those of ``names`` whose rows show that all postings are there. One BatchGetItem
         for each 100 names, half a read unit a name."""
         indexed, table = set(), self._store.repository_table
         for first in range(0, len(names), GET_BATCH):
@@ -174,7 +173,7 @@ class Reading(object):
     @property
     def is_exhausted(self):
         """Whether all postings of the word were read."""
-        return all(part.is_exhausted for part in self.ranges)
+        return all(pages.is_exhausted for pages in self.ranges)
 
     def take(self, place, result):
         """Keep a result that matches and was not found in a better class."""
@@ -190,12 +189,12 @@ class Reading(object):
     def still_needed(self):
         """Return the ranges that may hold a better result than those kept."""
         needed = []
-        for part in self.ranges:
-            count = sum(kept[0] <= part.place for kept in self._kept.values())
+        for pages in self.ranges:
+            count = sum(kept[0] <= pages.place for kept in self._kept.values())
             if self._limit is not None and count >= self._limit:
                 break
-            if not part.is_exhausted:
-                needed.append(part)
+            if not pages.is_exhausted:
+                needed.append(pages)
         return needed
 
     def best(self, skip=0):

@@ -1,4 +1,4 @@
-"""What a setting accepts: checks that turn the text of a value into the value. Pure.
+"""What a setting accepts: checks that return the value of a text. Pure.
 
 A check takes text and returns the value, or raises Refused with one problem and one way out.
 Checks with parameters, such as ``seconds(0, 60)``, are made by a function of that name. Checks
@@ -16,7 +16,7 @@ __all__ = ['Refused', 'as_text', 'endpoint', 'is_port', 'matching', 'path', 'pri
 
 _SHOWN = 80
 
-# Matches every text, and cuts it where an address has its parts.
+# Matches every text, and splits it into the components of an address.
 _ADDRESS = re.compile(
     r'(?P<scheme>https?://)?(?P<host>\[[^/\]]*\]?|[^:/]*)(?::(?P<port>[^/]*))?(?P<path>/.*)?\Z',
     re.IGNORECASE | re.DOTALL)
@@ -164,7 +164,7 @@ def is_port(text):
 
 
 def refuse_hidden(text):
-    """Refuse, without showing it, an address with a part that may be a password or a signature."""
+    """Refuse, without showing it, an address that may contain a password or a signature."""
     if '@' in text or '?' in text or '#' in text:
         raise Refused('is an address with a user, a query or a fragment in it (not shown, it may '
                       'be secret)', 'write it without; user, password and keys have settings of '

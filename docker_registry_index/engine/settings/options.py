@@ -27,7 +27,7 @@ class Option(object):
 
     :param default: text used if nothing gives a value; ``{database}`` and other options above it
         are filled in. None for no value.
-    :param check: turns text into the value, or raises Refused.
+    :param check: returns the value of a text, or raises Refused.
     :param meaning: one line for the documentation.
     :param prefix: of its environment variable.
     :param fallback: the registry's S3 setting that stands in for it, or None.
@@ -44,7 +44,7 @@ class Option(object):
         self.secret = secret
 
     def shown(self, value):
-        """Return the repr of a value; of a secret, at most what tells key IDs apart."""
+        """Return the repr of a value; of a secret, at most the beginning of a key ID."""
         if value is None or not self.secret:
             return repr(value)
         is_key_id = re.search('(?<!secret_)access_key$', self.name)
@@ -76,8 +76,8 @@ def _interval(text):
 
 
 def _region_of_aws(text):
-    """Refuse what has not the form of a region's name in AWS. Regions are not looked up in a list:
-    AWS opens new ones, and an installed botocore knows only those of its own day."""
+    """Refuse what has not the form of a region's name in AWS. Regions are not searched in a list:
+    AWS opens new ones, and an installed botocore has only those of its own day."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(

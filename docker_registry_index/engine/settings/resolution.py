@@ -83,7 +83,7 @@ class BaseSettings(object):
     def __init__(self, *layers, **given):
         names = [option.name for option in self.OPTIONS]
         for name in sorted(set(given) - set(names)):
-            raise TypeError('%s takes no argument %s%s' % (
+            raise TypeError('%s has no argument %s%s' % (
                 type(self).__name__, name, _hint(name, names)))
         origins = dict((name, 'argument %s' % name) for name in given)
         layers = (Layer('arguments', given, origins),) + layers + (_DEFAULTS,)
@@ -157,7 +157,7 @@ def _unknown(kind, layer):
         if len(name) > _LONGEST_KEY_SHOWN:
             name = '(not shown, it may be a secret)'
         name = _ACCESS_KEY_ID.sub(r'\1...', name)
-        yield str('unknown key %s in %s is ignored%s; known are: %s' % (
+        yield str('unknown key %s in %s is ignored%s; valid keys are: %s' % (
             name, layer.source, hint, ', '.join(names)))
 
 

@@ -1,6 +1,6 @@
 """The connection to DynamoDB: the one importer of boto3 and botocore.
 
-Every request of the engine goes through Client.call, which turns whatever boto3 raises into the
+Every request of the engine goes through Client.call, which replaces whatever boto3 raises by the
 engine's own errors."""
 
 from __future__ import unicode_literals
@@ -50,8 +50,8 @@ class Client(object):
 
     :param settings: a Settings; without a key pair in it, credentials come from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
-    :param at_once: whether to look for credentials now, which may take requests to the machine that
-        they are for; otherwise the first call does.
+    :param at_once: whether to search for credentials now, which may take requests to the machine
+        that they are for; otherwise the first call does.
     :raises SettingError: botocore's own configuration cannot be used."""
 
     def __init__(self, settings, at_once=True):
@@ -248,8 +248,8 @@ def _cancelled(operation, tables, code, reasons):
 
 def _foreign(operation, arguments, code):
     return errors.RequestFailed(
-        operation, _tables(arguments), code, 'something else than DynamoDB answered; look at '
-        'endpoint_url and at proxies', retryable=True)
+        operation, _tables(arguments), code, 'something else than DynamoDB answered; check '
+        'endpoint_url and the proxies', retryable=True)
 
 
 def _tables(arguments):
@@ -258,13 +258,13 @@ def _tables(arguments):
         return [arguments['TableName']]
     names = set(arguments.get('RequestItems', ()))
     for action in arguments.get('TransactItems', ()):
-        names.update(part['TableName'] for part in action.values())
+        names.update(each['TableName'] for each in action.values())
     return sorted(names)
 
 
 def _reason(error):
-    """Return what botocore says of an error, in a line. Of parameters it says only in its second
-    line what is wrong with them, and then which value they have, which is nobody's business."""
+    """Return botocore's message in one line. For wrong parameters, only its second line contains
+    the problem, and then their values, which are left out."""
     if isinstance(error, botocore.exceptions.ParamValidationError):
         report = '%s' % error.kwargs.get('report', '')
         return 'wrong parameters: ' + first_line(report.split(', value:')[0])

@@ -1,10 +1,10 @@
 """The postings of a repository: the suffix index. Pure, no I/O.
 
 There is one posting for every suffix of a name, and a search is one range of one item collection;
-docs/design.md says why::
+docs/design.md explains why::
 
     gram    class + first character of the suffix       (hash key)
-    suffix  the suffix + END + the part of the name before it  (range key)
+    suffix  the suffix + END + the name before the suffix  (range key)
     d       the description, so that a Query answers by itself
     n       the name, where the range key does not spell it
     v       1: ask the repository's row, see write/plan.py

@@ -53,7 +53,7 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
     absent.
 
     :param description: as it stands, or None.
-    :param is_indexed: whether the row says that all postings are there, in our format. A row that
+    :param is_indexed: whether the row shows that all postings are there, in our format. A row that
         release 0.1.0 wrote does not.
     :param indexed: the description that the postings were written with, or ''. A worker of release
         0.1.0 updates a row by writing back all that it read, so our attributes too, but without
@@ -74,7 +74,7 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
         if item is None:
             return None
         touched = item.get(cls.TOUCHED, {}).get('N', '')
-        writing = [part.get('S') for part in item.get(cls.WRITING, {}).get('L', ())]
+        writing = [each.get('S') for each in item.get(cls.WRITING, {}).get('L', ())]
         return cls(item.get('description', {}).get('S'),
                    item.get(cls.POSTINGS, {}).get('N') == str(postings.FORMAT),
                    item.get(cls.INDEXED, {}).get('S', ''),
@@ -83,7 +83,7 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
 
 
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):
-    """What is known of a repository before a change.
+    """What was read of a repository before a change.
 
     :param row: a Row; None if there is none.
     :param witness: the description in the witness ('' for none), which proves what postings there
@@ -104,19 +104,19 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     @property
     def is_half(self):
         """Whether some postings may be there and the name must not be found: the row has the token
-        of a change that was broken off, and says of no format that its postings are there."""
+        of a change that was broken off, and no format of which all postings are there."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 
     @property
     def is_whole(self):
-        """Whether the name has all its postings, whatever the row says."""
+        """Whether the name has all its postings, whatever the row contains."""
         return self.witness is not None and not (self.row is not None and self.row.writing)
 
     @property
     def is_proven(self):
-        """Whether the postings are exactly those that the witness proves. A row that does not say
-        so may have lost the token of a change that was broken off."""
+        """Whether the postings are exactly those that the witness proves. Any other
+        row may have lost the token of a change that was broken off."""
         return self.is_whole and self.row is not None and self.row.is_indexed
 
     @property
@@ -138,11 +138,11 @@ class ReadyMarker(collections.namedtuple(
         'ReadyMarker', 'format number synced tried report failures resync')):
     """The marker that an index is ready.
 
-    It stands beside the postings, so it cannot outlive them; docs/design.md says when it is written
-    and removed.
+    It stands beside the postings, so it cannot outlive them; docs/design.md describes when it is
+    written and removed.
 
     :param format: of the postings: an int.
-    :param number: a random text that tells it from every other marker.
+    :param number: a random text that no other marker has.
     :param synced: when the last complete load ended, in Unix seconds; None if none was complete.
     :param tried: when the last load ended, likewise.
     :param report: what the last load did, as a dictionary; or None.

@@ -105,8 +105,8 @@ class Store(object):
         """Return the items of BatchGetItems: a list for each table that has some.
 
         :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
-        :param enough: a function of the keys that DynamoDB left out, in the same form, that says
-            whether to do without them.
+        :param enough: a function of the keys that DynamoDB left out, in the same form, that
+            returns whether to do without them.
         :raises RequestFailed: DynamoDB left keys out again and again."""
         found = {}
         for page in self._until_processed('batch_get_item', 'UnprocessedKeys', wanted, enough):
@@ -125,7 +125,7 @@ class Store(object):
                 pass
 
     def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
-        """Yield the responses, and send again what a throttled DynamoDB leaves out."""
+        """Yield the responses, and retry what a throttled DynamoDB leaves out."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         for attempt in range(_ATTEMPTS):
             if attempt:

@@ -68,17 +68,17 @@ def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
     """Make all tables exist and be active; return the names of the new ones.
 
     All are asked for before the first is waited for. Costs a DescribeTable for each table and one
-    more for each look while one is not active, and a CreateTable for each that is missing.
+    more for each check while one is not active, and a CreateTable for each that is missing.
 
     :param tables: what ``tables`` returns.
     :param before_creating: called before the first CreateTable, when some tables exist and others
-        do not. When it returns true, the tables are looked at again, and it is called again.
+        do not. When it returns true, the tables are described again, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
     :raises TableError: a table did not become active within two minutes."""
     deadline = monotonic() + CREATION_SECONDS
     is_settled = False
     while not is_settled:
-        found = _look(client, tables, deadline, sleep)
+        found = _describe_all(client, tables, deadline, sleep)
         missing = [table for table in tables.values() if not found[table.name]]
         is_settled = len(missing) in (0, len(tables)) or not before_creating()
     created = [table for table in missing if _create(client, table)]
@@ -87,7 +87,7 @@ def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
     return [table.name for table in created]
 
 
-def _look(client, tables, deadline, sleep):
+def _describe_all(client, tables, deadline, sleep):
     """Return what there is of each table by its name, None for nothing."""
     found = {}
     for table in tables.values():
@@ -152,5 +152,5 @@ def _wait_active(client, table, description, deadline, sleep):
 def _pause(table, problem, deadline, sleep):
     if monotonic() > deadline:
         raise errors.TableError(table.name, '%s after %d seconds' % (problem, CREATION_SECONDS),
-                                'look at it in the AWS console and start again')
+                                'check it in the AWS console and start again')
     sleep(0.5)

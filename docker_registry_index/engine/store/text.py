@@ -21,7 +21,7 @@ __all__ = [
 
 #: The longest name Distribution accepts; docker-registry's end far below.
 NAME_CHARACTERS = 255
-#: So that a whole name fits a range key (1 024 bytes) beside its marks:
+#: So that a whole name fits a range key (1 024 bytes) beside its separators:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 NAME_BYTES = 1000
 #: As much as the short description of Docker Hub, and the column of docker-registry's own
@@ -63,7 +63,7 @@ def to_text(value):
 
 def fold(text):
     """Return ``text`` in lower case, one character for one. Character by character, because a
-    name's lower case must contain the lower case of each of its parts; Python 3 lowers a final
+    name's lower case must contain the lower case of each substring; Python 3 lowers a final
     sigma by what stands around it, and one letter (U+0130) into two characters."""
     return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
 

@@ -19,7 +19,7 @@ class Note(collections.namedtuple('Note', 'name number is_expected')):
     """A note.
 
     :param name: of the repository.
-    :param number: a random text that tells it from others of this name.
+    :param number: a random text that no other note of this name has.
     :param is_expected: whether to wait for the repository for a while, if it is not there: somebody
         has announced it."""
     __slots__ = ()

@@ -1,6 +1,6 @@
 """Listing a storage: its namespaces side by side, none waiting for another.
 
-A namespace that cannot be read is left out, and the log says so; likewise one that does not answer.
+A namespace that cannot be read is left out and logged; likewise one that does not answer.
 """
 
 from __future__ import unicode_literals
@@ -73,7 +73,7 @@ class Listing(object):
         while self._working:
             heartbeat()
             was_busy = meanwhile()
-            self._look_for_timeouts()
+            self._check_timeouts()
             try:
                 worker, kind, value = self._found.get(not was_busy, 1)
             except queue.Empty:
@@ -81,7 +81,7 @@ class Listing(object):
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)
             if worker not in self._working:
-                # It had timed out, and came back.
+                # It had timed out, and answered later.
                 continue
             if kind == _LISTED:
                 yield value
@@ -90,7 +90,7 @@ class Listing(object):
             else:
                 self._working.discard(worker)
 
-    def _look_for_timeouts(self):
+    def _check_timeouts(self):
         error = TimedOut(self._seconds)
         if self._stopwatch.is_over:
             raise errors.StorageUnreadable('its namespaces', error)
@@ -101,7 +101,7 @@ class Listing(object):
             self._note_unreadable(worker.namespace, error)
             hanging = [each for each in self._timed_out if each.is_over]
             if len(hanging) > THREADS:
-                # Not a part of the storage, it seems: and threads are left.
+                # All of the storage hangs, it seems; and each hanging thread is left.
                 raise errors.StorageUnreadable('its repositories', error)
             self._begin()
 
@@ -119,7 +119,7 @@ class Listing(object):
             raise errors.StorageUnreadable('its repositories', RuntimeError('no thread is left'))
 
     def _list_namespaces(self):
-        """Give the workers the namespaces; None when there are no more."""
+        """Give the workers the namespaces, and None after the last."""
         try:
             self._stopwatch.start()
             for namespace in self._source.namespaces():
@@ -173,7 +173,7 @@ class Listing(object):
         self._put(self._found, (worker, _LISTED, batch))
 
     def _put(self, where, what):
-        """Put it there; return False when nobody wants it any more."""
+        """Put it there; return False when the listing is over."""
         while not self._is_over:
             try:
                 where.put(what, timeout=1)
@@ -194,8 +194,8 @@ class Progress(object):
     """The progress of a listing of a storage, or of a load.
 
     :param clock: seconds that only go forward.
-    :param total: repositories that the load looks at.
-    :param before: of them, those that were looked at during the listing.
+    :param total: repositories that the load compares.
+    :param before: of them, those that were compared during the listing.
     :param report: a function of (done, total), called too; None for none."""
 
     def __init__(self, clock, total=0, before=0, report=None):

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 #: What a load counts repositories as.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
 #: Entries after which other greenlets run.
-_TURN = 100
+_YIELD_EVERY = 100
 #: Entries that are written between two batches of the listing.
 _FEW = 20
 
@@ -45,7 +45,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     :param recent: repositories that the storage does not have, and that stay for now, because they
         were pushed or changed within the last hour.
     :param unchanged: repositories that were right already.
-    :param failed: those that could not be written, or not be removed; the log says why.
+    :param failed: those that could not be written, or not be removed; the log contains why.
     :param unreadable: a tuple of the namespaces that could not be listed.
     :param seconds: how long it took."""
     __slots__ = ()
@@ -154,7 +154,7 @@ class Loader(object):
         batch, size, done = [], 0, -1
         for done, entry in enumerate(entries):
             self._heartbeat()
-            if done % _TURN == 0:
+            if done % _YIELD_EVERY == 0:
                 self._sleep(0)
                 reach(done)
             kind, change = self._plan(entry)
@@ -221,7 +221,7 @@ class Loader(object):
     def _now(self, entry, state):
         """Return the same repository, in its state now."""
         if state.row is None and entry.state.row is not None and entry.is_listed:
-            # Somebody took its row away, and need not have left a tombstone: release 0.1.0 knows
+            # Another process deleted its row, perhaps without a tombstone: release 0.1.0 writes
             # none.
             entry = entry._replace(is_listed=self._timed_source.has(entry.name))
         return entry._replace(state=state)
@@ -234,17 +234,17 @@ class Loader(object):
     def _is_trusted(self, snapshot):
         """Return whether to believe the listing in what it does not contain.
 
-        Of an unreadable namespace one cannot tell, nor in which namespace the storage had what it
-        does not list any more; and a storage without any repository is more often the wrong one
-        than one that was emptied."""
+        An unreadable namespace may contain anything, and the index does not record the namespace of
+        a repository. A storage without any repository is more often the wrong one than one that was
+        emptied."""
         if self._survey.unreadable:
-            logger.error('nothing is removed from the search index, because a part of the storage '
-                         'could not be read')
+            logger.error('nothing is removed from the search index, because some namespaces of '
+                         'the storage could not be read')
             return False
         rows = snapshot.count('rows')
         if rows and not snapshot.count():
             logger.error('the storage lists no repository at all, and the search index has %d: '
-                         'nothing is removed; look at the settings of the storage, and if they are '
+                         'nothing is removed; check the settings of the storage, and if they are '
                          'right, delete the tables', rows)
             return False
         return True

@@ -17,7 +17,7 @@ class TimedSource(object):
     """Asks a Source whether it has a repository, and waits only so long.
 
     A storage that hangs raises nothing, and each question keeps a thread: once so many have had no
-    answer in time, no more are asked until one of them is answered.
+    answer in time, no further one is asked until one of them is answered.
 
     :param source: a Source.
     :param seconds: to wait for an answer.
@@ -56,7 +56,7 @@ class TimedSource(object):
 
 
 class StorageReconciler(object):
-    """Has the index say of a repository what the storage says.
+    """Makes the index contain a repository if the storage has it, and only then.
 
     :param source: a TimedSource.
     :param writer: a Writer."""
@@ -66,8 +66,8 @@ class StorageReconciler(object):
         self._writer = writer
 
     def reconcile(self, name):
-        """Have the index say what the storage says, also when that changes meanwhile. Who changes
-        it later, announces it later.
+        """Make the index agree with the storage, also when that changes meanwhile. A later change
+        has its own announcement.
 
         Two questions to the storage; see Writer.add and Writer.remove for the rest.
 

@@ -32,7 +32,7 @@ _ENTRIES_AT_ONCE, _COUNTED_AT_ONCE = 500, 5000
 #: serves nobody meanwhile.
 _PAGE = 1000
 #: Items after which other greenlets run.
-_TURN = 100
+_YIELD_EVERY = 100
 
 _TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
@@ -67,7 +67,7 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
     """One repository, of the storage or of the index or of both.
 
     :param is_listed: whether the storage listed it.
-    :param description: what the storage said of it; None if it has none.
+    :param description: what the storage returned for it; None if it has none.
     :param state: its RepositoryState in the index.
     :param removal: the number of its tombstone, noted before the storage was listed; None if there
         was none."""
@@ -262,7 +262,7 @@ class Survey(object):
     def _shared(self, items):
         """Yield items so that other greenlets run between them."""
         for place, item in enumerate(items):
-            if place % _TURN == 0:
+            if place % _YIELD_EVERY == 0:
                 self._sleep(0)
                 self._heartbeat()
             yield item

@@ -17,13 +17,13 @@ class Source(object):
     describes_later = False
 
     def namespaces(self):
-        """Return the parts that can be listed apart from each other: any objects whose text names
+        """Return the namespaces, which can be listed independently: any objects whose text names
         them in the log."""
         raise NotImplementedError
 
     def repositories(self, namespace):
-        """Return the repositories of one part: (name, description or None) pairs. A storage that
-        has no descriptions returns None for them: those in the index stay."""
+        """Return the repositories of one namespace: (name, description or None) pairs. A storage
+        that has no descriptions returns None for them: those in the index stay."""
         raise NotImplementedError
 
     def has(self, name):
@@ -33,12 +33,12 @@ class Source(object):
     def doubtful(self):
         """Return the names of the last listing of which it is unknown whether the storage has them,
         for reasons of their own: a set. A load neither adds nor removes them, and is complete all
-        the same; where descriptions are read later, these repositories are looked at, too."""
+        the same; where descriptions are read later, these repositories are read, too."""
         return frozenset()
 
 
 class ListSource(Source):
-    """A Source of one part.
+    """A Source of one namespace.
 
     :param listing: a function that returns (name, description or None) pairs, each time anew."""
 

@@ -1,7 +1,7 @@
 """Check: proof that rows and postings agree, and with the storage.
 
-Pushes go on meanwhile, so what looks wrong is looked at again, by itself and consistently, before
-it is called a problem."""
+Pushes go on meanwhile, so what seems wrong is inspected, by itself and consistently, before it is
+reported as a problem."""
 
 from __future__ import unicode_literals
 
@@ -19,7 +19,7 @@ from ..write.writer import Writer
 
 __all__ = ['Checker', 'Checksums', 'Finding', 'Inspection', 'Problem', 'wanted_items']
 
-#: How often a repository is looked at that is changed meanwhile.
+#: How often a repository is inspected that is changed meanwhile.
 _ATTEMPTS = 5
 #: Names whose checksums are kept in memory at a time.
 _NAMES = 20000
@@ -43,7 +43,7 @@ class Checker(object):
 
     :param store: a Store.
     :param source: a Source; None to leave the storage out.
-    :param progress: called now and then with (done, total), total 0 while it is unknown."""
+    :param progress: called now and then with (done, total), total 0 until it was counted."""
 
     def __init__(self, store, source=None, progress=None, sleep=sleep):
         store = store.retrying(sleep=sleep)
@@ -52,7 +52,7 @@ class Checker(object):
         self._inspection = Inspection(store)
         self._source = source
         self._progress = progress or (lambda done, total: None)
-        #: How many rows, and how many postings, were looked at.
+        #: How many rows, and how many postings, were read.
         self.rows = self.postings = 0
 
     def check(self, repair=False):
@@ -64,7 +64,7 @@ class Checker(object):
         :raises StorageUnreadable: nothing of the storage can be read.
 
         Costs a Scan of the rows and one of the postings, a second one of the postings when
-        something looks wrong, and some requests for each repository that does."""
+        something seems wrong, and some requests for each repository that does."""
         checksums = Checksums()
         try:
             self._note_rows(checksums)
@@ -125,7 +125,7 @@ class Checker(object):
         return None
 
     def _repair(self, name, found):
-        """Write all postings anew, and take away those too many."""
+        """Write all postings anew, and delete those too many."""
         planner = self._writer.planner
 
         def plan_anew(state):
@@ -159,7 +159,7 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
 
 
 class Inspection(object):
-    """Looks at repositories one by one.
+    """Inspects repositories one by one.
 
     :param store: a Store."""
 
@@ -241,7 +241,7 @@ class Checksums(object):
         self._add('found', name, item)
 
     def suspect(self, name):
-        """Note a name that is to be looked at in any case."""
+        """Note a name that is to be inspected in any case."""
         self._database.execute('INSERT OR IGNORE INTO suspects VALUES (?)', (name,))
 
     def compare(self):
@@ -255,7 +255,7 @@ class Checksums(object):
         return self._database.execute('SELECT count(*) FROM suspects').fetchone()[0]
 
     def is_suspect(self, name):
-        """Return whether a name is to be looked at."""
+        """Return whether a name is to be inspected."""
         return self._database.execute(
             'SELECT 1 FROM suspects WHERE name = ?', (name,)).fetchone() is not None
 
@@ -287,8 +287,8 @@ class Checksums(object):
 
 
 def _key(action):
-    [part] = action.values()
-    return _key_of(part.get('Key') or part['Item'])
+    [arguments] = action.values()
+    return _key_of(arguments.get('Key') or arguments['Item'])
 
 
 def _digest(item):

@@ -18,8 +18,8 @@ __all__ = ['Status']
 SAMPLE = 100
 #: Namespaces of the storage that a sample is taken from.
 _NAMESPACES = 5
-#: Seconds between two looks at a lease.
-_LOOK_AGAIN = 0.5
+#: Seconds between two reads of a lease.
+_READ_EVERY = 0.5
 
 
 class Status(object):
@@ -55,11 +55,11 @@ class Status(object):
         nine seconds. Costs one GetItem, and one more each half second that it takes."""
         lease = Lease(self._store)
         try:
-            if lease.look() is None:
+            if lease.read() is None:
                 return None
-            for _ in range(int(lease.seconds_seen / 5 / _LOOK_AGAIN)):
-                self._sleep(_LOOK_AGAIN)
-                if lease.look() is None:
+            for _ in range(int(lease.seconds_seen / 5 / _READ_EVERY)):
+                self._sleep(_READ_EVERY)
+                if lease.read() is None:
                     return None
                 if lease.is_alive:
                     break
@@ -78,7 +78,7 @@ class Status(object):
         return names, rows, sample
 
     def drift(self, sample):
-        """Return of a sample of names: how many were looked at, how many postings they have on
+        """Return of a sample of names: how many were inspected, how many postings they have on
         average, and which are wrong, and why. Costs some requests for each."""
         wrong, numbers = {}, []
         for name in sample:

@@ -1,7 +1,7 @@
 """The change queue: changes are made at once or later, and no caller waits long.
 
-A change that cannot be made stays here and is retried. What it says may be out of date by then, so
-the storage is asked for the current state."""
+A change that cannot be made stays here and is retried. It may be out of date by then, so the
+storage is asked for the current state."""
 
 from __future__ import unicode_literals
 
@@ -24,12 +24,12 @@ LIMIT = 10000
 THREADS = 8
 #: Seconds until a change that others were in the way of is retried, at first and at most.
 _FIRST_RETRY, _LAST_RETRY = 2, 60
-#: Seconds between two looks of the thread that stays while changes wait.
+#: Seconds between two checks of the thread that stays while changes wait.
 _NAP = 0.2
 #: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
 #: Seconds between two lines on changes that fail for other reasons.
-_SILENT_SECONDS = 60
+_LOG_SECONDS = 60
 #: Names that a line of the log shows.
 _SHOWN = 10
 
@@ -71,12 +71,12 @@ class Entries(object):
         self._fresh[entry.name] = entry
 
     def drop(self, name):
-        """Take the entry of a repository away; return it, or None."""
+        """Remove the entry of a repository; return it, or None."""
         return self._fresh.pop(name, None) or self._late.pop(name, None)
 
     def make_late(self, entry):
-        """Note that its caller has timed out: what the entry says may be out of date by the time
-        it is made."""
+        """Note that its caller has timed out: the entry may be out of date by the time it is
+        made."""
         entry.is_fresh = False
         if self._fresh.get(entry.name) is entry:
             self._late[entry.name] = self._fresh.pop(entry.name)
@@ -100,7 +100,7 @@ class Entries(object):
 
 
 class Outage(object):
-    """Whether DynamoDB can be written to, and when to try again.
+    """Whether DynamoDB can be written to, and when to retry.
 
     Logs one line when an outage begins and one when it is over, however many changes wait.
 
@@ -109,11 +109,11 @@ class Outage(object):
     def __init__(self, clock):
         self._clock = clock
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        #: When to try again, on the clock.
+        #: When to retry, on the clock.
         self.retry_at = 0
         self._late = self._overflow = 0
-        self._silent_until = None
-        self._silenced = 0
+        self._log_again_at = None
+        self._unlogged = 0
 
     @property
     def is_on(self):
@@ -127,16 +127,16 @@ class Outage(object):
             self._log_other(name, error)
             return False
         if not self.is_on:
-            logger.error('the search index cannot be written to: changes are kept and tried again '
-                         'until they are made: %s', error)
+            logger.error('the search index cannot be written to; changes are queued and retried: '
+                         '%s', error)
         self.retry_at = self._clock() + self._backoff.next()
         return True
 
     def note_overflow(self, limit):
-        """Note that a change found no room."""
+        """Note that a change was refused because the queue is full."""
         if not self._overflow:
-            logger.error('%d changes of the search index are waiting, and no more are kept: a sync '
-                         'with the storage makes the others', limit)
+            logger.error('the queue of the search index is full with %d changes; a sync with the '
+                         'storage makes further ones', limit)
         self._overflow += 1
 
     def note_success(self, is_late, is_last):
@@ -144,7 +144,7 @@ class Outage(object):
 
         :param is_late: not when it was announced, but later.
         :param is_last: whether nothing waits any more.
-        :returns: whether a sync must make changes that found no room."""
+        :returns: whether a sync must make changes that did not fit into the queue."""
         self._backoff.reset()
         self._late += is_late
         if not is_last or not self._late:
@@ -157,21 +157,23 @@ class Outage(object):
         if isinstance(error, errors.ChangeConflict):
             logger.info('%s', error)
             return
-        # One that is not tried again is always logged.
-        if not getattr(error, 'invalid', False) and self._is_silent():
-            self._silenced += 1
+        # One that is not retried is always logged.
+        is_final = getattr(error, 'invalid', False)
+        if not is_final and self._was_just_logged():
+            self._unlogged += 1
             return
-        before, self._silenced = self._silenced, 0
-        more = before and ', as %d others had to before' % before or ''
+        more, self._unlogged = self._unlogged, 0
         log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
-        log('a change of %.80r in the search index has to wait%s: %s', name, more, error)
+        log('a change of %.80r in the search index failed%s%s: %s', name,
+            more and ', like %d others before' % more or '',
+            '' if is_final else '; it is retried', error)
 
-    def _is_silent(self):
+    def _was_just_logged(self):
         """Return whether a line of the last minute is enough."""
         now = self._clock()
-        if self._silent_until is not None and now < self._silent_until:
+        if self._log_again_at is not None and now < self._log_again_at:
             return True
-        self._silent_until = now + _SILENT_SECONDS
+        self._log_again_at = now + _LOG_SECONDS
         return False
 
 
@@ -179,10 +181,10 @@ class ChangeQueue(object):
     """The changes of one process.
 
     :param change: a function of a name and whether it is there, that writes that to the index.
-    :param reconcile: a function of a name that has the index say what the storage says.
+    :param reconcile: a function of a name that makes the index agree with the storage.
     :param wait: seconds that a caller waits at most.
     :param on_missing_table: called when a table is missing.
-    :param on_overflow: called when DynamoDB has recovered and some changes had found no room."""
+    :param on_overflow: called when DynamoDB has recovered and the queue has refused changes."""
 
     def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
                  on_overflow=lambda: None, clock=monotonic, sleep=sleep):
@@ -198,9 +200,9 @@ class ChangeQueue(object):
         self._running = {}
         self._is_closed = self._is_over = False
         self._outage = Outage(clock)
-        # The number of the thread that looks after what waits and is not due; None for none.
+        # The number of the thread that stays while changes wait that are not due; None for none.
         self._keeper = None
-        self._threads = [Loop(functools.partial(self.turn, number), clock)
+        self._threads = [Loop(functools.partial(self.run_once, number), clock)
                          for number in range(THREADS)]
 
     def __len__(self):
@@ -209,9 +211,8 @@ class ChangeQueue(object):
             return len(self._waiting) + len(self._running)
 
     def follow(self, name, is_there):
-        """Have the index say that a repository is there, or is not; return whether it does. Returns
-        when that is done, or after the wait, or at once while DynamoDB is known to be unavailable.
-        Raises nothing."""
+        """Make the index contain a repository, or not; return whether that is done. Returns when
+        it is done, or after the wait, or at once during an outage of DynamoDB. Raises nothing."""
         entry = Entry(name, is_there)
         with self._lock:
             if self._is_over:
@@ -229,12 +230,12 @@ class ChangeQueue(object):
             self._waiting.make_late(entry)
             return entry.is_made
 
-    def turn(self, thread, now):
+    def run_once(self, thread, now):
         """Make one change that is due.
 
-        :param thread: the number of the thread whose turn it is.
-        :returns: the seconds until its next turn; None if nothing waits, or if another thread
-            looks after what waits."""
+        :param thread: the number of the calling thread.
+        :returns: the seconds until its next call; None if nothing waits, or if another thread
+            stays for what waits."""
         with self._lock:
             if self._keeper == thread:
                 self._keeper = None
@@ -276,7 +277,7 @@ class ChangeQueue(object):
                      ', '.join('%.80r' % name for name in names[:_SHOWN]))
 
     def _put(self, entry):
-        """Add the newest change of a repository, if there is room."""
+        """Add the newest change of a repository, unless the queue is full."""
         older = self._waiting.drop(entry.name)
         if older is not None and older.ended is not None:
             # Its caller need not wait for another's change.

@@ -6,7 +6,7 @@ whose conditions fail changes nothing, and is planned again from what is there n
 
 A change too long for one transaction becomes several. The first one writes a token into the row,
 the last one removes it; each between holds only while the token stands. The postings carry ``v``:
-a search believes them only when the row says that they are indexed, as the last one does."""
+a search uses them only if the row shows that they are indexed, as the last one does."""
 
 from __future__ import unicode_literals
 
@@ -42,7 +42,7 @@ class Change(collections.namedtuple('Change', 'name state description target hea
 
 def is_short(change):
     """Return whether one transaction makes ``change``. A name that one could add, but not remove
-    for want of room for the tombstone, is a long one from the beginning: its postings need
+    because the tombstone does not fit, is a long one from the beginning: its postings need
     ``v``."""
     return len(change.body) <= LONGEST - _LONGEST_HEAD
 
@@ -101,7 +101,7 @@ class Planner(object):
     def tombstone(self, name, number, expires):
         """Return the action that notes that ``name`` was removed.
 
-        :param number: a random text that tells this removal from others.
+        :param number: a random text that no other removal has.
         :param expires: Unix time after which a load may delete the note; no other decision depends
             on it."""
         return {'Put': {'TableName': self._search, 'Item': dict(
@@ -140,7 +140,7 @@ class Planner(object):
         """Put the token in. A repository that is being removed is not indexed any more, and loses
         its witness; one that is whole is indexed, also where 0.1.0 wrote over its row."""
         writing = [token] + sorted(_descriptions(change))
-        sets, removes = [(Row.WRITING, {'L': [{'S': part} for part in writing]})], []
+        sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
             removes = [Row.POSTINGS]
         elif change.state.is_whole:
@@ -152,7 +152,7 @@ class Planner(object):
         return [row, witness] + change.head[2:]
 
     def _end(self, change, token):
-        """Write the row and its witness, as the change wants them, at once."""
+        """Write the row and its witness, as the change plans them, at once."""
         own_row = self._on_own_row(change.name, token)
         if change.target is None:
             return [{'Delete': own_row}]
@@ -250,8 +250,8 @@ def _by_key(name, description):
 
 
 def _indexed(description):
-    """Return how a row says that its postings were written with ``description``: the attributes to
-    set, and those to remove."""
+    """Return how a row records that its postings were written with ``description``: the attributes
+    to set, and those to remove."""
     sets = [(Row.POSTINGS, {'N': str(postings.FORMAT)})]
     if description:
         return sets + [(Row.INDEXED, {'S': description})], []

@@ -118,8 +118,8 @@ class Writer(object):
         return outcome[0]
 
     def is_recent(self, row):
-        """Return whether a row was touched within the last hour; a time to come is to be believed
-        no more than one long ago."""
+        """Return whether a row was touched within the last hour; a time in the
+        future is trusted as little as one long ago."""
         return abs(self._clock() - row.touched) < REST_SECONDS
 
     def change(self, name, plan, sure=False):
@@ -143,7 +143,7 @@ class Writer(object):
             refusal = self._write(planned)
             if refusal is None:
                 return True
-            # Who takes the row away, takes our note of these with it.
+            # Whoever deletes the row deletes our note of these with it.
             begun |= plans.descriptions(planned)
         if isinstance(refusal, errors.ConditionFailed):
             raise errors.ChangeConflict(name, ATTEMPTS)
