@@ -61,11 +61,11 @@ def _holders(path, environ):
     name = environ.get(_FLAVOUR, 'dev')
     if name:
         if name not in top_level:
-            known = sorted(printable(key) for key in top_level if key != _EXTENSIONS)
+            flavours = sorted(printable(key) for key in top_level if key != _EXTENSIONS)
             raise SettingError(
                 _FLAVOUR, None, "is '%s', a flavour that %s does not have"
                 % (printable(name), where),
-                'set the environment variable to one of: %s' % ', '.join(known))
+                'set the environment variable to one of: %s' % ', '.join(flavours))
         source = "flavour '%s' of %s" % (printable(name), where)
         found.insert(0, (_mapping(top_level[name], name, source, environ), source))
     return found
@@ -191,9 +191,8 @@ def evaluate(value, environ):
         text = text.decode('utf-8', 'replace')
     if not hasattr(text, 'startswith') or not text.startswith(_PREFIX):
         return value, None
-    parts = text.split(':', 2)
-    default = parts[2] if len(parts) == 3 else ''
-    return unquote(environ.get(parts[1], default)), parts[1]
+    _, variable, default = (text.split(':', 2) + [''])[:3]
+    return unquote(environ.get(variable, default)), variable
 
 
 def _named(variable, source, environ):
@@ -205,8 +204,8 @@ def _named(variable, source, environ):
 
 def unquote(text):
     """Return the text of an environment variable, None if it is empty, blank or null.
-    docker-registry reads such text as YAML, so that quotes around it are no part of it, and users
-    know it that way."""
+    docker-registry reads such text as YAML, which removes quotes around it, and users rely on
+    that."""
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
     text = text.strip()
@@ -238,9 +237,9 @@ def parse(text):
     except Exception as error:
         # Not only YAMLError: what PyYAML builds values with raises ValueError, AttributeError,
         # RecursionError and more, each for invalid input.
-        mark = getattr(error, 'problem_mark', None)
+        found = getattr(error, 'problem_mark', None)
     raise InvalidYAML('is not valid YAML' + (str(' near line %d, column %d' % (
-        mark.line + 1, mark.column + 1)) if mark else ''))
+        found.line + 1, found.column + 1)) if found else ''))
 
 
 def _parse_mapping(text):
@@ -263,7 +262,7 @@ def _yaml():
 
 
 def _loader(safe):
-    """Return a loader class that knows no scalar but text and null."""
+    """Return a loader class that reads every scalar but null as text."""
     resolvers = dict((first, [pair for pair in pairs if pair[0] in _KEPT])
                      for first, pairs in safe.yaml_implicit_resolvers.items())
     loader = type(str('TextLoader'), (safe,), {'yaml_implicit_resolvers': resolvers})

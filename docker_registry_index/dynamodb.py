@@ -70,9 +70,9 @@ class Index(Base):
         """Return the repositories matching a term, best first.
 
         A wrong ``n`` is answered with status 400, and with 503 if DynamoDB is unavailable, both
-        with a sentence. A part of the results is never returned as if it were all.
+        with a sentence. It never returns a partial result.
 
-        :param search_term: docs/search.md says what it means.
+        :param search_term: docs/search.md defines what it means.
         :returns: a list of {'name': text, 'description': text}; as many as the parameter ``n`` of
             the request asks for, otherwise all."""
         limit = _limit_of_request()

@@ -10,7 +10,7 @@ import time
 import click
 
 from .. import __version__
-from .output import NOT_SO, OK, Bar, as_json, exit_with, safe, say
+from .output import NOT_SO, OK, Bar, as_json, echo, exit_with, safe
 from .settings import index_of, server, service_of, source_of
 
 __all__ = ['main']
@@ -47,19 +47,19 @@ def command(function):
 
 
 @command
-@click.option('--storage/--no-storage', 'wants_storage', default=None,
+@click.option('--storage/--no-storage', 'with_storage', default=None,
               help='Compare the sample with the storage of the registry, too (by default where '
                    'docker-registry is installed).')
 @_JSON
-def status(index, config, wants_storage, is_json):
-    """Show tables, state and counts, and look at a sample.
+def status(index, config, with_storage, is_json):
+    """Show tables, state and counts, and check a sample.
 
-    Looks at 100 repositories chosen at random: whether their postings are those of their rows, and
+    Checks 100 repositories chosen at random: whether their postings are those of their rows, and
     they are in the storage; and whether some of the storage are in the index. Exit status 1 when
     the index is not ready or anything of the sample is wrong."""
     source = None
-    if wants_storage is not False:
-        source = source_of(config, optional=not wants_storage)
+    if with_storage is not False:
+        source = source_of(config, optional=not with_storage)
     report = _report_of(index, source)
     as_json(report) if is_json else _show(report)
     return OK if report['ready'] and not report['wrong'] else NOT_SO
@@ -84,7 +84,7 @@ def search(index, config, term, limit, is_json):
     else:
         width = max([len(result.name) for result in found] or [0])
         for result in found:
-            say('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
+            echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
     return OK if found else NOT_SO
 
 
@@ -108,7 +108,7 @@ def load(index, config, dry_run, names, is_json):
     if is_json:
         as_json(dict(report._asdict(), complete=report.complete))
     else:
-        say('%s, in %.1f s' % (safe(report.summary), report.seconds))
+        echo('%s, in %.1f s' % (safe(report.summary), report.seconds))
     return OK if report.complete else NOT_SO
 
 
@@ -119,25 +119,25 @@ def _show_difference(index, source, is_json):
     if is_json:
         as_json([{'name': name, 'change': kind} for kind, name in found])
     for kind, name in [] if is_json else found:
-        say('%-8s %s' % (kind, safe(name)))
+        echo('%-8s %s' % (kind, safe(name)))
     return OK
 
 
 @command
 @click.option('--repair', is_flag=True, help='Repair what is wrong.')
-@click.option('--storage/--no-storage', 'wants_storage', default=None,
+@click.option('--storage/--no-storage', 'with_storage', default=None,
               help='Compare with the storage of the registry, too (by default where '
                    'docker-registry is installed).')
 @_NAMES
 @_JSON
-def check(index, config, repair, wants_storage, names, is_json):
+def check(index, config, repair, with_storage, names, is_json):
     """Prove that rows, postings and storage agree.
 
     Reads every row and every posting. Exit status 1 when something is wrong and was not repaired.
-    What only the storage can tell is repaired by load."""
+    What only the storage can show is repaired by load."""
     source = None
-    if names or wants_storage is not False:
-        source = source_of(config, names, optional=not wants_storage)
+    if names or with_storage is not False:
+        source = source_of(config, names, optional=not with_storage)
     with Bar('checking') as bar:
         index.is_ready()
         checker = index.checker(source, bar.reach)
@@ -148,7 +148,7 @@ def check(index, config, repair, wants_storage, names, is_json):
                  'storage': source is not None, 'left': len(left),
                  'problems': [problem._asdict() for problem in found]})
     else:
-        say('%d rows and %d postings%s: %d problems, %d repaired' % (
+        echo('%d rows and %d postings%s: %d problems, %d repaired' % (
             checker.rows, checker.postings, ' and the storage' if source else '', len(found),
             len(found) - len(left)))
     return NOT_SO if left else OK
@@ -173,8 +173,8 @@ def serve(config):
 
 def _shown(problem, is_json):
     if not is_json:
-        say('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
-                           safe(problem.detail)))
+        echo('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
+                            safe(problem.detail)))
     return problem
 
 
@@ -205,16 +205,16 @@ def _report_of(index, source):
 
 def _show(report):
     """Print a report for people."""
-    say('%-12s %s, %s' % ('database', report['database'], report['region']))
+    echo('%-12s %s, %s' % ('database', report['database'], report['region']))
     for table in report['tables']:
-        say('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
-    say('%-12s %s' % ('index', _index(report)))
-    say('%-12s %s' % ('load', _load(report)))
+        echo('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
+    echo('%-12s %s' % ('index', _index(report)))
+    echo('%-12s %s' % ('load', _load(report)))
     if report['names'] is not None:
-        say('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
-        say('%-12s %s' % ('sample', _sample(report)))
+        echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
+        echo('%-12s %s' % ('sample', _sample(report)))
     for name, problem in sorted(report['wrong'].items()):
-        say('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
+        echo('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
 
 
 def _state(table):
@@ -251,6 +251,6 @@ def _load(report):
 
 def _sample(report):
     average = report['postings_per_repository']
-    return '%d looked at%s, %d wrong%s' % (
+    return '%d checked%s, %d wrong%s' % (
         report['sampled'], ', with the storage' if report['storage'] else '',
         len(report['wrong']), '' if average is None else ', %.1f postings each' % average)

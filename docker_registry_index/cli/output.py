@@ -12,9 +12,9 @@ from ..engine import errors
 from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
-__all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'exit_with', 'safe', 'say']
+__all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'echo', 'exit_with', 'safe']
 
-#: Exit statuses; the help of the command says what they mean.
+#: Exit statuses; the help of the command explains them.
 OK, NOT_SO, USAGE, UNAVAILABLE, TAKEN, NOT_OURS = range(6)
 #: As of a process that the signal SIGINT, or SIGPIPE, ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -29,14 +29,14 @@ _STATUS_OF = (
 )
 
 
-def say(line, err=False):
+def echo(line, err=False):
     """Print a line, whatever the terminal can show of it."""
     click.echo(line, err=err)
 
 
 def as_json(document):
     """Print the one document of a command, in ASCII."""
-    say(json.dumps(document, indent=2, sort_keys=True))
+    echo(json.dumps(document, indent=2, sort_keys=True))
 
 
 class Bar(object):
@@ -98,8 +98,8 @@ def _status(act, is_json):
                   if isinstance(error, errors.MissingTable) else '')
         return _failed(status, '%s%s' % (error, advice), is_json)
     except ScratchError as error:
-        return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; make room for it, or '
-                       'name another directory in TMPDIR' % error, is_json)
+        return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; free disk '
+                       'space, or name another directory in TMPDIR' % error, is_json)
     finally:
         _wait_for_threads()
 
@@ -107,13 +107,13 @@ def _status(act, is_json):
 def _failed(status, sentence, is_json):
     if is_json:
         as_json({'error': sentence})
-    say('docker-registry-index: %s' % safe(sentence), err=True)
+    echo('docker-registry-index: %s' % safe(sentence), err=True)
     return status
 
 
 def _wait_for_threads():
-    """Wait until threads have ended, for some seconds at most. At its end Python 2.7 takes the
-    modules away from threads that still run, and prints the errors that they raise then. Those that
+    """Wait until threads have ended, for some seconds at most. At its end Python 2.7 removes
+    the modules while threads still run, and prints the errors that they raise then. Those that
     list a storage end within a second."""
     deadline = time.time() + THREADS_END
     while time.time() < deadline and any(

@@ -7,12 +7,12 @@ import click
 
 from .. import configuration
 from ..engine import ListSource, SearchIndex
-from .output import safe, say
+from .output import echo, safe
 
 __all__ = ['index_of', 'server', 'service_of', 'source_of']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
-#: What says that the settings are those of a service: a block in the file, or a variable.
+#: What shows that the settings are those of a service: a block in the file, or a variable.
 _SERVICE, _SERVICE_VARIABLES = 'service', ('REGISTRY_URL', 'STORAGE')
 #: What differs for the tables of a service. Its database is that of another registry than the
 #: plugin's, and its file has no flavours.
@@ -105,7 +105,7 @@ def _service_settings(config):
 
 @contextlib.contextmanager
 def _service_needed():
-    """Turn an import that fails, of the service or of a package that it needs, into a message."""
+    """Report an import that fails, of the service or of a package that it needs, as a message."""
     try:
         yield
     except (ImportError, SyntaxError) as error:
@@ -138,7 +138,7 @@ def _path(config):
 
 def _warn(warnings):
     for warning in warnings:
-        say('warning: %s' % safe(u'%s' % warning), err=True)
+        echo('warning: %s' % safe(u'%s' % warning), err=True)
 
 
 def _lines(names):

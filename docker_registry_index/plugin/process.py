@@ -38,7 +38,7 @@ class ProcessIndexes(object):
         # By process id. A lock is made after the fork: gevent may patch threads only then.
         self._locks, self._indexes = {}, {}
         if _is_preloading():
-            _look_before_the_fork(settings)
+            _check_before_the_fork(settings)
             flask.request_started.connect(self._begin)
         else:
             with _import_lock_released():
@@ -89,22 +89,22 @@ def _is_preloading():
     return False
 
 
-def _look_before_the_fork(settings):
+def _check_before_the_fork(settings):
     """Stop the start if no worker could use the index.
 
     :raises: as ProcessIndexes."""
     # The credentials of a role are requested in a thread, and no thread may be started here.
     if settings.access_key:
-        _look(settings)
+        _check(settings)
         # Closes the connections, which the workers would share.
         gc.collect()
 
 
-def _look(settings):
+def _check(settings):
     try:
         SearchIndex(settings).is_ready()
     except errors.RequestFailed as error:
-        logger.debug('each worker looks for itself: %s', error)
+        logger.debug('each worker checks for itself: %s', error)
 
 
 @contextlib.contextmanager

@@ -96,7 +96,7 @@ class RegistrySource(Source):
                 nameless, example = nameless + 1, example or directory
         if nameless:
             logger.warning('left out of the search index: %d in %.200s of the storage, such as '
-                           '%.80r: no name leads there', nameless, path, example)
+                           '%.80r: no repository name has this directory', nameless, path, example)
 
 
 class _Listing(object):
@@ -169,7 +169,7 @@ class _LocalListing(_Listing):
 
     def is_there(self, path):
         if not self.children(path):
-            # Of a disk that is not mounted, nobody knows what is on it.
+            # A disk that is not mounted may contain it: this raises then.
             os.listdir(self._store._init_path(self.root))
         return bool(self.children(path))
 
@@ -211,11 +211,11 @@ def text_of(value):
     return value.decode('utf-8', 'replace') if isinstance(value, bytes) else value
 
 
-def unquoted(part):
-    """Return ``part`` without one layer of the registry's quoting."""
-    if not isinstance(part, bytes):
-        part = part.encode('utf-8')
-    return urllib.unquote_plus(part).decode('utf-8', 'replace')
+def unquoted(name):
+    """Return ``name`` without one layer of the registry's quoting."""
+    if not isinstance(name, bytes):
+        name = name.encode('utf-8')
+    return urllib.unquote_plus(name).decode('utf-8', 'replace')
 
 
 def _name_of(directory, is_repository):

@@ -1,4 +1,4 @@
-"""The service as a process: assembles its parts, serves them with waitress, and stops them.
+"""The service as a process: assembles its objects, serves them with waitress, and stops them.
 
 Any number of copies may run behind a load balancer."""
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
 #: Seconds to wait for DynamoDB before the start.
 _ASK = 3
-#: Seconds without a byte after which a connection is closed, whether it is idle, has sent part of a
+#: Seconds without a byte after which a connection is closed, whether it is idle, has sent half a
 #: request, or does not read its answer. More than nginx keeps an idle connection: it must not use
 #: one that is just being closed.
 IDLE_SECONDS = 15
@@ -52,7 +52,7 @@ _HEAD_BYTES = _IN_MEMORY = 64 * 1024
 
 
 class Service:
-    """All parts of one process of the service. Raises SettingError if a setting cannot work."""
+    """All objects of one process of the service. Raises SettingError if a setting cannot work."""
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
         self.index = SearchIndex(settings)

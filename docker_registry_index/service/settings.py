@@ -118,7 +118,7 @@ class ServiceSettings(BaseSettings):
         if (self.registry_username is not None and self.htpasswd is None
                 and not self.anonymous_read):
             raise SettingError(
-                'htpasswd', None, 'is missing, while the registry wants credentials: its names '
+                'htpasswd', None, 'is missing, while the registry requires credentials: its names '
                 'would be shown to everybody', 'set HTPASSWD to the file of the registry; or, if '
                 'that is what you want, ANONYMOUS_READ to true')
 

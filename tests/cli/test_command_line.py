@@ -406,7 +406,7 @@ def test_a_storage_that_cannot_be_read_is_status_3(seeded):
     assert command('load', '--names', os.devnull)[0] == 0
     for arguments in ('load',), ('load', '--dry-run'), ('check',), ('status',):
         status, out, err = command(*arguments)
-        assert (status, out) == (3, '') and 'the storage of the registry cannot tell' in err
+        assert (status, out) == (3, '') and 'the storage of the registry does not report' in err
     assert command.fails('status')[0] == command.fails('load')[0] == 3
 
 

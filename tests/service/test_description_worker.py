@@ -93,7 +93,7 @@ def pauses(worker, clock, count):
     """Take turns when they are due; return the seconds between them."""
     waited = []
     for _ in range(count):
-        waited.append(worker.turn(clock.now))
+        waited.append(worker.run_once(clock.now))
         clock.now += waited[-1]
     return waited
 
@@ -126,19 +126,19 @@ def test_a_registry_that_is_unavailable_makes_pauses_longer(worker, index, recon
     assert index.kept == [NOTE]
 
 
-def test_a_new_note_is_looked_at_now_and_ends_a_long_pause(worker, index, reconciler, clock):
+def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler, clock):
     index.error = FAILURES[0]
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
     index.error, index.kept, reads = None, [NOTE], index.reads
     worker.call(NOTE)
-    assert worker.turn(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
+    assert worker.run_once(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
     reconciler.is_there = True
     clock.now += 1
-    assert worker.turn(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
+    assert worker.run_once(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
     assert index.kept == [] and worker.done == 1
     clock.now += PAUSE - 1
-    assert worker.turn(clock.now) == PAUSE and index.reads == reads + 1
+    assert worker.run_once(clock.now) == PAUSE and index.reads == reads + 1
 
 
 def test_nothing_is_begun_any_more_when_it_is_stopped(worker, index, clock):
@@ -151,5 +151,5 @@ def test_a_stop_lets_the_repositories_that_are_being_read_end(worker, index, rec
     index.kept = [Note('acme/web-%d' % number, '1', False) for number in range(9)]
     reconciler.act = lambda: worker.stop(0)
     clock.now += PAUSE
-    worker.turn(clock.now)
+    worker.run_once(clock.now)
     assert worker.done == 4 and len(index.kept) == 5

@@ -184,7 +184,7 @@ def test_three_thousand_from_a_bucket(dynamodb_local, ministack, request):
                   (load.ready, s3.total))
             # One for each 1 000 of 15 000 objects, and as many as it has parts.
             assert s3.counts == {'LIST': s3.total}
-            assert s3.total <= 15 + 1 + 3 + 3000 // layout.PART_NAMES
+            assert s3.total <= 15 + 1 + 3 + 3000 // layout.RANGE_NAMES
             assert beside.index.names() == sorted(names)
 
 

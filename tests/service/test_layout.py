@@ -67,8 +67,8 @@ def test_the_parts_together_are_the_whole(repositories, size, count, is_deep):
     if is_deep:
         cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, bucket.folders(cut))]
     assert cuts == sorted(cuts)
-    parts = list(layout.parts(cuts, count))
-    assert len(parts) <= max(count, -(-len(cuts) // layout.PART_NAMES)) and all(map(str, parts))
+    parts = list(layout.key_ranges(cuts, count))
+    assert len(parts) <= max(count, -(-len(cuts) // layout.RANGE_NAMES)) and all(map(str, parts))
     found = [name for part in parts
              for name in layout.walk(bucket.page_after, part.after, part.before)]
     assert sorted(found) == expected

@@ -16,7 +16,7 @@ import pytest
 
 from dev.servers.process import ROOT, free_port, http_status, local_environment
 from tests.engine_index import EngineIndex
-from tests.service.beside import ToldRegistry, pushed
+from tests.service.beside import FakeRegistry, pushed
 from tests.service.odd_server import late, page
 from tests.service.test_catalog import make_repositories
 
@@ -134,7 +134,7 @@ class Served:
 
 @pytest.fixture(scope='module')
 def registry():
-    with ToldRegistry(KNOWN) as server:
+    with FakeRegistry(KNOWN) as server:
         yield server
 
 
@@ -188,7 +188,7 @@ def registry_answer(registry, handler):
 
 
 def test_a_stop_during_the_first_load_leaves_it_to_the_next_at_once(dynamodb_local):
-    with ToldRegistry({'team/load-%03d' % number: None for number in range(60)}) as registry:
+    with FakeRegistry({'team/load-%03d' % number: None for number in range(60)}) as registry:
         settings = settings_of(dynamodb_local.url, 'test-stop-%d' % os.getpid(),
                                REGISTRY_URL=registry.url)
         tags = page({'tags': ['x']})
@@ -307,10 +307,10 @@ def test_the_commands_read_a_storage_on_this_machine(dynamodb_local, tmp_path):
     assert run(['check'], settings)[0] == 0
     status, out, err = run(['load'], dict(settings, STORAGE=str(tmp_path / 'nowhere')))
     assert status == 3 and err.startswith('docker-registry-index: the storage of the registry '
-                                          'cannot tell'), err
+                                          'does not report'), err
 
 
-def test_a_registry_that_is_away_is_status_3(loaded):
+def test_a_registry_that_is_unavailable_is_status_3(loaded):
     status, out, err = run(['load'], dict(loaded, REGISTRY_URL='http://127.0.0.1:%d' % free_port(),
                                           REGISTRY_USERNAME='u', REGISTRY_PASSWORD=PASSWORD))
     assert status == 3 and out == '' and 'docker-registry-index: ' in err

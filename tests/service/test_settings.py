@@ -48,7 +48,7 @@ BAD = {
     'storage_region': ['Region Nine', '-'], 'storage_access_key': [SECRET + ' x', SECRET + 'é'],
     'storage_secret_key': [SECRET + ' x', SECRET + '\x01'],
     'storage_endpoint_url': ['127.0.0.1:9000', 'http://k:%s@x' % SECRET]}
-#: What must stand beside an option, so that it alone is looked at.
+#: What must stand beside an option, so that it alone is checked.
 BESIDE = {'registry_username': {'registry_password': 'x'},
           'registry_password': {'registry_username': 'x'},
           'storage_access_key': {'storage_secret_key': 'x'},
@@ -71,7 +71,7 @@ def test_each_option_comes_from_the_environment_and_from_the_file(name):
         for environ, top_level in ((environ_of(block), {}),
                                    ({}, {'service': block}),
                                    ({name.upper(): '  %s ' % text},
-                                    {'service': dict(block, **{name: 'not looked at: \0'})}),
+                                    {'service': dict(block, **{name: 'not read: \0'})}),
                                    ({name.upper(): ' '}, {'service': block})):
             found, warnings = settings_of(environ, top_level)
             assert getattr(found, name) == (text if value is None else value) and warnings == []
@@ -154,7 +154,7 @@ def test_an_unknown_key_of_the_block_is_a_warning():
     found, [warning] = settings_of({}, {'service': {'thread': 'x', 'threads': '4'}}, 'f.yml')
     assert found.threads == 4
     assert warning.startswith('unknown key thread in service of f.yml is ignored, did you mean '
-                              'threads?; known are: registry_url, ')
+                              'threads?; valid keys are: registry_url, ')
 
 
 def test_a_user_of_the_file_and_a_password_of_the_environment_are_a_pair():
@@ -195,7 +195,7 @@ def test_a_bucket_and_its_root(text, wanted):
 
 
 def test_a_service_under_test_gets_no_setting_from_outside():
-    """dev.servers.process takes all REGISTRY_* away; the rest is listed, because what starts
+    """dev.servers.process removes all REGISTRY_*; the rest is listed, because what starts
     servers imports nothing of the package."""
     assert set(service_server._OWN) == set(option.variable for option in OPTIONS
                                            if not option.variable.startswith('REGISTRY_'))

@@ -121,7 +121,7 @@ def test_a_registry_that_dies_in_the_midst_is_not_one_that_lacks_a_few():
     assert source.doubtful() == set() and len(client.asked) == 21 + 4
 
 
-def test_what_is_doubtful_stays_as_it_is_and_is_looked_at_later(dynamodb_local, caplog):
+def test_what_is_doubtful_stays_as_it_is_and_is_read_later(dynamodb_local, caplog):
     index = EngineIndex(dynamodb_local.url).ready()
     try:
         index.add('known', '')
@@ -173,7 +173,7 @@ def test_a_broken_repository_of_the_real_registry_keeps_the_service_from_nothing
                        place.service, ['b/broken'])
 
 
-def test_a_registry_that_is_away_is_left_alone():
+def test_a_registry_that_is_unavailable_is_left_alone():
     names = ['a%02d' % number for number in range(50)]
     registry = Registry([names], dict.fromkeys(names, failure()))
     source = CatalogSource(registry)
@@ -190,5 +190,5 @@ def test_names_that_are_none_are_left_out_with_one_warning(caplog):
                 for name, _ in source.repositories(chunk)] == ['a', 'd']
     assert [record.getMessage() for record in caplog.records] == [
         "left out of the search index: 2 in 'a to d' of the storage, such as 'B': "
-        "a registry takes no such name"]
+        "the name is not valid in a registry"]
     assert registry.asked == ['a', 'd']

@@ -78,8 +78,8 @@ class RegistryClient:
         return _object(answer) if answer else None
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
-        """The JSON object in a blob; None if there is none, or if it is larger than 4 MB, of which
-        no more is read."""
+        """The JSON object in a blob; None if there is none, or if it is larger than 4 MB: then the
+        rest is not read."""
         if not is_name(name) or not _is(digest, _DIGEST):
             return None
         answer = self._get(name, f'blobs/{digest}', '*/*', BLOB_BYTES, timeout)
@@ -102,10 +102,10 @@ class RegistryClient:
             if url is None:
                 return
             empty_pages = 0 if names else empty_pages + 1
-            marks = {url, *names[-1:]}
-            if seen & marks or empty_pages > EMPTY_PAGES:
+            page = {url, *names[-1:]}
+            if seen & page or empty_pages > EMPTY_PAGES:
                 raise _unusable(answer, 'goes on with a page that was there before')
-            seen |= marks
+            seen |= page
             answer = self._page(url)
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
@@ -127,13 +127,13 @@ class RegistryClient:
             return None
         base = urlsplit(self._connection.url)
         try:
-            parts = urlsplit(urljoin(answer.url, found[0]))
+            link = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
             raise _unusable(answer, 'links to something that is not an address') from None
-        if parts.hostname != base.hostname:
-            raise _unusable(answer, f'links to another host, {parts.hostname!r:.100}')
+        if link.hostname != base.hostname:
+            raise _unusable(answer, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, scheme and port may be the registry's own.
-        return f'{base.scheme}://{base.netloc}{parts.path}?{parts.query}'
+        return f'{base.scheme}://{base.netloc}{link.path}?{link.query}'
 
 
 def _is(value: object, *patterns: re.Pattern[str]) -> bool:

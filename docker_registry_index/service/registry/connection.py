@@ -92,7 +92,7 @@ class Connection:
         # A caller with a timeout has no time for a second attempt.
         self._session, self._retrying_session = new_session(ca_file), new_session(ca_file, 1)
         self._tokens = _Tokens()
-        self._wants_bearer = False
+        self._needs_bearer = False
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
             read_timeout: float = _READ_TIMEOUT) -> Answer:
@@ -100,7 +100,7 @@ class Connection:
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its parts, with a second
+        :param timeout: seconds for the whole call; None for the sum of its steps, with a second
             attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused."""
@@ -126,18 +126,18 @@ class Connection:
         if answer.status == 401 and not answer.was_redirected:
             challenge = _challenge_of(answer.headers.get('WWW-Authenticate'))
             if challenge is not None:
-                self._wants_bearer = True
+                self._needs_bearer = True
                 answer = call.get(url, accept, 'Bearer ' + self._token(call, challenge, scope))
             elif sent != self._basic:
                 # The registry no longer uses tokens.
-                self._wants_bearer = False
+                self._needs_bearer = False
                 answer = call.get(url, accept, self._basic)
         if not answer.was_redirected:
             self._check_allowed(answer, url)
         return answer
 
     def _authorization(self, scope: str) -> str | None:
-        if not self._wants_bearer:
+        if not self._needs_bearer:
             return self._basic
         token = self._tokens.get(scope)
         return token and 'Bearer ' + token
@@ -146,8 +146,9 @@ class Connection:
         url = _token_url(challenge, scope, self.url)
         if url is None:
             raise RegistryUnavailable(
-                self.url, f"wants passwords sent to {challenge.get('realm')!r:.100}, which is not "
-                'https', "correct the realm in the registry's own configuration")
+                self.url, f"names the token server {challenge.get('realm')!r:.100}, which is "
+                'not https: no password is sent',
+                "correct the realm in the registry's own configuration")
         answer = call.get(url, 'application/json', self._basic)
         self._check_allowed(answer, url)
         try:
@@ -259,7 +260,7 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
 
 
 def _problem(error: Exception, seconds: float) -> str:
-    """A clause that says why there is no answer after so many seconds, without anything secret."""
+    """A clause with the reason why no answer came in so many seconds, without anything secret."""
     if isinstance(error, requests.exceptions.SSLError):
         return f'shows no certificate to trust: {_reason(error)}'
     if isinstance(error, requests.ConnectTimeout):

@@ -7,8 +7,8 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name may contain slashes, and a repository others; no part of a name starts with "_". All keys are
-relative to the folder of repositories, and in the order of S3, which is that of the bytes."""
+A name may contain slashes, and a repository others; no component of a name starts with "_". All
+keys are relative to the folder of repositories, in the order of S3: that of the bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ['NAME_LENGTH', 'Part', 'cuts_below', 'folder', 'is_name', 'parts', 'tags_of', 'walk']
+__all__ = ['NAME_LENGTH', 'KeyRange', 'cuts_below', 'folder', 'is_name', 'key_ranges', 'tags_of',
+           'walk']
 
 NAME_LENGTH = 255
 
-#: With more names in one part, the other threads could be idle.
-PART_NAMES = 125
+#: With more names in one range, the other threads could be idle.
+RANGE_NAMES = 125
 
 _TAGS = '_manifests/tags/'
 #: In the order of bytes, nothing is between NAME/_... and NAME/`.
@@ -81,7 +82,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
 
 @dataclass(frozen=True)
-class Part:
+class KeyRange:
     """The keys from one place up to another, and its first and last folder for the log."""
 
     after: str
@@ -93,13 +94,13 @@ class Part:
         return self.first if self.first == self.last else f'{self.first} to {self.last}'
 
 
-def parts(cuts: Sequence[str], count: int) -> Iterator[Part]:
-    """Cut everything into ``count`` parts, or more and smaller ones, at some of ``cuts``."""
-    size = max(1, min(PART_NAMES, -(-len(cuts) // count)))
+def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
+    """Cut all keys into ``count`` ranges, or more and smaller ones, at some of ``cuts``."""
+    size = max(1, min(RANGE_NAMES, -(-len(cuts) // count)))
     for start in range(0, len(cuts), size):
         end = min(start + size, len(cuts))
-        yield Part(cuts[start] if start else '', cuts[end] if end < len(cuts) else None,
-                   cuts[start].rstrip('/'), cuts[end - 1].rstrip('/'))
+        yield KeyRange(cuts[start] if start else '', cuts[end] if end < len(cuts) else None,
+                       cuts[start].rstrip('/'), cuts[end - 1].rstrip('/'))
 
 
 def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:

@@ -69,7 +69,7 @@ class CatalogSource(StorageSource):
                 is_there = self._client.has(name)
             except Exception as error:
                 failed[name] = error
-                # A refusal of one says nothing about the others.
+                # A refusal of one name proves nothing about the others.
                 failures += not isinstance(error, CredentialsRefused)
                 if failures >= FAILURES - (self._good is None):
                     self._doubt_unless_down(failed, other)

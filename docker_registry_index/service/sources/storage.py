@@ -1,7 +1,7 @@
 """Lists the repositories in the storage of a registry: a directory of this machine or an S3 bucket.
 
 The registry's own walk of a bucket costs a request for each directory; this one costs at most one
-for each 1 000 objects, and lists several parts side by side. It needs the right s3:ListBucket."""
+for each 1 000 objects, and lists several ranges side by side. It needs the right s3:ListBucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ['FilesSource', 'S3Source', 'StorageSource', 's3_client']
 
 logger = logging.getLogger(__name__)
 
-#: The engine lists eight parts at once.
+#: The engine lists eight namespaces at once.
 SIDE_BY_SIDE = 8
 
 
@@ -49,7 +49,7 @@ class StorageSource(Source):
             if count:
                 logger.warning(
                     'left out of the search index: %d in %.200r of the storage, such as %.80r: '
-                    'a registry takes no such name', count, str(namespace), example)
+                    'the name is not valid in a registry', count, str(namespace), example)
 
 
 class FilesSource(StorageSource):
@@ -115,16 +115,16 @@ class S3Source(StorageSource):
         self._folder = layout.folder(root)
         self._client = client
 
-    def namespaces(self) -> Iterator[layout.Part]:
-        """Return parts of about equal numbers of folders. Costs a request for each 1 000 folders of
-        the top level, and for each of less than eight."""
+    def namespaces(self) -> Iterator[layout.KeyRange]:
+        """Return ranges of about equal numbers of folders. Costs a request for each 1 000 folders
+        of the top level, and for each of less than eight."""
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
-        return layout.parts(cuts, SIDE_BY_SIDE)
+        return layout.key_ranges(cuts, SIDE_BY_SIDE)
 
-    def tagged(self, namespace: layout.Part) -> Iterator[str]:
-        """Yield the name of each repository in a part that has a tag."""
+    def tagged(self, namespace: layout.KeyRange) -> Iterator[str]:
+        """Yield the name of each repository in a range that has a tag."""
         return layout.walk(self._page_after, namespace.after, namespace.before)
 
     def has(self, name: str) -> bool:

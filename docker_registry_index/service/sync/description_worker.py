@@ -32,8 +32,8 @@ _FAILURES = 12
 
 #: Seconds for which "no tags" is not final: a registry reports a push before it writes the tag.
 TAG_SECONDS = 300
-#: Seconds between two requests for a tag: at first, and as a part of the time that has passed.
-_FIRST_PAUSE, _PAUSE_PART = 0.25, 0.125
+#: Seconds between two requests for a tag: at first, and as a share of the time that has passed.
+_FIRST_PAUSE, _PAUSE_SHARE = 0.25, 0.125
 #: Notes in the wait list; all others are read from DynamoDB again.
 _MOST_AWAITED = 1000
 
@@ -64,7 +64,7 @@ class TagWaitList:
         for note, wait in list(self._waits.items()):
             if wait.due <= now:
                 taken.append((note, wait.due > wait.since))
-                wait.due = now + max(_FIRST_PAUSE, _PAUSE_PART * (now - wait.since))
+                wait.due = now + max(_FIRST_PAUSE, _PAUSE_SHARE * (now - wait.since))
         return taken
 
     def is_over(self, note: Note) -> bool:
@@ -100,7 +100,7 @@ class DescriptionWorker:
         # Where the next read goes on: unreadable repositories do not delay the others.
         self._after: str | None = None
         self._failures = 0
-        self._loop = Loop(self.turn, clock)
+        self._loop = Loop(self.run_once, clock)
         #: How many notes are done, and how many there were at the last read: 100 means 100 or more.
         self.done = self.waiting = 0
 
@@ -110,16 +110,16 @@ class DescriptionWorker:
             raise RuntimeError('no thread is left for reading descriptions')
 
     def call(self, note: Note) -> None:
-        """Look for the tag of a new note now, and read all notes soon."""
+        """Ask for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_called = True
         self._loop.wake()
 
     def stop(self, seconds: float) -> None:
-        """Take no more turns, and wait so many seconds for one under way."""
+        """Stop the background thread, and wait so many seconds for what is under way."""
         self._loop.stop(seconds)
 
-    def turn(self, now: float) -> float:
+    def run_once(self, now: float) -> float:
         """Do what is due; return the seconds until something is due again. Never raises."""
         if self._was_called:
             self._was_called = False

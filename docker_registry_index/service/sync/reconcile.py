@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 32
 #: How often the registry is asked again if it changes meanwhile.
 _ATTEMPTS = 3
-#: Parts of the time of a notification: for the change and what follows, after the description was
+#: Shares of the time of a notification: for the change and what follows, after the description was
 #: read; and for a note, after the last answer of the registry.
 _FOR_CHANGE, _FOR_NOTE = 0.4, 0.25
 #: Seconds to wait for the tag of a push, and between two requests for it, at first and at most. The
@@ -218,7 +218,7 @@ class Reconciler:
             if is_there == self._registry.has(name, _left(registry_end)):
                 return is_there
             tags = None
-        self._note(name, 'it comes and goes')
+        self._note(name, 'it changed during each attempt')
         return True
 
     def _change(self, name: str, is_there: bool, text: str | None, end: float) -> None:

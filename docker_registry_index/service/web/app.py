@@ -27,7 +27,7 @@ access_log = logging.getLogger('docker_registry_index.access')
 
 _UNAVAILABLE = 'search is not available now, try again later'
 _SENTENCES = {404: 'there is nothing here', 413: 'the body is too large',
-              500: 'something went wrong; the log says what'}
+              500: 'something went wrong; the log contains the error'}
 #: The endpoints that answer with names.
 _READING = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
@@ -38,7 +38,7 @@ _WAIT, _STILL = 0.2, 0.5
 
 
 class Gate:
-    """Counts the requests under way; once it is closed, no more may begin."""
+    """Counts the requests under way; once it is closed, none may begin."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,14 +59,14 @@ class Gate:
             self._changed.notify_all()
 
     def close(self, seconds: float) -> bool:
-        """Let no more begin, and wait for those under way; return whether all ended in time."""
+        """Let none begin, and wait for those under way; return whether all ended in time."""
         with self._changed:
             self._is_closed = True
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
 class ConcurrencyLimit:
-    """Lets so many requests run at once. While they come and go, one more waits a moment. If none
+    """Lets so many requests run at once. While some end, one more waits a moment. If none
     ends, as when DynamoDB does not answer, it is refused at once."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,7 +96,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     :param users: None if anybody may read.
     :param dialect: returns the registry's Dialect."""
     app = flask.Flask('docker-registry-index', static_folder=None)
-    # An attribute of Flask 2.2 and later; its stubs know only the provider's base class.
+    # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _note_requests(app, metrics)
     # Some threads stay free for notifications and monitoring when DynamoDB hangs.
@@ -104,12 +104,12 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     if users is not None:
         _ask_for_credentials(app, users, dialect)
     _answer_errors(app, dialect)
-    for part in (search.routes(index),
+    for each in (search.routes(index),
                  catalog.routes(index, dialect, settings.catalog_limit),
                  notifications.routes(pool, settings.events_secret, metrics.note_notification,
                                       index.sync_soon),
                  monitoring.routes(index, metrics)):
-        app.register_blueprint(part)
+        app.register_blueprint(each)
     return app
 
 
@@ -172,7 +172,7 @@ def _ask_for_credentials(app: flask.Flask, users: Users, dialect: Callable[[], D
         challenge = [('WWW-Authenticate', f'Basic realm="{spoken.realm}"')]
         if flask.request.endpoint == 'catalog.catalog':
             return catalog.unauthorized(spoken, challenge)
-        return refusal(401, 'this registry wants a user name and a password', challenge)
+        return refusal(401, 'this registry requires a user name and a password', challenge)
 
 
 def _unavailable(dialect: Callable[[], Dialect], sentence: str,
@@ -197,7 +197,7 @@ def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
     def other_method(error: MethodNotAllowed) -> flask.Response:
         if flask.request.path == catalog.PATH:
             return catalog.other_method(flask.request.method)
-        return refusal(405, f'this address takes no {safe(flask.request.method):.20s}',
+        return refusal(405, f'{safe(flask.request.method):.20s} is not allowed here',
                        [('Allow', ', '.join(sorted(error.valid_methods or ())))])
 
     @app.errorhandler(HTTPException)

@@ -96,7 +96,7 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
             return other_method(flask.request.method)
         spoken = dialect()
         if not index.complete:
-            # Clients would take a part of it for the whole.
+            # Clients would take a partial catalog for all of it.
             return unavailable(spoken)
         query = flask.request.query_string
         try:

@@ -35,7 +35,7 @@ def first_of(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = F
 
     As in forms, a semicolon and a % that begins no escape stand for themselves.
 
-    :param query: what follows the question mark.
+    :param query: what follows the ``?``.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
     :param in_go: whether to read it as Go, and so a registry, does: without pairs that it cannot
         decode, or that have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
