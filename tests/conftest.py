@@ -32,7 +32,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Take away what could lead a test, or boto3 inside it, to a real account."""
+    """Remove what could lead a test, or boto3 inside it, to a real account."""
     scrubbed = local_environment()
     os.environ.clear()
     os.environ.update(scrubbed)

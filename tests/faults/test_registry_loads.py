@@ -101,7 +101,7 @@ def test_killed_in_a_load_the_workers_that_come_after_take_over(place, seen):
 
 
 @pytest.mark.parametrize('kind', ['black_hole', 'refusing'])
-def test_dynamodb_away_in_a_load_for_longer_than_the_load_tries(place, seen, proxy, kind):
+def test_dynamodb_unavailable_in_a_load_for_longer_than_the_load_tries(place, seen, proxy, kind):
     registry = place.registry()
     registry.launch()
     try:

@@ -121,9 +121,9 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
 
 
 @pytest.mark.parametrize('kind', ['black_hole', 'refusing'])
-def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, dynamodb_local,
-                                                                 kind):
-    away = getattr(proxy, kind)
+def test_unavailable_at_the_start_in_a_load_and_during_pushes(place, proxy, dynamodb_local,
+                                                              kind):
+    unavailable = getattr(proxy, kind)
     names = ['team/at-start', 'team/later', 'team/gone', 'team/between']
     healthy = []
     hindered = []
@@ -134,7 +134,7 @@ def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, d
         return time.monotonic() - started
 
     started = time.monotonic()
-    with away():
+    with unavailable():
         registry = place.registry()
         registry.launch()
         registry.wait_until_ready()
@@ -144,14 +144,14 @@ def test_away_at_the_start_in_a_load_and_in_the_middle_of_pushes(place, proxy, d
         client.registry = registry
         hindered.append(push(client, 'team/at-start'))
     try:
-        # The load begins now; away again in its midst.
+        # The load begins now; unavailable again in its midst.
         time.sleep(1.5)
-        with away():
+        with unavailable():
             time.sleep(3)
         settled(place, proxy, dynamodb_local.url, client, names)
         # What the registry itself needs, here and now.
         healthy += [push(client, 'team/gone') for _ in range(6)]
-        with away():
+        with unavailable():
             for name in names[1:3]:
                 hindered.append(push(client, name))
             client.delete('team/gone')

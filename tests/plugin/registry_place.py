@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 __all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
 
-#: What the log says when a load of the index has listed the store, and when it has ended.
+#: What the log contains when a load of the index has listed the store, and when it has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
@@ -53,8 +53,8 @@ class Place(object):
                                      aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
     def settings(self, **more):
-        """Return the environment of a registry here, with `more` on top; None takes a variable
-        away."""
+        """Return the environment of a registry here, with `more` on top; None removes a
+        variable."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
         settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=_LOG_PROCESS)
         settings.update(more)

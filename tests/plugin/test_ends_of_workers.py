@@ -25,8 +25,8 @@ def proxy(ministack):
 
 @pytest.fixture
 def behind(ministack, proxy):
-    """A place whose DynamoDB can be taken away, and the registry there: one worker, time to end,
-    and no second one that would make the changes."""
+    """A place whose DynamoDB can be made unavailable, and the registry there: one worker, time to
+    end, and no second one that would make the changes."""
     place = Place(ministack.url, proxy.url)
     place.one = lambda *options: place.registry(GUNICORN_WORKERS='1',
                                                 GUNICORN_GRACEFUL_TIMEOUT='30',
@@ -35,7 +35,7 @@ def behind(ministack, proxy):
     return place
 
 
-def push_while_away(proxy, client):
+def push_while_unavailable(proxy, client):
     assert client.names() == []
     with proxy.black_hole():
         for name in NAMES:
@@ -49,7 +49,7 @@ def names_in(place):
 @pytest.mark.parametrize('options', [(), ('--preload',)], ids=['', 'preload'])
 def test_at_a_sigterm(behind, proxy, options):
     with behind.one(*options) as registry:
-        push_while_away(proxy, V1Client(registry.url))
+        push_while_unavailable(proxy, V1Client(registry.url))
         assert names_in(behind) == []
         os.kill(registry.pid, signal.SIGTERM)
         wait_until(lambda: registry.running, 'it does not end', 40, registry, False)
@@ -61,7 +61,7 @@ def test_at_a_sigterm(behind, proxy, options):
 def test_when_it_has_had_its_requests(behind, proxy, options):
     with behind.one('--max-requests', '20', *options) as registry:
         client, log = V1Client(registry.url), registry.log_text
-        push_while_away(proxy, client)
+        push_while_unavailable(proxy, client)
         [first] = set(re.findall('process <?([0-9]+)>? answers', log()))
         for _ in range(21):
             client.request('GET', '/v1/_ping')

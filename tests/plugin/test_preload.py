@@ -94,7 +94,7 @@ def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
 
 
 @pytest.mark.parametrize('storage', ['local', 's3'])
-def test_no_push_waits_longer_than_push_wait_with_dynamodb_away(place, local, ministack, storage):
+def test_no_push_waits_longer_than_push_wait_without_dynamodb(place, local, ministack, storage):
     with Proxy(ministack.url) as proxy:
         registry = (local(proxy.url) if storage == 'local'
                     else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS))

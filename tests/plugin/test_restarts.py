@@ -40,7 +40,7 @@ def test_tables_that_were_deleted_are_made_and_filled_from_S3_by_the_next_start(
     assert sorted(row['name']['S'] for row in place.rows()) == EXPECTED
 
 
-def test_what_came_to_S3_while_the_tables_were_away_is_loaded_too(place):
+def test_what_came_to_S3_while_the_tables_were_missing_is_loaded_too(place):
     place.drop('search')
     place.seed('acme/restored-from-a-backup')
     with place.running() as client:

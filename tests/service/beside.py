@@ -13,7 +13,7 @@ from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION, OCI
 from tests.service.odd_server import OddServer, page, said
 
-__all__ = ['Beside', 'ToldRegistry', 'deleted', 'pushed', 'without_proxies']
+__all__ = ['Beside', 'FakeRegistry', 'deleted', 'pushed', 'without_proxies']
 
 DIGEST = 'sha256:' + 'ab' * 32
 _SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)$')
@@ -26,7 +26,7 @@ def without_proxies():
     return session
 
 
-class ToldRegistry(OddServer):
+class FakeRegistry(OddServer):
     """A registry of what `repositories` says: name to description, or None.
 
     Each has the tag latest.
@@ -79,7 +79,7 @@ def deleted(name, digest=DIGEST):
 class Beside:
     """A service that runs inside a `with`, and what it works with.
 
-    dynamodb: the URL of one. registry: a ToldRegistry, or anything else with a `url`; one of its
+    dynamodb: the URL of one. registry: a FakeRegistry, or anything else with a `url`; one of its
     own by default. database: of another one, to share its tables. more: further settings of the
     service.
     """
@@ -87,7 +87,7 @@ class Beside:
     def __init__(self, dynamodb, registry=None, database=None, **more):
         self.index = EngineIndex(dynamodb, database)
         self.secret = secrets.token_hex(16)
-        self._own = ToldRegistry() if registry is None else None
+        self._own = FakeRegistry() if registry is None else None
         self.registry = registry or self._own
         self.service = Service(dict({
             # Longer than a registry would wait, and than a busy machine takes.

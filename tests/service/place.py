@@ -31,7 +31,7 @@ __all__ = ['Bucket', 'Files', 'LOADED', 'Place', 'QuickService', 'SECRET', 'kill
            'wait_until']
 
 SECRET = 'a-secret-of-the-notifications'
-#: What the log says when a load has ended.
+#: What the log contains when a load has ended.
 LOADED = 'loaded the search index in'
 
 # The service with short leases and pauses, for tests of what happens after these: takeovers and
@@ -87,7 +87,7 @@ class Place:
     """Registry, service and nginx on one storage and one database; inside `with` all three run.
 
     storage: Files or Bucket. registry_settings: environment of the registry. settings: environment
-    of the service, None takes one away.
+    of the service, None removes one.
     """
 
     service_class = Service

@@ -10,7 +10,7 @@ import pytest
 
 from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Users
-from tests.service.beside import Beside, ToldRegistry, without_proxies
+from tests.service.beside import Beside, FakeRegistry, without_proxies
 
 LONG = 'x' * 72
 PASSWORDS = {'alice': 'correct horse', 'bob': 'pass:with:colons', 'long': LONG + ' and more',
@@ -47,7 +47,7 @@ def users(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def place(dynamodb_local, users):
-    with ToldRegistry({'team/web': None}) as registry, Beside(dynamodb_local.url, registry,
+    with FakeRegistry({'team/web': None}) as registry, Beside(dynamodb_local.url, registry,
                                                               HTPASSWD=str(users)) as made:
         yield made
     text = made.service.log_text()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
 from docker_registry_index.service.web.responses import first_of
-from tests.service.beside import Beside, ToldRegistry
+from tests.service.beside import Beside, FakeRegistry
 
 COUNT = 300
 #: That which compares. The others are of the connection: Date, Server, Connection, and
@@ -208,7 +208,7 @@ def test_a_page_costs_one_query(place):
 
 def test_a_page_with_long_names_costs_a_request_more_for_each_hundred(dynamodb_local):
     names = ['a', 'b'] + ['long/%s%03d' % ('x' * 92, number) for number in range(101)] + ['z']
-    with ToldRegistry(dict.fromkeys(names)) as registry, Beside(dynamodb_local.url,
+    with FakeRegistry(dict.fromkeys(names)) as registry, Beside(dynamodb_local.url,
                                                                 registry) as place:
         while place.index.engine.description_queue.notes(1):
             time.sleep(0.2)
@@ -261,7 +261,7 @@ def test_those_who_may_not_read_get_the_answer_of_the_registry(closed, given, me
 @pytest.fixture(scope='module')
 def third(place, dynamodb_local):
     """A service beside a registry that answers as version 3 does."""
-    with ToldRegistry(content_type='application/json') as registry, Beside(
+    with FakeRegistry(content_type='application/json') as registry, Beside(
             dynamodb_local.url, registry, place.database) as made:
         yield http.client.HTTPConnection('127.0.0.1', made.service.port, timeout=30)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.contract import oracle
 from tests.contract.suite import SearchContract
-from tests.service.beside import Beside, ToldRegistry, deleted, pushed
+from tests.service.beside import Beside, FakeRegistry, deleted, pushed
 
 #: Control characters, marks of direction, and what breaks a line.
 UNSAFE = [chr(number) for number in [*range(0x20), *range(0x7f, 0xa0), 0x200e, 0x200f,
@@ -104,7 +104,7 @@ def random_names(seed, count):
 def many(dynamodb_local):
     """A service that loaded 1 000 repositories from the catalog of its registry."""
     repositories = dict.fromkeys(random_names(2026, 1000))
-    with ToldRegistry(repositories) as registry, Beside(dynamodb_local.url, registry) as place:
+    with FakeRegistry(repositories) as registry, Beside(dynamodb_local.url, registry) as place:
         yield repositories, place
 
 

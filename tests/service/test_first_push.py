@@ -95,7 +95,7 @@ class Clock:
         return self.now
 
 
-def test_looks_for_a_tag_come_soon_at_first_and_end_after_minutes():
+def test_requests_for_a_tag_come_soon_at_first_and_end_after_minutes():
     clock = Clock()
     waiting, note = TagWaitList(clock), Note('a/b', '1', True)
     assert waiting.seconds() == math.inf

@@ -119,7 +119,7 @@ def test_of_one_repository_a_later_change_waits_for_an_earlier_one(index, notifi
     assert notifications.under_way == 0
 
 
-def test_what_is_made_after_its_caller_has_left_is_looked_at_again(index, registry, notifications):
+def test_what_is_made_after_its_caller_has_left_is_read_again(index, registry, notifications):
     other = index.another()
     go_on = hanging(index, 'get_item')
     with pytest.raises(NotNow):
@@ -130,5 +130,5 @@ def test_what_is_made_after_its_caller_has_left_is_looked_at_again(index, regist
     go_on.set()
     deadline = time.monotonic() + 10
     while not index.engine.description_queue.notes(1) or index.search(''):
-        assert time.monotonic() < deadline, 'nothing is noted, or nothing looked at again'
+        assert time.monotonic() < deadline, 'nothing is noted, or nothing read again'
         time.sleep(0.01)

@@ -1,12 +1,12 @@
-"""Whether it lives, whether it can answer, and what it has counted: also while DynamoDB is away,
-and when its tables are gone."""
+"""Whether it lives, whether it can answer, and what it has counted: also while DynamoDB is
+unavailable, and when its tables are gone."""
 import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.servers.proxy import Proxy
-from tests.service.beside import Beside, ToldRegistry, pushed
+from tests.service.beside import Beside, FakeRegistry, pushed
 from tests.service.odd_server import late, page
 
 KNOWN = {'team/web': 'The front end', 'team/api': None}
@@ -33,7 +33,7 @@ def proxy(dynamodb_local):
 @pytest.fixture(scope='module')
 def place(proxy):
     """A service that reaches DynamoDB through a proxy, and gives up soon."""
-    with ToldRegistry(KNOWN) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1',
+    with FakeRegistry(KNOWN) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1',
                                                  DYNAMODB_CONNECT_TIMEOUT='1',
                                                  DYNAMODB_READ_TIMEOUT='1') as made:
         yield made
@@ -55,7 +55,7 @@ def test_a_service_that_runs_says_so(place):
 
 
 def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
-    with ToldRegistry(KNOWN) as registry:
+    with FakeRegistry(KNOWN) as registry:
         tags = page({'tags': ['x']})
         registry.trouble = late(1.5, lambda handler: tags(handler) if 'tags' in handler.path
                                 else page({'repositories': sorted(KNOWN)})(handler))
@@ -137,8 +137,8 @@ def test_the_metrics_are_such_as_prometheus_reads(place):
     assert place.secret not in answer.text
 
 
-def away(place):
-    """What everything answers while DynamoDB is away."""
+def check_unavailable(place):
+    """What everything answers while DynamoDB is unavailable."""
     for path in '/healthz', '/metrics', '/v1/_ping':
         assert place.get(path).status_code == 200, path
     answer = place.get('/readyz')
@@ -166,7 +166,7 @@ def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
     failures = place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"')
     with proxy.refusing():
         eventually(lambda: not ready(place), 10)
-        away(place)
+        check_unavailable(place)
     back(place)
     assert place.dynamodb_requests() - place.counted('dynamodb_requests_total',
                                                      'outcome="ok"') >= failures + 4
@@ -177,7 +177,7 @@ def test_dynamodb_that_does_not_answer_and_comes_back(place, proxy):
     with proxy.black_hole():
         eventually(lambda: not ready(place), 10)
         began = time.monotonic()
-        away(place)
+        check_unavailable(place)
         assert time.monotonic() - began < 15
         began = time.monotonic()
         assert place.get('/healthz').status_code == 200 and time.monotonic() - began < 1

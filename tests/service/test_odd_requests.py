@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.web.auth import basic_credentials
 from docker_registry_index.service.web.responses import first_of
-from tests.service.beside import Beside, ToldRegistry
+from tests.service.beside import Beside, FakeRegistry
 
 MANY = settings(max_examples=150, deadline=None,
                 suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -26,7 +26,7 @@ NAMES = {'team/web': None, 'team/a-b': None}
 @pytest.fixture(scope='module')
 def open_to_all(dynamodb_local):
     """A service where anybody may read."""
-    with ToldRegistry(NAMES) as registry, Beside(dynamodb_local.url, registry) as place:
+    with FakeRegistry(NAMES) as registry, Beside(dynamodb_local.url, registry) as place:
         yield place
     assert 'Traceback' not in place.service.log_text()
 

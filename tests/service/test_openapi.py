@@ -18,7 +18,7 @@ from dev.servers.proxy import Proxy
 from docker_registry_index import __version__
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
-from tests.service.beside import Beside, ToldRegistry, pushed
+from tests.service.beside import Beside, FakeRegistry, pushed
 
 PATH = os.path.join(ROOT, 'docs', 'openapi.yml')
 DESCRIPTION = schemathesis.openapi.from_path(PATH)
@@ -39,7 +39,7 @@ def proxy(dynamodb_local):
 @pytest.fixture(scope='module')
 def open_to_all(proxy):
     """A service where anybody may read."""
-    with ToldRegistry(NAMES) as registry, Beside(proxy.url, registry) as place:
+    with FakeRegistry(NAMES) as registry, Beside(proxy.url, registry) as place:
         yield place
     assert 'Traceback' not in place.service.log_text()
 
@@ -49,7 +49,7 @@ def guarded(open_to_all, proxy, tmp_path_factory):
     """One with users, beside version 2.8: alice, whose password is right."""
     users = tmp_path_factory.mktemp('users') / 'htpasswd'
     users.write_bytes(b'alice:' + bcrypt.hashpw(b'right', bcrypt.gensalt(4)) + b'\n')
-    with ToldRegistry(NAMES, 'application/json; charset=utf-8') as registry, Beside(
+    with FakeRegistry(NAMES, 'application/json; charset=utf-8') as registry, Beside(
             proxy.url, registry, open_to_all.database, HTPASSWD=str(users)) as place:
         yield place
     assert 'Traceback' not in place.service.log_text()

@@ -61,7 +61,7 @@ def test_registry_down(place):
         assert 'stable/thing' in place.ask('/v2/_catalog').json()['repositories']
         assert place.ask('/readyz', place.service.url).status_code == 200
         answer, seconds = timed(place.post, [event('stable/thing', 'delete', tag='latest')])
-        # DynamoDB has it that this is to be looked at; nothing is believed unseen.
+        # DynamoDB has it that this is to be read; nothing is believed unseen.
         assert answer.status_code == 200 and seconds < TIMEOUT
         assert place.found('stable') == {'stable/thing': 'Always there'}
         assert place.post([event('stable/thing', 'pull')]).status_code == 200

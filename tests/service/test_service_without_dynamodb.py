@@ -1,5 +1,5 @@
-"""DynamoDB is away, or fails now and then: what the registry tells is answered 503 in time and sent
-again, and all comes right by itself."""
+"""DynamoDB is unavailable, or fails now and then: notifications are answered 503 in time
+and retried, and all comes right by itself."""
 import concurrent.futures
 import os
 import random
@@ -63,8 +63,8 @@ def answered(place):
 
 
 @pytest.mark.parametrize('kind', ['refusing', 'black_hole'])
-def test_away_during_pushes(place, kind):
-    names = ['%s/away-%02d' % (kind.replace('_', '-'), number) for number in range(8)]
+def test_unavailable_during_pushes(place, kind):
+    names = ['%s/outage-%02d' % (kind.replace('_', '-'), number) for number in range(8)]
     place.images.push(kind + '/before')
     gone = place.images.push(kind + '/gone')
     place.wait_until_found(kind + '/before', kind + '/gone', term=kind)
@@ -79,7 +79,7 @@ def test_away_during_pushes(place, kind):
             assert answer.status_code == 503
         assert place.ask('/healthz', place.service.url).status_code == 200
         if kind == 'refusing':
-            answer = place.ask('/v1/search?q=away')
+            answer = place.ask('/v1/search?q=outage')
             assert (answer.status_code,
                     answer.json()['error']) == (503, 'search is not available now, try again later')
             # nginx then asks the registry.

@@ -12,7 +12,7 @@ import pytest
 from dev.servers.process import free_port, http_status
 from tests.engine_index import EngineIndex
 from dev.servers.proxy import Proxy
-from tests.service.beside import ToldRegistry, pushed
+from tests.service.beside import FakeRegistry, pushed
 from tests.service.odd_server import late, page
 from tests.service.place import wait_until
 from tests.service.test_serve_command import Served, post, settings_of
@@ -26,7 +26,7 @@ def loading(dynamodb_local):
     """(service, proxy, index) of a first load that takes a minute: each repository is asked for
     slowly."""
     proxy = Proxy(dynamodb_local.url)
-    with ToldRegistry({'team/load-%03d' % number: None for number in range(400)}) as registry:
+    with FakeRegistry({'team/load-%03d' % number: None for number in range(400)}) as registry:
         tags, names = page({'tags': ['x']}), page({'repositories': sorted(registry.repositories)})
         registry.trouble = late(1, lambda handler: (tags if 'tags' in handler.path
                                                     else names)(handler))
@@ -123,7 +123,7 @@ def is_taken(port):
 
 
 def test_a_request_that_takes_long_is_answered(dynamodb_local):
-    with ToldRegistry({'team/slow': None}) as registry:
+    with FakeRegistry({'team/slow': None}) as registry:
         settings = settings_of(dynamodb_local.url, 'test-long-%d' % free_port(),
                                REGISTRY_URL=registry.url, EVENTS_WAIT='20')
         served = Served(settings).wait()
