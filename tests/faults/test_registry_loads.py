@@ -117,7 +117,7 @@ def test_dynamodb_unavailable_in_a_load_for_longer_than_the_load_tries(place, se
         assert registry.log_text().count(LOADED) == 1 and 'Traceback' not in registry.log_text()
     finally:
         registry.stop()
-    print('loaded %.1f s after DynamoDB was back' % took)
+    print('loaded %.1f s after DynamoDB recovered' % took)
 
 
 def test_tables_that_are_deleted_under_a_registry_are_made_and_loaded_again(place, seen, proxy):

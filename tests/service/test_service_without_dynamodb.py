@@ -89,7 +89,7 @@ def test_unavailable_during_pushes(place, kind):
     seconds = settled(place, 60)
     told = refusals(place)[before:]
     print('\n%s: %d notifications answered 503 after %.2f s (the median; at the most %.2f); ours '
-          'after %.2f; all right %.1f s after it was back' % (kind, len(told),
+          'after %.2f; all right %.1f s after it recovered' % (kind, len(told),
                                                               sorted(told)[len(told) // 2] / 1000,
                                                               max(told) / 1000, max(took), seconds))
     assert sorted(told)[len(told) // 2] < 1000 * TIMEOUT and max(told) < 1000 * LATEST
