@@ -104,7 +104,7 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     @property
     def is_half(self):
         """Whether some postings may be there and the name must not be found: the row has the token
-        of a change that was broken off, and no format of which all postings are there."""
+        of a change that was broken off, and does not record that all its postings are there."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 

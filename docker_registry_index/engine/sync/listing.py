@@ -101,7 +101,7 @@ class Listing(object):
             self._note_unreadable(worker.namespace, error)
             hanging = [each for each in self._timed_out if each.is_over]
             if len(hanging) > THREADS:
-                # All of the storage hangs, it seems; and each hanging thread is left.
+                # All of the storage seems to hang, and each thread that timed out goes on.
                 raise errors.StorageUnreadable('its repositories', error)
             self._begin()
 
