@@ -5,7 +5,7 @@ import subprocess
 
 from dev.servers.process import LOCAL, LOOPBACK, ROOT
 
-__all__ = ['begun', 'told_of_a_taken_port', 'until_ready']
+__all__ = ['begun', 'error_of_a_taken_port', 'until_ready']
 
 
 def begun(module, port, **variables):
@@ -29,7 +29,7 @@ def until_ready(running):
     return ''.join(lines)
 
 
-def told_of_a_taken_port(begin):
+def error_of_a_taken_port(begin):
     """Return the one line that a demonstration ends with when its port is taken.
 
     begin: a function of a port that begins it.

@@ -39,7 +39,7 @@ class Storage(Source):
 
 @pytest.fixture
 def hanging():
-    """A storage that answers questions for a, b and c only when it is told to."""
+    """A storage that answers questions for a, b and c only when the test lets it."""
     storage = Storage('a', 'there', hanging='abc')
     yield storage
     storage.release()

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from dev.servers.process import free_port, is_taken
-from tests.demonstrations import begun, told_of_a_taken_port, until_ready
+from tests.demonstrations import begun, error_of_a_taken_port, until_ready
 
 
 demonstration = functools.partial(begun, 'dev.demo.run')
@@ -31,5 +31,5 @@ def test_it_shows_the_load_and_a_search_and_stops_cleanly(number):
 
 
 def test_a_port_that_is_taken_is_one_clear_line():
-    shown = told_of_a_taken_port(demonstration)
+    shown = error_of_a_taken_port(demonstration)
     assert 'make run PORT=NUMBER' in shown

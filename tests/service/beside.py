@@ -11,7 +11,7 @@ import requests
 from dev.servers.service import Service
 from tests.engine_index import EngineIndex
 from tests.service.images import DESCRIPTION, OCI
-from tests.service.odd_server import OddServer, page, said
+from tests.service.odd_server import OddServer, error_page, page
 
 __all__ = ['Beside', 'FakeRegistry', 'deleted', 'pushed', 'without_proxies']
 
@@ -53,7 +53,7 @@ class FakeRegistry(OddServer):
         folder = '/tags/' if path.endswith('/tags/list') else '/manifests/'
         name, _, what = path[len('/v2/'):].rpartition(folder)
         if name not in self.repositories:
-            return said('NAME_UNKNOWN')(handler)
+            return error_page('NAME_UNKNOWN')(handler)
         if what == 'list':
             return page({'name': name, 'tags': ['latest']})(handler)
         return page({'schemaVersion': 2, 'mediaType': OCI['manifest'],

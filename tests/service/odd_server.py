@@ -1,4 +1,4 @@
-"""A web server that misbehaves as told, and remembers what it was asked."""
+"""A web server that misbehaves as the test demands, and remembers what it was asked."""
 import http.server
 import json
 import socket
@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 
-__all__ = ['OddServer', 'drip', 'late', 'page', 'reset', 'said']
+__all__ = ['OddServer', 'drip', 'error_page', 'late', 'page', 'reset']
 
 
 class OddServer:
@@ -80,7 +80,7 @@ def page(body, status=200, **headers):
     return answer
 
 
-def said(*codes, status=404):
+def error_page(*codes, status=404):
     """The errors of a registry."""
     return page({'errors': [{'code': code, 'message': 'so it is'} for code in codes]}, status)
 

@@ -266,7 +266,7 @@ def third(place, dynamodb_local):
         yield http.client.HTTPConnection('127.0.0.1', made.service.port, timeout=30)
 
 
-@pytest.mark.parametrize('query, told', [
+@pytest.mark.parametrize('query, shown', [
     ('n=-1', '"-1"'), ('n=abc', '"abc"'), ('n=%205', '" 5"'), ('n=+5', '" 5"'), ('n=5.0', '"5.0"'),
     ('n=1e1', '"1e1"'), ('n=0x5', '"0x5"'), ('n=1_0', '"1_0"'),
     ('n=99999999999999999999', '"99999999999999999999"'), ('n=abc&n=3', '"abc"'),
@@ -274,13 +274,13 @@ def third(place, dynamodb_local):
     ('n=<b>%26', r'"\u003cb\u003e\u0026"'), ('n="', r'"\""'), ('n=%C3%A9', '"é"'),
     ('n=%EF%BF%BD', '"\ufffd"'), ('n=%FF', r'"\ufffd"'),
     ('n=a%E2%82b%ED%A0%80', r'"a\ufffd\ufffdb\ufffd\ufffd\ufffd"')])
-def test_version_3_refuses_a_number_that_is_none(third, query, told):
+def test_version_3_refuses_a_number_that_is_none(third, query, shown):
     status, headers, body = asked(third, '/v2/_catalog?' + query)
     assert status == 400 and headers['Content-Type'] == 'application/json'
     assert headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
     assert body.decode() == (
         '{"errors":[{"code":"PAGINATION_NUMBER_INVALID",'
-        '"message":"invalid number of results requested","detail":{"n":%s}}]}\n' % told)
+        '"message":"invalid number of results requested","detail":{"n":%s}}]}\n' % shown)
 
 
 @pytest.mark.parametrize('query, count', [('', 100), ('n=', 100), ('n', 100), ('N=2', 100),

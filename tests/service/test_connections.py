@@ -53,7 +53,7 @@ def seconds_of_health(place):
 
 
 def is_closed(connection):
-    """Whether the server ends it, having said no more; waits for that."""
+    """Whether the server ends it, having sent nothing more; waits for that."""
     try:
         return connection.recv(1000) == b''
     except ConnectionError:
@@ -62,12 +62,12 @@ def is_closed(connection):
 
 def answer_of(connection):
     """One answer with its body."""
-    said = b''
-    while b'}\n' not in said:
+    received = b''
+    while b'}\n' not in received:
         part = connection.recv(1000)
-        assert part, said
-        said += part
-    return said
+        assert part, received
+        received += part
+    return received
 
 
 def event(place, length, secret=None):

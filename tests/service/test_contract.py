@@ -219,9 +219,9 @@ def test_what_steers_a_terminal_is_in_no_answer(index, beside):
             answer = beside.get('/v1/search?q=' + quote(term))
             assert answer.status_code == 200, repr(term)
             assert not re.search(rb'[\x00-\x09\x0b-\x1f\x7f-\xff]', answer.content), repr(term)
-            told = json.loads(answer.content)
-            shown = ''.join(result['name'] + result['description'] for result in told['results'])
-            assert not set(UNSAFE) & set(shown + told['query']), repr(term)
+            body = json.loads(answer.content)
+            shown = ''.join(result['name'] + result['description'] for result in body['results'])
+            assert not set(UNSAFE) & set(shown + body['query']), repr(term)
         assert 'red' in index.search('evil')[0][1]
     finally:
         beside.index.engine.remove('team/raw' + UNSAFE[-1])

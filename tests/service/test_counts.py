@@ -33,7 +33,7 @@ def of_load(ministack):
         yield proxy
 
 
-def said(first_header, what, *cells):
+def stated(first_header, what, *cells):
     """The last cells of the row of a table that begins with these, for 300 repositories."""
     rows = [row for row in pages.table('docs/service.md', first_header)
             if row[:2 + len(cells)] == [what, '300'] + list(cells)]
@@ -50,7 +50,7 @@ def test_the_catalog_of_the_registry_asks_for_each_repository(
         done = walk(registry.url, SIZE)
         assert done.names == NAMES and done.pages == 3
         assert s3.counts == {'LIST': s3.total} and s3.total >= 300
-        assert str(s3.total) == said('The whole catalog of', 'Distribution 2.8.2', str(SIZE))[0]
+        assert str(s3.total) == stated('The whole catalog of', 'Distribution 2.8.2', str(SIZE))[0]
 
 
 def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(
@@ -59,7 +59,7 @@ def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(
     with registry, Beside(registry.url, dynamodb_local.url, **bucket.source(of_load.url)) as beside:
         first_load(beside, NAMES)
         assert of_load.counts == {'LIST': 1 + 3 + 8}
-        assert str(of_load.total) == said('The first load from', 'the bucket')[0]
+        assert str(of_load.total) == stated('The first load from', 'the bucket')[0]
         # Descriptions are not all read yet; without a registry, nobody reads them.
         registry.stop()
         s3.clear()
@@ -67,7 +67,7 @@ def test_the_first_load_lists_the_bucket_and_the_catalog_asks_it_nothing(
         for size, count in ((SIZE, 3), (1000, 1)):
             done = walk(beside.service.url, size)
             assert (done.names, done.pages) == (NAMES, count)
-            assert ['0', str(count)] == said('The whole catalog of', 'the service', str(size))[:2]
+            assert ['0', str(count)] == stated('The whole catalog of', 'the service', str(size))[:2]
         assert s3.total == of_load.total == 0
 
 

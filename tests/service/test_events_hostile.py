@@ -13,7 +13,7 @@ from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web.notifications import LARGEST, Malformed, changes_of
 from tests.service.beside import DIGEST, deleted, pushed
 from tests.service.images import DOCKER, OCI
-from tests.service.odd_server import page, said
+from tests.service.odd_server import error_page, page
 
 BLOB = 'application/octet-stream'
 
@@ -194,7 +194,7 @@ def test_a_name_that_the_registry_does_not_know_is_not_let_in(beside):
     for trouble in (page('gone', 404), page({}, 404), page('<html>', 200),
                     page({'tags': ['x']}, 500), page({'name': 'x'}), page({'tags': 'latest'}),
                     page({'tags': [1]}), page('{', 200), page([], 200),
-                    said('UNAUTHORIZED', status=401),
+                    error_page('UNAUTHORIZED', status=401),
                     page('x', 302, Location='http://127.0.0.1:1/')):
         beside.registry.trouble = trouble
         try:

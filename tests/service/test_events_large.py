@@ -44,7 +44,7 @@ def test_one_of_a_registry_may_have_32_megabytes(own):
         print('%d bytes took %.2f s' % (size, time.monotonic() - started))
         assert own.found(name) == [name]
         answer = own.post(body, **{'Content-Type': 'application/json'})
-        assert answer.status_code == 413, 'who is no registry is told'
+        assert answer.status_code == 413, 'something else than a registry is refused'
 
 
 def parts(body):

@@ -98,12 +98,12 @@ def test_two_copies_that_start_at_the_same_moment_load_once(dynamodb_local, tmp_
         for copy in copies:
             place.wait_until_is(FOUND, 10, url=copy.url)
         assert loads(*copies) == [1, 1]
-        # A push that one is told of, the other finds.
+        # A push that one is notified of, the other finds.
         place.images = Images(place.registry.url)
-        place.images.push('told/to-one', labels={DESCRIPTION: 'Told to one'})
-        place.wait_until_found('told/to-one', url=copies[1].url, seconds=2)
+        place.images.push('sent/to-one', labels={DESCRIPTION: 'Sent to one'})
+        place.wait_until_found('sent/to-one', url=copies[1].url, seconds=2)
         copies[0].stop()
-        assert place.found(url=copies[1].url) == dict(FOUND, **{'told/to-one': 'Told to one'})
+        assert place.found(url=copies[1].url) == dict(FOUND, **{'sent/to-one': 'Sent to one'})
         assert sum(copy.log_text().count('descriptions') for copy in copies) >= 1
 
 

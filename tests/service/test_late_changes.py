@@ -124,7 +124,7 @@ def test_what_is_made_after_its_caller_has_left_is_read_again(index, registry, n
     go_on = hanging(index, 'get_item')
     with pytest.raises(NotNow):
         notifications.follow(change(OLD))
-    # Another copy of the service is told of what comes after.
+    # Another copy of the service is notified of what comes after.
     registry.listed[:] = []
     other.remove(NAME)
     go_on.set()

@@ -10,7 +10,7 @@ import pytest
 from dev.demo.run_service import PROGRAMS
 from dev.servers.process import free_port, is_taken
 from dev.servers.programs import is_missing
-from tests.demonstrations import begun, told_of_a_taken_port, until_ready
+from tests.demonstrations import begun, error_of_a_taken_port, until_ready
 
 MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
 pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
@@ -48,7 +48,7 @@ def test_it_shows_pushes_found_and_stops_cleanly(number):
 
 
 def test_a_port_that_is_taken_is_one_clear_line():
-    shown = told_of_a_taken_port(demonstration)
+    shown = error_of_a_taken_port(demonstration)
     assert 'make run-service PORT=NUMBER' in shown
 
 

@@ -187,9 +187,9 @@ def test_the_header_gives_two_texts_or_nothing(value):
                                   b'X-Forwarded-By: 192.0.2.1'])
 def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
     for path in ROUTES:
-        plain, told = [asked(open_to_all, path.encode(), *lines) for lines in ((), (line,))]
-        assert told[0] == plain[0], path
-        assert path == '/metrics' or told[2] == plain[2], path
+        plain, changed = [asked(open_to_all, path.encode(), *lines) for lines in ((), (line,))]
+        assert changed[0] == plain[0], path
+        assert path == '/metrics' or changed[2] == plain[2], path
 
 
 @pytest.mark.parametrize('line, status', [(b'X: a\0b', 400), (b'\xff: x', 400), (b'no colon', 400),
@@ -197,8 +197,8 @@ def test_no_header_says_where_the_service_is_mounted(open_to_all, line):
                                           (b'Transfer-Encoding: foo', 501)])
 def test_what_is_no_http_is_answered_by_the_server(open_to_all, line, status):
     for path in ROUTES:
-        told, headers, _ = asked(open_to_all, path.encode(), line)
-        assert (told, headers['Content-Type']) == (status, 'text/plain; charset=utf-8'), path
+        changed, headers, _ = asked(open_to_all, path.encode(), line)
+        assert (changed, headers['Content-Type']) == (status, 'text/plain; charset=utf-8'), path
 
 
 TOKEN = st.text(alphabet='abcdefghijklmnopqrstuvwxyzABC-_!#$%&*', min_size=1,

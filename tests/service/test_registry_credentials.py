@@ -9,7 +9,7 @@ from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.service import odd_server
-from tests.service.odd_server import OddServer, page, said
+from tests.service.odd_server import OddServer, error_page, page
 
 SECRET = 'pass:w\xf6rd'
 HEX = 'sha256:' + '0' * 64
@@ -25,7 +25,7 @@ class TestCredentials:
             assert elsewhere.requests[0][1]['Authorization'] is None
             challenge = 'Bearer realm="%s/token"' % elsewhere.url
             for answer in (page('denied', 403), page('', 401, WWW_Authenticate=challenge),
-                           said('NAME_UNKNOWN')):
+                           error_page('NAME_UNKNOWN')):
                 elsewhere.answers['*'] = answer
                 with pytest.raises(RegistryUnavailable) as failed:
                     RegistryClient(odd.url, 'reader', SECRET).config('a/b', HEX)

@@ -11,7 +11,7 @@ from docker_registry_index.service.registry.client import (
     BLOB_BYTES, RegistryClient)
 from tests.service import odd_server
 from tests.service.images import TITLE
-from tests.service.odd_server import page, said
+from tests.service.odd_server import error_page, page
 
 HEX = 'sha256:' + '0' * 64
 
@@ -25,8 +25,8 @@ def every_question(client, **limits):
 @pytest.mark.parametrize('answer', [
     page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
     page('busy', 503), page('slow down', 429), page('{}', 500), odd_server.reset,
-    said('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
-    said('UNKNOWN', status=500),
+    error_page('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
+    error_page('UNKNOWN', status=500),
 ], ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400',
         'html-400', 'redirect-loop', 'errors-500'])
 def test_what_is_no_answer_of_a_registry_is_no_absence(odd, answer):
@@ -59,8 +59,8 @@ def test_both_ways_to_say_no_tags(odd, body):
 
 def test_absences(odd):
     client = RegistryClient(odd.url)
-    for answer in (said('NAME_UNKNOWN'), said('NAME_INVALID', status=400),
-                   said('MANIFEST_UNKNOWN'), said()):
+    for answer in (error_page('NAME_UNKNOWN'), error_page('NAME_INVALID', status=400),
+                   error_page('MANIFEST_UNKNOWN'), error_page()):
         odd.answers['*'] = answer
         assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None
         assert client.config('a/b', HEX) is None

@@ -1,5 +1,5 @@
 """docker-registry-index serve as a process, and its other commands with the settings of the
-service: exit statuses, what is printed, how it ends."""
+service: exit statuses, what is shown, how it ends."""
 import concurrent.futures
 import http.client
 import json
@@ -274,14 +274,14 @@ def test_the_other_commands_take_the_settings_of_the_service(loaded, registry, t
         found = use(options, settings)
         for command, (status, out, err) in found.items():
             assert (status, err) == (0, ''), (number, command, err)
-        told = {command: json.loads(out) for command, (_, out, _) in found.items()}
-        assert (told['load']['found'], told['load']['complete'],
-                told['load']['added']) == (3, True, 0)
-        assert told['status']['ready'] and told['status']['storage']
-        assert told['status']['names'] == 3 and told['status']['wrong'] == {}
-        assert (told['check']['rows'], told['check']['left'],
-                told['check']['storage']) == (3, 0, True)
-        assert [result['name'] for result in told['search']['results']] == ['team/api', 'team/web']
+        shown = {command: json.loads(out) for command, (_, out, _) in found.items()}
+        assert (shown['load']['found'], shown['load']['complete'],
+                shown['load']['added']) == (3, True, 0)
+        assert shown['status']['ready'] and shown['status']['storage']
+        assert shown['status']['names'] == 3 and shown['status']['wrong'] == {}
+        assert (shown['check']['rows'], shown['check']['left'],
+                shown['check']['storage']) == (3, 0, True)
+        assert [result['name'] for result in shown['search']['results']] == ['team/api', 'team/web']
 
 
 def test_a_file_serves_as_variables_do(loaded, registry, tmp_path):

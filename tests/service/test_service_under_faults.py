@@ -91,7 +91,7 @@ def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(p
     digests = [place.images.push(name) for name in old]
     place.wait_until_found(*old, term='grave')
     place.service.stop()
-    place.images.push('grave/new', labels={DESCRIPTION: 'Nobody was told'})
+    place.images.push('grave/new', labels={DESCRIPTION: 'Nobody was notified'})
     place.images.delete(old[0], digests[0])
     place.images.delete(old[1], digests[1])
     kill(place.registry)
@@ -106,7 +106,7 @@ def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(p
     place.age(old[1])
     assert place.command('load').returncode == 0
     wait_until(lambda: place.found('grave'), 'the sync did not heal it', 15, place.service,
-               {'grave/new': 'Nobody was told', old[2]: ''})
+               {'grave/new': 'Nobody was notified', old[2]: ''})
     place.assert_equal(place.dynamodb_url)
 
 
@@ -214,12 +214,12 @@ def test_two_copies_are_told_of_one_repository_at_once(dynamodb_local, tmp_path)
         for number in range(12):
             there = number % 2 == 0
             if there:
-                digest = images.push('both/told', 'tag-%d' % number,
+                digest = images.push('both/sent', 'tag-%d' % number,
                                      labels={DESCRIPTION: 'Words of %d' % number})
             else:
-                images.delete('both/told', digest)
-            told = [pushed('both/told', digest), event('both/told', 'delete', digest=digest)]
-            posts = [(copy, each) for copy in copies for each in told for _ in range(2)]
+                images.delete('both/sent', digest)
+            sent = [pushed('both/sent', digest), event('both/sent', 'delete', digest=digest)]
+            posts = [(copy, each) for copy in copies for each in sent for _ in range(2)]
             chance.shuffle(posts)
             statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code,
                                      posts))
@@ -227,8 +227,8 @@ def test_two_copies_are_told_of_one_repository_at_once(dynamodb_local, tmp_path)
             answers += statuses
             # What was answered with 503, the registry would send again.
             if 503 in statuses:
-                place.deliver([told[0]], copies[0].url)
+                place.deliver([sent[0]], copies[0].url)
             assert place.found('both', copies[chance.randrange(2)].url) == (
-                {'both/told': 'Words of %d' % number} if there else {})
+                {'both/sent': 'Words of %d' % number} if there else {})
         print('\n%d notifications, %d of them 503' % (len(answers), answers.count(503)))
     place.index.assert_whole()

@@ -1,4 +1,4 @@
-"""The service's settings: each from environment and file, checked, and told by name and origin
+"""The service's settings: each from environment and file, checked, and reported by name and origin
 where they cannot work. No process, no network."""
 import re
 
@@ -88,9 +88,9 @@ def test_a_value_that_cannot_work_is_told_with_its_name_and_origin(name, is_in_f
                           else (environ_of(block), {})))
         origin = ('service of /etc/service.yml' if is_in_file else 'environment variable '
                   + name.upper())
-        told = str(refused.value)
-        assert told.startswith('setting %s (from %s) ' % (name, origin)) and '; ' in told, told
-        assert SECRET[:15] not in told and len(told) < 500 and re.match(r'[ -~]+\Z', told), told
+        shown = str(refused.value)
+        assert shown.startswith('setting %s (from %s) ' % (name, origin)) and '; ' in shown, shown
+        assert SECRET[:15] not in shown and len(shown) < 500 and re.match(r'[ -~]+\Z', shown), shown
 
 
 def test_the_defaults():
