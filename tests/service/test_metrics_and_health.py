@@ -8,19 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from dev.servers.proxy import Proxy
 from tests.service.beside import Beside, FakeRegistry, pushed
 from tests.service.odd_server import late, page
+from tests.waiting import wait_until
 
 KNOWN = {'team/web': 'The front end', 'team/api': None}
-
-
-def eventually(question, seconds=30):
-    """Wait until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer or time.monotonic() > deadline:
-            assert answer, 'not within %g seconds' % seconds
-            return answer
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +61,7 @@ def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
             assert place.get('/v2/_catalog').json()['errors'][0][
                 'code'] == 'UNAVAILABLE', 'a part is not shown as the whole'
             registry.trouble = None
-            eventually(lambda: ready(place))
+            wait_until(lambda: ready(place))
             assert place.counted('ready') == 1
             assert place.get('/v2/_catalog').json() == {'repositories': sorted(KNOWN)}
             assert place.counted('load_repositories') == 2
@@ -156,7 +146,7 @@ def check_unavailable(place):
 
 
 def back(place):
-    eventually(lambda: ready(place), 10)
+    wait_until(lambda: ready(place), seconds=10)
     assert 'team/web' in place.found('web')
     assert 'team/web' in place.get('/v2/_catalog').json()['repositories']
     assert place.post([pushed('team/web')]).status_code == 200
@@ -165,7 +155,7 @@ def back(place):
 def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
     failures = place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"')
     with proxy.refusing():
-        eventually(lambda: not ready(place), 10)
+        wait_until(lambda: not ready(place), seconds=10)
         check_unavailable(place)
     back(place)
     assert place.dynamodb_requests() - place.counted('dynamodb_requests_total',
@@ -175,7 +165,7 @@ def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
 
 def test_dynamodb_that_does_not_answer_and_comes_back(place, proxy):
     with proxy.black_hole():
-        eventually(lambda: not ready(place), 10)
+        wait_until(lambda: not ready(place), seconds=10)
         began = time.monotonic()
         check_unavailable(place)
         assert time.monotonic() - began < 15
@@ -193,12 +183,12 @@ def test_tables_that_are_deleted_are_found_out_made_and_loaded_again(place):
         back(place)
     assert place.found('', n=100) == sorted(place.registry.repositories)
     place.index.assert_whole()
-    eventually(lambda: place.search('web')['results'][0]['description'] == 'The front end')
+    wait_until(lambda: place.search('web')['results'][0]['description'] == 'The front end')
 
 
 def test_a_search_table_that_is_deleted_is_noticed_by_readiness_alone(place):
     place.index.engine.client.call('delete_table', TableName=place.index.settings.search_table)
-    eventually(lambda: not ready(place), 10)
-    eventually(lambda: place.get('/v1/search?q=web').status_code == 200, 20)
+    wait_until(lambda: not ready(place), seconds=10)
+    wait_until(lambda: place.get('/v1/search?q=web').status_code == 200, seconds=20)
     back(place)
     assert place.found('', n=100) == sorted(place.registry.repositories)

@@ -271,13 +271,11 @@ class Maintenance(object):
 def next_sync(marker, interval):
     """Return when the next sync is due, in Unix seconds.
 
-    :param interval: seconds after a complete load. After one that was not complete, or that another
-        one is to follow soon, it is RETRY; twice as many after each further failure in a row, up to
-        the interval or a day."""
+    That is the interval after a complete load. After one that was not complete, or that another one
+    is to follow soon, it is RETRY seconds, doubled by each further failure up to a day."""
     if marker.tried is None:
         return 0
     if marker.synced == marker.tried and not marker.resync:
         return marker.synced + interval
-    # The count is kept in the table, since processes come and go.
-    return marker.tried + Backoff(RETRY, min(interval, _DAY), least=1,
-                                  taken=max(marker.failures - 1, 0)).next()
+    pauses = Backoff(RETRY, min(interval, _DAY), least=1, taken=max(marker.failures - 1, 0))
+    return marker.tried + pauses.next()

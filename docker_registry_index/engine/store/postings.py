@@ -44,7 +44,6 @@ _CODES = '\x02\x03\x04\x05'
 _ENCODE = dict(zip(map(ord, text.SEPARATORS), _CODES))
 _DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
 
-
 #: One item of the search table, still without its types.
 Posting = collections.namedtuple('Posting', 'gram suffix name description')
 #: The range keys beginning with a prefix under one gram.

@@ -114,9 +114,7 @@ class Connection:
             answer: Answer = call_with_timeout(
                 lambda: self._authorized(call, url, scope, accept), total)
             return answer
-        except TimedOut as error:
-            raise RegistryUnavailable(url, _problem(requests.Timeout(), total)) from error
-        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+        except (TimedOut, OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             raise RegistryUnavailable(url, _problem(error, total)) from error
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
@@ -265,7 +263,7 @@ def _problem(error: Exception, seconds: float) -> str:
         return f'shows no certificate to trust: {_reason(error)}'
     if isinstance(error, requests.ConnectTimeout):
         return 'accepts no connection in time'
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, (TimedOut, requests.Timeout)):
         return f'does not answer within {seconds:.3g} seconds'
     if isinstance(error, requests.TooManyRedirects):
         return 'redirects without end'

@@ -17,10 +17,7 @@ _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
     """Return a JSON answer {"error": sentence}."""
-    answer = flask.jsonify(error=sentence)
-    answer.status_code = status
-    answer.headers.extend(list(headers))
-    return answer
+    return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
 
 
 def whole_number(text: str, least: int, most: int) -> int | None:
