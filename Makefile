@@ -73,7 +73,7 @@ test-v3: setup ## The same beside version 3, built with Go: ten minutes
 	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
 	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
 
-test-some-faults: setup ## Test a few of each fault: killed, stopped, DynamoDB failing and unavailable
+test-some-faults: setup ## Test a few of each fault: killed, stopped, failing DynamoDB
 	@echo '== faults'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/faults
 
