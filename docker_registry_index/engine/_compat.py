@@ -34,11 +34,14 @@ def sleep(seconds):
     time.sleep(seconds)
 
 
-def wait(event, seconds):
-    """Wait for an event, for so many seconds at most. On Python 2.7 in naps: there Event.wait goes
-    by the time of day, and never ends if that is set back; and it polls twenty times a second."""
+def wait(event, seconds, longest_nap=0.05):
+    """Wait for an event, for so many seconds at most; return whether it is set. On Python 2.7 in
+    ever longer naps: there Event.wait goes by the time of day, and never ends if that is set
+    back."""
     if not PY2:
-        event.wait(seconds)
-    while PY2 and seconds > 0 and not event.is_set():
-        sleep(min(seconds, 0.2))
-        seconds -= 0.2
+        return event.wait(seconds)
+    end, nap = monotonic() + seconds, 0.001
+    while not event.is_set() and monotonic() < end:
+        sleep(min(nap, max(0, end - monotonic())))
+        nap = min(2 * nap, longest_nap)
+    return event.is_set()

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 
-from ._compat import monotonic, queue, wait
+from ._compat import monotonic, wait
 
 __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_with_timeout',
            'run_side_by_side', 'start_thread']
@@ -43,33 +43,48 @@ def start_thread(function, *arguments):
     return thread
 
 
-def run_side_by_side(calls):
+class _Call(object):
+    """A call of a function in some thread, and what came of it.
+
+    :ivar ended: set when the function has ended."""
+
+    def __init__(self, function):
+        self._function = function
+        self._answer = self._error = None
+        self.ended = threading.Event()
+
+    def run(self):
+        """Call the function."""
+        try:
+            self._answer = self._function()
+        except Exception as error:
+            self._error = error
+        self.ended.set()
+
+    def result(self):
+        """Return what the function returned, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+
+def run_side_by_side(functions):
     """Run functions at the same time and return what they return, in order.
 
     If the system cannot start a thread for a function, the function runs after the others.
 
-    :param calls: functions without arguments.
+    :param functions: take no arguments.
     :raises: what the first of them raised, in their order, after all have ended."""
-    answers = [None] * len(calls)
-
-    def run(place):
-        try:
-            answers[place] = (calls[place](), None)
-        except Exception as error:
-            answers[place] = (None, error)
-
-    threads = [start_thread(run, place) for place in range(1, len(calls))]
-    if calls:
-        run(0)
-    for place, thread in enumerate(threads, 1):
+    calls = [_Call(function) for function in functions]
+    threads = [start_thread(call.run) for call in calls[1:]]
+    for call in calls[:1]:
+        call.run()
+    for call, thread in zip(calls[1:], threads):
         if thread is None:
-            run(place)
+            call.run()
         else:
             thread.join()
-    for _, error in answers:
-        if error is not None:
-            raise error
-    return [answer for answer, _ in answers]
+    return [call.result() for call in calls]
 
 
 def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic):
@@ -80,29 +95,15 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
     :param heartbeat: called at least once a second meanwhile; raises to stop waiting.
     :raises TimedOut: after so many seconds; the thread is left alone.
     :raises: what the function or the heartbeat raises."""
-    answers = queue.Queue()
-
-    def run():
-        try:
-            answers.put((function(), None))
-        except Exception as error:
-            answers.put((None, error))
-
-    deadline = clock() + seconds
-    if start_thread(run) is None:
-        run()
-    while True:
+    call, deadline = _Call(function), clock() + seconds
+    if start_thread(call.run) is None:
+        call.run()
+    heartbeat()
+    while not wait(call.ended, max(0, min(1, deadline - clock()))):
+        if clock() >= deadline:
+            raise TimedOut(seconds)
         heartbeat()
-        left = deadline - clock()
-        try:
-            answer, error = answers.get(left > 0, max(0, min(1, left)))
-        except queue.Empty:
-            if left <= 0:
-                raise TimedOut(seconds)
-            continue
-        if error is not None:
-            raise error
-        return answer
+    return call.result()
 
 
 class Stopwatch(object):
@@ -135,20 +136,15 @@ class SingleFlight(object):
 
     :param function: a function without arguments."""
 
-    class _Flight(object):
-        def __init__(self):
-            self.ended = threading.Event()
-            self.error = None
-
     def __init__(self, function):
         self._function = function
         self._lock = threading.Lock()
-        self._flight = None
+        self._call = None
 
     @property
     def is_under_way(self):
         """Whether the function is running."""
-        return self._flight is not None
+        return self._call is not None and not self._call.ended.is_set()
 
     def wait(self, seconds):
         """Wait for the function to end; start it unless it is running.
@@ -156,26 +152,16 @@ class SingleFlight(object):
         :returns: whether it has ended within so many seconds.
         :raises: what the function raised."""
         with self._lock:
-            flight = self._flight
-            if flight is None:
-                flight = self._flight = self._Flight()
-                if start_thread(self._run, flight) is None:
-                    self._flight = None
+            if not self.is_under_way:
+                self._call = _Call(self._function)
+                if start_thread(self._call.run) is None:
+                    self._call = None
                     return False
-        if not flight.ended.wait(seconds):
+            call = self._call
+        if not wait(call.ended, seconds):
             return False
-        if flight.error is not None:
-            raise flight.error
+        call.result()
         return True
-
-    def _run(self, flight):
-        try:
-            self._function()
-        except Exception as error:
-            flight.error = error
-        with self._lock:
-            self._flight = None
-        flight.ended.set()
 
 
 class Backoff(object):
@@ -264,7 +250,7 @@ class Loop(object):
         :param seconds: how long to wait for a call under way."""
         self._is_stopping = True
         self._woken.set()
-        self._resting.wait(seconds)
+        wait(self._resting, seconds)
 
     def _run(self):
         while not self.is_over:
@@ -276,7 +262,7 @@ class Loop(object):
             if pause is None and self._has_ended():
                 return
             if pause:
-                wait(self._woken, pause)
+                wait(self._woken, pause, longest_nap=0.2)
 
     def _call(self):
         if self.is_over:

@@ -86,7 +86,7 @@ class InvalidArgument(DynamoDBIndexError, ValueError):
 class NewerDatabase(DynamoDBIndexError):
     """The tables were written by a newer release; nothing was touched."""
     facts = 'table', 'found', 'supported'
-    message = ('table %(table)s holds an index of format %(found)s, this release supports '
+    message = ('table %(table)s holds an index of format %(found)s, this release knows '
                '%(supported)s: nothing was changed; install the newer release of '
                'docker-registry-index-dynamodb, or name another database')
 

@@ -1,4 +1,4 @@
-"""SearchIndex: the one door to the engine, and the one place where its classes meet."""
+"""SearchIndex: the one door to the engine, and the one place where its parts are put together."""
 
 from __future__ import unicode_literals
 
@@ -113,8 +113,7 @@ class SearchIndex(object):
     def search(self, term, limit=None, skip=0):
         """Return the repositories matching ``term``, best first. See Search.search.
 
-        :raises NewerDatabase, ForeignDatabase: after a start; no partial result is
-            returned."""
+        :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
         self._check_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import waitress
 
 from ..engine import SearchIndex, errors
-from ..engine.concurrency import SingleFlight, run_side_by_side, start_thread
+from ..engine.concurrency import TimedOut, call_with_timeout, run_side_by_side, start_thread
 from ..engine.errors import safe
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of
@@ -76,9 +76,9 @@ class Service:
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed."""
         try:
-            SingleFlight(self.index.is_ready).wait(_ASK)
-        except errors.RequestFailed as error:
-            logger.warning('%s', error)
+            call_with_timeout(self.index.is_ready, _ASK)
+        except (errors.RequestFailed, TimedOut) as error:
+            logger.warning('the first check of the search index failed: %s', error)
         # Not 0: searches would wait for the first load.
         self.index.start(self._source, 1, self._metrics.note_load)
         self._description_worker.start()

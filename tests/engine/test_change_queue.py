@@ -11,7 +11,7 @@ import pytest
 
 from docker_registry_index.engine import concurrency, errors
 from docker_registry_index.engine.write import change_queue
-from docker_registry_index.engine.write.change_queue import ChangeQueue, Entries, Entry
+from docker_registry_index.engine.write.change_queue import ChangeQueue, Entries, Entry, Outage
 from tests.waiting import more_threads, wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
@@ -132,7 +132,8 @@ def test_a_change_that_takes_too_long_is_left_to_the_background(index, monkeypat
     short = ChangeQueue(index.change, index.reconcile, 0.2)
     began = time.time()
     assert short.follow('a/one', True) is False
-    assert 0.2 <= time.time() - began < 2
+    # The clock of Python 2.7 ticks a hundred times a second.
+    assert 0.18 < time.time() - began < 2
     # Meanwhile another worker has deleted it, in the storage and here.
     index.hold.set()
     wait_until(lambda: len(short) == 0)
@@ -234,6 +235,20 @@ def test_only_the_newest_change_of_a_repository_is_kept(followed, index):
     index.failure = None
     wait_until(lambda: len(followed) == 0)
     assert index.names == set()
+
+
+def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
+    outage = Outage(clock)
+    for _ in range(2):
+        for number in range(8):
+            assert outage.note_failure('a/%d' % number, UNAVAILABLE)
+        assert outage.is_on and 0.7 <= outage.retry_at - clock.now <= 1
+        outage.note_success(False, True)
+        assert not outage.is_on
+    outage.note_failure('a/one', UNAVAILABLE)
+    clock.now = outage.retry_at
+    outage.note_failure('a/one', UNAVAILABLE)
+    assert 1.4 <= outage.retry_at - clock.now <= 2
 
 
 def test_the_pauses_between_two_attempts_grow(idle, index, clock):
@@ -387,7 +402,7 @@ def test_what_dynamodb_will_never_take_is_dropped(followed, index, caplog):
     index.failure = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
     assert followed.follow('a/one', True) is False
     assert len(followed) == 0
-    assert 'a/one' in caplog.text
+    assert "a/one' in the search index failed: PutItem" in caplog.text
     index.failure = None
     # Nor does it hold up another.
     assert followed.follow('b/two', True) is True
@@ -480,7 +495,7 @@ def test_the_end_waits_for_a_change_under_way_so_long_and_no_longer(index, caplo
     assert waiting.follow('a/one', True) is False
     began = time.time()
     waiting.close(0.5)
-    assert 0.5 <= time.time() - began < 3
+    assert 0.48 < time.time() - began < 3
     assert 'are lost' in caplog.text and 'a/one' in caplog.text
     index.hold.set()
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import concurrency
+from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
 from tests.waiting import wait_until
@@ -35,6 +36,18 @@ def free():
     event = threading.Event()
     yield event
     event.set()
+
+
+@pytest.fixture
+def set_back(monkeypatch):
+    """A function that sets the time of day back, after it was read once. Python 2.7 waits for an
+    event by the time of day; Python 3 does not."""
+    def set_back():
+        times = iter([time.time()])
+        monkeypatch.setattr(threading, '_time', lambda: next(times, 0), raising=False)
+
+    set_back()
+    return set_back
 
 
 # A call with a time limit
@@ -69,6 +82,17 @@ def test_where_no_thread_can_be_started_the_call_is_made_in_the_callers(no_threa
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
+
+
+def test_waits_end_when_the_time_of_day_is_set_back(free, set_back):
+    beats = []
+    with pytest.raises(TimedOut):
+        call_with_timeout(lambda: free.wait(60), 1.2, lambda: beats.append(1))
+    assert len(beats) == 2
+    set_back()
+    assert SingleFlight(lambda: free.wait(60)).wait(0.2) is False
+    set_back()
+    assert wait(free, 0.2) is False
 
 
 def test_a_stopwatch_is_over_when_nothing_came_for_too_long():
@@ -272,10 +296,7 @@ def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of)
     assert calls.at == [100, 101, 102, 103]
 
 
-def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, monkeypatch):
-    # Python 2.7 waits for an event by the time of day; Python 3 does not.
-    times = iter([time.time()])
-    monkeypatch.setattr(threading, '_time', lambda: next(times, 0), raising=False)
+def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, set_back):
     calls = Calls(0.1, 0.1)
     loop_of(calls).begin()
     wait_until(lambda: len(calls.at) == 3)

@@ -411,7 +411,7 @@ def test_a_lost_connection_or_two_do_not_end_a_load(index):
 def fresh(dynamodb_endpoint):
     """Tables that nobody has loaded."""
     made = EngineIndex(dynamodb_endpoint)
-    create_missing(made.store.client, made.store.tables)
+    create_missing(made.store)
     yield made
     made.delete_tables()
 

@@ -102,6 +102,12 @@ def ready(start):
 
 
 @pytest.fixture
+def no_threads(monkeypatch):
+    """Only the test calls run_once."""
+    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
+
+
+@pytest.fixture
 def clock():
     return Clock()
 
@@ -129,80 +135,80 @@ def logged(caplog):
 
 # Looks
 
-def test_an_index_that_is_ready_is_checked_once_a_minute(make, ready):
+def test_an_index_that_is_ready_is_checked_once_a_minute(make, ready, clock):
     it = make()
-    assert 60 <= it.run_once() <= 66
+    assert 60 <= it.run_once(clock.now) <= 66
     assert it.is_ready and not it.is_loading and ready.asked == ['is_ready']
-    assert 60 <= it.run_once() <= 66
+    assert 60 <= it.run_once(clock.now) <= 66
     assert ready.asked == ['is_ready'] * 2
 
 
-def test_one_that_is_not_ready_is_made_ready_at_once(make, start):
+def test_one_that_is_not_ready_is_made_ready_at_once(make, start, clock):
     it = make()
-    assert it.run_once() == 0
+    assert it.run_once(clock.now) == 0
     assert it.is_loading and not it.is_ready
-    assert 60 <= it.run_once() <= 66
+    assert 60 <= it.run_once(clock.now) <= 66
     assert it.is_ready and not it.is_loading
     assert start.asked == ['is_ready', 'ensure_ready']
 
 
-def test_unavailable_it_is_tried_again_until_it_works_and_logged_once(make, start, caplog):
+def test_unavailable_it_is_tried_again_until_it_works_and_logged_once(make, start, caplog, clock):
     start.failure = UNAVAILABLE
     it = make()
     for longest in [1, 2, 4, 8, 16, 32, 60, 60]:
-        assert 0.7 * longest <= it.run_once() <= longest
+        assert 0.7 * longest <= it.run_once(clock.now) <= longest
         assert not it.is_ready and not it.is_loading
     start.failure = None
-    it.run_once()
+    it.run_once(clock.now)
     assert it.is_ready
     [line] = logged(caplog)
     assert 'not ready' in line and 'unavailable' in line
     # The next outage is another one.
     it.check_soon()
     start.failure = UNAVAILABLE
-    assert it.run_once() <= 1
+    assert it.run_once(clock.now) <= 1
     assert len(logged(caplog)) == 2
 
 
-def test_checks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog):
+def test_checks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog, clock):
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     ready.failure = UNAVAILABLE
     for _ in range(10):
-        assert 0 < it.run_once() <= 60
+        assert 0 < it.run_once(clock.now) <= 60
         assert it.is_ready
     assert caplog.text.count('cannot be checked') == 1
     ready.failure = None
-    assert 60 <= it.run_once() <= 66
+    assert 60 <= it.run_once(clock.now) <= 66
 
 
-def test_an_error_of_our_own_is_logged_with_its_traceback(make, start, caplog):
+def test_an_error_of_our_own_is_logged_with_its_traceback(make, start, caplog, clock):
     start.failure = KeyError('ours')
     it = make()
-    assert it.run_once() <= 1
+    assert it.run_once(clock.now) <= 1
     assert 'Traceback' in caplog.text and "'ours'" in caplog.text
 
 
-def test_while_another_process_loads_it_checks_again(make, start):
+def test_while_another_process_loads_it_checks_again(make, start, clock):
     start.is_taken = True
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     for _ in range(3):
-        assert it.run_once() == 5
+        assert it.run_once(clock.now) == 5
         assert it.is_loading and not it.is_ready
     start.is_taken = False
-    it.run_once()
+    it.run_once(clock.now)
     assert it.is_ready
 
 
-def test_a_load_that_was_taken_over_is_checked_again(make, start, caplog):
+def test_a_load_that_was_taken_over_is_checked_again(make, start, caplog, clock):
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     start.failure = errors.LeaseLost('t')
-    assert it.run_once() == 5
+    assert it.run_once(clock.now) == 5
     assert 'taken over' in caplog.text and logged(caplog) == []
     start.failure = None
-    it.run_once()
+    it.run_once(clock.now)
     assert it.is_ready
 
 
@@ -301,28 +307,28 @@ def test_an_index_of_a_newer_release_stops_the_start(make, start):
     NEWER, errors.ForeignDatabase('t', 'has the keys id (HASH, S)'),
     errors.SettingError('access_key', None, 'cannot be used', 'correct it')])
 def test_one_that_cannot_be_used_any_more_is_noticed_and_works_again_when_it_can(
-        make, ready, caplog, failure):
+        make, ready, caplog, failure, clock, no_threads):
     caplog.set_level(logging.INFO)
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     it.check_usable()
     ready.failure = failure
     for _ in range(3):
-        assert it.run_once() == 60
+        assert it.run_once(clock.now) == 60
         with pytest.raises(type(failure)):
             it.check_usable()
         assert not it.is_ready and not it.is_loading
     assert caplog.text.count('cannot be used until') == 1
     ready.failure = None
-    it.run_once()
+    it.run_once(clock.now)
     it.check_usable()
     assert it.is_ready and caplog.text.count('can be used again') == 1
 
 
-def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start):
+def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start, clock, no_threads):
     start.failure = NEWER
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     lengths = []
     for _ in range(3):
         with pytest.raises(errors.NewerDatabase) as raised:
@@ -343,37 +349,37 @@ def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start):
     # And so is the first one that found rows of other releases.
     (3600, made_at(NOW - 600)._replace(resync=True), True),
     (3600, made_at(NOW - 500)._replace(resync=True), False)])
-def test_a_sync_is_made_when_it_is_due(make, ready, interval, marker, loads):
+def test_a_sync_is_made_when_it_is_due(make, ready, interval, marker, loads, clock):
     ready.marker = marker
     it = make(interval)
-    pause = it.run_once()
+    pause = it.run_once(clock.now)
     assert (pause == 0) is loads
-    it.run_once()
+    it.run_once(clock.now)
     assert ready.asked.count('load') == loads
 
 
 def test_the_next_check_is_no_later_than_the_next_sync(make, ready, clock):
     ready.marker = made_at(NOW - 3590)
     it = make(3600)
-    assert 10 <= it.run_once() <= 11
+    assert 10 <= it.run_once(clock.now) <= 11
     clock.now += 11
-    it.run_once()
+    it.run_once(clock.now)
     assert ready.asked.count('load') == 1
 
 
-def test_a_sync_that_another_process_has_made_is_not_made_again(make, ready):
+def test_a_sync_that_another_process_has_made_is_not_made_again(make, ready, clock):
     ready.marker = made_at(NOW - 7200)
     it = make(3600)
-    assert it.run_once() == 0
+    assert it.run_once(clock.now) == 0
     ready.marker = made_at(NOW)
-    assert it.run_once() >= 60
+    assert it.run_once(clock.now) >= 60
     assert ready.asked == ['is_ready', 'is_ready']
 
 
-def test_nor_is_one_that_ended_while_the_lease_was_waited_for(make, ready):
+def test_nor_is_one_that_ended_while_the_lease_was_waited_for(make, ready, clock):
     ready.marker = made_at(NOW - 7200)
     it = make(3600)
-    it.run_once()
+    it.run_once(clock.now)
     sync = ready.sync
 
     def late(is_due):
@@ -381,7 +387,7 @@ def test_nor_is_one_that_ended_while_the_lease_was_waited_for(make, ready):
         sync(is_due)
 
     ready.sync = late
-    it.run_once()
+    it.run_once(clock.now)
     assert ready.asked.count('sync') == 1 and 'load' not in ready.asked
 
 
@@ -394,25 +400,25 @@ def test_a_sync_can_be_asked_for_and_is_made_once(make, ready):
     assert ready.asked.count('load') == 1
 
 
-def test_a_sync_that_is_asked_for_during_another_is_made_after_it(make, ready):
+def test_a_sync_that_is_asked_for_during_another_is_made_after_it(make, ready, clock):
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     it.sync_soon()
     ready.meanwhile = it.sync_soon
-    assert it.run_once() == 0
+    assert it.run_once(clock.now) == 0
     ready.meanwhile = lambda: None
-    assert it.run_once() >= 60
+    assert it.run_once(clock.now) >= 60
     assert ready.asked.count('load') == 2
 
 
-def test_one_that_is_asked_for_while_another_process_loads_is_made_later(make, ready):
+def test_one_that_is_asked_for_while_another_process_loads_is_made_later(make, ready, clock):
     it = make()
-    it.run_once()
+    it.run_once(clock.now)
     it.sync_soon()
     ready.is_taken = True
-    assert 5 <= it.run_once() <= 65
+    assert 5 <= it.run_once(clock.now) <= 65
     ready.is_taken = False
-    it.run_once()
+    it.run_once(clock.now)
     assert ready.asked.count('load') == 1
 
 
@@ -428,11 +434,11 @@ def test_a_sync_that_fails_leaves_the_index_ready_and_is_tried_again_after_ever_
 
     ready.sync, attempts = failing, []
     it = make(3600)
-    it.run_once()
+    it.run_once(clock.now)
     if is_asked_for:
         it.sync_soon()
     while len(attempts) < 13:
-        clock.now += max(0.01, it.run_once())
+        clock.now += max(0.01, it.run_once(clock.now))
         assert it.is_ready
     pauses = [after - before for before, after in zip(attempts, attempts[1:])]
     for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, RETRY, RETRY]):
@@ -442,7 +448,7 @@ def test_a_sync_that_fails_leaves_the_index_ready_and_is_tried_again_after_ever_
     assert 'sync' in line and 'unavailable' in line
     ready.sync = sync
     while 'load' not in ready.asked:
-        clock.now += max(0.01, it.run_once())
+        clock.now += max(0.01, it.run_once(clock.now))
     assert 0.7 * RETRY <= clock.now - attempts[-1] <= 1.2 * RETRY
 
 

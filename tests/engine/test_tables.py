@@ -13,6 +13,7 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import tables as tables_module
 from docker_registry_index.engine.store.client import Client
+from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.store.tables import check_version, create_missing
 
 
@@ -32,8 +33,13 @@ def client(dynamodb_endpoint):
 
 
 @pytest.fixture
-def tables(client, settings):
-    named = tables_module.tables(settings)
+def store(client, settings):
+    return Store(settings, client)
+
+
+@pytest.fixture
+def tables(client, store):
+    named = store.tables
     yield named
     for name in existing(client, named):
         client.call('delete_table', TableName=name)
@@ -60,8 +66,8 @@ KEYS = [
     ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])]
 
 
-def test_what_is_missing_is_created_on_demand_with_its_keys(client, tables):
-    assert create_missing(client, tables) == names(tables)
+def test_what_is_missing_is_created_on_demand_with_its_keys(client, store, tables):
+    assert create_missing(store) == names(tables)
     for which, keys in KEYS:
         described = client.call('describe_table',
                                 TableName=tables[which].name)['Table']
@@ -77,12 +83,12 @@ def test_what_is_missing_is_created_on_demand_with_its_keys(client, tables):
         assert 'GlobalSecondaryIndexes' not in described
 
 
-def test_what_is_there_stays_as_it_is(client, tables):
-    create_missing(client, tables)
+def test_what_is_there_stays_as_it_is(client, store, tables):
+    create_missing(store)
     client.call('put_item', TableName=tables['repository'].name,
                 Item={'name': {'S': 'kept'}})
     seen = []
-    assert create_missing(client, tables, seen.append) == []
+    assert create_missing(store, seen.append) == []
     assert seen == []
     assert client.call('get_item', TableName=tables['repository'].name,
                        Key={'name': {'S': 'kept'}})['Item']
@@ -90,25 +96,24 @@ def test_what_is_there_stays_as_it_is(client, tables):
 
 @pytest.mark.parametrize('missing', ['repository', 'version', 'search'])
 def test_a_missing_one_is_created_after_the_caller_was_notified(
-        client, tables, missing):
-    create_missing(client, tables)
+        client, store, tables, missing):
+    create_missing(store)
     client.call('delete_table', TableName=tables[missing].name)
     there = []
-    created = create_missing(
-        client, tables, lambda: there.append(existing(client, tables)))
+    created = create_missing(store, lambda: there.append(existing(client, tables)))
     assert created == [tables[missing].name]
     assert len(there) == 1 and tables[missing].name not in there[0]
 
 
-def test_nothing_is_created_when_the_caller_cannot_be_notified(client, tables):
-    create_missing(client, tables)
+def test_nothing_is_created_when_the_caller_cannot_be_notified(client, store, tables):
+    create_missing(store)
     client.call('delete_table', TableName=tables['search'].name)
 
     def refuse():
         raise RuntimeError('not now')
 
     with pytest.raises(RuntimeError):
-        create_missing(client, tables, refuse)
+        create_missing(store, refuse)
     assert tables['search'].name not in existing(client, tables)
 
 
@@ -123,7 +128,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize('which, keys', FOREIGN, ids=lambda value: None)
 def test_a_foreign_table_stops_it_before_anything_is_created(
-        client, tables, which, keys):
+        client, store, tables, which, keys):
     client.call(
         'create_table', TableName=tables[which].name,
         KeySchema=[{'AttributeName': name, 'KeyType': role}
@@ -132,7 +137,7 @@ def test_a_foreign_table_stops_it_before_anything_is_created(
                               for name, kind, _ in keys],
         BillingMode='PAY_PER_REQUEST')
     with pytest.raises(errors.ForeignDatabase) as refused:
-        create_missing(client, tables)
+        create_missing(store)
     message = str(refused.value)
     assert tables[which].name in message and 'nothing was changed' in message
     for name, kind, role in keys:
@@ -141,13 +146,13 @@ def test_a_foreign_table_stops_it_before_anything_is_created(
 
 
 def test_two_creators_at_once_make_one_set_of_tables(
-        client, tables, caplog):
+        client, store, tables, caplog):
     caplog.set_level(logging.INFO)
     answers = []
 
     def create():
         try:
-            answers.append(create_missing(client, tables))
+            answers.append(create_missing(store))
         except Exception as error:
             answers.append(error)
 
@@ -166,23 +171,23 @@ def test_two_creators_at_once_make_one_set_of_tables(
 
 @pytest.mark.parametrize('rows', [[], [{'version': {'N': '1'}}],
                                   [{'version': {'N': '1'}, 'format': {'N': '9'}}]])
-def test_the_rows_of_our_version_are_returned(client, tables, rows):
-    create_missing(client, tables)
+def test_the_rows_of_our_version_are_returned(client, store, tables, rows):
+    create_missing(store)
     for row in rows:
         client.call('put_item', TableName=tables['version'].name, Item=row)
-    assert check_version(client, tables['version'].name) == rows
+    assert check_version(store) == rows
 
 
-def test_a_missing_table_has_no_version(client, tables):
-    assert check_version(client, tables['version'].name) == []
+def test_a_missing_table_has_no_version(store):
+    assert check_version(store) == []
 
 
-def test_another_version_is_refused(client, tables):
-    create_missing(client, tables)
+def test_another_version_is_refused(client, store, tables):
+    create_missing(store)
     for number in '1', '2':
         client.call('put_item', TableName=tables['version'].name, Item={'version': {'N': number}})
     with pytest.raises(errors.NewerDatabase) as refused:
-        check_version(client, tables['version'].name)
+        check_version(store)
     assert (refused.value.found, refused.value.supported) == ('2', '1')
     assert 'nothing was changed' in str(refused.value)
 
@@ -198,6 +203,7 @@ class Scripted(object):
     def __init__(self, statuses, **refusals):
         self._statuses = collections.deque(statuses)
         self._refusals = refusals
+        self.tables = {'search': TABLE}
         self.calls = []
 
     def call(self, operation, **arguments):
@@ -216,8 +222,8 @@ class Scripted(object):
         return {}
 
 
-def play(client, sleep=lambda _: None):
-    return create_missing(client, {'search': TABLE}, sleep=sleep)
+def play(store, sleep=lambda _: None):
+    return create_missing(store, sleep=sleep)
 
 
 def test_one_being_deleted_is_waited_for_and_created_anew():

@@ -13,6 +13,7 @@ import uuid
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.lifecycle import maintenance
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance, next_sync
 from docker_registry_index.engine.store import postings, text
@@ -71,7 +72,7 @@ class OldRelease(object):
     def __init__(self, index, old_format):
         self.index = index
         self.old_format = old_format
-        create_missing(index.store.client, index.store.tables)
+        create_missing(index.store)
         self.put(index.settings.version_table, VERSION_KEY)
         self.put(index.settings.search_table, old_marker(old_format))
         # What a removal had left, and a description that was still to be read.
@@ -161,7 +162,7 @@ def test_what_a_load_of_this_format_ended_is_recorded_in_both_tables(old, index)
 
 
 def test_changes_while_the_load_waits_are_in_the_new_table(old, index):
-    create_missing(index.store.client, index.store.tables)
+    create_missing(index.store)
     index.engine.add('team/pushed', 'words')
     index.engine.add('team/worker', 'works')
     index.engine.remove('Library/Nginx')
@@ -284,7 +285,7 @@ def test_a_running_process_makes_that_sync_after_ten_minutes(old, index):
     began = times[0]
     for seconds in (0, 0, 60, 590, 602, 603, 1300, 80000, 87100):
         times[0] = began + seconds
-        upkeep.run_once()
+        upkeep.run_once(monotonic())
     assert [int(round(when - began)) for when in loads] == [0, 602, 87100]
     assert upkeep.is_ready and not upkeep.marker.resync
 
@@ -325,7 +326,7 @@ def test_a_setting_that_leads_to_an_older_table_stops_the_start(old):
 
 
 NEWER_THAN_OURS = (
-    'holds an index of format %d, this release supports %d: nothing was changed; install the '
+    'holds an index of format %d, this release knows %d: nothing was changed; install the '
     'newer release of docker-registry-index-dynamodb, or name another database'
     % (NEWER, postings.FORMAT))
 

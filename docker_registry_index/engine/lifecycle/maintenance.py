@@ -8,7 +8,7 @@ import threading
 import time
 
 from .. import errors
-from .._compat import monotonic, sleep
+from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
 from ..store.client import one_attempt, slowest
 from .start import RETRY, Start
@@ -53,7 +53,7 @@ class Maintenance(object):
         self._wall_clock = wall_clock
         self._loop = Loop(self.run_once, clock)
         self._is_sync_wanted = False
-        self._sync_at = 0
+        self._sync_at = self._now = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
                                            else _LONGEST_PAUSE)
                           for message in (_NOT_READY, _NOT_CHECKED, _NOT_SYNCED)}
@@ -80,7 +80,7 @@ class Maintenance(object):
     def begin(self):
         """Begin in another thread, unless it has. Never waits."""
         if not self._loop.is_running and not self._loop.is_over and not self._loop.begin():
-            logger.error('no thread is left for the search index; each push and search retries to '
+            logger.error('no thread is left for the search index; each push and search tries to '
                          'start one')
 
     def begin_and_wait(self, seconds):
@@ -132,8 +132,9 @@ class Maintenance(object):
         :param seconds: to wait for that at most."""
         self._loop.stop(seconds)
 
-    def run_once(self, now=None):
-        """Do what is due; return the seconds until the next call."""
+    def run_once(self, now):
+        """Do what is due at a time; return the seconds until the next call."""
+        self._now = now
         if not self._checked.is_set():
             pause = self._try(self._check)
             self._checked.set()
@@ -152,9 +153,9 @@ class Maintenance(object):
             changes that."""
         if self._loop.is_running:
             deadline = monotonic() + seconds
-            self._checked.wait(for_check)
+            wait(self._checked, for_check)
             if self.is_loading:
-                self._first_run.wait(max(0, deadline - monotonic()))
+                wait(self._first_run, deadline - monotonic())
         if self.unusable is not None:
             # Otherwise it would grow with each search.
             self.unusable.__traceback__ = None
@@ -239,7 +240,7 @@ class Maintenance(object):
     def _seconds_left(self, marker):
         """Return the seconds until the next sync; by the wall clock, since a process rarely lives
         as long as the interval. A wrong clock makes it early or late, and never wrong."""
-        failed = self._sync_at - self._clock()
+        failed = self._sync_at - self._now
         if self._is_sync_wanted or marker is None:
             return failed
         if not self._interval:
@@ -272,7 +273,8 @@ def next_sync(marker, interval):
     """Return when the next sync is due, in Unix seconds.
 
     That is the interval after a complete load. After one that was not complete, or that another one
-    is to follow soon, it is RETRY seconds, doubled by each further failure up to a day."""
+    is to follow soon, it is RETRY seconds, doubled by each further failure, up to the interval or a
+    day. The marker keeps their count, because processes come and go."""
     if marker.tried is None:
         return 0
     if marker.synced == marker.tried and not marker.resync:

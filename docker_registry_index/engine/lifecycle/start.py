@@ -143,7 +143,7 @@ class Start(object):
         self._sleep(random.uniform(0.3, 0.7))
 
     def _check_database(self):
-        for row in check_version(self._store.client, self._store.version_table):
+        for row in check_version(self._store):
             self._check_format(row)
 
     def _check_format(self, row):
@@ -166,8 +166,7 @@ class Start(object):
         self._read_marker()
         self._check_database()
         seen = []
-        create_missing(self._store.client, self._store.tables,
-                       before_creating=lambda: self._is_in_the_way(seen), sleep=self._sleep)
+        create_missing(self._store, lambda: self._is_in_the_way(seen), self._sleep)
 
     def _is_in_the_way(self, seen):
         """Keep an index that lost a table from being called ready: by a load that began before, or

@@ -76,8 +76,8 @@ def _interval(text):
 
 
 def _region_of_aws(text):
-    """Refuse what has not the form of a region's name in AWS. Regions are not searched in a list:
-    AWS opens new ones, and an installed botocore has only those of its own day."""
+    """Refuse what has not the form of a region's name in AWS. Regions are not compared with a
+    list: AWS opens new ones, and an installed botocore has only those of its own day."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(
@@ -92,7 +92,7 @@ OPTIONS = (
     _option('database', 'docker-registry', _database, 'What the names of the tables begin with.'),
     _option('repository_table', '{database}-repository', _table, 'The table of the repositories.'),
     _option('version_table', '{database}-version', _table,
-            'The table of the version, the state and the lease.'),
+            'The table of the version, the format and the lease.'),
     _option('search_table', '{database}-search-3', _table, 'The table of the postings.'),
     _option('region', 'us-east-1', checks.region, 'The AWS region of the tables.',
             fallback='s3_region'),

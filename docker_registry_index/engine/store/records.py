@@ -115,8 +115,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_proven(self):
-        """Whether the postings are exactly those that the witness proves. Any other
-        row may have lost the token of a change that was broken off."""
+        """Whether the postings are exactly those that the witness proves. A row that does not
+        record its postings may have lost the token of a change that was broken off."""
         return self.is_whole and self.row is not None and self.row.is_indexed
 
     @property

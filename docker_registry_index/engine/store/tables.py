@@ -48,29 +48,29 @@ def definition(table):
     }
 
 
-def check_version(client, table):
+def check_version(store):
     """Refuse a database of another version, as release 0.1.0 does; return the rows of the table.
 
     Costs a consistent Scan of the version table, of one row.
 
     :raises NewerDatabase: it is one."""
     try:
-        rows = client.call('scan', TableName=table, ConsistentRead=True)['Items']
+        rows = list(store.scan_all(store.version_table))
     except errors.MissingTable:
         return []
     for row in rows:
         if row['version']['N'] != VERSION:
-            raise errors.NewerDatabase(table, row['version']['N'], VERSION)
+            raise errors.NewerDatabase(store.version_table, row['version']['N'], VERSION)
     return rows
 
 
-def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
+def create_missing(store, before_creating=lambda: False, sleep=sleep):
     """Make all tables exist and be active; return the names of the new ones.
 
     All are asked for before the first is waited for. Costs a DescribeTable for each table and one
     more for each check while one is not active, and a CreateTable for each that is missing.
 
-    :param tables: what ``tables`` returns.
+    :param store: a Store.
     :param before_creating: called before the first CreateTable, when some tables exist and others
         do not. When it returns true, the tables are described again, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
@@ -78,37 +78,37 @@ def create_missing(client, tables, before_creating=lambda: False, sleep=sleep):
     deadline = monotonic() + CREATION_SECONDS
     is_settled = False
     while not is_settled:
-        found = _describe_all(client, tables, deadline, sleep)
-        missing = [table for table in tables.values() if not found[table.name]]
-        is_settled = len(missing) in (0, len(tables)) or not before_creating()
-    created = [table for table in missing if _create(client, table)]
-    for table in tables.values():
-        _wait_active(client, table, found[table.name], deadline, sleep)
+        found = _describe_all(store, deadline, sleep)
+        missing = [table for table in store.tables.values() if not found[table.name]]
+        is_settled = len(missing) in (0, len(store.tables)) or not before_creating()
+    created = [table for table in missing if _create(store, table)]
+    for table in store.tables.values():
+        _wait_active(store, table, found[table.name], deadline, sleep)
     return [table.name for table in created]
 
 
-def _describe_all(client, tables, deadline, sleep):
+def _describe_all(store, deadline, sleep):
     """Return what there is of each table by its name, None for nothing."""
     found = {}
-    for table in tables.values():
-        found[table.name] = _gone_or_staying(client, table, deadline, sleep)
+    for table in store.tables.values():
+        found[table.name] = _gone_or_staying(store, table, deadline, sleep)
         _check_keys(table, found[table.name])
     return found
 
 
-def _describe(client, table):
+def _describe(store, table):
     try:
-        return client.call('describe_table', TableName=table.name)['Table']
+        return store.call('describe_table', TableName=table.name)['Table']
     except errors.MissingTable:
         return None
 
 
-def _gone_or_staying(client, table, deadline, sleep):
+def _gone_or_staying(store, table, deadline, sleep):
     """Return a table's description, None if it is missing; wait while it is being deleted."""
-    description = _describe(client, table)
+    description = _describe(store, table)
     while description and description['TableStatus'] == 'DELETING':
         _pause(table, 'is still being deleted', deadline, sleep)
-        description = _describe(client, table)
+        description = _describe(store, table)
     return description
 
 
@@ -129,10 +129,10 @@ def _keys_of(description):
                   for key in description['KeySchema'])
 
 
-def _create(client, table):
+def _create(store, table):
     """Ask for a table; return False when another process was faster."""
     try:
-        client.call('create_table', **definition(table))
+        store.call('create_table', **definition(table))
     except errors.RequestFailed as error:
         if error.code != 'ResourceInUseException':
             raise
@@ -141,12 +141,12 @@ def _create(client, table):
     return True
 
 
-def _wait_active(client, table, description, deadline, sleep):
+def _wait_active(store, table, description, deadline, sleep):
     if description is None:
-        description = _describe(client, table)
+        description = _describe(store, table)
     while not description or description['TableStatus'] not in ('ACTIVE', 'UPDATING'):
         _pause(table, 'is not active yet', deadline, sleep)
-        description = _describe(client, table)
+        description = _describe(store, table)
 
 
 def _pause(table, problem, deadline, sleep):

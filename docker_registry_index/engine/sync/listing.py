@@ -1,14 +1,13 @@
 """Listing a storage: its namespaces side by side, none waiting for another.
 
-A namespace that cannot be read is left out and logged; likewise one that does not answer.
-"""
+A namespace that cannot be read is left out and logged; likewise one that does not answer."""
 
 from __future__ import unicode_literals
 
 import logging
 
 from .. import errors
-from .._compat import monotonic, queue, text_type
+from .._compat import monotonic, queue, sleep, text_type
 from ..concurrency import Stopwatch, TimedOut, start_thread
 
 __all__ = ['Listing', 'Progress', 'STORAGE_SECONDS']
@@ -23,6 +22,8 @@ STORAGE_SECONDS = 600
 _PAUSE = 10
 
 _BATCH = 500
+#: Seconds between two checks whether something was listed.
+_NAP = 0.05
 _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
 
 
@@ -75,8 +76,10 @@ class Listing(object):
             was_busy = meanwhile()
             self._check_timeouts()
             try:
-                worker, kind, value = self._found.get(not was_busy, 1)
+                worker, kind, value = self._found.get_nowait()
             except queue.Empty:
+                # Not get(): on Python 2.7 it goes by the time of day.
+                sleep(0 if was_busy else _NAP)
                 continue
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)

@@ -11,7 +11,7 @@ import logging
 import threading
 
 from .. import errors
-from .._compat import monotonic, sleep
+from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
 
 __all__ = ['ChangeQueue', 'LIMIT', 'Outage']
@@ -129,7 +129,10 @@ class Outage(object):
         if not self.is_on:
             logger.error('the search index cannot be written to; changes are queued and retried: '
                          '%s', error)
-        self.retry_at = self._clock() + self._backoff.next()
+        now = self._clock()
+        # Several changes may have been under way; their failures count once.
+        if not self.is_on or now >= self.retry_at:
+            self.retry_at = now + self._backoff.next()
         return True
 
     def note_overflow(self, limit):
@@ -162,7 +165,8 @@ class Outage(object):
         if not is_final and self._was_just_logged():
             self._unlogged += 1
             return
-        more, self._unlogged = self._unlogged, 0
+        more = 0 if is_final else self._unlogged
+        self._unlogged -= more
         log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
         log('a change of %.80r in the search index failed%s%s: %s', name,
             more and ', like %d others before' % more or '',
@@ -225,7 +229,7 @@ class ChangeQueue(object):
                 self._begin()
                 return False
             entry.ended = threading.Event()
-        entry.ended.wait(self._wait)
+        wait(entry.ended, self._wait)
         with self._lock:
             self._waiting.make_late(entry)
             return entry.is_made

@@ -118,8 +118,8 @@ class Writer(object):
         return outcome[0]
 
     def is_recent(self, row):
-        """Return whether a row was touched within the last hour; a time in the
-        future is trusted as little as one long ago."""
+        """Return whether a row was touched within the last hour; a time in the future is
+        trusted as little as one long ago."""
         return abs(self._clock() - row.touched) < REST_SECONDS
 
     def change(self, name, plan, sure=False):

@@ -66,8 +66,8 @@ class Gate:
 
 
 class ConcurrencyLimit:
-    """Lets so many requests run at once. While some end, one more waits a moment. If none
-    ends, as when DynamoDB does not answer, it is refused at once."""
+    """Lets so many requests run at once. While some end, one more waits a moment. If none ends, as
+    when DynamoDB does not answer, it is refused at once."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._free = threading.BoundedSemaphore(size)

@@ -123,8 +123,8 @@ def _with_valid_names(changes: list[Change]) -> list[Change]:
 def changes_of(body: bytes) -> list[Change]:
     """The repositories that a notification is about, each name once.
 
-    Events other than pushes of manifests and deletes are ignored. The delete of a blob has
-    the form of that of a manifest.
+    Events other than pushes of manifests and deletes are ignored. The delete of a blob looks
+    like that of a manifest.
 
     :raises Malformed: it is not a notification."""
     found: dict[str, Change] = {}

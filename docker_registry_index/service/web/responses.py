@@ -16,7 +16,7 @@ _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 
 def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
-    """Return a JSON answer {"error": sentence}."""
+    """Return a JSON answer {"error": sentence}; each header once."""
     return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
 
 
