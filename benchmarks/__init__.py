@@ -1,2 +1,2 @@
-"""Programs that measure what the documentation says of requests and times, with real servers on
+"""Programs that measure the requests and times that the documentation states, with real servers on
 this machine: make bench-service."""

@@ -28,7 +28,7 @@ from dev.storage.v2_repositories import FullBucket, names
 PAGE = os.path.join(ROOT, 'docs', 'service.md')
 BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
                    r'(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
-#: Names of a page, as many as a registry gives when it is not told.
+#: Names of a page: a registry's default.
 SIZE = 100
 #: The service makes a request now and then by itself, so the least of a few walks is what one
 #: costs.
@@ -36,7 +36,7 @@ WALKS = 5
 NONE = '–'
 
 
-def say(text):
+def echo(text):
     print('%s  %s' % (time.strftime('%H:%M:%S'), text), file=sys.stderr, flush=True)
 
 
@@ -56,7 +56,7 @@ class Measure:
         """Measure all with so many repositories; with_catalog_load: also a first load from the
         registry's catalog."""
         wanted = names(count)
-        say('%d repositories are put into a bucket' % count)
+        echo('%d repositories are put into a bucket' % count)
         bucket = FullBucket(self.aws.url, self.tags).fill(wanted)
         for called, path in self.registries.items():
             with Distribution(bucket.storage(self.s3.url), program=path) as registry:
@@ -68,7 +68,7 @@ class Measure:
 
     def _walk_of_registry(self, called, registry, wanted):
         for size in (SIZE, 1000):
-            say('%s: its catalog of %d, n=%d' % (called, len(wanted), size))
+            echo('%s: its catalog of %d, n=%d' % (called, len(wanted), size))
             self.s3.clear()
             done = walk(registry.url, size, 60 * self.minutes)
             requests = self.s3.total
@@ -80,7 +80,7 @@ class Measure:
                                  number(requests), NONE, seconds(done.seconds)])
 
     def _load_of_bucket(self, bucket, registry, wanted):
-        say('the first load of %d from the bucket' % len(wanted))
+        echo('the first load of %d from the bucket' % len(wanted))
         self.s3.clear()
         self.of_load.clear()
         with Beside(registry.url, self.dynamodb.url, **bucket.source(self.of_load.url)) as beside:
@@ -107,19 +107,19 @@ class Measure:
                                  number(min(done)[0]), seconds(min(each for _, each in done))])
 
     def _load_of_catalog(self, registry, wanted):
-        say("the first load of %d from the registry's catalog" % len(wanted))
+        echo("the first load of %d from the registry's catalog" % len(wanted))
         self.s3.clear()
         with Beside(registry.url, self.dynamodb.url) as beside:
             load, counts = first_load(beside, wanted), self.s3.counts
             if counts['GET']:  # lists need none
-                say('descriptions were read meanwhile: the requests hold some for these')
+                echo('descriptions were read meanwhile: the requests hold some for these')
             beside.wait_until_described()
             requests = sum(counts.values())
             self._note_load("the registry's catalog", wanted, load, requests,
                             self.s3.total - requests)
 
     def _note_load(self, source, wanted, load, requests, for_descriptions):
-        say('ready after %.1f s, all found after %.1f s' % load)
+        echo('ready after %.1f s, all found after %.1f s' % load)
         self.load.append([source, number(len(wanted)), number(requests), seconds(load.ready),
                           number(for_descriptions)])
 
@@ -139,9 +139,9 @@ def seconds(value):
 
 def version_of(path):
     """Return what a registry calls itself: Distribution 2.8.2."""
-    said = subprocess.run([path, '--version'], stdout=subprocess.PIPE, universal_newlines=True,
-                          check=True).stdout
-    return 'Distribution ' + re.search(r'\bv?([0-9]+\.[0-9]+\.[0-9]+)', said)[1]
+    output = subprocess.run([path, '--version'], stdout=subprocess.PIPE, universal_newlines=True,
+                            check=True).stdout
+    return 'Distribution ' + re.search(r'\bv?([0-9]+\.[0-9]+\.[0-9]+)', output)[1]
 
 
 def main(arguments):

@@ -173,8 +173,8 @@ def _block(name):
 
 
 def stale(write=False):
-    """Return 'FILE: NAME' for each block that is not what is counted, after writing it when told
-    to."""
+    """Return 'FILE: NAME' for each block that differs from what is counted; with write, write these
+    blocks first."""
     found = []
     for path, name, make in BLOCKS:
         with io.open(os.path.join(ROOT, path), encoding='utf-8') as source:

@@ -10,7 +10,7 @@ import urllib.request
 
 from dev.servers.process import ServerError, is_taken
 
-__all__ = ['Stopped', 'chosen_port', 'say', 'search', 'show_load', 'stop_on', 'table',
+__all__ = ['Stopped', 'chosen_port', 'echo', 'search', 'show_load', 'stop_on', 'table',
            'wait_for_the_end_of']
 
 
@@ -23,7 +23,7 @@ class Stopped(Exception):
     """Somebody wants the demonstration to end."""
 
 
-def say(text=''):
+def echo(text=''):
     """Print at once, also into a pipe."""
     print(text, flush=True)
 
@@ -58,10 +58,10 @@ def table(results):
 
 
 def show_load(log_text):
-    """Print the lines of a log that tell how the index was made."""
+    """Print the lines of a log that show how the index was made."""
     for line in log_text.splitlines():
         if _ABOUT_THE_INDEX.match(line):
-            say('    ' + line)
+            echo('    ' + line)
 
 
 def wait_for_the_end_of(servers):

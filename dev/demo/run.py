@@ -10,7 +10,7 @@ import sys
 import time
 
 from dev.demo.common import (
-    Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of)
+    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_for_the_end_of)
 from dev.servers.aws import Ministack
 from dev.servers.process import ServerError
 from dev.servers.registry_v1 import Registry, s3_settings
@@ -23,7 +23,7 @@ TERM = 'nginx'
 
 
 def show_what_to_try(port, aws_port):
-    say("""
+    echo("""
 Try next, in another terminal:
   # a search; an empty q finds everything
     curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
@@ -37,7 +37,7 @@ Try next, in another terminal:
     curl http://127.0.0.1:%(port)d/v1/repositories/library/nginx/tags
 The local AWS, S3 and DynamoDB, is http://127.0.0.1:%(aws_port)d (any keys). \
 Ctrl-C stops everything."""
-        % {'port': port, 'aws_port': aws_port, 'term': TERM})
+         % {'port': port, 'aws_port': aws_port, 'term': TERM})
 
 
 def demonstrate(port, aws_port):
@@ -45,22 +45,22 @@ def demonstrate(port, aws_port):
     start or ends by itself."""
     started = time.time()
     with Ministack(aws_port) as aws:
-        say('Local AWS (ministack) on %s' % aws.url)
+        echo('Local AWS (ministack) on %s' % aws.url)
         bucket, repositories = Bucket(aws.url, BUCKET), v1_images.demonstration()
         for name in sorted(repositories):
             v1_images.put_repository(bucket, STORAGE_PATH, name, repositories[name])
-        say('%d repositories in s3://%s%s, as docker-registry keeps them:\n    %s' % (
+        echo('%d repositories in s3://%s%s, as docker-registry keeps them:\n    %s' % (
             len(repositories), BUCKET, STORAGE_PATH, '\n    '.join(sorted(repositories))))
         registry = Registry(dict(s3_settings(aws.url, BUCKET), STORAGE_PATH=STORAGE_PATH), port)
-        say('docker-registry 0.9.1 starts on %s; its log (%s) about the index:'
-            % (registry.url, os.path.relpath(registry.log_path)))
+        echo('docker-registry 0.9.1 starts on %s; its log (%s) about the index:'
+             % (registry.url, os.path.relpath(registry.log_path)))
         with registry:
             answer = search(registry.url, TERM)
             show_load(registry.log_text())
-            say('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints '
-                'it:\n\n%s\n' % (TERM, table(answer['results'])))
-            say('(%d of %d repositories; %.0f seconds since the start)'
-                % (answer['num_results'], len(repositories), time.time() - started))
+            echo('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints '
+                 'it:\n\n%s\n' % (TERM, table(answer['results'])))
+            echo('(%d of %d repositories; %.0f seconds since the start)'
+                 % (answer['num_results'], len(repositories), time.time() - started))
             show_what_to_try(port, aws.port)
             wait_for_the_end_of([aws, registry])
 
@@ -70,7 +70,7 @@ def main():
     try:
         demonstrate(chosen_port('PORT', '5000'), chosen_port('AWS_PORT'))
     except Stopped:
-        say('\nStopped: the registry and the local AWS are gone, and with them their data.')
+        echo('\nStopped: the registry and the local AWS are gone, and with them their data.')
     except (ServerError, S3Error, EnvironmentError) as error:
         return 'make run: %s' % error
 

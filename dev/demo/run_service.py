@@ -11,7 +11,7 @@ import sys
 import time
 
 from dev.demo.common import (
-    Stopped, chosen_port, say, search, show_load, stop_on, table, wait_for_the_end_of)
+    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_for_the_end_of)
 from dev.servers.aws import Ministack
 from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK, ServerError
@@ -29,12 +29,12 @@ PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'nginx': '
 
 
 def push_all(address, pushed):
-    """Push images and say so."""
+    """Push images and print their names."""
     for image in pushed:
         oci_images.push(address, **image)
         description = (image['labels'] or {}).get(oci_images.DESCRIPTION)
         shown = '   "%s"' % description if description else ''
-        say('    %s:%s%s' % (image['name'], image['tag'], shown))
+        echo('    %s:%s%s' % (image['name'], image['tag'], shown))
 
 
 def described(pushed):
@@ -60,13 +60,13 @@ def wait_until_found(url, expected, service):
 
 
 def show_search(url, started, total):
-    say('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints it:\n\n%s\n'
-        % (TERM, table(search(url, TERM)['results'])))
-    say('(of %d repositories; %.0f seconds since the start)' % (total, time.time() - started))
+    echo('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints it:\n\n'
+         '%s\n' % (TERM, table(search(url, TERM)['results'])))
+    echo('(of %d repositories; %.0f seconds since the start)' % (total, time.time() - started))
 
 
 def show_what_to_try(port, registry, service, aws):
-    say("""
+    echo("""
 Try next, in another terminal:
   # search (docker: with its daemon on this machine); an empty q finds everything
     curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
@@ -92,21 +92,21 @@ def demonstrate(port, aws_port):
     secret, (registry_port, service_port) = secrets.token_hex(32), two_free_ports()
     before, beside = oci_images.demonstration()
     with Ministack(aws_port) as aws:
-        say('Local AWS (ministack) on %s' % aws.url)
+        echo('Local AWS (ministack) on %s' % aws.url)
         Bucket(aws.url, BUCKET)
         with ConfiguredRegistry(service_port, secret, s3_variables(aws.url, BUCKET),
                                 port=registry_port) as registry:
-            say('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in '
-                's3://%s; pushed to it:' % (registry.url, BUCKET))
+            echo('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in '
+                 's3://%s; pushed to it:' % (registry.url, BUCKET))
             push_all('%s:%d' % (LOOPBACK, registry.port), before)
             service = Service(dict(s3_source(aws.url, BUCKET), DYNAMODB_ENDPOINT_URL=aws.url,
                                    REGISTRY_URL=registry.url, EVENTS_SECRET=secret), service_port)
             with service, Nginx(registry.port, service.port, port) as nginx:
-                say('The service on %s; its log (%s) about the index:'
-                    % (service.url, os.path.relpath(service.log_path)))
+                echo('The service on %s; its log (%s) about the index:'
+                     % (service.url, os.path.relpath(service.log_path)))
                 show_load(service.log_text())
-                say('nginx (config/nginx.conf) on %s, one address for both; pushed through it:'
-                    % nginx.url)
+                echo('nginx (config/nginx.conf) on %s, one address for both; pushed through it:'
+                     % nginx.url)
                 push_all('%s:%d' % (LOOPBACK, port), beside)
                 show_the_rest(nginx, registry, service, aws, described(before + beside), started)
 
@@ -115,8 +115,8 @@ def show_the_rest(nginx, registry, service, aws, expected, started):
     """Show that all that was pushed is found, and stay."""
     pushed = time.time()
     wait_until_found(nginx.url, expected, service)
-    say('The registry has told the service, and all are found, with their descriptions, %.1f '
-        'seconds after the last push' % (time.time() - pushed))
+    echo('The registry has notified the service, and all are found, with their descriptions, '
+         '%.1f seconds after the last push' % (time.time() - pushed))
     show_search(nginx.url, started, len(expected))
     show_what_to_try(nginx.port, registry, service, aws)
     wait_for_the_end_of([aws, registry, service, nginx])
@@ -129,8 +129,8 @@ def main():
             program(name, PROGRAMS[name])
         demonstrate(chosen_port('PORT', '8080', COMMAND), chosen_port('AWS_PORT', None, COMMAND))
     except Stopped:
-        say('\nStopped: nginx, the service, the registry and the local AWS are gone, and with them '
-            'their data.')
+        echo('\nStopped: nginx, the service, the registry and the local AWS are gone, and with '
+             'them their data.')
     except (ServerError, S3Error, oci_images.PushError, EnvironmentError) as error:
         return '%s: %s' % (COMMAND, error)
 

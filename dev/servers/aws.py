@@ -56,5 +56,5 @@ class DynamoDBLocal(Server):
 
 
 def dynamodb_local_is_installed():
-    """Tell whether dev/bootstrap has set up DynamoDB Local."""
+    """Return whether dev/bootstrap has set up DynamoDB Local."""
     return bool(glob.glob(os.path.join(DYNAMODB_LOCAL, 'LoopbackDynamoDB.class')))

@@ -22,7 +22,7 @@ def die_with(starter):
     prctl = getattr(ctypes.CDLL(None), 'prctl', None)
     if prctl is not None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != starter:  # it ended before prctl was called: nobody will tell us
+    if os.getppid() != starter:  # it ended before prctl was called: no signal will come
         sys.exit('the program that started %s has ended' % sys.argv[2])
 
 

@@ -17,7 +17,7 @@ NGINX_CONFIGURATION = os.path.join(ROOT, 'config', 'nginx.conf')
 #: The ports in config/nginx.conf.
 _LISTEN, _REGISTRY, _SERVICE = 8080, 5000, 5080
 
-# What the system's own nginx.conf says around a file of conf.d, here with everything below one
+# What the system's own nginx.conf contains around a file of conf.d, here with everything below one
 # folder.
 _AROUND = """
 daemon off;

@@ -76,7 +76,7 @@ def free_port():
 
 
 def is_taken(port):
-    """Tell whether another program holds this port of 127.0.0.1."""
+    """Return whether another program holds this port of 127.0.0.1."""
     probe = socket.socket()
     try:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
@@ -146,7 +146,7 @@ class Server(object):
 
     @property
     def running(self):
-        """Tell whether the process lives."""
+        """Return whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
     def log_text(self):

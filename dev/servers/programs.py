@@ -16,7 +16,7 @@ _REGISTRIES = (_REGISTRY, 'registry')
 
 
 def is_missing(name):
-    """Tell whether a program is not installed."""
+    """Return whether a program is not installed."""
     return path_of(name) is None
 
 

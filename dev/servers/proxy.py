@@ -198,7 +198,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """Clients go away; that is what this is about."""
+        """Ignore clients that disconnect, which the tests make them do."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ CONFIGURATION = os.path.join(ROOT, 'config', 'config_dynamo.yml')
 
 def s3_settings(url, bucket, dynamodb_url=None, access_key='local', secret_key='local-secret'):
     """Return the variables of config/config_dynamo.yml for images in `bucket` of the S3 at `url`
-    and, unless told otherwise, its DynamoDB.
+    and, by default, for its DynamoDB.
 
     To be given to Registry; add DYNAMODB_DATABASE, STORAGE_PATH and others as wanted.
     """

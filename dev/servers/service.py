@@ -13,8 +13,8 @@ __all__ = ['Service', 's3_source', 'two_free_ports']
 
 #: Of the service's processes: tox names that of its environment.
 PYTHON = os.environ.get('SERVICE_PYTHON') or os.path.join(LOCAL, 'py3', 'bin', 'python')
-#: The service's own variables whose names say nothing of this project: another program's must not
-#: get in.
+#: The service's own variables whose names do not contain the project's name. They are not taken
+#: from the environment, where another program may have set them.
 _OWN = ('ANONYMOUS_READ', 'CATALOG_LIMIT', 'EVENTS_SECRET', 'EVENTS_WAIT', 'HTPASSWD', 'LISTEN',
         'STORAGE', 'STORAGE_ACCESS_KEY', 'STORAGE_ENDPOINT_URL', 'STORAGE_REGION',
         'STORAGE_SECRET_KEY', 'THREADS')

@@ -15,7 +15,7 @@ class SetupError(Exception):
     """Something cannot be set up; the message says what is missing and how to get it."""
 
 
-def say(text):
+def echo(text):
     """Print a progress line."""
     print('[%5.1f s] %s' % (time.monotonic() - _STARTED, text), flush=True)
 
@@ -25,7 +25,7 @@ def run(command, log, **environment):
     fails.
 
     Whoever runs bootstrap keeps their pip, Maven and apt configuration; only what would lead Python
-    elsewhere is taken away.
+    elsewhere is removed.
     """
     path = os.path.join(LOCAL, 'logs', log)
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -13,7 +13,7 @@ import tempfile
 
 from dev.servers.programs import is_missing
 from dev.setup import toolchain
-from dev.setup.console import SetupError, run, say
+from dev.setup.console import SetupError, echo, run
 
 __all__ = ['PROGRAMS', 'DAEMON', 'missing', 'install', 'unpack_daemon']
 
@@ -58,7 +58,7 @@ class _Quiet(object):
     after, they are disabled.
 
     Under systemd they are masked until the end of the boot, which the packages' own scripts
-    respect. Without it, the packages start init scripts where the run level is known, and these are
+    respect. Without it, the packages start init scripts where the run level is set, and these are
     stopped again.
     """
 
@@ -99,7 +99,7 @@ def unpack_daemon(folder):
         raise SetupError('a Docker daemon is taken from Debian packages, and there is no '
                          'apt-get here')
     packages = DAEMON + ([_COMMAND] if toolchain.debian_has(_COMMAND) else [])
-    say('.local/dockerd: unpacking %s' % ' '.join(packages))
+    echo('.local/dockerd: unpacking %s' % ' '.join(packages))
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with tempfile.TemporaryDirectory() as downloads:

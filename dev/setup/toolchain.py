@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from dev.setup.console import SetupError, run, say
+from dev.setup.console import SetupError, echo, run
 
 PYENV = os.path.join(os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv'), 'versions')
 
@@ -24,18 +24,18 @@ def _first(candidates, suits):
 
 
 def may_install():
-    """Tell whether Debian packages can be installed here."""
+    """Return whether Debian packages can be installed here."""
     return os.geteuid() == 0 and shutil.which('apt-get') is not None
 
 
 def install(packages):
     """Install Debian packages; SetupError when apt-get fails."""
-    say('apt-get install %s' % ' '.join(packages))
+    echo('apt-get install %s' % ' '.join(packages))
     command = ['apt-get', 'install', '-y', '--no-install-recommends'] + packages
     try:
         run(command, 'apt.log', DEBIAN_FRONTEND='noninteractive')
     except SetupError:  # the package lists are missing or stale
-        say('apt-get update')
+        echo('apt-get update')
         run(['apt-get', 'update'], 'apt.log')
         run(command, 'apt.log', DEBIAN_FRONTEND='noninteractive')
 
@@ -55,7 +55,7 @@ def require(what, is_there, packages, otherwise=''):
 
 
 def is_python3(path, minimum):
-    """Tell whether this is a Python 3, `minimum` or later, that can make virtual environments."""
+    """Return whether this is a Python 3, `minimum` or later, that can make virtual environments."""
     return _runs(path, '-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < %r)'
                  % (minimum,))
 
@@ -104,8 +104,8 @@ def python27():
 
 
 def debian_has(package):
-    """Tell whether this system has a package to install; as root the package lists are fetched anew
-    before the answer is no."""
+    """Return whether this system has a package to install; as root, fetch the package lists before
+    returning False."""
     if may_install() and not _runs('apt-cache', 'show', package):
         run(['apt-get', 'update'], 'apt.log')
     return _runs('apt-cache', 'show', package)

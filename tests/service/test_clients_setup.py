@@ -1,7 +1,7 @@
 """What set-up does about Debian packages and their services; nothing is installed here."""
 import pytest
 
-from dev.setup import debian_packages, parts, toolchain
+from dev.setup import components, debian_packages, toolchain
 from dev.setup.console import SetupError
 
 UNITS = ['nginx.service', 'podman.socket']
@@ -55,12 +55,12 @@ def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]
 
 
-def test_who_may_not_install_is_told_the_packages_and_goes_without(monkeypatch, capsys,
-                                                                   nothing_installed):
+def test_without_rights_to_install_the_missing_packages_are_printed(monkeypatch, capsys,
+                                                                    nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
-    monkeypatch.setattr(parts, '_is_done', lambda *stamp: True)
+    monkeypatch.setattr(components, '_is_done', lambda *stamp: True)
     monkeypatch.delenv('CI', raising=False)
-    parts.clients()
+    components.clients()
     line, = capsys.readouterr().out.splitlines()
     assert 'its tests are skipped' in line
     assert 'apt-get install crun docker-registry nginx-light podman skopeo' in line
@@ -70,4 +70,4 @@ def test_CI_fails_without_them(monkeypatch, nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
     monkeypatch.setenv('CI', 'true')
     with pytest.raises(SetupError, match='apt-get install crun'):
-        parts.clients()
+        components.clients()

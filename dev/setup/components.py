@@ -1,8 +1,8 @@
-"""Set up the parts of .local/: python -m dev.setup.parts [PART...]; dev/bootstrap finds the Python
-3 for it.
+"""Set up the components in .local/: python -m dev.setup.components [COMPONENT...]; dev/bootstrap
+finds the Python 3 that runs it.
 
-Every part has a stamp, the hash of all that decides how it comes out: with the same stamp nothing
-is done.
+Each component has a stamp, a hash of everything that its contents depend on. A component whose
+stamp is unchanged is not set up again.
 """
 import argparse
 import fcntl
@@ -14,7 +14,7 @@ import sys
 
 from dev.servers.process import LOCAL, ROOT
 from dev.setup import debian_packages, toolchain
-from dev.setup.console import SetupError, run, say
+from dev.setup.console import SetupError, echo, run
 
 
 def _path(*names):
@@ -26,8 +26,7 @@ def _lock_file(name):
 
 
 def _stamp(*files):
-    """Return a hash of what the files say; comments, the lines that begin with a #, do not
-    count."""
+    """Return a hash of the contents of the files, without the lines that begin with #."""
     digest = hashlib.sha256()
     for path in files:
         with open(path, 'rb') as content:
@@ -35,62 +34,63 @@ def _stamp(*files):
     return digest.hexdigest()
 
 
-def _is_done(part, *stamp):
+def _is_done(component, *stamp):
     try:
-        with open(_path(part, 'stamp')) as written:
+        with open(_path(component, 'stamp')) as written:
             return written.read() == '\n'.join(stamp)
     except FileNotFoundError:
         return False
 
 
-def _done(part, *stamp):
-    with open(_path(part, 'stamp'), 'w') as written:
+def _done(component, *stamp):
+    with open(_path(component, 'stamp'), 'w') as written:
         written.write('\n'.join(stamp))
 
 
-def _environment(part, locks, chosen, find, maker):
-    """Make the Python environment .local/PART anew, unless it is there, works, and would come out
-    the same.
+def _environment(component, locks, chosen, find, maker):
+    """Make the Python environment .local/COMPONENT anew, unless it exists, works and has the same
+    stamp.
 
     locks: names of its lock files. chosen: the interpreter a person asks for, or None. find:
     returns the interpreter to use.
     maker: the command that makes an environment with that interpreter, from its path; one that
     lacks the folder to make.
     """
-    stamp, interpreter = _stamp(*map(_lock_file, locks)), _path(part, 'bin', 'python')
+    stamp, interpreter = _stamp(*map(_lock_file, locks)), _path(component, 'bin', 'python')
     wanted = ([os.path.realpath(shutil.which(chosen) or chosen)] if chosen
-              else _written_interpreter(part))
-    if _is_done(part, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
+              else _written_interpreter(component))
+    if _is_done(component, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
         return
     python = find()
-    say('.local/%s: installing requirements/%s (%s)' % (part, ', requirements/'.join(locks),
-                                                        python))
-    shutil.rmtree(_path(part), ignore_errors=True)
-    run(maker(python) + [_path(part)], 'bootstrap-%s.log' % part)
-    _pip(part, '--no-deps', *[argument for name in locks for argument in ('-r', _lock_file(name))])
-    _done(part, stamp, os.path.realpath(python))
+    echo('.local/%s: installing requirements/%s (%s)' % (component, ', requirements/'.join(locks),
+                                                         python))
+    shutil.rmtree(_path(component), ignore_errors=True)
+    run(maker(python) + [_path(component)], 'bootstrap-%s.log' % component)
+    _pip(component, '--no-deps',
+         *[argument for name in locks for argument in ('-r', _lock_file(name))])
+    _done(component, stamp, os.path.realpath(python))
 
 
-def _written_interpreter(part):
+def _written_interpreter(component):
     try:
-        with open(_path(part, 'stamp')) as written:
+        with open(_path(component, 'stamp')) as written:
             return written.read().split('\n')[1:]
     except FileNotFoundError:
         return []
 
 
-def _pip(part, *arguments):
+def _pip(component, *arguments):
     # The warning is about Python 2.7's age, which is why we are here.
-    run([_path(part, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check']
-        + list(arguments), 'bootstrap-%s.log' % part, PIP_NO_PYTHON_VERSION_WARNING='1')
+    run([_path(component, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check']
+        + list(arguments), 'bootstrap-%s.log' % component, PIP_NO_PYTHON_VERSION_WARNING='1')
 
 
-def _python3_environment(part, *locks, minimum=(3, 9)):
+def _python3_environment(component, *locks, minimum=(3, 9)):
     chosen = os.environ.get('PYTHON3')
-    # too old for this part: any other will do
+    # too old for this component: any other will do
     if chosen and not toolchain.is_python3(chosen, minimum):
         chosen = None
-    _environment(part, locks, chosen, lambda: toolchain.python3(minimum),
+    _environment(component, locks, chosen, lambda: toolchain.python3(minimum),
                  lambda python: [python, '-m', 'venv'])
 
 
@@ -107,7 +107,7 @@ def py27():
     stamp = _stamp(*[os.path.join(ROOT, name)
                      for name in ('setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
     if not _is_done('py27/bin', stamp, ROOT):
-        say('.local/py27: installing this checkout, editable')
+        echo('.local/py27: installing this checkout, editable')
         _pip('py27', '--no-deps', '--editable', ROOT)
         _done('py27/bin', stamp, ROOT)
 
@@ -132,7 +132,7 @@ def dynamodb_local():
         return
     if not _possible(toolchain.java_and_maven, 'DYNAMODB LOCAL'):
         return
-    say('.local/dynamodb-local: fetching it with Maven')
+    echo('.local/dynamodb-local: fetching it with Maven')
     shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
     jars = _path('dynamodb-local', 'lib')
     run(['mvn', '--batch-mode', '--file', files[0], 'dependency:copy-dependencies',
@@ -157,46 +157,49 @@ def distribution_v3():
     if _is_done('distribution-v3', module):
         return
     toolchain.go()
-    say('.local/distribution-v3: building %s with Go, which takes minutes' % module)
+    echo('.local/distribution-v3: building %s with Go, which takes minutes' % module)
     run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'),
         GOFLAGS='-mod=mod')
     _done('distribution-v3', module)
 
 
 def _possible(action, what):
-    """Do it; where it cannot be done, a person goes without it and its tests are skipped, and CI
-    fails."""
+    """Run the action. If it fails, print that its tests are skipped and return False; in CI, raise
+    the error."""
     try:
         action()
         return True
     except SetupError as error:
         if os.environ.get('CI'):
             raise
-        say('NO %s, its tests are skipped: %s' % (what, error))
+        echo('NO %s, its tests are skipped: %s' % (what, error))
         return False
 
 
-PARTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local, 'clients': clients}
+COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
+              'clients': clients}
 #: Those that only some tests need.
-MORE = {'distribution-v3': distribution_v3}
+OPTIONAL = {'distribution-v3': distribution_v3}
 
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog='dev/bootstrap',
                                      description='Set up what this project needs under .local/.')
-    parser.add_argument('parts', metavar='PART', nargs='*', help='one of %s; none: all but %s'
-                        % (', '.join(list(PARTS) + list(MORE)), ', '.join(MORE)))
-    parts = parser.parse_args(arguments).parts
-    known = dict(PARTS, **MORE)
-    unknown = [part for part in parts if part not in known]
-    if unknown:
-        parser.error('there is no part %s; parts: %s' % (', '.join(unknown), ', '.join(known)))
+    every = dict(COMPONENTS, **OPTIONAL)
+    parser.add_argument('components', metavar='COMPONENT', nargs='*',
+                        help='one of %s; none: all but %s' % (', '.join(every),
+                                                              ', '.join(OPTIONAL)))
+    chosen = parser.parse_args(arguments).components
+    missing = [component for component in chosen if component not in every]
+    if missing:
+        parser.error('there is no component %s; components: %s' % (', '.join(missing),
+                                                                   ', '.join(every)))
     os.makedirs(_path('logs'), exist_ok=True)
     with open(_path('lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one set-up at a time
-        for part in parts or PARTS:
-            known[part]()
-    say('ready: %s' % ', '.join(parts or PARTS))
+        for component in chosen or COMPONENTS:
+            every[component]()
+    echo('ready: %s' % ', '.join(chosen or COMPONENTS))
 
 
 if __name__ == '__main__':
