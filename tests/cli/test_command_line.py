@@ -275,8 +275,8 @@ def test_a_dry_run_where_a_table_is_missing_shows_what_a_load_does(loaded, index
 
 def test_a_search_and_a_check_without_tables_say_what_makes_them(command):
     for arguments in ('search', 'web'), ('check', '--no-storage'), ('check', '--names', os.devnull):
-        status, said = command.fails(*arguments)
-        assert status == 3 and 'ResourceNotFoundException' in said and said.endswith(
+        status, message = command.fails(*arguments)
+        assert status == 3 and 'ResourceNotFoundException' in message and message.endswith(
             'if nothing was ever loaded, load makes them')
 
 
@@ -292,7 +292,7 @@ def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded):
     assert loaded('search', 'team')[1].count('\n') == 3
 
 
-def no_room_for_files():
+def no_space_for_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -300,9 +300,9 @@ def test_a_full_disk_for_temporary_files_is_status_3(loaded, index, tmp_path):
     # More than is kept in memory.
     many = _file(tmp_path, ''.join('%s/%06d\n' % ('x' * 200, number) for number in range(40000)))
     for arguments in ('load', '--dry-run'), ('check',), ('load',):
-        status, said = loaded.fails(*arguments + ('--names', str(many)),
-                                    preexec_fn=no_room_for_files)
-        assert status == 3 and 'temporary file cannot be used' in said and 'TMPDIR' in said
+        status, message = loaded.fails(*arguments + ('--names', str(many)),
+                                       preexec_fn=no_space_for_files)
+        assert status == 3 and 'temporary file cannot be used' in message and 'TMPDIR' in message
     assert 'lease' not in index.items(index.settings.version_table)[0]
 
 
@@ -314,7 +314,7 @@ def test_interrupted_it_ends_at_once_and_gives_the_lease_back(loaded, index, tmp
         assert 'lease' not in index.items(index.settings.version_table)[0]
 
 
-def test_a_reader_that_goes_away_is_status_141_and_no_word(loaded):
+def test_a_reader_that_closes_its_end_is_status_141_without_output(loaded):
     for arguments in ('search', ''), ('search', '', '--json'), ('status', '--no-storage'):
         process = loaded.launch(*arguments)
         process.stdout.close()
@@ -331,14 +331,14 @@ def test_an_output_that_takes_nothing_is_status_3(loaded):
 
 
 def test_with_json_an_error_of_each_status_is_a_document(loaded, python, index):
-    status, said = Command(python, index, DYNAMODB_ATTEMPTS='many').fails('search', 'x')
-    assert status == 2 and 'setting attempts' in said
+    status, message = Command(python, index, DYNAMODB_ATTEMPTS='many').fails('search', 'x')
+    assert status == 2 and 'setting attempts' in message
     unavailable = Command(python, index, DYNAMODB_ATTEMPTS='1',
                           DYNAMODB_ENDPOINT_URL='http://127.0.0.1:%d' % free_port())
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
             'load', '--names', os.devnull):
-        status, said = unavailable.fails(*arguments)
-        assert status == 3 and 'EndpointConnectionError' in said
+        status, message = unavailable.fails(*arguments)
+        assert status == 3 and 'EndpointConnectionError' in message
     marker = {'gram': {'S': '!'}, 'suffix': {'S': 'ready'}}
     index.engine.client.call('update_item', TableName=index.settings.search_table, Key=marker,
                              UpdateExpression='SET #format = :newer',
@@ -346,8 +346,8 @@ def test_with_json_an_error_of_each_status_is_a_document(loaded, python, index):
                              ExpressionAttributeValues={':newer': {'N': '99'}})
     for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
             'load', '--names', os.devnull, '--dry-run'):
-        status, said = loaded.fails(*arguments)
-        assert status == 5 and 'newer release' in said
+        status, message = loaded.fails(*arguments)
+        assert status == 5 and 'newer release' in message
 
 
 def test_with_json_what_is_no_error_is_a_document(loaded):

@@ -118,7 +118,7 @@ def test_random_repositories_are_found_by_random_terms(
 
 def test_thousands_of_repositories_are_found_by_thousands_of_terms(
         shared, request):
-    # Ministack looks at every item of a table for each Query.
+    # Ministack reads every item of a table for each Query.
     count = 400 if 'ministack' in request.node.name else 2000
     chance = random.Random(20141122)
     words = ['api', 'web', 'db', 'auth', 'proxy', 'cache', 'node', 'java',

@@ -16,7 +16,7 @@ def read(path):
 
 
 def prose(path):
-    """Return the text of a page with its lines joined, to look for sentences in."""
+    """Return the text of a page with its lines joined, to search for sentences."""
     return ' '.join(read(path).split())
 
 

@@ -109,7 +109,7 @@ def test_the_settings_of_its_example_are_read_by_the_configuration():
 
 
 def test_the_service_listens_where_the_container_is_asked():
-    known = set(option.variable for option in service_settings.OPTIONS)
-    assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= known
+    existing = set(option.variable for option in service_settings.OPTIONS)
+    assert set(variables('Dockerfile.service')) - {'PATH'} == {'LISTEN'} <= existing
     port = variables('Dockerfile.service')['LISTEN'].rpartition(':')[2]
     assert instructions('Dockerfile.service', 'EXPOSE') == [[port]]

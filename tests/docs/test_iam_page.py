@@ -53,7 +53,7 @@ def everything(ministack):
     asked = {}
 
     def during(what, *calls):
-        # One recorder for each: what it hears later is not ours.
+        # One recorder for each: later requests are not counted here.
         recorder = Asked(index)
         for call in calls:
             call()
@@ -100,7 +100,7 @@ def test_what_is_asked_is_what_is_granted(everything):
     ('sync', ['start', 'push', 'load', 'search']), ('lease', ['load']),
     ('start', ['start', 'push', 'load', 'search', 'creating']),
     ('again', ['start', 'push', 'load', 'search', 'creating'])])
-def test_a_feature_needs_no_more_than_its_rows_say(everything, done, features):
+def test_a_feature_needs_no_more_than_its_rows_list(everything, done, features):
     assert everything[done][0] <= set.union(*[granted(feature) for feature in features])
 
 

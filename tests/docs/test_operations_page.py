@@ -1,5 +1,5 @@
-"""The commands of docs/operations.md do what it says, and the log lines it explains are those that
-are written."""
+"""The commands of docs/operations.md do what it states, and the log lines it explains are those
+that are written."""
 import ast
 import os
 import re
@@ -105,7 +105,7 @@ def test_the_times_and_counts_are_those_of_the_engine():
     assert 'has %d actions at most' % plan.LONGEST in design
 
 
-def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_says(index):
+def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_states(index):
     asked = []
     index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query',
                                                       lambda params, **_: asked.append(

@@ -1,4 +1,4 @@
-"""What the pages say of settings, files, commands and each other is so."""
+"""What the pages state of settings, files, commands and each other is right."""
 import os
 import re
 

@@ -88,7 +88,7 @@ def test_one_that_writes_its_version_over_our_lease_makes_us_load_again(
     client = index.another().engine.client
 
     def first_start():
-        # It has looked for the version before the lease was there.
+        # It has read the version before the lease was there.
         client.call('put_item', TableName=index.settings.version_table,
                     Item={'version': {'N': '1'}})
 

@@ -90,11 +90,11 @@ def test_a_row_that_was_deleted_past_the_index(index):
     assert index.search('api') == []
 
 
-@pytest.mark.parametrize('said', ['another', None])
-def test_a_posting_with_another_description(index, said):
+@pytest.mark.parametrize('text', ['another', None])
+def test_a_posting_with_another_description(index, text):
     item = posting(index, 'sw', 'web')
-    if said:
-        item['d'] = {'S': said}
+    if text:
+        item['d'] = {'S': text}
     else:
         del item['d']
     write(index, 'put_item', Item=item)
@@ -174,7 +174,7 @@ def test_pushes_and_deletes_meanwhile_are_no_problems(index, number):
 
     AtRequest(checking.engine, number, push_and_delete)
     assert problems(checking) == []
-    # Where nothing looks wrong, there is no fifth request.
+    # If no difference is found, there is no fifth request.
     assert done == [True] * (number < 4)
 
 

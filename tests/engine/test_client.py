@@ -178,7 +178,7 @@ def test_a_refused_signature_shows_neither_token_nor_key(no_pauses, caplog):
 @pytest.mark.parametrize('message', [
     'Nicht möglich: 日本 \U0001f433', 'clear \x1b[2J it', 'x' * 5000, '',
     'one\u2028two', 'one\x85two'], ids=lambda value: None)
-def test_an_error_can_be_logged_whatever_dynamodb_says(
+def test_an_error_can_be_logged_whatever_dynamodb_returns(
         no_pauses, message, caplog):
     with listening(refusal(400, 'ValidationException', message)) as url:
         with pytest.raises(errors.RequestFailed) as refused:
@@ -525,5 +525,5 @@ def test_a_role_whose_service_never_answers_stops_nothing(
             monkeypatch.setenv(str(name), str(value))
         printed = run(ROLE, url, threads)
     assert printed.splitlines()[-1].startswith('fine'), printed
-    # It is said once by the start, and once by the push.
+    # The start and the push together log it once.
     assert printed.count('not ready') == 1, printed

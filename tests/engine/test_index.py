@@ -55,6 +55,6 @@ def test_one_whose_storage_could_not_be_read_is_ready_and_not_complete(index):
 
 def test_one_that_has_just_lost_its_ready_marker_is_not_complete(index):
     index.engine.start(lambda: [('team/web', None)])
-    # As a sync does when it finds that the search table is missing, before the next look.
+    # As a sync does when it finds that the search table is missing, before the next check.
     index.engine._maintenance._start.marker = None
     assert (index.engine.ready, index.engine.complete) == (True, False)

@@ -80,7 +80,7 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(index):
     def listing():
         for name, _ in STORED:
             yield name, None
-        # Listed, and then removed from the storage, which the index hears of.
+        # Listed, and then removed from the storage, which the index is notified of.
         other.engine.remove(NAMES[3])
 
     index.load(listing)
@@ -123,7 +123,7 @@ def test_rows_without_postings_are_indexed_with_their_description(index):
     assert index.rows()['old/one']['description'] == {'S': 'From long ago'}
 
 
-def test_postings_whose_row_is_gone_are_taken_away(index):
+def test_postings_whose_row_is_gone_are_removed(index):
     index.engine.add('old/one', 'some words')
     index.engine.client.call(
         'delete_item', TableName=index.settings.repository_table,
@@ -197,7 +197,7 @@ def test_a_long_removal_that_was_killed_is_ended_by_a_load(index, listed):
     KillAfter(killed.engine, 2, 'TransactWriteItems')
     with pytest.raises(Killed):
         killed.engine.remove(long)
-    # It is in the storage again, or still, if the storage says so.
+    # It is in the index if the storage lists it.
     index.load(lambda: [(long, None)] if listed else [])
     assert index.names() == [long] * listed
     assert index.search('017') == [(long, 'some words')] * listed
@@ -221,7 +221,7 @@ HOURS = 3600
 
 
 def hours_ago(index, hours, name=None):
-    """Have rows say that they were touched so long ago."""
+    """Write into rows that they were touched so many hours ago."""
     for each in [name] if name else index.rows():
         index.engine.client.call(
             'update_item', TableName=index.settings.repository_table,
@@ -354,7 +354,7 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     assert old.names() == sorted(storage.names)
 
 
-def test_what_the_storage_cannot_tell_is_kept(old, caplog):
+def test_a_row_is_kept_if_the_storage_fails(old, caplog):
     storage = Storage(*NAMES[1:])
     storage.later = IOError('slow down')
     report = old.load(storage)
@@ -503,7 +503,7 @@ def test_what_is_removed_while_a_first_load_runs_is_not_brought_back(fresh):
     other = fresh.another()
 
     def listing():
-        # Listed, and then removed from the storage, which the index hears of.
+        # Listed, and then removed from the storage, which the index is notified of.
         yield NAMES[3], None
         other.engine.remove(NAMES[3])
         for name, _ in STORED:

@@ -61,7 +61,7 @@ def killed_at_each(index, change):
 
 
 @pytest.mark.parametrize('count', [80, 97, 98, 255])
-def test_the_names_here_have_as_many_postings_as_they_say(count):
+def test_the_names_here_have_the_postings_they_should(count):
     assert len(postings.postings(name_of(count))) == count
 
 
@@ -140,7 +140,7 @@ def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(
     put_before(other, name, before, kind)
     for count in killed_at_each(index, lambda: change(index, name)):
         if repair == 'add':
-            # What it looks like does not depend on the repair.
+            # What a search finds does not depend on the repair.
             share = found_by(other, name)
             assert share in (0, 1), (count, share)
             assert (name in other.names()) == share
@@ -310,13 +310,13 @@ def test_many_writers_of_a_long_name_leave_it_whole(index, engines):
     failures = []
 
     def work(engine, number):
-        for turn in range(4):
+        for step in range(4):
             try:
-                if (turn + number) % 3 == 0:
+                if (step + number) % 3 == 0:
                     engine.engine.remove(LONG)
                 else:
                     engine.engine.add(LONG, [None, MANY_WORDS, ''][
-                        (turn * number) % 3])
+                        (step * number) % 3])
             except errors.ChangeConflict:
                 pass
             except Exception as error:

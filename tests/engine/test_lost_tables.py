@@ -158,7 +158,7 @@ def test_a_load_that_began_after_they_were_made_goes_on(index):
             time.sleep(0.02)
 
     go_on, threads, loads = threading.Event(), [], []
-    # Just before it would have them say that nothing is ready.
+    # Just before it would write into them that nothing is ready.
     count = itertools.count()
     described = slow.engine.client.dynamodb.meta.events
     described.register('after-call.dynamodb.DescribeTable',

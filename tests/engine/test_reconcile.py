@@ -149,7 +149,7 @@ class Writer(object):
 
 
 @pytest.mark.parametrize('names', [['team/web'], []])
-def test_the_index_says_what_the_storage_says(names):
+def test_the_index_records_what_the_storage_returns(names):
     storage, writer = Storage(*names), Writer()
     StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', bool(names))]

@@ -34,7 +34,7 @@ def test_a_name_is_read_from_the_key_of_its_own_kind_only(name):
 
 # Row
 
-def test_a_row_of_release_0_1_0_says_nothing_of_postings():
+def test_a_row_of_release_0_1_0_records_no_postings():
     row = Row.of({'name': {'S': 'a'}, 'description': {'S': 'words'}})
     assert row[:-1] == ('words', False, '', None, 0)
     assert Row.of({'name': {'S': 'a'}})[:-1] == (None, False, '', None, 0)
@@ -84,18 +84,18 @@ BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
     (RepositoryState(row(), ''), False, False, True, False),
     # Only postings are left.
     (RepositoryState(None, 'words'), False, False, True, False),
-    # A change of several transactions was broken off before the row said that all are there...
+    # A change of several transactions was broken off before the row recorded that all are there...
     (RepositoryState(row(writing=BEGUN), None), False, True, False, False),
     (RepositoryState(row(writing=BEGUN), 'before'), False, True, False, False),
     # ... and after it did.
     (RepositoryState(row(writing=BEGUN, postings=NUMBER), 'before'), False, False, False, False)])
-def test_a_state_tells_what_is_known_of_the_postings(
+def test_a_state_reports_what_is_recorded_of_the_postings(
         state, is_current, is_half, is_whole, is_proven):
     assert (state.is_current, state.is_half, state.is_whole, state.is_proven) == (
         is_current, is_half, is_whole, is_proven)
 
 
-def test_a_description_that_says_nothing_is_the_same_as_none():
+def test_an_empty_description_is_the_same_as_none():
     state = RepositoryState(row(postings=NUMBER), '')
     assert state.is_current
     assert state._replace(row=row(postings=NUMBER, description={'S': ''})).is_current

@@ -74,7 +74,7 @@ def test_every_option_has_an_attribute_and_a_variable_of_its_own(kind):
 
 
 @OPTIONS
-def test_a_value_is_used_as_given_or_becomes_what_it_says(kind, option):
+def test_a_value_is_used_as_given_or_converted_to_its_type(kind, option):
     value = found(kind, option, Layer('x.yml', values_of(kind, option)))
     assert value == used(kind, option) != getattr(kind(), option.name)
     assert type(value) is type(TYPED.get(option.name, str('')))

@@ -121,9 +121,9 @@ def test_a_row_it_wrote_over_is_put_right(index):
     assert index.search('kept') == []
     index.engine.add('team/mysql', 'kept in words')
     put_as_0_1_0(index, 'team/mysql')
-    assert index.engine.add('team/mysql', 'said anew')
+    assert index.engine.add('team/mysql', 'written anew')
     assert index.search('kept') == []
-    assert index.search('anew') == [('team/mysql', 'said anew')]
+    assert index.search('anew') == [('team/mysql', 'written anew')]
 
 
 @pytest.mark.parametrize('row', [

@@ -253,7 +253,7 @@ def reasons_of(reason):
 
 @pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
                                     'ProvisionedThroughputExceeded'])
-def test_a_refused_transaction_is_tried_again(index, pauses, reason):
+def test_a_refused_transaction_is_retried(index, pauses, reason):
     Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1,
              reasons_of(reason))
     assert index.engine.add(NAME, 'with words') is True
@@ -282,7 +282,7 @@ def test_one_that_is_always_refused_ends_in_a_clear_error(
     assert description(index) == 'kept in words'
 
 
-def test_one_that_dynamodb_finds_invalid_is_not_tried_again(index):
+def test_one_that_dynamodb_finds_invalid_is_not_retried(index):
     fault = Throttle(index.engine, 'TransactWriteItems', 100,
                      reasons_of('ValidationError'))
     with pytest.raises(errors.RequestFailed) as refused:

@@ -1,6 +1,6 @@
 """What the tests of faults share.
 
-`--long` runs as many repetitions as docs/faults.md says; without it, a few of each.
+`--long` runs as many repetitions as docs/faults.md states; without it, a few of each.
 """
 import pytest
 

@@ -22,7 +22,7 @@ class AtTheSameMoment(object):
         return least
 
 maintenance.random = AtTheSameMoment
-# A process that finds another one syncing looks again soon.
+# A process that finds another one syncing checks again soon.
 maintenance._CHECK_AGAIN = 1
 
 def note(what):
@@ -66,8 +66,8 @@ def run(program):
                for _ in range(PROCESSES)]
     try:
         for process in running:
-            _, said = process.communicate(timeout=120)
-            assert process.returncode == 0, said.decode()[-2000:]
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == 0, stderr.decode()[-2000:]
     finally:
         for process in running:
             process.kill()

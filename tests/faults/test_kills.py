@@ -86,8 +86,8 @@ class Loaders(object):
     def end(self):
         """Let all come to their ends, which must be good."""
         for process in self.running:
-            _, said = process.communicate(timeout=120)
-            assert process.returncode == 0, said.decode()[-2000:]
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == 0, stderr.decode()[-2000:]
 
     def kill(self):
         for process in self.running:

@@ -139,7 +139,7 @@ class Machine(stateful.RuleBasedStateMachine):
     def _load(self, engine, kill=None, is_sync=False, meanwhile=None):
         rows = self.engines[engine].rows()
         for name in list(self.doubtful):
-            # What its row says now, or nothing, is what it becomes.
+            # Its description becomes that of its row now, or None.
             if name in rows:
                 self.doubtful[name] = [
                     text.clean_description(rows[name].get('description', {}).get('S'))]

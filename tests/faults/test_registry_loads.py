@@ -21,8 +21,8 @@ NAMES = ['team-%d/application-%03d' % (number % 3, number) for number in range(1
 LEASE = 45
 #: Seconds that a load may take after that, on a busy machine.
 LOAD = 60
-#: Seconds after which a worker looks at the index again, and then syncs.
-LOOK = 66
+#: Seconds after which a worker checks the index again, and then syncs.
+CHECK = 66
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_sync_that_is_due_is_made_by_a_registry_that_runs(place, seen):
              UpdateExpression='SET synced = :then, tried = :then',
              ExpressionAttributeValues={':then': {'N': '1000000000'}})
         expected = sorted(set(NAMES) - {gone} | {pushed})
-        wait_until(client.names, 'no sync is made', LOOK + LOAD, client.registry, expected)
+        wait_until(client.names, 'no sync is made', CHECK + LOAD, client.registry, expected)
         wait_until(lambda: client.registry.log_text().count(LOADED), 'the sync does not end', LOAD,
                    client.registry, 2)
         assert_right(seen, expected)

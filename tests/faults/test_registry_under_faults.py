@@ -1,5 +1,5 @@
 """The real registry with a DynamoDB that fails: pushes go through in time, searches are whole or
-say 503, and all comes right by itself."""
+fail with 503, and all recovers by itself."""
 import random
 import threading
 import time
@@ -35,8 +35,8 @@ def in_storage(client, names):
 
 
 def settled(place, proxy, dynamodb_url, client, names):
-    """Wait until the registry finds exactly what it has; then assert that rows and postings say the
-    same."""
+    """Wait until the registry finds exactly what it has; then assert that rows and postings
+    agree."""
     expected = sorted(STABLE + in_storage(client, names))
     wait_until(client.found, 'it does not settle on %s' % expected, SETTLE_SECONDS, client.registry,
                expected)

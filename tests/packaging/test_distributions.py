@@ -246,21 +246,21 @@ def test_the_wheel_installs_and_its_command_runs(wheels, empty_environment):
     assert installed_modules(empty_environment.python) == modules(empty_environment.major)
     run(empty_environment.python, '-m', 'compileall', '-q', '-f',
         installed_package(empty_environment.python))
-    status, said = command(empty_environment, '--help')
-    assert status == 0 and 'serve' in said
-    status, said = command(empty_environment, 'serve')
+    status, output = command(empty_environment, '--help')
+    assert status == 0 and 'serve' in output
+    status, output = command(empty_environment, 'serve')
     if empty_environment.major == '2':
         expected = 'Error: the service needs Python 3.9 or later and more packages ('
-        assert status == 2 and said.splitlines()[-1].startswith(expected)
+        assert status == 2 and output.splitlines()[-1].startswith(expected)
     else:
-        assert status == 2 and 'registry_url' in said.lower()
+        assert status == 2 and 'registry_url' in output.lower()
 
 
 def test_a_wheel_does_not_install_on_the_other_python(wheels, empty_environment):
     [other] = set(wheels) - {empty_environment.major}
-    status, said = outcome(empty_environment.python, '-m', 'pip', 'install',
-                           *OFFLINE + [str(wheels[other])])
-    assert status != 0 and 'is not a supported wheel' in said
+    status, output = outcome(empty_environment.python, '-m', 'pip', 'install',
+                             *OFFLINE + [str(wheels[other])])
+    assert status != 0 and 'is not a supported wheel' in output
 
 
 def test_the_source_package_installs_what_is_for_its_python(sdist, empty_environment):

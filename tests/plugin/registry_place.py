@@ -15,6 +15,7 @@ import boto3
 from dev.servers.registry_v1 import Registry, s3_settings
 from dev.storage import v1_images
 from dev.storage.s3 import Bucket
+from docker_registry_index.engine.concurrency import Backoff
 from tests.plugin.v1_client import V1Client
 from tests.waiting import wait_until
 
@@ -116,7 +117,7 @@ def wait_for_workers(registry, seconds=40):
     then."""
     client = V1Client(registry.url)
     deadline = time.monotonic() + seconds
-    pause = 0.05
+    pauses = Backoff(0.05, 1, least=1)
     while len(_processes(registry)) < registry.workers:
         if time.monotonic() > deadline:
             raise AssertionError('only processes %s answer after %d seconds:\n%s'
@@ -128,8 +129,8 @@ def wait_for_workers(registry, seconds=40):
             ping.start()
         for ping in pings:
             ping.join()
-        time.sleep(pause)
-        pause = min(2 * pause, 1)  # 100 requests would make gunicorn rebuild the worker that is up
+        # 100 requests would make gunicorn rebuild the worker that is up.
+        time.sleep(pauses.next())
 
 
 def wait_for_load(registry, seconds=240):

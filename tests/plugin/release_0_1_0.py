@@ -85,7 +85,7 @@ class Release010(object):
 
     def search(self, term):
         """Return the names it would answer a search with, sorted."""
-        # It says so with a ScanFilter and the ConditionalOperator OR, which ministack takes for
+        # Release 0.1.0 sends a ScanFilter with the ConditionalOperator OR, which ministack reads as
         # AND.
         pages = self._dynamodb.get_paginator('scan').paginate(
             TableName=self._repositories,

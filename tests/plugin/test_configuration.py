@@ -234,7 +234,7 @@ def test_a_secret_is_the_text_that_was_written(load, written, quote):
 
 
 @pytest.mark.parametrize('nothing', ['', '~', 'null', 'NULL', ' ', '\n', '""'])
-def test_a_variable_that_says_nothing_is_absent(load, nothing):
+def test_an_empty_variable_is_absent(load, nothing):
     settings = load(block('database: _env:X:not-this'), X=nothing,
                     DYNAMODB_DATABASE='this', DYNAMODB_REGION=nothing)
     assert (settings.database, settings.region) == ('this', 'us-east-1')

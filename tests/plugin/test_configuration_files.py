@@ -132,7 +132,7 @@ def test_the_docker_run_line_of_0_1_0_works(registry_reads, path):
     assert settings.secret_access_key == 'myawssecret'
 
 
-def test_prod_stores_below_prod_unless_told_otherwise(registry_reads):
+def test_prod_stores_below_prod_by_default(registry_reads):
     config = registry_reads(DYNAMO, {'SETTINGS_FLAVOR': 'prod'})
     assert config['storage_path'] == '/prod'
 

@@ -84,7 +84,7 @@ def quoted(text):
 
 
 def put(place, name):
-    """Put into S3 all that docker-registry itself looks for in a repository: one object instead of
+    """Put into S3 all that docker-registry itself reads of a repository: one object instead of
     ten."""
     namespace, repository = name.split('/', 1)
     # The registry quotes the repository when it reads the URL, and both parts when it makes a path
@@ -98,7 +98,7 @@ def put(place, name):
 def many(ministack, dynamodb_endpoint):
     """A registry that loaded many random repositories from S3: its names and an adapter."""
     place = Place(ministack.url, dynamodb_endpoint)
-    # Ministack looks at every item of a table for each Query.
+    # Ministack reads every item of a table for each Query.
     names = random_names(2014, 500 if dynamodb_endpoint == ministack.url else 1000)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, place), names))

@@ -1,5 +1,5 @@
 """No DynamoDB where the settings point: the registry starts and takes pushes as if there were no
-index, and a search says so."""
+index, and a search reports that the index is not ready."""
 import time
 
 import pytest
@@ -12,7 +12,7 @@ from tests.waiting import wait_until
 START_SECONDS = 60
 CHANGE_SECONDS = 6  # push_wait, and what the registry itself does
 
-# All that is logged while requests fail, at the level that shows most, is looked through for these.
+# These must not be in the log, which is written at its most detailed level while requests fail.
 SECRETS = {'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST',
            'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+5'}
 
@@ -36,7 +36,7 @@ def client(alone):
     return alone[1]
 
 
-def test_the_registry_starts_in_a_bounded_time_and_says_what_is_wrong(alone):
+def test_the_registry_starts_in_a_bounded_time_and_logs_what_is_wrong(alone):
     _, client, seconds = alone
     assert seconds < START_SECONDS
     errors = [line for line in client.registry.log_text().splitlines()

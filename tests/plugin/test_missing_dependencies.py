@@ -1,4 +1,4 @@
-"""A Python module that is not installed: the error says which and how to get it."""
+"""A Python module that is not installed: the error names it and how to get it."""
 import os
 import subprocess
 
@@ -31,7 +31,7 @@ def hiding(tmp_path):
                             'PYTHONDONTWRITEBYTECODE': '1'}
 
 
-def last_words(program, environment):
+def last_line(program, environment):
     """Run a program of one line on Python 2.7 and return the last line of its traceback."""
     done = subprocess.run([os.path.join(PY27_BIN, 'python'), '-c', program],
                           env=local_environment(environment), cwd=ROOT, timeout=60,
@@ -61,14 +61,14 @@ def test_the_registry_does_not_start_without_boto3_and_says_how_to_install_it(
     ('flask', 'requirements/registry-py27.txt'),
     ('docker_registry', 'requirements/registry-py27.txt'), ('yaml', 'pip install'),])
 def test_importing_the_plugin_names_what_is_missing_and_the_way_out(hiding, package, way_out):
-    said = last_words('import docker_registry_index.dynamodb', hiding(package))
-    assert 'MissingDependency' in said and package in said and way_out in said
+    shown = last_line('import docker_registry_index.dynamodb', hiding(package))
+    assert 'MissingDependency' in shown and package in shown and way_out in shown
 
 
 def test_docker_registrys_own_loader_passes_the_error_on(hiding, tmp_path):
     settings = dict(hiding('boto3'), SETTINGS_FLAVOR='dev',
                     DOCKER_REGISTRY_CONFIG=os.path.join(ROOT, 'config', 'config_dynamo.yml'),
                     STORAGE_PATH=str(tmp_path))
-    said = last_words('from docker_registry.lib import index; '
+    shown = last_line('from docker_registry.lib import index; '
                       'index.load("docker_registry_index.dynamodb")', settings)
-    assert 'MissingDependency' in said and 'boto3' in said
+    assert 'MissingDependency' in shown and 'boto3' in shown

@@ -51,9 +51,9 @@ def test_a_name_that_the_registry_itself_fails_on_leaves_nothing_in_the_index(pu
     before = pushed.names()
     length = len(pushed.registry.log_text())
     answer = pushed.request('PUT', '/v1/repositories/%s/' % path, json=[])
-    said = pushed.registry.log_text()[length:]
+    added = pushed.registry.log_text()[length:]
     assert answer.status_code in (200, 404, 500)
-    assert 'docker_registry_index' not in said and 'search index missed' not in said, said
+    assert 'docker_registry_index' not in added and 'search index missed' not in added, added
     if answer.status_code != 200:
         assert pushed.names() == before
 

@@ -1,4 +1,4 @@
-"""Workers that gunicorn rebuilds after 100 requests each, as docker-registry tells it to: every
+"""Workers that gunicorn rebuilds after 100 requests each, as docker-registry configures it: every
 answer right, nothing loaded again."""
 import concurrent.futures
 

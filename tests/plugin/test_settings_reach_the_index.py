@@ -100,7 +100,7 @@ def test_our_file_with_SEARCH_BACKEND_and_the_flavour_prod_searches_through_Dyna
                          'SETTINGS_FLAVOR': 'prod', 'STORAGE_PATH': place.storage_path})
 
 
-def test_the_flavour_prod_keeps_images_below_prod_unless_told_otherwise(place):
+def test_the_flavour_prod_keeps_images_below_prod_by_default(place):
     place.storage_path = '/prod'
     assert_found(place, {'SEARCH_BACKEND': None, 'SETTINGS_FLAVOR': 'prod'})
 

@@ -129,14 +129,14 @@ def test_a_directory_with_nothing_in_it_is_no_repository(source, place):
 
 @pytest.mark.parametrize('path', ['library/c++', 'library/%25FF', 'library/c%252b', b'library/\xff',
                                   '@eaDir/x', '%2E/x'])
-def test_a_directory_that_no_name_leads_to_is_left_out_and_said(source, place, caplog, path):
+def test_a_directory_that_no_name_leads_to_is_left_out_and_logged(source, place, caplog, path):
     folder = os.path.join(place('repositories'), path if isinstance(path, bytes) else str(path))
     os.makedirs(folder)
     open(os.path.join(folder, str('tag_latest')), 'w').close()
     assert names(source) == sorted(NAMES)
-    said = [record.getMessage() for record in caplog.records
-            if 'left out of the search index: 1 in repositories' in record.getMessage()]
-    assert len(said) == 1
+    logged = [record.getMessage() for record in caplog.records
+              if 'left out of the search index: 1 in repositories' in record.getMessage()]
+    assert len(logged) == 1
 
 
 def test_a_namespace_emptied_by_deletes_is_no_error(source, store, place):
@@ -193,19 +193,19 @@ def test_a_repository_that_cannot_be_listed_does_not_hide_the_others(source, pla
         source.has('library/nginx')
 
 
-def test_a_disk_that_is_gone_does_not_say_that_a_repository_is(source, store):
+def test_a_disk_that_is_gone_is_an_error_and_no_absent_repository(source, store):
     shutil.rmtree(store._root_path)
     with pytest.raises(OSError):
         source.has('library/nginx')
 
 
-def test_a_disk_that_comes_back_while_a_repository_is_asked_for_has_it(source, place, monkeypatch):
+def test_a_disk_that_recovers_while_a_repository_is_asked_for_has_it(source, place, monkeypatch):
     os.rename(place('repositories'), place('moved'))
     real = os.listdir
 
-    def mounted_after_the_first(path, turns=[]):
-        turns.append(path)
-        if len(turns) == 2:
+    def mounted_after_the_first(path, calls=[]):
+        calls.append(path)
+        if len(calls) == 2:
             os.rename(place('moved'), place('repositories'))
         return real(path)
 
@@ -235,9 +235,9 @@ def as_nobody(store):
     folder = os.path.dirname(store._root_path)
     os.chmod(folder, 0o755)
     # Its path is relative: the folders above, which are the tests', are no matter.
-    said = subprocess.check_output([sys.executable, '-B', '-c', AS_NOBODY], cwd=folder,
-                                   env=environment)
-    return said.decode('ascii').splitlines()
+    output = subprocess.check_output([sys.executable, '-B', '-c', AS_NOBODY], cwd=folder,
+                                     env=environment)
+    return output.decode('ascii').splitlines()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason='only root can be somebody else')
@@ -262,7 +262,7 @@ def test_the_store_is_made_once_by_several_threads(monkeypatch, store):
     assert made == [1]
 
 
-def test_a_store_that_could_not_be_made_is_tried_again(monkeypatch, store):
+def test_a_store_that_could_not_be_made_is_retried(monkeypatch, store):
     from docker_registry import storage
     put(store, 'library/nginx')
     answers = [IOError('unavailable'), store]
@@ -368,8 +368,8 @@ def objects(request):
 
 @pytest.fixture
 def read(objects):
-    # Only names are given of a namespace `repositories`, and only the first: it is not told from
-    # the directory of all then.
+    # Names returns only names, and it cannot tell a namespace `repositories` from the directory of
+    # all repositories.
     for name in NAMES:
         if not (isinstance(objects, Names) and name.startswith('repositories/')):
             put(objects, name)
@@ -427,13 +427,13 @@ def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(read, objects):
 
 
 @pytest.mark.parametrize('name', ['library/nginx', 'library/never'])
-def test_a_storage_that_is_unavailable_does_not_say_that_a_repository_is_gone(read, objects, name):
+def test_a_storage_that_is_unavailable_is_an_error_and_no_absent_repository(read, objects, name):
     objects.failures = 3
     with pytest.raises(exceptions.UnreachableError):
         read.has(name)
 
 
-def test_a_storage_that_comes_back_while_a_repository_is_asked_for_has_it(read, objects):
+def test_a_storage_that_recovers_while_a_repository_is_asked_for_has_it(read, objects):
     objects.failures = 1
     assert read.has('library/nginx') is True
 
@@ -460,7 +460,7 @@ answer = lambda found: json.dump(found, sys.stdout)
 
 
 class S3(object):
-    """A bucket, with NAMES in it unless told otherwise, and programs that read it as a registry
+    """A bucket, with NAMES in it by default, and programs that read it as a registry
     would."""
 
     path = '/prod'
@@ -569,9 +569,9 @@ answer([names(source), len(pages)])
 AT_ONCE = '''
 expected, wrong = names(source), []
 def work():
-    for turn in range(5):
+    for number in range(5):
         listed = names(source)
-        is_right = source.has(expected[turn]) and not source.has('library/never%d' % turn)
+        is_right = source.has(expected[number]) and not source.has('library/never%d' % number)
         if listed != expected or not is_right:
             wrong.append(listed)
 threads = [threading.Thread(target=work) for _ in range(12)]
@@ -595,14 +595,14 @@ store = storage.load()
 store._boto_conn.num_retries = 0
 store._boto_conn.http_connection_kwargs['timeout'] = 0.5
 {break_it}
-said = []
+found = []
 for ask in (lambda: names(source), lambda: list(source.repositories('library')),
             lambda: source.has('library/nginx')):
     try:
-        said.append(ask())
+        found.append(ask())
     except Exception as error:
-        said.append(type(error).__name__)
-answer(said)
+        found.append(type(error).__name__)
+answer(found)
 '''
 POINT_AT = '''
 store._boto_conn._pool.host_to_pool.clear()
@@ -656,17 +656,18 @@ def refusing():
 @pytest.mark.parametrize('status', [403, 404, 500, 503, None],
                          ids=lambda status: str(status or 'never an answer'))
 def test_what_S3_answers_for_an_error_is_an_error_and_not_empty(s3, refusing, status):
-    said = s3.run(ASK_ALL.format(break_it=POINT_AT.format(port=refusing(status))))
-    assert len(said) == 3 and set(said) <= {'S3ResponseError', 'BotoServerError', 'timeout'}, said
+    found = s3.run(ASK_ALL.format(break_it=POINT_AT.format(port=refusing(status))))
+    assert len(found) == 3 and set(found) <= {'S3ResponseError', 'BotoServerError', 'timeout'}, (
+        found)
 
 
 def test_an_S3_that_is_not_there_is_an_error_and_not_empty(s3):
     with_nothing_behind = socket.socket()
     with_nothing_behind.bind(('127.0.0.1', 0))
-    said = s3.run(
+    found = s3.run(
         ASK_ALL.format(break_it=POINT_AT.format(port=with_nothing_behind.getsockname()[1])))
     with_nothing_behind.close()
-    assert said == ['error'] * 3
+    assert found == ['error'] * 3
 
 
 # An error of boto has the page of S3 in it, and that the access key ID.
@@ -706,7 +707,7 @@ def test_the_log_names_the_refusal_of_S3_and_no_access_key(s3, refusing):
 
 
 @pytest.mark.parametrize('code', ['InvalidAccessKeyId', 'SignatureDoesNotMatch'])
-def test_an_error_of_boto_is_told_in_one_line_without_the_access_key(caplog, code):
+def test_an_error_of_boto_is_shown_in_one_line_without_the_access_key(caplog, code):
     exception = pytest.importorskip('boto.exception')
     page = ('<?xml version="1.0"?>\n<Error><Code>%s</Code><Message>no</Message>'
             '<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % (code, KEY_ID.decode()))

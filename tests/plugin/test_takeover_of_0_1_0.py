@@ -7,7 +7,7 @@ import pytest
 from tests.plugin.registry_place import LOADED, Place, image
 from tests.plugin.release_0_1_0 import Release010
 
-ONLY_IN_S3 = ['acme/pushed-while-nobody-looked']
+ONLY_IN_S3 = ['acme/pushed-without-an-index']
 IN_BOTH = ['acme/billing-api', 'library/nginx', 'ops/nginx-proxy']
 ONLY_IN_THE_TABLE = ['acme/of-another-store', 'MixedCase/Old-Name']
 DESCRIBED = 'acme/described-by-hand'

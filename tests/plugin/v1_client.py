@@ -44,7 +44,7 @@ class V1Client(object):
         return answer
 
     def begin_push(self, name, images=()):
-        """Announce a push, which is when the registry says that the repository is created or
+        """Announce a push, which is when the registry reports that the repository is created or
         updated; return the headers for what follows."""
         listed = [dict({'id': image.id}, **({'Tag': tag} if tag else {})) for image, tag in images]
         answer = self.expect([200], 'PUT', '/v1/repositories/%s/' % quote(name), json=listed,

@@ -1,4 +1,4 @@
-"""A service with all that stands beside it in a test: a registry whose repositories the test says,
+"""A service with all that stands beside it in a test: a registry whose repositories the test gives,
 tables of its own, and what it counts."""
 import json
 import re
@@ -27,7 +27,7 @@ def without_proxies():
 
 
 class FakeRegistry(OddServer):
-    """A registry of what `repositories` says: name to description, or None.
+    """A registry of `repositories`: name to description, or None.
 
     Each has the tag latest.
 
@@ -120,8 +120,7 @@ class Beside:
         return self.session.get(self.url + path, timeout=30, **more)
 
     def post(self, body, **headers):
-        """Send a notification: bytes, or a list of events; with the secret unless told
-        otherwise."""
+        """Send a notification: bytes, or a list of events; by default with the secret."""
         content = body if isinstance(body, bytes) else json.dumps({'events': body}).encode()
         wanted = dict({'Content-Type': 'application/vnd.docker.distribution.events.v1+json',
                        'Authorization': 'Bearer ' + self.secret}, **headers)
@@ -140,7 +139,7 @@ class Beside:
         return [result['name'] for result in self.search(term, **more)['results']]
 
     def metrics(self):
-        """What /metrics says: (name, labels as written, sorted) to a number."""
+        """Return the samples of /metrics: (name, labels as written, sorted) to a number."""
         samples, answer = {}, self.get('/metrics')
         assert answer.status_code == 200, answer.text
         for line in answer.text.splitlines():

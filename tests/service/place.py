@@ -67,7 +67,7 @@ class Bucket:
 
 
 class QuickService(Service):
-    """The service with a lease of two seconds, that looks for missing descriptions twice a
+    """The service with a lease of two seconds, that reads missing descriptions twice a
     second."""
 
     lease, pause = 2, 0.5
@@ -175,7 +175,7 @@ class Place:
                           seconds, self.service, expected)
 
     def catalog(self):
-        """Return the names that have a tag, as the registry itself says."""
+        """Return the names that have a tag, as the registry itself returns them."""
         url = self.registry.url
         names = self.ask('/v2/_catalog?n=1000', url).json()['repositories']
         return sorted(name for name in names
@@ -205,12 +205,12 @@ class Place:
                               universal_newlines=True, timeout=60)
 
     def assert_equal(self, dynamodb_url):
-        """Assert that rows, postings and storage say the same, DynamoDB asked directly."""
+        """Assert that rows, postings and storage agree, DynamoDB asked directly."""
         checked = self.command('check', '--storage', DYNAMODB_ENDPOINT_URL=dynamodb_url)
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
     def age(self, *names):
-        """Have these rows look as if they were pushed two hours ago, so that a sync may remove
+        """Write into these rows that they were pushed two hours ago, so that a sync may remove
         them."""
         for name in names:
             self.index.engine.client.call(

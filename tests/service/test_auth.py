@@ -54,7 +54,7 @@ def place(dynamodb_local, users):
     for secret in [made.secret, 'wrong-password', 'battery', 'correct horse', LONG,
                    'pässwörd', 'dummy'] + [header(*each)['Authorization'].split()[1]
                                            for each in PASSWORDS.items()]:
-        assert secret not in text, 'the log tells a secret'
+        assert secret not in text, 'a secret is in the log'
     assert 'Traceback' not in text
 
 
@@ -122,11 +122,11 @@ def test_nobody_learns_by_the_clock_which_users_there_are(place):
             taken.append(time.monotonic() - began)
         return statistics.median(taken)
 
-    for attempt in range(3):  # other processes of the machine are heard, too
-        known, unknown, unusable = median('alice'), median('nobody'), median('md5')
-        if max(known, unknown, unusable) < 2 * min(known, unknown, unusable):
+    for attempt in range(3):  # other processes of the machine disturb the times
+        existing, unknown, unusable = median('alice'), median('nobody'), median('md5')
+        if max(existing, unknown, unusable) < 2 * min(existing, unknown, unusable):
             return
-    raise AssertionError((known, unknown, unusable))
+    raise AssertionError((existing, unknown, unusable))
 
 
 def test_a_file_that_changes_is_read_anew_and_a_broken_one_changes_nothing(place, users):
@@ -173,7 +173,7 @@ def test_anonymous_read_lets_in_those_who_give_nothing_and_no_wrong_ones(
         assert statuses(made, header('nobody', 'x')) == [401, 401]
 
 
-def test_a_flood_of_wrong_passwords_leaves_room_for_the_others(place, dynamodb_local, tmp_path):
+def test_a_flood_of_wrong_passwords_leaves_threads_for_the_others(place, dynamodb_local, tmp_path):
     users = tmp_path / 'htpasswd'
     users.write_text('alice:%s\nslow:%s\n' % (hashed('correct horse', 12), hashed('slow', 12)))
     with Beside(dynamodb_local.url, place.registry, place.database, HTPASSWD=str(users),
@@ -205,7 +205,7 @@ def test_a_flood_of_wrong_passwords_leaves_room_for_the_others(place, dynamodb_l
 
 
 @pytest.mark.parametrize('content', ['alice', 'a line\n', '#ok\nalice:$2y$05$x\nbad'])
-def test_a_file_that_is_none_is_told_by_its_parser(content):
+def test_a_file_of_another_format_is_refused_by_the_parser(content):
     with pytest.raises(ValueError):
         auth.parse_htpasswd(content.encode())
 

@@ -46,7 +46,7 @@ NAMES = odd_names(COUNT)
 
 
 def make_repositories(root, names):
-    """All that the registry's catalog and the service look for in a store."""
+    """Make all that the registry's catalog and the service read in a store."""
     for name in names:
         folder = os.path.join(str(root), 'docker/registry/v2/repositories', name)
         os.makedirs(folder + '/_layers')
@@ -65,7 +65,7 @@ def asked(connection, path, method='GET', **headers):
     body = answer.read()
     kept = {name: answer.getheader(name) for name in HEADERS}
     if answer.getheader('Content-Length') is not None and len(body) <= 2048:
-        # Go says none of a longer body.
+        # Go sends no Content-Length with a longer body.
         kept['Content-Length'] = answer.getheader('Content-Length')
     return answer.status, kept, body
 
@@ -196,8 +196,8 @@ def test_a_page_costs_one_query(place):
         before = place.dynamodb_requests()
         for _ in range(10):
             assert place.get('/v2/_catalog' + query).status_code == 200
-        # One more may be that which it makes every ten seconds, another that of a look at
-        # readiness.
+        # The service makes one request every ten seconds by itself, and one to check whether the
+        # index is ready.
         assert 10 <= place.dynamodb_requests() - before <= 12, query
     before = place.dynamodb_requests()
     for _ in range(10):

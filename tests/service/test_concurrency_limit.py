@@ -5,7 +5,7 @@ import time
 from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
 
 
-def test_as_many_as_the_limit_says():
+def test_as_many_as_the_limit_allows():
     limit = ConcurrencyLimit(2)
     assert limit.enter() and limit.enter()
     limit.leave()

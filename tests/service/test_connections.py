@@ -1,4 +1,4 @@
-"""Connections that say nothing, too little, too much or too slowly: others are answered meanwhile,
+"""Connections that send nothing, too little, too much or too slowly: others are answered meanwhile,
 and no thread is held for ever."""
 import concurrent.futures
 import contextlib
@@ -48,7 +48,7 @@ def seconds_of_health(place):
     began = time.monotonic()
     # A connection of its own: it must be accepted, too.
     assert raw(place, 'GET /healthz HTTP/1.1\nHost: x',
-               patience=IDLE_SECONDS + 20).startswith(b'HTTP/1.1 200 ')
+               timeout=IDLE_SECONDS + 20).startswith(b'HTTP/1.1 200 ')
     return time.monotonic() - began
 
 
@@ -81,7 +81,7 @@ def searches(place, count=20):
     for _ in range(count):
         began = time.monotonic()
         assert raw(place, 'GET /v1/search?q=nothing HTTP/1.1\nHost: x',
-                   patience=20).startswith(b'HTTP/1.1 200 ')
+                   timeout=20).startswith(b'HTTP/1.1 200 ')
         taken.append(time.monotonic() - began)
     return sorted(taken)
 
@@ -247,7 +247,7 @@ def test_with_few_files_it_takes_fewer_connections(dynamodb_local):
     assert 'Traceback' not in made.service.log_text()
 
 
-def test_without_room_for_a_body_its_connection_ends_and_no_other(dynamodb_local):
+def test_without_disk_space_for_a_body_its_connection_ends_and_no_other(dynamodb_local):
     made = Beside(dynamodb_local.url, THREADS=str(THREADS))
     serve = made.service.command
     # As a full disk: no file of this process gets larger.
@@ -276,9 +276,9 @@ def test_the_processor_is_at_rest_while_connections_are_idle(place, connect):
     assert used() - before < 1 and opened
 
 
-def test_nothing_that_a_client_says_steers_a_terminal_or_forges_a_line(place):
+def test_nothing_that_a_client_sends_steers_a_terminal_or_forges_a_line(place):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda head: raw(place, head, patience=2),
+        list(pool.map(lambda head: raw(place, head, timeout=2),
                       ['GET /v1/search?q=\x1b[31mred HTTP/1.1\nHost: x',
                        'GET /v1/search?q=%1b%0aforged HTTP/1.1\nHost: x',
                        'GET /\x1b[31m/%1b HTTP/1.1\nHost: x', 'GET /\x1b[31m\x9b HTTP/1.1\nHost: x',

@@ -28,8 +28,8 @@ class HTTPIndex:
         self.there = {}
 
     def fill(self, repositories):
-        # A push that says nothing keeps the description there is: so whatever differs is deleted
-        # first.
+        # If a push carries no description, the existing one is kept. Therefore each repository
+        # whose description differs is deleted first.
         gone = [name for name, text in self.there.items() if repositories.get(name, '') != text]
         new = [name for name, text in repositories.items() if self.there.get(name, '') != text]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""When the description worker reads notes and looks for tags: no loop, DynamoDB or sleeps."""
+"""When the description worker reads notes and asks for tags: no loop, DynamoDB or sleeps."""
 import random
 
 import pytest
@@ -90,7 +90,7 @@ def worker(index, reconciler, clock, monkeypatch):
 
 
 def pauses(worker, clock, count):
-    """Take turns when they are due; return the seconds between them."""
+    """Run the worker `count` times, each when it is due; return the seconds between the runs."""
     waited = []
     for _ in range(count):
         waited.append(worker.run_once(clock.now))

@@ -1,4 +1,4 @@
-"""What an image says about itself, whatever is in its manifest."""
+"""The description in an image, whatever is in its manifest."""
 import hypothesis
 import pytest
 from hypothesis import strategies

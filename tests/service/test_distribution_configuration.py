@@ -1,5 +1,5 @@
-"""config/distribution.yml in Debian's registry: what it sends of a push, and what its comments say
-of the environment."""
+"""config/distribution.yml in Debian's registry: what it sends of a push, and what its comments
+state of the environment."""
 import json
 import os
 import re

@@ -22,10 +22,10 @@ def body_of(*events):
     return json.dumps({'events': list(events)}).encode()
 
 
-def raw(beside, head, body=b'', patience=5):
-    """Send bytes as they are; return what comes back until the end, or until nothing more comes."""
+def raw(beside, head, body=b'', timeout=5):
+    """Send bytes as they are; return the answer, up to its end or the timeout."""
     with socket.create_connection(('127.0.0.1', beside.service.port),
-                                  timeout=patience) as connection:
+                                  timeout=timeout) as connection:
         connection.sendall(head.replace('\n', '\r\n').encode('latin-1') + b'\r\n\r\n' + body)
         answer = b''
         try:
@@ -174,7 +174,7 @@ def test_what_is_of_no_use_costs_nothing(beside):
 
 @pytest.mark.parametrize('wrong', [None, 7, '', 'x', [], {}, True, '../../x', 'sha256:x',
                                    'latest?x=y', '\ud800', 'a' * 5000, ['latest']])
-def test_a_wrong_digest_or_tag_still_tells_of_its_repository(beside, wrong):
+def test_a_wrong_digest_or_tag_still_reports_its_repository(beside, wrong):
     beside.registry.repositories['hostile/fields'] = None
     assert beside.post([pushed('hostile/fields', digest=wrong, tag=wrong, media_type=wrong
                                if wrong != BLOB else None)]).status_code == 200

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 CATALOG = {'STORAGE': None, 'STORAGE_ENDPOINT_URL': None, 'STORAGE_REGION': None,
            'STORAGE_ACCESS_KEY': None, 'STORAGE_SECRET_KEY': None}
-#: Of the seeds, by name; None: it says nothing.
+#: The descriptions of the seeds, by name; None: it has none.
 SEEDS = {'web': 'At the top', 'acme/web': 'The shop', 'acme/web/assets': 'Nested',
          'acme/web-api': None, 'ops/backup': 'Nightly'}
 FOUND = dict((name, text or '') for name, text in SEEDS.items())

@@ -1,4 +1,4 @@
-"""What DynamoDB does late, or says late, changes nothing that came after it."""
+"""What DynamoDB does late, or answers late, changes nothing that came after it."""
 import threading
 import time
 

@@ -115,7 +115,7 @@ def test_names(name, is_one):
     assert layout.is_name(name) is is_one
 
 
-def test_a_name_is_told_quickly():
+def test_a_long_name_is_refused_quickly():
     for name in ('a-' * 127 + '!', 'a' * 254 + '!', '-' * 255):
         assert not layout.is_name(name)
 

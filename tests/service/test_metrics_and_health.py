@@ -10,7 +10,7 @@ from tests.service.beside import Beside, FakeRegistry, pushed
 from tests.service.odd_server import late, page
 from tests.waiting import wait_until
 
-KNOWN = {'team/web': 'The front end', 'team/api': None}
+STORED = {'team/web': 'The front end', 'team/api': None}
 
 
 @pytest.fixture(scope='module')
@@ -23,9 +23,9 @@ def proxy(dynamodb_local):
 @pytest.fixture(scope='module')
 def place(proxy):
     """A service that reaches DynamoDB through a proxy, and gives up soon."""
-    with FakeRegistry(KNOWN) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1',
-                                                 DYNAMODB_CONNECT_TIMEOUT='1',
-                                                 DYNAMODB_READ_TIMEOUT='1') as made:
+    with FakeRegistry(STORED) as registry, Beside(proxy.url, registry, DYNAMODB_ATTEMPTS='1',
+                                                  DYNAMODB_CONNECT_TIMEOUT='1',
+                                                  DYNAMODB_READ_TIMEOUT='1') as made:
         yield made
     assert 'Traceback' not in made.service.log_text()
 
@@ -34,7 +34,7 @@ def ready(place):
     return place.get('/readyz').status_code == 200
 
 
-def test_a_service_that_runs_says_so(place):
+def test_a_running_service_is_live_and_ready(place):
     assert place.get('/healthz').json() == {'live': True}
     assert place.get('/readyz').json() == {'ready': True}
     before = place.dynamodb_requests('BatchGetItem')
@@ -45,10 +45,10 @@ def test_a_service_that_runs_says_so(place):
 
 
 def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
-    with FakeRegistry(KNOWN) as registry:
+    with FakeRegistry(STORED) as registry:
         tags = page({'tags': ['x']})
         registry.trouble = late(1.5, lambda handler: tags(handler) if 'tags' in handler.path
-                                else page({'repositories': sorted(KNOWN)})(handler))
+                                else page({'repositories': sorted(STORED)})(handler))
         place = Beside(dynamodb_local.url, registry)
         place.service.launch()
         try:
@@ -63,7 +63,7 @@ def test_while_it_loads_it_lives_and_is_not_ready(dynamodb_local):
             registry.trouble = None
             wait_until(lambda: ready(place))
             assert place.counted('ready') == 1
-            assert place.get('/v2/_catalog').json() == {'repositories': sorted(KNOWN)}
+            assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
             assert place.counted('load_repositories') == 2
             assert place.counted('load_repositories_total') == 2
         finally:
@@ -152,7 +152,7 @@ def back(place):
     assert place.post([pushed('team/web')]).status_code == 200
 
 
-def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
+def test_dynamodb_that_refuses_connections_and_recovers(place, proxy):
     failures = place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"')
     with proxy.refusing():
         wait_until(lambda: not ready(place), seconds=10)
@@ -163,7 +163,7 @@ def test_dynamodb_that_refuses_connections_and_comes_back(place, proxy):
     assert place.counted('notifications_total', 'result="retry"') >= 1
 
 
-def test_dynamodb_that_does_not_answer_and_comes_back(place, proxy):
+def test_dynamodb_that_does_not_answer_and_recovers(place, proxy):
     with proxy.black_hole():
         wait_until(lambda: not ready(place), seconds=10)
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the README tells those to add who have a registry v2 or v3: its YAML, its container, its two
+"""What the README shows to add to a registry v2 or v3: its YAML, its container, its two
 lines of nginx."""
 import os
 import re

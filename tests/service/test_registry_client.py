@@ -49,9 +49,9 @@ class TestOnTheRealRegistry:
 
     @pytest.mark.parametrize('reference', ['nope', HEX, '../tags/list', 'a b', '', None])
     def test_unknown_references(self, images, client, reference):
-        images.push('manifests/known')
-        assert client.manifest('manifests/known', reference) is None
-        assert client.config('manifests/known', reference) is None
+        images.push('manifests/pushed')
+        assert client.manifest('manifests/pushed', reference) is None
+        assert client.config('manifests/pushed', reference) is None
 
     def test_the_catalog_is_read_to_its_end(self, distribution_is_installed, tmp_path):
         with Distribution(tmp_path, additions={'catalog': {'maxentries': 4}}) as small:
@@ -64,29 +64,29 @@ class TestOnTheRealRegistry:
         assert len(pages) > 2, 'n=1000 was refused, and the pages were followed'
 
     def test_descriptions(self, images, client):
-        images.push('says/label', labels={DESCRIPTION: 'in a label', TITLE: 'x'})
-        images.push('says/annotation', labels={DESCRIPTION: 'no'},
+        images.push('of/label', labels={DESCRIPTION: 'in a label', TITLE: 'x'})
+        images.push('of/annotation', labels={DESCRIPTION: 'no'},
                     annotations={DESCRIPTION: 'in an annotation'})
-        images.push('says/title', labels={TITLE: 'no'}, annotations={TITLE: 'a title'})
-        images.push('says/nothing')
-        arm = images.push('says/index', None, labels={DESCRIPTION: 'arm'})
-        amd = images.push('says/index', '1', labels={DESCRIPTION: 'amd'})
-        images.push_index('says/index', 'child', [(arm, 'linux/arm64'), (amd, 'linux/amd64')],
+        images.push('of/title', labels={TITLE: 'no'}, annotations={TITLE: 'a title'})
+        images.push('of/nothing')
+        arm = images.push('of/index', None, labels={DESCRIPTION: 'arm'})
+        amd = images.push('of/index', '1', labels={DESCRIPTION: 'amd'})
+        images.push_index('of/index', 'child', [(arm, 'linux/arm64'), (amd, 'linux/amd64')],
                           annotations={TITLE: 'no'})
-        images.push_index('says/index', 'self', [(arm, None)],
+        images.push_index('of/index', 'self', [(arm, None)],
                           annotations={DESCRIPTION: 'in the index'})
         expected = {'label': 'in a label', 'annotation': 'in an annotation', 'title': 'a title',
                     'nothing': None, 'index:child': 'amd', 'index:self': 'in the index',
                     'nobody': None}
         for each, text in expected.items():
             name, _, tag = each.partition(':')
-            assert description(client, 'says/' + name, tag or 'latest') == text, each
+            assert description(client, 'of/' + name, tag or 'latest') == text, each
 
-    def test_what_refers_to_an_image_says_nothing_of_its_repository(self, images, client):
-        digest = images.push('says/signed')
-        images.push('says/signed', 'sbom', annotations={DESCRIPTION: 'SBOM'},
+    def test_what_refers_to_an_image_does_not_describe_its_repository(self, images, client):
+        digest = images.push('of/signed')
+        images.push('of/signed', 'sbom', annotations={DESCRIPTION: 'SBOM'},
                     subject={'mediaType': OCI['manifest'], 'digest': digest, 'size': 1})
-        assert description(client, 'says/signed', 'sbom') is None
+        assert description(client, 'of/signed', 'sbom') is None
 
     def test_users(self, distribution_is_installed, tmp_path):
         hashed = bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4))

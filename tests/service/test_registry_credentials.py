@@ -43,7 +43,7 @@ class TestCredentials:
         basic = 'Basic ' + base64.b64encode(b'reader:hidden').decode()
         assert odd.requests[-1][1]['Authorization'] == basic
 
-    def test_neither_netrc_nor_proxies_have_a_say(self, odd, tmp_path, monkeypatch):
+    def test_neither_netrc_nor_proxies_are_used(self, odd, tmp_path, monkeypatch):
         (tmp_path / '.netrc').write_text('machine 127.0.0.1 login somebody password else\n')
         monkeypatch.setenv('HOME', str(tmp_path))
         monkeypatch.setenv('http_proxy', 'http://127.0.0.1:1')

@@ -129,7 +129,7 @@ def test_nobody_there():
         RegistryClient('http://127.0.0.1:%d' % port).tags('a/b')
 
 
-def test_a_connection_that_cannot_be_made_is_tried_once_more_and_only_by_the_patient():
+def test_a_connection_that_cannot_be_made_is_retried_once_and_not_with_a_timeout():
     with socket.socket() as full:
         full.bind(('127.0.0.1', 0))
         full.listen(0)

@@ -21,7 +21,7 @@ from tests.service.odd_server import late, page
 from tests.service.test_catalog import make_repositories
 
 SECRET, PASSWORD, KEY = 'never-show-this-secret', 'never-show-this-word', 'never/ShowThisKey+5'
-KNOWN = {'team/web': 'The front end', 'team/api': None, 'library/nginx': None}
+STORED = {'team/web': 'The front end', 'team/api': None, 'library/nginx': None}
 
 
 def settings_of(dynamodb, database='test-none', **more):
@@ -134,7 +134,7 @@ class Served:
 
 @pytest.fixture(scope='module')
 def registry():
-    with FakeRegistry(KNOWN) as server:
+    with FakeRegistry(STORED) as server:
         yield server
 
 
@@ -179,7 +179,7 @@ def test_a_stop_answers_what_is_under_way_and_a_restart_goes_on(loaded, registry
 
 
 def registry_answer(registry, handler):
-    """What it says when it is in no trouble."""
+    """Answer as the registry does when `trouble` is None."""
     kept, registry.trouble = registry.trouble, None
     try:
         registry._answer(handler)

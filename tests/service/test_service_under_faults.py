@@ -105,13 +105,13 @@ def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(p
     assert sorted(place.found('grave')) == ['grave/new', old[1], old[2]]
     place.age(old[1])
     assert place.command('load').returncode == 0
-    wait_until(lambda: place.found('grave'), 'the sync did not heal it', 15, place.service,
+    wait_until(lambda: place.found('grave'), 'the sync did not repair it', 15, place.service,
                {'grave/new': 'Nobody was notified', old[2]: ''})
     place.assert_equal(place.dynamodb_url)
 
 
 def recorded(place, images_of_it):
-    """Do something in a registry of the same storage that tells a stand-in; return the
+    """Do something in a registry of the same storage that notifies a stand-in; return the
     notifications as they were sent."""
     listener = StandIn('listener')
     try:
@@ -203,7 +203,7 @@ def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
     slow.wait_until_found('hanging/thing', term='hanging', seconds=15)
 
 
-def test_two_copies_are_told_of_one_repository_at_once(dynamodb_local, tmp_path):
+def test_two_copies_are_notified_of_one_repository_at_once(dynamodb_local, tmp_path):
     place = Place(dynamodb_local.url, Files(tmp_path))
     chance = random.Random(5)
     with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path),

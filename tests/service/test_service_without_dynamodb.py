@@ -171,7 +171,7 @@ def test_a_fifth_of_all_answers_is_a_fault(place, request):
     with place.proxy.faults(0.2):
         change(place, count)
         passed = time.monotonic() - started
-        # The registry tells of one after the other, and waits for each answer.
+        # The registry sends one notification after the other, and waits for each answer.
         wait_until(lambda: answered(place) - done >= count // 2 or time.monotonic() > started + 12
                    + count / 10, 'no end', 30 + count / 10)
         done = answered(place) - done

@@ -80,7 +80,7 @@ def test_each_option_comes_from_the_environment_and_from_the_file(name):
 
 @pytest.mark.parametrize('name', sorted(BAD))
 @pytest.mark.parametrize('is_in_file', [False, True])
-def test_a_value_that_cannot_work_is_told_with_its_name_and_origin(name, is_in_file):
+def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_in_file):
     for text in BAD[name]:
         block = dict(BESIDE.get(name, {}), **{name: text})
         with pytest.raises(SettingError) as refused:

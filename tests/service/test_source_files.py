@@ -74,7 +74,7 @@ def test_links_are_followed_and_rounds_end(tmp_path):
     assert source.has('linked/on-disk')
 
 
-def test_a_disk_that_is_not_mounted_says_nothing(tmp_path):
+def test_a_disk_that_is_not_mounted_cannot_be_read(tmp_path):
     source = store(tmp_path, 'a', 'b/c')
     for link in ('gone', 'b/gone'):
         (tmp_path / V2 / link).symlink_to(tmp_path / 'unmounted')

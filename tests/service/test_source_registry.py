@@ -124,24 +124,24 @@ def test_a_registry_that_dies_in_the_midst_is_not_one_that_lacks_a_few():
 def test_what_is_doubtful_stays_as_it_is_and_is_read_later(dynamodb_local, caplog):
     index = EngineIndex(dynamodb_local.url).ready()
     try:
-        index.add('known', '')
+        index.add('indexed', '')
         index.add('gone', '')
-        for name in 'known', 'gone':
+        for name in 'indexed', 'gone':
             index.engine.client.call('update_item', TableName=index.settings.repository_table,
                                      Key={'name': {'S': name}},
                                      UpdateExpression='SET touched = :long_ago',
                                      ExpressionAttributeValues={':long_ago': {'N': '1'}})
-        client = Registry([['fine', 'known', 'new']],
-                          {'known': failure(), 'new': failure(), 'gone': False})
+        client = Registry([['fine', 'indexed', 'new']],
+                          {'indexed': failure(), 'new': failure(), 'gone': False})
         report = index.engine.sync(CatalogSource(client))
         assert report.complete and report.removed == 1 and report.unreadable == ()
-        assert sorted(name for name, _ in index.search('')) == ['fine', 'known']
+        assert sorted(name for name, _ in index.search('')) == ['fine', 'indexed']
         notes = index.engine.description_queue.notes(9)
-        assert [note.name for note in notes] == ['fine', 'known', 'new']
+        assert [note.name for note in notes] == ['fine', 'indexed', 'new']
         assert list(index.engine.checker(CatalogSource(client)).check()) == []
-        assert "the tags of 'known' cannot be read, and it stays as it is" in caplog.text
+        assert "the tags of 'indexed' cannot be read, and it stays as it is" in caplog.text
         assert 'is tired' in caplog.text
-        client.tagged['known'] = client.tagged['new'] = True
+        client.tagged['indexed'] = client.tagged['new'] = True
         assert index.engine.sync(CatalogSource(client)).added == 1
     finally:
         index.delete_tables()
