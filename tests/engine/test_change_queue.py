@@ -17,6 +17,8 @@ from tests.waiting import more_threads, wait_until
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
                                    retryable=True)
 CONFLICT = errors.ChangeConflict('a/one', 8)
+#: DynamoDB will never accept such a change.
+NEVER = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
 
 
 class Index(object):
@@ -373,6 +375,22 @@ def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, c
     assert 'others before; it is retried' in caplog.text
 
 
+def test_a_change_that_is_dropped_is_logged_by_itself(idle, index, clock, caplog):
+    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
+    for number in range(3):
+        idle.follow('a/%d' % number, True)
+        idle.run_once(0, clock.now)
+    index.failure = NEVER
+    idle.follow('b/one', True)
+    idle.run_once(0, clock.now)
+    [_, dropped] = [record.getMessage() for record in caplog.records]
+    assert "b/one' in the search index failed: PutItem" in dropped
+    clock.now += 61
+    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
+    idle.run_once(0, clock.now)
+    assert 'like 2 others before; it is retried' in caplog.records[-1].getMessage()
+
+
 def test_what_finds_no_room_is_left_to_a_sync(followed, index, called, monkeypatch, caplog):
     monkeypatch.setattr(change_queue, 'LIMIT', 10)
     index.failure = UNAVAILABLE
@@ -398,7 +416,7 @@ def test_a_missing_table_is_reported(followed, index, called):
 
 
 def test_what_dynamodb_will_never_take_is_dropped(followed, index, caplog):
-    index.failure = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
+    index.failure = NEVER
     assert followed.follow('a/one', True) is False
     assert len(followed) == 0
     assert "a/one' in the search index failed: PutItem" in caplog.text
