@@ -128,7 +128,8 @@ def test_that_there_is_no_tag_is_believed_in_the_end(index):
     reconciler = Reconciler(index.engine, registry)
     worker = DescriptionWorker(index.engine, reconciler, clock)
     reconciler.on_note = worker.call
-    reconciler.reconcile(Change(NAME, NEW, 'latest'), 0.2)
+    # In time: a change that is late would be noted once more.
+    reconciler.reconcile(Change(NAME, NEW, 'latest'), 20)
     index.add(NAME, 'Old words')
     for _ in range(3):
         worker.work_off()
