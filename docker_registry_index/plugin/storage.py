@@ -125,9 +125,13 @@ class _Listing(object):
             # No unicode: storage_path may be bytes beyond ASCII.
             for given in self._store.list_directory(path=str(path)):
                 listed = True
+                given = text_of(given).strip('/')
                 rest = _rest_of(given, path)
                 if rest:
                     yield rest
+                elif given and path[1:] not in given:
+                    # As when forked workers share one of the driver's connections.
+                    raise exceptions.UnreachableError('%s: answered with %.200s' % (path, given))
         except exceptions.FileNotFoundError:
             if listed:
                 raise exceptions.UnreachableError('%s broke off' % path)
@@ -200,7 +204,6 @@ def _rest_of(given, path):
     """Return what follows a path in an entry of its listing; '' if nothing does. Drivers list paths
     or names. Some lose the first character, as S3 does if storage_path ends with a slash. Some list
     what only begins alike. S3 lists a directory that the AWS console made as an entry of itself."""
-    given = text_of(given).strip('/')
     if '/' not in given and given != path:
         return given
     return given.partition(path[1:] + '/')[2]

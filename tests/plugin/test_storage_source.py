@@ -426,6 +426,15 @@ def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(read, objects):
         list(read.namespaces())
 
 
+def test_the_answer_to_another_question_is_an_error_and_not_empty(read, objects):
+    # Forked workers that share a connection may read each other's answers.
+    objects.found = lambda path: ['repositories/team/other/_index_images']
+    for ask in (lambda: list(read.repositories('library')), lambda: read.has('library/nginx')):
+        with pytest.raises(exceptions.UnreachableError) as caught:
+            ask()
+        assert 'answered with repositories/team/other' in str(caught.value)
+
+
 @pytest.mark.parametrize('name', ['library/nginx', 'library/never'])
 def test_a_storage_that_is_unavailable_is_an_error_and_no_absent_repository(read, objects, name):
     objects.failures = 3
