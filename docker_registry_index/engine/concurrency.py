@@ -153,10 +153,11 @@ class SingleFlight(object):
         :raises: what the function raised."""
         with self._lock:
             if not self.is_under_way:
-                self._call = _Call(self._function)
-                if start_thread(self._call.run) is None:
-                    self._call = None
+                call = _Call(self._function)
+                if start_thread(call.run) is None:
                     return False
+                # Never None again: is_under_way reads it without the lock.
+                self._call = call
             call = self._call
         if not wait(call.ended, seconds):
             return False

@@ -241,6 +241,16 @@ def test_a_flight_that_no_thread_can_be_started_for_has_not_ended(no_threads):
     assert not flight.is_under_way and calls == []
 
 
+def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_ended(monkeypatch):
+    calls, seen = [], []
+    flight = SingleFlight(lambda: calls.append(1))
+    assert flight.wait(30) is True
+    # Others ask meanwhile, without the lock.
+    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: seen.append(flight.is_under_way))
+    assert flight.wait(30) is False
+    assert seen == [False] and not flight.is_under_way and calls == [1]
+
+
 # Back-off
 
 def test_pauses_double_up_to_the_longest_and_are_shortened_at_random():
