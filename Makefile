@@ -11,14 +11,13 @@ RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
 # The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) \
-    $(addprefix tests/plugin/,test_configuration.py test_configuration_files.py \
-    test_storage_source.py)
+    tests/test_configuration.py tests/plugin tests/end_to_end/plugin/test_configuration_files.py
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
     $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py)
 .DEFAULT_GOAL := help
-.PHONY: help run run-service setup setup-run setup-service dist clean bench-service test lint \
-    test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging \
+.PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
+    dist clean bench-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging \
     test-some-faults test-faults
 
 help: ## Show these lines
@@ -30,30 +29,40 @@ run: setup-run ## Start docker-registry on a local S3 and search it; Ctrl-C ends
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
+check: setup-check ## Lint, and the tests that need no server: a minute, with one Python 3 and pip
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
+	@echo 'make check: all passed'
+
+check-tests: setup-check
+	@echo '== tests without a server'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 $(PYTEST) --ignore tests/end_to_end tests
+
 test: lint ## Run all tests, after installing what they need
 	@echo '== four parts at a time, each shown when it has ended: about a quarter of an hour'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	    test-py27 test-registry test-service test-some-faults test-py3 test-packaging
+	    test-py27 test-registry test-service test-some-faults test-py3 test-packaging check-tests
 	@echo 'make test: all passed'
 
-lint: setup ## Check the style, the types of the service, and that Python 2.7 compiles what it runs
+lint-py3: setup-check
 	@echo '== flake8, Python 3'
 	@$(PYTHON3_BIN)/python -m flake8
 	@echo '== types of the service'
 	@$(PYTHON3_BIN)/python -m mypy
+
+lint: setup lint-py3 ## Check the style, the types of the service, and the syntax for Python 2.7
 	@echo '== syntax, Python 2.7'
 	@find $(FOR_PYTHON27) -name '*.py' ! -path 'docker_registry_index/service/*' -print0 | \
 	    xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
-test-py3: setup ## Test the engine, the contract and the documents on Python 3, with DynamoDB Local
-	@echo '== engine, contract and documents, Python 3'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) $(ON_BOTH_PYTHONS) tests/docs
+test-py3: setup ## Test the contract of search on Python 3, with DynamoDB Local
+	@echo '== contract, Python 3'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) tests/contract
 
 test-ministack: setup ## The same, and the registry, with ministack, the DynamoDB of make run
 	@echo '== engine, contract and registry on ministack, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) \
-	    $(ON_BOTH_PYTHONS) tests/plugin tests/cli
+	    $(ON_BOTH_PYTHONS) tests/end_to_end/plugin tests/end_to_end/cli
 
 test-py27: setup ## The same on Python 2.7, and the configuration files
 	@echo '== engine, contract and configuration, Python 2.7'
@@ -61,36 +70,41 @@ test-py27: setup ## The same on Python 2.7, and the configuration files
 
 test-registry: setup ## Test the plugin inside the real docker-registry, and the command line
 	@echo '== the plugin in docker-registry 0.9.1, and the command line'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) tests/plugin tests/cli
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) \
+	    tests/end_to_end/plugin tests/end_to_end/cli
 
 test-service: setup ## Test the service with a real registry v2, podman, skopeo, docker and nginx
 	@echo '== the service beside CNCF Distribution'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
 
 test-v3: setup ## The same beside version 3, built with Go: ten minutes
 	@dev/bootstrap distribution-v3
 	@echo '== the service beside CNCF Distribution 3'
 	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
-	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/service
+	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
 
 test-some-faults: setup ## Test a few of each fault: killed, stopped, failing DynamoDB
 	@echo '== faults'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/faults
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/faults
 
 test-faults: setup ## The same, as many as docs/faults.md says: an hour
 	@echo '== faults, the long versions'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/faults \
-	    tests/service/test_first_load.py tests/service/test_service_without_dynamodb.py
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/end_to_end/faults \
+	    $(addprefix tests/end_to_end/service/,test_first_load.py \
+	    test_service_without_dynamodb.py)
 
 bench-service: setup ## Measure the service's catalog and first load: 15 minutes (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
 test-packaging: setup ## Build the source package and both wheels; install them on Python 2.7 and 3
 	@echo '== packages'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/packaging
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/packaging
 
 setup: ## Install everything that the tests need under .local/
 	@dev/bootstrap
+
+setup-check: ## Install what make check needs under .local/
+	@dev/bootstrap py3
 
 setup-run: ## Install what make run needs under .local/
 	@dev/bootstrap py27 aws

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from dev.servers.process import http_status
 from dev.servers.service import Service
-from tests.engine_index import EngineIndex
+from tests.helpers.engine import EngineIndex
 
 __all__ = ['Beside', 'Load', 'Walk', 'first_load', 'walk']
 

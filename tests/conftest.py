@@ -13,9 +13,10 @@ sys.path.insert(0, ROOT)  # the package and dev/ of this checkout, whatever is i
 
 from dev.servers.aws import DynamoDBLocal, Ministack, dynamodb_local_is_installed  # noqa: E402
 from dev.servers.process import local_environment  # noqa: E402
+from docker_registry_index.engine._compat import PY2  # noqa: E402
 
-# value of --dynamodb: the fixture that has the server
-ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local'}
+# value of --dynamodb: the fixture that has the engine
+ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local', 'moto': 'in_process_dynamodb'}
 
 
 # The same examples at every run of CI, so that a change is judged by itself; others at every run of
@@ -27,8 +28,8 @@ if os.environ.get('CI'):
 
 def pytest_addoption(parser):
     parser.addoption('--dynamodb', action='append', choices=sorted(ENGINES),
-                     default=[], help='run the tests of DynamoDB on this local engine only (may be '
-                     'given again; default: all)')
+                     default=[], help='run the tests of DynamoDB on this local engine (may be '
+                     'given again; default: moto, in the test process; on Python 2.7, local)')
 
 
 def pytest_configure(config):
@@ -51,7 +52,7 @@ def _engine(name):
 
 def pytest_generate_tests(metafunc):
     if 'dynamodb_endpoint' in metafunc.fixturenames:
-        engines = metafunc.config.getoption('dynamodb') or sorted(ENGINES, reverse=True)
+        engines = metafunc.config.getoption('dynamodb') or ['local' if PY2 else 'moto']
         metafunc.parametrize('dynamodb_endpoint', [_engine(name) for name in engines],
                              indirect=True, scope='session')
 
@@ -71,9 +72,15 @@ def dynamodb_local():
 
 
 @pytest.fixture(scope='session')
-def dynamodb_endpoint(request):
-    """The URL of a local DynamoDB; every test that takes it runs once on each engine.
+def in_process_dynamodb():
+    """moto, in the test process."""
+    from tests.helpers.in_process_dynamodb import InProcessDynamoDB
+    with InProcessDynamoDB() as engine:
+        yield engine
 
-    Use a database name of your own in every test.
-    """
+
+@pytest.fixture(scope='session')
+def dynamodb_endpoint(request):
+    """The URL of a local DynamoDB; every test that takes it runs once on each engine that is asked
+    for. Use a database name of your own in every test."""
     return request.getfixturevalue(ENGINES[request.param]).url

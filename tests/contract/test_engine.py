@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.engine_index import EngineIndex
+from tests.helpers.engine import EngineIndex
 
 from . import oracle
 from .suite import SearchContract

@@ -3,7 +3,8 @@ import io
 import os
 import re
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from dev.servers.process import ROOT
+
 ALL = ['README.md', 'CHANGELOG.md'] + sorted('docs/' + name
                                              for name in os.listdir(os.path.join(ROOT, 'docs'))
                                              if name.endswith('.md'))

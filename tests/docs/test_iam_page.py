@@ -10,7 +10,7 @@ from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.store.records import tombstone_key
 from docker_registry_index.engine.store.tables import definition, tables
 from tests.docs import aws_cli, pages
-from tests.engine_index import EngineIndex
+from tests.helpers.engine import EngineIndex
 
 KINDS = ('repository', 'version', 'search')
 OF_AN_ACTION = {'Put': 'PutItem', 'Update': 'UpdateItem', 'Delete': 'DeleteItem',

@@ -11,7 +11,7 @@ from docker_registry_index.engine.store import client
 from docker_registry_index.engine.store.records import READY_KEY
 from docker_registry_index.engine.write import change_queue, plan, writer
 from tests.docs import aws_cli, pages
-from tests.engine_index import EngineIndex
+from tests.helpers.engine import EngineIndex
 
 
 @pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])

@@ -4,8 +4,8 @@ from __future__ import unicode_literals
 
 import pytest
 
-from tests.engine.hooks import taken_back
-from tests.engine_index import EngineIndex
+from tests.helpers.hooks import taken_back
+from tests.helpers.engine import EngineIndex
 
 
 @pytest.fixture(scope='module')

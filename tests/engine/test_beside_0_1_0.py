@@ -6,9 +6,9 @@ import pytest
 
 from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import postings
-from tests.engine.faults import Meanwhile
-from tests.engine_index import EngineIndex
-from tests.plugin.release_0_1_0 import Release010
+from tests.helpers.faults import Meanwhile
+from tests.helpers.engine import EngineIndex
+from tests.helpers.release_0_1_0 import Release010
 
 OLD = ['library/nginx', 'team/of-another-store', 'team/web']
 STORED = [('team/app-%02d' % number, None) for number in range(40)]

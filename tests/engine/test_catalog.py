@@ -5,15 +5,15 @@ from __future__ import unicode_literals
 
 import pytest
 
-from tests.engine.requests_made import RequestsMade
-from tests.engine.test_long_names import name_of
-from tests.engine_index import EngineIndex
+from tests.helpers.requests_made import RequestsMade
+from tests.helpers.names import name_with_postings
+from tests.helpers.engine import EngineIndex
 
 #: In the order of a registry:
 #: https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go
 NAMES = ['9/x', 'a', 'a/b', 'a/b/c', 'a/c', 'a-b/c', 'a.b/c', 'a0/x', 'a_b/c', 'ab', 'foo',
          'foo/bar', 'foo-bar', 'foo.bar', 'foo__bar/x',
-         'team/%s' % name_of(120).replace('/', '-')]
+         'team/%s' % name_with_postings(120).replace('/', '-')]
 
 
 @pytest.fixture(scope='module')

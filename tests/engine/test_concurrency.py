@@ -14,7 +14,7 @@ from docker_registry_index.engine import concurrency
 from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
-from tests.waiting import wait_until
+from tests.helpers.waiting import wait_until
 
 
 def no_heartbeat():

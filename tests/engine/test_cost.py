@@ -14,8 +14,8 @@ import time
 import pytest
 
 from docker_registry_index.engine.search import search as search_module
-from tests.engine.requests_made import RequestsMade
-from tests.engine_index import EngineIndex
+from tests.helpers.requests_made import RequestsMade
+from tests.helpers.engine import EngineIndex
 
 SIZES = [100, 3000]
 

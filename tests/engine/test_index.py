@@ -5,8 +5,8 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine import Source
-from tests.engine.requests_made import RequestsMade
-from tests.engine_index import EngineIndex
+from tests.helpers.requests_made import RequestsMade
+from tests.helpers.engine import EngineIndex
 
 
 class HalfReadable(Source):

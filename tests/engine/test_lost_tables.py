@@ -13,9 +13,9 @@ from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine.lifecycle import maintenance, start
 from docker_registry_index.engine.store.records import READY_KEY
 from docker_registry_index.engine.write import writer
-from tests.engine.faults import KillAfter, Killed, Meanwhile
-from tests.engine.hooks import short_leases, taken_back
-from tests.engine_index import EngineIndex
+from tests.helpers.faults import KillAfter, Killed, Meanwhile
+from tests.helpers.hooks import short_leases, taken_back
+from tests.helpers.engine import EngineIndex
 
 STORE = [('team-%d/app-%d' % (number % 3, number), None) for number in range(12)]
 NAMES = sorted(name for name, _ in STORE)

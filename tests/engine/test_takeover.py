@@ -5,7 +5,8 @@ from __future__ import unicode_literals
 
 import pytest
 
-from tests.engine_index import EngineIndex
+from tests.helpers.engine import EngineIndex
+from tests.helpers.release_0_1_0 import put_as_0_1_0, update_as_0_1_0
 
 OLD = ['library/ubuntu', 'team/mysql', 'team/web-api', 'gone/from-the-store']
 
@@ -44,21 +45,6 @@ def create_tables_of_0_1_0(index):
     client.call('put_item', TableName=settings.version_table, Item={'version': {'N': '1'}})
     for name in OLD:
         put_as_0_1_0(index, name)
-
-
-def put_as_0_1_0(index, name):
-    """Its empty description is left out by boto."""
-    index.engine.client.call(
-        'put_item', TableName=index.settings.repository_table,
-        Item={'name': {'S': name}})
-
-
-def update_as_0_1_0(index, name):
-    """It reads the whole row, and writes all of it but the description."""
-    client, table = index.engine.client, index.settings.repository_table
-    row = client.call('get_item', TableName=table, Key={'name': {'S': name}})['Item']
-    row.pop('description', None)
-    client.call('put_item', TableName=table, Item=row)
 
 
 def scan_as_0_1_0(index, term):

@@ -19,14 +19,14 @@ from docker_registry_index.engine.lifecycle.maintenance import Maintenance, next
 from docker_registry_index.engine.store import postings, text
 from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, ReadyMarker
 from docker_registry_index.engine.store.tables import create_missing
-from tests.engine.faults import KillAfter, Killed, Meanwhile
-from tests.engine.hooks import taken_back
-from tests.engine.requests_made import RequestsMade
-from tests.engine.test_long_names import MANY_WORDS, name_of
-from tests.engine_index import EngineIndex
-from tests.waiting import wait_until
+from tests.helpers.faults import KillAfter, Killed, Meanwhile
+from tests.helpers.hooks import taken_back
+from tests.helpers.requests_made import RequestsMade
+from tests.helpers.names import MANY_WORDS, name_with_postings
+from tests.helpers.engine import EngineIndex
+from tests.helpers.waiting import wait_until
 
-LONG = name_of(120)
+LONG = name_with_postings(120)
 STORED = [('team/web-api', 'the door'), ('team/worker', None), ('Library/Nginx', None),
           (LONG, MANY_WORDS)]
 NAMES = sorted(name for name, _ in STORED)

@@ -1,0 +1,93 @@
+"""A sync that is due is made by one of all processes, when they all find it due at the same
+moment."""
+import subprocess
+import sys
+import time
+
+from docker_registry_index.engine.store.records import READY_KEY
+from tests.end_to_end.faults.test_kills import ROOT, assert_right, repositories
+
+PROCESSES = 5
+INTERVAL = 3600
+
+PROCESS = '''
+import os, sys, time
+from docker_registry_index.engine.lifecycle import maintenance
+from docker_registry_index.engine.lifecycle.start import Start
+from tests.helpers.engine import EngineIndex
+
+class AtTheSameMoment(object):
+    @staticmethod
+    def uniform(least, most):
+        return least
+
+maintenance.random = AtTheSameMoment
+# A process that finds another one syncing checks again soon.
+maintenance._CHECK_AGAIN = 1
+
+def note(what):
+    with open({notes!r}, 'a') as notes:
+        notes.write('%s %d\\n' % (what, os.getpid()))
+
+read, load = Start._note, Start._load_under
+
+def noted(self, item):
+    read(self, item)
+    if self.marker.synced > {due}:
+        seen.append(True)
+
+def loaded(*arguments):
+    note('begun')
+    report = load(*arguments)
+    note('finished')
+    seen.append(True)
+    return report
+
+seen = []
+Start._note, Start._load_under = noted, loaded
+index = EngineIndex({url!r}, {database!r}, sync_interval={interval})
+note('here')
+while open({notes!r}).read().count('here') < {processes}:
+    time.sleep(0.01)
+assert index.engine.start(lambda: [tuple(pair) for pair in {stored!r}])
+while not seen:
+    time.sleep(0.05)
+note('seen')
+# A process that would load once more does it now.
+time.sleep(3)
+index.engine.close()
+'''
+
+
+def run(program):
+    """Run it in several processes to their ends."""
+    running = [subprocess.Popen([sys.executable, '-c', program], cwd=ROOT,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+               for _ in range(PROCESSES)]
+    try:
+        for process in running:
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == 0, stderr.decode()[-2000:]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def test_one_of_all_processes_makes_it(index, tmp_path):
+    stored = repositories(200)
+    index.ready(stored)
+    more = stored + [('team/pushed-past-the-index', None)]
+    due, notes = int(time.time()) - 1, tmp_path / 'notes'
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=READY_KEY,
+                             UpdateExpression='SET synced = :then, tried = :then',
+                             ExpressionAttributeValues={':then': {'N': str(due - INTERVAL)}})
+    run(PROCESS.format(url=index.settings.endpoint_url, database=index.settings.database,
+                       interval=INTERVAL, due=due, stored=more, notes=str(notes),
+                       processes=PROCESSES))
+    noted = [line.split() for line in notes.read_text().splitlines()]
+    kinds = [kind for kind, _ in noted]
+    # All were there, one made it, and all know that it is made.
+    assert kinds[:PROCESSES] == ['here'] * PROCESSES
+    assert kinds.count('begun') == kinds.count('finished') == 1
+    assert len(set(process for kind, process in noted if kind == 'seen')) == PROCESSES
+    assert_right(index, more)

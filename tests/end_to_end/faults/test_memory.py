@@ -1,0 +1,85 @@
+"""The memory of a process is the same for a load of any size, and bounded while DynamoDB is
+unavailable."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dev.servers.process import ROOT, LOCAL, free_port
+
+#: Megabytes: what SQLite keeps of its temporary file, pages of answers, the allocator's own.
+LOAD_GROWS_BY = 10
+PUSHES_GROW_BY = 10
+
+LOAD = '''
+from docker_registry_index.engine import Source
+
+class Many(Source):
+    def namespaces(self):
+        return ('team-%d' % number for number in range({count} // 100))
+    def repositories(self, namespace):
+        return (('%s/app-%d' % (namespace, number), None) for number in range(100))
+    def has(self, name):
+        return True
+
+index = EngineIndex({url!r})
+index.ready()
+before = peak()
+report = index.engine.sync(Many())
+assert report.complete and report.found == report.added == {count}
+index.delete_tables()
+'''
+PUSHES = '''
+index = EngineIndex({url!r}, push_wait=1, sync_interval=0)
+index.engine.start(lambda: [])
+for number in range(10):
+    index.engine.follow('team/first-%d' % number, True)
+before = peak()
+for number in range({count}):
+    index.engine.follow('team-%d/application-%d' % (number % 50, number), number % 7 != 0)
+'''
+#: A plain process, and one as a worker of docker-registry is.
+PLAIN = sys.executable, ''
+WORKER = os.path.join(LOCAL, 'py27', 'bin',
+                      'python'), 'from gevent import monkey; monkey.patch_all()'
+PROGRAM = '''
+%s
+import json, re
+from tests.helpers.engine import EngineIndex
+
+def peak():
+    # Not getrusage: its peak is the parent's at first.
+    with open('/proc/self/status') as status:
+        return int(re.search('VmHWM:\\s*(\\d+) kB', status.read()).group(1)) / 1024.
+
+%s
+print(json.dumps([before, peak()]))
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+'''
+
+
+def grown_by(program, process=PLAIN, **values):
+    """Megabytes by which the peak of a process's memory has grown in a program."""
+    python, first = process
+    done = subprocess.run([python, '-c', PROGRAM % (first, program.format(**values))], cwd=ROOT,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    before, after = json.loads(done.stdout.decode().splitlines()[-1])
+    print('%r: %.1f MB before, %.1f MB more at the peak' % (values, before, after - before))
+    return after - before
+
+
+def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
+    grown = grown_by(LOAD, url=dynamodb_local.url, count=500)
+    assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long
+                    else 2500) < grown + LOAD_GROWS_BY
+
+
+@pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])
+def test_ten_thousand_pushes_with_DynamoDB_unavailable_are_kept_in_little_memory(process):
+    assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(),
+                    count=10000) < PUSHES_GROW_BY

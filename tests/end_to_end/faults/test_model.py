@@ -1,0 +1,224 @@
+"""Anything in any order, killed between any two requests or in the midst of a load of another's,
+over two engines with one set of tables: rows, postings and searches follow a model.
+"""
+import time
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from docker_registry_index.engine import ListSource
+from docker_registry_index.engine.store import text
+from docker_registry_index.engine.sync.loader import Loader
+from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS
+from tests.helpers.faults import AtRequest, KillAfter, Killed
+from tests.helpers.hooks import taken_back
+from tests.helpers.engine import EngineIndex
+
+#: A name of more postings than a transaction has actions: none is the beginning of another.
+LONG = ('ab-cd.' * 18)[:107] + '/z'
+#: Few names, so that they meet; one of several transactions.
+NAMES = st.sampled_from(['team/web', 'team/Web', 'team/web-api', 'library/web', LONG])
+DESCRIPTIONS = st.sampled_from(['', 'web front', 'of the team', 'Ünicode words'])
+ENGINES = st.integers(0, 1)
+#: Requests until a process is killed; None for never.
+KILLS = st.one_of(st.none(), st.integers(0, 12))
+TERMS = ['', 'web', 'eb', 'team', 'words', LONG[-4:]]
+
+
+class Storage(ListSource):
+    """What is there when it is asked."""
+
+    def __init__(self, there):
+        super().__init__(lambda: [(name, None) for name in sorted(there)])
+        self._there = there
+
+    def has(self, name):
+        return name in self._there
+
+
+class Machine(stateful.RuleBasedStateMachine):
+    """The model: what the registry's storage has, and the descriptions, by name.
+
+    A change that was killed leaves its name in doubt: one thing or the other, until it is changed
+    or loaded again.
+    """
+
+    endpoint = None
+
+    def __init__(self):
+        super().__init__()
+        first = EngineIndex(self.endpoint).ready()
+        self.engines = [first, first.another()]
+        self.stored = set()
+        self.found = {}
+        self.doubtful = {}
+        #: Seconds that the clock of loads is ahead: rows of before were not touched within their
+        #: last hour.
+        self.ahead = 0
+
+    def teardown(self):
+        self.sync_an_hour_later(0, None)
+        self.agrees()
+        assert not self.doubtful and (set(self.found) == self.stored or not self.stored)
+        self.engines[0].delete_tables()
+
+    def _run(self, engine, kill, act):
+        """Whether ``act`` came to its end."""
+        index = self.engines[engine]
+        with taken_back(index.engine):
+            if kill is not None:
+                KillAfter(index.engine, kill)
+            try:
+                act(index)
+                return True
+            except Killed:
+                return False
+
+    def _change(self, name, done, becomes):
+        states = self.doubtful.pop(name, [self.found.get(name)])
+        if becomes == 'kept':
+            # A description that the row had stays.
+            becomes = [state if state is not None else '' for state in states]
+        else:
+            becomes = [becomes]
+        if not done:
+            becomes = states + becomes
+        self._set(name, becomes)
+
+    def _set(self, name, states):
+        states = sorted(set(states), key=repr)
+        self.found.pop(name, None)
+        if len(states) > 1:
+            self.doubtful[name] = states
+        elif states[0] is not None:
+            self.found[name] = states[0]
+
+    @stateful.rule(engine=ENGINES, name=NAMES, kill=KILLS)
+    def push(self, engine, name, kill):
+        self.stored.add(name)
+        self._change(name, self._run(engine, kill, lambda index: index.engine.add(name)), 'kept')
+
+    @stateful.rule(engine=ENGINES, name=NAMES, description=DESCRIPTIONS, kill=KILLS)
+    def describe(self, engine, name, description, kill):
+        self.stored.add(name)
+        done = self._run(engine, kill, lambda index: index.engine.add(name, description))
+        self._change(name, done, text.clean_description(description))
+
+    @stateful.rule(engine=ENGINES, name=NAMES, kill=KILLS)
+    def delete(self, engine, name, kill):
+        self.stored.discard(name)
+        self._change(name, self._run(engine, kill, lambda index: index.engine.remove(name)), None)
+
+    @stateful.rule(name=NAMES, is_there=st.booleans())
+    def change_behind_the_back_of_both(self, name, is_there):
+        """Nobody announces it."""
+        (self.stored.add if is_there else self.stored.discard)(name)
+
+    @stateful.rule(engine=ENGINES, kill=KILLS)
+    def load(self, engine, kill):
+        self._load(engine, kill)
+
+    @stateful.rule(engine=ENGINES, kill=KILLS)
+    def sync_an_hour_later(self, engine, kill):
+        self.ahead += 3601
+        self._load(engine, kill, is_sync=True)
+
+    @stateful.rule(engine=ENGINES, kill=KILLS)
+    def sync_after_all_tombstones_have_expired(self, engine, kill):
+        self.ahead += TOMBSTONE_SECONDS
+        self._load(engine, kill, is_sync=True)
+
+    @stateful.rule(engine=ENGINES, name=NAMES, number=st.integers(0, 20), is_push=st.booleans())
+    def change_in_the_midst_of_a_load(self, engine, name, number, is_push):
+        """By the other engine, before one of its requests."""
+        change = self.push if is_push else self.delete
+        self.ahead += 3601
+        self._load(engine, meanwhile=(number, name, lambda: change(1 - engine, name, None)))
+
+    def _load(self, engine, kill=None, is_sync=False, meanwhile=None):
+        rows = self.engines[engine].rows()
+        for name in list(self.doubtful):
+            # Its description becomes that of its row now, or None.
+            if name in rows:
+                self.doubtful[name] = [
+                    text.clean_description(rows[name].get('description', {}).get('S'))]
+            else:
+                self.doubtful[name] = [None]
+
+        storage = Storage(self.stored)
+
+        def act(index):
+            if meanwhile:
+                AtRequest(index.engine, meanwhile[0], meanwhile[2])
+            Loader(index.store, storage, wall_clock=lambda: time.time() + self.ahead).load()
+
+        done = self._run(engine, kill, act)
+        rows = self.engines[engine].rows()
+        for name in sorted(set(self.found) | set(self.doubtful) | self.stored):
+            before = self.doubtful.pop(name, [self.found.get(name)])[0]
+            after = (text.clean_description(rows[name].get('description', {}).get('S'))
+                     if name in rows else None)
+            # What it may do, and nothing else: keep; add what is in the storage; remove what is
+            # not.
+            if meanwhile and name == meanwhile[1] and name in self.stored:
+                # Removed by the load, and pushed after that, it has lost its description.
+                assert after in (before, ''), name
+            elif after is not None:
+                assert before == after or (before is None and name in self.stored), name
+            else:
+                assert before is None or name not in self.stored, name
+            if done and name in self.stored:
+                assert after is not None, name
+            if done and is_sync and name not in self.stored and self.stored:
+                assert after is None, name
+            self._set(name, [after])
+            if not done:
+                # Of a long name, something may be there and something not.
+                self.found.pop(name, None)
+                self.doubtful[name] = [after]
+
+    @stateful.invariant()
+    def agrees(self):
+        """What is in no doubt is found with all that it has, and nothing else is."""
+        for index in self.engines:
+            for term in TERMS:
+                found = dict(index.search(term))
+                folded = text.fold(term)
+                for name, description in found.items():
+                    assert name in self.doubtful or self.found.get(name) == description, (
+                        term, name)
+                    assert folded in text.fold(name) or folded in text.fold(description)
+                for name in self.found:
+                    if folded in text.fold(name):
+                        assert name in found, (term, name)
+        if not self.doubtful:
+            self.engines[0].assert_whole()
+
+
+def test_everything_follows_the_model(dynamodb_local, is_long):
+    Machine.endpoint = dynamodb_local.url
+    stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
+        max_examples=300 if is_long else 10, stateful_step_count=40 if is_long else 15,
+        deadline=None, suppress_health_check=list(hypothesis.HealthCheck)))
+
+
+def test_the_model_is_followed_where_the_storage_changes_behind_the_back_of_both(dynamodb_local):
+    """What a few random runs may miss: each engine removes what another has added, and adds what
+    nobody announced."""
+    Machine.endpoint = dynamodb_local.url
+    machine = Machine()
+    try:
+        machine.push(0, 'team/web', None)
+        machine.describe(1, 'library/web', 'of the team', None)
+        for engine, gone, there in [(0, 'team/web', 'team/Web'), (1, 'team/Web', LONG),
+                                    (0, LONG, 'team/web')]:
+            machine.change_behind_the_back_of_both(gone, False)
+            machine.change_behind_the_back_of_both(there, True)
+            machine.load(engine, 2)
+            machine.agrees()
+            machine.sync_an_hour_later(1 - engine, None)
+            machine.agrees()
+            assert set(machine.found) == machine.stored == {'library/web', there}
+    finally:
+        machine.teardown()

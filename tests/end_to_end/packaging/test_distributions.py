@@ -1,0 +1,279 @@
+"""The source package and the two wheels: built from this checkout, installed into empty
+environments without any index."""
+import ast
+import collections
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+
+from dev.servers.process import ROOT
+from packaging.requirements import Requirement
+
+LOCAL = os.path.join(ROOT, '.local')
+PYTHON27 = os.path.join(LOCAL, 'py27', 'bin', 'python')
+NAME = 'docker-registry-index-dynamodb'
+SERVICE = 'docker_registry_index/service/'
+OFFLINE = ['--disable-pip-version-check', '--no-index', '--no-deps']
+LOCKS = {'2.7': 'registry-py27.txt', '3.9': 'test-py3.txt', '3.13': 'test-py3.txt'}
+NO_WARNING = {'PIP_NO_PYTHON_VERSION_WARNING': '1'}
+#: Where the packages are that the command needs and the empty environments lack.
+DEPENDENCIES = {'2': os.path.join(LOCAL, 'py27', 'lib', 'python2.7', 'site-packages'),
+                '3': os.path.dirname(os.path.dirname(pytest.__file__))}
+
+Environment = collections.namedtuple('Environment', 'major python for_building')
+
+
+def run(*command, **environment):
+    """Run a command and return its output; its output is the failure's text."""
+    status, output = outcome(*command, **environment)
+    assert status == 0, '%s\n%s' % (' '.join(command), output)
+    return output
+
+
+def outcome(*command, **environment):
+    """Run a command and return its status and its output."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=dict(os.environ, **environment), cwd=os.path.sep)
+    return done.returncode, done.stdout
+
+
+def stated_version():
+    with open(os.path.join(ROOT, 'docker_registry_index', '__init__.py')) as source:
+        return re.search("__version__ = '(.+)'", source.read()).group(1)
+
+
+def modules(major='3'):
+    """Return the paths of all modules of the package in this checkout that are for one Python."""
+    found = []
+    for folder, _, files in os.walk(os.path.join(ROOT, 'docker_registry_index')):
+        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files
+                  if name.endswith('.py')]
+    return sorted(path for path in found if major == '3' or not path.startswith(SERVICE))
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """Build as `make dist` does, in a copy of the checkout; return the folder of what came out."""
+    left_out = shutil.ignore_patterns('.git', '.local', 'build', 'dist', '*.egg-info',
+                                      '__pycache__', '*.pyc')
+    checkout = shutil.copytree(ROOT, str(tmp_path_factory.mktemp('built') / 'checkout'),
+                               ignore=left_out)
+    os.symlink(LOCAL, os.path.join(checkout, '.local'))
+    # --assume-old: `make setup` is not run, for all of it is there.
+    run('make', '--directory', checkout, '--assume-old', 'setup', 'dist', **NO_WARNING)
+    return tmp_path_factory.getbasetemp().joinpath(checkout, 'dist')
+
+
+@pytest.fixture(scope='module')
+def wheels(built):
+    """The wheels, by the major version of their Python."""
+    return {re.search('-py([^-]+)-none-any[.]whl$', path.name)[1]: path
+            for path in built.glob('*.whl')}
+
+
+@pytest.fixture(scope='module')
+def sdist(built):
+    [path] = built.glob('*.tar.gz')
+    return path
+
+
+@pytest.fixture(scope='module')
+def metadata(wheels):
+    """The metadata of both wheels, by the major version of their Python."""
+    return {major: metadata_of(wheel) for major, wheel in wheels.items()}
+
+
+def metadata_of(wheel):
+    with zipfile.ZipFile(str(wheel)) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
+        return email.message_from_string(archive.read(name).decode('utf-8'))
+
+
+@pytest.fixture(params=['2', '3'])
+def empty_environment(request, tmp_path):
+    """A new environment without any of the project's dependencies, and the variables for building
+    in it."""
+    python = str(tmp_path / 'environment' / 'bin' / 'python')
+    if request.param == '2':  # comes with the setuptools and wheel of its time
+        run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27,
+            str(tmp_path / 'environment'))
+        return Environment('2', python, NO_WARNING)
+    run(sys.executable, '-m', 'venv', str(tmp_path / 'environment'))
+    import setuptools
+    return Environment('3', python,
+                       {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
+
+
+def imported_version(python):
+    return run(python, '-c', 'import docker_registry_index as it; print(it.__version__)',
+               PYTHONPATH='').strip()
+
+
+def installed_package(python):
+    """Return the folder of the package that an environment has."""
+    return run(python, '-c',
+               'import os, docker_registry_index as it; print(os.path.dirname(it.__file__))',
+               PYTHONPATH='').strip()
+
+
+def installed_modules(python):
+    """Return the paths of the modules of the package that an environment has."""
+    package, found = installed_package(python), []
+    for folder, _, files in os.walk(package):
+        found += [os.path.relpath(os.path.join(folder, name), os.path.dirname(package))
+                  for name in files if name.endswith('.py')]
+    return sorted(found)
+
+
+def command(environment, *arguments):
+    """Run the command of an environment with the dependencies of another one; return its status and
+    its output."""
+    program = os.path.join(os.path.dirname(environment.python), 'docker-registry-index')
+    return outcome(program, *arguments, PYTHONPATH=DEPENDENCIES[environment.major])
+
+
+def test_there_is_a_wheel_for_each_python(wheels):
+    assert {major: path.name
+            for major, path in wheels.items()} == {major: '%s-%s-py%s-none-any.whl' % (
+                NAME.replace('-', '_'), stated_version(), major) for major in '23'}
+
+
+@pytest.mark.parametrize('major', ['2', '3'])
+def test_a_wheel_holds_every_module_for_its_python_and_nothing_else(wheels, major):
+    assert set(modules('3')) - set(modules('2')), 'there is no service'
+    with zipfile.ZipFile(str(wheels[major])) as archive:
+        assert sorted(name for name in archive.namelist() if '.dist-info/' not in name) == modules(
+            major)
+
+
+def test_all_carry_the_license(wheels, sdist):
+    for wheel in wheels.values():
+        with zipfile.ZipFile(str(wheel)) as archive:
+            assert any(os.path.basename(name) == 'LICENSE' for name in archive.namelist())
+    with tarfile.open(str(sdist)) as archive:
+        assert 'Apache License' in archive.extractfile(
+            '%s/LICENSE' % sdist.name[:-len('.tar.gz')]).read().decode()
+
+
+def test_the_source_package_holds_all_it_builds_from(sdist):
+    folder = sdist.name[:-len('.tar.gz')]
+    with tarfile.open(str(sdist)) as archive:
+        names = set(os.path.relpath(name, folder) for name in archive.getnames())
+    texts = ['README.md', 'LICENSE', 'CHANGELOG.md', 'config/config_dynamo.yml',
+             'requirements/registry-py27.txt']
+    assert names >= set(modules() + ['setup.py', 'setup.cfg'] + texts)
+
+
+def test_the_links_of_the_pages_lead_to_files_of_the_source_package(sdist):
+    with tarfile.open(str(sdist)) as archive:
+        names = set(archive.getnames())
+        assert '%s/docs/settings.md' % sdist.name[:-len('.tar.gz')] in names
+        for page in sorted(name for name in names if name.endswith('.md')):
+            for target in re.findall(r'\]\(([^)#]+)', archive.extractfile(page).read().decode()):
+                path = os.path.normpath(os.path.join(os.path.dirname(page), target))
+                assert '://' in target or path in names, '%s in %s' % (target, page)
+
+
+@pytest.mark.parametrize('major', ['2', '3'])
+def test_the_metadata_has_what_an_index_shows(metadata, major):
+    assert (metadata[major]['Name'], metadata[major]['Version']) == (NAME, stated_version())
+    assert metadata[major]['Description-Content-Type'] == 'text/markdown'
+    text = metadata[major].get_payload() or metadata[major]['Description']
+    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as readme:
+        assert readme.readline().strip() in text
+
+
+@pytest.mark.parametrize('python, major', [('2.6.9', None), ('2.7.18', '2'), ('3.0', None),
+                                           ('3.6.15', None), ('3.8.18', None), ('3.9.0', '3'),
+                                           ('3.13.1', '3')])
+def test_each_python_it_runs_on_has_one_wheel_that_installs_on_it(metadata, python, major):
+    suited = [each
+              for each in sorted(metadata) if Requirement(
+                  'python' + metadata[each]['Requires-Python']).specifier.contains(python)]
+    assert suited == [major] * bool(major)
+
+
+@pytest.mark.parametrize('python', sorted(LOCKS))
+def test_it_pulls_little_and_versions_that_are_tested(metadata, python):
+    wanted = requirements(metadata[python[0]], python_version=python)
+    assert [requirement.name for requirement in wanted] == ['boto3', 'click', 'PyYAML']
+    assert all(requirement.specifier.contains(locked(LOCKS[python])[requirement.name])
+               for requirement in wanted)
+
+
+def requirements(metadata, **environment):
+    """Return the requirements of a wheel that hold in an environment of markers."""
+    found = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
+    return [each for each in found if each.marker is None
+            or each.marker.evaluate(dict({'extra': ''}, **environment))]
+
+
+def locked(name):
+    """Return the versions in a file of requirements/, by package."""
+    with open(os.path.join(ROOT, 'requirements', name)) as lock:
+        return dict(re.findall('^([^#=]+)==([^;\n]+)', lock.read(), re.MULTILINE))
+
+
+def test_the_extra_of_the_service_pulls_versions_that_are_tested(metadata):
+    assert metadata['3'].get_all('Provides-Extra') == ['service']
+    assert metadata['2'].get_all('Provides-Extra') is None
+    wanted = requirements(metadata['3'], python_version='3.9', extra='service')
+    assert {'boto3', 'click', 'Flask', 'waitress'} < set(requirement.name for requirement in wanted)
+    versions = locked('service-py3.txt')
+    assert all(requirement.specifier.contains(versions[requirement.name]) for requirement in wanted)
+    others = locked('test-py3.txt')
+    assert [name for name in versions if name in others and versions[name] != others[name]] == [], (
+        'both are installed into one environment')
+
+
+def test_what_builds_the_wheel_for_python_2_is_pinned():
+    versions = locked('test-py27.txt')
+    for name in ('setuptools', 'wheel'):
+        assert run(PYTHON27, '-c', 'import %s as it; print(it.__version__)'
+                   % name).strip() == versions[name]
+
+
+def test_the_wheel_installs_and_its_command_runs(wheels, empty_environment):
+    run(empty_environment.python, '-m', 'pip', 'install',
+        *OFFLINE + [str(wheels[empty_environment.major])])
+    assert imported_version(empty_environment.python) == stated_version()
+    assert installed_modules(empty_environment.python) == modules(empty_environment.major)
+    run(empty_environment.python, '-m', 'compileall', '-q', '-f',
+        installed_package(empty_environment.python))
+    status, output = command(empty_environment, '--help')
+    assert status == 0 and 'serve' in output
+    status, output = command(empty_environment, 'serve')
+    if empty_environment.major == '2':
+        expected = 'Error: the service needs Python 3.9 or later and more packages ('
+        assert status == 2 and output.splitlines()[-1].startswith(expected)
+    else:
+        assert status == 2 and 'registry_url' in output.lower()
+
+
+def test_a_wheel_does_not_install_on_the_other_python(wheels, empty_environment):
+    [other] = set(wheels) - {empty_environment.major}
+    status, output = outcome(empty_environment.python, '-m', 'pip', 'install',
+                             *OFFLINE + [str(wheels[other])])
+    assert status != 0 and 'is not a supported wheel' in output
+
+
+def test_the_source_package_installs_what_is_for_its_python(sdist, empty_environment):
+    major, python, for_building = empty_environment
+    run(python, '-m', 'pip', 'install', '--no-build-isolation', *OFFLINE + [str(sdist)],
+        **for_building)
+    assert imported_version(python) == stated_version()
+    assert installed_modules(python) == modules(major)
+
+
+def test_setup_py_states_no_version_of_its_own():
+    with open(os.path.join(ROOT, 'setup.py')) as source:
+        texts = [node.value for node in ast.walk(ast.parse(source.read()))
+                 if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert stated_version() not in texts

@@ -1,0 +1,143 @@
+"""A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that
+no other test uses."""
+from __future__ import absolute_import
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+import uuid
+
+import boto3
+
+from dev.servers.registry_v1 import Registry, s3_settings
+from dev.storage import v1_images
+from dev.storage.s3 import Bucket
+from docker_registry_index.engine.concurrency import Backoff
+from tests.end_to_end.plugin.v1_client import V1Client
+from tests.helpers.waiting import wait_until
+
+__all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
+
+#: What the log contains when a load of the index has listed the store, and when it has ended.
+LISTED = 'loading the search index: %d repositories in the storage'
+LOADED = 'loaded the search index in'
+
+_TABLES = ('repository', 'version', 'search')
+#: gunicorn's access log with the number of the worker's process, by which a test knows that both
+#: have answered.
+_LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
+
+
+def image(content='anything'):
+    """Return a small image with one layer on top of a base."""
+    base = v1_images.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
+    return v1_images.Image({'srv/content': content}, ['/srv/start'], base)
+
+
+class Place(object):
+    """What one registry, or several that share it, keep in an S3 and a DynamoDB.
+
+    s3_url: of the local S3. dynamodb_url: of the local DynamoDB. keys: a pair for DynamoDB.
+    """
+
+    storage_path = '/prod'
+
+    def __init__(self, s3_url, dynamodb_url, keys=('local', 'local-secret')):
+        self.name = 'e2e-' + uuid.uuid4().hex[:12]
+        self.s3_url = s3_url
+        self.dynamodb_url = dynamodb_url
+        self.bucket = Bucket(s3_url, self.name)
+        self.dynamodb = boto3.client('dynamodb', endpoint_url=dynamodb_url, region_name='us-east-1',
+                                     aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
+
+    def settings(self, **more):
+        """Return the environment of a registry here, with `more` on top; None removes a
+        variable."""
+        settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
+        settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=_LOG_PROCESS)
+        settings.update(more)
+        return settings
+
+    def registry(self, **more):
+        """Return a registry of this place, not started."""
+        return Registry(self.settings(**more))
+
+    @contextlib.contextmanager
+    def running(self, **more):
+        """Run a registry here, with all its workers up; gives a V1Client with the registry as
+        `registry`."""
+        with self.registry(**more) as registry:
+            wait_for_workers(registry)
+            client = V1Client(registry.url)
+            client.registry = registry
+            yield client
+            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second
+            # first.
+            os.kill(registry.pid, signal.SIGQUIT)
+            deadline = time.monotonic() + 5
+            while registry.running and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def seed(self, *names):
+        """Put repositories into S3 as a registry would have left them there."""
+        for name in names:
+            v1_images.put_repository(self.bucket, self.storage_path, name, {'latest': image(name)})
+
+    def table(self, kind):
+        """Return the name of a table: `kind` is repository, version or search."""
+        return '%s-%s' % (self.name, 'search-3' if kind == 'search' else kind)
+
+    def tables(self):
+        """Return the kinds of those tables that are there."""
+        there = set()
+        for page in self.dynamodb.get_paginator('list_tables').paginate():
+            there.update(page['TableNames'])
+        return [kind for kind in _TABLES if self.table(kind) in there]
+
+    def drop(self, *kinds):
+        """Delete tables, and wait until they are gone."""
+        for kind in kinds:
+            self.dynamodb.delete_table(TableName=self.table(kind))
+        for kind in kinds:
+            self.dynamodb.get_waiter('table_not_exists').wait(
+                TableName=self.table(kind), WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+
+    def rows(self, kind='repository'):
+        """Return all items of a table."""
+        pages = self.dynamodb.get_paginator('scan').paginate(TableName=self.table(kind),
+                                                             ConsistentRead=True)
+        return [item for page in pages for item in page['Items']]
+
+
+def wait_for_workers(registry, seconds=40):
+    """Return when each worker of a registry has answered: what their starts write is in the log
+    then."""
+    client = V1Client(registry.url)
+    deadline = time.monotonic() + seconds
+    pauses = Backoff(0.05, 1, least=1)
+    while len(_processes(registry)) < registry.workers:
+        if time.monotonic() > deadline:
+            raise AssertionError('only processes %s answer after %d seconds:\n%s'
+                                 % (_processes(registry), seconds, registry.log_text()))
+        # Several at once: one alone would go to the same worker again and again.
+        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping'))
+                 for _ in range(3)]
+        for ping in pings:
+            ping.start()
+        for ping in pings:
+            ping.join()
+        # 100 requests would make gunicorn rebuild the worker that is up.
+        time.sleep(pauses.next())
+
+
+def wait_for_load(registry, seconds=240):
+    """Return when a worker of a registry has loaded the index: on a busy machine the start does not
+    wait for all of it."""
+    wait_until(lambda: LOADED in registry.log_text(), 'the index is not loaded', seconds, registry)
+
+
+def _processes(registry):
+    return set(re.findall(r'^process <?(\d+)>? answers', registry.log_text(), re.MULTILINE))

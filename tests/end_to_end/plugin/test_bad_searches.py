@@ -1,0 +1,85 @@
+"""Searches that no client should send: a sane answer to each, and never a 500."""
+import http.client
+import json
+
+import pytest
+
+from tests.end_to_end.plugin.registry_place import Place
+
+SEEDED = ['acme/a', 'acme/b', 'acme/c']
+
+
+@pytest.fixture(scope='module')
+def running(ministack):
+    place = Place(ministack.url, ministack.url)
+    place.seed(*SEEDED)
+    with place.running() as client:
+        yield client
+        assert 'Traceback' not in client.registry.log_text()
+
+
+@pytest.fixture
+def ask(running):
+    """A function that sends a query string exactly as it stands, and returns the status and the
+    body of the answer."""
+    def send(query):
+        connection = http.client.HTTPConnection('127.0.0.1', running.registry.port, timeout=30)
+        try:
+            connection.request('GET', '/v1/search?' + query, headers={'Connection': 'close'})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+    return send
+
+
+def names(answer):
+    status, body = answer
+    assert status == 200, body
+    return [result['name'] for result in json.loads(body)['results']]
+
+
+def test_a_term_of_100_KB_is_refused_by_the_web_server(ask):
+    status, body = ask('q=' + 'a' * 100 * 1024)
+    assert (status, 'Request Line is too large' in body) == (400, True)
+
+
+@pytest.mark.parametrize('query', ['q=' + 'a' * 3000, 'q=' + '%C3%A9' * 600, 'q=%00', 'q=a%00',
+                                   'q=%1b%5b31m', 'q=a%7f', 'q=%ff', 'q=a%ff', 'q=%ed%a0%80',
+                                   'q=%f4%90%80%80', 'q=%c0%af', 'q=%', 'q=%zz', 'q=%25', 'q=*',
+                                   'q=_', 'q=%5c', 'q=%27', 'q=%22', 'q=%F0%9F%90%B3', 'q=a%20%00',
+                                   ], ids=lambda query: query[:12])
+def test_a_term_that_is_in_no_name_finds_nothing_whatever_it_is_made_of(ask, query):
+    assert names(ask(query)) == []
+    assert names(ask(query + '&n=25')) == []
+
+
+@pytest.mark.parametrize('query', ['', 'q', 'q=', 'q=+', 'q=%0a', 'q=%20%09', 'term=a', 'q[]=a',
+                                   '&&', '='])
+def test_a_search_without_a_term_lists_everything(ask, query):
+    assert names(ask(query)) == SEEDED
+
+
+@pytest.mark.parametrize('limit', ['-1', 'abc', '0', '1e3', '1.5', '0x1', '1_0', '%ff', '%00', '-',
+                                   '1%201', 'None', '-' + '9' * 3000], ids=lambda limit: limit[:8])
+def test_a_limit_that_is_none_is_refused_with_a_sentence_that_names_it(ask, limit):
+    status, body = ask('q=a&n=' + limit)
+    assert status == 400
+    assert 'parameter n ' in json.loads(body)['error']
+
+
+@pytest.mark.parametrize('limit', ['1', '01', '2', '3', '100', '1000000', '9' * 40, '9' * 3000],
+                         ids=lambda limit: limit[:8])
+def test_a_limit_however_large_is_kept(ask, limit):
+    assert names(ask('q=acme&n=' + limit)) == SEEDED[:min(3, int(limit))]
+
+
+@pytest.mark.parametrize('query', ['q=acme&n=', 'q=acme&n', 'q=acme', 'q=acme&N=1'])
+def test_an_empty_limit_is_none_at_all(ask, query):
+    assert names(ask(query)) == SEEDED
+
+
+def test_of_a_doubled_parameter_the_first_counts(ask):
+    assert names(ask('q=b&q=c')) == ['acme/b']
+    assert names(ask('q=acme&n=1&n=2')) == SEEDED[:1]
+    assert ask('q=acme&n=abc&n=2')[0] == 400

@@ -1,0 +1,151 @@
+"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and
+connections of its own all the same."""
+import concurrent.futures
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from dev.servers.aws import Ministack
+from dev.servers.process import free_port
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v1 import Registry
+from tests.end_to_end.plugin.registry_place import LOADED, Place
+from tests.end_to_end.plugin.v1_client import V1Client
+from tests.helpers.waiting import wait_until
+
+OPTIONS = '["--preload", "--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
+#: push_wait, and what the registry itself does, on a machine that is busy.
+CHANGE_SECONDS = 5 + 3
+
+# Nothing of boto's is imported here, so gevent patches only in the worker.
+LOCAL = '''
+prod:
+    loglevel: info
+    storage: local
+    storage_path: %s
+    search_backend: docker_registry_index.dynamodb
+    standalone: true
+    disable_token_auth: true
+    extensions:
+        dynamodb_index:
+            endpoint_url: %s
+            region: us-east-1
+            access_key: %s
+            secret_access_key: dummy
+            database: %s
+'''
+
+
+@pytest.fixture
+def local(place, tmp_path):
+    """A function that gives a registry of one worker whose images are local files, behind
+    --preload."""
+    def registry(dynamodb_url, database=place.name, access_key='local'):
+        configuration = tmp_path / 'registry.yml'
+        configuration.write_text(LOCAL % (tmp_path / 'images', dynamodb_url, access_key, database))
+        (tmp_path / 'images' / 'repositories').mkdir(parents=True, exist_ok=True)
+        return Registry({'DOCKER_REGISTRY_CONFIG': str(configuration), 'GUNICORN_OPTS': OPTIONS},
+                        workers=1)
+    return registry
+
+
+def test_workers_forked_after_the_start_search_and_follow_pushes(place):
+    place.seed('acme/before')
+    with place.running(GUNICORN_OPTS=OPTIONS) as client:
+        assert client.names() == ['acme/before']
+        names = ['team/pushed-%d' % number for number in range(8)]
+        for name in names:
+            client.begin_push(name)
+        assert [client.names() for _ in range(6)] == [['acme/before'] + names] * 6
+        client.delete(names[0])
+        assert [client.names('pushed') for _ in range(6)] == [names[1:]] * 6
+        assert 'Traceback' not in client.registry.log_text()
+
+
+def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack):
+    place = Place(ministack.url, 'http://127.0.0.1:%d' % free_port())
+    place.seed('acme/before')
+    with place.running(GUNICORN_OPTS=OPTIONS) as client:
+        for number in range(4):
+            client.begin_push('team/pushed-%d' % number)
+        expected = ['acme/before'] + ['team/pushed-%d' % number for number in range(4)]
+        with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):
+            wait_until(client.found, 'not all are found', 90, client.registry, expected)
+        assert 'Traceback' not in client.registry.log_text()
+
+
+def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
+    with local(ministack.url) as registry:
+        client = V1Client(registry.url)
+        with concurrent.futures.ThreadPoolExecutor(6) as users:
+            answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d'
+                                                                   % number).status_code, range(6)))
+        # The tables may be on their way.
+        assert set(answers) <= {200, 503}
+        client.begin_push('team/pushed')
+        wait_until(lambda: client.found('pushed'), 'it is not found', 60, registry, ['team/pushed'])
+        with concurrent.futures.ThreadPoolExecutor(6) as users:
+            found = list(users.map(lambda _: client.names('pushed'), range(6)))
+        assert found == [['team/pushed']] * 6
+        assert 'Traceback' not in registry.log_text()
+
+
+@pytest.mark.parametrize('storage', ['local', 's3'])
+def test_no_push_waits_longer_than_push_wait_without_dynamodb(place, local, ministack, storage):
+    with Proxy(ministack.url) as proxy:
+        registry = (local(proxy.url) if storage == 'local'
+                    else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS))
+        with registry:
+            client = V1Client(registry.url)
+            seconds = []
+            with proxy.black_hole():
+                for number in range(6):
+                    started = time.monotonic()
+                    client.begin_push('team/new-%d' % number)
+                    seconds.append(time.monotonic() - started)
+                started = time.monotonic()
+                assert client.request('GET', '/v1/_ping').status_code == 200
+                seconds.append(time.monotonic() - started)
+            assert max(seconds) < CHANGE_SECONDS, seconds
+            print('pushes and a ping after them: %s' % ', '.join('%.2f' % each for each in seconds))
+            expected = ['team/new-%d' % number for number in range(6)]
+            wait_until(client.found, 'not all are found', 90, registry, expected)
+            assert 'Traceback' not in registry.log_text()
+
+
+def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
+    names = ['team-%d/application-%03d' % (number % 5, number) for number in range(100)]
+    with Proxy(ministack.url) as proxy:
+        proxy.delay(0.3, only='Write')  # so that the fork falls into the load
+        place = Place(ministack.url, proxy.url)
+        place.seed(*names)
+        with place.registry(GUNICORN_OPTS=OPTIONS) as registry:
+            client, log = V1Client(registry.url), registry.log_text
+            wait_until(lambda: any('Write' in operation for operation in proxy.counts),
+                       'nothing is written', 30, registry)
+            os.kill(registry.pid, signal.SIGTTIN)
+            wait_until(lambda: len(re.findall('Booting worker', log())) >= 3,
+                       'no worker is added', 30, registry)
+            assert LOADED not in log()
+            wait_until(client.found, 'not all are found', 60, registry, sorted(names))
+            assert [client.names('application') for _ in range(9)] == [sorted(names)] * 9
+            assert log().count(LOADED) == 1
+            assert 'taken over' not in log() and 'Traceback' not in log()
+
+
+def test_an_index_of_a_newer_release_stops_the_start(place, local, ministack):
+    with place.running() as client:
+        assert client.names() == []
+    mark = dict(place.rows('search')[0], format={'N': '999'})
+    place.dynamodb.put_item(TableName=place.table('search'), Item=mark)
+    registry = local(ministack.url)
+    registry.launch()
+    try:
+        wait_until(lambda: registry.running, 'it does not end', 60, registry, False)
+        assert 'install the newer release' in registry.log_text()
+        assert 'Booting worker' not in registry.log_text()
+    finally:
+        registry.stop()

@@ -1,0 +1,49 @@
+"""A registry that is started again: nothing to load when all is there, everything from S3 when
+tables are gone."""
+import pytest
+
+from tests.end_to_end.plugin.registry_place import LOADED, Place, image
+
+
+@pytest.fixture(scope='module')
+def place(ministack, dynamodb_endpoint):
+    """A place whose registry ran and was stopped after a push and a delete."""
+    place = Place(ministack.url, dynamodb_endpoint)
+    place.seed('acme/kept', 'acme/deleted', 'ops/kept-too')
+    with place.running() as client:
+        client.push('team/pushed', {'latest': image('pushed')})
+        client.delete('acme/deleted')
+    return place
+
+
+EXPECTED = ['acme/kept', 'ops/kept-too', 'team/pushed']
+
+
+def test_a_restart_finds_the_same_without_a_load(place):
+    with place.running() as client:
+        assert client.names() == EXPECTED
+        assert LOADED not in client.registry.log_text()
+
+
+@pytest.mark.parametrize('kinds', [('repository', 'version', 'search'), ('search',),
+                                   ('repository',), ('version',)], ids=' and '.join)
+def test_tables_that_were_deleted_are_made_and_filled_from_S3_by_the_next_start(place, kinds):
+    place.drop(*kinds)
+    with place.running() as client:
+        assert client.names() == EXPECTED
+        assert client.names('kept') == ['acme/kept', 'ops/kept-too']
+        assert client.registry.log_text().count(LOADED) == 1
+        client.begin_push('team/after-the-loss')
+        assert client.names('loss') == ['team/after-the-loss']
+        client.delete('team/after-the-loss')
+    assert place.tables() == ['repository', 'version', 'search']
+    assert sorted(row['name']['S'] for row in place.rows()) == EXPECTED
+
+
+def test_what_came_to_S3_while_the_tables_were_missing_is_loaded_too(place):
+    place.drop('search')
+    place.seed('acme/restored-from-a-backup')
+    with place.running() as client:
+        assert client.names('backup') == ['acme/restored-from-a-backup']
+        client.delete('acme/restored-from-a-backup')
+        assert client.names() == EXPECTED

@@ -1,0 +1,59 @@
+"""The demonstration behind `make run-service`: what a new user of a registry v2 sees first."""
+import functools
+import os
+import re
+import signal
+import urllib.request
+
+import pytest
+
+from dev.demo.run_service import PROGRAMS
+from dev.servers.process import free_port, is_taken
+from dev.servers.programs import is_missing
+from tests.end_to_end.demonstrations import begun, error_of_a_taken_port, until_ready
+
+MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
+                                reason='not installed: %s: dev/bootstrap clients'
+                                % ', '.join(MISSING))
+
+
+demonstration = functools.partial(begun, 'dev.demo.run_service')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
+def test_it_shows_pushes_found_and_stops_cleanly(number):
+    port = free_port()
+    running = demonstration(port)
+    try:
+        shown = until_ready(running)
+        assert 'Ctrl-C stops everything' in shown, shown
+        with urllib.request.urlopen('http://127.0.0.1:%d/v2/_catalog?n=2' % port,
+                                    timeout=10) as answer:
+            assert b'"acme/billing-api","acme/nginx-proxy"' in answer.read()
+        running.send_signal(number)
+        rest, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
+        running.wait()
+    found = shown.partition('printed the way docker search prints it:')[2]
+    found = found.partition('(of 7 repositories')[0]
+    assert sorted(re.split(r'\s{2,}', line)[0] for line in found.split('\n') if line)[1:] == [
+        'acme/nginx-proxy', 'library/nginx', 'platform/ingress/nginx-ingress']
+    assert 'The web server, with our modules' in found and 'TLS and rate limits' in found
+    assert 'Traceback' not in shown + rest
+    assert running.returncode == 0, rest
+    assert not any(is_taken(int(taken))
+                   for taken in set(re.findall(r'127\.0\.0\.1:([0-9]+)', shown)))
+
+
+def test_a_port_that_is_taken_is_one_clear_line():
+    shown = error_of_a_taken_port(demonstration)
+    assert 'make run-service PORT=NUMBER' in shown
+
+
+def test_a_missing_program_is_one_clear_line():
+    running = demonstration(free_port(), PATH='/nowhere')
+    shown, _ = running.communicate(timeout=30)
+    assert running.returncode not in (0, None)
+    assert re.match(r'make run-service: \S+ is not installed: .*apt-get install \S+\n\Z', shown)

@@ -1,0 +1,234 @@
+"""The registry, the service or the way between them fails: nothing is lost, nothing stays that is
+gone, and searches go on.
+
+DynamoDB that fails: test_service_without_dynamodb.py.
+"""
+import concurrent.futures
+import json
+import os
+import random
+import time
+
+import pytest
+
+from dev.servers.process import free_port
+from dev.servers.programs import is_missing
+from dev.servers.proxy import Proxy
+from dev.servers.registry_v2 import ConfiguredRegistry
+from tests.end_to_end.service.images import DESCRIPTION, Images
+from tests.end_to_end.service.place import SECRET, Files, Place, QuickService, kill, wait_until
+from tests.end_to_end.service.stand_in import StandIn
+
+MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
+                                reason='not installed: %s: dev/bootstrap clients'
+                                % ', '.join(MISSING))
+
+#: Seconds that a registry waits for the answer to a notification: `timeout` in
+#: config/distribution.yml.
+TIMEOUT = 1
+
+
+@pytest.fixture(scope='module')
+def place(dynamodb_local, tmp_path_factory):
+    """Each test pushes names of its own, and leaves everything running."""
+    with Place(dynamodb_local.url, Files(tmp_path_factory.mktemp('registry'))) as made:
+        made.images.push('stable/thing', labels={DESCRIPTION: 'Always there'})
+        made.wait_until_found('stable/thing')
+        yield made
+
+
+def event(name, action='push', **target):
+    return {'id': '%x' % random.getrandbits(64), 'action': action,
+            'target': dict(repository=name, **target)}
+
+
+def pushed(name, digest, tag='latest'):
+    return event(name, digest=digest, tag=tag,
+                 mediaType='application/vnd.oci.image.manifest.v1+json')
+
+
+def timed(act, *arguments, **more):
+    """Return what a call gives, and how many seconds it takes."""
+    started = time.monotonic()
+    return act(*arguments, **more), time.monotonic() - started
+
+
+def test_registry_down(place):
+    kill(place.registry)
+    try:
+        assert place.found('stable') == {'stable/thing': 'Always there'}
+        assert 'stable/thing' in place.ask('/v2/_catalog').json()['repositories']
+        assert place.ask('/readyz', place.service.url).status_code == 200
+        answer, seconds = timed(place.post, [event('stable/thing', 'delete', tag='latest')])
+        # DynamoDB has it that this is to be read; nothing is believed unseen.
+        assert answer.status_code == 200 and seconds < TIMEOUT
+        assert place.found('stable') == {'stable/thing': 'Always there'}
+        assert place.post([event('stable/thing', 'pull')]).status_code == 200
+    finally:
+        place.registry.start()
+    assert place.post([event('stable/thing', 'delete', tag='latest')]).status_code == 200
+    assert place.found('stable') == {'stable/thing': 'Always there'}
+    place.images.push('after/registry-down')
+    place.wait_until_found('after/registry-down', term='after')
+
+
+def test_service_down_during_fifty_pushes(place):
+    names = ['missed/by-the-service-%02d' % number for number in range(50)]
+    place.service.stop()
+    for name in names:
+        place.images.push(name, labels={DESCRIPTION: 'Words of ' + name})
+    place.service.start()
+    seconds = wait_until(lambda: place.found('missed'), 'not all pushes are found', 40,
+                         place.service, dict((name, 'Words of ' + name) for name in names))
+    print('\nall 50 found %.1f s after the service was back' % seconds)
+    assert 'loading the search index' not in place.service.log_text(), (
+        'the registry should have notified it')
+
+
+def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(place):
+    old = ['grave/old-%d' % number for number in range(3)]
+    digests = [place.images.push(name) for name in old]
+    place.wait_until_found(*old, term='grave')
+    place.service.stop()
+    place.images.push('grave/new', labels={DESCRIPTION: 'Nobody was notified'})
+    place.images.delete(old[0], digests[0])
+    place.images.delete(old[1], digests[1])
+    kill(place.registry)
+    place.registry.start()
+    place.service.start()
+    assert sorted(place.found('grave')) == old
+    place.age(old[0])
+    done = place.command('load')
+    assert done.returncode == 0, done.stdout + done.stderr
+    # What was pushed within the last hour, a sync leaves to the next one.
+    assert sorted(place.found('grave')) == ['grave/new', old[1], old[2]]
+    place.age(old[1])
+    assert place.command('load').returncode == 0
+    wait_until(lambda: place.found('grave'), 'the sync did not repair it', 15, place.service,
+               {'grave/new': 'Nobody was notified', old[2]: ''})
+    place.assert_equal(place.dynamodb_url)
+
+
+def recorded(place, images_of_it):
+    """Do something in a registry of the same storage that notifies a stand-in; return the
+    notifications as they were sent."""
+    listener = StandIn('listener')
+    try:
+        with ConfiguredRegistry(listener.port, SECRET, root=place.storage.root) as registry:
+            wanted = images_of_it(Images(registry.url))
+            wait_until(lambda: len(listener.bodies) >= wanted,
+                       'the registry sends too few notifications', 10)
+        return listener.bodies
+    finally:
+        listener.close()
+
+
+def some_changes(images):
+    for number in range(8):
+        name = 'shuffled/thing-%d' % number
+        digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)})
+                   for tag in ('one', 'two')]
+        if number % 2:
+            images.delete(name, digests[0])
+        if number % 4 == 3:
+            images.delete(name, digests[1])
+    # A delete is two notifications: of the digest, and of the tag.
+    return 16 + 2 * 4 + 2 * 2
+
+
+def test_duplicated_and_reordered_notifications_end_right(place):
+    bodies = recorded(place, some_changes)
+    chance = random.Random(3)
+    print('\n%d notifications, each twice, shuffled' % len(bodies))
+    for _ in range(3):
+        twice = bodies * 2
+        chance.shuffle(twice)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(place.deliver, twice))
+        assert sorted(place.found('shuffled')) == ['shuffled/thing-%d' % number
+                                                   for number in range(8) if number % 4 != 3]
+    place.assert_equal(place.dynamodb_url)
+
+
+def test_several_events_in_one_notification(place):
+    bodies = recorded(place, lambda images: len([images.push('together/thing-%d' % number)
+                                                 for number in range(12)]))
+    events = [each for body in bodies for each in json.loads(body.decode())['events']]
+    assert len(events) == 12
+    place.deliver(events + events)
+    assert len(place.found('together')) == 12
+
+
+@pytest.fixture(scope='module')
+def slow(dynamodb_local, tmp_path_factory):
+    """A place whose service reads its registry through a proxy, as place.slow."""
+    made = Place(dynamodb_local.url, Files(tmp_path_factory.mktemp('slow')))
+    with Proxy(made.registry.url) as proxy:
+        made.service = QuickService(dict(made.settings, REGISTRY_URL=proxy.url), made.service.port)
+        made.slow = proxy
+        with made:
+            yield made
+
+
+def test_a_slow_description_is_read_later(slow):
+    slow.slow.delay(3, only='/manifests/')
+    digest = slow.images.push('slow/thing', labels={DESCRIPTION: 'Read later'})
+    slow.wait_until_found('slow/thing', term='thing', seconds=2 * TIMEOUT)
+    assert slow.found('thing') == {'slow/thing': ''}
+    answer, seconds = timed(slow.post, [pushed('slow/thing', digest)])
+    print('\nanswered %d after %.2f s, while a description takes more than 3'
+          % (answer.status_code, seconds))
+    assert answer.status_code == 200 and seconds < TIMEOUT
+    slow.slow.delay(0)
+    later = wait_until(lambda: slow.found('thing'), 'the description is not read later', 15,
+                       slow.service, {'slow/thing': 'Read later'})
+    print('described %.1f s after the registry was fast again' % later)
+    assert ' 503 ' not in '\n'.join(line for line in slow.service.log_text().splitlines()
+                                    if '/events' in line)
+
+
+def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
+    slow.slow.delay(30)
+    took = []
+    digest = slow.images.push('hanging/thing')
+    for _ in range(5):
+        answer, seconds = timed(slow.post, [pushed('hanging/thing', digest)])
+        assert answer.status_code == 200
+        took.append(seconds)
+    assert slow.found('hanging') == {}
+    print('\nanswered 200 after %s s' % ', '.join('%.2f' % seconds for seconds in took))
+    assert sorted(took)[2] < TIMEOUT
+    slow.slow.delay(0)
+    slow.wait_until_found('hanging/thing', term='hanging', seconds=15)
+
+
+def test_two_copies_are_notified_of_one_repository_at_once(dynamodb_local, tmp_path):
+    place = Place(dynamodb_local.url, Files(tmp_path))
+    chance = random.Random(5)
+    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path),
+                            port=place.registry.port) as registry, \
+            place.two_copies() as copies, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        images = Images(registry.url)
+        answers = []
+        for number in range(12):
+            there = number % 2 == 0
+            if there:
+                digest = images.push('both/sent', 'tag-%d' % number,
+                                     labels={DESCRIPTION: 'Words of %d' % number})
+            else:
+                images.delete('both/sent', digest)
+            sent = [pushed('both/sent', digest), event('both/sent', 'delete', digest=digest)]
+            posts = [(copy, each) for copy in copies for each in sent for _ in range(2)]
+            chance.shuffle(posts)
+            statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code,
+                                     posts))
+            assert set(statuses) <= {200, 503}
+            answers += statuses
+            # What was answered with 503, the registry would send again.
+            if 503 in statuses:
+                place.deliver([sent[0]], copies[0].url)
+            assert place.found('both', copies[chance.randrange(2)].url) == (
+                {'both/sent': 'Words of %d' % number} if there else {})
+        print('\n%d notifications, %d of them 503' % (len(answers), answers.count(503)))
+    place.index.assert_whole()

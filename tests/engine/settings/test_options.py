@@ -1,0 +1,348 @@
+# -*- coding: utf-8 -*-
+"""The engine's settings: their defaults, and which values stop the start.
+
+For every table: test_resolution.py.
+"""
+
+from __future__ import unicode_literals
+
+import functools
+import io
+import os
+import re
+
+import botocore.session
+import botocore.utils
+import pytest
+from hypothesis import given, strategies as st
+
+from dev.servers.process import ROOT
+from docker_registry_index.engine.errors import SettingError
+from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS, Settings
+from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
+
+DOCUMENT = os.path.join(ROOT, 'docs',
+                        'settings.md')
+resolve = functools.partial(resolve_any, Settings)
+KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
+
+
+def refusal(**values):
+    """Return the error of one layer, after checks that hold for all."""
+    origins = dict((name, 'line %s of x.yml' % name) for name in values)
+    with pytest.raises(SettingError) as caught:
+        resolve([Layer('x.yml', values, origins)])
+    error, message = caught.value, str(caught.value)
+    assert message.startswith('setting %s ' % error.setting)
+    assert error.problem in message and error.source in message
+    assert message.endswith('; ' + error.way_out) and error.way_out
+    assert re.match(r'[ -~]+\Z', message), 'one line of ASCII'
+    return error
+
+
+def settings_of(**values):
+    return resolve([Layer('x.yml', values)])[0]
+
+
+# Where a value comes from
+
+def test_nothing_given_is_enough():
+    settings, warnings = resolve([])
+    assert vars(settings) == {
+        'database': 'docker-registry',
+        'repository_table': 'docker-registry-repository',
+        'version_table': 'docker-registry-version',
+        'search_table': 'docker-registry-search-3',
+        'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
+        'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5,
+        'sync_interval': 86400, 'connect_timeout': 1, 'read_timeout': 3,
+        'attempts': 3}
+    assert warnings == []
+
+
+@given(st.lists(st.fixed_dictionaries(
+    dict((name, st.sampled_from([None, '', value])) for name, value in {
+        'database': 'other', 'region': 'eu-west-1', 'search_table': 's-table',
+        'endpoint_url': 'http://127.0.0.1:8000'}.items())), max_size=4))
+def test_options_are_resolved_one_by_one(layers):
+    settings, _ = resolve([Layer('layer', values) for values in layers])
+    defaults = Settings(database=settings.database)
+    for name in ('database', 'region', 'endpoint_url', 'search_table'):
+        found = [values[name] for values in layers if values[name]]
+        assert getattr(settings, name) == (
+            found[0] if found else getattr(defaults, name))
+
+
+@pytest.mark.parametrize('name, accepted, refused', [
+    ('startup_wait', [0, '0', '3600', 0.5, '1.25'],
+     ['-1', '3601', 'soon', '1e3', '5s', u'\u0665', 'inf', 'nan', '1,5']),
+    ('push_wait', ['0', 3600], ['-0.1', '4000']),
+    ('sync_interval', ['0', '60', 31536000], ['1', '59.9', '1d', '-60']),
+    ('connect_timeout', ['0.1', '60'], ['0', '0.05', '61']),
+    ('read_timeout', ['0.1', '60'], ['0', '61', 'none']),
+    ('attempts', ['1', '10', 3], ['0', '11', '2.5', '-1', 'three'])])
+def test_a_number_has_its_bounds(name, accepted, refused):
+    for value in accepted:
+        assert getattr(settings_of(**{str(name): value}), name) == float(value)
+    for value in refused:
+        assert refusal(**{str(name): value}).setting == name
+
+
+# The key pair
+
+def test_the_pair_may_stand_below_other_options():
+    settings, _ = resolve([
+        Layer('a', {'region': 'eu-west-1', 'access_key': ''}),
+        Layer('b', {'access_key': KEY, 'secret_access_key': SECRET})])
+    assert settings.region == 'eu-west-1'
+    assert (settings.access_key, settings.secret_access_key) == (KEY, SECRET)
+
+
+@pytest.mark.parametrize('name', KEY_PAIR)
+@pytest.mark.parametrize('value', [
+    'hUsH hUsH', 'hUsH\nhUsH', 'hUsH\thUsH', 'hUsH\x00', 'hUsH\x7f',
+    'hUsH\u00e9', 'hUsH\u200b', 'hUsH\U0001f600', 'hUsH\u00e9'.encode('utf-8'),
+    b'hUsH\xff'])
+def test_a_key_that_was_copied_badly_is_refused_unseen(name, value):
+    error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET},
+                           **{str(name): value}))
+    assert error.setting == name and error.source == 'line %s of x.yml' % name
+    assert 'hUsH' not in repr(error) + str(error)
+
+
+def test_repr_names_the_key_by_its_first_four_characters():
+    shown = repr(Settings(access_key=KEY, secret_access_key=SECRET,
+                          database='x'))
+    assert "access_key='AKIA...'" in shown and "database='x'" in shown
+    assert KEY not in shown and SECRET not in shown
+    short = repr(Settings(access_key='hush', secret_access_key='hush'))
+    assert 'hush' not in short
+
+
+def test_a_temporary_key_is_warned_about():
+    _, warnings = resolve([Layer('x', {
+        'access_key': 'ASIAIOSFODNN7EXAMPLE', 'secret_access_key': SECRET})])
+    assert len(warnings) == 1 and 'AWS_SESSION_TOKEN' in warnings[0]
+    assert SECRET not in warnings[0]
+
+
+# Tables
+
+def test_a_number_may_be_a_name():
+    assert settings_of(database=2014).repository_table == '2014-repository'
+    assert settings_of(database=1.5).repository_table == '1.5-repository'
+
+
+@pytest.mark.parametrize('name', [
+    'repository_table', 'version_table', 'search_table'])
+@pytest.mark.parametrize('value', [
+    'a', 'ab', 'x' * 256, 'a b c', 'a/b/c', 'na\u00efve', 'abc\ndef', 'a%20b',
+    'abc\x00', '\u0660\u0661\u0662\u0663', '-repository;', '${TABLE}'])
+def test_a_table_name_that_dynamodb_refuses_is_refused(name, value):
+    error = refusal(**{str(name): value})
+    assert error.setting == name and 'table name' in error.problem
+
+
+@pytest.mark.parametrize('value', ['abc', 'x' * 255, 'A-b_c.9', '...', '---'])
+def test_a_table_name_that_dynamodb_takes_is_taken(value):
+    assert settings_of(search_table=value).search_table == value
+
+
+@pytest.mark.parametrize('value', ['x' * 245, 'a b', 'a/b', '\u00e9', 'a\nb'])
+def test_a_database_that_makes_bad_table_names_is_blamed_itself(value):
+    assert refusal(database=value).setting == 'database'
+
+
+@pytest.mark.parametrize('value', ['x', 'x' * 244, '.', 'a.b_c-9'])
+def test_tables_are_named_after_the_database(value):
+    settings = settings_of(database=value)
+    assert settings.repository_table == value + '-repository'
+    assert settings.version_table == value + '-version'
+    assert settings.search_table == value + '-search-3'
+    assert len(settings.repository_table) <= 255
+
+
+@pytest.mark.parametrize('values,setting,other', [
+    (dict(repository_table='one', version_table='one'),
+     'version_table', 'repository_table'),
+    (dict(repository_table='one', search_table='one'),
+     'search_table', 'repository_table'),
+    (dict(version_table='one', search_table='one'),
+     'search_table', 'version_table'),
+])
+def test_two_tables_with_one_name_are_refused(values, setting, other):
+    error = refusal(**values)
+    assert error.setting == setting
+    assert '%s (from line %s of x.yml)' % (other, other) in error.problem
+
+
+@pytest.mark.parametrize('name,same', [
+    ('repository_table', 'docker-registry-search-3'),
+    ('version_table', 'docker-registry-repository'),
+    ('search_table', 'docker-registry-version')])
+def test_a_table_may_not_have_the_default_name_of_another(name, same):
+    error = refusal(**{str(name): same})
+    assert same in error.problem
+    assert 'line %s of x.yml' % name in str(error)
+
+
+def test_table_names_that_differ_in_case_are_two_names():
+    settings = settings_of(repository_table='one', version_table='One')
+    assert settings.repository_table != settings.version_table
+
+
+# Region and endpoint
+
+def regions_of_botocore():
+    data = botocore.session.get_session().get_data('endpoints')
+    return sorted(name for partition in data['partitions']
+                  for name in partition['regions'])
+
+
+def test_every_region_that_botocore_knows_is_taken():
+    regions = regions_of_botocore()
+    assert len(regions) > 20
+    assert [settings_of(region=name).region for name in regions] == regions
+
+
+@pytest.mark.parametrize('value', [
+    'us-iso-east-1', 'us-isob-west-1', 'us-gov-west-1', 'cn-north-1',
+    'eusc-de-east-1', 'mx-central-1', 'xx-somewhere-12'])
+def test_regions_that_an_old_botocore_does_not_know_are_taken(value):
+    assert settings_of(region=value).region == value
+
+
+@pytest.mark.parametrize('value', [
+    'local', 'EU', 'US-EAST-1', 'us-east', 'us_east_1', 'useast1', 'us-east-1-',
+    'us-east-123', 'aws-global', 'default', '1', 'no', 'us-east-1.amazonaws.com'])
+def test_what_is_no_region_of_aws_is_refused(value):
+    error = refusal(region=value)
+    assert error.setting == 'region' and 'us-east-1' in error.way_out
+
+
+def test_an_availability_zone_is_recognised():
+    assert refusal(region='eu-west-1b').way_out == 'write its region, eu-west-1'
+
+
+@pytest.mark.parametrize('value', ['local', 'ddblocal', 'EU', 'garage', 'r1'])
+def test_with_an_endpoint_any_region_of_botocore_is_taken(value):
+    settings = settings_of(region=value, endpoint_url='http://localhost:8000')
+    botocore.utils.validate_region_name(settings.region)
+    assert settings.region == value
+
+
+@pytest.mark.parametrize('value', [
+    'us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b', 'a/b',
+    'r\u00e9gion', 'a\nb'])
+def test_a_region_that_botocore_refuses_is_refused(value):
+    error = refusal(region=value, endpoint_url='http://localhost:8000')
+    assert error.setting == 'region'
+
+
+@pytest.mark.parametrize('value', [
+    'http://localhost:8000', 'http://127.0.0.1:4566',
+    'https://dynamodb.eu-west-1.amazonaws.com', 'HTTPS://Example.COM',
+    'https://vpce-1a2b.dynamodb.us-east-1.vpce.amazonaws.com/',
+    'http://h', 'http://h:1', 'http://h:65535/', 'https://proxy/dynamo/db',
+    'http://xn--bcher-kva.example:8000'])
+def test_an_endpoint_is_taken_that_botocore_takes(value):
+    settings = settings_of(endpoint_url=value)
+    assert settings.endpoint_url == value
+    botocore.session.get_session().create_client(
+        'dynamodb', region_name='us-east-1', endpoint_url=value,
+        aws_access_key_id='dummy', aws_secret_access_key='dummy')
+
+
+@pytest.mark.parametrize('value', [
+    'localhost:8000', '127.0.0.1', '//localhost', 'ftp://localhost', 'http://',
+    'http:///x', 'http://:8000', 'http://h:', 'http://h:x', 'http://h:-1',
+    'http://h:0', 'http://h:65536', 'http://h:99999', 'http://h:123456',
+    'http://a b', 'http://dynamodb_local:8000', 'http://-h', 'http://h-',
+    'http://h..x', 'http://[::1', 'http://[::1]:8000', 'http://[]', 'http://[x]:80',
+    'http://b\u00fccher.example', 'http://h/a b', 'http://h\\x', 'http://h\nx',
+    'http://h/\x00', 'http://%s' % ('x' * 64), 'dynamodb', 'http:/h', 'javascript:x'])
+def test_what_is_no_http_address_is_refused(value):
+    assert refusal(endpoint_url=value).setting == 'endpoint_url'
+
+
+@pytest.mark.parametrize('value,problem,way_out', [
+    ('localhost:8000', 'neither http:// nor https://', 'http://127.0.0.1'),
+    ('ftp://localhost', 'neither http:// nor https://', 'http://127.0.0.1'),
+    ('http://dynamodb_local:8000', 'an underscore', 'another name'),
+    ('https://a.b_c/x', 'an underscore', 'another name'),
+    ('http://[::1]:8000', 'an IPv6 address', 'a name'),
+    ('http://::1:8000', 'an IPv6 address', 'a name'),
+    ('http://h:65536', 'no number from 1 to 65535', 'write the port'),
+    ('http://h:x/y', 'no number from 1 to 65535', 'write the port'),
+    ('http://h:', 'no number from 1 to 65535', 'write the port'),
+    ('http://', 'no host name', 'write a name'),
+    ('http://a b:80', 'no host name', 'write a name'),
+    ('http://h/a b', 'whose path', 'leave the path out')])
+def test_each_fault_of_an_endpoint_has_a_sentence_of_its_own(
+        value, problem, way_out):
+    error = refusal(endpoint_url=value)
+    assert error.problem.startswith("is '%s', wh" % value)
+    assert problem in error.problem and way_out in error.way_out
+
+
+@pytest.mark.parametrize('value', [
+    'https://user:hUsH@dynamodb.example', 'https://hUsH@h', 'h://a:hUsH@b',
+    'https://h/?X-Amz-Signature=hUsH', 'https://h?hUsH', 'https://h/#hUsH',
+    'user:hUsH@h', 'https://u:hUsH@h:99999', 'https://u:hUsH\n@h'])
+def test_a_secret_in_the_endpoint_is_refused_unseen(value):
+    error = refusal(endpoint_url=value)
+    assert error.setting == 'endpoint_url'
+    assert 'hUsH' not in str(error) + repr(error)
+    assert 'settings of their own' in error.way_out
+
+
+# Warnings
+
+@pytest.mark.parametrize('key,meant', [
+    ('databse', 'database'), ('Region', 'region'), ('end-point', 'endpoint_url'),
+    ('secret_key', 'secret_access_key'), ('access_key_id', 'access_key'),
+    ('repository-table', 'repository_table'), ('dynamodb_region', 'region'),
+    ('tables', None), ('zzz', None), ('\u00e9', None), (5, None),
+    (None, None)])
+def test_an_unknown_key_is_warned_about_with_the_nearest_known(key, meant):
+    settings, warnings = resolve([Layer('x.yml', {key: 'value', 'database': 'x'})])
+    assert settings.database == 'x'
+    assert len(warnings) == 1 and 'x.yml' in warnings[0]
+    assert re.match(r'[ -~]+\Z', warnings[0])
+    hints = re.findall(r'did you mean (\w+)\?', warnings[0])
+    assert hints == ([meant] if meant else [])
+
+
+def test_a_layer_may_have_a_way_out_of_its_own():
+    layer = Layer('s3', {'region': 'EU', 'database': 'a b'},
+                  ways_out={'region': 'name another'})
+    with pytest.raises(SettingError) as caught:
+        resolve([Layer('x.yml', {'database': 'x'}), layer])
+    assert caught.value.setting == 'region'
+    assert caught.value.way_out == 'name another'
+    with pytest.raises(SettingError) as caught:
+        resolve([Layer('x.yml', {'region': 'EU'}), layer])
+    assert 'A-Z' in caught.value.way_out
+
+
+# The documentation
+
+def documented_row(option):
+    default = ('`%s`' % option.default.replace('{', '<').replace('}', '>')
+               if option.default else 'none')
+    if option.fallback:
+        default = "the registry's `%s`, else %s" % (option.fallback, default)
+    return '| `%s` | `%s` | %s | %s |' % (
+        option.name, option.variable, default, option.meaning)
+
+
+def test_the_documents_table_is_the_options_table():
+    with io.open(DOCUMENT, encoding='utf-8') as stream:
+        rows = [line.rstrip() for line in stream if line.startswith('| `')]
+    assert rows == [documented_row(option) for option in OPTIONS]
+
+
+def test_the_document_names_no_variable_that_does_not_exist():
+    with io.open(DOCUMENT, encoding='utf-8') as stream:
+        named = set(re.findall(r'\bDYNAMODB_[A-Z_]*[A-Z]\b', stream.read()))
+    assert named == set(option.variable for option in OPTIONS)

@@ -1,0 +1,364 @@
+# -*- coding: utf-8 -*-
+"""The writer: whoever writes at the same time, the postings follow the rows.
+
+Every test ends with the invariant, EngineIndex.assert_whole.
+"""
+
+from __future__ import unicode_literals
+
+import random
+import threading
+import time
+
+import pytest
+
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.write import writer
+from tests.helpers.faults import Meanwhile, Throttle
+from tests.helpers.requests_made import RequestsMade
+from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
+
+NAME = 'team/web-api'
+
+
+@pytest.fixture
+def pauses(index, monkeypatch):
+    """The seconds that the engine would have slept."""
+    slept = []
+    monkeypatch.setattr(index.engine._writer, '_sleep', slept.append)
+    return slept
+
+
+def description(index, name=NAME):
+    """The row's description, '' without one, or None without a row."""
+    row = index.rows().get(name)
+    return row if row is None else row.get('description', {}).get('S', '')
+
+
+def tombstones(index):
+    return [item for item in index.items(index.settings.search_table)
+            if item['suffix']['S'] == 'removed ' + NAME]
+
+
+# One writer
+
+def test_what_is_new_is_one_read_and_one_transaction(index):
+    made = RequestsMade(index.engine)
+    assert index.engine.add(NAME, 'With words') is True
+    assert made.operations == ['GetItem', 'TransactWriteItems']
+    row = index.rows()[NAME]
+    assert abs(int(row.pop('touched')['N']) - time.time()) < 60
+    assert row == {
+        'name': {'S': NAME}, 'description': {'S': 'With words'},
+        'indexed': {'S': 'With words'}, 'postings': {'N': '3'}}
+
+
+@pytest.mark.parametrize('before, after', [
+    (None, None), ('', None), ('', ''), ('d e', None), ('d e', 'd e'),
+    ('d e', ' d\t e ')])
+def test_what_is_there_is_one_read(index, before, after):
+    index.engine.add(NAME, before)
+    made = RequestsMade(index.engine)
+    assert index.engine.add(NAME, after) is False
+    assert made.operations == ['GetItem']
+
+
+@pytest.mark.parametrize('given', [None, '', ' \t', '\x00', b''])
+def test_an_empty_description_is_left_out_of_the_row(index, given):
+    index.engine.add(NAME, given)
+    assert sorted(index.rows()[NAME]) == ['name', 'postings', 'touched']
+    assert index.search('web') == [(NAME, '')]
+
+
+@pytest.mark.parametrize('before', ['', 'one two', 'One', 'x' * 100])
+@pytest.mark.parametrize('after', ['', 'one three', 'one', 'é \U0001f433'])
+def test_a_description_takes_the_place_of_another(index, before, after):
+    index.engine.add(NAME, before)
+    made = RequestsMade(index.engine)
+    assert index.engine.add(NAME, after) is (before != after)
+    assert len(made.operations) == 1 + (before != after)
+    assert description(index) == after
+    index.assert_whole()
+    assert index.engine.add(NAME) is False
+    assert description(index) == after
+
+
+def test_names_that_differ_in_case_only_are_two(index):
+    for name in ('Team/Web', 'team/web', 'TEAM/WEB'):
+        assert index.engine.add(name)
+    index.assert_whole()
+    assert len(index.search('WEB')) == 3
+    assert index.engine.remove('team/web')
+    index.assert_whole()
+    assert index.search('web') == [('TEAM/WEB', ''), ('Team/Web', '')]
+
+
+@pytest.mark.parametrize('name', [
+    'Ⱥ' * 9 + '\U0001f433' * 22, '\U0001f433', '!', '*', '/', '//', ' ', 'removed x',
+    'a' * 90 + 'É'])
+def test_unusual_names_come_and_go(index, name):
+    assert index.engine.add(name, 'with a \U0001f433')
+    index.assert_whole()
+    assert index.engine.remove(name)
+    assert index.rows() == {}
+
+
+def test_a_removal_is_one_read_and_one_transaction(index):
+    index.engine.add(NAME, 'with words')
+    made = RequestsMade(index.engine)
+    assert index.engine.remove(NAME) is True
+    assert made.operations == ['GetItem', 'TransactWriteItems']
+    assert index.rows() == {} and index.postings() == []
+
+
+def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(
+        index, monkeypatch):
+    monkeypatch.setattr(index.engine._writer, '_clock', lambda: 1000.9)
+    numbers = set()
+    for was_there in (False, True, False):
+        if was_there:
+            index.engine.add(NAME)
+        assert index.engine.remove(NAME) is was_there
+        (found,) = tombstones(index)
+        assert found['expires'] == {'N': str(1000 + 7 * 24 * 3600)}
+        numbers.add(found['number']['S'])
+    assert len(numbers) == 3
+
+
+@pytest.mark.parametrize('name', ['', 'a' * 256, 'a\x00', b'\xff', None])
+def test_a_name_that_the_index_cannot_hold_costs_no_request(index, name):
+    made = RequestsMade(index.engine)
+    for change in (index.engine.add, index.engine.remove):
+        with pytest.raises(errors.InvalidName):
+            change(name)
+    assert made.operations == []
+
+
+# Release 0.1.0 beside us
+
+OURS = {
+    'add': lambda index: index.engine.add(NAME),
+    'describe': lambda index: index.engine.add(NAME, 'described anew'),
+    'clear': lambda index: index.engine.add(NAME, ''),
+    'remove': lambda index: index.engine.remove(NAME),
+    'load': lambda index: index.load(lambda: []),
+}
+THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0,
+          'delete': delete_as_0_1_0}
+
+
+@pytest.mark.parametrize('before', ['', 'kept in words'])
+@pytest.mark.parametrize('theirs', sorted(THEIRS))
+@pytest.mark.parametrize('ours', sorted(OURS))
+def test_what_0_1_0_wrote_is_repaired(index, before, theirs, ours):
+    index.engine.add(NAME, before)
+    THEIRS[theirs](index, NAME)
+    OURS[ours](index)
+    index.assert_whole()
+    gone = ours == 'remove' or (theirs == 'delete' and ours == 'load')
+    assert description(index) == (None if gone else {
+        'describe': 'described anew'}.get(ours, ''))
+
+
+@pytest.mark.parametrize('ours', sorted(OURS))
+def test_what_0_1_0_added_is_repaired(index, ours):
+    put_as_0_1_0(index, NAME)
+    OURS[ours](index)
+    index.assert_whole()
+    assert (description(index) is None) == (ours == 'remove')
+
+
+def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
+    index.engine.client.call(
+        'put_item', TableName=index.settings.repository_table,
+        Item={'name': {'S': NAME}, 'description': {'S': ' Two \x01 words\n'}})
+    assert index.engine.add(NAME) is True
+    assert description(index) == ' Two \x01 words\n'
+    assert index.search('words') == [(NAME, 'Two words')]
+    assert index.engine.add(NAME) is False
+    assert index.load(lambda: [(NAME, None)]).unchanged == 1
+
+
+# Another writer between the read and the transaction
+
+SNEAKS = dict(THEIRS, **{
+    'our add': lambda index, name: index.engine.add(name, ''),
+    'our describe': lambda index, name: index.engine.add(name, 'sneaked in'),
+    'our remove': lambda index, name: index.engine.remove(name)})
+OUTCOMES = {'describe': 'described anew', 'clear': '', 'remove': None}
+
+
+@pytest.mark.parametrize('before', [None, '', 'kept in words'])
+@pytest.mark.parametrize('sneak', sorted(SNEAKS))
+@pytest.mark.parametrize('ours', sorted(OUTCOMES))
+def test_who_sneaks_in_makes_the_change_be_planned_again(
+        index, other, before, sneak, ours):
+    if before is None and sneak == 'update':
+        before = ''
+    if before is not None:
+        index.engine.add(NAME, before)
+    ran = []
+
+    def action():
+        ran.append(sneak)
+        SNEAKS[sneak](other, NAME)
+
+    Meanwhile(index.engine, 'TransactWriteItems', action)
+    OURS[ours](index)
+    if not ran:
+        assert before == OUTCOMES[ours] == ''
+        return
+    if (sneak, ours) == ('delete', 'remove') and before is not None:
+        assert tombstones(index)
+    assert description(index) == OUTCOMES[ours]
+    index.assert_whole()
+
+
+def test_a_row_that_gets_another_description_is_read_again(index, other):
+    def put(words):
+        other.engine.client.call(
+            'put_item', TableName=index.settings.repository_table,
+            Item={'name': {'S': NAME}, 'description': {'S': words}})
+
+    put('kept in words')
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: put('sneaked in'))
+    assert index.engine.add(NAME) is True
+    assert description(index) == 'sneaked in'
+    index.assert_whole()
+
+
+@pytest.mark.parametrize('sneak', sorted(SNEAKS))
+def test_who_sneaks_in_before_a_load_writes_makes_it_read_again(
+        index, other, sneak):
+    if sneak == 'update':
+        put_as_0_1_0(index, NAME)
+    Meanwhile(index.engine, 'TransactWriteItems',
+              lambda: SNEAKS[sneak](other, NAME))
+    index.load(lambda: [(NAME, None), ('team/other', None)])
+    assert (description(index) is None) == (sneak == 'our remove')
+    index.assert_whole()
+
+
+# Refusals
+
+def reasons_of(reason):
+    return [None, reason]
+
+
+@pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
+                                    'ProvisionedThroughputExceeded'])
+def test_a_refused_transaction_is_retried(index, pauses, reason):
+    Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1,
+             reasons_of(reason))
+    assert index.engine.add(NAME, 'with words') is True
+    assert len(pauses) == writer.ATTEMPTS - 1
+    assert sum(pauses) < 5
+    assert description(index) == 'with words'
+
+
+@pytest.mark.parametrize('reason, raised', [
+    ('ThrottlingError', errors.RequestFailed),
+    ('TransactionConflict', errors.ChangeConflict),
+    ('ConditionalCheckFailed', errors.ChangeConflict)])
+@pytest.mark.parametrize('ours', ['describe', 'remove'])
+def test_one_that_is_always_refused_ends_in_a_clear_error(
+        index, pauses, reason, raised, ours):
+    index.engine.add(NAME, 'kept in words')
+    fault = Throttle(index.engine, 'TransactWriteItems', 100,
+                     reasons_of(reason))
+    with pytest.raises(raised) as refused:
+        OURS[ours](index)
+    assert type(refused.value) is raised
+    assert str(refused.value).endswith('try again later') or (
+        NAME in str(refused.value) and 'try again' in str(refused.value))
+    assert 100 - fault.left == writer.ATTEMPTS
+    assert len(pauses) == writer.ATTEMPTS - 1
+    assert description(index) == 'kept in words'
+
+
+def test_one_that_dynamodb_finds_invalid_is_not_retried(index):
+    fault = Throttle(index.engine, 'TransactWriteItems', 100,
+                     reasons_of('ValidationError'))
+    with pytest.raises(errors.RequestFailed) as refused:
+        index.engine.add(NAME)
+    assert refused.value.invalid and not refused.value.retryable
+    assert fault.left == 99
+    assert index.rows() == {}
+
+
+@pytest.mark.parametrize('operation', ['GetItem', 'TransactWriteItems'])
+def test_a_throttled_request_fails_with_the_way_out(index, operation):
+    Throttle(index.engine, operation, 1)
+    with pytest.raises(errors.RequestFailed) as refused:
+        index.engine.add(NAME)
+    assert refused.value.throttled and refused.value.retryable
+    assert str(refused.value).endswith('try again later')
+    assert index.rows() == {} and index.postings() == []
+
+
+# Many writers
+
+class Writers(object):
+    """Threads with an engine each, working on the same few names."""
+
+    NAMES = ['team/a', 'team/aa', 'Team/a']
+
+    def __init__(self, engines, seed):
+        self._engines = engines
+        self._seed = seed
+        self.conflicts = []
+        self.failures = []
+
+    def run(self, works):
+        threads = [threading.Thread(target=self._run, args=(work, number))
+                   for number, work in enumerate(works)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert self.failures == []
+
+    def _run(self, work, number):
+        chance = random.Random('%s %s' % (self._seed, number))
+        for _ in range(12):
+            try:
+                work(self._engines[number], chance.choice(self.NAMES), chance)
+            except errors.ChangeConflict as error:
+                self.conflicts.append(error)
+            except Exception as error:
+                self.failures.append(error)
+
+
+def ours(index, name, chance):
+    kind = chance.randrange(4)
+    if kind == 0:
+        index.engine.remove(name)
+    else:
+        index.engine.add(name, [None, '', 'a b c', 'c d'][
+            chance.randrange(4)])
+
+
+def theirs(index, name, chance):
+    kind = chance.choice(sorted(THEIRS))
+    if kind != 'update' or name in index.rows():
+        try:
+            THEIRS[kind](index, name)
+        except KeyError:
+            # Removed since; release 0.1.0 fails, too.
+            assert kind == 'update'
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_many_writers_leave_the_index_whole(index, engines, seed):
+    writers = Writers(engines, seed)
+    writers.run([ours] * 5)
+    index.assert_whole()
+    assert len(writers.conflicts) < 6
+
+
+def test_many_writers_of_both_releases_leave_what_a_load_repairs(
+        index, engines):
+    writers = Writers(engines, 'both')
+    writers.run([ours, ours, theirs, theirs])
+    index.load(lambda: [])
+    index.assert_whole()

@@ -1,0 +1,131 @@
+"""An engine of its own for a test, on a database of its own."""
+
+from __future__ import unicode_literals
+
+import uuid
+
+from docker_registry_index.engine import SearchIndex, Settings, errors
+from docker_registry_index.engine.lifecycle.start import Start
+from docker_registry_index.engine.store.records import MARKERS, Row
+from docker_registry_index.engine.store.store import Store
+from docker_registry_index.engine.sync.loader import Loader
+from docker_registry_index.engine.sync.source import as_source
+from docker_registry_index.engine.verify.check import wanted_items
+
+
+class EngineIndex(object):
+    """The engine, as the contract suite and the engine's tests use it.
+
+    :param endpoint: the URL of a local DynamoDB.
+    :param database: of another EngineIndex, to share its tables.
+    :param more: further settings.
+    """
+
+    def __init__(self, endpoint, database=None, **more):
+        database = database or 'test-' + uuid.uuid4().hex[:12]
+        # In moto, a region of its own: moto's transactions take longer the more a region has.
+        region = database if endpoint.endswith('.amazonaws.com') else 'us-east-1'
+        self._endpoint = endpoint
+        self.settings = Settings(
+            database=database, region=region, access_key='AKIADUMMY', secret_access_key='dummy',
+            endpoint_url=endpoint.replace('us-east-1', region), **more)
+        self.engine = SearchIndex(self.settings)
+        self.store = Store(self.settings, self.engine.client)
+        self._filled = None
+
+    def another(self, **more):
+        """A further engine on the same tables, as in another process."""
+        return EngineIndex(self._endpoint, self.settings.database, **more)
+
+    def ready(self, repositories=()):
+        """Create the tables and load (name, description) pairs."""
+        self.ensure_ready(lambda: repositories)
+        return self
+
+    def ensure_ready(self, source):
+        """Create what is missing, and load if that is new; return whether it is ready."""
+        return Start(self.store, lambda heartbeat: self.load(source, heartbeat)).ensure_ready()
+
+    def load(self, source, heartbeat=lambda: None, progress=None):
+        """Make the index equal to the storage, and return the LoadReport."""
+        return Loader(self.store, as_source(source), heartbeat, progress).load()
+
+    def fill(self, repositories):
+        """Leave exactly these in the index."""
+        if repositories == self._filled:
+            return
+        self.ready()
+        for name in self.names():
+            if name not in repositories:
+                self.engine.remove(name)
+        # The removals are older than this listing, so the load may add again.
+        self.load(lambda: repositories.items())
+        for name, description in repositories.items():
+            if self._filled is None or description != self._filled.get(name):
+                self.engine.add(name, description or '')
+        self._filled = dict(repositories)
+
+    def add(self, name, description):
+        self._filled = None
+        return self.engine.add(name, description)
+
+    def remove(self, name):
+        self._filled = None
+        return self.engine.remove(name)
+
+    def search(self, term, limit=None):
+        return [tuple(result) for result in self.engine.search(term, limit)]
+
+    def names(self):
+        """All names in the index, in their lexical order."""
+        return sorted(self.engine.catalog())
+
+    def delete_tables(self):
+        for table in self.tables():
+            self.engine.client.call('delete_table', TableName=table)
+
+    def delete_what_is_left(self):
+        """The same, of an index that may have lost tables."""
+        for table in self.tables():
+            try:
+                self.engine.client.call('delete_table', TableName=table)
+            except errors.MissingTable:
+                pass
+
+    def tables(self):
+        return [self.settings.repository_table, self.settings.version_table,
+                self.settings.search_table]
+
+    def items(self, table):
+        """Everything in a table, in the order of its keys."""
+        return sorted(self.store.scan_all(table), key=repr)
+
+    def postings(self):
+        """The items of the search table that are postings."""
+        return [item for item in self.items(self.settings.search_table)
+                if item['gram']['S'] != MARKERS]
+
+    def rows(self):
+        """The items of the repository table, by name."""
+        return {row['name']['S']: row
+                for row in self.items(self.settings.repository_table)}
+
+    def assert_whole(self):
+        """Assert that the postings are those of the rows, and no others."""
+        rows = self.rows()
+        expected = []
+        for name, item in rows.items():
+            row = Row.of(item)
+            expected.extend(wanted_items(name, row))
+            assert row.is_indexed and row.writing is None, item
+            assert row.indexed == expected[-1].get('d', {}).get('S', ''), item
+        # Whether a search has to ask the row does not matter for what a posting contains.
+        found = self.postings()
+        for item in found:
+            item.pop('v', None)
+        assert sorted(found, key=_key) == sorted(expected, key=_key)
+        assert self.names() == sorted(rows)
+
+
+def _key(item):
+    return item['gram']['S'], item['suffix']['S']

@@ -1,0 +1,45 @@
+"""DynamoDB inside the test process: moto, which answers boto3's requests before they are sent.
+
+Only on Python 3. It has no server, so it is for tests of one process; requests of several threads
+are answered one by one, because moto has no locks.
+"""
+import copyreg
+import os
+import threading
+
+import botocore.handlers
+import moto
+from moto.core.models import botocore_stubber
+from moto.dynamodb.models.dynamo_type import DynamoType
+
+__all__ = ['InProcessDynamoDB']
+
+# moto copies all tables of a region before each transaction. A value is never changed in place, so
+# the copies may share it: half of the time of the tests.
+copyreg.pickle(DynamoType, lambda value: 'shared')
+
+
+class InProcessDynamoDB(object):
+    """A context in which requests to Amazon's DynamoDB are answered in this process."""
+
+    #: A region of any other name is a DynamoDB of its own; see tests.helpers.engine.
+    url = 'https://dynamodb.us-east-1.amazonaws.com'
+
+    def __init__(self):
+        os.environ['MOTO_ALLOW_NONEXISTENT_REGION'] = 'true'
+        self._lock = threading.Lock()
+        self._aws = moto.mock_aws()
+        handlers = botocore.handlers.BUILTIN_HANDLERS
+        handlers[handlers.index(('before-send', botocore_stubber))] = ('before-send',
+                                                                       self._answer)
+
+    def __enter__(self):
+        self._aws.start()
+        return self
+
+    def __exit__(self, *failure):
+        self._aws.stop()
+
+    def _answer(self, **event):
+        with self._lock:
+            return botocore_stubber(**event)

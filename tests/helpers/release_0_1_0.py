@@ -1,0 +1,127 @@
+"""What release 0.1.0 of this package does to DynamoDB, request by request: a double to run beside
+the plugin of today.
+
+0.1.0 used boto's dynamodb2 layer. That leaves empty values out of what it puts, expects a new item
+not to be there, and puts the whole item when it overwrites, so here it is done likewise.
+"""
+
+__all__ = ['Release010', 'UnknownVersion', 'delete_as_0_1_0', 'put_as_0_1_0', 'update_as_0_1_0']
+
+_INDEX = 'Repositories-By-Description-Index'
+_FIVE = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 5}
+
+
+class UnknownVersion(Exception):
+    """0.1.0 does not start: the version table holds another number than 1."""
+
+
+class Release010(object):
+    """A worker of 0.1.0 on the tables of a place."""
+
+    def __init__(self, place):
+        self._dynamodb = place.dynamodb
+        self._repositories = place.table('repository')
+        self._versions = place.table('version')
+
+    def create_tables(self):
+        """Make its two tables, as its first start did."""
+        self._dynamodb.create_table(TableName=self._repositories, ProvisionedThroughput=_FIVE,
+                                    KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
+                                    AttributeDefinitions=[{'AttributeName': 'name',
+                                                           'AttributeType': 'S'},
+                                                          {'AttributeName': 'description',
+                                                           'AttributeType': 'S'}],
+                                    GlobalSecondaryIndexes=[{
+                                        'IndexName': _INDEX,
+                                        'KeySchema': [{'AttributeName': 'description',
+                                                       'KeyType': 'HASH'}],
+                                        'Projection': {'ProjectionType': 'ALL'},
+                                        'ProvisionedThroughput': _FIVE}])
+        self._dynamodb.create_table(TableName=self._versions, ProvisionedThroughput=_FIVE,
+                                    KeySchema=[{'AttributeName': 'version', 'KeyType': 'HASH'}],
+                                    AttributeDefinitions=[
+                                        {'AttributeName': 'version', 'AttributeType': 'N'}])
+        for table in self._repositories, self._versions:
+            self._dynamodb.get_waiter('table_exists').wait(
+                TableName=table, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+
+    def start(self):
+        """Read the version, or write it when there is none; UnknownVersion when it is not 1.
+
+        It takes the first row that a scan happens to give.
+        """
+        rows = self._dynamodb.scan(TableName=self._versions)['Items']
+        if not rows:
+            self._dynamodb.put_item(TableName=self._versions, Item={'version': {'N': '1'}})
+        elif rows[0]['version']['N'] != '1':
+            raise UnknownVersion(rows[0]['version']['N'])
+
+    def load(self, names):
+        """Put the repositories of the store in batches of 25, their description None, as its first
+        start did."""
+        for first in range(0, len(names), 25):
+            self._dynamodb.batch_write_item(RequestItems={self._repositories: [
+                {'PutRequest': {'Item': {'name': {'S': name}}}}
+                for name in names[first:first + 25]]})
+
+    def created(self, name):
+        """Follow the signal repository_created: put the row, whose description is ''."""
+        self._dynamodb.put_item(TableName=self._repositories,
+                                Item={'name': {'S': name}},
+                                Expected={'name': {'Exists': False},
+                                          'description': {'Exists': False}})
+
+    def updated(self, name):
+        """Follow repository_updated: get the row, empty its description, and put all of it back
+        whatever is there now."""
+        row = self._dynamodb.get_item(TableName=self._repositories,
+                                      Key={'name': {'S': name}})['Item']
+        row.pop('description', None)
+        self._dynamodb.put_item(TableName=self._repositories, Item=row)
+
+    def deleted(self, name):
+        """Follow repository_deleted."""
+        self._dynamodb.delete_item(TableName=self._repositories, Key={'name': {'S': name}})
+
+    def search(self, term):
+        """Return the names it would answer a search with, sorted."""
+        # Release 0.1.0 sends a ScanFilter with the ConditionalOperator OR, which ministack reads as
+        # AND.
+        pages = self._dynamodb.get_paginator('scan').paginate(
+            TableName=self._repositories,
+            FilterExpression='contains(#name, :term) OR contains(description, :term)',
+            ExpressionAttributeNames={'#name': 'name'},
+            ExpressionAttributeValues={':term': {'S': term}})
+        return sorted(row['name']['S'] for page in pages for row in page['Items'])
+
+    def names(self):
+        """Return the names it would answer an empty search with, sorted."""
+        pages = self._dynamodb.get_paginator('scan').paginate(TableName=self._repositories)
+        return sorted(row['name']['S'] for page in pages for row in page['Items'])
+
+    def by_description(self, description):
+        """Return the names that its secondary index has for a description."""
+        return [row['name']['S'] for row in self._dynamodb.query(
+            TableName=self._repositories, IndexName=_INDEX, KeyConditions={'description': {
+                'AttributeValueList': [{'S': description}],
+                'ComparisonOperator': 'EQ'}})['Items']]
+
+
+def put_as_0_1_0(index, name):
+    """Write what an EngineIndex's table gets from 0.1.0; boto leaves out an empty description."""
+    index.engine.client.call('put_item', TableName=index.settings.repository_table,
+                             Item={'name': {'S': name}})
+
+
+def update_as_0_1_0(index, name):
+    """Read the whole row and write all of it except the description."""
+    client, table = index.engine.client, index.settings.repository_table
+    row = client.call('get_item', TableName=table, Key={'name': {'S': name}})['Item']
+    row.pop('description', None)
+    client.call('put_item', TableName=table, Item=row)
+
+
+def delete_as_0_1_0(index, name):
+    """Delete the row."""
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': name}})
