@@ -12,8 +12,7 @@ from hypothesis import given, strategies as st
 
 from dev.servers.process import ROOT
 from docker_registry_index import configuration
-from docker_registry_index.engine.errors import (
-    MissingDependency, SettingError)
+from docker_registry_index.engine.errors import (MissingDependency, SettingError)
 from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS
 
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
@@ -39,9 +38,8 @@ extensions:
 '''
 
 #: The options that are numbers, by their variables.
-NUMBERS = dict((str('DYNAMODB_' + name), '7') for name in (
-    'STARTUP_WAIT', 'PUSH_WAIT', 'CONNECT_TIMEOUT', 'READ_TIMEOUT',
-    'ATTEMPTS'))
+NUMBERS = dict((str('DYNAMODB_' + name), '7') for name
+               in ('STARTUP_WAIT', 'PUSH_WAIT', 'CONNECT_TIMEOUT', 'READ_TIMEOUT', 'ATTEMPTS'))
 NUMBERS[str('DYNAMODB_SYNC_INTERVAL')] = '3600'
 
 
@@ -51,8 +49,7 @@ def load(tmpdir):
     def load(text, arguments=None, **environ):
         path = tmpdir.join('config.yml')
         path.write_binary(text.encode('utf-8'))
-        settings, load.warnings = configuration.load(
-            str(path), environ, arguments)
+        settings, load.warnings = configuration.load(str(path), environ, arguments)
         return settings
     return load
 
@@ -96,8 +93,7 @@ def test_without_a_flavour_the_top_level_is_the_configuration(load):
 
 
 def test_the_file_wins_over_the_environment(load):
-    settings = load(FILE, DYNAMODB_DATABASE='of-environment',
-                    DYNAMODB_SEARCH_TABLE='searched')
+    settings = load(FILE, DYNAMODB_DATABASE='of-environment', DYNAMODB_SEARCH_TABLE='searched')
     assert settings.database == 'of-all'
     assert settings.search_table == 'searched'
 
@@ -112,8 +108,7 @@ def test_arguments_win_over_everything(load):
 
 
 def test_arguments_left_out_are_absent(load):
-    arguments = dict(database=None, dynamodb_access_key=None,
-                     dynamodb_secret_access_key=None)
+    arguments = dict(database=None, dynamodb_access_key=None, dynamodb_secret_access_key=None)
     assert load(FILE, arguments).database == 'of-all'
 
 
@@ -128,10 +123,8 @@ def test_the_environment_alone_is_enough(load, path):
     assert sorted(values) == sorted(option.variable for option in OPTIONS)
     settings = (load('dev:\n  loglevel: info\n', **values) if path else
                 configuration.load(None, values)[0])
-    assert vars(settings) == dict(
-        (option.name, float(values[option.variable])
-         if option.variable in NUMBERS else values[option.variable])
-        for option in OPTIONS)
+    assert vars(settings) == dict((option.name, float(values[option.variable]) if option.variable
+                                   in NUMBERS else values[option.variable]) for option in OPTIONS)
 
 
 @pytest.mark.parametrize('option', OPTIONS, ids=lambda option: option.name)
@@ -143,8 +136,7 @@ def test_every_option_can_be_named_by_env(load, option):
     names = [option.name]
     if option.secret:
         names = ['access_key', 'secret_access_key']
-    environ = dict(('X_' + name.upper(), good.get(name, 't-' + name))
-                   for name in names)
+    environ = dict(('X_' + name.upper(), good.get(name, 't-' + name)) for name in names)
     settings = load(block('\n'.join('%s: _env:X_%s' % (name, name.upper())
                                     for name in names)), **environ)
     for name in names:
@@ -159,9 +151,8 @@ def test_the_registrys_s3_settings_stand_in(load):
     settings = load(FILE, **s3)
     assert settings.region == 'eu-west-1'
     assert (settings.access_key, settings.secret_access_key) == (KEY, SECRET)
-    settings = load(FILE, DYNAMODB_REGION='us-west-2',
-                    DYNAMODB_ACCESS_KEY='k', DYNAMODB_SECRET_ACCESS_KEY='s',
-                    **s3)
+    settings = load(FILE, DYNAMODB_REGION='us-west-2', DYNAMODB_ACCESS_KEY='k',
+                    DYNAMODB_SECRET_ACCESS_KEY='s', **s3)
     assert settings.region == 'us-west-2'
     assert (settings.access_key, settings.secret_access_key) == ('k', 's')
 
@@ -179,8 +170,7 @@ def test_without_any_key_botocore_is_left_to_find_one(load):
      'secret_access_key', 'environment variable DYNAMODB_ACCESS_KEY'),
     (dict(DYNAMODB_SECRET_ACCESS_KEY=SECRET, AWS_KEY=KEY, AWS_SECRET=SECRET),
      'access_key', 'environment variable DYNAMODB_SECRET_ACCESS_KEY')])
-def test_half_a_pair_is_not_completed_from_elsewhere(
-        refused, environ, missing, given):
+def test_half_a_pair_is_not_completed_from_elsewhere(refused, environ, missing, given):
     message = refused(FILE, **environ)
     assert message.startswith('setting %s (from ' % missing)
     assert given in message and KEY not in message and SECRET not in message
@@ -192,25 +182,21 @@ def test_half_a_pair_is_not_completed_from_elsewhere(
 def test_half_a_pair_of_arguments_names_the_argument_that_is_missing(
         load, prefix, rest, given, missing):
     with pytest.raises(SettingError) as caught:
-        load(FILE, dict(rest, **{str(prefix + given): KEY}), AWS_KEY=KEY,
-             AWS_SECRET=SECRET)
+        load(FILE, dict(rest, **{str(prefix + given): KEY}), AWS_KEY=KEY, AWS_SECRET=SECRET)
     assert caught.value.source == 'argument %s%s' % (prefix, missing)
     assert 'argument %s%s' % (prefix, given) in caught.value.problem
 
 
 @pytest.mark.parametrize('region', ['minio', 'EU', '_env:AWS_REGION'])
 def test_a_region_that_only_s3_takes_may_stay_there(refused, region):
-    message = refused('dev:\n  s3_region: %s\n' % region,
-                      AWS_REGION='us-east-1a')
+    message = refused('dev:\n  s3_region: %s\n' % region, AWS_REGION='us-east-1a')
     assert 's3_region of flavour' in message
-    assert message.endswith(
-        '; set region in the block extensions.dynamodb_index, '
-        'or DYNAMODB_REGION')
+    assert message.endswith('; set region in the block extensions.dynamodb_index, '
+                            'or DYNAMODB_REGION')
 
 
 def test_a_region_of_our_own_is_to_be_corrected(refused):
-    assert 'DYNAMODB_REGION' not in refused(block('region: minio')).split(
-        '; ')[-1]
+    assert 'DYNAMODB_REGION' not in refused(block('region: minio')).split('; ')[-1]
 
 
 # How values are read
@@ -296,13 +282,10 @@ def test_tags_of_others_do_not_matter(load):
     assert load(text + '  s3_region: eu-west-1').region == 'eu-west-1'
 
 
-@pytest.mark.parametrize('text', [
-    'extensions: _env:E', 'extensions: {dynamodb_index: "_env:E2"}'])
+@pytest.mark.parametrize('text', ['extensions: _env:E', 'extensions: {dynamodb_index: "_env:E2"}'])
 def test_a_block_may_come_from_a_variable(load, text):
-    settings = load('dev:\n  ' + text,
-                    E='{dynamodb_index: {database: db, region: "_env:R"}}',
-                    E2='{"database": "db", "region": "_env:R"}',
-                    R='eu-west-1')
+    settings = load('dev:\n  ' + text, E='{dynamodb_index: {database: db, region: "_env:R"}}',
+                    E2='{"database": "db", "region": "_env:R"}', R='eu-west-1')
     assert (settings.database, settings.region) == ('db', 'eu-west-1')
 
 
@@ -368,8 +351,7 @@ def test_an_empty_block_is_no_block(load, text):
      "setting secret_access_key (from extensions.dynamodb_index of flavour "
      "'dev' of /config.yml) holds"),
 ])
-def test_what_cannot_work_is_one_clear_sentence(
-        refused, text, environ, beginning):
+def test_what_cannot_work_is_one_clear_sentence(refused, text, environ, beginning):
     message = refused(text, **environ)
     assert message.startswith(beginning)
     assert '; ' in message and '\n' not in message
@@ -447,17 +429,14 @@ def test_a_secret_without_its_space_is_not_shown(load):
     ('/etc/registry.yml', '/etc/registry.yml')])
 def test_path_of(name, expected):
     environ = {} if name is None else {'DOCKER_REGISTRY_CONFIG': name}
-    path = configuration.path_of(
-        environ, '/site/docker_registry/lib/config.pyc')
+    path = configuration.path_of(environ, '/site/docker_registry/lib/config.pyc')
     assert os.path.normpath(path) == expected
 
 
 def test_the_documented_examples_are_read_without_a_warning(load):
-    path = os.path.join(ROOT, 'docs',
-                        'settings.md')
+    path = os.path.join(ROOT, 'docs', 'settings.md')
     with io.open(path, encoding='utf-8') as stream:
-        examples = [part.split('```')[0]
-                    for part in stream.read().split('```yaml\n')[1:]]
+        examples = [part.split('```')[0] for part in stream.read().split('```yaml\n')[1:]]
     assert examples
     for example in examples:
         for flavour in ('dev', 'prod'):

@@ -98,8 +98,7 @@ def inside(module):
     for node in ast.walk(parsed(module)):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
-        base = module.split('/')[:-node.level] + (
-            node.module.split('.') if node.module else [])
+        base = module.split('/')[:-node.level] + (node.module.split('.') if node.module else [])
         for alias in node.names:
             for path in (base + [alias.name], base, base + ['__init__']):
                 if '/'.join(path) in MODULES:
@@ -144,8 +143,7 @@ def test_one_module_imports_boto3_and_botocore():
 @pytest.mark.parametrize('module', sorted(PURE))
 def test_a_pure_module_does_no_input_or_output(module):
     assert outside(module) <= HARMLESS
-    called = [node.func.id for node in ast.walk(parsed(module))
-              if isinstance(node, ast.Call)
+    called = [node.func.id for node in ast.walk(parsed(module)) if isinstance(node, ast.Call)
               and isinstance(node.func, ast.Name)]
     assert not {'open', 'print', 'input', 'eval', 'exec'} & set(called)
     assert set(inside(module)) <= PURE | {'engine/_compat', 'engine/__init__'}

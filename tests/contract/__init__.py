@@ -8,5 +8,4 @@ an `index` fixture that gives an Adapter.
 import pytest
 
 # Plain asserts in these would otherwise fail without showing what differs.
-pytest.register_assert_rewrite('tests.contract.oracle',
-                               'tests.contract.suite')
+pytest.register_assert_rewrite('tests.contract.oracle', 'tests.contract.suite')

@@ -37,8 +37,7 @@ def answer(repositories, term):
     for name, description in repositories.items():
         ranks = [rank(word, name, clean(description)) for word in words(term)]
         if None not in ranks:
-            found.append((max(ranks), name,
-                          clean(description)))
+            found.append((max(ranks), name, clean(description)))
     return [(name, description) for _, name, description in sorted(found)]
 
 
@@ -97,9 +96,7 @@ def check_limited(repositories, term, limit, got):
     if not words(term):
         assert got == whole[:limit]
         return
-    groups = {result: group(repositories, term, result[0])
-              for result in whole}
+    groups = {result: group(repositories, term, result[0]) for result in whole}
     last = max([groups[result] for result in got] or [0])
-    missing = [result for result in whole
-               if groups[result] < last and result not in kept]
+    missing = [result for result in whole if groups[result] < last and result not in kept]
     assert not missing, (term, limit, missing)

@@ -41,8 +41,7 @@ class SearchContract(object):
     """
 
     @pytest.mark.parametrize('term', TERMS, ids=lambda term: None)
-    def test_a_search_finds_what_the_oracle_finds_in_its_order(
-            self, index, term):
+    def test_a_search_finds_what_the_oracle_finds_in_its_order(self, index, term):
         index.fill(REPOSITORIES)
         assert index.search(term) == oracle.answer(REPOSITORIES, term)
 
@@ -50,8 +49,7 @@ class SearchContract(object):
     def test_a_limit_keeps_the_best_groups(self, index, limit):
         index.fill(REPOSITORIES)
         for term in TERMS:
-            oracle.check_limited(REPOSITORIES, term, limit,
-                                 index.search(term, limit))
+            oracle.check_limited(REPOSITORIES, term, limit, index.search(term, limit))
 
     def test_an_empty_index_answers_every_term_with_nothing(self, index):
         index.fill({})

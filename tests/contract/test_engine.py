@@ -42,15 +42,13 @@ class TestEngine(SearchContract):
         'node', 'node.js', 'js', '.js', 'front', 'ront', 'c', '(c', 'acme',
         'web', 'scale', 'post', 'sql', 'it', 'team node', 'beyond', 'room',
         'x' * 99, 'x' * 100, 'lot of', 'ACME FRONT'])
-    def test_a_description_is_found_by_the_starts_of_its_words(
-            self, index, term):
+    def test_a_description_is_found_by_the_starts_of_its_words(self, index, term):
         described = {name: text and text.replace('\x1b', '')
                      for name, text in self.DESCRIBED.items()}
         index.fill(self.DESCRIBED)
         assert index.search(term) == oracle.answer(described, term)
 
-    def test_a_name_of_255_characters_is_found_by_every_substring(
-            self, index):
+    def test_a_name_of_255_characters_is_found_by_every_substring(self, index):
         index.fill({})
         name = ('a/' + ''.join('%02x.' % number for number in range(128)))
         name = name[:255]
@@ -73,8 +71,7 @@ class TestEngine(SearchContract):
 # Latin, Greek and Cyrillic letters with a lower case of one character. U+037F
 # got its own after Python 2.7.
 CAPITALS = [letter for letter in ('%c' % number for number in range(0x500))
-            if letter.lower() != letter and len(letter.lower()) == 1
-            and letter != '\u037f']
+            if letter.lower() != letter and len(letter.lower()) == 1 and letter != '\u037f']
 OTHER_CASE = dict([(letter.lower(), letter) for letter in CAPITALS]
                   + [(letter, letter.lower()) for letter in CAPITALS])
 # Few letters, so that terms meet; separators, case, other scripts, and what
@@ -82,27 +79,20 @@ OTHER_CASE = dict([(letter.lower(), letter) for letter in CAPITALS]
 LETTERS = st.sampled_from('aabbc/-_.AB%*!é日\U0001f433~ "\'ÉΣσςЖж')
 # Of further capitals, Pythons differ in which have a lower case, and U+180E
 # is white space to Python 2.7 alone. U+FFFD is in no name.
-ANY_LETTERS = st.characters(
-    blacklist_categories=('Cs', 'Cc', 'Lu', 'Lt'),
-    blacklist_characters='\u180e\ufffd') | st.sampled_from(CAPITALS)
+ANY_LETTERS = st.characters(blacklist_categories=('Cs', 'Cc', 'Lu', 'Lt'),
+                            blacklist_characters='\u180e\ufffd') | st.sampled_from(CAPITALS)
 NAMES = st.text(LETTERS, min_size=1, max_size=24)
 ANY_NAMES = st.text(ANY_LETTERS, min_size=1, max_size=12)
-DESCRIPTIONS = st.one_of(st.none(), st.text(
-    st.sampled_from('aabc .-é日('), max_size=120))
+DESCRIPTIONS = st.one_of(st.none(), st.text(st.sampled_from('aabc .-é日('), max_size=120))
 TERMS = st.text(LETTERS, max_size=8)
 
 
-@settings(max_examples=150, deadline=None,
-          suppress_health_check=list(HealthCheck))
-@given(repositories=st.dictionaries(st.one_of(NAMES, ANY_NAMES), DESCRIPTIONS,
-                                    max_size=25),
-       terms=st.lists(TERMS, min_size=1, max_size=12),
-       limit=st.integers(1, 12), data=st.data())
-@example(repositories={'b-a-a-a-a-a-a-a-a-a-a%d' % n: None
-                       for n in range(9)},
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(repositories=st.dictionaries(st.one_of(NAMES, ANY_NAMES), DESCRIPTIONS, max_size=25),
+       terms=st.lists(TERMS, min_size=1, max_size=12), limit=st.integers(1, 12), data=st.data())
+@example(repositories={'b-a-a-a-a-a-a-a-a-a-a%d' % n: None for n in range(9)},
          terms=['a', 'a-a', '-a'], limit=7, data=None)
-def test_random_repositories_are_found_by_random_terms(
-        shared, repositories, terms, limit, data):
+def test_random_repositories_are_found_by_random_terms(shared, repositories, terms, limit, data):
     shared.fill(repositories)
     if data is not None and repositories:
         # Terms that are inside some name, too.
@@ -112,23 +102,19 @@ def test_random_repositories_are_found_by_random_terms(
         terms = terms + [name[start:], name[:start + 1], swapped[start:]]
     for term in terms:
         assert shared.search(term) == oracle.answer(repositories, term), term
-        oracle.check_limited(repositories, term, limit,
-                             shared.search(term, limit))
+        oracle.check_limited(repositories, term, limit, shared.search(term, limit))
 
 
-def test_thousands_of_repositories_are_found_by_thousands_of_terms(
-        shared, request):
+def test_thousands_of_repositories_are_found_by_thousands_of_terms(shared, request):
     # Ministack reads every item of a table for each Query.
     count = 400 if 'ministack' in request.node.name else 2000
     chance = random.Random(20141122)
-    words = ['api', 'web', 'db', 'auth', 'proxy', 'cache', 'node', 'java',
-             'python', 'mysql', 'queue', 'worker', 'front', 'back', 'test',
-             'base', 'build', 'image', 'tool', 'log']
+    words = ['api', 'web', 'db', 'auth', 'proxy', 'cache', 'node', 'java', 'python', 'mysql',
+             'queue', 'worker', 'front', 'back', 'test', 'base', 'build', 'image', 'tool', 'log']
     repositories = {}
     while len(repositories) < count:
         name = '%s-%d/%s' % (chance.choice(words), chance.randrange(40),
-                             chance.choice('-_.').join(
-                                 chance.sample(words, chance.randint(1, 3))))
+                             chance.choice('-_.').join(chance.sample(words, chance.randint(1, 3))))
         repositories[name] = None
     shared.fill(repositories)
     names = sorted(repositories)

@@ -23,8 +23,7 @@ def test_the_postings_of_the_example_are_those_that_are_made():
 
 
 def test_the_example_of_a_posting_left_out_is_left_out():
-    suffixes = [posting.suffix.partition('\x01')[0]
-                for posting in postings.postings('library/a-a')]
+    suffixes = [posting.suffix.partition('\x01')[0] for posting in postings.postings('library/a-a')]
     assert 'a' not in suffixes and len(suffixes) == len('library/a-a') - 1
 
 

@@ -53,8 +53,7 @@ def test_a_worker_that_starts_does_not_load_by_itself(index):
 
 
 def test_without_its_ready_marker_the_index_is_loaded_and_serves_meanwhile(index):
-    index.engine.client.call('delete_item', TableName=index.settings.search_table,
-                             Key=READY_KEY)
+    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('missed') == [('acme/missed', '')]

@@ -75,16 +75,14 @@ def test_it_restarts_before_each_request_and_nothing_is_lost(index, old):
     assert another.engine.is_ready()
     everything = sorted(OLD + [name for name, _ in STORED] + created)
     assert old.names() == everything
-    assert set(OLD + [name for name, _ in STORED]) <= set(
-        name for name, _ in another.search(''))
+    assert set(OLD + [name for name, _ in STORED]) <= set(name for name, _ in another.search(''))
     # What it wrote behind the back of the load, the next one finds.
     another.engine.sync(lambda: STORED)
     assert [name for name, _ in another.search('')] == everything
     another.assert_whole()
 
 
-def test_one_that_writes_its_version_over_our_lease_makes_us_load_again(
-        index, old):
+def test_one_that_writes_its_version_over_our_lease_makes_us_load_again(index, old):
     client = index.another().engine.client
 
     def first_start():
@@ -104,8 +102,7 @@ def test_one_that_writes_its_version_over_our_lease_makes_us_load_again(
 
 
 def test_it_deletes_during_the_load_and_the_next_one_cleans_up(index, old):
-    Meanwhile(index.engine, 'TransactWriteItems',
-              lambda: old.deleted('team/web'))
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: old.deleted('team/web'))
     index.ready(STORED)
     assert 'team/web' not in old.names()
     another = index.another()
@@ -115,8 +112,7 @@ def test_it_deletes_during_the_load_and_the_next_one_cleans_up(index, old):
 
 
 @pytest.mark.parametrize('moment', range(1, 5))
-def test_it_deletes_what_the_load_had_listed_and_it_stays_deleted(
-        index, old, moment):
+def test_it_deletes_what_the_load_had_listed_and_it_stays_deleted(index, old, moment):
     storage = STORED + [('team/web', None)]
 
     def delete(count):

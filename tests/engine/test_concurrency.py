@@ -191,8 +191,7 @@ def test_who_asks_at_the_same_time_shares_one_call(free):
 
     flight = SingleFlight(call)
     assert not flight.is_under_way
-    threads = [threading.Thread(target=lambda: answers.append(flight.wait(30)))
-               for _ in range(5)]
+    threads = [threading.Thread(target=lambda: answers.append(flight.wait(30))) for _ in range(5)]
     for thread in threads:
         thread.start()
     wait_until(lambda: calls)
@@ -439,8 +438,7 @@ def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, cap
     assert 0.9 < calls.at[1] - calls.at[0] < 10
     [record] = caplog.records
     assert record.levelno == logging.ERROR and record.exc_info
-    assert record.getMessage() == (
-        'a background task of the search index failed; it is retried')
+    assert record.getMessage() == ('a background task of the search index failed; it is retried')
 
 
 def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, monkeypatch):
@@ -474,7 +472,6 @@ def test_in_a_forked_process_a_loop_is_over(loop_of):
             os._exit(0)
     os.close(write)
     with os.fdopen(read, 'rb') as answers:
-        assert json.loads(answers.read().decode('ascii')) == [
-            True, False, True, False, False, True]
+        assert json.loads(answers.read().decode('ascii')) == [True, False, True, False, False, True]
     os.waitpid(child, 0)
     assert not running.is_over and running.is_running

@@ -63,10 +63,8 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize('term, limit, found, requests, units', SEARCHES,
-                         ids=lambda value: None)
-def test_a_search_costs_the_same_at_every_size(
-        loaded, term, limit, found, requests, units):
+@pytest.mark.parametrize('term, limit, found, requests, units', SEARCHES, ids=lambda value: None)
+def test_a_search_costs_the_same_at_every_size(loaded, term, limit, found, requests, units):
     with loaded.requests.counted() as made:
         assert len(loaded.search(term, limit)) == found
     assert made.operations == ['Query'] * requests
@@ -76,8 +74,7 @@ def test_a_search_costs_the_same_at_every_size(
         assert sorted(made.units) == sorted(units)
 
 
-@pytest.mark.parametrize('term', [case[0] for case in SEARCHES],
-                         ids=lambda value: None)
+@pytest.mark.parametrize('term', [case[0] for case in SEARCHES], ids=lambda value: None)
 def test_a_search_waits_at_most_twice(loaded, term, monkeypatch):
     waits = []
     plain = search_module.run_side_by_side

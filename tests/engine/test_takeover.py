@@ -90,9 +90,8 @@ def test_it_finds_what_we_write(index):
 def test_what_it_writes_after_the_takeover_is_found_after_a_load(index):
     index.ready()
     put_as_0_1_0(index, 'late/push')
-    index.engine.client.call(
-        'delete_item', TableName=index.settings.repository_table,
-        Key={'name': {'S': 'library/ubuntu'}})
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': 'library/ubuntu'}})
     report = index.load(lambda: [])
     assert (report.adopted, report.cleaned) == (1, 1)
     assert index.search('late') == [('late/push', '')]
@@ -120,9 +119,8 @@ def test_a_row_it_wrote_over_is_put_right(index):
 def test_a_row_that_others_wrote_into_is_found_and_can_be_changed(dynamodb_endpoint, row):
     # A table of ours: the secondary index would refuse some of these.
     index = EngineIndex(dynamodb_endpoint).ready()
-    index.engine.client.call(
-        'put_item', TableName=index.settings.repository_table,
-        Item=dict(row, name={'S': 'odd/row'}))
+    index.engine.client.call('put_item', TableName=index.settings.repository_table,
+                             Item=dict(row, name={'S': 'odd/row'}))
     assert index.load(lambda: [('ok/ok', None)]).failed == 0
     assert index.search('dd/ro') == [('odd/row', '')]
     assert index.search('ok/ok') == [('ok/ok', '')]

@@ -113,8 +113,7 @@ def old(request, dynamodb_endpoint):
 def index(old):
     """This release, with the default names of its tables."""
     made = EngineIndex(old.index.settings.endpoint_url, old.index.settings.database)
-    assert made.settings.search_table == '%s-search-%d' % (
-        made.settings.database, postings.FORMAT)
+    assert made.settings.search_table == '%s-search-%d' % (made.settings.database, postings.FORMAT)
     yield made
     made.engine.close()
     made.another().delete_what_is_left()

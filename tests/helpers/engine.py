@@ -107,8 +107,7 @@ class EngineIndex(object):
 
     def rows(self):
         """The items of the repository table, by name."""
-        return {row['name']['S']: row
-                for row in self.items(self.settings.repository_table)}
+        return {row['name']['S']: row for row in self.items(self.settings.repository_table)}
 
     def assert_whole(self):
         """Assert that the postings are those of the rows, and no others."""

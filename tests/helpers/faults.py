@@ -18,8 +18,7 @@ class KillAfter(object):
 
     def __init__(self, engine, count, operation='*'):
         self.left = count
-        engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.*', self._die_or_pass)
+        engine.client.dynamodb.meta.events.register('before-call.dynamodb.*', self._die_or_pass)
         self._operation = operation
 
     def _die_or_pass(self, model, **_):
@@ -77,12 +76,10 @@ class Throttle(object):
             return None
         self.left -= 1
         answer = {'Error': {'Code': self._code, 'Message': 'not now'},
-                  'ResponseMetadata': {
-                      'HTTPStatusCode': self._answer.status_code}}
+                  'ResponseMetadata': {'HTTPStatusCode': self._answer.status_code}}
         if self._reasons:
             answer['Error']['Code'] = 'TransactionCanceledException'
-            answer['CancellationReasons'] = [
-                {'Code': reason} for reason in self._reasons]
+            answer['CancellationReasons'] = [{'Code': reason} for reason in self._reasons]
         return self._answer, answer
 
 

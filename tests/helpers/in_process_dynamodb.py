@@ -30,8 +30,7 @@ class InProcessDynamoDB(object):
         self._lock = threading.Lock()
         self._aws = moto.mock_aws()
         handlers = botocore.handlers.BUILTIN_HANDLERS
-        handlers[handlers.index(('before-send', botocore_stubber))] = ('before-send',
-                                                                       self._answer)
+        handlers[handlers.index(('before-send', botocore_stubber))] = ('before-send', self._answer)
 
     def __enter__(self):
         self._aws.start()

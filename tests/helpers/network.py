@@ -31,8 +31,7 @@ class LostAnswer(object):
         answer = self._send(request)
         if self.count == 0:
             self.count += 1
-            raise botocore.exceptions.ConnectionClosedError(
-                endpoint_url=request.url)
+            raise botocore.exceptions.ConnectionClosedError(endpoint_url=request.url)
         return answer
 
 

@@ -58,6 +58,5 @@ class RequestsMade(object):
         consumed = parsed.get('ConsumedCapacity') or []
         if isinstance(consumed, dict):
             consumed = [consumed]
-        self.answered.append(Request(
-            str(model.name), sum(each['CapacityUnits'] for each in consumed),
-            context.get('actions')))
+        self.answered.append(Request(str(model.name), sum(each['CapacityUnits'] for each
+                                                          in consumed), context.get('actions')))

@@ -121,8 +121,7 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
 
 
 @pytest.mark.parametrize('kind', ['black_hole', 'refusing'])
-def test_unavailable_at_the_start_in_a_load_and_during_pushes(place, proxy, dynamodb_local,
-                                                              kind):
+def test_unavailable_at_the_start_in_a_load_and_during_pushes(place, proxy, dynamodb_local, kind):
     unavailable = getattr(proxy, kind)
     names = ['team/at-start', 'team/later', 'team/gone', 'team/between']
     healthy = []

@@ -41,8 +41,7 @@ ALL = ([(DYNAMO, name) for name in flavours(DYNAMO)]
 def evaluated(value, environ):
     """Return the value as docker-registry's configuration would give it."""
     if isinstance(value, dict):
-        return dict((key, evaluated(one, environ))
-                    for key, one in value.items())
+        return dict((key, evaluated(one, environ)) for key, one in value.items())
     if str(value).startswith('_env:'):
         parts = value.split(':', 2) + ['']
         return yaml.safe_load(environ.get(parts[1], parts[2]))
@@ -70,8 +69,7 @@ def registry_reads(monkeypatch):
             return evaluated(flavour, environ)
         from docker_registry.lib import config
         monkeypatch.setattr(config, '_config', None)
-        assert os.path.samefile(
-            configuration.path_of(os.environ, config.__file__), path)
+        assert os.path.samefile(configuration.path_of(os.environ, config.__file__), path)
         return unwrapped(config.load())
     return read
 
@@ -91,9 +89,8 @@ def test_every_flavour_works_with_nothing_set(registry_reads, path, flavour):
     assert settings.database == 'docker-registry'
     assert settings.region == 'us-east-1'
     assert settings.access_key is None and settings.endpoint_url is None
-    assert config['search_backend'] == (
-        'sqlalchemy' if (path, flavour) in [(DYNAMO, 'dev'), (DYNAMO, 'test')]
-        else BACKEND)
+    assert config['search_backend'] == ('sqlalchemy' if (path, flavour)
+                                        in [(DYNAMO, 'dev'), (DYNAMO, 'test')] else BACKEND)
     assert config.get('storage') or flavour == 'common'
 
 
@@ -139,8 +136,7 @@ def test_prod_stores_below_prod_by_default(registry_reads):
 
 def test_the_search_backend_can_be_chosen_in_every_flavour(registry_reads):
     for flavour in flavours(DYNAMO):
-        config = registry_reads(DYNAMO, {'SETTINGS_FLAVOR': flavour,
-                                         'SEARCH_BACKEND': 'chosen'})
+        config = registry_reads(DYNAMO, {'SETTINGS_FLAVOR': flavour, 'SEARCH_BACKEND': 'chosen'})
         assert config['search_backend'] == 'chosen'
 
 
@@ -153,21 +149,18 @@ def test_a_local_s3_can_be_named(registry_reads, flavour):
     assert config['boto_host'] == '127.0.0.1'
     assert config['boto_port'] == 4566
     assert config['s3_secure'] is False and config['s3_encrypt'] is False
-    assert config['boto_calling_format'] == (
-        'boto.s3.connection.OrdinaryCallingFormat')
+    assert config['boto_calling_format'] == ('boto.s3.connection.OrdinaryCallingFormat')
 
 
 @pytest.mark.skipif(not PYTHON_2, reason='docker-registry is for Python 2.7')
-def test_every_flavour_of_the_registrys_sample_is_there_and_the_same(
-        registry_reads):
+def test_every_flavour_of_the_registrys_sample_is_there_and_the_same(registry_reads):
     from docker_registry.lib import config
     sample = os.path.join(os.path.dirname(config.__file__), '..', '..',
                           'config', 'config_sample.yml')
     assert set(flavours(sample)) <= set(flavours(DYNAMO))
     for flavour in flavours(sample):
         for environ in ({}, OF_0_1_0):
-            environ = dict(environ, SETTINGS_FLAVOR=flavour,
-                           SEARCH_BACKEND='chosen')
+            environ = dict(environ, SETTINGS_FLAVOR=flavour, SEARCH_BACKEND='chosen')
             theirs = registry_reads(sample, environ)
             ours = registry_reads(DYNAMO, environ)
             assert theirs == dict((key, ours[key]) for key in theirs)

@@ -65,8 +65,7 @@ def test_when_it_has_had_its_requests(behind, proxy, options):
         [first] = set(re.findall('process <?([0-9]+)>? answers', log()))
         for _ in range(21):
             client.request('GET', '/v1/_ping')
-        wait_until(lambda: os.path.exists('/proc/' + first), 'it does not end', 40,
-                   expected=False)
+        wait_until(lambda: os.path.exists('/proc/' + first), 'it does not end', 40, expected=False)
         assert names_in(behind) == NAMES
         assert 'are lost' not in log() and 'Traceback' not in log()
 

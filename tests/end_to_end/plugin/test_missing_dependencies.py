@@ -49,9 +49,8 @@ def test_the_registry_does_not_start_without_boto3_and_says_how_to_install_it(
     log = registry.log_text()
     sentences = [line for line in log.splitlines() if line.startswith('MissingDependency: ')
                  or '.MissingDependency: ' in line]
-    assert sentences and all(package in line
-                             and 'pip install docker-registry-index-dynamodb' in line
-                             for line in sentences), log
+    assert sentences and all(package in line and 'pip install docker-registry-index-dynamodb'
+                             in line for line in sentences), log
     assert 'Unknown index type' not in log
 
 

@@ -54,9 +54,8 @@ def test_a_push_is_one_event_with_the_secret(service):
     with ConfiguredRegistry(service.port, 'sesame-sesame-sesame') as registry:
         push(registry)
         push(registry, tag='2')
-        assert [(event['action'], event['target']['repository'], event['target']['tag'])
-                for event in events(service, 2)] == [('push', 'acme/app', '1'),
-                                                     ('push', 'acme/app', '2')]
+        assert [(event['action'], event['target']['repository'], event['target']['tag']) for event
+                in events(service, 2)] == [('push', 'acme/app', '1'), ('push', 'acme/app', '2')]
     assert {(request[0], request[1], request[2]['Authorization'])
             for request in service.seen} == {('POST', '/events', 'Bearer sesame-sesame-sesame')}
 

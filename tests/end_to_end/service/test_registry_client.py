@@ -27,9 +27,8 @@ class TestOnTheRealRegistry:
         images.delete('tags/some', digest)
         assert client.tags('tags/some') == [] and not client.has('tags/some')
 
-    @pytest.mark.parametrize(
-        'name',
-        ['tags/nobody', 'Upper/Case', '../../v2/tags/some', 'a?b', '', None, 'a' * 256, 'x\n'])
+    @pytest.mark.parametrize('name', ['tags/nobody', 'Upper/Case', '../../v2/tags/some', 'a?b', '',
+                                      None, 'a' * 256, 'x\n'])
     def test_what_is_not_there_has_no_tags(self, client, name):
         assert client.tags(name) == [] and client.manifest(name, 'latest') is None
         assert client.config(name, HEX) is None

@@ -106,8 +106,7 @@ class TestTokens:
             if handler.headers['Authorization'] == 'Bearer ' + self.token:
                 return page({'tags': ['1'], 'repositories': ['a/b']})(handler)
             challenge = 'Bearer realm="%s/token",service="the registry"' % odd.url
-            page({'errors': [{'code': 'UNAUTHORIZED'}]}, 401,
-                 WWW_Authenticate=challenge)(handler)
+            page({'errors': [{'code': 'UNAUTHORIZED'}]}, 401, WWW_Authenticate=challenge)(handler)
         odd.answers['*'] = answer
         return odd
 

@@ -7,8 +7,7 @@ import pytest
 from dev.servers.process import free_port
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.registry.image import description
-from docker_registry_index.service.registry.client import (
-    BLOB_BYTES, RegistryClient)
+from docker_registry_index.service.registry.client import (BLOB_BYTES, RegistryClient)
 from tests.end_to_end.service import odd_server
 from tests.end_to_end.service.images import TITLE
 from tests.end_to_end.service.odd_server import error_page, page
@@ -164,9 +163,8 @@ class TestCatalog:
                            '<https://127.0.0.1:5000NEXT>; rel="next"', '')
         assert list(found) == [['a'], ['b'], ['c']], 'scheme and port of a proxy are ours'
 
-    @pytest.mark.parametrize('link', [
-        '<http://example.test/v2/_catalog?page=1>; rel="next"',
-        '<//example.test/v2/>; rel="next"'])
+    @pytest.mark.parametrize('link', ['<http://example.test/v2/_catalog?page=1>; rel="next"',
+                                      '<//example.test/v2/>; rel="next"'])
     def test_links_stay_on_the_host(self, odd, link):
         with pytest.raises(RegistryUnavailable, match='another host'):
             list(self.pages(odd, link))

@@ -141,8 +141,7 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder, clock):
 def test_many_ask_at_once_and_one_gets_it(index):
     leases = [lease(index, Clock()) for _ in range(8)]
     got = []
-    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire()))
-               for one in leases]
+    threads = [threading.Thread(target=lambda one=one: got.append(one.acquire())) for one in leases]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -395,8 +394,7 @@ def test_an_acquisition_whose_answer_never_comes_is_ours_at_the_next_attempt(
 
 @made_or_not
 @pytest.mark.parametrize('end', ENDS, ids=repr)
-def test_interrupted_while_it_is_taken_it_is_given_back(
-        index, waiter, monkeypatch, end, is_made):
+def test_interrupted_while_it_is_taken_it_is_given_back(index, waiter, monkeypatch, end, is_made):
     interrupted = lease(index, Clock())
     Interrupted(index, monkeypatch, end, is_made)
     with pytest.raises(type(end)):
@@ -578,14 +576,11 @@ class SlowRow(object):
     def _update(self, ConditionExpression, ExpressionAttributeValues, **_):
         number = self.item.get('lease', {}).get('S')
         values = ExpressionAttributeValues
-        holds = {
-            'attribute_not_exists(lease)': number is None,
-            'begins_with(lease, :owner)': number and number.startswith(
-                values.get(':owner', {}).get('S', '?'))}
+        holds = {'attribute_not_exists(lease)': number is None, 'begins_with(lease, :owner)': number
+                 and number.startswith(values.get(':owner', {}).get('S', '?'))}
         if not holds[ConditionExpression]:
-            return errors.ConditionFailed(
-                'update_item', ['t'], 'ConditionalCheckFailedException', 'as ordered', True,
-                ['ConditionalCheckFailed'])
+            return errors.ConditionFailed('update_item', ['t'], 'ConditionalCheckFailedException',
+                                          'as ordered', True, ['ConditionalCheckFailed'])
         self.item = {'lease': values[':new'], 'lease_seconds': values[':time']}
 
 

@@ -279,8 +279,7 @@ def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, rea
     it.check_usable()
 
 
-def test_without_a_thread_it_is_begun_again_by_the_next_who_comes(
-        make, start, monkeypatch, caplog):
+def test_without_a_thread_it_is_begun_again_by_the_next_who_comes(make, start, monkeypatch, caplog):
     with monkeypatch.context() as patched:
         patched.setattr(concurrency, 'start_thread', lambda *_: None)
         it = make()

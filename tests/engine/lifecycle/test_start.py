@@ -59,9 +59,8 @@ def test_the_version_row_is_what_release_0_1_0_accepts(index):
     assert rows == [{'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
 
 
-@pytest.mark.parametrize('gone', [
-    gone for count in (1, 2, 3)
-    for gone in itertools.combinations(range(3), count)], ids=str)
+@pytest.mark.parametrize('gone', [gone for count in (1, 2, 3) for gone
+                                  in itertools.combinations(range(3), count)], ids=str)
 def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
     index.ready(STORE)
     index.engine.remove(NAMES[0])
@@ -91,9 +90,8 @@ def test_a_start_killed_at_any_request_is_finished_by_the_next(dynamodb_endpoint
             return
         other = index.another().ready(STORE)
         assert other.names() == NAMES
-        assert other.search('app-1') == [
-            ('team-1/app-1', ''), ('team-1/app-10', ''),
-            ('team-2/app-11', '')]
+        assert other.search('app-1') == [('team-1/app-1', ''), ('team-1/app-10', ''),
+                                         ('team-2/app-11', '')]
         assert index.another().ensure_ready(refuse_to_list) is True
         other.delete_tables()
 

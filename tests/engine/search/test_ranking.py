@@ -11,8 +11,7 @@ from docker_registry_index.engine.search import ranking
 from docker_registry_index.engine.store import postings, text
 from tests.contract import oracle
 
-NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1,
-                max_size=14)
+NAMES = st.text(st.sampled_from('aabb/-_.ABéÉ日\U0001f433'), min_size=1, max_size=14)
 DESCRIPTIONS = st.text(st.sampled_from('aab .-É日('), max_size=20)
 TERMS = st.text(st.sampled_from('aab/-_.AÉ日\U0001f433 '), max_size=6)
 
@@ -64,5 +63,4 @@ def test_every_rank_is_that_of_the_oracle(name, description, term):
     ranked = ranking.rank(ranking.parse(term), name, clean)
     assert (ranked is not None) == bool(found)
     for word in oracle.words(term):
-        assert ranking.rank((word,), name, clean) == oracle.rank(
-            word, name, clean)
+        assert ranking.rank((word,), name, clean) == oracle.rank(word, name, clean)

@@ -12,9 +12,8 @@ from tests.helpers.requests_made import RequestsMade
 from tests.helpers.engine import EngineIndex
 
 #: Ten names with eight words each that start with "a".
-REPEATS = ['r%d/%s' % (number, '-'.join('a%d%d' % (word, number)
-                                        for word in range(8)))
-           for number in range(10)]
+REPEATS = ['r%d/%s' % (number, '-'.join('a%d%d' % (word, number) for word in range(8))) for number
+           in range(10)]
 LONG = 'z/' + ''.join('%03d.' % number for number in range(60))
 
 

@@ -21,8 +21,7 @@ from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS, Settings
 from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
 
-DOCUMENT = os.path.join(ROOT, 'docs',
-                        'settings.md')
+DOCUMENT = os.path.join(ROOT, 'docs', 'settings.md')
 resolve = functools.partial(resolve_any, Settings)
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 
@@ -69,8 +68,7 @@ def test_options_are_resolved_one_by_one(layers):
     defaults = Settings(database=settings.database)
     for name in ('database', 'region', 'endpoint_url', 'search_table'):
         found = [values[name] for values in layers if values[name]]
-        assert getattr(settings, name) == (
-            found[0] if found else getattr(defaults, name))
+        assert getattr(settings, name) == (found[0] if found else getattr(defaults, name))
 
 
 @pytest.mark.parametrize('name, accepted, refused', [
@@ -91,9 +89,8 @@ def test_a_number_has_its_bounds(name, accepted, refused):
 # The key pair
 
 def test_the_pair_may_stand_below_other_options():
-    settings, _ = resolve([
-        Layer('a', {'region': 'eu-west-1', 'access_key': ''}),
-        Layer('b', {'access_key': KEY, 'secret_access_key': SECRET})])
+    settings, _ = resolve([Layer('a', {'region': 'eu-west-1', 'access_key': ''}),
+                           Layer('b', {'access_key': KEY, 'secret_access_key': SECRET})])
     assert settings.region == 'eu-west-1'
     assert (settings.access_key, settings.secret_access_key) == (KEY, SECRET)
 
@@ -104,15 +101,13 @@ def test_the_pair_may_stand_below_other_options():
     'hUsH\u00e9', 'hUsH\u200b', 'hUsH\U0001f600', 'hUsH\u00e9'.encode('utf-8'),
     b'hUsH\xff'])
 def test_a_key_that_was_copied_badly_is_refused_unseen(name, value):
-    error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET},
-                           **{str(name): value}))
+    error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET}, **{str(name): value}))
     assert error.setting == name and error.source == 'line %s of x.yml' % name
     assert 'hUsH' not in repr(error) + str(error)
 
 
 def test_repr_names_the_key_by_its_first_four_characters():
-    shown = repr(Settings(access_key=KEY, secret_access_key=SECRET,
-                          database='x'))
+    shown = repr(Settings(access_key=KEY, secret_access_key=SECRET, database='x'))
     assert "access_key='AKIA...'" in shown and "database='x'" in shown
     assert KEY not in shown and SECRET not in shown
     short = repr(Settings(access_key='hush', secret_access_key='hush'))
@@ -133,8 +128,7 @@ def test_a_number_may_be_a_name():
     assert settings_of(database=1.5).repository_table == '1.5-repository'
 
 
-@pytest.mark.parametrize('name', [
-    'repository_table', 'version_table', 'search_table'])
+@pytest.mark.parametrize('name', ['repository_table', 'version_table', 'search_table'])
 @pytest.mark.parametrize('value', [
     'a', 'ab', 'x' * 256, 'a b c', 'a/b/c', 'na\u00efve', 'abc\ndef', 'a%20b',
     'abc\x00', '\u0660\u0661\u0662\u0663', '-repository;', '${TABLE}'])
@@ -195,8 +189,7 @@ def test_table_names_that_differ_in_case_are_two_names():
 
 def regions_of_botocore():
     data = botocore.session.get_session().get_data('endpoints')
-    return sorted(name for partition in data['partitions']
-                  for name in partition['regions'])
+    return sorted(name for partition in data['partitions'] for name in partition['regions'])
 
 
 def test_every_region_that_botocore_knows_is_taken():
@@ -205,9 +198,8 @@ def test_every_region_that_botocore_knows_is_taken():
     assert [settings_of(region=name).region for name in regions] == regions
 
 
-@pytest.mark.parametrize('value', [
-    'us-iso-east-1', 'us-isob-west-1', 'us-gov-west-1', 'cn-north-1',
-    'eusc-de-east-1', 'mx-central-1', 'xx-somewhere-12'])
+@pytest.mark.parametrize('value', ['us-iso-east-1', 'us-isob-west-1', 'us-gov-west-1', 'cn-north-1',
+                                   'eusc-de-east-1', 'mx-central-1', 'xx-somewhere-12'])
 def test_regions_that_an_old_botocore_does_not_know_are_taken(value):
     assert settings_of(region=value).region == value
 
@@ -231,9 +223,8 @@ def test_with_an_endpoint_any_region_of_botocore_is_taken(value):
     assert settings.region == value
 
 
-@pytest.mark.parametrize('value', [
-    'us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b', 'a/b',
-    'r\u00e9gion', 'a\nb'])
+@pytest.mark.parametrize('value', ['us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b',
+                                   'a/b', 'r\u00e9gion', 'a\nb'])
 def test_a_region_that_botocore_refuses_is_refused(value):
     error = refusal(region=value, endpoint_url='http://localhost:8000')
     assert error.setting == 'region'
@@ -278,8 +269,7 @@ def test_what_is_no_http_address_is_refused(value):
     ('http://', 'no host name', 'write a name'),
     ('http://a b:80', 'no host name', 'write a name'),
     ('http://h/a b', 'whose path', 'leave the path out')])
-def test_each_fault_of_an_endpoint_has_a_sentence_of_its_own(
-        value, problem, way_out):
+def test_each_fault_of_an_endpoint_has_a_sentence_of_its_own(value, problem, way_out):
     error = refusal(endpoint_url=value)
     assert error.problem.startswith("is '%s', wh" % value)
     assert problem in error.problem and way_out in error.way_out
@@ -314,8 +304,7 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_known(key, meant):
 
 
 def test_a_layer_may_have_a_way_out_of_its_own():
-    layer = Layer('s3', {'region': 'EU', 'database': 'a b'},
-                  ways_out={'region': 'name another'})
+    layer = Layer('s3', {'region': 'EU', 'database': 'a b'}, ways_out={'region': 'name another'})
     with pytest.raises(SettingError) as caught:
         resolve([Layer('x.yml', {'database': 'x'}), layer])
     assert caught.value.setting == 'region'
@@ -332,8 +321,7 @@ def documented_row(option):
                if option.default else 'none')
     if option.fallback:
         default = "the registry's `%s`, else %s" % (option.fallback, default)
-    return '| `%s` | `%s` | %s | %s |' % (
-        option.name, option.variable, default, option.meaning)
+    return '| `%s` | `%s` | %s | %s |' % (option.name, option.variable, default, option.meaning)
 
 
 def test_the_documents_table_is_the_options_table():

@@ -191,9 +191,8 @@ def test_a_secret_that_yaml_has_made_a_number_of_is_refused(kind, option, value)
 def test_any_value_gives_settings_or_one_clear_sentence(each, value):
     kind, option = each
     try:
-        settings, _ = resolve(kind,
-                              [Layer('x.yml',
-                                     values_of(kind, option, **{str(option.name): value}))])
+        settings, _ = resolve(kind, [Layer('x.yml',
+                                           values_of(kind, option, **{str(option.name): value}))])
     except SettingError as error:
         assert re.match(r'setting (?:%s) \(from x\.yml\) [ -~]+; [ -~]+\Z'
                         % '|'.join(values_of(kind, option)), str(error))
@@ -225,9 +224,8 @@ def test_no_secret_is_ever_shown(before, after, each, other):
 
 @KINDS
 def test_known_keys_are_not_warned_about(kind):
-    assert resolve(
-        kind, [Layer('x.yml', dict((name, texts[0]) for name, texts in VALUES[kind].items()))])[
-            1] == []
+    assert resolve(kind, [Layer('x.yml', dict((name, texts[0]) for name,
+                                              texts in VALUES[kind].items()))])[1] == []
 
 
 @OPTIONS

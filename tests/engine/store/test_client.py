@@ -31,8 +31,7 @@ def no_pauses(monkeypatch):
 
     def note(seconds):
         # Threads of other tests may still be about.
-        (slept.append if threading.current_thread() is ours else plain)(
-            seconds)
+        (slept.append if threading.current_thread() is ours else plain)(seconds)
 
     monkeypatch.setattr(time, 'sleep', note)
     return slept
@@ -52,14 +51,12 @@ def answer(status, body):
 
 
 def refusal(status, code, message, **more):
-    return answer(status, json.dumps(dict(
-        more, __type='com.amazonaws.dynamodb.v20120810#' + code,
-        message=message)).encode('utf-8'))
+    return answer(status, json.dumps(dict(more, __type='com.amazonaws.dynamodb.v20120810#' + code,
+                                          message=message)).encode('utf-8'))
 
 
 def get(client):
-    return client.call('get_item', TableName='db-repository',
-                       Key={'name': {'S': 'a'}})
+    return client.call('get_item', TableName='db-repository', Key={'name': {'S': 'a'}})
 
 
 # Refusals
@@ -82,21 +79,18 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize('status, code, retryable, throttled', REFUSALS)
-def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable,
-                                   throttled):
+def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable, throttled):
     with listening(refusal(status, code, 'Because of it.')) as url:
         with pytest.raises(errors.RequestFailed) as refused:
             get(client_of(url))
     error = refused.value
     assert type(error) is errors.RequestFailed
-    assert (error.operation, error.tables, error.code) == (
-        'get_item', ('db-repository',), code)
+    assert (error.operation, error.tables, error.code) == ('get_item', ('db-repository',), code)
     assert (error.retryable, error.throttled) == (retryable, throttled)
     assert str(error).startswith('get_item on db-repository failed: ' + code)
     assert 'Because of it.' in str(error)
-    assert str(error).endswith(
-        'try again later' if retryable else
-        'check the settings, the IAM rights and the tables')
+    assert str(error).endswith('try again later' if retryable
+                               else 'check the settings, the IAM rights and the tables')
     assert len(no_pauses) < Settings().attempts
 
 
@@ -106,8 +100,7 @@ def test_a_refusal_says_what_to_do(no_pauses, status, code, retryable,
 def test_a_failed_condition_of_a_single_write_is_an_error_of_its_own(no_pauses, code, reason):
     with listening(refusal(400, code, 'Because of it.')) as url:
         with pytest.raises(errors.ConditionFailed) as refused:
-            client_of(url).call('update_item', TableName='db-version',
-                                Key={'version': {'N': '1'}})
+            client_of(url).call('update_item', TableName='db-version', Key={'version': {'N': '1'}})
     error = refused.value
     assert (error.operation, error.tables, error.code, error.reasons) == (
         'update_item', ('db-version',), code, [reason])
@@ -174,11 +167,9 @@ def test_a_refused_signature_shows_neither_token_nor_key(no_pauses, caplog):
     assert 'does not match' in str(refused.value)
 
 
-@pytest.mark.parametrize('message', [
-    'Nicht möglich: 日本 \U0001f433', 'clear \x1b[2J it', 'x' * 5000, '',
-    'one\u2028two', 'one\x85two'], ids=lambda value: None)
-def test_an_error_can_be_logged_whatever_dynamodb_returns(
-        no_pauses, message, caplog):
+@pytest.mark.parametrize('message', ['Nicht möglich: 日本 \U0001f433', 'clear \x1b[2J it', 'x' * 5000,
+                                     '', 'one\u2028two', 'one\x85two'], ids=lambda value: None)
+def test_an_error_can_be_logged_whatever_dynamodb_returns(no_pauses, message, caplog):
     with listening(refusal(400, 'ValidationException', message)) as url:
         with pytest.raises(errors.RequestFailed) as refused:
             get(client_of(url))
@@ -194,8 +185,7 @@ def test_an_error_can_be_logged_whatever_dynamodb_returns(
     '<html>Verboten für Sie</html>'.encode('latin-1')], ids=lambda value: None)
 @pytest.mark.parametrize('status', [200, 302, 403, 404, 503])
 def test_a_web_server_that_is_no_dynamodb_is_an_error(no_pauses, status, body):
-    page = answer(status, body).replace(b'application/x-amz-json-1.0',
-                                        b'text/html')
+    page = answer(status, body).replace(b'application/x-amz-json-1.0', b'text/html')
     with listening(page) as url:
         with pytest.raises(errors.RequestFailed) as refused:
             get(client_of(url))
@@ -255,8 +245,7 @@ def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
     keys = {'access_key': 'AKIADUMMY', 'secret_access_key': 'dummy'}
     assert slowest(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
     assert slowest(Settings(attempts=1, read_timeout=2, **keys)) == 3
-    assert slowest(Settings(attempts=7, **keys)) == (
-        7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
+    assert slowest(Settings(attempts=7, **keys)) == (7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
     # Those of a role have to be asked for.
     assert slowest(Settings(attempts=1)) == 2 * 4
 
@@ -264,8 +253,7 @@ def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
 def test_missing_credentials_are_an_error(monkeypatch):
     for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
         monkeypatch.delenv(str(name))
-    client = client_of('http://127.0.0.1:1', access_key=None,
-                       secret_access_key=None)
+    client = client_of('http://127.0.0.1:1', access_key=None, secret_access_key=None)
     with pytest.raises(errors.RequestFailed) as failed:
         get(client)
     assert failed.value.code == 'NoCredentialsError'
@@ -279,8 +267,7 @@ def test_arguments_that_boto3_refuses_are_an_error():
     assert not failed.value.retryable
 
 
-def test_no_request_goes_anywhere_but_to_the_endpoint(
-        dynamodb_endpoint, monkeypatch):
+def test_no_request_goes_anywhere_but_to_the_endpoint(dynamodb_endpoint, monkeypatch):
     asked = []
     plain = socket.getaddrinfo
 
@@ -406,8 +393,7 @@ def run(program, *arguments):
         guard.cancel()
 
 
-def test_searches_work_while_a_module_is_being_imported(
-        dynamodb_endpoint, tmp_path):
+def test_searches_work_while_a_module_is_being_imported(dynamodb_endpoint, tmp_path):
     # Python 2.7 holds a lock meanwhile, for which other threads' imports wait.
     (tmp_path / 'host.py').write_text(textwrap.dedent('''
         from tests.helpers.engine import EngineIndex
@@ -451,15 +437,13 @@ if PY2:  # The environment of Python 3 has no gevent, and no host needs it.
     {'AWS_PROFILE': 'not-there'},
     {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE', 'AWS_SECRET_ACCESS_KEY': None}],
     ids=['profile', 'half a pair'])
-def test_a_configuration_of_the_machine_that_cannot_work_is_one_sentence(
-        monkeypatch, variables):
+def test_a_configuration_of_the_machine_that_cannot_work_is_one_sentence(monkeypatch, variables):
     for name, value in variables.items():
         if value is None:
             monkeypatch.delenv(str(name), raising=False)
         else:
             monkeypatch.setenv(str(name), str(value))
-    settings = Settings(region='us-east-1',
-                        endpoint_url='http://127.0.0.1:1')
+    settings = Settings(region='us-east-1', endpoint_url='http://127.0.0.1:1')
     with pytest.raises(errors.SettingError) as refused:
         Client(settings)
     assert 'access_key' in str(refused.value)
@@ -473,8 +457,7 @@ def test_a_configuration_of_the_machine_that_cannot_work_is_one_sentence(
      'wrong parameters: Unknown parameter in input: "Keys", must be one of'),
     ({'Key': {}},
      'wrong parameters: Missing required parameter in input: "TableName"')])
-def test_parameters_that_cannot_be_say_why_and_show_no_values(
-        arguments, expected):
+def test_parameters_that_cannot_be_say_why_and_show_no_values(arguments, expected):
     with pytest.raises(errors.RequestFailed) as refused:
         client_of('http://127.0.0.1:1').call('get_item', **arguments)
     assert expected in str(refused.value)
@@ -509,8 +492,7 @@ ROLE = '''
 
 
 @pytest.mark.parametrize('threads', ['plain'] + ['gevent'] * PY2)
-def test_a_role_whose_service_never_answers_stops_nothing(
-        tmp_path, monkeypatch, threads):
+def test_a_role_whose_service_never_answers_stops_nothing(tmp_path, monkeypatch, threads):
     token = tmp_path / 'token'
     token.write_text('x' * 20)
     monkeypatch.delenv(str('AWS_ACCESS_KEY_ID'), raising=False)

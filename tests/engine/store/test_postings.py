@@ -21,27 +21,22 @@ from docker_registry_index.engine.write import plan
 
 PLANNER = plan.Planner(Store(Settings(region='us-east-1'), None))
 
-FEW = st.text(st.sampled_from('aab/-_.AÉéİK\u212aȺς日\U0001f433'), min_size=1,
-              max_size=14)
-ANY = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1,
-              max_size=14)
+FEW = st.text(st.sampled_from('aab/-_.AÉéİK\u212aȺς日\U0001f433'), min_size=1, max_size=14)
+ANY = st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=14)
 NAMES = st.one_of(FEW, ANY)
-DESCRIPTIONS = st.one_of(
-    st.just(''), st.text(st.sampled_from('aab .-É日('), max_size=30),
-    st.text(max_size=30)).map(text.clean_description)
+DESCRIPTIONS = st.one_of(st.just(''), st.text(st.sampled_from('aab .-É日('), max_size=30),
+                         st.text(max_size=30)).map(text.clean_description)
 
 
 def all_of(name, description=''):
-    return postings.postings(name, description) + [
-        postings.witness(name, description)]
+    return postings.postings(name, description) + [postings.witness(name, description)]
 
 
 def hits(name, description, kind, word):
     """The postings that a Query for ``word`` gets."""
     wanted = postings.range_of(kind, word)
-    return [posting for posting in postings.postings(name, description)
-            if posting.gram == wanted.gram
-            and posting.suffix.startswith(wanted.prefix)]
+    return [posting for posting in postings.postings(name, description) if posting.gram
+            == wanted.gram and posting.suffix.startswith(wanted.prefix)]
 
 
 def substrings(folded):
@@ -51,8 +46,7 @@ def substrings(folded):
 
 def starts(folded, word):
     """The positions of ``word`` at which a word of the name starts."""
-    return [place for place in range(len(folded))
-            if folded.startswith(word, place)
+    return [place for place in range(len(folded)) if folded.startswith(word, place)
             and (place == 0 or folded[place - 1] in '/-_.')]
 
 
@@ -76,17 +70,14 @@ def test_every_substring_has_a_posting_in_its_best_group(name):
                for place in starts(folded, word)):
             # A whole word sorts before all that only begin with it.
             prefix = postings.range_of(postings.START, word).prefix
-            assert any(posting.suffix[len(prefix)] <= '\x05'
-                       for posting in found), word
+            assert any(posting.suffix[len(prefix)] <= '\x05' for posting in found), word
 
 
 @given(NAMES, DESCRIPTIONS, NAMES)
-def test_a_posting_is_found_only_by_what_is_in_its_repository(
-        name, description, term):
+def test_a_posting_is_found_only_by_what_is_in_its_repository(name, description, term):
     for word in text.split_words(term):
         for kind in (postings.START, postings.INSIDE):
-            assert (not hits(name, description, kind, word)
-                    or word in text.fold(name))
+            assert (not hits(name, description, kind, word) or word in text.fold(name))
         assert bool(hits(name, description, postings.DESCRIBED, word)) == any(
             tail.startswith(word) for tail in text.word_tails(description))
 
@@ -165,8 +156,7 @@ def test_what_answers_no_question_of_its_own_is_left_out(name, kept):
 
 
 def test_the_witness_lists_the_name_as_it_is_written():
-    assert postings.witness('Team/Web', 'd') == (
-        postings.CATALOG, 'Team\x01Web', 'Team/Web', 'd')
+    assert postings.witness('Team/Web', 'd') == (postings.CATALOG, 'Team\x01Web', 'Team/Web', 'd')
     assert postings.name_of(postings.to_item(postings.witness('Team/Web'))) == 'Team/Web'
 
 
@@ -251,8 +241,7 @@ def v1_name(characters):
 def distinct(seed):
     """Letters such that no suffix begins another one."""
     chance = random.Random(seed)
-    return [chance.choice(string.ascii_lowercase + string.digits + '-_.')
-            for _ in range(94)]
+    return [chance.choice(string.ascii_lowercase + string.digits + '-_.') for _ in range(94)]
 
 
 V1_WORST = [v1_name(''.join(distinct(seed))) for seed in range(40)] + [
@@ -266,8 +255,7 @@ def counts(name, description=''):
     old = RepositoryState(Row.of(row), None)
     marked = dict(row, postings={'N': str(postings.FORMAT)})
     if description:
-        marked.update(indexed={'S': description},
-                      description={'S': description})
+        marked.update(indexed={'S': description}, description={'S': description})
     whole = RepositoryState(Row.of(marked), description)
     guard = PLANNER.not_removed_since(name, 'number')
     tombstone = PLANNER.tombstone(name, 'number', 1)
@@ -303,7 +291,6 @@ def test_a_transaction_touches_no_item_twice(name, description):
         touched = []
         for action in change.actions:
             (part,) = action.values()
-            key = part.get('Key') or {
-                field: part['Item'][field] for field in ('gram', 'suffix')}
+            key = part.get('Key') or {field: part['Item'][field] for field in ('gram', 'suffix')}
             touched.append((part['TableName'], repr(sorted(key.items()))))
         assert len(set(touched)) == len(touched)

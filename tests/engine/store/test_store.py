@@ -64,9 +64,8 @@ def test_an_item_is_read_consistently(response, item):
 def query(condition, consistent=False, **more):
     """The request of a Query of the gram "sa"."""
     values = dict({':gram': {'S': 'sa'}}, **more.pop('values', {}))
-    return 'query', dict(
-        more, TableName='db-search-3', KeyConditionExpression=condition,
-        ExpressionAttributeValues=values, ConsistentRead=consistent)
+    return 'query', dict(more, TableName='db-search-3', KeyConditionExpression=condition,
+                         ExpressionAttributeValues=values, ConsistentRead=consistent)
 
 
 @pytest.mark.parametrize('arguments, request_made', [
@@ -94,9 +93,8 @@ def test_all_pages_of_a_gram_are_read_consistently_to_the_end(limit):
     client = Scripted(*PAGES)
     assert list(store_of(client).query_all('sa', limit)) == [1, 2, 3]
     size = {'Limit': limit} if limit else {}
-    assert client.requests == [
-        query('gram = :gram', True, **dict(size, **start))
-        for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
+    assert client.requests == [query('gram = :gram', True, **dict(size, **start)) for start
+                               in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
 
 
 @pytest.mark.parametrize('limit', [None, 2])

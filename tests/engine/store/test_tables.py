@@ -27,9 +27,8 @@ def settings(dynamodb_endpoint):
 
 @pytest.fixture(scope='module')
 def client(dynamodb_endpoint):
-    return Client(Settings(
-        region='us-east-1', access_key='AKIADUMMY',
-        secret_access_key='dummy', endpoint_url=dynamodb_endpoint))
+    return Client(Settings(region='us-east-1', access_key='AKIADUMMY', secret_access_key='dummy',
+                           endpoint_url=dynamodb_endpoint))
 
 
 @pytest.fixture
@@ -60,33 +59,27 @@ def names(tables):
     return [table.name for table in tables.values()]
 
 
-KEYS = [
-    ('repository', [('name', 'HASH', 'S')]),
-    ('version', [('version', 'HASH', 'N')]),
-    ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])]
+KEYS = [('repository', [('name', 'HASH', 'S')]), ('version', [('version', 'HASH', 'N')]),
+        ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])]
 
 
 def test_what_is_missing_is_created_on_demand_with_its_keys(client, store, tables):
     assert create_missing(store) == names(tables)
     for which, keys in KEYS:
-        described = client.call('describe_table',
-                                TableName=tables[which].name)['Table']
+        described = client.call('describe_table', TableName=tables[which].name)['Table']
         types = {attribute['AttributeName']: attribute['AttributeType']
                  for attribute in described['AttributeDefinitions']}
-        assert [(key['AttributeName'], key['KeyType'],
-                 types[key['AttributeName']])
-                for key in described['KeySchema']] == keys
+        assert [(key['AttributeName'], key['KeyType'], types[key['AttributeName']]) for key
+                in described['KeySchema']] == keys
         assert len(types) == len(keys)
-        assert described['BillingModeSummary']['BillingMode'] == (
-            'PAY_PER_REQUEST')
+        assert described['BillingModeSummary']['BillingMode'] == ('PAY_PER_REQUEST')
         assert described['TableStatus'] == 'ACTIVE'
         assert 'GlobalSecondaryIndexes' not in described
 
 
 def test_what_is_there_stays_as_it_is(client, store, tables):
     create_missing(store)
-    client.call('put_item', TableName=tables['repository'].name,
-                Item={'name': {'S': 'kept'}})
+    client.call('put_item', TableName=tables['repository'].name, Item={'name': {'S': 'kept'}})
     seen = []
     assert create_missing(store, seen.append) == []
     assert seen == []
@@ -95,8 +88,7 @@ def test_what_is_there_stays_as_it_is(client, store, tables):
 
 
 @pytest.mark.parametrize('missing', ['repository', 'version', 'search'])
-def test_a_missing_one_is_created_after_the_caller_was_notified(
-        client, store, tables, missing):
+def test_a_missing_one_is_created_after_the_caller_was_notified(client, store, tables, missing):
     create_missing(store)
     client.call('delete_table', TableName=tables[missing].name)
     there = []
@@ -127,8 +119,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize('which, keys', FOREIGN, ids=lambda value: None)
-def test_a_foreign_table_stops_it_before_anything_is_created(
-        client, store, tables, which, keys):
+def test_a_foreign_table_stops_it_before_anything_is_created(client, store, tables, which, keys):
     client.call(
         'create_table', TableName=tables[which].name,
         KeySchema=[{'AttributeName': name, 'KeyType': role}
@@ -145,8 +136,7 @@ def test_a_foreign_table_stops_it_before_anything_is_created(
     assert existing(client, tables) == [tables[which].name]
 
 
-def test_two_creators_at_once_make_one_set_of_tables(
-        client, store, tables, caplog):
+def test_two_creators_at_once_make_one_set_of_tables(client, store, tables, caplog):
     caplog.set_level(logging.INFO)
     answers = []
 
@@ -209,16 +199,14 @@ class Scripted(object):
     def call(self, operation, **arguments):
         self.calls.append(operation)
         if operation in self._refusals:
-            raise errors.RequestFailed(
-                operation, [], self._refusals[operation], 'no', False)
+            raise errors.RequestFailed(operation, [], self._refusals[operation], 'no', False)
         if operation == 'describe_table':
             status = self._statuses.popleft()
             if len(self._statuses) == 0:
                 self._statuses.append(status)
             if status is None:
                 raise errors.MissingTable(operation, [], 'x', 'no', False)
-            return {'Table': dict(tables_module.definition(TABLE),
-                                  TableStatus=status)}
+            return {'Table': dict(tables_module.definition(TABLE), TableStatus=status)}
         return {}
 
 
@@ -230,8 +218,7 @@ def test_one_being_deleted_is_waited_for_and_created_anew():
     pauses = []
     client = Scripted(['DELETING', 'DELETING', None, 'CREATING', 'ACTIVE'])
     assert play(client, pauses.append) == ['db-search']
-    assert client.calls == ['describe_table'] * 3 + ['create_table'] + [
-        'describe_table'] * 2
+    assert client.calls == ['describe_table'] * 3 + ['create_table'] + ['describe_table'] * 2
     assert pauses == [0.5] * 3
 
 
@@ -253,8 +240,7 @@ def test_a_new_one_that_nobody_sees_yet_is_waited_for():
 
 
 def test_the_slower_of_two_creators_waits_and_logs_nothing(caplog):
-    client = Scripted([None, 'CREATING', 'ACTIVE'],
-                      create_table='ResourceInUseException')
+    client = Scripted([None, 'CREATING', 'ACTIVE'], create_table='ResourceInUseException')
     assert play(client) == []
     assert caplog.text == ''
 

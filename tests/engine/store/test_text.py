@@ -72,9 +72,8 @@ def test_no_locale_changes_anything(locale):
         'print(repr(text.fold(text.to_text(b"I\\xc3\\x89\\xe6\\x97\\xa5"))'
         '.encode("ascii", "backslashreplace")))\n'
         'print(text.split_words(b"A\\xc2\\xa0I") == [u"a", u"i"])\n')
-    printed = subprocess.check_output(
-        [sys.executable, '-c', program],
-        env=dict(os.environ, LC_ALL=locale, PYTHONPATH=os.getcwd()))
+    printed = subprocess.check_output([sys.executable, '-c', program],
+                                      env=dict(os.environ, LC_ALL=locale, PYTHONPATH=os.getcwd()))
     assert b'\\xe9\\u65e5' in printed.replace(b'\\\\', b'\\')
     assert b'True' in printed
 
@@ -87,9 +86,8 @@ def surrogates(*numbers):
                    .decode('unicode_escape') for number in numbers)
 
 
-@pytest.mark.parametrize('numbers', [
-    (0xD800,), (0xDBFF,), (0xDC00,), (0xDFFF,), (0xDC33, 0xD83D)],
-    ids=lambda value: None)
+@pytest.mark.parametrize('numbers', [(0xD800,), (0xDBFF,), (0xDC00,), (0xDFFF,), (0xDC33, 0xD83D)],
+                         ids=lambda value: None)
 def test_halves_of_pairs_become_replacement_characters(numbers):
     given_text = 'a' + surrogates(*numbers) + 'b'
     assert text.to_text(given_text) == 'a' + '\ufffd' * len(numbers) + 'b'
@@ -122,8 +120,7 @@ def test_split_words(term, words):
     assert text.split_words(term) == words
 
 
-@pytest.mark.parametrize('character', list('\x00\x01\x05\x1b\x1f\x7f\x80\x9f'),
-                         ids=repr)
+@pytest.mark.parametrize('character', list('\x00\x01\x05\x1b\x1f\x7f\x80\x9f'), ids=repr)
 def test_what_steers_a_terminal_is_a_control_character(character):
     assert text.has_control('a' + character + 'b')
 
@@ -200,8 +197,7 @@ def test_a_word_starts_where_a_letter_follows_none(given_text):
     folded = text.fold(clean)
     starts = [place for place in range(len(folded)) if letter(folded[place])
               and (place == 0 or not letter(folded[place - 1]))]
-    assert text.word_tails(clean) == [
-        folded[place:].split(' ')[0] for place in starts]
+    assert text.word_tails(clean) == [folded[place:].split(' ')[0] for place in starts]
 
 
 def letter(character):

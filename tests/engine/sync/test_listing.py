@@ -109,9 +109,8 @@ def test_a_storage_that_hangs_does_not_stop_the_heartbeat():
 
 def test_a_heartbeat_that_raises_ends_it_and_its_threads():
     more = more_threads()
-    endless = Storage({'team-%d' % team: ['app-%d' % app
-                                          for app in range(5000)]
-                       for team in range(50)})
+    endless = Storage({'team-%d' % team: ['app-%d' % app for app in range(5000)] for team
+                       in range(50)})
 
     def heartbeat():
         raise ValueError('stop')
@@ -174,19 +173,16 @@ def hanging_storage():
 
 
 def test_a_namespace_that_hangs_is_unreadable_and_the_rest_is_listed(hanging_storage, caplog):
-    content = {name: ['app-%d' % app for app in range(3)]
-               for name in ['team-%02d' % team for team in range(30)] +
-               ['hung', 'late-hung']}
+    content = {name: ['app-%d' % app for app in range(3)] for name
+               in ['team-%02d' % team for team in range(30)] + ['hung', 'late-hung']}
     hanging = ['hung', 'late-hung']
     listing = Listing(hanging_storage(content, hanging), seconds=0.2)
     names = [name for batch in listing.batches(lambda: None) for name, _ in batch]
-    assert sorted(names) == sorted(
-        '%s/%s' % (team, app) for team in content for app in content[team]
-        if team not in hanging)
+    assert sorted(names) == sorted('%s/%s' % (team, app) for team in content for app
+                                   in content[team] if team not in hanging)
     assert sorted(listing.unreadable) == hanging
     for name in hanging:
-        assert [line for line in caplog.messages
-                if '%r' % name in line and 'no answer for' in line]
+        assert [line for line in caplog.messages if '%r' % name in line and 'no answer for' in line]
 
 
 def test_those_that_hang_do_not_take_the_threads_of_the_others(hanging_storage):

@@ -125,9 +125,8 @@ def test_rows_without_postings_are_indexed_with_their_description(index):
 
 def test_postings_whose_row_is_gone_are_removed(index):
     index.engine.add('old/one', 'some words')
-    index.engine.client.call(
-        'delete_item', TableName=index.settings.repository_table,
-        Key={'name': {'S': 'old/one'}})
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': 'old/one'}})
     assert index.search('some') == [('old/one', 'some words')]
     assert index.load(lambda: []).cleaned == 1
     assert index.postings() == []
@@ -135,9 +134,8 @@ def test_postings_whose_row_is_gone_are_removed(index):
 
 def test_postings_of_a_row_that_is_still_in_the_storage_stay(index):
     index.engine.add('old/one', 'some words')
-    index.engine.client.call(
-        'delete_item', TableName=index.settings.repository_table,
-        Key={'name': {'S': 'old/one'}})
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': 'old/one'}})
     index.load(lambda: [('old/one', None)])
     assert index.search('old') == [('old/one', '')]
     assert index.search('some') == []
@@ -373,9 +371,8 @@ def test_a_difference_shows_all_and_writes_nothing(old):
     made = RequestsMade(old.engine)
     difference = sorted(old.engine.difference(source))
     assert set(made.operations) == {'Query', 'Scan'}
-    assert difference == sorted([
-        ('recent', NAMES[0]), ('added', NAMES[2]), ('removed', NAMES[3]),
-        ('cleaned', NAMES[4]), ('adopted', 'a/old')])
+    assert difference == sorted([('recent', NAMES[0]), ('added', NAMES[2]), ('removed', NAMES[3]),
+                                 ('cleaned', NAMES[4]), ('adopted', 'a/old')])
     report = old.load(source)
     assert [getattr(report, kind) for kind in (
         'recent', 'added', 'removed', 'cleaned', 'adopted')] == [1] * 5
@@ -440,9 +437,8 @@ class Slow(Source):
 
 def test_a_first_load_writes_while_the_storage_is_being_listed(fresh):
     other, reported = fresh.another(), []
-    report = fresh.load(
-        Slow(lambda: other.names() == NAMES),
-        progress=lambda done, total: reported.append((done, total)))
+    report = fresh.load(Slow(lambda: other.names() == NAMES), progress=lambda done,
+                        total: reported.append((done, total)))
     assert (report.found, report.added, report.unchanged) == (21, 21, 0)
     assert other.names() == NAMES + ['z/last']
     other.assert_whole()
@@ -493,9 +489,8 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
             report.removed) == (22, 21, 3, 1, 1)
     assert fresh.names() == sorted(NAMES + [
         'old/one', 'old/gone', 'team/gone', 'only/here', 'z/removed'])
-    assert fresh.search('long') == [
-        (name, 'From long ago') for name in ('old/gone', 'old/one',
-                                             'team/gone')]
+    assert fresh.search('long') == [(name, 'From long ago') for name
+                                    in ('old/gone', 'old/one', 'team/gone')]
     fresh.assert_whole()
 
 
@@ -515,9 +510,8 @@ def test_what_is_removed_while_a_first_load_runs_is_not_brought_back(fresh):
 
 def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
     made, seen = RequestsMade(index.engine), []
-    index.load(Slow(
-        lambda: seen.append('TransactWriteItems' in made.operations) or
-        len(seen) == 10))
+    index.load(Slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen)
+                    == 10))
     assert seen == [False] * 10
     assert 'TransactWriteItems' in made.operations
 
@@ -528,8 +522,7 @@ def test_a_long_listing_logs_how_far_it_is(fresh, caplog):
     Loader(fresh.store, as_source(lambda: STORED), clock=lambda: 6 * next(ticks)).load()
     lines = [line for line in caplog.messages if ' so far, ' in line]
     assert re.match(r'listing the storage for the search index: \d+ '
-                    r'repositories so far, \d+ a second; \d+ of them done$',
-                    lines[0])
+                    r'repositories so far, \d+ a second; \d+ of them done$', lines[0])
 
 
 # A storage that hangs

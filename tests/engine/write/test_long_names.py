@@ -27,15 +27,13 @@ OTHER_WORDS = ' '.join('%x' % number for number in range(80, 113))
 
 def terms(name):
     """The name, all of its ends, and pieces of two characters."""
-    return [name] + [name[start:start + length]
-                     for start in range(0, len(name) - 1, 23)
-                     for length in (2, 300)]
+    return [name] + [name[start:start + length] for start in range(0, len(name) - 1, 23) for length
+                     in (2, 300)]
 
 
 def found_by(index, name):
     """The share of the terms that find ``name``: 0 for none, 1 for all."""
-    found = [name in [result[0] for result in index.search(term)]
-             for term in terms(name)]
+    found = [name in [result[0] for result in index.search(term)] for term in terms(name)]
     return sum(found) / float(len(found))
 
 
@@ -71,8 +69,7 @@ def test_a_long_name_needs_several_transactions(index, count, transactions):
     assert max(made.actions) <= TRANSACTION
     index.assert_whole()
     # Its postings are to be checked if and only if removing it takes several.
-    checked = set('v' in item for item in index.postings()
-                  if item['gram']['S'] != postings.CATALOG)
+    checked = set('v' in item for item in index.postings() if item['gram']['S'] != postings.CATALOG)
     assert checked == {transactions > 1}
     made = RequestsMade(index.engine)
     assert index.engine.remove(name) is True
@@ -127,8 +124,7 @@ def put_before(index, name, before, kind):
 
 @pytest.mark.parametrize('repair', sorted(REPAIRS))
 @pytest.mark.parametrize('kind', sorted(CHANGES))
-def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(
-        index, other, kind, repair):
+def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(index, other, kind, repair):
     name, before, change = CHANGES[kind]
     shares = []
     put_before(other, name, before, kind)
@@ -153,13 +149,11 @@ def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(
 
 
 @pytest.mark.parametrize('theirs', [put_as_0_1_0, update_as_0_1_0])
-def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(
-        index, other, theirs):
+def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, other, theirs):
     other.engine.add(SHORT)
     theirs(other, SHORT)
     counts = []
-    for count in killed_at_each(
-            index, lambda: index.engine.add(SHORT, MANY_WORDS)):
+    for count in killed_at_each(index, lambda: index.engine.add(SHORT, MANY_WORDS)):
         assert found_by(other, SHORT) == 1
         other.engine.add(SHORT, '')
         theirs(other, SHORT)
@@ -167,8 +161,7 @@ def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(
     assert len(counts) >= 3
 
 
-def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(
-        index, other):
+def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(index, other):
     def start():
         # Its postings need no check, until they are written again.
         other.engine.add(SHORT)
@@ -186,8 +179,7 @@ def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(
     assert set(shares) == {0, 1} and shares == sorted(shares, reverse=True)
 
 
-def test_0_1_0_writing_over_a_killed_removal_brings_all_of_it_back(
-        index, other):
+def test_0_1_0_writing_over_a_killed_removal_brings_all_of_it_back(index, other):
     for count in range(1, 4):
         other.engine.add(LONG)
         with taken_back(index.engine):
@@ -199,8 +191,7 @@ def test_0_1_0_writing_over_a_killed_removal_brings_all_of_it_back(
         other.assert_whole()
 
 
-def test_0_1_0_writing_over_a_killed_change_loses_nothing_of_the_old_one(
-        index, other):
+def test_0_1_0_writing_over_a_killed_change_loses_nothing_of_the_old_one(index, other):
     other.engine.add(SHORT, MANY_WORDS)
     counts = []
     for count in killed_at_each(index, lambda: index.engine.add(SHORT, '')):
@@ -212,13 +203,11 @@ def test_0_1_0_writing_over_a_killed_change_loses_nothing_of_the_old_one(
     assert len(counts) >= 3
 
 
-def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(
-        index, other):
+def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(index, other):
     other.engine.add(SHORT, 'few')
     for attempt in range(4):
         # Cut to 25 words.
-        words = ' '.join('%d%s' % (attempt, word)
-                         for word in MANY_WORDS.split())
+        words = ' '.join('%d%s' % (attempt, word) for word in MANY_WORDS.split())
         with taken_back(index.engine):
             KillAfter(index.engine, 2, 'TransactWriteItems')
             with pytest.raises(Killed):
@@ -228,16 +217,14 @@ def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(
 
 
 @pytest.mark.parametrize('count', range(4))
-def test_a_throttled_part_ends_in_an_error_and_is_repaired(
-        index, other, count, monkeypatch):
+def test_a_throttled_part_ends_in_an_error_and_is_repaired(index, other, count, monkeypatch):
     monkeypatch.setattr(index.engine._writer, '_sleep', lambda _: None)
     transactions = []
 
     def throttle(**_):
         transactions.append(1)
         if len(transactions) == count:
-            Throttle(index.engine, 'TransactWriteItems', 1000,
-                     ['ThrottlingError'])
+            Throttle(index.engine, 'TransactWriteItems', 1000, ['ThrottlingError'])
 
     if count:
         index.engine.client.dynamodb.meta.events.register(
@@ -257,8 +244,7 @@ def test_a_throttled_part_ends_in_an_error_and_is_repaired(
 @pytest.mark.parametrize('kind', sorted(CHANGES))
 @pytest.mark.parametrize('sneak', ['add', 'remove'])
 @pytest.mark.parametrize('place', [1, 'last'])
-def test_one_overtaken_between_two_transactions_is_planned_again(
-        index, other, kind, sneak, place):
+def test_one_overtaken_between_two_transactions_is_planned_again(index, other, kind, sneak, place):
     name, before, change = CHANGES[kind]
     put_before(other, name, before, kind)
     ran = []
@@ -309,8 +295,7 @@ def test_many_writers_of_a_long_name_leave_it_whole(index, engines):
                 if (step + number) % 3 == 0:
                     engine.engine.remove(LONG)
                 else:
-                    engine.engine.add(LONG, [None, MANY_WORDS, ''][
-                        (step * number) % 3])
+                    engine.engine.add(LONG, [None, MANY_WORDS, ''][(step * number) % 3])
             except errors.ChangeConflict:
                 pass
             except Exception as error:

@@ -105,15 +105,13 @@ def test_after_half_an_hour_a_push_is_noted_again(index, writer, clock, passed):
     assert seen.operations == ['GetItem']
 
 
-@pytest.mark.parametrize('value', [
-    None, {'S': 'of somebody else'}, {'N': '-5'}, {'L': [{'N': '1'}]}],
-    ids=['absent', 'text', 'negative', 'list'])
+@pytest.mark.parametrize('value', [None, {'S': 'of somebody else'}, {'N': '-5'},
+                                   {'L': [{'N': '1'}]}], ids=['absent', 'text', 'negative', 'list'])
 def test_a_row_without_a_time_is_noted_anew(index, writer, value):
     writer.add(NAME)
     if value is None:
-        index.engine.client.call(
-            'update_item', TableName=index.settings.repository_table,
-            Key={'name': {'S': NAME}}, UpdateExpression='REMOVE touched')
+        index.engine.client.call('update_item', TableName=index.settings.repository_table,
+                                 Key={'name': {'S': NAME}}, UpdateExpression='REMOVE touched')
     else:
         set_touched(index, value)
     assert writer.add(NAME) is False
@@ -124,8 +122,7 @@ SNEAKS = {
     'our describe': lambda other: other.add(NAME, 'sneaked in'),
     'our remove': lambda other: other.remove(NAME),
     'our touch': lambda other: other.add(NAME)}
-THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0,
-          'delete': delete_as_0_1_0}
+THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0, 'delete': delete_as_0_1_0}
 
 
 @pytest.mark.parametrize('sneak', sorted(SNEAKS) + sorted(THEIRS))
@@ -150,8 +147,7 @@ def test_who_sneaks_in_before_a_push_is_noted_makes_it_be_planned_again(
 
 @pytest.mark.parametrize('code', ['ConditionalCheckFailedException',
                                   'TransactionConflictException'])
-def test_a_note_that_meets_a_transaction_is_made_all_the_same(
-        index, writer, clock, code):
+def test_a_note_that_meets_a_transaction_is_made_all_the_same(index, writer, clock, code):
     writer.add(NAME)
     clock.now += TOUCH
     fault = Throttle(index.engine, 'UpdateItem', 1, code=code)
@@ -179,8 +175,7 @@ class Gone(object):
 
     def __call__(self):
         self.asked += 1
-        return (self._answers.pop(0) if len(self._answers) > 1
-                else self._answers[0])
+        return (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
 
 
 @pytest.mark.parametrize('name', [NAME, LONG], ids=['short', 'long'])
@@ -226,8 +221,7 @@ def test_what_has_no_row_is_left_alone(index, writer):
     assert gone.asked == 0
 
 
-def test_the_storage_is_asked_after_the_row_was_read(
-        index, writer, another, clock):
+def test_the_storage_is_asked_after_the_row_was_read(index, writer, another, clock):
     writer.add(NAME)
     clock.now += REST
 
@@ -252,24 +246,20 @@ def test_a_push_between_the_read_and_the_delete_keeps_the_repository(
     index.assert_whole()
 
 
-def test_a_row_that_others_wrote_is_read_and_the_storage_asked_again(
-        index, other, writer, clock):
+def test_a_row_that_others_wrote_is_read_and_the_storage_asked_again(index, other, writer, clock):
     writer.add(NAME)
     clock.now += REST
-    Meanwhile(index.engine, 'TransactWriteItems',
-              lambda: put_as_0_1_0(other, NAME))
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: put_as_0_1_0(other, NAME))
     gone = Gone(True, False)
     assert writer.remove_if(NAME, gone) == 'unchanged'
     assert gone.asked == 2 and NAME in index.rows()
     writer.add(NAME)
 
 
-def test_a_removal_that_is_overtaken_again_and_again_is_given_up(
-        index, writer, clock):
+def test_a_removal_that_is_overtaken_again_and_again_is_given_up(index, writer, clock):
     writer.add(NAME)
     clock.now += REST
-    Throttle(index.engine, 'TransactWriteItems', 100,
-             [None, 'TransactionConflict'])
+    Throttle(index.engine, 'TransactWriteItems', 100, [None, 'TransactionConflict'])
     gone = Gone(True)
     with pytest.raises(errors.ChangeConflict):
         writer.remove_if(NAME, gone)

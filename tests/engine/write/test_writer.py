@@ -48,14 +48,12 @@ def test_what_is_new_is_one_read_and_one_transaction(index):
     assert made.operations == ['GetItem', 'TransactWriteItems']
     row = index.rows()[NAME]
     assert abs(int(row.pop('touched')['N']) - time.time()) < 60
-    assert row == {
-        'name': {'S': NAME}, 'description': {'S': 'With words'},
-        'indexed': {'S': 'With words'}, 'postings': {'N': '3'}}
+    assert row == {'name': {'S': NAME}, 'description': {'S': 'With words'},
+                   'indexed': {'S': 'With words'}, 'postings': {'N': '3'}}
 
 
-@pytest.mark.parametrize('before, after', [
-    (None, None), ('', None), ('', ''), ('d e', None), ('d e', 'd e'),
-    ('d e', ' d\t e ')])
+@pytest.mark.parametrize('before, after', [(None, None), ('', None), ('', ''), ('d e', None),
+                                           ('d e', 'd e'), ('d e', ' d\t e ')])
 def test_what_is_there_is_one_read(index, before, after):
     index.engine.add(NAME, before)
     made = RequestsMade(index.engine)
@@ -93,9 +91,8 @@ def test_names_that_differ_in_case_only_are_two(index):
     assert index.search('web') == [('TEAM/WEB', ''), ('Team/Web', '')]
 
 
-@pytest.mark.parametrize('name', [
-    'Ⱥ' * 9 + '\U0001f433' * 22, '\U0001f433', '!', '*', '/', '//', ' ', 'removed x',
-    'a' * 90 + 'É'])
+@pytest.mark.parametrize('name', ['Ⱥ' * 9 + '\U0001f433' * 22, '\U0001f433', '!', '*', '/', '//',
+                                  ' ', 'removed x', 'a' * 90 + 'É'])
 def test_unusual_names_come_and_go(index, name):
     assert index.engine.add(name, 'with a \U0001f433')
     index.assert_whole()
@@ -111,8 +108,7 @@ def test_a_removal_is_one_read_and_one_transaction(index):
     assert index.rows() == {} and index.postings() == []
 
 
-def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(
-        index, monkeypatch):
+def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(index, monkeypatch):
     monkeypatch.setattr(index.engine._writer, '_clock', lambda: 1000.9)
     numbers = set()
     for was_there in (False, True, False):
@@ -143,8 +139,7 @@ OURS = {
     'remove': lambda index: index.engine.remove(NAME),
     'load': lambda index: index.load(lambda: []),
 }
-THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0,
-          'delete': delete_as_0_1_0}
+THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0, 'delete': delete_as_0_1_0}
 
 
 @pytest.mark.parametrize('before', ['', 'kept in words'])
@@ -156,8 +151,7 @@ def test_what_0_1_0_wrote_is_repaired(index, before, theirs, ours):
     OURS[ours](index)
     index.assert_whole()
     gone = ours == 'remove' or (theirs == 'delete' and ours == 'load')
-    assert description(index) == (None if gone else {
-        'describe': 'described anew'}.get(ours, ''))
+    assert description(index) == (None if gone else {'describe': 'described anew'}.get(ours, ''))
 
 
 @pytest.mark.parametrize('ours', sorted(OURS))
@@ -169,9 +163,8 @@ def test_what_0_1_0_added_is_repaired(index, ours):
 
 
 def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
-    index.engine.client.call(
-        'put_item', TableName=index.settings.repository_table,
-        Item={'name': {'S': NAME}, 'description': {'S': ' Two \x01 words\n'}})
+    index.engine.client.call('put_item', TableName=index.settings.repository_table,
+                             Item={'name': {'S': NAME}, 'description': {'S': ' Two \x01 words\n'}})
     assert index.engine.add(NAME) is True
     assert description(index) == ' Two \x01 words\n'
     assert index.search('words') == [(NAME, 'Two words')]
@@ -191,8 +184,7 @@ OUTCOMES = {'describe': 'described anew', 'clear': '', 'remove': None}
 @pytest.mark.parametrize('before', [None, '', 'kept in words'])
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
 @pytest.mark.parametrize('ours', sorted(OUTCOMES))
-def test_who_sneaks_in_makes_the_change_be_planned_again(
-        index, other, before, sneak, ours):
+def test_who_sneaks_in_makes_the_change_be_planned_again(index, other, before, sneak, ours):
     if before is None and sneak == 'update':
         before = ''
     if before is not None:
@@ -216,9 +208,8 @@ def test_who_sneaks_in_makes_the_change_be_planned_again(
 
 def test_a_row_that_gets_another_description_is_read_again(index, other):
     def put(words):
-        other.engine.client.call(
-            'put_item', TableName=index.settings.repository_table,
-            Item={'name': {'S': NAME}, 'description': {'S': words}})
+        other.engine.client.call('put_item', TableName=index.settings.repository_table,
+                                 Item={'name': {'S': NAME}, 'description': {'S': words}})
 
     put('kept in words')
     Meanwhile(index.engine, 'TransactWriteItems', lambda: put('sneaked in'))
@@ -228,12 +219,10 @@ def test_a_row_that_gets_another_description_is_read_again(index, other):
 
 
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
-def test_who_sneaks_in_before_a_load_writes_makes_it_read_again(
-        index, other, sneak):
+def test_who_sneaks_in_before_a_load_writes_makes_it_read_again(index, other, sneak):
     if sneak == 'update':
         put_as_0_1_0(index, NAME)
-    Meanwhile(index.engine, 'TransactWriteItems',
-              lambda: SNEAKS[sneak](other, NAME))
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: SNEAKS[sneak](other, NAME))
     index.load(lambda: [(NAME, None), ('team/other', None)])
     assert (description(index) is None) == (sneak == 'our remove')
     index.assert_whole()
@@ -248,8 +237,7 @@ def reasons_of(reason):
 @pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
                                     'ProvisionedThroughputExceeded'])
 def test_a_refused_transaction_is_retried(index, pauses, reason):
-    Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1,
-             reasons_of(reason))
+    Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1, reasons_of(reason))
     assert index.engine.add(NAME, 'with words') is True
     assert len(pauses) == writer.ATTEMPTS - 1
     assert sum(pauses) < 5
@@ -261,11 +249,9 @@ def test_a_refused_transaction_is_retried(index, pauses, reason):
     ('TransactionConflict', errors.ChangeConflict),
     ('ConditionalCheckFailed', errors.ChangeConflict)])
 @pytest.mark.parametrize('ours', ['describe', 'remove'])
-def test_one_that_is_always_refused_ends_in_a_clear_error(
-        index, pauses, reason, raised, ours):
+def test_one_that_is_always_refused_ends_in_a_clear_error(index, pauses, reason, raised, ours):
     index.engine.add(NAME, 'kept in words')
-    fault = Throttle(index.engine, 'TransactWriteItems', 100,
-                     reasons_of(reason))
+    fault = Throttle(index.engine, 'TransactWriteItems', 100, reasons_of(reason))
     with pytest.raises(raised) as refused:
         OURS[ours](index)
     assert type(refused.value) is raised
@@ -277,8 +263,7 @@ def test_one_that_is_always_refused_ends_in_a_clear_error(
 
 
 def test_one_that_dynamodb_finds_invalid_is_not_retried(index):
-    fault = Throttle(index.engine, 'TransactWriteItems', 100,
-                     reasons_of('ValidationError'))
+    fault = Throttle(index.engine, 'TransactWriteItems', 100, reasons_of('ValidationError'))
     with pytest.raises(errors.RequestFailed) as refused:
         index.engine.add(NAME)
     assert refused.value.invalid and not refused.value.retryable
@@ -334,8 +319,7 @@ def ours(index, name, chance):
     if kind == 0:
         index.engine.remove(name)
     else:
-        index.engine.add(name, [None, '', 'a b c', 'c d'][
-            chance.randrange(4)])
+        index.engine.add(name, [None, '', 'a b c', 'c d'][chance.randrange(4)])
 
 
 def theirs(index, name, chance):
@@ -356,8 +340,7 @@ def test_many_writers_leave_the_index_whole(index, engines, seed):
     assert len(writers.conflicts) < 6
 
 
-def test_many_writers_of_both_releases_leave_what_a_load_repairs(
-        index, engines):
+def test_many_writers_of_both_releases_leave_what_a_load_repairs(index, engines):
     writers = Writers(engines, 'both')
     writers.run([ours, ours, theirs, theirs])
     index.load(lambda: [])
