@@ -84,3 +84,11 @@ def dynamodb_endpoint(request):
     """The URL of a local DynamoDB; every test that takes it runs once on each engine that is asked
     for. Use a database name of your own in every test."""
     return request.getfixturevalue(ENGINES[request.param]).url
+
+
+@pytest.fixture(scope='session')
+def real_dynamodb_endpoint(dynamodb_endpoint):
+    """The same for a test that moto cannot run: of capacity, limits or parallel transactions."""
+    if dynamodb_endpoint.endswith('.amazonaws.com'):
+        pytest.skip('moto cannot run it: make test-py27 runs it on DynamoDB Local')
+    return dynamodb_endpoint
