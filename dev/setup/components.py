@@ -113,8 +113,7 @@ def py27():
 
 
 def py3():
-    """The tests' tools on Python 3, and virtualenv, with which they make environments."""
-    _python3_environment('tools', 'tools.txt')
+    """What lint and tests need on Python 3."""
     _python3_environment('py3', 'test-py3.txt', 'service-py3.txt')
 
 
