@@ -3,19 +3,15 @@ tables of its own, and what it counts."""
 import json
 import re
 import secrets
-import uuid
-from urllib.parse import unquote
 
 import requests
 
 from dev.servers.service import Service
 from tests.helpers.engine import EngineIndex
-from tests.end_to_end.service.images import DESCRIPTION, OCI
-from tests.end_to_end.service.odd_server import OddServer, error_page, page
+from tests.helpers.registry import FakeRegistry
 
-__all__ = ['Beside', 'FakeRegistry', 'deleted', 'pushed', 'without_proxies']
+__all__ = ['Beside', 'without_proxies']
 
-DIGEST = 'sha256:' + 'ab' * 32
 _SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)$')
 
 
@@ -24,56 +20,6 @@ def without_proxies():
     session = requests.Session()
     session.trust_env = False
     return session
-
-
-class FakeRegistry(OddServer):
-    """A registry of `repositories`: name to description, or None.
-
-    Each has the tag latest.
-
-    content_type: of its JSON, by which versions differ. trouble: an answer of odd_server to give to
-    all but /v2/, or None.
-    """
-
-    def __init__(self, repositories=(), content_type='application/json; charset=utf-8'):
-        super().__init__()
-        self.answers['*'] = self._answer
-        self.repositories = dict(repositories)
-        self.content_type = content_type
-        self.trouble = None
-
-    def _answer(self, handler):
-        path = unquote(handler.path.partition('?')[0])
-        if path == '/v2/':
-            return page('{}', Content_Type=self.content_type)(handler)
-        if self.trouble:
-            return self.trouble(handler)
-        if path == '/v2/_catalog':
-            return page({'repositories': sorted(self.repositories)})(handler)
-        folder = '/tags/' if path.endswith('/tags/list') else '/manifests/'
-        name, _, what = path[len('/v2/'):].rpartition(folder)
-        if name not in self.repositories:
-            return error_page('NAME_UNKNOWN')(handler)
-        if what == 'list':
-            return page({'name': name, 'tags': ['latest']})(handler)
-        return page({'schemaVersion': 2, 'mediaType': OCI['manifest'],
-                     'annotations': {DESCRIPTION: self.repositories[name]}
-                     if self.repositories[name] else {}}, Content_Type=OCI['manifest'])(handler)
-
-
-def pushed(name, digest=DIGEST, tag='latest', media_type=OCI['manifest'], action='push', **more):
-    """An event as Distribution writes it."""
-    return {'id': str(uuid.uuid4()), 'timestamp': '2026-01-01T00:00:00Z', 'action': action,
-            'request': {'method': 'PUT'}, 'actor': {},
-            'source': {}, 'target': dict({'mediaType': media_type, 'digest': digest,
-                                          'repository': name, 'tag': tag,
-                                          'url': 'http://registry/'}, **more)}
-
-
-def deleted(name, digest=DIGEST):
-    """An event as Distribution writes it, for manifests and blobs alike."""
-    return {'id': str(uuid.uuid4()), 'action': 'delete',
-            'target': {'digest': digest, 'repository': name}}
 
 
 class Beside:

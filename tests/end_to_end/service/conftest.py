@@ -8,7 +8,7 @@ from dev.servers.programs import is_missing
 from dev.servers.registry_v2 import Distribution
 from tests.end_to_end.service.beside import Beside
 from tests.end_to_end.service.images import Images
-from tests.end_to_end.service.odd_server import OddServer
+from tests.helpers.scripted_server import ScriptedServer
 
 
 @pytest.fixture(scope='session')
@@ -35,7 +35,7 @@ def images(distribution):
 @pytest.fixture
 def odd():
     """A server whose answers the test sets."""
-    with OddServer() as server:
+    with ScriptedServer() as server:
         yield server
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Users
-from tests.end_to_end.service.beside import Beside, FakeRegistry, without_proxies
+from tests.end_to_end.service.beside import Beside, without_proxies
+from tests.helpers.registry import FakeRegistry
 
 LONG = 'x' * 72
 PASSWORDS = {'alice': 'correct horse', 'bob': 'pass:with:colons', 'long': LONG + ' and more',

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
 from docker_registry_index.service.web.responses import first_of
-from tests.end_to_end.service.beside import Beside, FakeRegistry
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import FakeRegistry
 
 COUNT = 300
 #: That which compares. The others are of the connection: Date, Server, Connection, and

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.contract import oracle
 from tests.contract.suite import SearchContract
-from tests.end_to_end.service.beside import Beside, FakeRegistry, deleted, pushed
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import FakeRegistry, deleted, pushed
 
 #: Control characters, marks of direction, and what breaks a line.
 UNSAFE = [chr(number) for number in [*range(0x20), *range(0x7f, 0xa0), 0x200e, 0x200f,

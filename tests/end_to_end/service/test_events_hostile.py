@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web.notifications import LARGEST, Malformed, changes_of
-from tests.end_to_end.service.beside import DIGEST, deleted, pushed
+from tests.helpers.registry import DIGEST, deleted, pushed
 from tests.end_to_end.service.images import DOCKER, OCI
-from tests.end_to_end.service.odd_server import error_page, page
+from tests.helpers.scripted_server import error_page, page
 
 BLOB = 'application/octet-stream'
 

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tests.end_to_end.service.beside import Beside, pushed
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import pushed
 from tests.end_to_end.service.images import Images
 from tests.end_to_end.service.place import Files, Place, wait_until
 from tests.end_to_end.service.test_events_hostile import raw

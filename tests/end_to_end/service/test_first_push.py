@@ -12,7 +12,8 @@ from docker_registry_index.service.sync.description_worker import (
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.reconcile import Change, Reconciler
 from tests.helpers.engine import EngineIndex
-from tests.end_to_end.service.beside import Beside, deleted, pushed
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import deleted, pushed
 from tests.end_to_end.service.place import Bucket, Place, kill, wait_until
 from tests.end_to_end.service.test_late_changes import NAME, NEW, Registry
 

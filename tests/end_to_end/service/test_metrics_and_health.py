@@ -6,8 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.beside import Beside, FakeRegistry, pushed
-from tests.end_to_end.service.odd_server import late, page
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import FakeRegistry, pushed
+from tests.helpers.scripted_server import late, page
 from tests.helpers.waiting import wait_until
 
 STORED = {'team/web': 'The front end', 'team/api': None}

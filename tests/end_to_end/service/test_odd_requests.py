@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.web.auth import basic_credentials
 from docker_registry_index.service.web.responses import first_of
-from tests.end_to_end.service.beside import Beside, FakeRegistry
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import FakeRegistry
 
 MANY = settings(max_examples=150, deadline=None,
                 suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -18,7 +18,8 @@ from dev.servers.proxy import Proxy
 from docker_registry_index import __version__
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
-from tests.end_to_end.service.beside import Beside, FakeRegistry, pushed
+from tests.end_to_end.service.beside import Beside
+from tests.helpers.registry import FakeRegistry, pushed
 
 PATH = os.path.join(ROOT, 'docs', 'openapi.yml')
 DESCRIPTION = schemathesis.openapi.from_path(PATH)

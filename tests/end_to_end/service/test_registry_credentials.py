@@ -9,7 +9,7 @@ from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
 from tests.end_to_end.service import odd_server
-from tests.end_to_end.service.odd_server import OddServer, error_page, page
+from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
 SECRET = 'pass:w\xf6rd'
 HEX = 'sha256:' + '0' * 64
@@ -17,7 +17,7 @@ HEX = 'sha256:' + '0' * 64
 
 class TestCredentials:
     def test_they_do_not_follow_a_blob_to_another_host(self, odd):
-        with OddServer({'*': page({'a': 1})}) as elsewhere:
+        with ScriptedServer({'*': page({'a': 1})}) as elsewhere:
             url = elsewhere.url.replace('127.0.0.1', 'localhost')
             odd.answers['*'] = page('', 307, Location=url + '/blob?Signature=s3cret')
             assert RegistryClient(odd.url, 'reader', SECRET).config('a/b', HEX) == {'a': 1}
@@ -70,7 +70,7 @@ class TestCertificates:
     def secure(self, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(str(certificate / 'cert.pem'), str(certificate / 'key.pem'))
-        with OddServer({'*': page({'tags': ['1']})}, context) as server:
+        with ScriptedServer({'*': page({'tags': ['1']})}, context) as server:
             yield server
 
     def test_one_of_the_given_file(self, certificate, secure):

@@ -10,7 +10,7 @@ from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import (BLOB_BYTES, RegistryClient)
 from tests.end_to_end.service import odd_server
 from tests.end_to_end.service.images import TITLE
-from tests.end_to_end.service.odd_server import error_page, page
+from tests.helpers.scripted_server import error_page, page
 
 HEX = 'sha256:' + '0' * 64
 

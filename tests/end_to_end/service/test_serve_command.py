@@ -16,8 +16,8 @@ import pytest
 
 from dev.servers.process import ROOT, free_port, http_status, local_environment
 from tests.helpers.engine import EngineIndex
-from tests.end_to_end.service.beside import FakeRegistry, pushed
-from tests.end_to_end.service.odd_server import late, page
+from tests.helpers.registry import FakeRegistry, pushed
+from tests.helpers.scripted_server import late, page
 from tests.end_to_end.service.test_catalog import make_repositories
 
 SECRET, PASSWORD, KEY = 'never-show-this-secret', 'never-show-this-word', 'never/ShowThisKey+5'

@@ -12,8 +12,8 @@ import pytest
 from dev.servers.process import free_port, http_status
 from tests.helpers.engine import EngineIndex
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.beside import FakeRegistry, pushed
-from tests.end_to_end.service.odd_server import late, page
+from tests.helpers.registry import FakeRegistry, pushed
+from tests.helpers.scripted_server import late, page
 from tests.end_to_end.service.place import wait_until
 from tests.end_to_end.service.test_serve_command import Served, post, settings_of
 

@@ -1,4 +1,4 @@
-"""A web server that misbehaves as the test demands, and remembers what it was asked."""
+"""A web server in the test process that answers, or misbehaves, as the test demands."""
 import http.server
 import json
 import socket
@@ -6,16 +6,15 @@ import struct
 import threading
 import time
 
-__all__ = ['OddServer', 'drip', 'error_page', 'late', 'page', 'reset']
+__all__ = ['ScriptedServer', 'drip', 'error_page', 'late', 'page', 'reset']
 
 
-class OddServer:
+class ScriptedServer:
     """A server on 127.0.0.1 whose answers are functions of its request handler.
 
-    answers: path (with its query, else without, else '*') to a function of the handler. requests:
-    (path, headers) of what came in.
-    tls: an ssl.SSLContext to speak https, or None.
-    """
+    :param answers: path (with its query, else without, else '*') to a function of the handler.
+    :param tls: an ssl.SSLContext to serve https, or None.
+    :ivar requests: (path, headers) of each request."""
 
     def __init__(self, answers=None, tls=None):
         self.answers = answers or {}
@@ -64,8 +63,7 @@ class OddServer:
 
 
 def page(body, status=200, **headers):
-    """An answer with a body (bytes, text, or what becomes JSON) and headers, their _ written for
-    -."""
+    """Return an answer with a body (bytes, text, or a JSON document) and headers (_ becomes -)."""
     if not isinstance(body, (bytes, str)):
         body = json.dumps(body)
     content = body if isinstance(body, bytes) else body.encode()
@@ -81,12 +79,12 @@ def page(body, status=200, **headers):
 
 
 def error_page(*codes, status=404):
-    """The errors of a registry."""
+    """Return the answer of a registry that reports errors with these codes."""
     return page({'errors': [{'code': code, 'message': 'so it is'} for code in codes]}, status)
 
 
 def late(seconds, answer=page('{}')):
-    """An answer that is thought about."""
+    """Return an answer that comes after some seconds."""
     def slow(handler):
         time.sleep(seconds)
         answer(handler)
@@ -94,7 +92,7 @@ def late(seconds, answer=page('{}')):
 
 
 def drip(in_headers, every=0.05, times=100):
-    """An answer that comes a byte at a time, never ending and never pausing for long."""
+    """Return an answer that comes a byte at a time and never ends."""
     def answer(handler):
         handler.wfile.write(b'HTTP/1.1 200 OK\r\nX-Long: ' if in_headers
                             else b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n')
@@ -106,7 +104,7 @@ def drip(in_headers, every=0.05, times=100):
 
 
 def reset(handler):
-    """The connection is cut, without a word."""
+    """Reset the connection instead of answering."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
     handler.connection.close()
     handler.close_connection = True
