@@ -8,7 +8,7 @@ import pytest
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.registry.client import RegistryClient
-from tests.end_to_end.service import odd_server
+from tests.helpers import scripted_server
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
 SECRET = 'pass:w\xf6rd'
@@ -34,7 +34,7 @@ class TestCredentials:
             assert '/token' not in ''.join(elsewhere.paths)
 
     def test_no_message_has_them(self, odd):
-        odd.answers['*'] = odd_server.reset
+        odd.answers['*'] = scripted_server.reset
         client = RegistryClient(odd.url, 'reader', 'hidden')
         with pytest.raises(RegistryUnavailable) as failed:
             client.tags('a/b')

@@ -8,7 +8,7 @@ from dev.servers.process import free_port
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.registry.client import (BLOB_BYTES, RegistryClient)
-from tests.end_to_end.service import odd_server
+from tests.helpers import scripted_server
 from tests.end_to_end.service.images import TITLE
 from tests.helpers.scripted_server import error_page, page
 
@@ -23,7 +23,7 @@ def every_question(client, **limits):
 
 @pytest.mark.parametrize('answer', [
     page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
-    page('busy', 503), page('slow down', 429), page('{}', 500), odd_server.reset,
+    page('busy', 503), page('slow down', 429), page('{}', 500), scripted_server.reset,
     error_page('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
     error_page('UNKNOWN', status=500),
 ], ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400',
@@ -89,7 +89,7 @@ def test_a_config_is_never_read_beyond_4_megabytes(odd):
 
 @pytest.mark.parametrize(
     'answer',
-    [odd_server.late(3), odd_server.drip(True), odd_server.drip(False)],
+    [scripted_server.late(3), scripted_server.drip(True), scripted_server.drip(False)],
     ids=['silent', 'slow-headers', 'slow-body'])
 def test_a_timeout_is_for_all_of_a_call(odd, answer):
     odd.answers['*'] = answer
@@ -109,7 +109,7 @@ def test_no_time_left(odd, timeout):
 
 
 def test_the_description_takes_no_longer_than_its_timeout(odd):
-    odd.answers['*'] = odd_server.late(0.2, page({'manifests': [{'digest': HEX}]}))
+    odd.answers['*'] = scripted_server.late(0.2, page({'manifests': [{'digest': HEX}]}))
     started = time.monotonic()
     with pytest.raises(RegistryUnavailable):
         description(RegistryClient(odd.url), 'a/b', 'latest', timeout=0.5)
