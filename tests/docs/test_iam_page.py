@@ -144,10 +144,6 @@ def test_the_policy_is_the_table():
     assert in_policy == granted()
 
 
-def test_the_readme_has_the_same_table():
-    assert pages.table('README.md', 'Feature') == pages.table('docs/iam.md', 'Feature')
-
-
 def test_tables_made_by_hand_are_those_that_the_engine_makes():
     made = [arguments for method, arguments in aws_cli.requests('docs/iam.md')
             if method == 'create_table']

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from dev import figures
+from dev.storage import oci_images
 from docker_registry_index import __version__
 from docker_registry_index.engine.settings.options import OPTIONS
 from docker_registry_index.service import settings as service_settings
@@ -19,15 +20,24 @@ def test_the_figures_are_what_is_counted():
     assert figures.stale() == []
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/settings.md'])
-def test_the_table_of_settings_lists_all_options_in_their_order(page):
-    rows = [[pages.code(cell)[0] for cell in row[:2]] for row in pages.table(page, 'Setting')]
+def test_the_search_of_the_readme_finds_images_of_make_run_service():
+    before, beside = oci_images.demonstration()
+    found = {image['name']: (image['labels'] or {}).get(oci_images.DESCRIPTION, '')
+             for image in before + beside if 'nginx' in image['name']}
+    lines = [re.split(r' {3,}', line) for line in pages.read('README.md').split('```')[1]
+             .splitlines()[3:]]
+    assert {line[0]: line[1] if len(line) == 3 else '' for line in lines} == found
+    assert [line[0] for line in lines] == sorted(found)
+
+
+def test_the_table_of_settings_lists_all_options_in_their_order():
+    rows = [[pages.code(cell)[0] for cell in row[:2]]
+            for row in pages.table('docs/settings.md', 'Setting')]
     assert rows == [[option.name, option.variable] for option in OPTIONS]
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/settings.md'])
-def test_the_defaults_are_those_of_the_options(page):
-    for option, row in zip(OPTIONS, pages.table(page, 'Setting')):
+def test_the_defaults_are_those_of_the_options():
+    for option, row in zip(OPTIONS, pages.table('docs/settings.md', 'Setting')):
         default = ('`%s`' % option.default.replace('{database}', '<database>') if option.default
                    else 'none')
         expected = ("the registry's `%s`, else %s" % (option.fallback, default) if option.fallback
@@ -66,7 +76,7 @@ def test_no_page_names_a_host_or_a_path_of_a_test(page):
 
 def test_every_page_is_linked_from_the_readme():
     for page in pages.ALL[1:]:
-        assert '](%s)' % page in pages.read('README.md'), page
+        assert re.search(r'\]\(%s[#)]' % page, pages.read('README.md')), page
 
 
 def test_the_commands_of_the_readme_are_targets_of_make():
