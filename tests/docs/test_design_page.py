@@ -1,5 +1,9 @@
-"""The tables of docs/design.md are those of the engine."""
+"""The figures and tables of docs/design.md are those of the code."""
+import ast
 import os
+import re
+
+import pytest
 
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import postings
@@ -43,3 +47,45 @@ def test_every_module_has_its_place_among_the_layers():
         for name in names:
             if name.endswith('.py') and not name.startswith('_'):
                 assert name[:-3] in words, name
+
+
+FIGURES = pages.read('docs/design.md').split('## Four paths')[1].split('## Tables')[0].split('```')
+
+
+def steps():
+    """Return (module, function) of each line of the four paths."""
+    lines = [line.split('─ ')[1] for figure in FIGURES[1::2] for line in figure.splitlines()
+             if '─ ' in line]
+    found = []
+    for module, functions in (re.match(r'(\S+\.py) +(.+)', line).groups() for line in lines):
+        for name in re.split(r', ', re.split(r'  ', functions)[0]):
+            # ".add" belongs to the class of the function before it.
+            owner = found[-1][1].rpartition('.')[0] if name.startswith('.') else ''
+            found.append((module, owner + name))
+    return found
+
+
+def defined(module):
+    """Return the functions that a module of the package defines, as Class.function or function."""
+    tree = ast.parse(pages.read(os.path.join('docker_registry_index', module)))
+    return {prefix + node.name for prefix, body in [('', tree.body)] + [
+        (node.name + '.', node.body) for node in tree.body if isinstance(node, ast.ClassDef)]
+            for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def test_there_are_four_paths():
+    assert len(FIGURES[1::2]) == 4 and len(steps()) > 40
+
+
+@pytest.mark.parametrize('module, function', steps())
+def test_a_step_of_a_path_is_a_function_of_its_module(module, function):
+    assert function in defined(module)
+
+
+@pytest.mark.parametrize('module', sorted(set(re.findall(r'`([\w/]+(?:\.py|/))`', pages.read(
+    'docs/design.md').split('## Tables')[0]))))
+def test_a_module_that_the_page_names_is_there(module):
+    folders = ['docker_registry_index', 'docker_registry_index/engine',
+               'docker_registry_index/engine/store']
+    assert [folder for folder in folders
+            if os.path.exists(os.path.join(pages.ROOT, folder, module))]
