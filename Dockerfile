@@ -1,11 +1,11 @@
-# docker-registry 0.9.1 on Python 2.7, searching through DynamoDB.
+# docker-registry 0.9.1 on Python 2.7, with the search index in DynamoDB.
 #
 #     docker build -t docker-registry-dynamodb .
 #     docker run -p 5000:5000 -e SETTINGS_FLAVOR=prod -e AWS_REGION=us-east-1 \
 #         -e AWS_BUCKET=mybucket -e STORAGE_PATH=/registry \
 #         -e AWS_KEY=myawskey -e AWS_SECRET=myawssecret docker-registry-dynamodb
 #
-# Every setting is a variable: see config/config_dynamo.yml.
+# config/config_dynamo.yml has all variables.
 
 # bullseye is the last Debian with Python 2.7.
 FROM debian:bullseye-slim AS build
@@ -15,7 +15,7 @@ RUN apt-get update \
     python2.7-dev virtualenv gcc g++ libc6-dev make swig libssl-dev liblzma-dev \
  && rm -rf /var/lib/apt/lists/*
 
-# The registry before the plugin: a change of the plugin does not build it again.
+# The registry is installed first, so that a change of the plugin does not build it again.
 COPY requirements/registry-py27.txt /build/requirements/
 RUN virtualenv --python=python2.7 /opt/registry \
  && /opt/registry/bin/pip install --no-cache-dir --no-deps -r /build/requirements/registry-py27.txt
@@ -26,7 +26,7 @@ RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build
 
 FROM debian:bullseye-slim
 
-# libssl1.1 is M2Crypto's.
+# M2Crypto needs libssl1.1.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python2.7 libssl1.1 ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
@@ -45,7 +45,7 @@ ENV PATH=/opt/registry/bin:$PATH \
 USER registry
 EXPOSE 5000
 
-# The first start on empty tables loads the index: a large registry is not ill because of that.
+# The start period allows for a first load: a long one does not make the container unhealthy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
     CMD ["python", "-c", "import httplib, os, sys; \
          c = httplib.HTTPConnection('127.0.0.1', os.environ['REGISTRY_PORT'], timeout=5); \
