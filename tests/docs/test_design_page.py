@@ -54,8 +54,8 @@ FIGURES = pages.read('docs/design.md').split('## Four paths')[1].split('## Table
 
 def steps():
     """Return (module, function) of each line of the four paths."""
-    lines = [line.split('─ ')[1] for figure in FIGURES[1::2] for line in figure.splitlines()
-             if '─ ' in line]
+    lines = [line.strip(' │├└') for figure in FIGURES[1::2] for line in figure.splitlines()
+             if '.py ' in line]
     found = []
     for module, functions in (re.match(r'(\S+\.py) +(.+)', line).groups() for line in lines):
         for name in re.split(r', ', re.split(r'  ', functions)[0]):
