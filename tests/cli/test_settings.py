@@ -1,6 +1,10 @@
-"""Whose settings the command line takes: those of docker-registry, or of the service."""
+"""The command line uses the settings of docker-registry, or those of the service."""
+import os
+import sys
+
 import pytest
 
+from dev.servers.process import ROOT
 from docker_registry_index.cli import settings
 from docker_registry_index.service.settings import ServiceSettings
 
@@ -27,3 +31,34 @@ def test_a_service_has_another_database_and_no_flavours(taken, environ, text, gi
     flavour = '' if given else 'dev: {}\n'
     assert taken(flavour + text, **environ).database == ('registry' if given else 'docker-registry')
     assert taken(flavour + text, DYNAMODB_DATABASE='mine', **environ).database == 'mine'
+
+
+def test_a_configuration_file_can_be_given(command_of):
+    command = command_of(SETTINGS_FLAVOR='prod')
+    example = os.path.join(ROOT, 'config', 'config_dynamo.yml')
+    status, out, err = command('--config', example, 'load', '--names', os.devnull)
+    assert (status, err) == (0, '') and out.startswith('0 repositories in the storage')
+
+
+def test_an_unknown_key_of_the_file_is_a_warning(command_of, tmp_path):
+    path = tmp_path / 'config.yml'
+    path.write_text('prod: {extensions: {dynamodb_index: {databse: x}}}\n')
+    command = command_of(SETTINGS_FLAVOR='prod', DOCKER_REGISTRY_CONFIG=str(path))
+    status, out, err = command('search', 'x')
+    assert status == 3 and err.startswith('warning: ') and 'did you mean database?' in err
+
+
+def test_without_docker_registry_a_load_names_the_way_out(loaded):
+    status, out, err = loaded('load')
+    assert (status, out) == (2, '') and 'docker-registry' in err and '--names' in err
+    status, shown = loaded.json('check')
+    assert (status, shown['storage']) == (0, False)
+
+
+def test_a_service_without_its_packages_names_the_way_out(command_of, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'docker_registry_index.service.settings', None)
+    command = command_of(STORAGE='/nowhere')
+    for arguments in ('serve',), ('load',):
+        status, out, err = command(*arguments)
+        assert (status, out) == (2, '') and 'pip install' in err
+        assert 'the service needs Python 3.9 or later' in err

@@ -1,0 +1,186 @@
+"""What each command prints, and its exit status."""
+import os
+import re
+import time
+
+import pytest
+
+from docker_registry_index.engine.store import client
+from docker_registry_index.engine.store.records import READY_KEY
+from tests.docs import pages
+
+NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
+
+
+def delete_row(index, name):
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': name}})
+
+
+# search
+
+def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(loaded, index):
+    assert loaded('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
+    assert loaded('search', 'i', '-n', '1')[1].count('\n') == 1
+    assert loaded('search', 'nowhere') == (1, '', '')
+    assert loaded.json('search', '\u00dc') == (
+        0, {'query': '\u00dc', 'results': [{'name': 'team/\u00fc', 'description': ''}]})
+    assert loaded.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
+
+
+def test_a_search_prints_nothing_that_a_terminal_obeys(loaded, index):
+    index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
+        'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
+        'd': {'S': 'red \x1b[31m and \u202e back'}})
+    assert loaded('search', 'xyz') == (0, 'team/xyz  red ?[31m and ? back\n', '')
+
+
+# load
+
+def test_a_load_reports_what_it_did(command, index):
+    status, shown = command.json('load', '--names', '-', given=NAMES)
+    assert status == 0 and (shown['found'], shown['added'], shown['complete'],
+                            shown['unreadable']) == (4, 4, True, [])
+    status, out, err = command('load', '--names', '-', given=NAMES)
+    assert re.match(r'4 repositories in the storage: 0 added.* 4 unchanged.*, in \d+\.\d s\n\Z', out)
+    assert (status, err) == (0, '') and index.names() == sorted(NAMES.split())
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded, index):
+    given = 'team/web\nteam/new\nlibrary/nginx\nteam/api\n'
+    assert loaded('load', '--names', '-', '--dry-run',
+                  given=given) == (0, 'added    team/new\nrecent   team/\u00fc\n', '')
+    assert loaded.json('load', '--names', '-', '--dry-run', given=given) == (
+        0, [{'name': 'team/new', 'change': 'added'}, {'name': 'team/\u00fc', 'change': 'recent'}])
+    assert loaded.json('load', '--dry-run', '--names', '-', given=NAMES) == (0, [])
+    assert 'team/new' not in index.names()
+
+
+def test_a_dry_run_before_the_first_load_adds_everything_and_creates_no_table(command):
+    expected = ''.join('added    %s\n' % name for name in sorted(NAMES.split()))
+    assert command('load', '--dry-run', '--names', '-', given=NAMES)[:2] == (0, expected)
+    status, out, err = command('status', '--no-storage')
+    assert status == 1 and out.count('MISSING') == 3 and 'NOT READY' in out and err == ''
+
+
+@pytest.mark.parametrize('kind, change', [('search', 'adopted'), ('repository', 'added'),
+                                          ('version', None)])
+def test_a_dry_run_without_one_table_shows_what_a_load_does(loaded, index, kind, change):
+    index.engine.client.call('delete_table', TableName=getattr(index.settings, kind + '_table'))
+    status, shown = loaded.json('load', '--dry-run', '--names', '-', given=NAMES)
+    assert status == 0 and [each['change'] for each in shown] == ([change] * 4 if change else [])
+    status, shown = loaded.json('status', '--no-storage')
+    assert status == 1 and [table['kind'] for table in shown['tables']
+                            if table['status'] == 'MISSING'] == [kind]
+    assert loaded('load', '--names', '-', given=NAMES)[0] == 0
+    index.assert_whole()
+
+
+@pytest.mark.parametrize('arguments', [('load',), ('load', '--dry-run'), ('check',)],
+                         ids=' '.join)
+def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded, index, arguments):
+    arguments += '--names', '-'
+    status, out, err = loaded(*arguments, given=b'team/web\n\nteam/caf\xe9\n')
+    assert (status, out) == (2, '') and 'line 3 is not in UTF-8' in err
+    status, out, err = loaded(*arguments + ('--json',), given=b'team/caf\xe9\n')
+    assert status == 2 and 'line 1 is not in UTF-8' in err and '"error"' in out
+    assert len(index.names()) == 4
+
+
+# check and status
+
+def test_the_status_of_an_index(loaded, index):
+    status, shown = loaded.json('status', '--no-storage')
+    assert status == 0
+    assert (shown['ready'], shown['format'], shown['names'], shown['rows'], shown['sampled'],
+            shown['wrong'], shown['lease']) == (True, 3, 4, 4, 4, {}, None)
+    assert abs(shown['synced'] - time.time()) < 60 and shown['last_load']['added'] == 4
+    assert [table['status'] for table in shown['tables']] == ['ACTIVE'] * 3
+    assert shown['postings_per_repository'] == len(index.postings()) / 4.0
+    out = loaded('status', '--no-storage')[1]
+    assert 'ready, format 3, synced at 20' in out
+    assert 'none under way; the last one: 4 found, 4 added, 0 adopted' in out
+    assert '4 names, 4 rows' in out and '4 checked, 0 wrong, %.1f postings each' % (
+        len(index.postings()) / 4.0) in out
+
+
+def test_what_is_wrong_is_shown_checked_and_repaired(loaded, index):
+    delete_row(index, 'team/web')
+    status, shown = loaded.json('status', '--no-storage')
+    assert (status, list(shown['wrong']), shown['names'], shown['rows']) == (1, ['team/web'], 4, 3)
+    status, shown = loaded.json('check', '--no-storage')
+    assert (status, shown['left'], shown['storage']) == (1, 1, False)
+    assert [(problem['name'], problem['kind'], problem['repaired'])
+            for problem in shown['problems']] == [('team/web', 'postings', False)]
+    status, out, _ = loaded('check', '--no-storage', '--repair')
+    assert status == 0 and out.startswith('repaired team/web: ')
+    assert out.endswith('1 problems, 1 repaired\n')
+    status, shown = loaded.json('check', '--no-storage')
+    assert (status, shown['problems']) == (0, [])
+    index.assert_whole()
+
+
+def test_a_check_with_names_finds_what_a_load_would_add(loaded):
+    status, shown = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
+    assert (status, shown['storage']) == (1, True)
+    assert [(problem['name'], problem['kind']) for problem in shown['problems']] == [
+        ('team/missing', 'storage')]
+
+
+# What goes wrong
+
+@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'),
+                                       ('search', 'x', '-n', 'many'),
+                                       ('load', '--names', '/no/such/file'),
+                                       ('status', '--no-such')])
+def test_wrong_usage_is_status_2(command, arguments):
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, '') and 'Usage: ' in err
+
+
+def test_a_wrong_setting_is_status_2_and_one_line(command_of):
+    command = command_of(DYNAMODB_ATTEMPTS='many')
+    status, out, err = command('status')
+    assert (status, out, err.count('\n')) == (2, '', 1)
+    assert 'setting attempts' in err and 'DYNAMODB_ATTEMPTS' in err
+    assert 'setting attempts' in command.fails('search', 'x')[1]
+
+
+@pytest.mark.parametrize('arguments', [
+    ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'),
+    ('load', '--names', os.devnull)], ids=lambda arguments: arguments[0])
+def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, arguments):
+    monkeypatch.setattr(client, 'FAULT_SECONDS', 0)
+    # Discard's port: nothing listens there.
+    command = command_of(DYNAMODB_ATTEMPTS='1', DYNAMODB_ENDPOINT_URL='http://127.0.0.1:9')
+    status, out, err = command(*arguments + ('--json',))
+    assert status == 3 and err.count('\n') == 1 and 'EndpointConnectionError' in err
+    assert 'EndpointConnectionError' in out
+
+
+@pytest.mark.parametrize('arguments', [('search', 'web'), ('check', '--no-storage'),
+                                       ('check', '--names', os.devnull)])
+def test_a_search_or_a_check_without_tables_says_what_creates_them(command, arguments):
+    status, out, err = command(*arguments)
+    assert (status, out) == (3, '') and re.match(
+        r'docker-registry-index: .*ResourceNotFoundException.*load makes them\n\Z', err)
+
+
+def test_tables_of_a_newer_release_are_status_5(loaded, index):
+    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=READY_KEY,
+                             UpdateExpression='SET #format = :newer',
+                             ExpressionAttributeNames={'#format': 'format'},
+                             ExpressionAttributeValues={':newer': {'N': '99'}})
+    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
+            'load', '--names', os.devnull), ('load', '--names', os.devnull, '--dry-run'):
+        status, message = loaded.fails(*arguments)
+        assert status == 5 and 'newer release' in message
+
+
+# The page
+
+@pytest.mark.parametrize('arguments', [
+    (), ('status',), ('search',), ('load',), ('check',), ('serve',)], ids=' '.join)
+def test_the_page_shows_the_help_as_it_is(command, arguments):
+    status, out, _ = command(*arguments + ('--help',))
+    assert status == 0 and '```\n%s```\n' % out in pages.read('docs/command-line.md')

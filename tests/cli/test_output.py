@@ -1,0 +1,128 @@
+"""Exit statuses, errors and progress of the command line."""
+import errno
+import json
+import os
+import sys
+import threading
+
+import click
+import pytest
+
+from docker_registry_index.cli import output
+from docker_registry_index.engine import errors
+from docker_registry_index.engine.sync.snapshot import ScratchError
+
+STATUSES = [
+    (errors.SettingError('region', None, 'is wrong', 'correct it'), 2),
+    (errors.MissingDependency('yaml', 'pip install PyYAML'), 2),
+    (errors.InvalidName('x', 'is too long'), 2),
+    (errors.InvalidArgument('limit', 0, 'give one'), 2),
+    (errors.RequestFailed('query', ['t'], 'Code', 'failed', True), 3),
+    (errors.StorageUnreadable('its namespaces', IOError('unavailable')), 3),
+    (ScratchError('disk is full'), 3),
+    (errors.LeaseTaken('v', 7), 4),
+    (errors.LeaseLost('v'), 4),
+    (errors.NewerDatabase('t', 99, 3), 5),
+    (errors.ForeignDatabase('t', 'has other keys'), 5),
+]
+
+
+@pytest.fixture
+def status_of(capsys, monkeypatch):
+    """A function that calls exit_with() and returns the exit status and both outputs."""
+    def exit_status(act, is_json=False, seconds=0):
+        monkeypatch.setattr(output, 'THREADS_END', seconds)
+        with pytest.raises(SystemExit) as ended:
+            output.exit_with(act, is_json)
+        return (ended.value.code,) + tuple(capsys.readouterr())
+    return exit_status
+
+
+def raising(error):
+    def act():
+        raise error
+    return act
+
+
+@pytest.mark.parametrize('error, status', STATUSES, ids=lambda value: type(value).__name__)
+def test_each_error_has_an_exit_status_and_one_line(status_of, error, status):
+    found, out, err = status_of(raising(error))
+    assert (found, out, err.count('\n')) == (status, '', 1)
+    assert err.startswith('docker-registry-index: ') and str(error) in err
+    found, out, err = status_of(raising(error), is_json=True)
+    assert found == status and str(error) in json.loads(out)['error'] and str(error) in err
+
+
+def test_the_status_of_a_function_is_the_exit_status(status_of):
+    assert status_of(lambda: output.NOT_SO) == (1, '', '')
+
+
+def test_an_unknown_error_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        output.exit_with(raising(ZeroDivisionError()))
+
+
+def test_a_usage_error_is_a_document_with_json_and_left_to_click(capsys):
+    for is_json, documents in (False, ''), (True, '{\n  "error": "a wrong option"\n}\n'):
+        with pytest.raises(click.UsageError):
+            output.exit_with(raising(click.UsageError('a wrong option')), is_json)
+        assert capsys.readouterr() == (documents, '')
+
+
+def test_ctrl_c_is_status_130_and_prints_nothing(status_of):
+    assert status_of(raising(KeyboardInterrupt())) == (130, '', '')
+
+
+@pytest.mark.parametrize('number, status, shown', [
+    (errno.EPIPE, 141, ''), (errno.ENOSPC, 3, 'docker-registry-index: cannot print, or read: ')])
+def test_an_output_that_fails_ends_the_output(status_of, monkeypatch, number, status, shown):
+    # pytest's standard output has no file, so that nothing can be sent elsewhere.
+    monkeypatch.setattr(sys, 'stdout', sys.stdout)
+    found, _, err = status_of(raising(IOError(number, os.strerror(number))))
+    assert found == status and err.startswith(shown) and bool(err) == bool(shown)
+    assert sys.stdout is None
+
+
+def test_the_end_waits_for_background_threads(status_of):
+    is_over = threading.Event()
+    thread = threading.Thread(target=is_over.wait, daemon=True)
+    thread.start()
+
+    def act():
+        threading.Timer(0.05, is_over.set).start()
+        return output.OK
+
+    assert status_of(act, seconds=20)[0] == 0
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The progress that was shown: a list of (step, length)."""
+    shown = []
+
+    class Bar(object):
+        def __init__(self, length, **_):
+            self.length = length
+
+        def update(self, step):
+            shown.append((step, self.length))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *failure):
+            shown.append('closed')
+
+    monkeypatch.setattr(click, 'progressbar', Bar)
+    return shown
+
+
+@pytest.mark.parametrize('is_terminal, expected', [(False, []), (True, [(2, 9), (5, 9), 'closed'])])
+def test_progress_is_shown_on_a_terminal_only(bars, monkeypatch, is_terminal, expected):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: is_terminal)
+    with output.Bar('loading') as bar:
+        bar.reach(0, 0)
+        bar.reach(2, 9)
+        bar.reach(7, 9)
+    assert bars == expected

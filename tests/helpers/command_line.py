@@ -1,0 +1,71 @@
+"""The command docker-registry-index with the settings of one index, called like a function."""
+import io
+import json
+import os
+import signal
+import sys
+from unittest import mock
+
+from dev.servers.process import local_environment
+from docker_registry_index.cli import output
+from docker_registry_index.cli.commands import main
+
+__all__ = ['CommandLine', 'SECRET']
+
+SECRET = 'never/ShowThisKey+5'
+
+
+class CommandLine(object):
+    """The command, run in the test process.
+
+    :param index: an EngineIndex, whose database the command uses.
+    :param capture: pytest's fixture capsys.
+    :param variables: further environment variables.
+    """
+
+    def __init__(self, index, capture=None, **variables):
+        self._capture = capture
+        self.variables = dict({'DYNAMODB_DATABASE': index.settings.database,
+                               'DYNAMODB_ENDPOINT_URL': index.settings.endpoint_url,
+                               'DYNAMODB_REGION': index.settings.region,
+                               'DYNAMODB_ACCESS_KEY': 'AKIADUMMY',
+                               'DYNAMODB_SECRET_ACCESS_KEY': SECRET}, **variables)
+
+    def __call__(self, *arguments, **more):
+        """Return the exit status, the standard output and the standard error of a run. None of them
+        ever contains a secret or a traceback.
+
+        :param given: the standard input, text or bytes.
+        """
+        given = more.pop('given', b'')
+        status, out, err = self.run(
+            arguments, given if isinstance(given, bytes) else given.encode('utf-8'), **more)
+        assert SECRET not in out + err and 'Traceback' not in err, err
+        return status, out, err
+
+    def run(self, arguments, given):
+        """Run it, whatever it prints."""
+        environment = local_environment(self.variables)
+        previous = signal.getsignal(signal.SIGTERM)
+        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
+                sys, 'stdin', io.TextIOWrapper(io.BytesIO(given))), mock.patch.object(
+                output, 'THREADS_END', 0):  # the threads of other tests go on
+            try:
+                main(list(arguments), prog_name='docker-registry-index')
+            except SystemExit as end:
+                return (end.code,) + tuple(self._capture.readouterr())
+            finally:
+                signal.signal(signal.SIGTERM, previous)
+
+    def json(self, *arguments, **more):
+        """Run it with --json; return the exit status and the document."""
+        status, out, _ = self(*arguments + ('--json',), **more)
+        return status, json.loads(out)
+
+    def fails(self, *arguments, **more):
+        """Run it with --json; return the exit status and the error, which is the one document and
+        also the last line of the standard error."""
+        status, out, err = self(*arguments + ('--json',), **more)
+        shown = json.loads(out)
+        assert list(shown) == ['error'] and shown['error'] in err and err.endswith('\n')
+        return status, shown['error']
