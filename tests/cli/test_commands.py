@@ -42,7 +42,8 @@ def test_a_load_reports_what_it_did(command, index):
     assert status == 0 and (shown['found'], shown['added'], shown['complete'],
                             shown['unreadable']) == (4, 4, True, [])
     status, out, err = command('load', '--names', '-', given=NAMES)
-    assert re.match(r'4 repositories in the storage: 0 added.* 4 unchanged.*, in \d+\.\d s\n\Z', out)
+    assert re.match(r'4 repositories in the storage: 0 added.* 4 unchanged.*, in [0-9.]+ s\n\Z',
+                    out)
     assert (status, err) == (0, '') and index.names() == sorted(NAMES.split())
 
 

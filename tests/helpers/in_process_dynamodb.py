@@ -4,10 +4,12 @@ Only on Python 3. It has no server, so it is for tests of one process; requests 
 are answered one by one, because moto has no locks.
 """
 import copyreg
+import functools
 import os
 import threading
 
 import botocore.handlers
+import botocore.session
 import moto
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -17,6 +19,9 @@ __all__ = ['InProcessDynamoDB']
 # moto copies all tables of a region before each transaction. A value is never changed in place, so
 # the copies may share it: half of the time of the tests.
 copyreg.pickle(DynamoType, lambda value: 'shared')
+# All clients share what botocore reads from its files: a client then takes a third of the time.
+botocore.session.create_loader = functools.lru_cache(maxsize=None)(
+    botocore.session.create_loader)
 
 
 class InProcessDynamoDB(object):
