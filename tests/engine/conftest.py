@@ -4,12 +4,22 @@ from __future__ import unicode_literals
 
 import pytest
 
-from tests.helpers.hooks import taken_back
+from docker_registry_index.engine.sync import loader
+from docker_registry_index.engine.write import plan
+from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
+from tests.helpers.hooks import taken_back
+
+
+@pytest.fixture
+def clock():
+    """A clock that the test advances, in Unix seconds."""
+    return Clock(1500000000)
 
 
 @pytest.fixture(scope='module')
 def tables(dynamodb_endpoint):
+    """The tables of a module's tests, as an EngineIndex without hooks."""
     made = EngineIndex(dynamodb_endpoint).ready()
     yield made
     made.delete_tables()
@@ -17,21 +27,41 @@ def tables(dynamodb_endpoint):
 
 @pytest.fixture(scope='module')
 def engines(tables):
-    """As many as there are writers in a test."""
+    """Five engines, for as many writers."""
     return [tables.another() for _ in range(5)]
 
 
-@pytest.fixture
-def other(engines):
-    return engines[1]
+@pytest.fixture(scope='module')
+def second_engine(tables):
+    """The engine behind `other`; a boto3 client takes a tenth of a second to make."""
+    return tables.another()
 
 
 @pytest.fixture
-def index(tables, engines):
-    """An engine; after the test, postings must follow rows, and all go."""
-    with taken_back(engines[0].engine):
-        yield engines[0]
+def other(second_engine):
+    """The engine of another process on the tables of `index`."""
+    with taken_back(second_engine.engine):
+        yield second_engine
+
+
+@pytest.fixture
+def index(tables):
+    """An engine. After the test its postings must follow its rows, and a removal of all rows must
+    leave none."""
+    with taken_back(tables.engine):
+        yield tables
     tables.assert_whole()
     for name in tables.rows():
         tables.engine.remove(name)
     assert tables.postings() == []
+    tables.clear()
+
+
+@pytest.fixture
+def limit(tables, monkeypatch):
+    """The number of actions that a transaction may have: the 100 of DynamoDB, but 10 on moto, where
+    a transaction of 100 takes long and a name of ten characters needs several then."""
+    actions = 10 if tables.is_in_process else plan.LONGEST
+    monkeypatch.setattr(plan, 'LONGEST', actions)
+    monkeypatch.setattr(loader, 'LONGEST', actions)
+    return actions

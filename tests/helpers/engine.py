@@ -6,7 +6,7 @@ import uuid
 
 from docker_registry_index.engine import SearchIndex, Settings, errors
 from docker_registry_index.engine.lifecycle.start import Start
-from docker_registry_index.engine.store.records import MARKERS, Row
+from docker_registry_index.engine.store.records import MARKERS, READY_KEY, Row
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
@@ -26,6 +26,8 @@ class EngineIndex(object):
         # In moto, a region of its own: moto's transactions take longer the more a region has.
         region = database if endpoint.endswith('.amazonaws.com') else 'us-east-1'
         self._endpoint = endpoint
+        #: Whether moto answers, in the process of the test.
+        self.is_in_process = region == database
         self.settings = Settings(
             database=database, region=region, access_key='AKIADUMMY', secret_access_key='dummy',
             endpoint_url=endpoint.replace('us-east-1', region), **more)
@@ -36,6 +38,11 @@ class EngineIndex(object):
     def another(self, **more):
         """A further engine on the same tables, as in another process."""
         return EngineIndex(self._endpoint, self.settings.database, **more)
+
+    def telling(self, cases, every, first):
+        """Return the cases of a test: all on a server; on moto, which takes longer for each, every
+        second (or third, ...) from the first on."""
+        return cases[first % every::every] if self.is_in_process else cases
 
     def ready(self, repositories=()):
         """Create the tables and load (name, description) pairs."""
@@ -91,6 +98,16 @@ class EngineIndex(object):
                 self.engine.client.call('delete_table', TableName=table)
             except errors.MissingTable:
                 pass
+
+    def clear(self):
+        """Delete all rows, postings, tombstones and notes; the ready marker stays."""
+        self._filled = None
+        for table, keys in ((self.settings.repository_table, ['name']),
+                            (self.settings.search_table, ['gram', 'suffix'])):
+            self.store.batch_write(table, [
+                {'DeleteRequest': {'Key': {key: item[key] for key in keys}}}
+                for item in self.items(table)
+                if item.get('suffix') != READY_KEY['suffix']])
 
     def tables(self):
         return [self.settings.repository_table, self.settings.version_table,

@@ -2,6 +2,10 @@
 
 from __future__ import unicode_literals
 
+import itertools
+
+from tests.helpers.hooks import taken_back
+
 
 class Killed(BaseException):
     """The process died. No Exception: nothing may handle it."""
@@ -26,6 +30,25 @@ class KillAfter(object):
             raise Killed()
         if self._operation in ('*', model.name):
             self.left -= 1
+
+
+def killed_at_each(index, change, operation='*'):
+    """Run a change killed before its first request, before its second, and so on until it ends;
+    yield the number of requests that were made.
+
+    :param index: the EngineIndex whose engine makes the change.
+    :param operation: count only requests of this operation.
+    """
+    for count in itertools.count():
+        with taken_back(index.engine):
+            KillAfter(index.engine, count, operation)
+            try:
+                change()
+            except Killed:
+                pass
+            else:
+                return
+        yield count
 
 
 class Meanwhile(object):

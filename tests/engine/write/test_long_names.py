@@ -1,5 +1,8 @@
-# -*- coding: utf-8 -*-
-"""Changes of several transactions, killed and overtaken at each of them."""
+"""Changes of several transactions, killed and overtaken at each of them.
+
+The fixture `limit` keeps transactions short on moto; names and descriptions are as long in
+proportion.
+"""
 
 from __future__ import unicode_literals
 
@@ -10,81 +13,77 @@ import pytest
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import postings
-from docker_registry_index.engine.write.plan import LONGEST as TRANSACTION
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle
+from docker_registry_index.engine.write.writer import Writer
+from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
 from tests.helpers.hooks import taken_back
-from tests.helpers.requests_made import RequestsMade
-from tests.helpers.names import MANY_WORDS, name_with_postings
+from tests.helpers.names import many_words, name_with_postings
 from tests.helpers.release_0_1_0 import put_as_0_1_0, update_as_0_1_0
+from tests.helpers.requests_made import RequestsMade
 
 
-LONGEST = name_with_postings(255)
-LONG = name_with_postings(120)
-#: Its own postings fit one transaction, those of its description do not.
-SHORT = name_with_postings(80)
-OTHER_WORDS = ' '.join('%x' % number for number in range(80, 113))
+class Sizes(object):
+    """Names and descriptions for transactions of at most so many actions."""
+
+    def __init__(self, limit):
+        self.longest = name_with_postings(2 * limit + 5)
+        self.long = name_with_postings(limit + limit // 5)
+        #: Its own postings fit one transaction, those of its description do not.
+        self.short = name_with_postings(limit * 7 // 10)
+        #: Its postings fit one transaction, but not with the tombstone.
+        self.first_long = name_with_postings(limit - 2)
+        self.words = many_words(limit // 3)
+        self.other_words = many_words(limit // 3, 80)
+        self.few = 'few'
+        self.none = ''
 
 
-def terms(name):
-    """The name, all of its ends, and pieces of two characters."""
-    return [name] + [name[start:start + length] for start in range(0, len(name) - 1, 23) for length
-                     in (2, 300)]
+@pytest.fixture(autouse=True)
+def sizes(limit):
+    return Sizes(limit)
 
 
 def found_by(index, name):
-    """The share of the terms that find ``name``: 0 for none, 1 for all."""
-    found = [name in [result[0] for result in index.search(term)] for term in terms(name)]
+    """Return the share of the terms that find a name: 0 for none, 1 for all. The terms are the
+    name, ends of it and pieces of two characters."""
+    step = len(name) // 3
+    terms = [name] + [name[start:start + length] for start in range(0, len(name) - 1, step)
+                      for length in (2, 300)]
+    found = [name in [result[0] for result in index.search(term)] for term in terms]
     return sum(found) / float(len(found))
 
 
-def killed_at_each(index, change):
-    """Run ``change``, killed before its first transaction, its second, ...;
-    yield the number of those that were made."""
-    for count in itertools.count():
-        with taken_back(index.engine):
-            KillAfter(index.engine, count, 'TransactWriteItems')
-            try:
-                change()
-            except Killed:
-                pass
-            else:
-                return
-        yield count
-
-
-@pytest.mark.parametrize('count', [80, 97, 98, 255])
-def test_the_names_here_have_the_postings_they_should(count):
-    assert len(postings.postings(name_with_postings(count))) == count
+def kill_after(index, count, change):
+    """Kill a change before its transaction of this number, from 0 on."""
+    with taken_back(index.engine):
+        KillAfter(index.engine, count, 'TransactWriteItems')
+        with pytest.raises(Killed):
+            change()
 
 
 # Whole
 
-@pytest.mark.parametrize('count, transactions', [
-    (96, 1), (97, 1), (98, 3), (99, 3), (100, 4), (198, 4), (199, 5)])
-def test_a_long_name_needs_several_transactions(index, count, transactions):
-    name = name_with_postings(count)
-    made = RequestsMade(index.engine)
+@pytest.mark.parametrize('over, transactions', [(-3, 1), (-2, 3), (-1, 3), (0, 4), (1, 4)])
+def test_a_long_name_needs_several_transactions(index, limit, over, transactions):
+    name, made = name_with_postings(limit + over), RequestsMade(index.engine)
     assert index.engine.add(name) is True
-    assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= TRANSACTION
+    assert len(made.actions) == transactions and max(made.actions) <= limit
     index.assert_whole()
-    # Its postings are to be checked if and only if removing it takes several.
+    # A search checks its postings if and only if its removal needs several transactions.
     checked = set('v' in item for item in index.postings() if item['gram']['S'] != postings.CATALOG)
     assert checked == {transactions > 1}
-    made = RequestsMade(index.engine)
-    assert index.engine.remove(name) is True
-    assert made.operations.count('TransactWriteItems') == transactions
-    assert max(made.actions) <= TRANSACTION
+    with made.counted():
+        assert index.engine.remove(name) is True
+    assert len(made.actions) == transactions and max(made.actions) <= limit
     assert index.rows() == {} and index.postings() == []
 
 
-@pytest.mark.parametrize('name', [LONGEST, SHORT], ids=['long', 'short'])
-def test_a_long_change_is_made_once(index, name):
-    for description in (MANY_WORDS, OTHER_WORDS, '', 'few words'):
+@pytest.mark.parametrize('size', ['longest', 'short'])
+def test_a_long_change_is_made_once(index, sizes, size):
+    name, made = getattr(sizes, size), RequestsMade(index.engine)
+    for description in (sizes.words, sizes.other_words, '', 'few words'):
         assert index.engine.add(name, description) is True
         index.assert_whole()
-        with taken_back(index.engine):
-            made = RequestsMade(index.engine)
+        with made.counted():
             assert index.engine.add(name, description) is False
         assert made.operations == ['GetItem']
         assert found_by(index, name) == 1
@@ -95,207 +94,202 @@ def test_a_long_change_is_made_once(index, name):
 REPAIRS = {
     'add': lambda index, name: index.engine.add(name),
     'remove': lambda index, name: index.engine.remove(name),
-    'load': lambda index, name: index.load(lambda: [(name, None)]),
-}
-#: The name, the description before (None: not there), the change.
+    'load': lambda index, name: index.load(lambda: [(name, None)])}
+#: The name, the description before (None: not there), the one after (None: not there).
 CHANGES = {
-    'add': (LONGEST, None, lambda index, name: index.engine.add(name)),
-    'add words': (SHORT, None,
-                  lambda index, name: index.engine.add(name, MANY_WORDS)),
-    'describe': (LONG, OTHER_WORDS,
-                 lambda index, name: index.engine.add(name, MANY_WORDS)),
-    'describe words': (SHORT, 'few',
-                       lambda index, name: index.engine.add(name, MANY_WORDS)),
-    'remove': (LONG, None, lambda index, name: index.engine.remove(name)),
-    # 98 postings fit a transaction, but not with the tombstone's.
-    'remove the first': (name_with_postings(98), '', lambda index, name:
-                         index.engine.remove(name)),
-    'remove words': (SHORT, MANY_WORDS, lambda index, name:
-                     index.engine.remove(name)),
-}
+    'add': ('longest', None, 'none'),
+    'add words': ('short', None, 'words'),
+    'describe': ('long', 'other_words', 'words'),
+    'describe words': ('short', 'few', 'words'),
+    'remove': ('long', 'none', None),
+    'remove the first': ('first_long', 'none', None),
+    'remove words': ('short', 'words', None)}
 
 
-def put_before(index, name, before, kind):
-    if before is None and not kind.startswith('remove'):
-        index.engine.remove(name)
-    else:
-        index.engine.add(name, before or '')
+class LongChange(object):
+    """A change of several transactions."""
+
+    def __init__(self, sizes, kind):
+        name, before, after = CHANGES[kind]
+        self.number = sorted(CHANGES).index(kind)
+        self.name = getattr(sizes, name)
+        self._before, self.after = [text and getattr(sizes, text) for text in (before, after)]
+        self.was_there, self.is_there = self._before is not None, self.after is not None
+
+    def prepare(self, index):
+        """Write what is there before."""
+        self._set(index, self._before)
+
+    def make(self, index):
+        self._set(index, self.after)
+
+    def _set(self, index, description):
+        if description is None:
+            index.engine.remove(self.name)
+        else:
+            index.engine.add(self.name, description)
 
 
-@pytest.mark.parametrize('repair', sorted(REPAIRS))
-@pytest.mark.parametrize('kind', sorted(CHANGES))
-def test_a_killed_change_is_whole_or_nothing_and_repaired_by_the_next(index, other, kind, repair):
-    name, before, change = CHANGES[kind]
-    shares = []
-    put_before(other, name, before, kind)
-    for count in killed_at_each(index, lambda: change(index, name)):
-        if repair == 'add':
-            # What a search finds does not depend on the repair.
-            share = found_by(other, name)
+@pytest.fixture(params=sorted(CHANGES))
+def change(request, sizes):
+    return LongChange(sizes, request.param)
+
+
+def test_a_killed_change_is_whole_or_nothing_and_the_next_one_repairs_it(index, other, change):
+    change.prepare(other)
+    # One repair after each kill, and the next one after the next kill; then the same again so that
+    # each repair follows each kill.
+    for first in index.telling([0, 1, 2], 3, change.number):
+        shares = []
+        for count in killed_at_each(index, lambda: change.make(index), 'TransactWriteItems'):
+            share = found_by(other, change.name)
             assert share in (0, 1), (count, share)
-            assert (name in other.names()) == share
+            assert (change.name in other.names()) == share
             shares.append(share)
-        REPAIRS[repair](other, name)
-        other.assert_whole()
-        assert (name in other.rows()) == (repair != 'remove')
-        put_before(other, name, before, kind)
-    if repair == 'add':
-        was_there = before is not None or kind.startswith('remove')
-        assert len(shares) >= 3 and shares[0] == was_there
-        if was_there and not kind.startswith('remove'):
+            repair = sorted(REPAIRS)[(first + count) % 3]
+            REPAIRS[repair](other, change.name)
+            other.assert_whole()
+            assert (change.name in other.rows()) == (repair != 'remove')
+            change.prepare(other)
+        assert len(shares) >= 3 and shares[0] == change.was_there
+        if change.was_there and change.is_there:
             assert set(shares) == {1}
-    other.assert_whole()
-    assert (name in other.rows()) != kind.startswith('remove')
+        other.assert_whole()
+        assert (change.name in other.rows()) == change.is_there
+        change.prepare(other)
 
 
 @pytest.mark.parametrize('theirs', [put_as_0_1_0, update_as_0_1_0])
-def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, other, theirs):
-    other.engine.add(SHORT)
-    theirs(other, SHORT)
-    counts = []
-    for count in killed_at_each(index, lambda: index.engine.add(SHORT, MANY_WORDS)):
-        assert found_by(other, SHORT) == 1
-        other.engine.add(SHORT, '')
-        theirs(other, SHORT)
-        counts.append(count)
-    assert len(counts) >= 3
+def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, other, sizes, theirs):
+    other.engine.add(sizes.short)
+    theirs(other, sizes.short)
+    count = 0
+    for count in killed_at_each(index, lambda: index.engine.add(sizes.short, sizes.words),
+                                'TransactWriteItems'):
+        assert found_by(other, sizes.short) == 1
+        other.engine.add(sizes.short, '')
+        theirs(other, sizes.short)
+    assert count >= 2
 
 
-def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(index, other):
+def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(index, other, sizes):
     def start():
-        # Its postings need no check, until they are written again.
-        other.engine.add(SHORT)
-        with taken_back(index.engine):
-            KillAfter(index.engine, 1, 'TransactWriteItems')
-            with pytest.raises(Killed):
-                index.engine.add(SHORT, MANY_WORDS)
+        # The postings need no check until they are written again.
+        other.engine.add(sizes.short)
+        kill_after(index, 1, lambda: index.engine.add(sizes.short, sizes.words))
 
     start()
     shares = []
-    for count in killed_at_each(index, lambda: index.engine.remove(SHORT)):
-        shares.append(found_by(other, SHORT))
-        other.engine.remove(SHORT)
+    for _ in killed_at_each(index, lambda: index.engine.remove(sizes.short), 'TransactWriteItems'):
+        shares.append(found_by(other, sizes.short))
+        other.engine.remove(sizes.short)
         start()
     assert set(shares) == {0, 1} and shares == sorted(shares, reverse=True)
 
 
-def test_0_1_0_writing_over_a_killed_removal_brings_all_of_it_back(index, other):
-    for count in range(1, 4):
-        other.engine.add(LONG)
-        with taken_back(index.engine):
-            KillAfter(index.engine, count, 'TransactWriteItems')
-            with pytest.raises(Killed):
-                index.engine.remove(LONG)
-        put_as_0_1_0(other, LONG)
-        other.engine.add(LONG)
-        other.assert_whole()
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_a_write_of_0_1_0_over_a_killed_removal_brings_all_of_it_back(index, other, sizes, count):
+    other.engine.add(sizes.long)
+    kill_after(index, count, lambda: index.engine.remove(sizes.long))
+    put_as_0_1_0(other, sizes.long)
+    other.engine.add(sizes.long)
+    other.assert_whole()
 
 
-def test_0_1_0_writing_over_a_killed_change_loses_nothing_of_the_old_one(index, other):
-    other.engine.add(SHORT, MANY_WORDS)
-    counts = []
-    for count in killed_at_each(index, lambda: index.engine.add(SHORT, '')):
+def test_a_write_of_0_1_0_over_a_killed_change_leaves_nothing_of_the_old_one(index, other, sizes):
+    other.engine.add(sizes.short, sizes.words)
+    count = 0
+    for count in killed_at_each(index, lambda: index.engine.add(sizes.short, ''),
+                                'TransactWriteItems'):
         # The token goes with the row, the witness still has the words.
-        put_as_0_1_0(other, SHORT)
-        other.engine.add(SHORT, MANY_WORDS)
+        put_as_0_1_0(other, sizes.short)
+        other.engine.add(sizes.short, sizes.words)
         other.assert_whole()
-        counts.append(count)
-    assert len(counts) >= 3
+    assert count >= 2
 
 
-def test_one_killed_again_and_again_leaves_nothing_of_any_attempt(index, other):
-    other.engine.add(SHORT, 'few')
+def test_a_change_killed_again_and_again_leaves_nothing_of_any_attempt(index, other, sizes, limit):
+    other.engine.add(sizes.short, 'few')
     for attempt in range(4):
-        # Cut to 25 words.
-        words = ' '.join('%d%s' % (attempt, word) for word in MANY_WORDS.split())
-        with taken_back(index.engine):
-            KillAfter(index.engine, 2, 'TransactWriteItems')
-            with pytest.raises(Killed):
-                index.engine.add(SHORT, words)
-    other.engine.add(SHORT, 'few')
+        words = many_words(limit // 3, 16 + 33 * attempt)
+        kill_after(index, 2, lambda: index.engine.add(sizes.short, words))
+    other.engine.add(sizes.short, 'few')
     other.assert_whole()
 
 
 @pytest.mark.parametrize('count', range(4))
-def test_a_throttled_part_ends_in_an_error_and_is_repaired(index, other, count, monkeypatch):
-    monkeypatch.setattr(index.engine._writer, '_sleep', lambda _: None)
-    transactions = []
+def test_a_change_throttled_midway_ends_in_an_error_and_is_repaired(
+        index, other, sizes, clock, count):
+    made = []
 
     def throttle(**_):
-        transactions.append(1)
-        if len(transactions) == count:
+        if len(made) == count:
             Throttle(index.engine, 'TransactWriteItems', 1000, ['ThrottlingError'])
+        made.append(1)
 
-    if count:
-        index.engine.client.dynamodb.meta.events.register(
-            'after-call.dynamodb.TransactWriteItems', throttle)
-    else:
-        Throttle(index.engine, 'TransactWriteItems', 1000, ['ThrottlingError'])
+    throttle()
+    index.engine.client.dynamodb.meta.events.register(
+        'after-call.dynamodb.TransactWriteItems', throttle)
     with pytest.raises(errors.RequestFailed) as failed:
-        index.engine.add(LONG)
+        Writer(index.store, clock.sleep, clock).add(sizes.long)
     assert failed.value.throttled
-    assert found_by(other, LONG) == 0
-    other.engine.add(LONG)
+    assert found_by(other, sizes.long) == 0
+    other.engine.add(sizes.long)
     other.assert_whole()
 
 
 # Overtaken
 
-@pytest.mark.parametrize('kind', sorted(CHANGES))
-@pytest.mark.parametrize('sneak', ['add', 'remove'])
-@pytest.mark.parametrize('place', [1, 'last'])
-def test_one_overtaken_between_two_transactions_is_planned_again(index, other, kind, sneak, place):
-    name, before, change = CHANGES[kind]
-    put_before(other, name, before, kind)
-    ran = []
+def test_a_change_overtaken_between_two_transactions_is_planned_again(index, other, change):
+    cases = list(itertools.product([1, 'last'], ['add', 'remove']))
+    for place, sneak in index.telling(cases, 2, change.number):
+        change.prepare(other)
+        ran = []
 
-    def overtake():
-        ran.append(place)
-        REPAIRS[sneak](other, name)
+        def overtake():
+            if not ran:
+                ran.append(place)
+                REPAIRS[sneak](other, change.name)
 
-    at_transaction(index, place, overtake)
-    change(index, name)
-    assert ran
-    index.assert_whole()
-    # It ended last, so it is what it left.
-    assert (name in index.rows()) != kind.startswith('remove')
-    if 'words' in kind and not kind.startswith('remove'):
-        assert index.rows()[name]['description']['S'] == MANY_WORDS
+        with taken_back(index.engine):
+            at_transaction(index, place, overtake)
+            change.make(index)
+        assert ran
+        index.assert_whole()
+        # The overtaken change ends last, so its state remains.
+        row = index.rows().get(change.name)
+        assert (row is not None) == change.is_there
+        if change.after:
+            assert row['description']['S'] == change.after
 
 
 def at_transaction(index, place, action):
-    """Run ``action`` once, before the transaction at ``place``."""
+    """Run ``action`` before the transaction at ``place``."""
     seen = []
 
     def count(params, **_):
         first = list(params['TransactItems'][0])[0]
         # The row's own action comes first, and last again.
-        here = (first != 'ConditionCheck' and len(seen) > 0
-                if place == 'last' else len(seen) == place)
+        here = first != 'ConditionCheck' and seen if place == 'last' else len(seen) == place
         seen.append(first)
         if here:
-            Meanwhile(index.engine, 'TransactWriteItems', action_once)
+            Meanwhile(index.engine, 'TransactWriteItems', action)
 
-    def action_once():
-        if not done:
-            done.append(1)
-            action()
-
-    done = []
     index.engine.client.dynamodb.meta.events.register(
         'provide-client-params.dynamodb.TransactWriteItems', count)
 
 
-def test_many_writers_of_a_long_name_leave_it_whole(index, engines):
+@pytest.mark.usefixtures('real_dynamodb_endpoint')
+def test_many_writers_of_a_long_name_leave_it_whole(index, engines, sizes):
     failures = []
 
     def work(engine, number):
         for step in range(4):
             try:
                 if (step + number) % 3 == 0:
-                    engine.engine.remove(LONG)
+                    engine.engine.remove(sizes.long)
                 else:
-                    engine.engine.add(LONG, [None, MANY_WORDS, ''][(step * number) % 3])
+                    engine.engine.add(sizes.long, [None, sizes.words, ''][(step * number) % 3])
             except errors.ChangeConflict:
                 pass
             except Exception as error:
@@ -308,6 +302,6 @@ def test_many_writers_of_a_long_name_leave_it_whole(index, engines):
     for thread in threads:
         thread.join()
     assert failures == []
-    # Whoever gave up has left a token, which a load takes out.
+    # A writer that gave up has left a token, which a load takes out.
     index.load(lambda: [])
     index.assert_whole()
