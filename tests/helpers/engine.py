@@ -6,7 +6,8 @@ import uuid
 
 from docker_registry_index.engine import SearchIndex, Settings, errors
 from docker_registry_index.engine.lifecycle.start import Start
-from docker_registry_index.engine.store.records import MARKERS, READY_KEY, Row
+from docker_registry_index.engine.store.records import (
+    MARKERS, READY_KEY, Row, name_of_key, tombstone_key)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
@@ -100,14 +101,17 @@ class EngineIndex(object):
                 pass
 
     def clear(self):
-        """Delete all rows, postings, tombstones and notes; the ready marker stays."""
-        self._filled = None
+        """Delete all rows, postings, tombstones and notes, but not the ready marker; return the
+        items."""
+        self._filled, found = None, []
         for table, keys in ((self.settings.repository_table, ['name']),
                             (self.settings.search_table, ['gram', 'suffix'])):
+            items = [item for item in self.items(table)
+                     if item.get('suffix') != READY_KEY['suffix']]
             self.store.batch_write(table, [
-                {'DeleteRequest': {'Key': {key: item[key] for key in keys}}}
-                for item in self.items(table)
-                if item.get('suffix') != READY_KEY['suffix']])
+                {'DeleteRequest': {'Key': {key: item[key] for key in keys}}} for item in items])
+            found += items
+        return found
 
     def tables(self):
         return [self.settings.repository_table, self.settings.version_table,
@@ -122,12 +126,17 @@ class EngineIndex(object):
         return [item for item in self.items(self.settings.search_table)
                 if item['gram']['S'] != MARKERS]
 
+    def tombstones(self):
+        """The items of the search table that are tombstones."""
+        return [item for item in self.items(self.settings.search_table)
+                if name_of_key(item, tombstone_key) is not None]
+
     def rows(self):
         """The items of the repository table, by name."""
         return {row['name']['S']: row for row in self.items(self.settings.repository_table)}
 
     def assert_whole(self):
-        """Assert that the postings are those of the rows, and no others."""
+        """Assert that the postings are those of the rows, and no others; return the names."""
         rows = self.rows()
         expected = []
         for name, item in rows.items():
@@ -140,7 +149,9 @@ class EngineIndex(object):
         for item in found:
             item.pop('v', None)
         assert sorted(found, key=_key) == sorted(expected, key=_key)
-        assert self.names() == sorted(rows)
+        names = self.names()
+        assert names == sorted(rows)
+        return names
 
 
 def _key(item):

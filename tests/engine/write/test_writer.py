@@ -6,6 +6,7 @@ Every test ends with the invariant, EngineIndex.assert_whole.
 
 from __future__ import unicode_literals
 
+import itertools
 import random
 import threading
 import time
@@ -13,36 +14,24 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.write import writer
+from docker_registry_index.engine.write.writer import ATTEMPTS, TOMBSTONE_SECONDS
 from tests.helpers.faults import Meanwhile, Throttle
-from tests.helpers.requests_made import RequestsMade
+from tests.helpers.hooks import taken_back
 from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
+from tests.helpers.requests_made import RequestsMade
 
-NAME = 'team/web-api'
-
-
-@pytest.fixture
-def pauses(index, monkeypatch):
-    """The seconds that the engine would have slept."""
-    slept = []
-    monkeypatch.setattr(index.engine._writer, '_sleep', slept.append)
-    return slept
+NAME = 'a/web'
 
 
-def description(index, name=NAME):
-    """The row's description, '' without one, or None without a row."""
-    row = index.rows().get(name)
+def description(index):
+    """Return the row's description, '' without one, or None without a row."""
+    row = index.rows().get(NAME)
     return row if row is None else row.get('description', {}).get('S', '')
-
-
-def tombstones(index):
-    return [item for item in index.items(index.settings.search_table)
-            if item['suffix']['S'] == 'removed ' + NAME]
 
 
 # One writer
 
-def test_what_is_new_is_one_read_and_one_transaction(index):
+def test_a_push_of_a_new_name_is_one_read_and_one_transaction(index):
     made = RequestsMade(index.engine)
     assert index.engine.add(NAME, 'With words') is True
     assert made.operations == ['GetItem', 'TransactWriteItems']
@@ -52,13 +41,14 @@ def test_what_is_new_is_one_read_and_one_transaction(index):
                    'indexed': {'S': 'With words'}, 'postings': {'N': '3'}}
 
 
-@pytest.mark.parametrize('before, after', [(None, None), ('', None), ('', ''), ('d e', None),
-                                           ('d e', 'd e'), ('d e', ' d\t e ')])
-def test_what_is_there_is_one_read(index, before, after):
-    index.engine.add(NAME, before)
+def test_a_push_of_what_is_there_is_one_read(index):
     made = RequestsMade(index.engine)
-    assert index.engine.add(NAME, after) is False
-    assert made.operations == ['GetItem']
+    for before, same in [(None, [None]), ('', [None, '']), ('d e', [None, 'd e', ' d\t e '])]:
+        index.engine.add(NAME, before)
+        for after in same:
+            with made.counted():
+                assert index.engine.add(NAME, after) is False
+            assert made.operations == ['GetItem'], (before, after)
 
 
 @pytest.mark.parametrize('given', [None, '', ' \t', '\x00', b''])
@@ -68,17 +58,17 @@ def test_an_empty_description_is_left_out_of_the_row(index, given):
     assert index.search('web') == [(NAME, '')]
 
 
-@pytest.mark.parametrize('before', ['', 'one two', 'One', 'x' * 100])
-@pytest.mark.parametrize('after', ['', 'one three', 'one', 'é \U0001f433'])
-def test_a_description_takes_the_place_of_another(index, before, after):
-    index.engine.add(NAME, before)
-    made = RequestsMade(index.engine)
-    assert index.engine.add(NAME, after) is (before != after)
-    assert len(made.operations) == 1 + (before != after)
-    assert description(index) == after
-    index.assert_whole()
-    assert index.engine.add(NAME) is False
-    assert description(index) == after
+def test_a_description_takes_the_place_of_another(index):
+    made, texts = RequestsMade(index.engine), ['one two', 'one three', 'One', 'one', '', 'x' * 100,
+                                               'é \U0001f433', '', 'one two']
+    for text in texts:
+        with made.counted():
+            assert index.engine.add(NAME, text) is True
+        assert made.operations == ['GetItem', 'TransactWriteItems']
+        assert description(index) == text
+        index.assert_whole()
+        assert index.engine.add(NAME) is False
+        assert description(index) == text
 
 
 def test_names_that_differ_in_case_only_are_two(index):
@@ -108,17 +98,18 @@ def test_a_removal_is_one_read_and_one_transaction(index):
     assert index.rows() == {} and index.postings() == []
 
 
-def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(index, monkeypatch):
-    monkeypatch.setattr(index.engine._writer, '_clock', lambda: 1000.9)
+def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(index, writer, clock):
     numbers = set()
+    clock.now = 1000.9
     for was_there in (False, True, False):
         if was_there:
-            index.engine.add(NAME)
-        assert index.engine.remove(NAME) is was_there
-        (found,) = tombstones(index)
+            writer.add(NAME)
+        assert writer.remove(NAME) is was_there
+        [found] = index.tombstones()
+        assert found['suffix']['S'] == 'removed ' + NAME
         assert found['expires'] == {'N': str(1000 + 7 * 24 * 3600)}
         numbers.add(found['number']['S'])
-    assert len(numbers) == 3
+    assert len(numbers) == 3 and TOMBSTONE_SECONDS == 7 * 24 * 3600
 
 
 @pytest.mark.parametrize('name', ['', 'a' * 256, 'a\x00', b'\xff', None])
@@ -130,36 +121,31 @@ def test_a_name_that_the_index_cannot_hold_costs_no_request(index, name):
     assert made.operations == []
 
 
-# Release 0.1.0 beside us
+# Release 0.1.0 beside the writer
 
 OURS = {
     'add': lambda index: index.engine.add(NAME),
     'describe': lambda index: index.engine.add(NAME, 'described anew'),
     'clear': lambda index: index.engine.add(NAME, ''),
     'remove': lambda index: index.engine.remove(NAME),
-    'load': lambda index: index.load(lambda: []),
-}
+    'load': lambda index: index.load(lambda: [])}
 THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0, 'delete': delete_as_0_1_0}
 
 
-@pytest.mark.parametrize('before', ['', 'kept in words'])
-@pytest.mark.parametrize('theirs', sorted(THEIRS))
 @pytest.mark.parametrize('ours', sorted(OURS))
-def test_what_0_1_0_wrote_is_repaired(index, before, theirs, ours):
-    index.engine.add(NAME, before)
-    THEIRS[theirs](index, NAME)
-    OURS[ours](index)
-    index.assert_whole()
-    gone = ours == 'remove' or (theirs == 'delete' and ours == 'load')
-    assert description(index) == (None if gone else {'describe': 'described anew'}.get(ours, ''))
-
-
-@pytest.mark.parametrize('ours', sorted(OURS))
-def test_what_0_1_0_added_is_repaired(index, ours):
-    put_as_0_1_0(index, NAME)
-    OURS[ours](index)
-    index.assert_whole()
-    assert (description(index) is None) == (ours == 'remove')
+def test_what_0_1_0_wrote_is_repaired(index, ours):
+    cases = list(itertools.product(sorted(THEIRS), ['', 'kept in words']))
+    for theirs, before in [('put', None)] + index.telling(cases, 2, sorted(OURS).index(ours)):
+        if before is None:
+            index.engine.remove(NAME)
+        else:
+            index.engine.add(NAME, before)
+        THEIRS[theirs](index, NAME)
+        OURS[ours](index)
+        index.assert_whole()
+        gone = ours == 'remove' or (theirs == 'delete' and ours == 'load')
+        assert description(index) == (
+            None if gone else {'describe': 'described anew'}.get(ours, '')), (theirs, before)
 
 
 def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
@@ -181,29 +167,29 @@ SNEAKS = dict(THEIRS, **{
 OUTCOMES = {'describe': 'described anew', 'clear': '', 'remove': None}
 
 
-@pytest.mark.parametrize('before', [None, '', 'kept in words'])
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
-@pytest.mark.parametrize('ours', sorted(OUTCOMES))
-def test_who_sneaks_in_makes_the_change_be_planned_again(index, other, before, sneak, ours):
-    if before is None and sneak == 'update':
-        before = ''
-    if before is not None:
-        index.engine.add(NAME, before)
-    ran = []
+def test_a_change_is_planned_again_after_another_writer_changed_the_same(index, other, sneak):
+    cases = list(itertools.product(sorted(OUTCOMES), [None, '', 'kept in words']))
+    for ours, before in index.telling(cases, 2, sorted(SNEAKS).index(sneak)):
+        if before is None and sneak == 'update':
+            before = ''
+        other.clear()
+        if before is not None:
+            other.engine.add(NAME, before)
+        ran = []
 
-    def action():
-        ran.append(sneak)
-        SNEAKS[sneak](other, NAME)
+        def action():
+            ran.append(sneak)
+            SNEAKS[sneak](other, NAME)
 
-    Meanwhile(index.engine, 'TransactWriteItems', action)
-    OURS[ours](index)
-    if not ran:
-        assert before == OUTCOMES[ours] == ''
-        return
-    if (sneak, ours) == ('delete', 'remove') and before is not None:
-        assert tombstones(index)
-    assert description(index) == OUTCOMES[ours]
-    index.assert_whole()
+        with taken_back(index.engine):
+            Meanwhile(index.engine, 'TransactWriteItems', action)
+            OURS[ours](index)
+        assert bool(ran) != (before == OUTCOMES[ours] == ''), (ours, before)
+        if (sneak, ours) == ('delete', 'remove') and before is not None:
+            assert index.tombstones()
+        assert description(index) == OUTCOMES[ours], (ours, before)
+        index.assert_whole()
 
 
 def test_a_row_that_gets_another_description_is_read_again(index, other):
@@ -219,28 +205,24 @@ def test_a_row_that_gets_another_description_is_read_again(index, other):
 
 
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
-def test_who_sneaks_in_before_a_load_writes_makes_it_read_again(index, other, sneak):
+def test_a_load_reads_again_what_another_writer_changed_before_it_writes(index, other, sneak):
     if sneak == 'update':
         put_as_0_1_0(index, NAME)
     Meanwhile(index.engine, 'TransactWriteItems', lambda: SNEAKS[sneak](other, NAME))
-    index.load(lambda: [(NAME, None), ('team/other', None)])
+    index.load(lambda: [(NAME, None), ('b/x', None)])
     assert (description(index) is None) == (sneak == 'our remove')
     index.assert_whole()
 
 
 # Refusals
 
-def reasons_of(reason):
-    return [None, reason]
-
-
 @pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
                                     'ProvisionedThroughputExceeded'])
-def test_a_refused_transaction_is_retried(index, pauses, reason):
-    Throttle(index.engine, 'TransactWriteItems', writer.ATTEMPTS - 1, reasons_of(reason))
-    assert index.engine.add(NAME, 'with words') is True
-    assert len(pauses) == writer.ATTEMPTS - 1
-    assert sum(pauses) < 5
+def test_a_refused_transaction_is_retried(index, writer, clock, reason):
+    Throttle(index.engine, 'TransactWriteItems', ATTEMPTS - 1, [None, reason])
+    assert writer.add(NAME, 'with words') is True
+    assert len(clock.slept) == ATTEMPTS - 1
+    assert sum(clock.slept) < 5
     assert description(index) == 'with words'
 
 
@@ -249,21 +231,21 @@ def test_a_refused_transaction_is_retried(index, pauses, reason):
     ('TransactionConflict', errors.ChangeConflict),
     ('ConditionalCheckFailed', errors.ChangeConflict)])
 @pytest.mark.parametrize('ours', ['describe', 'remove'])
-def test_one_that_is_always_refused_ends_in_a_clear_error(index, pauses, reason, raised, ours):
-    index.engine.add(NAME, 'kept in words')
-    fault = Throttle(index.engine, 'TransactWriteItems', 100, reasons_of(reason))
+def test_a_change_that_is_always_refused_ends_in_a_clear_error(
+        index, writer, clock, reason, raised, ours):
+    writer.add(NAME, 'kept in words')
+    fault = Throttle(index.engine, 'TransactWriteItems', 100, [None, reason])
     with pytest.raises(raised) as refused:
-        OURS[ours](index)
+        writer.add(NAME, 'described anew') if ours == 'describe' else writer.remove(NAME)
     assert type(refused.value) is raised
     assert str(refused.value).endswith('try again later') or (
         NAME in str(refused.value) and 'try again' in str(refused.value))
-    assert 100 - fault.left == writer.ATTEMPTS
-    assert len(pauses) == writer.ATTEMPTS - 1
+    assert 100 - fault.left == ATTEMPTS and len(clock.slept) == ATTEMPTS - 1
     assert description(index) == 'kept in words'
 
 
-def test_one_that_dynamodb_finds_invalid_is_not_retried(index):
-    fault = Throttle(index.engine, 'TransactWriteItems', 100, reasons_of('ValidationError'))
+def test_a_transaction_that_dynamodb_finds_invalid_is_not_retried(index):
+    fault = Throttle(index.engine, 'TransactWriteItems', 100, [None, 'ValidationError'])
     with pytest.raises(errors.RequestFailed) as refused:
         index.engine.add(NAME)
     assert refused.value.invalid and not refused.value.retryable
@@ -315,8 +297,7 @@ class Writers(object):
 
 
 def ours(index, name, chance):
-    kind = chance.randrange(4)
-    if kind == 0:
+    if chance.randrange(4) == 0:
         index.engine.remove(name)
     else:
         index.engine.add(name, [None, '', 'a b c', 'c d'][chance.randrange(4)])
@@ -332,6 +313,7 @@ def theirs(index, name, chance):
             assert kind == 'update'
 
 
+@pytest.mark.usefixtures('real_dynamodb_endpoint')
 @pytest.mark.parametrize('seed', range(3))
 def test_many_writers_leave_the_index_whole(index, engines, seed):
     writers = Writers(engines, seed)
@@ -340,6 +322,7 @@ def test_many_writers_leave_the_index_whole(index, engines, seed):
     assert len(writers.conflicts) < 6
 
 
+@pytest.mark.usefixtures('real_dynamodb_endpoint')
 def test_many_writers_of_both_releases_leave_what_a_load_repairs(index, engines):
     writers = Writers(engines, 'both')
     writers.run([ours, ours, theirs, theirs])
