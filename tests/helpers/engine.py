@@ -54,9 +54,12 @@ class EngineIndex(object):
         """Create what is missing, and load if that is new; return whether it is ready."""
         return Start(self.store, lambda heartbeat: self.load(source, heartbeat)).ensure_ready()
 
-    def load(self, source, heartbeat=lambda: None, progress=None):
-        """Make the index equal to the storage, and return the LoadReport."""
-        return Loader(self.store, as_source(source), heartbeat, progress).load()
+    def load(self, source, heartbeat=lambda: None, **more):
+        """Make the index equal to the storage, and return the LoadReport.
+
+        :param more: further arguments of the Loader.
+        """
+        return Loader(self.store, as_source(source), heartbeat, **more).load()
 
     def fill(self, repositories):
         """Leave exactly these in the index."""

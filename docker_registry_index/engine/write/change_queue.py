@@ -24,8 +24,6 @@ LIMIT = 10000
 THREADS = 8
 #: Seconds until a change that others were in the way of is retried, at first and at most.
 _FIRST_RETRY, _LAST_RETRY = 2, 60
-#: Seconds between two checks of the thread that stays while changes wait.
-_NAP = 0.2
 #: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
 #: Seconds between two lines on changes that fail for other reasons.
@@ -188,10 +186,11 @@ class ChangeQueue(object):
     :param reconcile: a function of a name that makes the index agree with the storage.
     :param wait: seconds that a caller waits at most.
     :param on_missing_table: called when a table is missing.
-    :param on_overflow: called when DynamoDB has recovered and the queue has refused changes."""
+    :param on_overflow: called when DynamoDB has recovered and the queue has refused changes.
+    :param nap: seconds between two checks of the thread that stays while changes wait."""
 
     def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
-                 on_overflow=lambda: None, clock=monotonic, sleep=sleep):
+                 on_overflow=lambda: None, clock=monotonic, sleep=sleep, nap=0.2):
         self._change = change
         self._reconcile = reconcile
         self._wait = wait
@@ -199,6 +198,7 @@ class ChangeQueue(object):
         self._on_overflow = on_overflow
         self._clock = clock
         self._sleep = sleep
+        self._nap = nap
         self._lock = threading.RLock()
         self._waiting = Entries()
         self._running = {}
@@ -248,7 +248,7 @@ class ChangeQueue(object):
                 if self._keeper is not None or not len(self._waiting):
                     return None
                 self._keeper = thread
-                return _NAP
+                return self._nap
         self._try(entry)
         return 0
 
@@ -264,7 +264,7 @@ class ChangeQueue(object):
             if entry is not None:
                 failures = 0 if self._try(entry) else failures + 1
             elif len(self):
-                self._sleep(_NAP)
+                self._sleep(self._nap)
             else:
                 break
         with self._lock:

@@ -5,18 +5,20 @@ from __future__ import unicode_literals
 import logging
 import os
 import threading
-import time
 
 import pytest
 
 from docker_registry_index.engine import concurrency, errors
+from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.write import change_queue
 from docker_registry_index.engine.write.change_queue import ChangeQueue, Entries, Entry, Outage
+from tests.helpers.clock import Clock
 from tests.helpers.waiting import more_threads, wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
                                    retryable=True)
 CONFLICT = errors.ChangeConflict('a/one', 8)
+UNREADABLE = errors.StorageUnreadable('it', IOError('no disk'))
 #: DynamoDB will never accept such a change.
 NEVER = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
 
@@ -53,13 +55,6 @@ class Index(object):
             raise self.failure
 
 
-class Clock(object):
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def index():
     return Index()
@@ -76,25 +71,42 @@ def clock():
 
 
 @pytest.fixture
-def followed(index, called, monkeypatch):
-    """A queue with threads of its own, in which nothing waits long."""
-    for name, seconds in [('_FIRST_PAUSE', 0.2), ('_FIRST_RETRY', 0.1), ('_NAP', 0.02)]:
-        monkeypatch.setattr(change_queue, name, seconds)
-    made = ChangeQueue(index.change, index.reconcile, 5, lambda: called.append('missing'),
-                       lambda: called.append('overflow'))
-    yield made
+def make(index, called):
+    """A function that makes a queue whose callers wait so many seconds at most; all are closed at
+    the end."""
+    made = []
+
+    def make(seconds=20, clock=monotonic, **more):
+        made.append(ChangeQueue(index.change, index.reconcile, seconds,
+                                lambda: called.append('missing'),
+                                lambda: called.append('overflow'), clock, **more))
+        return made[-1]
+
+    yield make
     index.failure = None
     if index.hold:
         index.hold.set()
-    made.close(5)
+    for each in made:
+        each.close(5)
 
 
 @pytest.fixture
-def idle(index, called, clock, monkeypatch):
+def followed(make):
+    """A queue with threads of its own, whose time passes twenty times as fast."""
+    return make(clock=lambda: 20 * monotonic(), nap=0.02)
+
+
+@pytest.fixture
+def idle(make, clock, monkeypatch):
     """A queue without threads: the test makes their calls, and passes the time."""
     monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
-    return ChangeQueue(index.change, index.reconcile, 5, lambda: called.append('missing'),
-                       lambda: called.append('overflow'), clock)
+    return make(clock=clock, sleep=clock.sleep)
+
+
+def run_all(queue, now, thread=0):
+    """Make all changes that are due, in this thread."""
+    while queue.run_once(thread, now) == 0:
+        pass
 
 
 def in_threads(calls):
@@ -128,65 +140,59 @@ def test_a_change_is_made_before_follow_returns(followed, index):
     assert len(followed) == 0 and index.reconciled == []
 
 
-def test_a_change_that_takes_too_long_is_left_to_the_background(index, monkeypatch):
-    monkeypatch.setattr(change_queue, '_NAP', 0.02)
+def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
     index.hold = threading.Event()
-    short = ChangeQueue(index.change, index.reconcile, 0.2)
-    began = time.time()
+    short, began = make(0.2, nap=0.02), monotonic()
     assert short.follow('a/one', True) is False
     # The clock of Python 2.7 ticks a hundred times a second.
-    assert 0.18 < time.time() - began < 2
+    assert 0.18 < monotonic() - began < 2
     # Meanwhile another worker has deleted it, in the storage and here.
     index.hold.set()
     wait_until(lambda: len(short) == 0)
     assert index.reconciled == ['a/one'] and index.names == set()
-    short.close(5)
 
 
-def test_a_later_change_waits_for_the_one_under_way(followed, index):
+def test_a_later_change_waits_for_the_one_under_way(idle, index, clock):
     index.hold = threading.Event()
-    first = in_threads([lambda: followed.follow('a/one', True)])
+    idle.follow('a/one', True)
+    join = in_threads([lambda: idle.run_once(0, clock())])
     assert index.entered.wait(10)
-    second = in_threads([lambda: followed.follow('a/one', False)])
-    time.sleep(0.1)
-    assert index.made == [('a/one', True)]
+    idle.follow('a/one', False)
+    assert idle.run_once(1, clock()) > 0
+    assert index.reconciled == ['a/one']
     index.hold.set()
-    assert first() + second() == [True, True]
-    assert index.made == [('a/one', True), ('a/one', False)]
-    assert index.names == set()
+    assert join() == [0]
+    run_all(idle, clock())
+    assert index.reconciled == ['a/one'] * 2 and len(idle) == 0
 
 
 def test_eight_changes_are_made_side_by_side_and_no_more(followed, index):
-    index.hold = threading.Event()
+    index.hold, more = threading.Event(), more_threads()
     names = ['a/%02d' % number for number in range(20)]
     join = in_threads([lambda name=name: followed.follow(name, True) for name in names])
     wait_until(lambda: len(index.made) == change_queue.THREADS and len(followed) == 20)
-    time.sleep(0.1)
-    assert len(index.made) == change_queue.THREADS == 8
+    assert more() == 20 + change_queue.THREADS == 28
     index.hold.set()
     assert join() == [True] * 20
     assert index.names == set(names)
 
 
-def test_no_wake_up_is_lost(index, monkeypatch):
+def test_no_wake_up_is_lost(index, make):
     # A change that no thread is woken for would wait for half a minute.
-    monkeypatch.setattr(change_queue, '_NAP', 30)
-    followed = ChangeQueue(index.change, index.reconcile, 20)
+    followed, began = make(nap=30), monotonic()
 
     def use(number):
-        return [followed.follow('a/%d' % (each % number), each % 3 > 0) for each in range(300)]
+        return [followed.follow('a/%d' % (each % number), each % 3 > 0) for each in range(100)]
 
-    began = time.time()
     # Several change the same repositories, and wait for each other.
     answers = in_threads([lambda number=number: use(number) for number in range(1, 11)])()
     assert len(followed) == 0 and index.reconciled == []
+    assert monotonic() - began < 20
     # Only a caller whose change gave way to a newer one was not waiting for its own.
-    assert time.time() - began < 20
     assert len(index.made) == sum(each.count(True) for each in answers)
-    followed.close(5)
 
 
-def test_no_thread_is_left_when_nothing_waits(followed, index):
+def test_no_thread_is_left_when_nothing_waits(followed):
     more = more_threads()
     for number in range(10):
         followed.follow('a/%d' % number, True)
@@ -195,16 +201,16 @@ def test_no_thread_is_left_when_nothing_waits(followed, index):
 
 # Later
 
-def test_what_fails_is_tried_again_with_what_the_storage_says(followed, index, caplog):
+def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
+        followed, index, caplog):
     caplog.set_level(logging.INFO)
     index.failure = UNAVAILABLE
     assert followed.follow('a/one', True) is False
-    # From now on nobody waits.
-    index.hold = threading.Event()
-    began = time.time()
+    # During the outage no caller waits.
+    index.hold, began = threading.Event(), monotonic()
     for number in range(50):
         assert followed.follow('b/%d' % number, True) is False
-    assert time.time() - began < 1
+    assert monotonic() - began < 1
     index.storage = {'a/one'} | {'b/%d' % number for number in range(49)}
     index.failure = None
     index.hold.set()
@@ -213,30 +219,27 @@ def test_what_fails_is_tried_again_with_what_the_storage_says(followed, index, c
     assert len(index.made) == 1
     assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
     assert '51 changes were made late' in caplog.text
-    # And all is as before.
     assert followed.follow('c/one', True) is True
 
 
-def test_while_dynamodb_is_unavailable_one_thread_stays(followed, index):
+def test_one_thread_stays_while_dynamodb_is_unavailable(followed, index):
     more = more_threads()
     index.failure = UNAVAILABLE
     for number in range(50):
         followed.follow('a/%d' % number, True)
         assert more() <= 2
     wait_until(lambda: more() <= 1)
-    time.sleep(0.5)
+    attempts = len(index.reconciled)
+    wait_until(lambda: len(index.reconciled) > attempts + 1)
     assert more() == 1
 
 
-def test_only_the_newest_change_of_a_repository_is_kept(followed, index):
-    index.failure = UNAVAILABLE
-    followed.follow('a/one', True)
+def test_only_the_newest_change_of_a_repository_is_kept(idle, index, clock):
     for number in range(100):
-        followed.follow('a/one', number % 2 == 0)
-    assert len(followed) <= 2
-    index.failure = None
-    wait_until(lambda: len(followed) == 0)
-    assert index.names == set()
+        idle.follow('a/one', number % 2 == 0)
+    assert len(idle) == 1
+    run_all(idle, clock())
+    assert index.reconciled == ['a/one'] and len(idle) == 0
 
 
 def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
@@ -253,213 +256,164 @@ def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
     assert 1.4 <= outage.retry_at - clock.now <= 2
 
 
-def test_the_pauses_between_two_attempts_grow(idle, index, clock):
-    index.failure = UNAVAILABLE
+@pytest.mark.parametrize('failure, pauses', [
+    (UNAVAILABLE, [1, 2, 4, 8, 16, 30, 30]), (CONFLICT, [2, 4, 8, 16, 32, 60, 60])], ids=repr)
+def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failure, pauses):
+    index.failure = failure
     idle.follow('a/one', True)
-    assert idle.run_once(0, clock.now) == 0
-    pauses, last = [], clock.now
-    for _ in range(7):
-        attempts = len(index.reconciled)
-        while len(index.reconciled) == attempts:
-            clock.now += 0.1
-            idle.run_once(0, clock.now)
-        pauses.append(clock.now - last)
-        last = clock.now
-    for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 30, 30]):
-        assert 0.7 * longest <= pause <= longest + 0.2, pauses
+    idle.run_once(0, clock())
+    for pause in pauses:
+        # A pause is shortened at random, by 30 % at most.
+        attempts, begun = len(index.reconciled), clock()
+        clock.now = begun + 0.69 * pause
+        idle.run_once(0, clock())
+        assert len(index.reconciled) == attempts
+        clock.now = begun + pause
+        idle.run_once(0, clock())
+        assert len(index.reconciled) == attempts + 1
 
 
 def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     index.failure = UNAVAILABLE
     for number in range(5):
         idle.follow('a/%d' % number, True)
-    idle.run_once(0, clock.now)
-    clock.now += 100
+    idle.run_once(0, clock())
+    clock.advance(100)
     index.failure, index.hold = None, threading.Event()
-    join = in_threads([lambda: idle.run_once(0, clock.now)])
+    join = in_threads([lambda: idle.run_once(0, clock())])
     wait_until(lambda: len(index.reconciled) == 2)
-    assert idle.run_once(1, clock.now) > 0
+    assert idle.run_once(1, clock()) > 0
     assert len(index.reconciled) == 2
     index.hold.set()
     assert join() == [0]
-    # It is over: all at once.
-    assert [idle.run_once(thread, clock.now) for thread in range(4)] == [0] * 4
+    # The outage is over: all are made at once.
+    assert [idle.run_once(thread, clock()) for thread in range(4)] == [0] * 4
     assert len(idle) == 0
 
 
 def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle, index, clock):
     index.failure = CONFLICT
     idle.follow('a/one', True)
-    assert idle.run_once(3, clock.now) == 0
-    # It is not due: one thread stays for it, and the others end.
-    assert [idle.run_once(thread, clock.now) for thread in (5, 0, 3)] == [
-        change_queue._NAP, None, None]
-    assert idle.run_once(5, clock.now + 1) == change_queue._NAP
-    assert idle.run_once(0, clock.now + 1) is None
+    assert idle.run_once(3, clock()) == 0
+    # The change is not due: one thread stays for it, and the others end.
+    assert [idle.run_once(thread, clock()) for thread in (5, 0, 3)] == [0.2, None, None]
+    assert idle.run_once(5, clock() + 1) == 0.2
+    assert idle.run_once(0, clock() + 1) is None
     index.failure = None
-    assert idle.run_once(5, clock.now + 3) == 0
-    assert [idle.run_once(thread, clock.now + 3) for thread in (5, 0)] == [None, None]
+    assert idle.run_once(5, clock() + 3) == 0
+    assert [idle.run_once(thread, clock() + 3) for thread in (5, 0)] == [None, None]
     assert len(index.reconciled) == 2
 
 
-def test_one_that_others_are_in_the_way_of_is_tried_again_after_ever_longer_pauses(
-        idle, index, clock):
-    index.failure = CONFLICT
-    idle.follow('a/one', True)
-    idle.run_once(0, clock.now)
-    for pause in [2, 4, 8, 16, 32, 60, 60]:
-        # A pause is shortened at random, by 30 % at most.
-        attempts, begun = len(index.reconciled), clock.now
-        clock.now = begun + 0.69 * pause
-        idle.run_once(0, clock.now)
-        assert len(index.reconciled) == attempts
-        clock.now = begun + pause
-        idle.run_once(0, clock.now)
-        assert len(index.reconciled) == attempts + 1
-
-
-def test_one_that_others_are_in_the_way_of_holds_up_no_other(followed, index, caplog):
-    index.failure = CONFLICT
-    assert followed.follow('a/one', True) is False
-    index.failure = None
-    assert followed.follow('b/two', True) is True
-    index.storage = {'a/one', 'b/two'}
-    wait_until(lambda: len(followed) == 0)
-    assert index.names == {'a/one', 'b/two'}
-    assert [record for record in caplog.records if record.levelname == 'ERROR'] == []
-
-
 @pytest.mark.parametrize('failure', [
-    CONFLICT, errors.StorageUnreadable('it', IOError('no disk')),
+    CONFLICT, UNREADABLE,
     errors.ConditionFailed('UpdateItem', ['t'], 'TransactionConflictException', 'x', True,
                            ['TransactionConflict'])])
-def test_only_requests_that_fail_are_an_outage(idle, index, clock, failure):
+def test_a_failure_that_is_no_outage_holds_up_no_other_change(
+        idle, index, clock, failure, caplog):
     index.failure = failure
     idle.follow('a/one', True)
-    idle.run_once(0, clock.now)
-    assert len(idle) == 1
-    index.failure = None
+    idle.run_once(0, clock())
+    assert len(idle) == 1 and ('ERROR' in caplog.text) == (failure is not CONFLICT)
+    index.failure, index.storage = None, {'a/one', 'b/two'}
     idle.follow('b/two', True)
-    assert idle.run_once(0, clock.now) == 0
+    run_all(idle, clock())
     assert index.reconciled == ['a/one', 'b/two'] and len(idle) == 1
-
-
-def test_what_the_storage_does_not_answer_is_asked_again(followed, index, caplog):
-    index.failure = UNAVAILABLE
-    followed.follow('a/one', True)
-    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
-    wait_until(lambda: 'in the search index failed' in caplog.text)
-    index.storage, index.failure = {'a/one'}, None
-    wait_until(lambda: len(followed) == 0)
-    assert index.names == {'a/one'}
+    clock.advance(2)
+    run_all(idle, clock())
+    assert index.names == {'a/one', 'b/two'} and len(idle) == 0
 
 
 def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, caplog):
-    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
+    index.failure = UNREADABLE
     for number in range(20):
         idle.follow('a/%d' % number, True)
-
-    def make_calls():
-        while idle.run_once(0, clock.now) == 0:
-            pass
-
     for _ in range(59):
-        make_calls()
-        clock.now += 1
+        run_all(idle, clock())
+        clock.advance(1)
     assert len(index.reconciled) > 50
     assert caplog.text.count('in the search index failed') == 1
     # Each is due again by then.
-    clock.now += 61
-    make_calls()
+    clock.advance(61)
+    run_all(idle, clock())
     assert caplog.text.count('in the search index failed') == 2
     assert 'others before; it is retried' in caplog.text
 
 
-def test_a_change_that_is_dropped_is_logged_by_itself(idle, index, clock, caplog):
-    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
+def test_a_change_that_dynamodb_never_takes_is_dropped_and_logged_by_itself(
+        idle, index, clock, caplog):
+    index.failure = UNREADABLE
     for number in range(3):
         idle.follow('a/%d' % number, True)
-        idle.run_once(0, clock.now)
+        idle.run_once(0, clock())
     index.failure = NEVER
     idle.follow('b/one', True)
-    idle.run_once(0, clock.now)
+    idle.run_once(0, clock())
     [_, dropped] = [record.getMessage() for record in caplog.records]
-    assert "b/one' in the search index failed: PutItem" in dropped
-    clock.now += 61
-    index.failure = errors.StorageUnreadable('it', IOError('no disk'))
-    idle.run_once(0, clock.now)
+    assert "b/one' in the search index failed: PutItem" in dropped and len(idle) == 3
+    clock.advance(61)
+    index.failure = UNREADABLE
+    idle.run_once(0, clock())
     assert 'like 2 others before; it is retried' in caplog.records[-1].getMessage()
 
 
-def test_what_finds_no_room_is_left_to_a_sync(followed, index, called, monkeypatch, caplog):
-    monkeypatch.setattr(change_queue, 'LIMIT', 10)
-    index.failure = UNAVAILABLE
-    followed.follow('first', True)
-    for number in range(30):
-        followed.follow('b/%d' % number, True)
-    assert len(followed) <= 11
-    assert caplog.text.count('is full with') == 1
-    assert called == []
-    index.failure = None
-    wait_until(lambda: len(followed) == 0)
-    assert called == ['overflow']
-
-
-def test_a_missing_table_is_reported(followed, index, called):
-    index.failure = errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False)
-    followed.follow('a/one', True)
-    assert called[:1] == ['missing']
-    index.failure = None
-    index.storage = {'a/one'}
-    wait_until(lambda: len(followed) == 0)
-    assert index.names == {'a/one'}
-
-
-def test_what_dynamodb_will_never_take_is_dropped(followed, index, caplog):
+def test_a_caller_does_not_wait_for_a_change_that_dynamodb_never_takes(followed, index):
     index.failure = NEVER
     assert followed.follow('a/one', True) is False
     assert len(followed) == 0
-    assert "a/one' in the search index failed: PutItem" in caplog.text
     index.failure = None
-    # Nor does it hold up another.
     assert followed.follow('b/two', True) is True
 
 
-def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_change(index, monkeypatch):
+def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
+        idle, index, clock, called, monkeypatch, caplog):
+    monkeypatch.setattr(change_queue, 'LIMIT', 10)
+    index.failure = UNAVAILABLE
+    idle.follow('first', True)
+    idle.run_once(0, clock())
+    for number in range(30):
+        idle.follow('b/%d' % number, True)
+    assert len(idle) == 10
+    assert caplog.text.count('is full with') == 1
+    assert called == []
+    index.failure = None
+    run_all(idle, clock() + 1)
+    assert called == ['overflow'] and len(idle) == 0
+
+
+def test_a_missing_table_is_reported(idle, index, clock, called):
+    index.failure = errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False)
+    idle.follow('a/one', True)
+    idle.run_once(0, clock())
+    assert called == ['missing']
+    index.failure, index.storage = None, {'a/one'}
+    run_all(idle, clock() + 1)
+    assert index.names == {'a/one'}
+
+
+def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, make, monkeypatch):
     real, refused = concurrency.start_thread, [True, True]
     monkeypatch.setattr(concurrency, 'start_thread',
                         lambda run: None if refused and refused.pop() else real(run))
-    waiting = ChangeQueue(index.change, index.reconcile, 30)
+    waiting, began = make(), monotonic()
     index.storage = {'a/one'}
-    began = time.time()
-    # Nobody could make it, so nobody waits.
+    # No thread can make the first, so its caller does not wait.
     assert waiting.follow('a/one', True) is False
     assert waiting.follow('b/two', True) is True
-    assert time.time() - began < 10
+    assert monotonic() - began < 10
     wait_until(lambda: len(waiting) == 0)
     assert index.names == {'a/one', 'b/two'}
     assert index.made == [('b/two', True)]
-    waiting.close(5)
 
 
-def test_one_that_is_announced_during_a_catching_up_does_not_wait_for_it(
-        followed, index, monkeypatch):
-    monkeypatch.setattr(change_queue, 'THREADS', 1)
-    index.failure = UNAVAILABLE
-    for number in range(40):
-        followed.follow('late/%d' % number, True)
-    index.reconciled[:] = []
-    index.failure = None
-    attempt = index.attempt
-
-    def slowly():
-        attempt()
-        time.sleep(0.1)
-
-    index.attempt = slowly
-    wait_until(lambda: len(index.reconciled) > 2)
-    assert followed.follow('new/one', True) is True
-    assert len(followed) > 10
+def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
+    waiting = Entries()
+    for name in 'late/1', 'late/2', 'new':
+        entry = Entry(name, True)
+        waiting.add(entry)
+        if name != 'new':
+            waiting.make_late(entry)
+    assert [waiting.take(0, ()).name for _ in range(3)] == ['new', 'late/1', 'late/2']
 
 
 # A fork
@@ -474,78 +428,72 @@ def test_a_process_that_is_forked_makes_no_change_of_its_parent(followed, index,
     wait_until(lambda: not more())
     attempts, index.failure = len(index.reconciled), None
     assert followed.follow('b/two', True) is False
-    time.sleep(0.3)
+    assert not more()
     assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
     assert len(followed) == 2
 
 
 # The end
 
-def test_at_the_end_what_waits_is_made(index, monkeypatch):
-    monkeypatch.setattr(change_queue, '_FIRST_PAUSE', 30)
-    waiting = ChangeQueue(index.change, index.reconcile, 5)
+def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
     index.failure = UNAVAILABLE
     for number in range(20):
-        waiting.follow('a/%d' % number, True)
+        idle.follow('a/%d' % number, True)
+    idle.run_once(0, clock())
     index.failure = None
     index.storage = {'a/%d' % number for number in range(20)}
-    waiting.close(5)
-    assert index.names == index.storage and len(waiting) == 0
+    idle.close(5)
+    assert index.names == index.storage and len(idle) == 0
 
 
-def test_at_the_end_what_cannot_be_made_is_logged(index, caplog):
-    waiting = ChangeQueue(index.change, index.reconcile, 5)
+def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, caplog):
     index.failure = UNAVAILABLE
     for number in range(20):
-        waiting.follow('a/%02d' % number, True)
-    began = time.time()
-    waiting.close(5)
-    assert time.time() - began < 5
-    [line] = [line for line in caplog.messages if 'are lost' in line]
-    assert line.startswith('20 changes') and 'a/09' in line
-    assert 'a/15' not in line
+        idle.follow('a/%02d' % number, True)
+    idle.close(5)
+    # After three failures no more are tried.
+    assert len(index.reconciled) == 3 and clock.slept == []
+    [line] = [record.getMessage() for record in caplog.records if 'are lost' in record.getMessage()]
+    assert line.startswith('20 changes') and 'a/12' in line and 'a/13' not in line
+    caplog.clear()
+    # Also what is announced later.
+    assert idle.follow('b/one', True) is False
+    assert 'lost with this process' in caplog.text and 'b/one' in caplog.text
 
 
-def test_the_end_waits_for_a_change_under_way_so_long_and_no_longer(index, caplog):
+def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_longer(
+        idle, index, clock, caplog):
     index.hold = threading.Event()
-    waiting = ChangeQueue(index.change, index.reconcile, 0.1)
-    assert waiting.follow('a/one', True) is False
-    began = time.time()
-    waiting.close(0.5)
-    assert 0.48 < time.time() - began < 3
+    idle.follow('a/one', True)
+    join = in_threads([lambda: idle.run_once(0, clock())])
+    assert index.entered.wait(10)
+    idle.close(0.5)
+    assert 0.5 <= sum(clock.slept) < 1
     assert 'are lost' in caplog.text and 'a/one' in caplog.text
     index.hold.set()
+    join()
 
 
-def test_what_is_announced_after_the_end_is_logged_as_lost(index, caplog):
-    ended = ChangeQueue(index.change, index.reconcile, 30)
-    ended.close(5)
-    assert ended.follow('a/one', True) is False
-    assert 'lost with this process' in caplog.text and 'a/one' in caplog.text
-
-
-def test_after_the_end_no_thread_is_left(index, monkeypatch):
-    monkeypatch.setattr(change_queue, '_NAP', 0.02)
+def test_a_queue_that_is_closed_has_no_thread(followed, index):
     more = more_threads()
-    ended = ChangeQueue(index.change, index.reconcile, 5)
     index.failure = UNAVAILABLE
-    ended.follow('a/one', True)
-    ended.close(0.1)
+    followed.follow('a/one', True)
+    followed.close(0.1)
     wait_until(lambda: not more())
 
 
 # The entries
 
-def test_to_take_one_of_many_copies_none():
+def test_a_take_of_one_of_many_entries_copies_none():
     waiting = Entries()
-    for number in range(100000):
+    for number in range(50000):
         entry = Entry('late/%d' % number, True)
         waiting.add(entry)
         waiting.make_late(entry)
-    began = time.time()
+    began = monotonic()
     for number in range(1000):
         assert waiting.take(0, ()).name == 'late/%d' % number
-    assert time.time() - began < 1
+    assert monotonic() - began < 1
 
 
 def test_an_entry_whose_caller_has_timed_out_gives_way_to_a_newer_one():
