@@ -17,8 +17,8 @@ FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py 
     $(addprefix dev/storage/,s3.py v1_images.py)
 .DEFAULT_GOAL := help
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
-    dist clean bench-service test lint test-py3 test-py27 test-ministack test-registry test-service test-v3 test-packaging \
-    test-some-faults test-faults
+    dist clean bench-service test lint test-py3 test-py27 test-ministack test-registry \
+    test-service test-v3 test-packaging test-some-faults test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

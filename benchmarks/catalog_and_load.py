@@ -4,7 +4,7 @@ benchmarks.catalog_and_load [--write].
 The real registry of version 2 on ministack's S3, and the service on DynamoDB Local, each behind a
 proxy that counts. The repositories are put straight into the bucket. Seconds hold the proxy's own
 time, about half a millisecond a request, and are of this machine; requests are the same on any.
---write puts the tables into docs/service.md. Python 3.
+--write puts the tables into docs/measurements.md. Python 3.
 """
 import argparse
 import contextlib
@@ -25,7 +25,7 @@ from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from dev.storage.v2_repositories import FullBucket, names
 
-PAGE = os.path.join(ROOT, 'docs', 'service.md')
+PAGE = os.path.join(ROOT, 'docs', 'measurements.md')
 BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
                    r'(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
 #: Names of a page: a registry's default.
@@ -124,7 +124,7 @@ class Measure:
                           number(for_descriptions)])
 
     def tables(self):
-        """Return the tables of docs/service.md."""
+        """Return the tables of docs/measurements.md."""
         return '\n\n'.join([table(['The whole catalog of', 'Repositories', 'Names a page',
                                    'Requests to S3', 'Requests to DynamoDB', 'Seconds'],
                                   self.catalog),
@@ -155,7 +155,7 @@ def main(arguments):
     parser.add_argument('--minutes', metavar='M', type=float, default=5,
                         help="of one walk of a registry's catalog at most (5)")
     parser.add_argument('--write', action='store_true',
-                        help='write the tables into docs/service.md')
+                        help='write the tables into docs/measurements.md')
     options = parser.parse_args(arguments)
     registries = dict((version_of(path or program('docker-registry')), path)
                       for path in [None] + options.registry)

@@ -6,6 +6,7 @@ counted here, --write puts it right. Python 3.
 """
 import argparse
 import collections
+import functools
 import io
 import os
 import re
@@ -57,6 +58,7 @@ Counted = collections.namedtuple('Counted',
                                  'characters postings page_bytes new loaded removed stored')
 
 
+@functools.lru_cache(None)
 def counted(name, description=''):
     """Return what one repository takes: actions of its changes, and bytes."""
     planner = Planner(Store(Settings(), None))

@@ -3,14 +3,12 @@
 
 from __future__ import unicode_literals
 
-import io
 import os
 import sys
 
 import pytest
 from hypothesis import given, strategies as st
 
-from dev.servers.process import ROOT
 from docker_registry_index import configuration
 from docker_registry_index.engine.errors import (MissingDependency, SettingError)
 from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS
@@ -431,15 +429,3 @@ def test_path_of(name, expected):
     environ = {} if name is None else {'DOCKER_REGISTRY_CONFIG': name}
     path = configuration.path_of(environ, '/site/docker_registry/lib/config.pyc')
     assert os.path.normpath(path) == expected
-
-
-def test_the_documented_examples_are_read_without_a_warning(load):
-    path = os.path.join(ROOT, 'docs', 'settings.md')
-    with io.open(path, encoding='utf-8') as stream:
-        examples = [part.split('```')[0] for part in stream.read().split('```yaml\n')[1:]]
-    assert examples
-    for example in examples:
-        for flavour in ('dev', 'prod'):
-            if flavour + ':' in example:
-                load(example, SETTINGS_FLAVOR=flavour)
-                assert load.warnings == []

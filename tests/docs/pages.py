@@ -1,19 +1,28 @@
-"""Reads the documentation for the tests that keep it true."""
+"""Reads the documents for the tests that compare them with the code."""
+import ast
+import functools
 import io
 import os
 import re
 
 from dev.servers.process import ROOT
 
-ALL = ['README.md', 'CHANGELOG.md'] + sorted('docs/' + name
-                                             for name in os.listdir(os.path.join(ROOT, 'docs'))
-                                             if name.endswith('.md'))
+ALL = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'] + sorted(
+    'docs/' + name for name in os.listdir(os.path.join(ROOT, 'docs')) if name.endswith('.md'))
+#: Those that describe this release only.
+CURRENT = [page for page in ALL if page != 'CHANGELOG.md']
 
 
+@functools.lru_cache(None)
 def read(path):
     """Return the text of a file of the checkout."""
     with io.open(os.path.join(ROOT, path), encoding='utf-8') as source:
         return source.read()
+
+
+def exists(path):
+    """Return True if the checkout has this file or folder."""
+    return os.path.exists(os.path.join(ROOT, path))
 
 
 def prose(path):
@@ -22,23 +31,46 @@ def prose(path):
 
 
 def table(path, first_header):
-    """Return the rows, lists of cells, of the one table of a page whose first header is this; its
-    header and ruler left out."""
+    """Return the rows, lists of cells, of the tables of a page whose first header is this; without
+    header and ruler."""
     found = re.findall(r'^\| %s \|.*\n\|[-| :]+\|\n((?:\|.*\n)+)' % re.escape(first_header),
                        read(path), re.MULTILINE)
-    assert len(found) == 1, '%s has %d tables beginning with %s' % (path, len(found), first_header)
+    assert found, '%s has no table beginning with %s' % (path, first_header)
     return [[cell.strip() for cell in line.strip('|').split(' | ')]
-            for line in found[0].splitlines()]
+            for lines in found for line in lines.splitlines()]
 
 
-def code(cell):
-    """Return what stands in backquotes."""
-    return re.findall(r'`([^`]+)`', cell)
+def code(text):
+    """Return the texts in backquotes."""
+    return re.findall(r'`([^`]+)`', text)
+
+
+def blocks(path, language):
+    """Return the fenced examples of a page in this language."""
+    return re.findall(r'^```%s\n(.*?)^```' % language, read(path), re.MULTILINE | re.DOTALL)
 
 
 def commands(path, program):
     """Return the commands of a page's shell examples that begin with `program`, continuation lines
     joined."""
-    blocks = re.findall(r'^```sh\n(.*?)^```', read(path), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in re.sub(r'\\\n\s*', '', block).splitlines()]
-    return [line for line in lines if line.startswith(program + ' ')]
+    examples = re.sub(r'\\\n\s*', '', '\n'.join(blocks(path, 'sh')))
+    return [line for line in examples.splitlines() if line.startswith(program + ' ')]
+
+
+def headings(path, level='#+'):
+    """Return the headings of a page, examples left out."""
+    text = re.sub(r'```.*?```', '', read(path), flags=re.DOTALL)
+    return re.findall(r'^%s (.+)$' % level, text, re.MULTILINE)
+
+
+def anchor(heading):
+    """Return the anchor that GitHub makes of a heading."""
+    return re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+
+
+@functools.lru_cache(None)
+def modules(folder=''):
+    """Return (path, syntax tree) of each module below a folder of the package."""
+    paths = [os.path.join(directory, name) for directory, _, names in os.walk(os.path.join(
+        ROOT, 'docker_registry_index', folder)) for name in names if name.endswith('.py')]
+    return [(path, ast.parse(read(path))) for path in sorted(paths)]

@@ -3,14 +3,16 @@ import ast
 import os
 import re
 
-import pytest
-
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.tables import tables
 from tests.docs import pages
 
+PAGE = 'docs/design.md'
 NAME = 'acme/web'
+FIGURES = pages.read(PAGE).split('## Four paths')[1].split('## Tables')[0].split('```')[1::2]
+MODULES = {os.path.relpath(path, os.path.join(pages.ROOT, 'docker_registry_index')): tree
+           for path, tree in pages.modules()}
 
 
 def spelled(posting):
@@ -21,7 +23,7 @@ def spelled(posting):
 
 
 def test_the_postings_of_the_example_are_those_that_are_made():
-    rows = [[pages.code(row[0])[0], row[1]] for row in pages.table('docs/design.md', '`gram`')]
+    rows = [[pages.code(row[0])[0], row[1]] for row in pages.table(PAGE, '`gram`')]
     made = postings.postings(NAME) + [postings.witness(NAME)]
     assert rows == [spelled(posting) for posting in made]
 
@@ -31,61 +33,44 @@ def test_the_example_of_a_posting_left_out_is_left_out():
     assert 'a' not in suffixes and len(suffixes) == len('library/a-a') - 1
 
 
-def test_the_keys_of_the_tables_are_those_that_are_created():
-    keys = [pages.code(row[1]) for row in pages.table('docs/design.md', 'Table')]
-    assert keys == [[key[0] for key in (table.hash_key, table.range_key) if key]
-                    for table in tables(Settings()).values()]
-    named = [pages.code(row[0])[0] for row in pages.table('docs/design.md', 'Table')]
-    assert named == [table.name.replace('DATABASE', '<database>')
-                     for table in tables(Settings(database='DATABASE')).values()]
+def test_the_names_and_keys_of_the_tables_are_those_that_are_created():
+    assert [[pages.code(cell) for cell in row[:2]] for row in pages.table(PAGE, 'Table')] == [
+        [[table.name.replace('DATABASE', '<database>')],
+         [key[0] for key in (table.hash_key, table.range_key) if key]]
+        for table in tables(Settings(database='DATABASE')).values()]
 
 
 def test_every_module_has_its_place_among_the_layers():
-    layers = pages.read('docs/design.md').split('```')[1]
-    words = set(layers.replace('.py', '').split())
-    for _, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index')):
-        for name in names:
-            if name.endswith('.py') and not name.startswith('_'):
-                assert name[:-3] in words, name
+    words = set(pages.read(PAGE).split('```')[1].replace('.py', '').split())
+    names = {os.path.basename(path)[:-3] for path in MODULES}
+    assert {name for name in names if not name.startswith('_')} <= words
 
 
-FIGURES = pages.read('docs/design.md').split('## Four paths')[1].split('## Tables')[0].split('```')
+def test_the_modules_that_are_named_exist():
+    for name in re.findall(r'`([\w/]+(?:\.py|/))`', pages.read(PAGE).split('## Tables')[0]):
+        assert any(pages.exists(os.path.join('docker_registry_index', folder, name))
+                   for folder in ('', 'engine', 'engine/store')), name
 
 
 def steps():
-    """Return (module, function) of each line of the four paths."""
-    lines = [line.strip(' │├└') for figure in FIGURES[1::2] for line in figure.splitlines()
-             if '.py ' in line]
-    found = []
-    for module, functions in (re.match(r'(\S+\.py) +(.+)', line).groups() for line in lines):
-        for name in re.split(r', ', re.split(r'  ', functions)[0]):
+    """Yield (module, function) of each line of the four paths."""
+    for line in '\n'.join(FIGURES).splitlines():
+        found = re.match(r'[ │├└─]*(\S+\.py) +(.+?)(?:  |$)', line)
+        owner = ''
+        for name in found.group(2).split(', ') if found else ():
             # ".add" belongs to the class of the function before it.
-            owner = found[-1][1].rpartition('.')[0] if name.startswith('.') else ''
-            found.append((module, owner + name))
-    return found
+            owner = owner if name.startswith('.') else name.rpartition('.')[0]
+            yield found.group(1), owner + name if name.startswith('.') else name
 
 
-def defined(module):
-    """Return the functions that a module of the package defines, as Class.function or function."""
-    tree = ast.parse(pages.read(os.path.join('docker_registry_index', module)))
+def defined(tree):
+    """Return the functions of a module, as Class.function or function."""
     return {prefix + node.name for prefix, body in [('', tree.body)] + [
         (node.name + '.', node.body) for node in tree.body if isinstance(node, ast.ClassDef)]
             for node in body if isinstance(node, ast.FunctionDef)}
 
 
-def test_there_are_four_paths():
-    assert len(FIGURES[1::2]) == 4 and len(steps()) > 40
-
-
-@pytest.mark.parametrize('module, function', steps())
-def test_a_step_of_a_path_is_a_function_of_its_module(module, function):
-    assert function in defined(module)
-
-
-@pytest.mark.parametrize('module', sorted(set(re.findall(r'`([\w/]+(?:\.py|/))`', pages.read(
-    'docs/design.md').split('## Tables')[0]))))
-def test_a_module_that_the_page_names_is_there(module):
-    folders = ['docker_registry_index', 'docker_registry_index/engine',
-               'docker_registry_index/engine/store']
-    assert [folder for folder in folders
-            if os.path.exists(os.path.join(pages.ROOT, folder, module))]
+def test_each_step_of_the_four_paths_is_a_function_of_its_module():
+    assert len(FIGURES) == 4 and len(list(steps())) > 40
+    missing = [step for step in steps() if step[1] not in defined(MODULES[step[0]])]
+    assert not missing

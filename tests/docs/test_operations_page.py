@@ -1,58 +1,79 @@
-"""The commands of docs/operations.md do what it states, and the log lines it explains are those
+"""The aws commands of the documents do what is stated, and docs/operations.md lists the log lines
 that are written."""
 import ast
-import os
 import re
+import shlex
 
+import botocore.session
+import botocore.validate
 import pytest
 
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import client
 from docker_registry_index.engine.store.records import READY_KEY
+from docker_registry_index.engine.store.tables import definition, tables
 from docker_registry_index.engine.write import change_queue, plan, writer
-from tests.docs import aws_cli, pages
+from tests.docs import pages
 from tests.helpers.engine import EngineIndex
+
+PAGE = 'docs/operations.md'
+#: The method of a logger, and its level on the page.
+LEVELS = {'info': 'info', 'warning': 'warning', 'error': 'error', 'exception': 'error'}
+TABLES = {table.name for database in ('docker-registry', 'registry')
+          for table in tables(Settings(database=database)).values()}
+TABLES.add('docker-registry-search')  # that of the releases before 0.5.0
+
+
+def requests(page):
+    """Return (operation, arguments) for each `aws dynamodb` command of a page but the waits."""
+    made = [shlex.split(command)[2:] for command in pages.commands(page, 'aws dynamodb')]
+    return [(camel(words[0]), arguments(words[1:])) for words in made if words[0] != 'wait']
+
+
+def camel(words):
+    return ''.join(part.capitalize() for part in words.split('-'))
+
+
+def arguments(words):
+    """Return the arguments of the API for the options of a command."""
+    options = re.findall(r'--(\S+)((?: (?!--)\S+)+)', ' '.join(words))
+    return {camel(name): [value(word) for word in words.split()] if '=' in words else
+            value(words.strip()) for name, words in options}
+
+
+def value(word):
+    return dict(pair.split('=') for pair in word.split(',')) if '=' in word else word
 
 
 @pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])
 def test_every_aws_command_is_one_of_the_api(page):
-    for method, arguments in aws_cli.requests(page):
-        assert aws_cli.problems(method, arguments) == ''
-        assert arguments['TableName'] in (Settings().repository_table, Settings().version_table,
-                                          Settings().search_table)
+    model = botocore.session.get_session().get_service_model('dynamodb')
+    for operation, given in requests(page):
+        assert botocore.validate.ParamValidator().validate(
+            given, model.operation_model(operation).input_shape).generate_report() == ''
+        assert given['TableName'] in TABLES
+
+
+def test_tables_made_by_hand_are_those_that_the_engine_makes():
+    made = [given for operation, given in requests('docs/iam.md') if operation == 'CreateTable']
+    assert made == [definition(table) for table in tables(Settings()).values()]
 
 
 @pytest.fixture
-def index(ministack):
-    """An index of three repositories, each found; one of them is to be missing in the storage."""
-    index = EngineIndex(ministack.url).ready([('acme/web', None), ('acme/api', None),
-                                              ('acme/gone', None)])
-    yield index
-    index.delete_tables()
-
-
-def make(method, index):
-    """Make the one request of the page with this method, on the tables of the index."""
-    [arguments] = [arguments for each, arguments in aws_cli.requests('docs/operations.md')
-                   if each == method]
-    kind = arguments['TableName'].replace('docker-registry-', '')
-    getattr(index.engine.client.dynamodb,
-            method)(**dict(arguments, TableName='%s-%s' % (index.settings.database, kind)))
+def index(in_process_dynamodb):
+    """An index of three repositories; one of them is to be missing in the storage."""
+    return EngineIndex(in_process_dynamodb.url).ready(
+        [('acme/web', None), ('acme/api', None), ('acme/gone', None)])
 
 
 def start_a_worker(index, *names):
-    """Start another one on the same tables, its storage with these names; whatever the first holds
-    in memory does not help."""
-    EngineIndex(index.engine.client.dynamodb.meta.endpoint_url,
-                index.settings.database).ready([(name, None) for name in names])
-
-
-def test_a_worker_that_starts_does_not_load_by_itself(index):
-    start_a_worker(index, 'acme/web', 'acme/missed')
-    assert index.search('missed') == []
+    """Start another worker on the same tables, whose storage has these names."""
+    index.another().ready([(name, None) for name in names])
 
 
 def test_without_its_ready_marker_the_index_is_loaded_and_serves_meanwhile(index):
+    start_a_worker(index, 'acme/web', 'acme/missed')
+    assert index.search('missed') == []
     index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
@@ -61,38 +82,66 @@ def test_without_its_ready_marker_the_index_is_loaded_and_serves_meanwhile(index
 
 
 def test_without_its_rows_the_index_becomes_equal_to_the_storage_and_serves_meanwhile(index):
-    make('delete_table', index)
+    assert requests(PAGE)[0] == ('DeleteTable', {'TableName': Settings().repository_table})
+    index.engine.client.call('delete_table', TableName=index.settings.repository_table)
     assert index.search('web') == [('acme/web', '')]
     start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
     assert index.search('') == [('acme/api', ''), ('acme/missed', ''), ('acme/web', '')]
     assert index.search('gone') == []
 
 
-def sentences():
-    """Yield the texts of the package's modules, what is filled in as three dots."""
-    for folder, _, names in os.walk(os.path.join(pages.ROOT, 'docker_registry_index')):
-        for name in names:
-            if name.endswith('.py'):
-                for node in ast.walk(ast.parse(pages.read(os.path.join(folder, name)))):
-                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                        yield re.sub(r'%[.\d]*[sdrf]', '...', node.value)
+def test_a_restored_repository_table_brings_its_descriptions_back(index):
+    index.engine.add('acme/web', 'restored text')
+    for table in (index.settings.version_table, index.settings.search_table):
+        index.engine.client.call('delete_table', TableName=table)
+    start_a_worker(index, 'acme/web')
+    assert index.search('restored') == [('acme/web', 'restored text')]
 
 
-@pytest.mark.parametrize('line', [pages.code(row[0])[0]
-                                  for row in pages.table('docs/operations.md', 'Line')])
-def test_a_line_of_the_log_is_written_so(line):
-    pattern = '.*'.join(re.escape(part.strip()) for part in line.split('...'))
-    assert [text for text in sentences() if re.match(pattern, text)]
+def written():
+    """Yield (level, text) of each call of the package that logs; placeholders as one character. The
+    level is None if the call chooses it; a text that is all placeholder is left out."""
+    for _, tree in pages.modules():
+        constants = [node.value.value for node in tree.body if isinstance(node, ast.Assign)
+                     and isinstance(node.value, ast.Constant) and '%s' in str(node.value.value)]
+        for node in ast.walk(tree):
+            level = LEVELS.get(getattr(getattr(node, 'func', None), 'attr', None))
+            is_choosing = getattr(getattr(node, 'func', None), 'id', None) == 'log'
+            for given in node.args[:1] if level or is_choosing else []:
+                for text in [given.value] if isinstance(given, ast.Constant) else constants:
+                    if is_choosing or text.strip('%s'):
+                        yield level, re.sub(r'%[.\d]*[sdrf]', '\u2026', text)
+
+
+def is_line(line, text):
+    """Return True if a line of the page is this text of the code, or its beginning."""
+    pattern = '.*'.join(re.escape(part) for part in line.split('...'))
+    return bool(re.match(pattern, text)) and line.startswith('...') == text.startswith('\u2026')
+
+
+WRITTEN = list(written())
+LINES = [(pages.code(row[0])[0], row[1]) for row in pages.table(PAGE, 'Line')]
+
+
+@pytest.mark.parametrize('line, level', LINES)
+def test_a_line_of_the_page_is_logged_at_its_level(line, level):
+    levels = {level for level, text in WRITTEN if is_line(line, text)}
+    assert levels and levels - {None} <= set(level.split(', or '))
+
+
+def test_each_line_that_is_logged_is_on_the_page():
+    missing = [text for _, text in WRITTEN if not any(is_line(line, text) for line, _ in LINES)]
+    assert not missing, '\n'.join(missing)
 
 
 def test_the_times_and_counts_are_those_of_the_engine():
-    operations, design = pages.prose('docs/operations.md'), pages.prose('docs/design.md')
+    operations, design = pages.prose(PAGE), pages.prose('docs/design.md')
     settings, role = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()
-    assert ('gives up a connection after %d s and an answer after %d s, and is tried %d times with '
+    assert ('gives up a connection after %d s and an answer after %d s. It is tried %d times, with '
             'pauses of up to 1 s and 2 s: %d s at the worst' % (
                 settings.connect_timeout, settings.read_timeout, settings.attempts,
                 client.slowest(settings))) in operations
-    assert 'and %d s where the keys are those of a role' % client.slowest(role) in operations
+    assert 'With the keys of a role it is %d s at the worst' % client.slowest(role) in operations
     assert 'first search waits up to %d s' % client.one_attempt(settings) in operations
     assert ('three requests at their slowest, %d seconds by default and %d with the keys of a role'
             % (3 * client.slowest(settings), 3 * client.slowest(role))) in design

@@ -1,23 +1,133 @@
-"""What the pages state of settings, files, commands and each other is right."""
+"""Links, paths, versions and line widths in the documents are right."""
+import fnmatch
 import os
 import re
+import shlex
 
 import pytest
+import yaml
 
 from dev import figures
 from dev.storage import oci_images
 from docker_registry_index import __version__
-from docker_registry_index.engine.settings.options import OPTIONS
-from docker_registry_index.service import settings as service_settings
+from docker_registry_index.engine.store import postings
 from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
 HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry',
          'registry-index', 'registry.example.com'}
+#: Other files that name files of the checkout.
+OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
+          'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml']
+RELEASES = re.findall(r'^## (\d\S+)', pages.read('CHANGELOG.md'), re.MULTILINE)
+COUNTS = {'two': 2, 'both': 2, 'three': 3, 'four': 4, 'five': 5}
+WIDTH = 100
+#: The folders and files that are not the project's.
+IGNORED = ['.git'] + [pattern.strip('/') for pattern in pages.read('.gitignore').split()]
+#: A URL or a link on a line of its own, perhaps after a comment sign.
+UNBREAKABLE = re.compile(r'\W*\S*(://|\]\()\S*')
 
 
-def test_the_figures_are_what_is_counted():
+@pytest.mark.parametrize('page', pages.ALL)
+def test_links_lead_to_files_and_headings_that_exist(page):
+    for target in re.findall(r'\]\((?!\w+://)([^)]+)\)', pages.read(page)):
+        path, _, anchor = target.partition('#')
+        path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        assert pages.exists(path), target
+        assert not anchor or anchor in map(pages.anchor, pages.headings(path)), target
+
+
+def test_every_page_is_linked_from_the_readme():
+    targets = re.findall(r'\]\(([^)#]+)', pages.read('README.md'))
+    assert set(pages.ALL[1:]) | {'docs/openapi.yml'} <= set(targets)
+
+
+def test_the_paths_that_are_named_exist():
+    missing = ['%s names %s' % (page, path) for page in pages.CURRENT + OTHERS for path in
+               re.findall(r'(?<![\w/.])((?:tests|docs|config|requirements|benchmarks|dev)/'
+                          r'[\w/.-]*\w)', pages.read(page)) if not pages.exists(path)]
+    missing += ['%s names %s' % (module, name) for module, _ in pages.modules() for name in
+                re.findall(r'(?<![\w/.])docs/[\w-]+\.\w+', pages.read(module))
+                if not pages.exists(name)]
+    assert not missing, '\n'.join(missing)
+
+
+@pytest.mark.parametrize('page', pages.ALL)
+def test_no_page_names_a_private_host_or_path(page):
+    assert set(re.findall(r'https?://([^/:\s\'"<>)]+)', pages.read(page))) <= HOSTS
+    assert not re.search(r'(?<![\w.>])/(work|root|home)/', pages.read(page))
+
+
+@pytest.mark.parametrize('page', pages.CURRENT)
+def test_the_targets_of_make_that_are_named_exist(page):
+    targets = set(re.findall(r'^([a-z0-9-]+):', pages.read('Makefile'), re.MULTILINE))
+    assert set(re.findall(r'(?m)(?:`|^)make ([a-z][a-z0-9-]*)', pages.read(page))) <= targets
+
+
+def test_no_line_is_too_long():
+    paths = [os.path.join(folder, name) for folder, folders, names in os.walk(pages.ROOT)
+             for folders[:] in [kept(folders)] for name in kept(names)]
+    found = ['%s:%d' % (path, number) for path in paths
+             for number, line in enumerate(pages.read(path).split('\n'), 1)
+             if len(line) > WIDTH and not UNBREAKABLE.fullmatch(line)
+             and not (path.endswith('.md') and line.startswith('|'))]
+    assert len(paths) > 200 and not found, '\n'.join(found)
+
+
+def kept(names):
+    """Return the names that are not ignored."""
+    return [name for name in names
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in IGNORED)]
+
+
+# Versions
+
+def test_the_changes_begin_with_this_release():
+    assert RELEASES[0] == __version__
+
+
+@pytest.mark.parametrize('page', pages.CURRENT)
+def test_the_release_to_install_is_this_one(page):
+    # "Install 0.1.0 again" goes back.
+    named = re.findall(r'(?i)(?:install(?:s|ed|ing)?|upgrade to|this release,?|the current release|'
+                       r'index-dynamodb[=-]{1,2}|version:?)(?: is| release)?,? `?'
+                       r'(0\.\d+\.\d+)\b(?! again)', pages.prose(page))
+    assert set(named) <= {__version__}
+
+
+@pytest.mark.parametrize('page', pages.ALL)
+def test_each_release_that_is_named_was_made(page):
+    assert set(re.findall(r'(?i)(?:releases?|from|of|to|since|beside) (0\.\d+\.\d+)',
+                          pages.prose(page))) <= set(RELEASES)
+
+
+@pytest.mark.parametrize('page', [page for page in pages.CURRENT if page != 'CONTRIBUTING.md'])
+def test_python_the_registry_and_the_format_are_those_of_the_package(page):
+    for pattern, expected in [
+            (r'Python (3\.\d+)(?: or| and) later',
+             re.search(r"'>=(3\.\d+)'", pages.read('setup.py')).group(1)),
+            (r'docker-registry (\d\.\d\.\d)',
+             re.search(r'docker-registry==(\S+)',
+                       pages.read('requirements/registry-py27.txt')).group(1)),
+            (r'-search-(\d+)', str(postings.FORMAT))]:
+        assert set(re.findall(pattern, pages.prose(page))) <= {expected}
+
+
+# Examples
+
+def test_the_figures_are_what_the_engine_counts():
     assert figures.stale() == []
+
+
+@pytest.mark.parametrize('page', pages.CURRENT)
+def test_a_count_of_commands_is_that_of_the_example(page):
+    for word, after in re.findall(r'(?i)\b(two|both|three|four|five) (?:commands|nginx locations)'
+                                  r'(?=\b(.*))', pages.read(page), re.DOTALL):
+        example = re.sub(r'\\\n', '', re.search(r'```\w*\n(.*?)```', after, re.DOTALL).group(1))
+        assert len(example.split('\n\n')[0].splitlines()) == COUNTS[word.lower()], example
+    for example, word in re.findall(r'```\w*\n([^`]+)```\n\n(?:All )?(both|two|three|four|five) ',
+                                    pages.read(page), re.IGNORECASE):
+        assert len(re.findall(r'^\w', example, re.MULTILINE)) == COUNTS[word.lower()], example
 
 
 def test_the_search_of_the_readme_finds_images_of_make_run_service():
@@ -30,105 +140,24 @@ def test_the_search_of_the_readme_finds_images_of_make_run_service():
     assert [line[0] for line in lines] == sorted(found)
 
 
-def test_the_table_of_settings_lists_all_options_in_their_order():
-    rows = [[pages.code(cell)[0] for cell in row[:2]]
-            for row in pages.table('docs/settings.md', 'Setting')]
-    assert rows == [[option.name, option.variable] for option in OPTIONS]
-
-
-def test_the_defaults_are_those_of_the_options():
-    for option, row in zip(OPTIONS, pages.table('docs/settings.md', 'Setting')):
-        default = ('`%s`' % option.default.replace('{database}', '<database>') if option.default
-                   else 'none')
-        expected = ("the registry's `%s`, else %s" % (option.fallback, default) if option.fallback
-                    else default)
-        assert row[2] == expected
-
-
-def test_the_changes_begin_with_this_release():
-    assert re.search(r'^## (\S+)', pages.read('CHANGELOG.md'), re.MULTILINE).group(1) == __version__
-
-
-def anchors(text):
-    """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL),
-                          re.MULTILINE)
-    return set(re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings)
-
-
-@pytest.mark.parametrize('page', pages.ALL)
-def test_links_lead_to_files_and_headings_that_are_there(page):
-    for target in re.findall(r'\]\(([^)]+)\)', pages.read(page)):
-        if '://' in target:
-            continue
-        path, _, anchor = target.partition('#')
-        path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
-        assert os.path.exists(os.path.join(pages.ROOT, path)), target
-        assert not anchor or anchor in anchors(pages.read(path)), target
-
-
-@pytest.mark.parametrize('page', pages.ALL)
-def test_no_page_names_a_host_or_a_path_of_a_test(page):
-    text = pages.read(page)
-    assert set(re.findall(r'https?://([^/:\s\'"<>)]+)', text)) <= HOSTS
-    assert not re.search(r'(?<![\w.>])/(work|root|home|tmp)/', text)
-
-
-def test_every_page_is_linked_from_the_readme():
-    for page in pages.ALL[1:]:
-        assert re.search(r'\]\(%s[#)]' % page, pages.read('README.md')), page
-
-
-def test_the_commands_of_the_readme_are_targets_of_make():
-    named = set(re.findall(r'`make ([a-z0-9-]+)', pages.read('README.md')))
-    targets = set(re.findall(r'^([a-z0-9-]+):', pages.read('Makefile'), re.MULTILINE))
-    assert {'run', 'test'} <= named <= targets
-
-
-def test_the_files_of_the_examples_are_there():
-    for name in re.findall(r'(?:requirements|config)/[\w.-]+\.(?:txt|yml)',
-                           pages.read('README.md')):
-        assert os.path.exists(os.path.join(pages.ROOT, name)), name
-
-
-@pytest.fixture(params=['docker-registry-dynamodb', 'registry-index'])
-def image(request):
-    """The name of an image, and the commands of the README that build and run it."""
-    commands = [[line for line in pages.commands('README.md', 'docker ' + verb)
-                 if request.param in line.split()] for verb in ('build', 'run')]
-    assert [len(lines) for lines in commands] == [1, 1]
-    return (request.param,) + tuple(lines[0] for lines in commands)
-
-
-def test_an_image_of_the_readme_is_built_from_its_file_and_run_under_its_name(image):
-    name, build, run = image
+@pytest.mark.parametrize('name', ['docker-registry-dynamodb', 'registry-index'])
+def test_an_image_of_the_readme_is_built_from_its_file_and_run_under_its_name(name):
+    [build], [run] = [[line for line in pages.commands('README.md', 'docker ' + verb)
+                       if name in line.split()] for verb in ('build', 'run')]
     words = build.split()
     file = words[words.index('-f') + 1] if '-f' in words else 'Dockerfile'
     assert words[words.index('-t') + 1] == name == run.split()[-1]
     assert ' '.join(words[:4]) in pages.read(file)
+    variables = set(re.findall(r'-e (\w+)=', run)) - {'SETTINGS_FLAVOR'}
+    assert variables and (name == 'registry-index' or all(
+        '_env:%s' % each in pages.read('config/config_dynamo.yml') for each in variables))
 
 
-def test_the_variables_of_docker_run_are_settings(image):
-    name, _, run = image
-    variables = re.findall(r'-e (\w+)=', run)
-    if name == 'registry-index':
-        assert set(variables) <= set(option.variable for option in list(OPTIONS)
-                                     + list(service_settings.OPTIONS))
-        assert {'REGISTRY_URL', 'EVENTS_SECRET'} <= set(variables)
-    else:
-        assert len(variables) == 7
-        for variable in set(variables) - {'SETTINGS_FLAVOR'}:
-            assert '_env:%s' % variable in pages.read('config/config_dynamo.yml')
-
-
-def test_the_settings_of_the_service_are_its_options():
-    rows = [row for row in pages.table('docs/service.md', 'Setting')]
-    assert [[pages.code(row[0])[0], pages.code(row[1])[0], row[2], row[3]] for row in rows] == [
-        [option.name, option.variable, '`%s`' % option.default if option.default else 'none',
-         option.meaning] for option in service_settings.OPTIONS]
-
-
-def test_the_tests_that_the_pages_name_are_there():
-    for page in pages.ALL:
-        for name in re.findall(r'`(tests/[\w/.]+)`', pages.read(page)):
-            assert os.path.exists(os.path.join(pages.ROOT, name)), '%s: %s' % (page, name)
+def test_the_page_on_the_service_adds_to_a_registry_what_the_readme_adds():
+    page = 'docs/service.md'
+    for language, read in [('yaml', yaml.safe_load), ('nginx', str.split)]:
+        mine, readme = [read(pages.blocks(path, language)[0]) for path in (page, 'README.md')]
+        assert mine == readme
+    readme = [sorted(shlex.split(line)) for line in pages.commands('README.md', 'docker')]
+    for line in pages.commands(page, 'docker'):
+        assert sorted(shlex.split(line)) in readme

@@ -1,6 +1,6 @@
 """What the catalog and a first load ask from S3, counted beside the real registry.
 
-docs/service.md has the figures of 300 repositories.
+docs/measurements.md has the figures of 300 repositories.
 """
 import pytest
 
@@ -35,7 +35,7 @@ def of_load(ministack):
 
 def stated(first_header, what, *cells):
     """The last cells of the row of a table that begins with these, for 300 repositories."""
-    rows = [row for row in pages.table('docs/service.md', first_header)
+    rows = [row for row in pages.table('docs/measurements.md', first_header)
             if row[:2 + len(cells)] == [what, '300'] + list(cells)]
     assert len(rows) == 1, rows
     return rows[0][2 + len(cells):]

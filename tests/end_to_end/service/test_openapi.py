@@ -7,7 +7,6 @@ import time
 import bcrypt
 import pytest
 import schemathesis
-import yaml
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import (content_type_conformance,
                                                response_headers_conformance,
@@ -15,7 +14,6 @@ from schemathesis.specs.openapi.checks import (content_type_conformance,
 
 from dev.servers.process import ROOT
 from dev.servers.proxy import Proxy
-from docker_registry_index import __version__
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
 from tests.end_to_end.service.beside import Beside
@@ -126,8 +124,3 @@ def test_it_describes_the_routes_that_there_are_and_no_others(open_to_all, odd):
               for method in rule.methods - {'HEAD', 'OPTIONS'}
               if app.test_client().open(rule.rule, method=method).status_code != 405}
     assert routes == {(operation.method.upper(), operation.path) for operation in operations()}
-
-
-def test_it_is_of_this_release():
-    with open(PATH, encoding='utf-8') as source:
-        assert yaml.safe_load(source)['info']['version'] == __version__

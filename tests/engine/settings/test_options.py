@@ -7,8 +7,6 @@ For every table: test_resolution.py.
 from __future__ import unicode_literals
 
 import functools
-import io
-import os
 import re
 
 import botocore.session
@@ -16,12 +14,10 @@ import botocore.utils
 import pytest
 from hypothesis import given, strategies as st
 
-from dev.servers.process import ROOT
 from docker_registry_index.engine.errors import SettingError
-from docker_registry_index.engine.settings.options import KEY_PAIR, OPTIONS, Settings
+from docker_registry_index.engine.settings.options import KEY_PAIR, Settings
 from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
 
-DOCUMENT = os.path.join(ROOT, 'docs', 'settings.md')
 resolve = functools.partial(resolve_any, Settings)
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
 
@@ -312,25 +308,3 @@ def test_a_layer_may_have_a_way_out_of_its_own():
     with pytest.raises(SettingError) as caught:
         resolve([Layer('x.yml', {'region': 'EU'}), layer])
     assert 'A-Z' in caught.value.way_out
-
-
-# The documentation
-
-def documented_row(option):
-    default = ('`%s`' % option.default.replace('{', '<').replace('}', '>')
-               if option.default else 'none')
-    if option.fallback:
-        default = "the registry's `%s`, else %s" % (option.fallback, default)
-    return '| `%s` | `%s` | %s | %s |' % (option.name, option.variable, default, option.meaning)
-
-
-def test_the_documents_table_is_the_options_table():
-    with io.open(DOCUMENT, encoding='utf-8') as stream:
-        rows = [line.rstrip() for line in stream if line.startswith('| `')]
-    assert rows == [documented_row(option) for option in OPTIONS]
-
-
-def test_the_document_names_no_variable_that_does_not_exist():
-    with io.open(DOCUMENT, encoding='utf-8') as stream:
-        named = set(re.findall(r'\bDYNAMODB_[A-Z_]*[A-Z]\b', stream.read()))
-    assert named == set(option.variable for option in OPTIONS)
