@@ -121,13 +121,14 @@ def test_the_figures_are_what_the_engine_counts():
 
 @pytest.mark.parametrize('page', pages.CURRENT)
 def test_a_count_of_commands_is_that_of_the_example(page):
-    for word, after in re.findall(r'(?i)\b(two|both|three|four|five) (?:commands|nginx locations)'
-                                  r'(?=\b(.*))', pages.read(page), re.DOTALL):
-        example = re.sub(r'\\\n', '', re.search(r'```\w*\n(.*?)```', after, re.DOTALL).group(1))
-        assert len(example.split('\n\n')[0].splitlines()) == COUNTS[word.lower()], example
-    for example, word in re.findall(r'```\w*\n([^`]+)```\n\n(?:All )?(both|two|three|four|five) ',
-                                    pages.read(page), re.IGNORECASE):
-        assert len(re.findall(r'^\w', example, re.MULTILINE)) == COUNTS[word.lower()], example
+    text, words = pages.read(page), '(two|both|three|four|five)'
+    pairs = re.findall(r'\b%s (?:commands|nginx locations)\b[^#`]*```\w*\n([^`]+)' % words, text,
+                       re.IGNORECASE)
+    pairs += [(word, example) for example, word in re.findall(
+        r'```\w*\n([^`]+)```\n\n(?:All )?%s ' % words, text, re.IGNORECASE)]
+    for word, example in pairs:
+        lines = re.findall(r'^\w', example.replace('\\\n', ''), re.MULTILINE)
+        assert len(lines) == COUNTS[word.lower()], example
 
 
 def test_the_search_of_the_readme_finds_images_of_make_run_service():
