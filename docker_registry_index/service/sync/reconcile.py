@@ -130,11 +130,15 @@ class _KeyedLock:
 class Reconciler:
     """Reconciles an index with one registry; safe to use from several threads.
 
-    :ivar on_note: called with each Note of what is left for later."""
+    :param clock, sleep: of the seconds of a call.
+    :ivar on_note: called with each Note that is left for later."""
 
-    def __init__(self, index: SearchIndex, registry: RegistryClient) -> None:
+    def __init__(self, index: SearchIndex, registry: RegistryClient,
+                 clock: Callable[[], float] = time.monotonic,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
         self._index = index
         self._registry = registry
+        self._clock, self._sleep = clock, sleep
         self._lock = _KeyedLock()
         self.on_note: Callable[[Note], object] = lambda note: None
         #: Whether the registry shows a tag of a repository; see RegistryClient.has.
@@ -159,7 +163,7 @@ class Reconciler:
 
         Costs two requests to the registry, up to four for a description, and up to seven while a
         tag is awaited."""
-        end = time.monotonic() + seconds
+        end = self._clock() + seconds
         with self._lock.hold(change.name, seconds):
             try:
                 self._reconcile(change, end, seconds)
@@ -171,13 +175,13 @@ class Reconciler:
 
         :raises RegistryUnavailable: the registry does not answer in time.
         :raises: as reconcile, without NotNow."""
-        end = time.monotonic() + seconds
+        end = self._clock() + seconds
         return self._settle(name, lambda tags: self._text(name, None, tags, end), end, end)
 
     def _reconcile(self, change: Change, end: float, seconds: float) -> None:
         reference = None if image.is_secondary(change.tag) else change.reference
         text_end, registry_end = end - _FOR_CHANGE * seconds, end - _FOR_NOTE * seconds
-        tags = self._pushed_tags(change, min(text_end, time.monotonic() + _TAG_WAIT), registry_end)
+        tags = self._pushed_tags(change, min(text_end, self._clock() + _TAG_WAIT), registry_end)
 
         def text_or_note(tags: list[str]) -> str | None:
             try:
@@ -193,10 +197,10 @@ class Reconciler:
 
         :param registry_end: when the registry must have answered."""
         backoff = Backoff(_PAUSE, _LONGEST_PAUSE)
-        tags = self._registry.tags(change.name, _left(registry_end))
-        while change.tag and not tags and time.monotonic() + _LONGEST_PAUSE < wait_end:
-            time.sleep(backoff.next())
-            tags = self._registry.tags(change.name, _left(registry_end))
+        tags = self._registry.tags(change.name, self._left(registry_end))
+        while change.tag and not tags and self._clock() + _LONGEST_PAUSE < wait_end:
+            self._sleep(backoff.next())
+            tags = self._registry.tags(change.name, self._left(registry_end))
         if change.tag and not tags:
             self._note(change.name, 'it was pushed, and has no tag yet')
         return tags
@@ -211,11 +215,11 @@ class Reconciler:
         :param tags: if the registry has returned them already."""
         for _ in range(_ATTEMPTS):
             if tags is None:
-                tags = self._registry.tags(name, _left(registry_end))
+                tags = self._registry.tags(name, self._left(registry_end))
             is_there = bool(tags)
             self._change(name, is_there, text_of(tags) if tags else None, end)
             # Also if nothing changed: so it seems after a change whose first answer was lost.
-            if is_there == self._registry.has(name, _left(registry_end)):
+            if is_there == self._registry.has(name, self._left(registry_end)):
                 return is_there
             tags = None
         self._note(name, 'it changed during each attempt')
@@ -228,7 +232,7 @@ class Reconciler:
             else:
                 self._index.remove(name)
         finally:
-            if time.monotonic() >= end:
+            if self._clock() >= end:
                 self._note(name, 'DynamoDB took long')
 
     def _note(self, name: str, why: object) -> None:
@@ -239,15 +243,14 @@ class Reconciler:
 
     def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:
         reference = reference or self._best_tag(name, tags, end)
-        return image.description(self._registry, name, reference, _left(end))
+        return image.description(self._registry, name, reference, self._left(end))
 
     def _best_tag(self, name: str, tags: list[str], end: float) -> str | None:
         best = image.best_tag(tags)
         if len(tags) < _ALL_TAGS or best == image.LATEST:
             return best
-        latest = self._registry.manifest(name, image.LATEST, _left(end))
+        latest = self._registry.manifest(name, image.LATEST, self._left(end))
         return best if latest is None else image.LATEST
 
-
-def _left(end: float) -> float:
-    return max(0.01, end - time.monotonic())
+    def _left(self, end: float) -> float:
+        return max(0.01, end - self._clock())

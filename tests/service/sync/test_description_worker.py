@@ -1,24 +1,23 @@
-"""When the description worker reads notes and asks for tags: no loop, DynamoDB or sleeps."""
+"""When the description worker reads notes and asks for tags: no server, DynamoDB or sleeps."""
 import random
 
 import pytest
 
-from docker_registry_index.engine.errors import MissingTable, RequestFailed
+from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.description_worker import (
-    LONGEST_PAUSE, PAUSE, DescriptionWorker)
+    LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
+from tests.helpers.clock import Clock
 
 NOTE = Note('acme/web', '1', True)
 FAILURES = [RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True),
             ValueError('a mistake')]
+UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
 
 
-class Clock:
-    now = 1000
-
-    def __call__(self):
-        return self.now
+def notes(count):
+    return [Note('acme/web-%03d' % number, '1', False) for number in range(count)]
 
 
 class Index:
@@ -26,6 +25,7 @@ class Index:
 
     def __init__(self):
         self.description_queue, self.kept, self.error, self.reads = self, [], None, 0
+        self.is_free = True
 
     def lease(self, kind):
         return self
@@ -34,10 +34,10 @@ class Index:
         self.reads += 1
         if self.error:
             raise self.error
-        return [] if after else list(self.kept)
+        return [note for note in self.kept if note.name > (after or '')][:limit]
 
     def acquire(self):
-        return True
+        return self.is_free
 
     def renew(self):
         pass
@@ -52,7 +52,7 @@ class Index:
 class Reconciler:
     """One that finds a repository or not, or raises; counts its requests."""
 
-    is_there, error, asked = False, None, 0
+    is_there, errors, asked = False, {}, 0
 
     def act(self):
         """Called with every request."""
@@ -60,8 +60,9 @@ class Reconciler:
     def describe(self, name, seconds):
         self.asked += 1
         self.act()
-        if self.error:
-            raise self.error
+        error = self.errors.get(name, self.errors.get('*'))
+        if error:
+            raise error
         return self.is_there
 
     has_tag = describe
@@ -94,7 +95,7 @@ def pauses(worker, clock, count):
     waited = []
     for _ in range(count):
         waited.append(worker.run_once(clock.now))
-        clock.now += waited[-1]
+        clock.advance(waited[-1])
     return waited
 
 
@@ -120,10 +121,40 @@ def test_tables_that_are_being_created_are_no_failure(worker, index, clock):
     assert pauses(worker, clock, 3) == [PAUSE] * 3
 
 
-def test_a_registry_that_is_unavailable_makes_pauses_longer(worker, index, reconciler, clock):
-    index.kept, reconciler.error = [NOTE], RegistryUnavailable('http://127.0.0.1', 'is tired')
+def test_an_unavailable_registry_makes_pauses_longer(worker, index, reconciler, clock):
+    index.kept, reconciler.errors = [NOTE], {'*': UNAVAILABLE}
     assert pauses(worker, clock, 3) == [PAUSE, 2 * PAUSE, 4 * PAUSE]
     assert index.kept == [NOTE]
+
+
+def test_an_unreadable_repository_stays_noted_and_delays_no_other(
+        worker, index, reconciler, clock):
+    index.kept = notes(250)
+    reconciler.errors = {index.kept[3].name: UNAVAILABLE}
+    assert pauses(worker, clock, 2) == [PAUSE, PAUSE]
+    assert (worker.done, worker.waiting, len(index.kept)) == (249, 1, 1)
+
+
+def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
+        worker, index, reconciler, clock):
+    index.kept = notes(40)
+    reconciler.errors = {note.name: UNAVAILABLE for note in index.kept[:20]}
+    pauses(worker, clock, 2)
+    assert (reconciler.asked, worker.done) == (12, 0)
+    pauses(worker, clock, 3)  # while everything fails, each read asks for one more group
+    assert (reconciler.asked, worker.done) == (12 + 4 + 4 + 20, 20) and index.kept == notes(20)
+
+
+def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, reconciler, clock):
+    index.kept, index.is_free = notes(3), False
+    pauses(worker, clock, 3)
+    assert worker.waiting == 3 and not reconciler.asked
+
+
+def test_a_note_with_an_invalid_name_is_removed(worker, index, reconciler, clock):
+    index.kept, reconciler.errors = notes(1), {'*': InvalidName('a', 'is odd')}
+    pauses(worker, clock, 2)
+    assert index.kept == [] and worker.done == 1
 
 
 def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler, clock):
@@ -134,22 +165,47 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler,
     worker.call(NOTE)
     assert worker.run_once(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
     reconciler.is_there = True
-    clock.now += 1
+    clock.advance(1)
     assert worker.run_once(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
     assert index.kept == [] and worker.done == 1
-    clock.now += PAUSE - 1
+    clock.advance(PAUSE - 1)
     assert worker.run_once(clock.now) == PAUSE and index.reads == reads + 1
 
 
-def test_nothing_is_begun_any_more_when_it_is_stopped(worker, index, clock):
+def test_a_tag_that_does_not_come_is_awaited_for_five_minutes_with_few_requests(
+        worker, index, reconciler, clock):
+    started, index.kept = clock.now, [NOTE]
+    while index.kept:
+        worker.run_once(clock.now)
+        clock.advance(0.25)
+    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS
+    assert reconciler.asked < 60
+
+
+def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(clock):
+    waits = TagWaitList(clock)
+    waits.add(NOTE)
+    assert waits.take_due() == [(NOTE, False)] and waits.seconds() == 0.25
+    clock.advance(0.25)
+    assert waits.take_due() == [(NOTE, True)] and waits.take_due() == []
+    clock.advance(80 - 0.25)
+    assert waits.take_due() == [(NOTE, True)] and waits.seconds() == 10
+    assert not waits.is_over(NOTE)
+    clock.advance(TAG_SECONDS - 80)
+    assert waits.is_over(NOTE)
+    waits.remove(NOTE)
+    assert waits.seconds() == float('inf') and not waits.is_over(NOTE)
+
+
+def test_a_stopped_worker_begins_nothing(worker, index, clock):
     worker.stop(0)
     pauses(worker, clock, 3)
     assert index.reads == 0
 
 
-def test_a_stop_lets_the_repositories_that_are_being_read_end(worker, index, reconciler, clock):
-    index.kept = [Note('acme/web-%d' % number, '1', False) for number in range(9)]
+def test_a_stop_lets_requests_under_way_end(worker, index, reconciler, clock):
+    index.kept = notes(9)
     reconciler.act = lambda: worker.stop(0)
-    clock.now += PAUSE
+    clock.advance(PAUSE)
     worker.run_once(clock.now)
     assert worker.done == 4 and len(index.kept) == 5

@@ -1,0 +1,147 @@
+"""The client of a registry's API, on answers that are usual, odd, or no registry's at all."""
+import time
+
+import pytest
+
+from docker_registry_index.service.registry.client import BLOB_BYTES, RegistryClient
+from docker_registry_index.service.registry.connection import RegistryUnavailable
+from tests.helpers.scripted_server import error_page, page, reset
+
+HEX = 'sha256:' + '0' * 64
+
+
+@pytest.fixture
+def client(server):
+    return RegistryClient(server.url)
+
+
+@pytest.mark.parametrize('name', ['Upper/Case', '../../v2/a', 'a?b', '', None, 'a' * 256, 'x\n'])
+def test_an_invalid_name_is_absent_without_a_request(server, client, name):
+    assert client.tags(name) == [] and not client.has(name)
+    assert client.manifest(name, 'latest') is None and client.config(name, HEX) is None
+    assert not server.requests
+
+
+@pytest.mark.parametrize('reference', ['../tags/list', 'a b', 'a' * 129, 'sha256:0', '', None])
+def test_an_invalid_reference_is_absent_without_a_request(server, client, reference):
+    assert client.manifest('a/b', reference) is None and client.config('a/b', reference) is None
+    assert not server.requests
+
+
+@pytest.mark.parametrize('answer', [
+    error_page('NAME_UNKNOWN'), error_page('NAME_INVALID', status=400),
+    error_page('MANIFEST_UNKNOWN'), error_page()])
+def test_an_error_of_the_registry_itself_is_an_absence(server, client, answer):
+    server.answers['*'] = answer
+    assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None
+    assert client.config('a/b', HEX) is None
+
+
+@pytest.mark.parametrize('answer', [
+    page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
+    page('busy', 503), page('slow down', 429), page('{}', 500), reset,
+    error_page('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
+    error_page('UNKNOWN', status=500)],
+    ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400',
+         'html-400', 'redirect-loop', 'errors-500'])
+def test_an_answer_of_no_registry_is_not_an_absence(server, client, answer):
+    server.answers['*'] = answer
+    for ask in (lambda: client.tags('a/b'), lambda: client.has('a/b'),
+                lambda: client.manifest('a/b', 'latest'), lambda: client.config('a/b', HEX),
+                lambda: list(client.catalog())):
+        with pytest.raises(RegistryUnavailable, match='REGISTRY_URL'):
+            ask()
+
+
+@pytest.mark.parametrize('body', [
+    '<html>log in</html>', '', '[]', 'null', '3', '{"tags": 3}', '{"tags": [1]}',
+    '{"tags": {"a": "b"}}', '{"name": "a/b"}', '[' * 100000, b'\xff\xfe',
+    '{"repositories": [["a"]]}', '{"tags": "latest"}', '{"tags": {}, "repositories": {}}',
+    '{"tags": 0, "repositories": ""}'])
+def test_garbage_is_not_a_list(server, client, body):
+    server.answers['*'] = page(body)
+    for ask in (lambda: client.tags('a/b'), lambda: list(client.catalog())):
+        with pytest.raises(RegistryUnavailable):
+            ask()
+    assert client.config('a/b', HEX) is None or body.startswith('{"')
+
+
+@pytest.mark.parametrize('tags, expected', [('null', []), ('[]', []), ('["1", "2"]', ['1', '2'])])
+def test_no_tags_are_null_or_an_empty_list(server, client, tags, expected):
+    server.answers['/v2/a/b/tags/list?n=100'] = page('{"name": "a/b", "tags": %s}' % tags)
+    assert client.tags('a/b') == expected and client.has('a/b') is bool(expected)
+
+
+def test_a_config_is_read_up_to_4_megabytes(server, client):
+    sent = []
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.send_header('Content-Length', str(200 * 1024 * 1024))
+        handler.end_headers()
+        for _ in range(200):
+            handler.wfile.write(b' ' * 1024 * 1024)
+            sent.append(1)
+    server.answers['*'] = endless
+    assert client.config('a/b', HEX) is None
+    time.sleep(0.05)  # the sockets have buffers
+    assert len(sent) < 30
+    server.answers['*'] = page(b'{"a": 1}' + b' ' * (BLOB_BYTES - 8))
+    assert client.config('a/b', HEX) == {'a': 1}
+    server.answers['*'] = page(b'{"a": 1}' + b' ' * (BLOB_BYTES - 7))
+    assert client.config('a/b', HEX) is None
+    with pytest.raises(RegistryUnavailable, match='more than a registry would'):
+        client.manifest('a/b', 'latest')
+
+
+class TestCatalog:
+    def pages(self, server, *links, names='abc'):
+        for place, link in enumerate(links):
+            path = '/v2/_catalog?page=%d' % place if place else '/v2/_catalog?n=1000'
+            link = link.replace('NEXT', '/v2/_catalog?page=%d' % (place + 1))
+            server.answers[path] = page({'repositories': [names[place]]},
+                                        **({'Link': link} if link else {}))
+        return list(RegistryClient(server.url).catalog())
+
+    def test_links_are_relative_or_absolute(self, server):
+        # The absolute one has the scheme and the port behind a proxy.
+        assert self.pages(server, '<NEXT>; rel="next"', '<https://127.0.0.1:5000NEXT>; rel="next"',
+                          '') == [['a'], ['b'], ['c']]
+
+    @pytest.mark.parametrize('link, problem', [
+        ('<http://example.test/v2/_catalog?page=1>', 'another host'),
+        ('<//example.test/v2/>', 'another host'), ('<http://[>', 'not an address')])
+    def test_a_link_leads_to_the_same_host(self, server, link, problem):
+        with pytest.raises(RegistryUnavailable, match=problem):
+            self.pages(server, link + '; rel="next"')
+
+    @pytest.mark.parametrize('link', ['<NEXT>', 'NEXT', '<NEXT>; rel="prev"', ';', '<'])
+    def test_a_page_without_a_next_link_is_the_last(self, server, link):
+        assert self.pages(server, link, '') == [['a']]
+
+    @pytest.mark.parametrize('second, names', [
+        ('</v2/_catalog?page=1>; rel="next"', 'abc'), ('<NEXT>; rel="next"', 'aaa')])
+    def test_a_catalog_that_repeats_itself_is_unusable(self, server, second, names):
+        with pytest.raises(RegistryUnavailable, match='was there before'):
+            self.pages(server, '<NEXT>; rel="next"', second, '', names=names)
+
+    def test_at_most_100_empty_pages_are_followed(self, server, client):
+        server.answers['*'] = lambda handler: page(
+            {'repositories': []},
+            Link='</v2/_catalog?page=%d>; rel="next"' % len(server.requests))(handler)
+        with pytest.raises(RegistryUnavailable):
+            list(client.catalog())
+        assert len(server.requests) == 101
+
+    def test_null_is_an_empty_catalog(self, server, client):
+        server.answers['*'] = page({'repositories': None})
+        assert list(client.catalog()) == [[]]
+
+    def test_a_page_size_that_is_refused_is_left_to_the_registry(self, server, client):
+        server.answers = {'/v2/_catalog': page({'repositories': ['a']}), '/v2/_catalog?n=1000':
+                          error_page('PAGINATION_NUMBER_INVALID', status=400)}
+        assert list(client.catalog()) == [['a']]
+
+    def test_a_path_in_the_address_of_the_registry_is_kept(self, server):
+        server.answers['/images/v2/_catalog?n=1000'] = page({'repositories': ['a']})
+        assert list(RegistryClient(server.url + '/images/').catalog()) == [['a']]

@@ -1,0 +1,227 @@
+"""Connections to a registry: credentials, tokens, certificates and timeouts."""
+import base64
+import contextlib
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from dev.servers.process import free_port
+from docker_registry_index.service.registry.client import RegistryClient
+from docker_registry_index.service.registry.connection import (
+    CredentialsRefused, RegistryUnavailable)
+from tests.helpers.scripted_server import ScriptedServer, drip, error_page, late, page, reset
+
+SECRET = 'pass:w\xf6rd'
+BASIC = 'Basic ' + base64.b64encode(b'reader:' + SECRET.encode()).decode()
+HEX = 'sha256:' + '0' * 64
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize('answer', [late(1), drip(True), drip(False)],
+                             ids=['silent', 'slow-headers', 'slow-body'])
+    def test_a_timeout_is_for_all_of_a_call(self, server, answer):
+        server.answers['*'] = answer
+        started = time.monotonic()
+        with pytest.raises(RegistryUnavailable, match='does not answer within 0.12 seconds'):
+            RegistryClient(server.url).tags('a/b', timeout=0.12)
+        assert time.monotonic() - started < 2
+
+    @pytest.mark.parametrize('timeout', [0, -1])
+    def test_nothing_is_sent_if_no_time_is_left(self, server, timeout):
+        client = RegistryClient(server.url)
+        for ask in (lambda: client.tags('a/b', timeout=timeout),
+                    lambda: client.has('a/b', timeout=timeout),
+                    lambda: client.manifest('a/b', 'latest', timeout=timeout),
+                    lambda: client.config('a/b', HEX, timeout=timeout)):
+            with pytest.raises(RegistryUnavailable):
+                ask()
+        assert not server.requests
+
+    def test_a_refused_connection_is_reported_with_its_address(self):
+        port = free_port()
+        with pytest.raises(RegistryUnavailable, match='127.0.0.1:%d.*refused' % port):
+            RegistryClient('http://127.0.0.1:%d' % port).tags('a/b')
+
+    @pytest.mark.parametrize('limits, least, most', [({}, 0.6, 5), ({'timeout': 5}, 0.3, 0.59)],
+                             ids=['without a timeout', 'with a timeout'])
+    def test_a_failed_connection_is_retried_once_unless_there_is_a_timeout(
+            self, limits, least, most):
+        with contextlib.ExitStack() as opened:
+            full = opened.enter_context(socket.socket())
+            full.bind(('127.0.0.1', 0))
+            full.listen(0)
+            for _ in range(4):  # the queue of the listener is full: it answers no connection
+                filler = opened.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            client = RegistryClient('http://127.0.0.1:%d' % full.getsockname()[1],
+                                    connect_timeout=0.3)
+            started = time.monotonic()
+            with pytest.raises(RegistryUnavailable, match='accepts no connection in time'):
+                client.tags('a/b', **limits)
+            assert least <= time.monotonic() - started < most
+
+
+class TestCredentials:
+    def test_credentials_and_challenges_are_not_followed_to_another_host(self, server):
+        with ScriptedServer({'*': page({'a': 1})}) as elsewhere:
+            url = elsewhere.url.replace('127.0.0.1', 'localhost')
+            server.answers['*'] = page('', 307, Location=url + '/blob?Signature=s3cret')
+            client = RegistryClient(server.url, 'reader', SECRET)
+            assert client.config('a/b', HEX) == {'a': 1}
+            assert server.requests[0][1]['Authorization'] == BASIC
+            assert elsewhere.requests[0][1]['Authorization'] is None
+            challenge = 'Bearer realm="%s/token"' % elsewhere.url
+            for answer in (page('denied', 403), page('', 401, WWW_Authenticate=challenge),
+                           error_page('NAME_UNKNOWN')):
+                elsewhere.answers['*'] = answer
+                with pytest.raises(RegistryUnavailable) as failed:
+                    client.config('a/b', HEX)
+                assert not isinstance(failed.value, CredentialsRefused)
+                assert 's3cret' not in str(failed.value)
+            assert '/token' not in ''.join(elsewhere.paths)
+
+    def test_no_message_contains_the_password(self, server):
+        server.answers['*'] = reset
+        client = RegistryClient(server.url, 'reader', 'hidden')
+        with pytest.raises(RegistryUnavailable) as failed:
+            client.tags('a/b')
+        assert 'hidden' not in str(failed.value) + repr(failed.value) + repr(client)
+        assert failed.value.url == server.url + '/v2/a/b/tags/list'
+
+    @pytest.mark.parametrize('credentials, problem', [((), 'requires credentials'),
+                                                      (('reader', 'guess'), 'refuses')])
+    @pytest.mark.parametrize('status', [401, 403])
+    def test_refused_credentials_are_an_error_of_their_own(
+            self, server, credentials, problem, status):
+        server.answers['*'] = page('', status)
+        with pytest.raises(CredentialsRefused,
+                           match=problem + '.*REGISTRY_USERNAME and REGISTRY_PASSWORD') as refused:
+            RegistryClient(server.url, *credentials).tags('a/b')
+        assert refused.value.status == status and 'guess' not in str(refused.value)
+
+    def test_neither_netrc_nor_proxies_nor_cookies_are_used(self, server, tmp_path, monkeypatch):
+        (tmp_path / '.netrc').write_text('machine 127.0.0.1 login somebody password else\n')
+        monkeypatch.setenv('HOME', str(tmp_path))
+        monkeypatch.setenv('http_proxy', 'http://127.0.0.1:1')
+        server.answers['*'] = page({'tags': ['1']}, Set_Cookie='a=b')
+        client = RegistryClient(server.url)
+        assert client.tags('a/b') == client.tags('a/b') == ['1']
+        assert all(headers['Authorization'] is None and headers['Cookie'] is None
+                   for _, headers in server.requests)
+
+
+class TestCertificates:
+    @pytest.fixture(scope='class')
+    def certificate(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp('tls')
+        subprocess.run(
+            ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+             '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext',
+             'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.pem'],
+            cwd=folder, check=True, stderr=subprocess.DEVNULL)
+        return folder
+
+    @pytest.fixture
+    def secure(self, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(str(certificate / 'cert.pem'), str(certificate / 'key.pem'))
+        with ScriptedServer({'*': page({'tags': ['1']})}, context) as running:
+            yield running
+
+    def test_a_certificate_of_the_given_file_is_trusted(self, certificate, secure):
+        client = RegistryClient(secure.url, ca_file=str(certificate / 'cert.pem'))
+        assert client.tags('a/b') == ['1']
+
+    @pytest.mark.parametrize('ca_file, problem', [
+        (None, 'no certificate to trust.*self.signed'), ('none.pem', 'none.pem')])
+    def test_no_request_is_sent_without_trust(self, secure, ca_file, problem):
+        with pytest.raises(RegistryUnavailable, match=problem):
+            RegistryClient(secure.url, 'reader', SECRET, ca_file).tags('a/b')
+        assert not secure.requests
+
+    def test_a_password_is_not_sent_to_a_token_server_without_https(
+            self, certificate, secure, server):
+        server.answers['*'] = page({'token': 't'})
+        secure.answers['*'] = page('', 401, WWW_Authenticate='Bearer realm="%s/t"' % server.url)
+        with pytest.raises(RegistryUnavailable, match='not https'):
+            RegistryClient(secure.url, 'reader', SECRET, str(certificate / 'cert.pem')).tags('a/b')
+        assert not server.requests
+
+
+class TestTokens:
+    @pytest.fixture
+    def closed(self, server):
+        """A registry that requires tokens and gives them, as `given`, itself."""
+        server.token, server.given = 't1', None
+
+        def answer(handler):
+            if handler.path.startswith('/token'):
+                given = server.given or page({'token': server.token, 'expires_in': 300})
+                return given(handler)
+            if handler.headers['Authorization'] == 'Bearer ' + server.token:
+                return page({'tags': ['1'], 'repositories': ['a/b']})(handler)
+            challenge = 'Bearer realm="%s/token",service="the registry"' % server.url
+            page({'errors': [{'code': 'UNAUTHORIZED'}]}, 401, WWW_Authenticate=challenge)(handler)
+        server.answers['*'] = answer
+        return server
+
+    def requests_for_tokens(self, server):
+        return [(path, headers['Authorization']) for path, headers in server.requests
+                if path.startswith('/token')]
+
+    def test_one_token_is_requested_for_each_scope(self, closed):
+        client = RegistryClient(closed.url, 'reader', SECRET)
+        assert client.tags('a/b') == client.tags('a/b') == ['1'] and client.has('a/c')
+        assert list(client.catalog()) == [['a/b']]
+        assert self.requests_for_tokens(closed) == [
+            ('/token?service=the+registry&scope=' + scope, BASIC) for scope in (
+                'repository%3Aa%2Fb%3Apull', 'repository%3Aa%2Fc%3Apull',
+                'registry%3Acatalog%3A%2A')]
+
+    def test_a_token_that_is_refused_is_renewed(self, closed):
+        client = RegistryClient(closed.url)
+        assert client.tags('a/b') == ['1']
+        closed.token = 't2'
+        assert client.tags('a/b') == ['1']
+
+    @pytest.mark.parametrize('seconds, count', [(300, 1), (5, 2), (0, 1), (-1, 1), ('x', 1)])
+    def test_a_token_is_kept_until_shortly_before_its_end_or_a_minute(self, closed, seconds, count):
+        closed.given = page({'access_token': 't1', 'expires_in': seconds})
+        client = RegistryClient(closed.url)
+        assert client.tags('a/b') == client.tags('a/b') == ['1']
+        assert len(self.requests_for_tokens(closed)) == count
+
+    def test_a_registry_may_change_from_tokens_to_a_password(self, closed):
+        client = RegistryClient(closed.url, 'reader', SECRET)
+        assert client.tags('a/b') == ['1']
+        wanted = page('', 401, WWW_Authenticate='Basic realm="x"')
+        closed.answers['*'] = lambda handler: (
+            page({'tags': ['2']}) if handler.headers['Authorization'] == BASIC else wanted)(handler)
+        asked = len(closed.requests)
+        assert client.tags('a/b') == client.tags('a/b') == client.tags('a/c') == ['2']
+        assert len(closed.requests) == asked + 4, 'once with the token that it had'
+        closed.answers['*'] = wanted
+        with pytest.raises(CredentialsRefused, match='refuses'):
+            client.tags('a/b')
+
+    def test_a_token_server_may_refuse_the_password(self, closed):
+        closed.given = page('', 401)
+        with pytest.raises(CredentialsRefused, match='refuses'):
+            RegistryClient(closed.url, 'reader', SECRET).tags('a/b')
+
+    @pytest.mark.parametrize(
+        'body', ['', '[]', '{}', '{"token": 3}', '{"token": "a\\r\\nb"}', '{"token": ""}'])
+    def test_an_answer_without_a_token_is_unusable(self, closed, body):
+        closed.given = page(body)
+        with pytest.raises(RegistryUnavailable, match='no token'):
+            RegistryClient(closed.url).tags('a/b')
+
+    @pytest.mark.parametrize('realm', ['', 'ftp://127.0.0.1/', 'file:///etc/passwd'])
+    def test_a_realm_that_is_no_web_address_is_refused(self, server, realm):
+        server.answers['*'] = page('', 401, WWW_Authenticate='Bearer realm="%s"' % realm)
+        with pytest.raises(RegistryUnavailable, match='realm'):
+            RegistryClient(server.url).tags('a/b')

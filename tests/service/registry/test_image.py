@@ -1,0 +1,138 @@
+"""The description in an image, whatever its manifest contains."""
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from docker_registry_index.service.registry import image
+from docker_registry_index.service.registry.client import RegistryClient
+from docker_registry_index.service.registry.connection import RegistryUnavailable
+from docker_registry_index.service.registry.image import Texts, description
+from tests.helpers.scripted_server import late, page
+
+PREFIX = 'org.opencontainers.image.'
+HEX = 'sha256:' + '0' * 64
+KEYS = ['annotations', 'config', 'Labels', 'manifests', 'platform', 'os', 'architecture', 'digest',
+        'mediaType', 'subject', PREFIX + 'description', PREFIX + 'title']
+ANYTHING = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers() |
+    strategies.text(max_size=5) | strategies.sampled_from(['linux', 'amd64', 'unknown']),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(
+        strategies.sampled_from(KEYS), inner, max_size=6), max_leaves=12)
+
+
+class Registry:
+    """A client of these manifests and configs; `asked` has the references requested."""
+
+    def __init__(self, manifests, configs=()):
+        self.manifests, self.configs, self.asked = manifests, dict(configs), []
+
+    def manifest(self, name, reference, timeout):
+        self.asked.append(reference)
+        return self.manifests.get(reference)
+
+    def config(self, name, digest, timeout):
+        self.asked.append(digest)
+        return self.configs.get(digest)
+
+
+def labels(**texts):
+    return {'config': {'Labels': {PREFIX + key: text for key, text in texts.items()}}}
+
+
+def manifest(config=None, **texts):
+    return {'annotations': labels(**texts)['config']['Labels'], 'config': {'digest': config}}
+
+
+def entry(digest, system=None, architecture=None):
+    return {'digest': digest, 'platform': {'os': system, 'architecture': architecture}}
+
+
+@pytest.mark.parametrize('texts, text', [
+    ([], None), ([Texts()], None), ([Texts(None, 'a title'), Texts('label', None)], 'label'),
+    ([Texts('a', 'b'), Texts('c', 'd')], 'a'),
+    ([Texts(None, 'a title'), Texts(None, 'label title')], 'a title'),
+    ([Texts(), Texts(None, 'label title')], 'label title')])
+def test_descriptions_precede_titles_and_the_manifest_precedes_the_config(texts, text):
+    assert image.chosen(texts) == text
+
+
+@pytest.mark.parametrize('value', [None, 3, ['x'], {'x': 'y'}, '', ' \n', True])
+def test_a_value_that_is_no_text_is_ignored(value):
+    assert image.of_manifest(manifest(description=value, title=value)) == Texts()
+    assert image.of_config(labels(description=value, title=value)) == Texts()
+    assert image.of_manifest({'annotations': value}) == image.of_config(
+        {'config': {'Labels': value}}) == Texts()
+
+
+@pytest.mark.parametrize('children, digest', [
+    ([], None),
+    ([entry('a', 'linux', 'arm64'), entry('b', 'linux', 'amd64')], 'b'),
+    ([entry('a', 'unknown', 'unknown'), entry('b', 'windows', 'amd64')], 'b'),
+    ([{'digest': 'a'}, entry('b', 'linux', 's390x')], 'b'),
+    ([entry('a', 'unknown', 'unknown'), {'digest': 'b'}], 'a'),
+    ([3, {'platform': 4}, {'digest': 5}, {'digest': 'a', 'platform': []}], 'a')])
+def test_an_index_is_described_by_its_image_for_linux_on_amd64_if_there_is_one(children, digest):
+    assert image.child_of({'manifests': children}) == digest
+
+
+@pytest.mark.parametrize('tag, secondary', [
+    ('sha256-' + 'a' * 64 + '.sig', True), ('sha256-' + '0' * 64 + '.att', True),
+    ('sha256-' + '0' * 64 + '.sbom', True), ('sha256-' + '0' * 64, True), ('latest', False),
+    (None, False), ('sha256-abc', False), ('sha256-' + 'a' * 64 + '.sig.old', False), (3, False)])
+def test_signatures_are_recognized_by_their_tag(tag, secondary):
+    assert image.is_secondary(tag) is secondary
+
+
+def test_an_image_with_a_subject_does_not_describe_its_repository():
+    assert image.is_secondary('latest', {'subject': {'digest': 'a'}})
+    assert not image.is_secondary('latest', {'subject': None}) and not image.is_secondary(None, [])
+    sbom = dict(manifest(description='SBOM'), subject={'digest': 'a'})
+    assert description(Registry({'sbom': sbom}), 'a/b', 'sbom') is None
+
+
+@pytest.mark.parametrize('tags, tag', [
+    (['1', 'latest', '2'], 'latest'), (['1.0', '2.0'], '2.0'), ([], None),
+    (['sha256-' + 'a' * 64 + '.sig', '1'], '1'), (['sha256-' + 'a' * 64 + '.sig'], None)])
+def test_a_repository_is_described_by_latest_or_else_by_its_last_tag(tags, tag):
+    assert image.best_tag(tags) == tag
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(ANYTHING)
+def test_nothing_that_is_pushed_raises(document):
+    for read in (image.of_manifest, image.of_config):
+        assert all(text is None or text.strip() for text in read(document))
+    for read in (image.child_of, image.config_of):
+        digest = read(document)
+        assert digest is None or isinstance(digest, str)
+    assert image.is_secondary('latest', document) in (True, False)
+    assert image.is_index(document) in (True, False)
+    text = description(Registry({'latest': document, 'linux': document}, {'linux': document}),
+                       'a/b', 'latest')
+    assert text is None or text.strip()
+
+
+@pytest.mark.parametrize('manifests, configs, text, asked', [
+    ({'t': manifest('c', description='x')}, {}, 'x', ['t']),
+    ({'t': manifest('c', title='x')}, {'c': labels(description='y')}, 'y', ['t', 'c']),
+    ({'t': manifest('c')}, {}, None, ['t', 'c']),
+    ({'t': manifest(None, title='x')}, {}, 'x', ['t']),
+    ({'t': dict(manifest(description='x'), manifests=[entry('m')])}, {}, 'x', ['t']),
+    ({'t': dict(manifest(title='x'), manifests=[entry('m')]), 'm': manifest('c', title='y')},
+     {'c': labels(title='z')}, 'x', ['t', 'm', 'c']),
+    ({'t': {'manifests': [entry('m')]}, 'm': {'manifests': [entry('n')]}, 'n': manifest('c')},
+     {'c': labels(description='z')}, 'z', ['t', 'm', 'n', 'c']),
+    ({'t': {'manifests': [entry('gone')]}}, {}, None, ['t', 'gone']),
+    ({'t': dict(manifest(title='round'), manifests=[entry('t')])}, {}, 'round', ['t'] * 3),
+    ({'t': dict(manifest('c', title='x'), config={
+        'digest': 'c', 'mediaType': 'application/vnd.oci.empty.v1+json'})}, {}, 'x', ['t']),
+    ({}, {}, None, ['t'])])
+def test_only_the_needed_documents_are_read(manifests, configs, text, asked):
+    registry = Registry(manifests, configs)
+    assert description(registry, 'a/b', 't') == text and registry.asked == asked
+
+
+def test_the_timeout_is_for_all_requests_together(server):
+    server.answers['*'] = late(0.1, page({'manifests': [{'digest': HEX}]}))
+    with pytest.raises(RegistryUnavailable):
+        description(RegistryClient(server.url), 'a/b', 'latest', timeout=0.15)

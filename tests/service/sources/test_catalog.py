@@ -1,0 +1,130 @@
+"""The repositories in a registry's own catalog, some of which cannot be read."""
+import logging
+
+import pytest
+
+from docker_registry_index.engine.errors import StorageUnreadable
+from docker_registry_index.service.registry.connection import (
+    CredentialsRefused, RegistryUnavailable)
+from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
+from tests.helpers.engine import EngineIndex
+from tests.service.sources.listing import listed
+
+
+class Registry:
+    """A client: pages of names; `tagged` has whether one has tags, or the error of its request."""
+
+    def __init__(self, pages, tagged=()):
+        self.pages, self.tagged, self.asked = pages, dict(tagged), []
+
+    def catalog(self):
+        return iter(self.pages)
+
+    def has(self, name):
+        self.asked.append(name)
+        answer = self.tagged.get(name, True)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+FAILURE = RegistryUnavailable('http://127.0.0.1', 'is tired')
+REFUSAL = CredentialsRefused('http://127.0.0.1', 403, True)
+FIFTY = ['a%02d' % number for number in range(50)]
+
+
+def read_first_chunk(source):
+    return [name for name, _ in source.repositories(next(iter(source.namespaces())))]
+
+
+def test_chunks_have_fifty_names_whatever_the_pages_have():
+    names = ['a%03d' % number for number in range(120)]
+    source = CatalogSource(Registry([names[:7], [], names[7:100], names[100:]]))
+    chunks = list(source.namespaces())
+    assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 20]
+    assert [str(chunk) for chunk in chunks] == ['a000 to a049', 'a050 to a099', 'a100 to a119']
+    assert list(CatalogSource(Registry([[]])).namespaces()) == []
+
+
+def test_names_with_a_tag_are_listed_at_one_request_each():
+    registry = Registry([list('abc'), FIFTY], {'b': False})
+    source = CatalogSource(registry)
+    assert listed(source) == (['a'] + FIFTY + ['c'], [])
+    assert sorted(registry.asked) == ['a'] + FIFTY + ['b', 'c']
+    assert source.has('a') and not source.has('b')
+
+
+@pytest.mark.parametrize('broken', ['a', 'd', 'ad', 'abc', 'abde', 'bcdefg', 'acegh', 'defghi'],
+                         ids=lambda value: value)
+@pytest.mark.parametrize('error', [FAILURE, REFUSAL], ids=['failing', 'refused'])
+def test_unreadable_names_are_doubtful_and_all_others_are_listed(broken, error):
+    client = Registry([list('abcdefghij')], dict.fromkeys(broken, error))
+    source = CatalogSource(client)
+    assert listed(source) == ([name for name in 'abcdefghij' if name not in broken], [])
+    assert source.doubtful() == set(broken)
+    client.tagged = {}
+    assert len(listed(source)[0]) == 10 and source.doubtful() == set()
+
+
+def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
+    source = CatalogSource(Registry([list('abc')], dict.fromkeys('abc', REFUSAL)))
+    with pytest.raises(StorageUnreadable, match='refuses'):
+        listed(source)
+    assert source.doubtful() == set()
+
+
+def test_a_registry_that_becomes_unavailable_ends_the_listing():
+    client = Registry([FIFTY])
+    source = CatalogSource(client)
+    for name, _ in source.repositories(next(iter(source.namespaces()))):
+        if name == 'a20':
+            break
+    client.tagged = dict.fromkeys(FIFTY, FAILURE)
+    with pytest.raises(RegistryUnavailable):
+        read_first_chunk(source)
+    assert source.doubtful() == set() and len(client.asked) == 21 + 4
+
+
+def test_a_registry_that_is_unavailable_gets_no_more_than_three_requests():
+    registry = Registry([FIFTY], dict.fromkeys(FIFTY, FAILURE))
+    with pytest.raises(RegistryUnavailable):
+        read_first_chunk(CatalogSource(registry))
+    assert len(registry.asked) == 3
+
+
+def test_a_doubtful_repository_stays_as_it_is_and_is_read_later(in_process_dynamodb, caplog):
+    index = EngineIndex(in_process_dynamodb.url).ready()
+    for name in 'indexed', 'gone':
+        index.add(name, '')
+        index.engine.client.call('update_item', TableName=index.settings.repository_table,
+                                 Key={'name': {'S': name}},
+                                 UpdateExpression='SET touched = :long_ago',
+                                 ExpressionAttributeValues={':long_ago': {'N': '1'}})
+    client = Registry([['fine', 'indexed', 'new']],
+                      {'indexed': FAILURE, 'new': FAILURE, 'gone': False})
+    report = index.engine.sync(CatalogSource(client))
+    assert report.complete and report.removed == 1 and report.unreadable == ()
+    assert index.names() == ['fine', 'indexed']
+    assert [note.name for note in index.engine.description_queue.notes(9)] == [
+        'fine', 'indexed', 'new']
+    assert list(index.engine.checker(CatalogSource(client)).check()) == []
+    assert "the tags of 'indexed' cannot be read" in caplog.text and 'is tired' in caplog.text
+    client.tagged['indexed'] = client.tagged['new'] = True
+    assert index.engine.sync(CatalogSource(client)).added == 1
+
+
+@pytest.mark.parametrize('count, shown', [(9, 9), (12, 10)])
+def test_the_log_names_ten_doubtful_repositories(caplog, count, shown):
+    listed(CatalogSource(Registry([FIFTY], dict.fromkeys(FIFTY[:count], FAILURE))))
+    assert len(caplog.records) == shown
+    assert caplog.text.count('others are not named') == (shown == 10)
+
+
+def test_invalid_names_are_left_out_with_one_warning_and_no_request(caplog):
+    registry = Registry([['a', 'B', '../c', 'd']])
+    with caplog.at_level(logging.WARNING):
+        assert read_first_chunk(CatalogSource(registry)) == ['a', 'd']
+    assert [record.getMessage() for record in caplog.records] == [
+        "left out of the search index: 2 in 'a to d' of the storage, such as 'B': "
+        "the name is not valid in a registry"]
+    assert registry.asked == ['a', 'd']

@@ -1,0 +1,213 @@
+"""The repositories in a directory and in a bucket, some of them damaged."""
+import bisect
+import itertools
+import logging
+import os
+
+import hypothesis
+import pytest
+from botocore.exceptions import ClientError
+
+from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
+from tests.service.registry.test_layout import REPOSITORIES, keys_of, stored
+from tests.service.sources.listing import listed
+
+V2 = 'docker/registry/v2/repositories/'
+BUCKETS = ('bucket-%d' % number for number in itertools.count())
+
+
+def store(root, *names):
+    """Write repositories with a tag into a directory; return their source."""
+    for name in names:
+        (root / V2 / name / '_manifests/tags/latest/current').mkdir(parents=True)
+        (root / V2 / name / '_layers/sha256/0').mkdir(parents=True)
+    return FilesSource(str(root))
+
+
+class TestFiles:
+    def test_a_new_registry_is_empty(self, tmp_path):
+        assert listed(FilesSource(str(tmp_path))) == ([], [])
+
+    @pytest.mark.parametrize('name', ['..', '../x', '/etc', 'a/../a', '', None, 'a/_manifests',
+                                      'a//b', 'a/.'])
+    def test_no_name_leads_out_of_the_folder(self, tmp_path, name):
+        assert not store(tmp_path, 'a').has(name)
+
+    def test_a_missing_root_is_an_error(self, tmp_path):
+        source = FilesSource(str(tmp_path / 'unmounted'))
+        for read in (source.namespaces, lambda: source.has('a'),
+                     lambda: FilesSource(str(tmp_path)).has('a')):
+            with pytest.raises(OSError):
+                read()
+
+    def test_invalid_names_are_left_out_with_one_warning_a_namespace(self, tmp_path, caplog):
+        source = store(tmp_path, 'a', 'a/B', 'a/C', 'D')
+        os.makedirs(os.fsencode(tmp_path) + b'/' + V2.encode() + b'a/\xff/_manifests/tags/1')
+        with caplog.at_level(logging.WARNING):
+            assert listed(source) == (['a'], [])
+        assert len(caplog.records) == 2
+
+    def test_links_are_followed_and_rounds_end(self, tmp_path):
+        source = store(tmp_path / 'root', 'a', 'a/b')
+        store(tmp_path / 'disk', 'on-disk')
+        (tmp_path / 'root' / V2 / 'linked').symlink_to(tmp_path / 'disk' / V2)
+        for link, target in (('a/self', 'a'), ('a/b/up', '.'), ('a/b/again', 'a')):
+            (tmp_path / 'root' / V2 / link).symlink_to(tmp_path / 'root' / V2 / target)
+        found, unreadable = listed(source)
+        assert {'a', 'a/b', 'linked/on-disk'} <= set(found) and not unreadable and len(found) < 20
+        assert source.has('linked/on-disk')
+
+    def test_a_disk_that_is_not_mounted_is_unreadable(self, tmp_path):
+        source = store(tmp_path, 'a', 'b/c')
+        for link in ('gone', 'b/gone'):
+            (tmp_path / V2 / link).symlink_to(tmp_path / 'unmounted')
+        assert listed(source) == (['a', 'b/c'], ['b', 'gone'])
+        for name in ('gone', 'gone/x/y', 'b/gone/z'):
+            with pytest.raises(OSError):
+                source.has(name)
+        assert not source.has('b/d')
+
+    def test_files_between_the_directories_are_ignored(self, tmp_path):
+        source = store(tmp_path, 'a/b')
+        for path in ('README', 'a/README', 'a/b/README'):
+            (tmp_path / V2 / path).write_text('')
+        (tmp_path / V2 / 'c' / '_manifests').mkdir(parents=True)
+        (tmp_path / V2 / 'c' / '_manifests' / 'tags').write_text('')
+        assert listed(source) == (['a/b'], [])
+        assert source.has('a/b') and not source.has('a/README') and not source.has('c')
+
+    @pytest.mark.skipif(os.getuid() != 0, reason='only root can become nobody')
+    def test_an_unreadable_directory_does_not_hide_others(self, tmp_path):
+        store(tmp_path, 'a/b', 'a/secret/x', 'a/z', 'c')
+        (tmp_path / V2 / 'a/secret').chmod(0)
+        for directory in [tmp_path, *list(tmp_path.parents)[:-2]]:
+            directory.chmod(0o755)
+        source = FilesSource(str(tmp_path))
+        os.seteuid(65534)
+        try:
+            assert listed(source) == (['a/b', 'a/z', 'c'], ['a'])
+            with pytest.raises(PermissionError):
+                source.has('a/secret/x')
+            assert source.has('a/b')
+        finally:
+            os.seteuid(0)
+
+
+@pytest.fixture(scope='module')
+def s3(in_process_dynamodb):
+    """A client of moto's S3."""
+    return s3_client(None, 'us-east-1', 'local', 'local-secret')
+
+
+@pytest.fixture
+def bucket(s3):
+    name = next(BUCKETS)
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def lists(s3):
+    """The LISTs that are made, as they come."""
+    made = []
+
+    def note(params, **others):
+        made.append(params)
+    s3.meta.events.register('before-call.s3.ListObjectsV2', note, 'counter')
+    yield made
+    s3.meta.events.unregister('before-call.s3.ListObjectsV2', unique_id='counter')
+
+
+def put(s3, bucket, keys, root=''):
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=root + V2 + key, Body=b'')
+
+
+class ListOnly:
+    """An S3 of one bucket in memory that only lists, a thousand keys at a time, and counts."""
+
+    def __init__(self, keys):
+        self.keys, self.requests = sorted(V2 + key for key in keys), 0
+
+    def list_objects_v2(self, Bucket, Prefix, StartAfter, MaxKeys=1000):
+        self.requests += 1
+        start = max(bisect.bisect_right(self.keys, StartAfter),
+                    bisect.bisect_left(self.keys, Prefix))
+        keys = [key for key in self.keys[start:start + MaxKeys + 1] if key.startswith(Prefix)]
+        return {'Contents': [{'Key': key} for key in keys[:MaxKeys]],
+                'IsTruncated': len(keys) > MaxKeys}
+
+    def get_paginator(self, operation):
+        return self
+
+    def paginate(self, Bucket, Prefix, Delimiter):
+        folders = sorted({Prefix + key[len(Prefix):].partition(Delimiter)[0] + Delimiter
+                          for key in self.keys if key.startswith(Prefix)})
+        for start in range(0, max(1, len(folders)), 1000):
+            self.requests += 1
+            yield {'CommonPrefixes': [{'Prefix': folder} for folder in folders[start:start + 1000]]}
+
+
+class TestBucket:
+    @pytest.mark.parametrize('root', ['', '/some/prefix/'])
+    def test_names_with_a_tag_are_listed(self, s3, bucket, root):
+        source = S3Source(bucket, root, s3)
+        assert listed(source) == ([], []), 'a new registry is empty'
+        put(s3, bucket, [key for name in ('a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y')
+                         for key in keys_of(name)] + keys_of('z/gone', tags=0),
+            root.strip('/') + '/' if root else '')
+        assert listed(source) == (['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y'], [])
+        assert [source.has(name) for name in ('a', 'a/b', 'z', 'z/gone', 'never')] == [
+            True, True, False, False, False]
+
+    @hypothesis.settings(max_examples=15, deadline=None)
+    @hypothesis.given(REPOSITORIES)
+    def test_any_repositories_are_listed(self, repositories):
+        keys, expected = stored(repositories)
+        source = S3Source('any', '', ListOnly(keys))
+        assert listed(source) == (expected, [])
+        assert all(source.has(name) == (name in expected) for name in repositories)
+
+    @pytest.mark.parametrize('count, pattern, requests', [
+        (300, 'app%d', 1 + 8), (300, 'team%d/app%d', 1 + 3 + 8), (300, 'only/app%d', 1 + 1 + 8),
+        (3000, 'app%d', 3 + 48), (3000, 'team%d/app%d', 1 + 3 + 49)])
+    def test_a_load_takes_few_requests(self, count, pattern, requests):
+        """Each repository has 14 keys. In end_to_end, test_counts counts those of a real S3."""
+        names = [pattern % ((number % 3, number)[-pattern.count('%'):]) for number in range(count)]
+        s3 = ListOnly(key for name in names for key in keys_of(name, 3, 5, 3))
+        assert listed(S3Source('any', '', s3)) == (sorted(names), [])
+        assert s3.requests == requests
+
+    @pytest.mark.parametrize('kind', ['layers', 'tags', 'uploads'])
+    def test_a_large_repository_is_skipped(self, kind):
+        s3 = ListOnly(keys_of('a/b', **{kind: 9000}) + keys_of('a/c'))
+        assert listed(S3Source('any', '', s3)) == (['a/b', 'a/c'], [])
+        # To cut; for a/b; for a/c; and for ranges that turn out to be empty.
+        assert s3.requests <= 2 + 3 + 1 + 2
+
+    def test_has_is_one_request_for_one_key(self, s3, bucket, lists):
+        put(s3, bucket, keys_of('a/b', tags=5) + ['a/c/_manifests/tags/'])
+        source = S3Source(bucket, '', s3)
+        assert source.has('a/b') and not source.has('a/c') and not source.has('a')
+        assert len(lists) == 3
+        assert not source.has('../a/b') and not source.has('') and not source.has(None)
+        assert len(lists) == 3
+
+    def test_invalid_names_are_left_out_with_a_warning(self, s3, bucket, caplog):
+        put(s3, bucket, keys_of('a') + keys_of('B') + keys_of('C/d') + ['README', 'a/README'])
+        with caplog.at_level(logging.WARNING):
+            assert listed(S3Source(bucket, '', s3)) == (['a'], [])
+        assert 'such as' in caplog.text
+
+    def test_a_missing_bucket_is_an_error(self, s3):
+        source = S3Source('never-made', '', s3)
+        for read in (source.namespaces, lambda: source.has('a')):
+            with pytest.raises(ClientError):
+                list(read())
+
+    def test_the_bucket_is_in_the_path_of_another_s3_than_amazon_s(self):
+        client = s3_client('http://127.0.0.1:9000', 'us-east-1', 'a', 'b')
+        assert client.meta.config.s3['addressing_style'] == 'path'
+        of_amazon = s3_client(None, 'eu-west-1').meta
+        assert (of_amazon.config.s3 or {}).get('addressing_style') is None
+        assert of_amazon.endpoint_url == 'https://s3.eu-west-1.amazonaws.com'

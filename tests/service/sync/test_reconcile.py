@@ -1,0 +1,214 @@
+"""What a change of a repository makes of the registry's answers: no server, DynamoDB or sleeps."""
+import threading
+
+import pytest
+
+from docker_registry_index.engine.errors import InvalidName, RequestFailed
+from docker_registry_index.engine.sync.description_queue import Note
+from docker_registry_index.service.registry.connection import RegistryUnavailable
+from docker_registry_index.service.sync.reconcile import (
+    LIMIT, Change, NotificationPool, NotNow, Reconciler)
+from tests.helpers.clock import Clock
+
+NAME = 'acme/web'
+FAILED = RequestFailed('transact_write_items', ['table'], 'ThrottlingException', 'slow', True)
+UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
+
+
+class Index(dict):
+    """A SearchIndex: names to descriptions, and its own description queue."""
+
+    def __init__(self):
+        self.description_queue, self.noted, self.act = self, [], lambda: None
+
+    def note(self, names, is_expected):
+        self.noted += names
+        return [Note(name, '1', is_expected) for name in names]
+
+    def add(self, name, description):
+        self.act()
+        self[name] = description
+
+    def remove(self, name):
+        self.act()
+        self.pop(name, None)
+
+
+class Registry:
+    """A RegistryClient of one repository; each request for tags takes the next of `answers`."""
+
+    def __init__(self, clock):
+        self.clock, self.answers, self.described, self.timeouts = clock, [['1']], True, []
+        self.seconds, self.manifests = 0, {}
+
+    def tags(self, name, timeout):
+        self.timeouts.append(timeout)
+        self.clock.advance(self.seconds)
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def has(self, name, timeout):
+        return bool(self.tags(name, timeout))
+
+    def manifest(self, name, reference, timeout):
+        self.timeouts.append(timeout)
+        if not self.described:
+            raise UNAVAILABLE
+        text = self.manifests.get(reference)
+        return text and {'annotations': {'org.opencontainers.image.description': text}}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def index():
+    return Index()
+
+
+@pytest.fixture
+def registry(clock):
+    return Registry(clock)
+
+
+@pytest.fixture
+def reconciler(index, registry, clock):
+    return Reconciler(index, registry, clock, clock.sleep)
+
+
+def change(tag='1', reference='sha256:1'):
+    return Change(NAME, reference, tag)
+
+
+@pytest.mark.parametrize('pushed, reference, text', [
+    (change(), 'sha256:1', 'pushed'), (change(None, None), '1', 'of the last tag'),
+    (change('sha256-' + 'a' * 64 + '.sig'), '1', 'not of the signature')])
+def test_a_push_is_added_with_its_description(
+        reconciler, index, registry, pushed, reference, text):
+    registry.manifests = {reference: text}
+    reconciler.reconcile(pushed, 1)
+    assert index == {NAME: text} and index.noted == []
+    assert len(registry.timeouts) == 3, 'tags, manifest, tags'
+
+
+def test_a_repository_without_tags_is_removed(reconciler, index, registry):
+    index[NAME], registry.answers = 'old', [[]]
+    reconciler.reconcile(change(None, None), 1)
+    assert index == {} and index.noted == [] and len(registry.timeouts) == 2
+
+
+def test_a_tag_that_comes_late_is_awaited(reconciler, index, registry, clock):
+    registry.answers = [[], [], ['1']]
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: None} and index.noted == []
+    assert len(clock.slept) == 2 and sum(clock.slept) < 0.2
+
+
+def test_a_tag_that_does_not_come_in_half_a_second_is_noted(reconciler, index, registry, clock):
+    registry.answers = [[]]
+    notes = []
+    reconciler.on_note = notes.append
+    reconciler.reconcile(change(), 10)
+    assert index == {} and notes == [Note(NAME, '1', True)]
+    assert 0.3 < sum(clock.slept) < 0.5 and len(registry.timeouts) <= 8
+
+
+def test_a_registry_that_changes_meanwhile_is_asked_again(reconciler, index, registry):
+    registry.answers = [['1'], [], []]
+    reconciler.reconcile(change(), 1)
+    assert index == {} and index.noted == []
+
+
+def test_a_registry_that_never_stops_changing_is_asked_three_times_and_noted(
+        reconciler, index, registry):
+    registry.answers = [['1'], []] * 5
+    reconciler.reconcile(change(), 1)
+    assert index.noted == [NAME] and len(registry.answers) == 4
+
+
+def test_a_registry_that_is_unavailable_is_noted_and_changes_nothing(reconciler, index, registry):
+    index[NAME], registry.answers = 'old', [UNAVAILABLE]
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: 'old'} and index.noted == [NAME]
+    with pytest.raises(RegistryUnavailable):
+        reconciler.describe(NAME, 1)
+
+
+def test_a_description_that_cannot_be_read_is_left_for_later(reconciler, index, registry):
+    registry.described = False
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: None} and index.noted == [NAME]
+
+
+def test_the_requests_of_a_push_end_before_its_caller_times_out(reconciler, registry):
+    registry.seconds = 0.2
+    reconciler.reconcile(change(), 1)
+    # Until 3/4 of the time, the description until 3/5.
+    assert [round(timeout, 2) for timeout in registry.timeouts] == [0.75, 0.4, 0.55]
+
+
+def test_a_change_after_the_caller_has_timed_out_is_noted(reconciler, index, clock):
+    index.act = lambda: clock.advance(2)
+    reconciler.reconcile(change(), 1)
+    assert NAME in index and index.noted == [NAME]
+
+
+@pytest.mark.parametrize('latest, text', [('the latest', 'the latest'), (None, 'the last')])
+def test_among_a_hundred_tags_latest_is_looked_up(reconciler, index, registry, latest, text):
+    registry.answers = [['v%03d' % number for number in range(100)]]
+    registry.manifests = {'latest': latest, 'v099': 'the last'}
+    assert reconciler.describe(NAME, 1) is True and index == {NAME: text}
+
+
+def test_describe_returns_false_for_a_repository_without_tags(reconciler, index, registry):
+    index[NAME], registry.answers = 'old', [[]]
+    assert reconciler.describe(NAME, 1) is False and index == {}
+
+
+class TestPool:
+    @pytest.fixture
+    def held(self, index):
+        """The event that lets changes go on; the index waits for it."""
+        event = threading.Event()
+        index.act = lambda: event.wait(10)
+        yield event
+        event.set()
+
+    def test_it_returns_when_all_changes_are_made(self, reconciler, index):
+        pool = NotificationPool(reconciler, 5)
+        pool.follow([Change('acme/app-%d' % number, None, None) for number in range(2 * LIMIT)])
+        assert len(index) == 2 * LIMIT and pool.under_way == 0
+
+    def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
+        pool = NotificationPool(reconciler, 0.05)
+        with pytest.raises(NotNow, match='longer than 0.05 seconds'):
+            pool.follow([change()])
+        assert index == {} and pool.under_way == 1
+        with pytest.raises(NotNow, match="earlier change of 'acme/web' is still under way"):
+            reconciler.reconcile(change(), 0.05)
+        held.set()
+        NotificationPool(reconciler, 5).follow([change()])
+        assert index == {NAME: None}
+
+    def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
+        pool = NotificationPool(reconciler, 0.05)
+        with pytest.raises(NotNow, match='%d others' % LIMIT):
+            pool.follow([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
+
+    def test_a_failure_of_dynamodb_is_not_now(self, reconciler, index):
+        def fail():
+            raise FAILED
+        index.act = fail
+        with pytest.raises(NotNow):
+            NotificationPool(reconciler, 5).follow([change()])
+
+    def test_an_invalid_name_is_logged_and_not_retried(self, reconciler, index, caplog):
+        def fail():
+            raise InvalidName(NAME, 'is not valid')
+        index.act = fail
+        NotificationPool(reconciler, 5).follow([change()])
+        assert 'not in the search index' in caplog.text
