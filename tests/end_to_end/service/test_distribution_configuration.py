@@ -1,5 +1,5 @@
-"""config/distribution.yml in Debian's registry: what it sends of a push, and what its comments
-state of the environment."""
+"""config/distribution.yml in Debian's registry: the notifications of pushes, and the environment
+variables that its comments name."""
 import json
 import os
 import re
@@ -15,6 +15,7 @@ from dev.servers.registry_v2 import ConfiguredRegistry, s3_variables
 from dev.storage import oci_images
 from dev.storage.s3 import Bucket
 from tests.end_to_end.service.stand_in import StandIn
+from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.skipif((is_missing('docker-registry') or is_missing('skopeo'))
                                 and not os.environ.get('CI'), reason='docker-registry or skopeo is '
@@ -32,12 +33,9 @@ def service():
 
 
 def events(service, wanted=1, seconds=10):
-    """Return the events that have arrived, after waiting for as many as wanted and a little
-    longer."""
-    deadline = time.time() + seconds
-    while len(service.bodies) < wanted and time.time() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
+    """Wait for so many events, and a little longer for others; return all that have arrived."""
+    wait_until(lambda: len(service.bodies) >= wanted, 'no event arrives', seconds)
+    time.sleep(0.2)
     return [event for body in service.bodies for event in json.loads(body.decode())['events']]
 
 
@@ -50,17 +48,21 @@ def catalog(registry):
         return json.loads(answer.read().decode())['repositories']
 
 
-def test_a_push_is_one_event_with_the_secret(service):
-    with ConfiguredRegistry(service.port, 'sesame-sesame-sesame') as registry:
-        push(registry)
-        push(registry, tag='2')
-        assert [(event['action'], event['target']['repository'], event['target']['tag']) for event
-                in events(service, 2)] == [('push', 'acme/app', '1'), ('push', 'acme/app', '2')]
+def test_each_push_is_one_event_with_the_secret_and_images_outlive_their_registry(
+        service, tmp_path):
+    for tag in '1', '2':
+        with ConfiguredRegistry(service.port, 'sesame-sesame-sesame',
+                                root=str(tmp_path)) as registry:
+            push(registry, 'acme/app-' + tag, tag)
+            assert [(event['action'], event['target']['repository'], event['target']['tag'])
+                    for event in events(service)] == [('push', 'acme/app-' + tag, tag)]
+            assert catalog(registry) == ['acme/app-1', 'acme/app-2'][:int(tag)]
+        del service.bodies[:]
     assert {(request[0], request[1], request[2]['Authorization'])
             for request in service.seen} == {('POST', '/events', 'Bearer sesame-sesame-sesame')}
 
 
-def test_the_list_in_the_environment_takes_the_place_of_the_one_in_the_file(service):
+def test_endpoints_in_the_environment_replace_those_in_the_file(service):
     written, = re.findall(r"REGISTRY_NOTIFICATIONS_ENDPOINTS='(\[[^']*\])'", TEXT)
     value = re.sub(r'\n *# *', ' ', written)
     assert yaml.safe_load(value) == yaml.safe_load(TEXT)['notifications']['endpoints']
@@ -74,7 +76,7 @@ def test_the_list_in_the_environment_takes_the_place_of_the_one_in_the_file(serv
             for request in service.seen] == [['Bearer of-the-environment']]
 
 
-def test_the_environment_chooses_a_bucket_in_place_of_the_folder(service, ministack, tmp_path):
+def test_the_environment_can_choose_a_bucket(service, ministack, tmp_path):
     bucket = Bucket(ministack.url)
     with ConfiguredRegistry(service.port, 'sesame',
                             s3_variables(ministack.url, bucket.name, '/some/where'),
@@ -84,11 +86,3 @@ def test_the_environment_chooses_a_bucket_in_place_of_the_folder(service, minist
     assert not os.listdir(str(tmp_path))
     repository = 'some/where/docker/registry/v2/repositories/acme/app/'
     assert repository + '_manifests/tags/1/current/link' in bucket.keys(repository)
-
-
-def test_a_folder_outlives_its_registry(service, tmp_path):
-    for number in ('1', '2'):
-        with ConfiguredRegistry(service.port, 'sesame', root=str(tmp_path)) as registry:
-            push(registry, 'acme/app-' + number)
-    with ConfiguredRegistry(service.port, 'sesame', root=str(tmp_path)) as registry:
-        assert catalog(registry) == ['acme/app-1', 'acme/app-2']

@@ -1,5 +1,5 @@
-"""A real Docker daemon, as the tests of docker search use it: it searches through nginx, and leaves
-nothing behind."""
+"""The real Docker daemon of the tests of docker search: it searches through nginx, and leaves no
+process, mount or folder when it stops."""
 import os
 
 import pytest
@@ -12,12 +12,9 @@ from tests.end_to_end.service.stand_in import StandIn
 pytestmark = pytest.mark.skipif(Dockerd.missing() and not os.environ.get('CI'),
                                 reason=str(Dockerd.missing()))
 
-ANSWERS = {'/v1/_ping': {}, '/v1/search': {'query': 'app',
-                                           'num_results': 1,
-                                           'results': [{'name': 'acme/app', 'description': 'An app',
-                                                        'star_count': 0, 'is_official': False,
-                                                        'is_automated': False,
-                                                        'is_trusted': False}]}}
+ANSWERS = {'/v1/_ping': {}, '/v1/search': {'query': 'app', 'num_results': 1, 'results': [
+    {'name': 'acme/app', 'description': 'An app', 'star_count': 0, 'is_official': False,
+     'is_automated': False, 'is_trusted': False}]}}
 
 
 @pytest.fixture(scope='module')
@@ -25,12 +22,6 @@ def service():
     server = StandIn('service', answers=ANSWERS)
     yield server
     server.close()
-
-
-@pytest.fixture(scope='module')
-def dockerd():
-    with dockerd_or_skip() as daemon:
-        yield daemon
 
 
 @pytest.fixture(scope='module')
@@ -44,21 +35,15 @@ def mounts():
         return lines.read()
 
 
-@pytest.mark.parametrize('cli', [Dockerd.cli(), Dockerd.other_cli()],
-                         ids=["the daemon's command", "the machine's command"])
-def test_docker_searches_through_nginx(dockerd, nginx, service, cli):
-    if cli is None:
-        pytest.skip('this machine has no docker command of its own')
-    del service.seen[:]
-    done = dockerd.docker('search', '--limit', '7', '127.0.0.1:%d/app' % nginx.port, cli=cli)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].split() == ['acme/app', 'An', 'app', '0']
-    assert [request[1] for request in service.seen] == ['/v1/_ping', '/v1/search?q=app&n=7']
-
-
-def test_it_leaves_no_process_no_mount_and_no_folder():
+def test_docker_searches_through_nginx_and_the_daemon_leaves_nothing(nginx, service):
     with dockerd_or_skip() as daemon:
         folder, group = daemon.folder, daemon.pid
+        for cli in filter(None, (Dockerd.cli(), Dockerd.other_cli())):
+            del service.seen[:]
+            done = daemon.docker('search', '--limit', '7', '127.0.0.1:%d/app' % nginx.port, cli=cli)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[1].split() == ['acme/app', 'An', 'app', '0']
+            assert [request[1] for request in service.seen] == ['/v1/_ping', '/v1/search?q=app&n=7']
         assert os.path.exists(os.path.join(folder, 'run', 'containerd'))
         assert folder not in mounts()
     assert not os.path.exists(folder)

@@ -1,4 +1,4 @@
-"""The demonstration behind `make run-service`: what a new user of a registry v2 sees first."""
+"""The demonstration of `make run-service`: the first output that a user of a registry v2 sees."""
 import functools
 import os
 import re
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
 demonstration = functools.partial(begun, 'dev.demo.run_service')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['Ctrl-C', 'SIGTERM'])
-def test_it_shows_pushes_found_and_stops_cleanly(number):
+def test_it_shows_that_pushes_are_found_and_stops_cleanly():
+    """By SIGTERM; test_make_run.py stops `make run`, which has the same handler, by Ctrl-C."""
     port = free_port()
     running = demonstration(port)
     try:
@@ -31,7 +31,7 @@ def test_it_shows_pushes_found_and_stops_cleanly(number):
         with urllib.request.urlopen('http://127.0.0.1:%d/v2/_catalog?n=2' % port,
                                     timeout=10) as answer:
             assert b'"acme/billing-api","acme/nginx-proxy"' in answer.read()
-        running.send_signal(number)
+        running.send_signal(signal.SIGTERM)
         rest, _ = running.communicate(timeout=30)
     finally:
         running.kill()
@@ -47,7 +47,7 @@ def test_it_shows_pushes_found_and_stops_cleanly(number):
                    for taken in set(re.findall(r'127\.0\.0\.1:([0-9]+)', shown)))
 
 
-def test_a_port_that_is_taken_is_one_clear_line():
+def test_a_taken_port_is_one_clear_line():
     shown = error_of_a_taken_port(demonstration)
     assert 'make run-service PORT=NUMBER' in shown
 

@@ -1,8 +1,5 @@
-"""The registry, the service or the way between them fails: nothing is lost, nothing stays that is
-gone, and searches go on.
-
-DynamoDB that fails: test_service_without_dynamodb.py.
-"""
+"""The registry, the service or the network between them fails: no change is lost, and searches
+continue. Failures of DynamoDB are in test_service_without_dynamodb.py."""
 import concurrent.futures
 import json
 import os
@@ -20,9 +17,8 @@ from tests.end_to_end.service.place import SECRET, Files, Place, QuickService, k
 from tests.end_to_end.service.stand_in import StandIn
 
 MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
-                                reason='not installed: %s: dev/bootstrap clients'
-                                % ', '.join(MISSING))
+pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: '
+                                '%s: dev/bootstrap clients' % ', '.join(MISSING))
 
 #: Seconds that a registry waits for the answer to a notification: `timeout` in
 #: config/distribution.yml.
@@ -31,7 +27,7 @@ TIMEOUT = 1
 
 @pytest.fixture(scope='module')
 def place(dynamodb_local, tmp_path_factory):
-    """Each test pushes names of its own, and leaves everything running."""
+    """A place in which each test pushes names of its own, and leaves everything running."""
     with Place(dynamodb_local.url, Files(tmp_path_factory.mktemp('registry'))) as made:
         made.images.push('stable/thing', labels={DESCRIPTION: 'Always there'})
         made.wait_until_found('stable/thing')
@@ -49,19 +45,19 @@ def pushed(name, digest, tag='latest'):
 
 
 def timed(act, *arguments, **more):
-    """Return what a call gives, and how many seconds it takes."""
+    """Call a function; return its value and the seconds that it takes."""
     started = time.monotonic()
     return act(*arguments, **more), time.monotonic() - started
 
 
-def test_registry_down(place):
+def test_while_the_registry_is_down_searches_continue_and_nothing_is_removed(place):
     kill(place.registry)
     try:
         assert place.found('stable') == {'stable/thing': 'Always there'}
         assert 'stable/thing' in place.ask('/v2/_catalog').json()['repositories']
         assert place.ask('/readyz', place.service.url).status_code == 200
         answer, seconds = timed(place.post, [event('stable/thing', 'delete', tag='latest')])
-        # DynamoDB has it that this is to be read; nothing is believed unseen.
+        # The repository is noted in DynamoDB, to be read later.
         assert answer.status_code == 200 and seconds < TIMEOUT
         assert place.found('stable') == {'stable/thing': 'Always there'}
         assert place.post([event('stable/thing', 'pull')]).status_code == 200
@@ -73,40 +69,41 @@ def test_registry_down(place):
     place.wait_until_found('after/registry-down', term='after')
 
 
-def test_service_down_during_fifty_pushes(place):
-    names = ['missed/by-the-service-%02d' % number for number in range(50)]
+def test_pushes_while_the_service_is_down_are_notified_again(place):
+    expected = {'missed/by-the-service-%02d' % number: 'Words of %d' % number
+                for number in range(20)}
     place.service.stop()
-    for name in names:
-        place.images.push(name, labels={DESCRIPTION: 'Words of ' + name})
+    for name, text in expected.items():
+        place.images.push(name, labels={DESCRIPTION: text})
     place.service.start()
     seconds = wait_until(lambda: place.found('missed'), 'not all pushes are found', 40,
-                         place.service, dict((name, 'Words of ' + name) for name in names))
-    print('\nall 50 found %.1f s after the service was back' % seconds)
+                         place.service, expected)
+    print('\nall 20 found %.1f s after the service was back' % seconds)
     assert 'loading the search index' not in place.service.log_text(), (
         'the registry should have notified it')
 
 
-def test_events_that_a_registry_takes_into_its_grave_are_made_up_for_by_a_sync(place):
-    old = ['grave/old-%d' % number for number in range(3)]
+def test_notifications_that_a_killed_registry_has_not_sent_are_replaced_by_a_sync(place):
+    old = ['unsent/old-%d' % number for number in range(3)]
     digests = [place.images.push(name) for name in old]
-    place.wait_until_found(*old, term='grave')
+    place.wait_until_found(*old, term='unsent')
     place.service.stop()
-    place.images.push('grave/new', labels={DESCRIPTION: 'Nobody was notified'})
+    place.images.push('unsent/new', labels={DESCRIPTION: 'Nobody was notified'})
     place.images.delete(old[0], digests[0])
     place.images.delete(old[1], digests[1])
     kill(place.registry)
     place.registry.start()
     place.service.start()
-    assert sorted(place.found('grave')) == old
+    assert sorted(place.found('unsent')) == old
     place.age(old[0])
     done = place.command('load')
     assert done.returncode == 0, done.stdout + done.stderr
-    # What was pushed within the last hour, a sync leaves to the next one.
-    assert sorted(place.found('grave')) == ['grave/new', old[1], old[2]]
+    # A sync leaves what was pushed within the last hour to the next one.
+    assert sorted(place.found('unsent')) == ['unsent/new', old[1], old[2]]
     place.age(old[1])
     assert place.command('load').returncode == 0
-    wait_until(lambda: place.found('grave'), 'the sync did not repair it', 15, place.service,
-               {'grave/new': 'Nobody was notified', old[2]: ''})
+    wait_until(lambda: place.found('unsent'), 'the sync did not repair it', 15, place.service,
+               {'unsent/new': 'Nobody was notified', old[2]: ''})
     place.assert_equal(place.dynamodb_url)
 
 
@@ -125,7 +122,7 @@ def recorded(place, images_of_it):
 
 
 def some_changes(images):
-    for number in range(8):
+    for number in range(4):
         name = 'shuffled/thing-%d' % number
         digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)})
                    for tag in ('one', 'two')]
@@ -134,30 +131,30 @@ def some_changes(images):
         if number % 4 == 3:
             images.delete(name, digests[1])
     # A delete is two notifications: of the digest, and of the tag.
-    return 16 + 2 * 4 + 2 * 2
+    return 8 + 2 * 2 + 2
 
 
-def test_duplicated_and_reordered_notifications_end_right(place):
+def test_duplicated_and_reordered_notifications_leave_the_index_equal_to_the_registry(place):
     bodies = recorded(place, some_changes)
     chance = random.Random(3)
     print('\n%d notifications, each twice, shuffled' % len(bodies))
-    for _ in range(3):
+    for _ in range(2):
         twice = bodies * 2
         chance.shuffle(twice)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(place.deliver, twice))
         assert sorted(place.found('shuffled')) == ['shuffled/thing-%d' % number
-                                                   for number in range(8) if number % 4 != 3]
+                                                   for number in range(3)]
     place.assert_equal(place.dynamodb_url)
 
 
-def test_several_events_in_one_notification(place):
+def test_one_notification_may_have_several_events(place):
     bodies = recorded(place, lambda images: len([images.push('together/thing-%d' % number)
-                                                 for number in range(12)]))
+                                                 for number in range(6)]))
     events = [each for body in bodies for each in json.loads(body.decode())['events']]
-    assert len(events) == 12
+    assert len(events) == 6
     place.deliver(events + events)
-    assert len(place.found('together')) == 12
+    assert len(place.found('together')) == 6
 
 
 @pytest.fixture(scope='module')
@@ -188,22 +185,22 @@ def test_a_slow_description_is_read_later(slow):
                                     if '/events' in line)
 
 
-def test_a_registry_that_hangs_keeps_nobody_waiting_and_nothing_is_lost(slow):
+def test_while_the_registry_hangs_notifications_are_answered_in_time_and_noted(slow):
     slow.slow.delay(30)
     took = []
     digest = slow.images.push('hanging/thing')
-    for _ in range(5):
+    for _ in range(3):
         answer, seconds = timed(slow.post, [pushed('hanging/thing', digest)])
         assert answer.status_code == 200
         took.append(seconds)
     assert slow.found('hanging') == {}
     print('\nanswered 200 after %s s' % ', '.join('%.2f' % seconds for seconds in took))
-    assert sorted(took)[2] < TIMEOUT
+    assert sorted(took)[1] < TIMEOUT
     slow.slow.delay(0)
     slow.wait_until_found('hanging/thing', term='hanging', seconds=15)
 
 
-def test_two_copies_are_notified_of_one_repository_at_once(dynamodb_local, tmp_path):
+def test_two_copies_may_be_notified_of_one_repository_at_once(dynamodb_local, tmp_path):
     place = Place(dynamodb_local.url, Files(tmp_path))
     chance = random.Random(5)
     with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path),
@@ -211,7 +208,7 @@ def test_two_copies_are_notified_of_one_repository_at_once(dynamodb_local, tmp_p
             place.two_copies() as copies, concurrent.futures.ThreadPoolExecutor(8) as pool:
         images = Images(registry.url)
         answers = []
-        for number in range(12):
+        for number in range(6):
             there = number % 2 == 0
             if there:
                 digest = images.push('both/sent', 'tag-%d' % number,
@@ -225,7 +222,7 @@ def test_two_copies_are_notified_of_one_repository_at_once(dynamodb_local, tmp_p
                                      posts))
             assert set(statuses) <= {200, 503}
             answers += statuses
-            # What was answered with 503, the registry would send again.
+            # The registry would retry a notification that is answered with 503.
             if 503 in statuses:
                 place.deliver([sent[0]], copies[0].url)
             assert place.found('both', copies[chance.randrange(2)].url) == (

@@ -66,6 +66,11 @@ def test_unreadable_names_are_doubtful_and_all_others_are_listed(broken, error):
     assert len(listed(source)[0]) == 10 and source.doubtful() == set()
 
 
+def test_refusals_of_the_first_and_last_names_do_not_end_the_listing():
+    source = CatalogSource(Registry([list('abcdef')], dict.fromkeys('abcf', REFUSAL)))
+    assert listed(source) == (['d', 'e'], []) and source.doubtful() == set('abcf')
+
+
 def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
     source = CatalogSource(Registry([list('abc')], dict.fromkeys('abc', REFUSAL)))
     with pytest.raises(StorageUnreadable, match='refuses'):

@@ -57,6 +57,11 @@ class TestFiles:
         assert {'a', 'a/b', 'linked/on-disk'} <= set(found) and not unreadable and len(found) < 20
         assert source.has('linked/on-disk')
 
+    def test_paths_that_are_too_long_for_a_name_are_skipped(self, tmp_path, caplog):
+        longest = 'a/' * 127 + 'a'
+        assert listed(store(tmp_path, longest, longest + '/a')) == ([longest], [])
+        assert not caplog.records
+
     def test_a_disk_that_is_not_mounted_is_unreadable(self, tmp_path):
         source = store(tmp_path, 'a', 'b/c')
         for link in ('gone', 'b/gone'):
