@@ -1,4 +1,4 @@
-"""What goes wrong between boto3 and DynamoDB, below boto3's event hooks."""
+"""Failures between boto3 and DynamoDB: a lost answer, and a server that answers anything."""
 
 from __future__ import unicode_literals
 
@@ -7,39 +7,41 @@ import socket
 import threading
 
 import botocore.exceptions
+import botocore.httpsession
 
 
 class LostAnswer(object):
-    """Inside the block, the answer to an engine's next request gets lost.
+    """Inside the block, the answer to an engine's next request is lost.
 
-    The request itself is done; boto3 sees a connection closed.
+    DynamoDB executes the request; boto3 sees a closed connection.
     """
 
     def __init__(self, engine):
-        self._session = engine.client.dynamodb._endpoint.http_session
+        self._events = engine.client.dynamodb.meta.events
         self.count = 0
 
     def __enter__(self):
-        self._send = self._session.send
-        self._session.send = self._lose
+        self._events.register_last('before-send.dynamodb.*', self._lose)
         return self
 
     def __exit__(self, *failure):
-        self._session.send = self._send
+        self._events.unregister('before-send.dynamodb.*', self._lose)
 
-    def _lose(self, request):
-        answer = self._send(request)
-        if self.count == 0:
-            self.count += 1
-            raise botocore.exceptions.ConnectionClosedError(endpoint_url=request.url)
-        return answer
+    def _lose(self, request, **_):
+        if self.count:
+            return
+        self.count += 1
+        # moto, itself a handler of this event, has answered a request to AWS already.
+        if '.amazonaws.com' not in request.url:
+            botocore.httpsession.URLLib3Session().send(request)
+        raise botocore.exceptions.ConnectionClosedError(endpoint_url=request.url)
 
 
 @contextlib.contextmanager
 def listening(answer):
-    """A server on 127.0.0.1 that answers each connection; give its URL.
+    """Run a server on 127.0.0.1 that answers each connection alike; give its URL.
 
-    :param answer: the bytes sent to each; None for never a byte.
+    :param answer: the bytes to send, or a function that returns them; None to send nothing.
     """
     server = socket.socket()
     server.bind(('127.0.0.1', 0))
@@ -55,7 +57,7 @@ def listening(answer):
             accepted.append(connection)
             if answer is not None:
                 connection.recv(65536)
-                connection.sendall(answer)
+                connection.sendall(answer() if callable(answer) else answer)
                 connection.close()
 
     thread = threading.Thread(target=serve)
@@ -64,7 +66,7 @@ def listening(answer):
     try:
         yield 'http://127.0.0.1:%d' % server.getsockname()[1]
     finally:
-        # Wakes the thread in its accept, which close alone does not.
+        # Ends the thread's accept, which close alone does not.
         try:
             server.shutdown(socket.SHUT_RDWR)
         except (OSError, IOError):
