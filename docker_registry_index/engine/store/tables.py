@@ -7,6 +7,7 @@ all three."""
 from __future__ import unicode_literals
 
 import collections
+import functools
 import logging
 
 from .. import errors
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 VERSION = '1'
 #: Seconds until a new table should be active; it takes five to ten on AWS.
 CREATION_SECONDS = 120
-
 
 #: A table: its name, and (attribute, type) of each of its keys.
 Table = collections.namedtuple('Table', 'name hash_key range_key')
@@ -64,7 +64,7 @@ def check_version(store):
     return rows
 
 
-def create_missing(store, before_creating=lambda: False, sleep=sleep):
+def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=monotonic):
     """Make all tables exist and be active; return the names of the new ones.
 
     All are asked for before the first is waited for. Costs a DescribeTable for each table and one
@@ -75,23 +75,23 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep):
         do not. When it returns true, the tables are described again, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
     :raises TableError: a table did not become active within two minutes."""
-    deadline = monotonic() + CREATION_SECONDS
+    pause = functools.partial(_pause, clock() + CREATION_SECONDS, sleep, clock)
     is_settled = False
     while not is_settled:
-        found = _describe_all(store, deadline, sleep)
+        found = _describe_all(store, pause)
         missing = [table for table in store.tables.values() if not found[table.name]]
         is_settled = len(missing) in (0, len(store.tables)) or not before_creating()
     created = [table for table in missing if _create(store, table)]
     for table in store.tables.values():
-        _wait_active(store, table, found[table.name], deadline, sleep)
+        _wait_active(store, table, found[table.name], pause)
     return [table.name for table in created]
 
 
-def _describe_all(store, deadline, sleep):
+def _describe_all(store, pause):
     """Return what there is of each table by its name, None for nothing."""
     found = {}
     for table in store.tables.values():
-        found[table.name] = _gone_or_staying(store, table, deadline, sleep)
+        found[table.name] = _gone_or_staying(store, table, pause)
         _check_keys(table, found[table.name])
     return found
 
@@ -103,11 +103,11 @@ def _describe(store, table):
         return None
 
 
-def _gone_or_staying(store, table, deadline, sleep):
+def _gone_or_staying(store, table, pause):
     """Return a table's description, None if it is missing; wait while it is being deleted."""
     description = _describe(store, table)
     while description and description['TableStatus'] == 'DELETING':
-        _pause(table, 'is still being deleted', deadline, sleep)
+        pause(table, 'is still being deleted')
         description = _describe(store, table)
     return description
 
@@ -141,16 +141,16 @@ def _create(store, table):
     return True
 
 
-def _wait_active(store, table, description, deadline, sleep):
+def _wait_active(store, table, description, pause):
     if description is None:
         description = _describe(store, table)
     while not description or description['TableStatus'] not in ('ACTIVE', 'UPDATING'):
-        _pause(table, 'is not active yet', deadline, sleep)
+        pause(table, 'is not active yet')
         description = _describe(store, table)
 
 
-def _pause(table, problem, deadline, sleep):
-    if monotonic() > deadline:
+def _pause(deadline, sleep, clock, table, problem):
+    if clock() > deadline:
         raise errors.TableError(table.name, '%s after %d seconds' % (problem, CREATION_SECONDS),
                                 'check it in the AWS console and start again')
     sleep(0.5)

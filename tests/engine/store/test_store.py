@@ -8,12 +8,16 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.store import GET_BATCH, WRITE_BATCH, Store
+from tests.helpers.clock import Clock
 
 SETTINGS = Settings(database='db', region='us-east-1')
 
 
 class Scripted(object):
-    """A client that returns one response after the other, and keeps the requests."""
+    """A client that returns one response after the other, and keeps the requests.
+
+    A response may be an error to raise, or a function of the request; the last one is repeated.
+    """
 
     def __init__(self, *responses):
         self._responses = list(responses)
@@ -21,29 +25,22 @@ class Scripted(object):
 
     def call(self, operation, **arguments):
         self.requests.append((operation, arguments))
-        response = self._responses.pop(0)
+        response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
         if isinstance(response, Exception):
             raise response
-        return response
+        return response(**arguments) if callable(response) else response
+
+    @property
+    def batches(self):
+        """The items or keys of each request."""
+        return [arguments['RequestItems'] for _, arguments in self.requests]
 
 
-class Always(Scripted):
-    """One that always returns what a function of the request does."""
-
-    def __init__(self, respond):
-        super(Always, self).__init__()
-        self._respond = respond
-
-    def call(self, operation, **arguments):
-        self.requests.append((operation, arguments))
-        return self._respond(**arguments)
+def store_of(client, clock=None):
+    return Store(SETTINGS, client, (clock or Clock()).sleep)
 
 
-def store_of(client, pauses=None):
-    return Store(SETTINGS, client, [].append if pauses is None else pauses.append)
-
-
-def test_it_knows_its_tables():
+def test_a_store_has_the_names_of_its_tables():
     store = store_of(None)
     assert (store.repository_table, store.version_table, store.search_table) == (
         'db-repository', 'db-version', 'db-search-%d' % postings.FORMAT)
@@ -89,25 +86,21 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
 
 
 @pytest.mark.parametrize('limit', [None, 2])
-def test_all_pages_of_a_gram_are_read_consistently_to_the_end(limit):
+@pytest.mark.parametrize('read, request_made', [
+    (lambda store, limit: store.query_all('sa', limit), query('gram = :gram', True)),
+    (lambda store, limit: store.scan_all('t', limit),
+     ('scan', {'TableName': 't', 'ConsistentRead': True}))], ids=['gram', 'table'])
+def test_all_pages_of_a_gram_or_a_table_are_read_consistently(read, request_made, limit):
     client = Scripted(*PAGES)
-    assert list(store_of(client).query_all('sa', limit)) == [1, 2, 3]
-    size = {'Limit': limit} if limit else {}
-    assert client.requests == [query('gram = :gram', True, **dict(size, **start)) for start
-                               in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
-
-
-@pytest.mark.parametrize('limit', [None, 2])
-def test_all_pages_of_a_table_are_read_consistently_to_the_end(limit):
-    client = Scripted(*PAGES)
-    assert list(store_of(client).scan_all('t', limit)) == [1, 2, 3]
+    assert list(read(store_of(client), limit)) == [1, 2, 3]
+    operation, arguments = request_made
     size = {'Limit': limit} if limit else {}
     assert client.requests == [
-        ('scan', dict(size, TableName='t', ConsistentRead=True, **start))
+        (operation, dict(arguments, **dict(size, **start)))
         for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
 
 
-def test_a_page_is_asked_for_only_when_it_is_wanted():
+def test_a_page_is_read_only_when_it_is_needed():
     client = Scripted(*PAGES)
     items = store_of(client).scan_all('t')
     assert client.requests == []
@@ -134,22 +127,21 @@ def asked(*names):
 
 
 def test_a_batch_of_reads_is_one_request():
-    client = Scripted({'Responses': {'t': [1, 2]}})
-    pauses = []
-    assert store_of(client, pauses).batch_get(asked('a', 'b', 'c')) == {'t': [1, 2]}
+    client, clock = Scripted({'Responses': {'t': [1, 2]}}), Clock()
+    assert store_of(client, clock).batch_get(asked('a', 'b', 'c')) == {'t': [1, 2]}
     assert client.requests == [('batch_get_item', {'RequestItems': asked('a', 'b', 'c')})]
-    assert pauses == []
+    assert clock.slept == []
 
 
-def test_keys_that_are_left_out_are_sent_again():
-    client = Scripted({'Responses': {'t': [1], 'u': [7]}, 'UnprocessedKeys': asked('b', 'c')},
-                      {'Responses': {}, 'UnprocessedKeys': asked('b', 'c')},
-                      {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}})
-    pauses = []
+def test_keys_that_are_left_out_are_retried():
+    client, clock = Scripted(
+        {'Responses': {'t': [1], 'u': [7]}, 'UnprocessedKeys': asked('b', 'c')},
+        {'Responses': {}, 'UnprocessedKeys': asked('b', 'c')},
+        {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}}), Clock()
     wanted = dict(asked('a', 'b', 'c'), u={'Keys': keys('a')})
-    assert store_of(client, pauses).batch_get(wanted) == {'t': [1, 2, 3], 'u': [7]}
-    assert [arguments['RequestItems'] for _, arguments in client.requests] == [
-        wanted, asked('b', 'c'), asked('b', 'c')]
+    assert store_of(client, clock).batch_get(wanted) == {'t': [1, 2, 3], 'u': [7]}
+    assert client.batches == [wanted, asked('b', 'c'), asked('b', 'c')]
+    pauses = clock.slept
     assert len(pauses) == 2 and 0 < pauses[0] <= 0.05 < pauses[1] * 2 <= 0.2
 
 
@@ -160,15 +152,15 @@ def test_a_caller_may_do_without_some_keys():
     assert found == {'t': [1]} and len(client.requests) == 2
 
 
-def test_keys_that_are_left_out_for_ever_are_an_error():
-    client = Always(lambda RequestItems: {'Responses': {}, 'UnprocessedKeys': RequestItems})
-    pauses = []
+def test_keys_that_are_always_left_out_are_an_error():
+    client, clock = Scripted(
+        lambda RequestItems: {'Responses': {}, 'UnprocessedKeys': RequestItems}), Clock()
     with pytest.raises(errors.RequestFailed) as failed:
-        store_of(client, pauses).batch_get(asked('a'))
+        store_of(client, clock).batch_get(asked('a'))
     assert failed.value.throttled and failed.value.retryable
     assert failed.value.tables == ('t',) and failed.value.operation == 'batch_get_item'
-    assert len(client.requests) == len(pauses) + 1 == 6
-    assert max(pauses) <= 2 and sum(pauses) < 2
+    assert len(client.requests) == len(clock.slept) + 1 == 6
+    assert max(clock.slept) <= 2 and sum(clock.slept) < 2
 
 
 def puts(*numbers):
@@ -178,32 +170,27 @@ def puts(*numbers):
 @pytest.mark.parametrize('count, sizes', [
     (0, []), (1, [1]), (WRITE_BATCH, [25]), (WRITE_BATCH + 1, [25, 1]), (60, [25, 25, 10])])
 def test_writes_are_batches_of_25(count, sizes):
-    client = Always(lambda RequestItems: {})
+    client = Scripted({})
     store_of(client).batch_write('t', puts(*range(count)))
-    sent = [arguments['RequestItems']['t'] for _, arguments in client.requests]
-    assert [len(batch) for batch in sent] == sizes
-    assert sum(sent, []) == puts(*range(count))
+    sent = [batch['t'] for batch in client.batches]
+    assert [len(batch) for batch in sent] == sizes and sum(sent, []) == puts(*range(count))
     assert set(operation for operation, _ in client.requests) <= {'batch_write_item'}
 
 
-def test_items_that_are_left_out_are_sent_again_before_the_next_batch():
-    left = {'t': puts(3, 4)}
+def test_items_that_are_left_out_are_retried_before_the_next_batch():
+    left, clock = {'t': puts(3, 4)}, Clock()
     client = Scripted({'UnprocessedItems': left}, {'UnprocessedItems': {}}, {})
-    pauses = []
-    store_of(client, pauses).batch_write('t', puts(*range(26)))
-    assert [arguments['RequestItems'] for _, arguments in client.requests] == [
-        {'t': puts(*range(25))}, left, {'t': puts(25)}]
-    assert len(pauses) == 1
+    store_of(client, clock).batch_write('t', puts(*range(26)))
+    assert client.batches == [{'t': puts(*range(25))}, left, {'t': puts(25)}]
+    assert len(clock.slept) == 1
 
 
-def test_items_that_are_left_out_for_ever_are_an_error():
-    client = Always(lambda RequestItems: {'UnprocessedItems': RequestItems})
+def test_items_that_are_always_left_out_are_an_error_before_the_next_batch():
+    client = Scripted(lambda RequestItems: {'UnprocessedItems': RequestItems})
     with pytest.raises(errors.RequestFailed) as failed:
-        store_of(client, []).batch_write('t', puts(*range(26)))
+        store_of(client).batch_write('t', puts(*range(26)))
     assert failed.value.throttled and failed.value.operation == 'batch_write_item'
-    # The second batch was not begun.
-    assert all(arguments['RequestItems'] == {'t': puts(*range(25))}
-               for _, arguments in client.requests)
+    assert all(batch == {'t': puts(*range(25))} for batch in client.batches)
 
 
 def test_a_failed_request_of_a_batch_is_raised():
@@ -214,7 +201,7 @@ def test_a_failed_request_of_a_batch_is_raised():
     assert failed.value is refused
 
 
-def test_the_sizes_are_those_that_dynamodb_takes():
+def test_batches_have_the_sizes_that_dynamodb_accepts():
     assert (GET_BATCH, WRITE_BATCH) == (100, 25)
 
 
@@ -223,8 +210,9 @@ def test_the_sizes_are_those_that_dynamodb_takes():
 def test_a_retrying_store_asks_the_heartbeat_before_each_attempt():
     throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)
     client = Scripted(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
-    beats, pauses = [], []
-    store = store_of(client).retrying(lambda: beats.append(1), pauses.append)
+    beats, clock = [], Clock()
+    store = store_of(client).retrying(lambda: beats.append(1), clock.sleep)
     assert list(store.scan_all('t')) == [1, 2, 3]
-    assert len(beats) == 5 and all(0.35 <= pause <= 0.5 for pause in pauses) and len(pauses) == 2
+    assert len(beats) == 5 and len(clock.slept) == 2
+    assert all(0.35 <= pause <= 0.5 for pause in clock.slept)
     assert store.search_table == 'db-search-3'

@@ -1,9 +1,8 @@
 # -*- coding: utf-8 -*-
-"""Tables: created on demand, waited for, and never anyone else's."""
+"""Tables: created on demand, waited for, and never another program's."""
 
 from __future__ import unicode_literals
 
-import collections
 import logging
 import threading
 import uuid
@@ -15,14 +14,7 @@ from docker_registry_index.engine.store import tables as tables_module
 from docker_registry_index.engine.store.client import Client
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.store.tables import check_version, create_missing
-
-
-@pytest.fixture
-def settings(dynamodb_endpoint):
-    return Settings(
-        database='test-' + uuid.uuid4().hex[:12], region='us-east-1',
-        access_key='AKIADUMMY', secret_access_key='dummy',
-        endpoint_url=dynamodb_endpoint)
+from tests.helpers.clock import Clock
 
 
 @pytest.fixture(scope='module')
@@ -32,111 +24,100 @@ def client(dynamodb_endpoint):
 
 
 @pytest.fixture
-def store(client, settings):
-    return Store(settings, client)
-
-
-@pytest.fixture
-def tables(client, store):
-    named = store.tables
-    yield named
-    for name in existing(client, named):
+def store(client):
+    """A store whose tables do not exist yet."""
+    made = Store(Settings(database='test-' + uuid.uuid4().hex[:12], region='us-east-1'), client)
+    yield made
+    for name in existing(made):
         client.call('delete_table', TableName=name)
 
 
-def existing(client, tables):
+def existing(store):
+    """Return the names of the tables that exist."""
     found = []
-    for table in tables.values():
+    for name in names(store):
         try:
-            client.call('describe_table', TableName=table.name)
+            store.call('describe_table', TableName=name)
         except errors.MissingTable:
             continue
-        found.append(table.name)
+        found.append(name)
     return found
 
 
-def names(tables):
-    return [table.name for table in tables.values()]
+def names(store):
+    return [table.name for table in store.tables.values()]
 
 
-KEYS = [('repository', [('name', 'HASH', 'S')]), ('version', [('version', 'HASH', 'N')]),
-        ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])]
+@pytest.mark.parametrize('which, keys', [
+    ('repository', [('name', 'HASH', 'S')]), ('version', [('version', 'HASH', 'N')]),
+    ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])], ids=lambda value: None)
+def test_a_missing_table_is_created_on_demand_with_its_keys(store, which, keys):
+    assert create_missing(store) == names(store)
+    described = store.call('describe_table', TableName=store.tables[which].name)['Table']
+    types = {attribute['AttributeName']: attribute['AttributeType']
+             for attribute in described['AttributeDefinitions']}
+    assert [(key['AttributeName'], key['KeyType'], types[key['AttributeName']])
+            for key in described['KeySchema']] == keys
+    assert len(types) == len(keys)
+    assert described['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST'
+    assert described['TableStatus'] == 'ACTIVE'
+    assert not described.get('GlobalSecondaryIndexes')  # moto reports an empty list
 
 
-def test_what_is_missing_is_created_on_demand_with_its_keys(client, store, tables):
-    assert create_missing(store) == names(tables)
-    for which, keys in KEYS:
-        described = client.call('describe_table', TableName=tables[which].name)['Table']
-        types = {attribute['AttributeName']: attribute['AttributeType']
-                 for attribute in described['AttributeDefinitions']}
-        assert [(key['AttributeName'], key['KeyType'], types[key['AttributeName']]) for key
-                in described['KeySchema']] == keys
-        assert len(types) == len(keys)
-        assert described['BillingModeSummary']['BillingMode'] == ('PAY_PER_REQUEST')
-        assert described['TableStatus'] == 'ACTIVE'
-        assert 'GlobalSecondaryIndexes' not in described
-
-
-def test_what_is_there_stays_as_it_is(client, store, tables):
+def test_existing_tables_stay_as_they_are(store):
     create_missing(store)
-    client.call('put_item', TableName=tables['repository'].name, Item={'name': {'S': 'kept'}})
+    store.call('put_item', TableName=store.repository_table, Item={'name': {'S': 'kept'}})
     seen = []
-    assert create_missing(store, seen.append) == []
-    assert seen == []
-    assert client.call('get_item', TableName=tables['repository'].name,
-                       Key={'name': {'S': 'kept'}})['Item']
+    assert create_missing(store, seen.append) == [] and seen == []
+    assert store.get(store.repository_table, {'name': {'S': 'kept'}})
 
 
 @pytest.mark.parametrize('missing', ['repository', 'version', 'search'])
-def test_a_missing_one_is_created_after_the_caller_was_notified(client, store, tables, missing):
+def test_a_missing_table_is_created_after_the_caller_was_notified(store, missing):
     create_missing(store)
-    client.call('delete_table', TableName=tables[missing].name)
-    there = []
-    created = create_missing(store, lambda: there.append(existing(client, tables)))
-    assert created == [tables[missing].name]
-    assert len(there) == 1 and tables[missing].name not in there[0]
+    name = store.tables[missing].name
+    store.call('delete_table', TableName=name)
+    seen = []
+    assert create_missing(store, lambda: seen.append(existing(store))) == [name]
+    assert len(seen) == 1 and name not in seen[0]
 
 
-def test_nothing_is_created_when_the_caller_cannot_be_notified(client, store, tables):
+def test_no_table_is_created_if_the_notification_fails(store):
     create_missing(store)
-    client.call('delete_table', TableName=tables['search'].name)
+    store.call('delete_table', TableName=store.search_table)
 
     def refuse():
         raise RuntimeError('not now')
 
     with pytest.raises(RuntimeError):
         create_missing(store, refuse)
-    assert tables['search'].name not in existing(client, tables)
+    assert store.search_table not in existing(store)
 
 
-FOREIGN = [
+@pytest.mark.parametrize('which, keys', [
     ('repository', [('id', 'S', 'HASH')]),
     ('repository', [('name', 'N', 'HASH')]),
     ('repository', [('name', 'S', 'HASH'), ('tag', 'S', 'RANGE')]),
     ('version', [('version', 'S', 'HASH')]),
     ('search', [('gram', 'S', 'HASH')]),
-    ('search', [('suffix', 'S', 'HASH'), ('gram', 'S', 'RANGE')])]
-
-
-@pytest.mark.parametrize('which, keys', FOREIGN, ids=lambda value: None)
-def test_a_foreign_table_stops_it_before_anything_is_created(client, store, tables, which, keys):
-    client.call(
-        'create_table', TableName=tables[which].name,
-        KeySchema=[{'AttributeName': name, 'KeyType': role}
-                   for name, _, role in keys],
-        AttributeDefinitions=[{'AttributeName': name, 'AttributeType': kind}
-                              for name, kind, _ in keys],
-        BillingMode='PAY_PER_REQUEST')
+    ('search', [('suffix', 'S', 'HASH'), ('gram', 'S', 'RANGE')])], ids=lambda value: None)
+def test_a_foreign_table_stops_the_creation_of_all(store, which, keys):
+    name = store.tables[which].name
+    store.call(
+        'create_table', TableName=name, BillingMode='PAY_PER_REQUEST',
+        KeySchema=[{'AttributeName': key, 'KeyType': role} for key, _, role in keys],
+        AttributeDefinitions=[{'AttributeName': key, 'AttributeType': kind}
+                              for key, kind, _ in keys])
     with pytest.raises(errors.ForeignDatabase) as refused:
         create_missing(store)
     message = str(refused.value)
-    assert tables[which].name in message and 'nothing was changed' in message
-    for name, kind, role in keys:
-        assert '%s (%s, %s)' % (name, role, kind) in message
-    assert existing(client, tables) == [tables[which].name]
+    assert name in message and 'nothing was changed' in message
+    for key, kind, role in keys:
+        assert '%s (%s, %s)' % (key, role, kind) in message
+    assert existing(store) == [name]
 
 
-def test_two_creators_at_once_make_one_set_of_tables(client, store, tables, caplog):
+def test_several_creators_at_once_make_one_set_of_tables(store, caplog):
     caplog.set_level(logging.INFO)
     answers = []
 
@@ -151,9 +132,8 @@ def test_two_creators_at_once_make_one_set_of_tables(client, store, tables, capl
         thread.start()
     for thread in threads:
         thread.join()
-    # Each was created by one of them, and no call failed.
-    assert sorted(sum(answers, [])) == sorted(names(tables))
-    assert sorted(existing(client, tables)) == sorted(names(tables))
+    # Each table was created by one of them, and no call failed.
+    assert sorted(sum(answers, [])) == sorted(names(store)) == sorted(existing(store))
     assert caplog.text.count('created the DynamoDB table') == 3
 
 
@@ -161,10 +141,10 @@ def test_two_creators_at_once_make_one_set_of_tables(client, store, tables, capl
 
 @pytest.mark.parametrize('rows', [[], [{'version': {'N': '1'}}],
                                   [{'version': {'N': '1'}, 'format': {'N': '9'}}]])
-def test_the_rows_of_our_version_are_returned(client, store, tables, rows):
+def test_the_rows_of_our_version_are_returned(store, rows):
     create_missing(store)
     for row in rows:
-        client.call('put_item', TableName=tables['version'].name, Item=row)
+        store.call('put_item', TableName=store.version_table, Item=row)
     assert check_version(store) == rows
 
 
@@ -172,99 +152,82 @@ def test_a_missing_table_has_no_version(store):
     assert check_version(store) == []
 
 
-def test_another_version_is_refused(client, store, tables):
+def test_another_version_is_refused(store):
     create_missing(store)
     for number in '1', '2':
-        client.call('put_item', TableName=tables['version'].name, Item={'version': {'N': number}})
+        store.call('put_item', TableName=store.version_table, Item={'version': {'N': number}})
     with pytest.raises(errors.NewerDatabase) as refused:
         check_version(store)
     assert (refused.value.found, refused.value.supported) == ('2', '1')
     assert 'nothing was changed' in str(refused.value)
 
 
-# What local engines never do: a fake that plays a script
+# States of a table that local engines never report
 
 TABLE = tables_module.Table('db-search', ('gram', 'S'), ('suffix', 'S'))
 
 
-class Scripted(object):
-    """Answers DescribeTable with one status after the other."""
+class OneTable(object):
+    """A store of one table that has one status after the other; None is a missing table."""
 
     def __init__(self, statuses, **refusals):
-        self._statuses = collections.deque(statuses)
+        self._statuses = list(statuses)
         self._refusals = refusals
         self.tables = {'search': TABLE}
         self.calls = []
+        self.clock = Clock()
 
     def call(self, operation, **arguments):
         self.calls.append(operation)
         if operation in self._refusals:
             raise errors.RequestFailed(operation, [], self._refusals[operation], 'no', False)
-        if operation == 'describe_table':
-            status = self._statuses.popleft()
-            if len(self._statuses) == 0:
-                self._statuses.append(status)
-            if status is None:
-                raise errors.MissingTable(operation, [], 'x', 'no', False)
-            return {'Table': dict(tables_module.definition(TABLE), TableStatus=status)}
-        return {}
+        if operation != 'describe_table':
+            return {}
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        if status is None:
+            raise errors.MissingTable(operation, [], 'x', 'no', False)
+        return {'Table': dict(tables_module.definition(TABLE), TableStatus=status)}
+
+    def create_missing(self):
+        return create_missing(self, sleep=self.clock.sleep, clock=self.clock)
 
 
-def play(store, sleep=lambda _: None):
-    return create_missing(store, sleep=sleep)
-
-
-def test_one_being_deleted_is_waited_for_and_created_anew():
-    pauses = []
-    client = Scripted(['DELETING', 'DELETING', None, 'CREATING', 'ACTIVE'])
-    assert play(client, pauses.append) == ['db-search']
-    assert client.calls == ['describe_table'] * 3 + ['create_table'] + ['describe_table'] * 2
-    assert pauses == [0.5] * 3
-
-
-def test_one_being_created_by_another_is_waited_for():
-    client = Scripted(['CREATING', 'CREATING', 'ACTIVE'])
-    assert play(client) == []
-    assert client.calls == ['describe_table'] * 3
-
-
-def test_one_being_changed_can_be_used():
-    client = Scripted(['UPDATING'])
-    assert play(client) == []
-    assert client.calls == ['describe_table']
-
-
-def test_a_new_one_that_nobody_sees_yet_is_waited_for():
-    client = Scripted([None, None, None, 'CREATING', 'ACTIVE'])
-    assert play(client) == ['db-search']
+@pytest.mark.parametrize('statuses, created, calls, pauses', [
+    # Being deleted: waited for and created anew.
+    (['DELETING', 'DELETING', None, 'CREATING', 'ACTIVE'], ['db-search'], 'dddcdd', 3),
+    # Being created by another process: waited for.
+    (['CREATING', 'CREATING', 'ACTIVE'], [], 'ddd', 2),
+    # Being changed: used.
+    (['UPDATING'], [], 'd', 0),
+    # New, and not visible yet: waited for.
+    ([None, None, None, 'CREATING', 'ACTIVE'], ['db-search'], 'dcdddd', 3)], ids=lambda value: None)
+def test_a_table_that_is_not_active_yet_is_waited_for(statuses, created, calls, pauses):
+    store = OneTable(statuses)
+    assert store.create_missing() == created
+    assert ''.join(operation[0] for operation in store.calls) == calls  # describe, create
+    assert store.clock.slept == [0.5] * pauses
 
 
 def test_the_slower_of_two_creators_waits_and_logs_nothing(caplog):
-    client = Scripted([None, 'CREATING', 'ACTIVE'], create_table='ResourceInUseException')
-    assert play(client) == []
+    assert OneTable([None, 'CREATING', 'ACTIVE'],
+                    create_table='ResourceInUseException').create_missing() == []
     assert caplog.text == ''
 
 
 def test_a_missing_right_to_create_is_an_error():
-    client = Scripted([None], create_table='AccessDeniedException')
     with pytest.raises(errors.RequestFailed) as refused:
-        play(client)
+        OneTable([None], create_table='AccessDeniedException').create_missing()
     assert 'IAM' in str(refused.value)
 
 
 @pytest.mark.parametrize('status, problem', [
     ('CREATING', 'not active yet'), ('DELETING', 'still being deleted'),
     ('INACCESSIBLE_ENCRYPTION_CREDENTIALS', 'not active yet')])
-def test_the_wait_for_a_table_has_an_end(monkeypatch, status, problem):
-    now = [100.0]
-    monkeypatch.setattr(tables_module, 'monotonic', lambda: now[0])
-
-    def sleep(seconds):
-        now[0] += seconds
-
+def test_the_wait_for_a_table_times_out(status, problem):
+    store = OneTable([status])
     with pytest.raises(errors.TableError) as failed:
-        play(Scripted([status]), sleep)
+        store.create_missing()
     message = str(failed.value)
     assert 'db-search' in message and problem in message
     assert '120 seconds' in message and 'start again' in message
-    assert 220 <= now[0] <= 221
+    assert 120 <= sum(store.clock.slept) <= 121
