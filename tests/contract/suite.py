@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The contract of search: inherit it, and give it an `index` fixture."""
+"""The contract of search: inherit it, and define an `index` fixture."""
 
 from __future__ import unicode_literals
 
@@ -28,16 +28,15 @@ TERMS = [
     '\x7f', 'ubuntu\n', '\tubuntu', '!', '! ready', 'removed ', '\u2028',
 ]
 
-LIMITS = [1, 2, 3, 5, 25, 100, 1000000, 3000000000]
+LIMITS = [1, 2, 3, 5, 3000000000]
 
 
 class SearchContract(object):
-    """Every host and every local DynamoDB passes all of this.
+    """Every program and every local DynamoDB passes these tests.
 
-    The fixture `index` gives an object with `fill(repositories)`, which
-    leaves exactly these in the index, `add(name, description)`,
-    `remove(name)` and `search(term, limit=None)`, which returns a list of
-    (name, description).
+    The fixture `index` gives an object with `fill(repositories)`, which leaves exactly these in the
+    index, `add(name, description)`, `remove(name)` and `search(term, limit=None)`, which returns a
+    list of (name, description).
     """
 
     @pytest.mark.parametrize('term', TERMS, ids=lambda term: None)
@@ -48,24 +47,22 @@ class SearchContract(object):
     @pytest.mark.parametrize('limit', LIMITS)
     def test_a_limit_keeps_the_best_groups(self, index, limit):
         index.fill(REPOSITORIES)
-        for term in TERMS:
+        for term in (term for term in TERMS if oracle.answer(REPOSITORIES, term)):
             oracle.check_limited(REPOSITORIES, term, limit, index.search(term, limit))
 
-    def test_an_empty_index_answers_every_term_with_nothing(self, index):
+    def test_a_search_of_an_empty_index_finds_nothing(self, index):
         index.fill({})
         for term in TERMS:
             assert index.search(term) == []
 
     def test_every_substring_of_every_name_finds_it(self, index):
-        names = {'team/web-api': None, 'aabaab/baa_b.a': None}
+        names = {'web/a-pi': None, 'aab/ba_b.a': None}
         index.fill(names)
-        for name in names:
-            for start in range(len(name)):
-                for end in range(start + 1, len(name) + 1):
-                    term = name[start:end]
-                    assert index.search(term) == oracle.answer(names, term)
+        for term in set(name[start:end] for name in names for start in range(len(name))
+                        for end in range(start + 1, len(name) + 1)):
+            assert index.search(term) == oracle.answer(names, term)
 
-    def test_what_is_added_is_found_and_what_is_removed_is_not(self, index):
+    def test_an_added_repository_is_found_and_a_removed_one_is_not(self, index):
         index.fill({})
         index.add('acme/web', None)
         assert index.search('web') == [('acme/web', '')]
