@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What holds for every table of options: where a value comes from, what is refused, what is
-shown."""
+"""Every table of options: where a value comes from, which are refused, and which are shown."""
 
 from __future__ import unicode_literals
 
@@ -15,7 +14,7 @@ from docker_registry_index.engine.settings.options import Settings
 from docker_registry_index.engine.settings.resolution import Layer, resolve
 
 KEY, SECRET = 'AKIAIOSFODNN7EXAMPLE', 'wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY'
-#: Of each table, a text for every option that is not its default, and a second one.
+#: Two texts for every option of each table; the first is not its default.
 VALUES = {Settings: {
     'database': ('other', 'another'), 'repository_table': ('r-table', 'x'),
     'version_table': ('v-table', 'x'),
@@ -24,7 +23,7 @@ VALUES = {Settings: {
     'secret_access_key': (SECRET, 'x'), 'endpoint_url': ('http://127.0.0.1:8000', 'http://x'),
     'startup_wait': ('12.5', '9'), 'push_wait': ('2', '9'), 'sync_interval': ('3600', '9'),
     'connect_timeout': ('0.5', '9'), 'read_timeout': ('2', '9'), 'attempts': ('5', '9')}}
-#: What becomes of those that are no text.
+#: The values of the first texts that are converted to another type.
 TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'connect_timeout': 0.5,
          'read_timeout': 2.0, 'attempts': 5, 'events_wait': 0.5, 'anonymous_read': True,
          'threads': 4, 'catalog_limit': 7}
@@ -50,7 +49,7 @@ HALVES = [(kind,) + half for kind in VALUES for pair in kind.PAIRS for half in (
 
 
 def values_of(kind, option, number=0, **more):
-    """The option's value, and that of the one that it is given with."""
+    """Return the option's text by its name, with that of the other half of its pair."""
     names = [name for pair in kind.PAIRS if option.name in pair for name in pair] or [option.name]
     return dict(dict((name, VALUES[kind][name][number]) for name in names), **more)
 
@@ -81,7 +80,7 @@ def test_a_value_is_used_as_given_or_converted_to_its_type(kind, option):
 
 
 @OPTIONS
-def test_white_space_around_a_value_is_no_part_of_it(kind, option):
+def test_white_space_around_a_value_is_removed(kind, option):
     # A file read with $(cat key), or written on Windows, ends in a line end.
     values = dict((name, ' \t%s\r\n' % value) for name, value in values_of(kind, option).items())
     assert found(kind, option, Layer('x.yml', values)) == used(kind, option)
@@ -95,11 +94,11 @@ def test_the_first_layer_that_has_a_value_wins(kind, option):
 
 
 @OPTIONS
-@pytest.mark.parametrize('blank', [None, '', '  ', '\n', '\t\r\n'])
-def test_a_blank_value_counts_as_absent(kind, option, blank):
-    blanks = dict((name, blank) for name in values_of(kind, option))
-    assert found(kind, option, Layer('a', blanks), Layer('b', values_of(kind, option))) == used(
-        kind, option)
+def test_a_blank_value_counts_as_absent(kind, option):
+    for blank in None, '', '  ', '\n', '\t\r\n':
+        blanks = dict((name, blank) for name in values_of(kind, option))
+        assert found(kind, option, Layer('a', blanks), Layer('b', values_of(kind, option))) == used(
+            kind, option)
 
 
 @KINDS
@@ -138,7 +137,7 @@ def test_half_a_pair_is_refused(kind, given, missing, blank):
     with pytest.raises(SettingError) as caught:
         resolve(kind, [Layer('a.yml', {}), strong])
     assert str(caught.value) == ('setting %s (from b.yml) is missing or empty, while %s is given '
-                                 'by line 3 of b.yml; give both in ' 'that one place, or neither'
+                                 'by line 3 of b.yml; give both in that one place, or neither'
                                  % (missing, given))
 
 
@@ -157,28 +156,28 @@ def test_a_pair_comes_from_two_layers_only_where_they_may_be_mixed(kind, given, 
 
 
 @pytest.mark.parametrize('kind, given, missing', HALVES)
-def test_half_a_pair_below_a_whole_one_is_not_read(kind, given, missing):
+def test_half_a_pair_below_a_complete_one_is_ignored(kind, given, missing):
     whole = dict((name, VALUES[kind][name][0]) for name in (given, missing))
     settings, _ = resolve(kind, [Layer('a', whole), Layer('b', {given: 'half'})])
     assert dict((name, getattr(settings, name)) for name in whole) == whole
 
 
-# What is refused, and never shown
+# Refusals, and secrets
 
 @OPTIONS
-@pytest.mark.parametrize('value', [True, False, [], ['hUsH'], {}, {'hUsH': 1}, 1j, object()])
-def test_what_is_not_text_is_refused(kind, option, value):
-    with pytest.raises(SettingError) as caught:
-        resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
-    assert str(caught.value) == (
-        'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in quotes'
-        % (option.name, type(value).__name__))
+def test_a_value_of_a_wrong_type_is_refused(kind, option):
+    for value in (True, False, [], ['hUsH'], {}, {'hUsH': 1}, 1j, object()):
+        with pytest.raises(SettingError) as caught:
+            resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
+        assert str(caught.value) == (
+            'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in '
+            'quotes' % (option.name, type(value).__name__))
 
 
 @pytest.mark.parametrize('kind, option', [each for each in ALL if each[1].secret],
                          ids=lambda value: getattr(value, 'name', ''))
 @pytest.mark.parametrize('value', [12345, 0, 1.5])
-def test_a_secret_that_yaml_has_made_a_number_of_is_refused(kind, option, value):
+def test_a_secret_that_yaml_converted_to_a_number_is_refused(kind, option, value):
     with pytest.raises(SettingError) as caught:
         resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
     assert caught.value.setting == option.name and 'quotes' in caught.value.way_out
@@ -188,7 +187,7 @@ def test_a_secret_that_yaml_has_made_a_number_of_is_refused(kind, option, value)
 @given(st.sampled_from(ALL), st.text() | st.binary() | st.integers() | st.floats() | st.none()
        | st.booleans() | st.lists(st.text())
        | st.from_regex(r'(http://|s3://|/)?[a-z0-9.:@-]{0,20}\Z'))
-def test_any_value_gives_settings_or_one_clear_sentence(each, value):
+def test_any_value_gives_settings_or_an_error_in_one_sentence(each, value):
     kind, option = each
     try:
         settings, _ = resolve(kind, [Layer('x.yml',
@@ -223,13 +222,13 @@ def test_no_secret_is_ever_shown(before, after, each, other):
 # Warnings
 
 @KINDS
-def test_known_keys_are_not_warned_about(kind):
+def test_known_keys_cause_no_warning(kind):
     assert resolve(kind, [Layer('x.yml', dict((name, texts[0]) for name,
                                               texts in VALUES[kind].items()))])[1] == []
 
 
 @OPTIONS
-def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
+def test_a_warning_of_an_unknown_key_suggests_the_nearest_option(kind, option):
     wrong = option.name.upper().replace('_', '-')
     for key in (wrong, option.name + ':' + SECRET, option.name + '=' + SECRET):
         settings, [warning] = resolve(
@@ -243,7 +242,7 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_known(kind, option):
 
 @KINDS
 @pytest.mark.parametrize('key', ['zzz', '\u00e9', 'x\x1b[31m', 5, None])
-def test_an_unknown_key_that_is_near_to_none_is_warned_about_in_ascii(kind, key):
+def test_a_warning_of_a_key_like_no_option_is_ascii(kind, key):
     [warning] = resolve(kind, [Layer('x.yml', {key: 'value'})])[1]
     assert re.match(r'unknown key [ -~]+ in x\.yml is ignored; valid keys are: [a-z_, ]+\Z',
                     warning)
@@ -252,7 +251,7 @@ def test_an_unknown_key_that_is_near_to_none_is_warned_about_in_ascii(kind, key)
 @KINDS
 @pytest.mark.parametrize('key', [KEY, 'access_key ' + KEY, KEY + ':' + SECRET, 'ASIA' + 'HUSH' * 4,
                                  '-' + KEY])
-def test_of_an_access_key_in_the_place_of_a_key_four_characters_are_shown(kind, key):
+def test_a_warning_shows_four_characters_of_an_access_key_in_the_place_of_a_name(kind, key):
     [warning] = resolve(kind, [Layer('x.yml', {key: None})])[1]
     assert 'AKIA...' in warning or 'ASIA...' in warning
     assert not any(hidden in warning for hidden in (KEY[4:], SECRET, 'HUSH'))
@@ -260,6 +259,6 @@ def test_of_an_access_key_in_the_place_of_a_key_four_characters_are_shown(kind, 
 
 @KINDS
 @pytest.mark.parametrize('key', ['hUsH' * 10, 'hU/+' * 10, 'key ' + 'hU/+' * 10])
-def test_a_secret_in_the_place_of_a_key_is_not_shown(kind, key):
+def test_a_warning_does_not_show_a_secret_in_the_place_of_a_name(kind, key):
     [warning] = resolve(kind, [Layer('x.yml', {key: None})])[1]
     assert 'hUsH' not in warning and 'hU/+' not in warning
