@@ -117,25 +117,65 @@ def test_a_temporary_key_is_warned_about():
     assert SECRET not in warnings[0]
 
 
-# Tables
+# Tables, region and endpoint
 
-@pytest.mark.parametrize('name', ['repository_table', 'version_table', 'search_table'])
-@pytest.mark.parametrize('value', [
-    'a', 'ab', 'x' * 256, 'a b c', 'a/b/c', 'na\u00efve', 'abc\ndef', 'a%20b',
-    'abc\x00', '\u0660\u0661\u0662\u0663', '-repository;', '${TABLE}'])
-def test_an_invalid_table_name_is_refused(name, value):
-    error = refusal(**{str(name): value})
-    assert error.setting == name and 'table name' in error.problem
+INVALID_TABLES = ['a', 'ab', 'x' * 256, 'a b c', 'a/b/c', 'na\u00efve', 'abc\ndef', 'a%20b',
+                  'abc\x00', '\u0660\u0661\u0662\u0663', '-repository;', '${TABLE}']
+LOCAL = {'endpoint_url': 'http://localhost:8000'}
 
 
-@pytest.mark.parametrize('value', ['abc', 'x' * 255, 'A-b_c.9', '...', '---'])
-def test_a_valid_table_name_is_accepted(value):
-    assert settings_of(search_table=value).search_table == value
+@pytest.mark.parametrize('name, more, hint, values', [
+    ('repository_table', {}, 'table name', INVALID_TABLES),
+    ('version_table', {}, 'table name', INVALID_TABLES),
+    ('search_table', {}, 'table name', INVALID_TABLES),
+    ('database', {}, 'table name', ['x' * 245, 'a b', 'a/b', '\u00e9', 'a\nb']),
+    # No region of AWS, and with an endpoint, none that botocore accepts.
+    ('region', {}, 'us-east-1', [
+        'local', 'EU', 'US-EAST-1', 'us-east', 'us_east_1', 'useast1', 'us-east-1-', 'us-east-123',
+        'aws-global', 'default', '1', 'no', 'us-east-1.amazonaws.com']),
+    ('region', LOCAL, 'region', ['us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b',
+                                 'a/b', 'r\u00e9gion', 'a\nb']),
+    ('endpoint_url', {}, '', [
+        '127.0.0.1', '//localhost', 'http:///x', 'http://:8000', 'http://h:-1', 'http://h:0',
+        'http://h:99999', 'http://h:123456', 'http://-h', 'http://h-', 'http://h..x',
+        'http://[::1', 'http://[]', 'http://[x]:80', 'http://b\u00fccher.example', 'http://h\\x',
+        'http://h\nx', 'http://h/\x00', 'http://%s' % ('x' * 64), 'dynamodb', 'http:/h',
+        'javascript:x'])], ids=lambda value: value if hasattr(value, 'upper') else '')
+def test_an_invalid_value_is_refused(name, more, hint, values):
+    for value in values:
+        error = refusal(**dict(more, **{str(name): value}))
+        assert error.setting == name and hint in '%s; %s' % (error.problem, error.way_out), value
 
 
-@pytest.mark.parametrize('value', ['x' * 245, 'a b', 'a/b', '\u00e9', 'a\nb'])
-def test_a_database_that_makes_invalid_table_names_is_refused_itself(value):
-    assert refusal(database=value).setting == 'database'
+@pytest.mark.parametrize('name, more, values', [
+    ('search_table', {}, ['abc', 'x' * 255, 'A-b_c.9', '...', '---']),
+    # Regions that an old botocore does not know.
+    ('region', {}, ['us-iso-east-1', 'us-isob-west-1', 'us-gov-west-1', 'cn-north-1',
+                    'eusc-de-east-1', 'mx-central-1', 'xx-somewhere-12']),
+    ('region', LOCAL, ['local', 'ddblocal', 'EU', 'garage', 'r1']),
+    ('endpoint_url', {}, [
+        'http://localhost:8000', 'http://127.0.0.1:4566', 'HTTPS://Example.COM',
+        'https://dynamodb.eu-west-1.amazonaws.com', 'http://h', 'http://h:1', 'http://h:65535/',
+        'https://vpce-1a2b.dynamodb.us-east-1.vpce.amazonaws.com/', 'https://proxy/dynamo/db',
+        'http://xn--bcher-kva.example:8000'])])
+def test_a_valid_value_is_accepted_here_and_by_botocore(name, more, values):
+    for value in values:
+        settings = settings_of(**dict(more, **{str(name): value}))
+        assert getattr(settings, name) == value
+        botocore.utils.validate_region_name(settings.region)
+        assert settings.endpoint_url is None or botocore.utils.is_valid_endpoint_url(
+            settings.endpoint_url)
+
+
+def test_every_region_of_botocore_is_accepted():
+    data = botocore.session.get_session().get_data('endpoints')
+    regions = [name for partition in data['partitions'] for name in partition['regions']]
+    assert len(regions) > 20
+    assert [settings_of(region=name).region for name in regions] == regions
+
+
+def test_an_availability_zone_is_refused_with_its_region():
+    assert refusal(region='eu-west-1b').way_out == 'write its region, eu-west-1'
 
 
 @pytest.mark.parametrize('value', ['x', 'x' * 244, '.', 'a.b_c-9', 2014, 1.5])
@@ -152,6 +192,7 @@ def test_two_tables_with_one_name_are_refused(setting, other):
     error = refusal(**{str(setting): 'one', str(other): 'one'})
     assert error.setting == setting
     assert '%s (from line %s of x.yml)' % (other, other) in error.problem
+    settings_of(**{str(setting): 'one', str(other): 'One'})
 
 
 @pytest.mark.parametrize('name, same', [
@@ -161,71 +202,6 @@ def test_two_tables_with_one_name_are_refused(setting, other):
 def test_a_table_may_not_have_the_default_name_of_another(name, same):
     error = refusal(**{str(name): same})
     assert same in error.problem and 'line %s of x.yml' % name in str(error)
-
-
-def test_table_names_that_differ_in_case_are_two_names():
-    settings = settings_of(repository_table='one', version_table='One')
-    assert settings.repository_table != settings.version_table
-
-
-# Region and endpoint
-
-def test_every_region_of_botocore_and_newer_ones_are_accepted():
-    data = botocore.session.get_session().get_data('endpoints')
-    regions = [name for partition in data['partitions'] for name in partition['regions']]
-    assert len(regions) > 20
-    for region in regions + ['us-iso-east-1', 'us-isob-west-1', 'us-gov-west-1', 'cn-north-1',
-                             'eusc-de-east-1', 'mx-central-1', 'xx-somewhere-12']:
-        assert settings_of(region=region).region == region
-
-
-@pytest.mark.parametrize('value', [
-    'local', 'EU', 'US-EAST-1', 'us-east', 'us_east_1', 'useast1', 'us-east-1-',
-    'us-east-123', 'aws-global', 'default', '1', 'no', 'us-east-1.amazonaws.com'])
-def test_a_region_outside_aws_is_refused(value):
-    error = refusal(region=value)
-    assert error.setting == 'region' and 'us-east-1' in error.way_out
-
-
-def test_an_availability_zone_is_refused_with_its_region():
-    assert refusal(region='eu-west-1b').way_out == 'write its region, eu-west-1'
-
-
-@pytest.mark.parametrize('value', ['local', 'ddblocal', 'EU', 'garage', 'r1'])
-def test_an_endpoint_may_have_any_region_that_botocore_accepts(value):
-    settings = settings_of(region=value, endpoint_url='http://localhost:8000')
-    botocore.utils.validate_region_name(settings.region)
-    assert settings.region == value
-
-
-@pytest.mark.parametrize('value', ['us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b',
-                                   'a/b', 'r\u00e9gion', 'a\nb'])
-def test_a_region_that_botocore_refuses_is_refused(value):
-    error = refusal(region=value, endpoint_url='http://localhost:8000')
-    assert error.setting == 'region'
-
-
-@pytest.mark.parametrize('value', [
-    'http://localhost:8000', 'http://127.0.0.1:4566',
-    'https://dynamodb.eu-west-1.amazonaws.com', 'HTTPS://Example.COM',
-    'https://vpce-1a2b.dynamodb.us-east-1.vpce.amazonaws.com/',
-    'http://h', 'http://h:1', 'http://h:65535/', 'https://proxy/dynamo/db',
-    'http://xn--bcher-kva.example:8000'])
-def test_an_endpoint_that_botocore_accepts_is_accepted(value):
-    assert settings_of(endpoint_url=value).endpoint_url == value
-    assert botocore.utils.is_valid_endpoint_url(value)
-
-
-@pytest.mark.parametrize('value', [
-    'localhost:8000', '127.0.0.1', '//localhost', 'ftp://localhost', 'http://',
-    'http:///x', 'http://:8000', 'http://h:', 'http://h:x', 'http://h:-1',
-    'http://h:0', 'http://h:65536', 'http://h:99999', 'http://h:123456',
-    'http://a b', 'http://dynamodb_local:8000', 'http://-h', 'http://h-',
-    'http://h..x', 'http://[::1', 'http://[::1]:8000', 'http://[]', 'http://[x]:80',
-    'http://b\u00fccher.example', 'http://h/a b', 'http://h\\x', 'http://h\nx',
-    'http://h/\x00', 'http://%s' % ('x' * 64), 'dynamodb', 'http:/h', 'javascript:x'])
-def test_an_invalid_http_address_is_refused(value):
-    assert refusal(endpoint_url=value).setting == 'endpoint_url'
 
 
 @pytest.mark.parametrize('value,problem,way_out', [

@@ -1,4 +1,4 @@
-"""The records in the tables besides postings, and when the ready marker asks for a sync."""
+"""The records in the tables besides postings, and when the next sync is due."""
 
 from __future__ import unicode_literals
 
@@ -16,6 +16,7 @@ WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, 
 PART = WHOLE._replace(unreadable=('team',))
 FRESH = WHOLE._replace(unchanged=0)
 ADOPTING = FRESH._replace(adopted=2)
+ADOPTING_PART = ADOPTING._replace(unreadable=('team',))
 
 NUMBER = {'N': str(postings.FORMAT)}
 
@@ -23,7 +24,7 @@ NUMBER = {'N': str(postings.FORMAT)}
 # Keys
 
 @pytest.mark.parametrize('name', ['team/app', 'removed ', 'describe x', 'a'])
-def test_a_name_is_read_from_the_key_of_its_own_kind_only(name):
+def test_a_name_is_read_only_from_a_key_of_its_kind(name):
     assert repository_key(name) == {'name': {'S': name}}
     assert name_of_key(tombstone_key(name), tombstone_key) == name
     assert name_of_key(pending_key(name), pending_key) == name
@@ -41,7 +42,7 @@ def test_a_row_of_release_0_1_0_records_no_postings():
     assert Row.of(None) is None
 
 
-def test_a_row_of_ours_is_read_whole():
+def test_every_attribute_of_a_row_is_read():
     item = {'name': {'S': 'a'}, 'description': {'S': 'new'}, 'postings': NUMBER,
             'indexed': {'S': 'old'}, 'touched': {'N': '1500000000'},
             'writing': {'L': [{'S': 'token'}, {'S': 'old'}]}}
@@ -59,7 +60,7 @@ def test_a_row_of_another_format_is_not_indexed(number):
     {'postings': {'L': []}, 'touched': {'N': '-1.5'},
      'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
     {'writing': {'L': []}, 'touched': {'N': '1E3'}}])
-def test_what_another_program_wrote_with_another_type_counts_as_absent(wrong):
+def test_an_attribute_of_a_wrong_type_counts_as_absent(wrong):
     assert Row.of(dict({'name': {'S': 'a'}}, **wrong))[:-1] == (None, False, '', None, 0)
 
 
@@ -79,15 +80,15 @@ BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
     # The postings of an older description, or none.
     (RepositoryState(OURS, 'other'), False, False, True, True),
     (RepositoryState(OURS, None), False, False, False, False),
-    # Release 0.1.0 wrote the row; its postings may be there all the same.
+    # Release 0.1.0 wrote the row; postings may exist nevertheless.
     (RepositoryState(row(), None), False, False, False, False),
     (RepositoryState(row(), ''), False, False, True, False),
-    # Only postings are left.
+    # Only postings exist.
     (RepositoryState(None, 'words'), False, False, True, False),
-    # A change of several transactions was broken off before the row recorded that all are there...
+    # A change of several transactions was broken off before the row recorded its postings...
     (RepositoryState(row(writing=BEGUN), None), False, True, False, False),
     (RepositoryState(row(writing=BEGUN), 'before'), False, True, False, False),
-    # ... and after it did.
+    # ... and after.
     (RepositoryState(row(writing=BEGUN, postings=NUMBER), 'before'), False, False, False, False)])
 def test_a_state_reports_what_is_recorded_of_the_postings(
         state, is_current, is_half, is_whole, is_proven):
@@ -101,7 +102,7 @@ def test_an_empty_description_is_the_same_as_none():
     assert state._replace(row=row(postings=NUMBER, description={'S': ''})).is_current
 
 
-def test_every_description_whose_postings_may_exist_is_named():
+def test_a_state_lists_every_description_whose_postings_may_exist():
     assert NOTHING.descriptions == set()
     assert RepositoryState(OURS, 'words').descriptions == {'words'}
     state = RepositoryState(row(writing=BEGUN), 'witness', frozenset(['begun']))
@@ -111,106 +112,79 @@ def test_every_description_whose_postings_may_exist_is_named():
 # ReadyMarker
 
 def read_back(marker):
-    return ReadyMarker.of(marker.put('table')['Put']['Item'])
+    """Return a marker as another process reads it from the table."""
+    action = marker.put('table')['Put']
+    assert action['TableName'] == 'table'
+    assert {name: action['Item'][name] for name in READY_KEY} == READY_KEY
+    assert ReadyMarker.of(action['Item']) == marker
+    return ReadyMarker.of(action['Item'])
 
 
-@pytest.mark.parametrize('report', [WHOLE, PART, ADOPTING])
-def test_a_marker_comes_back_as_it_was_put(report):
-    marker = ReadyMarker.none().after(report, 'number', 1000)
-    action = marker.put('table')
-    assert action['Put']['TableName'] == 'table'
-    item = action['Put']['Item']
-    assert {name: item[name] for name in READY_KEY} == READY_KEY
-    assert ReadyMarker.of(item) == marker
-    assert marker.report['found'] == 5
-    assert (marker.format, marker.number, marker.tried) == (postings.FORMAT, 'number', 1000)
+def test_an_item_that_is_no_marker_is_none():
+    for item in None, {}, dict(READY_KEY):
+        assert ReadyMarker.of(item) is None
 
 
-def test_no_item_and_items_that_are_none_are_no_marker():
-    assert ReadyMarker.of(None) is None
-    assert ReadyMarker.of({}) is None
-    assert ReadyMarker.of(dict(READY_KEY)) is None
-
-
-def test_the_marker_of_a_release_without_syncs_is_due_at_once():
+def test_a_sync_is_due_at_once_if_the_marker_is_of_a_release_without_syncs():
     marker = ReadyMarker.of(dict(READY_KEY, format={'N': '1'}, number={'S': 'x'}))
     assert marker == ReadyMarker(1, 'x', None, None, None, 0, False)
     assert next_sync(marker, 86400) == 0
 
 
-def test_a_report_that_cannot_be_read_is_none():
+def test_an_unreadable_report_is_none():
     item = dict(READY_KEY, format={'N': '1'}, number={'S': 'x'}, report={'S': '{'})
     assert ReadyMarker.of(item).report is None
 
 
-def test_after_a_complete_load_it_is_due_after_the_interval():
-    marker = ReadyMarker.none().after(FRESH, 'number', 1000)
-    assert next_sync(marker, 86400) == 1000 + 86400
-    assert next_sync(marker.after(WHOLE, 'number', 2000), 86400) == 2000 + 86400
+SOON, INTERVAL = 600, 86400
 
 
-def test_after_one_that_was_not_complete_it_is_due_soon():
-    first = ReadyMarker.none().after(PART, 'number', 1000)
-    assert first.synced is None and next_sync(first, 86400) == 1600
-    complete = first.after(FRESH, 'number', 2000)
-    assert next_sync(complete, 86400) == 2000 + 86400
-    later = complete.after(PART, 'number', 3000)
-    assert later.synced == 2000 and next_sync(later, 86400) == 3600
-    assert next_sync(later, 60) == 3060
+@pytest.mark.parametrize('reports, synced, resync, due', [
+    # A complete load: after the interval.
+    ([FRESH], 1000, False, 1000 + INTERVAL),
+    ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
+    # An incomplete load: soon.
+    ([PART], None, False, 1000 + SOON),
+    ([PART, FRESH], 2000, False, 2000 + INTERVAL),
+    ([PART, FRESH, PART], 2000, False, 3000 + SOON),
+    # The first complete load found rows, perhaps adopted by a load that was broken off: soon.
+    ([WHOLE], 1000, True, 1000 + SOON),
+    ([ADOPTING], 1000, True, 1000 + SOON),
+    ([ADOPTING, ADOPTING], 2000, False, 2000 + INTERVAL),
+    # The same if an incomplete load before it adopted them.
+    ([ADOPTING_PART], None, False, 1000 + SOON),
+    ([ADOPTING_PART, WHOLE], 2000, True, 2000 + SOON),
+    ([ADOPTING_PART, PART, WHOLE], 3000, True, 3000 + SOON),
+    # The second one is repeated until it is complete.
+    ([ADOPTING, PART], 1000, True, 2000 + SOON),
+    ([ADOPTING, PART, PART], 1000, True, 3000 + 2 * SOON),
+    ([ADOPTING, PART, PART, WHOLE], 4000, False, 4000 + INTERVAL)], ids=lambda value: None)
+def test_the_next_sync_is_due_soon_or_after_the_interval(reports, synced, resync, due):
+    marker = ReadyMarker.none()
+    for number, report in enumerate(reports, 1):
+        marker = read_back(marker.after(report, 'number', 1000 * number))
+    assert (marker.synced, marker.resync, next_sync(marker, INTERVAL)) == (synced, resync, due)
+    assert (marker.format, marker.number, marker.tried, marker.report['found']) == (
+        postings.FORMAT, 'number', 1000 * len(reports), 5)
+    # The interval is the longest pause.
+    assert next_sync(marker, 60) == marker.tried + 60
 
 
-def test_each_further_one_that_is_not_complete_doubles_the_pause():
+def test_each_further_incomplete_load_doubles_the_pause():
     marker, pauses = ReadyMarker.none(), []
     for count in range(1, 41):
-        # It is kept in the table: processes come and go.
         marker = read_back(marker.after(PART, 'number', 1000))
         assert marker.failures == count
         pauses.append(next_sync(marker, 7200) - 1000)
-    assert pauses[:5] == [600, 1200, 2400, 4800, 7200]
-    assert set(pauses[4:]) == {7200}
-    # A day at the most.
+    assert pauses[:5] == [600, 1200, 2400, 4800, 7200] and set(pauses[4:]) == {7200}
+    # A day at most.
     assert next_sync(marker, 10 ** 7) == 1000 + 86400
     marker = marker.after(WHOLE, 'number', 2000)
     assert marker.failures == 0
     assert next_sync(marker.after(PART, 'number', 3000), 7200) == 3600
 
 
-def test_a_first_complete_load_that_goes_on_with_a_broken_one_is_followed_by_another_one_soon():
-    # What the broken one adopted is unchanged now.
-    assert next_sync(ReadyMarker.none().after(WHOLE, 'number', 1000), 86400) == 1600
-    broken = ReadyMarker.none().after(PART._replace(adopted=2), 'number', 1000)
-    again = broken.after(PART, 'number', 2000).after(WHOLE, 'number', 3000)
-    assert again.resync and next_sync(again, 86400) == 3600
-
-
-def test_a_first_complete_load_that_adopted_rows_is_followed_by_another_one_soon():
-    first = read_back(ReadyMarker.none().after(ADOPTING, 'number', 1000))
-    assert first.resync and first.synced == 1000
-    assert next_sync(first, 86400) == 1600
-    assert next_sync(first, 60) == 1060
-    second = read_back(first.after(ADOPTING, 'number', 2000))
-    assert not second.resync
-    assert next_sync(second, 86400) == 2000 + 86400
-
-
-def test_also_when_an_incomplete_load_before_it_had_adopted_them():
-    part = read_back(ReadyMarker.none().after(
-        ADOPTING._replace(unreadable=('team',)), 'number', 1000))
-    assert not part.resync and next_sync(part, 86400) == 1600
-    whole = read_back(part.after(WHOLE, 'number', 2000))
-    assert whole.resync and next_sync(whole, 86400) == 2600
-
-
-def test_a_second_one_that_is_not_complete_is_repeated_until_it_is():
-    marker = ReadyMarker.none().after(ADOPTING, 'number', 1000)
-    for now, due in [(2000, 2600), (3000, 4200)]:
-        marker = read_back(marker.after(PART, 'number', now))
-        assert marker.synced == 1000 and next_sync(marker, 86400) == due
-    marker = read_back(marker.after(WHOLE, 'number', 5000))
-    assert not marker.resync and next_sync(marker, 86400) == 5000 + 86400
-
-
-def test_of_very_many_unreadable_namespaces_some_are_kept():
+def test_a_marker_keeps_some_of_very_many_unreadable_namespaces():
     report = PART._replace(unreadable=tuple('n%d' % number for number in range(1000)))
     marker = ReadyMarker.none().after(report, 'number', 1000)
     assert len(marker.report['unreadable']) == 20
