@@ -1,4 +1,4 @@
-"""A registry, read through its own API.
+"""The client of a registry's HTTP API.
 
 https://distribution.github.io/distribution/spec/api/"""
 
@@ -18,11 +18,11 @@ __all__ = ['RegistryClient']
 
 #: Distribution accepts no larger manifest; a config of a real image is small.
 BLOB_BYTES = 4 * 1024 * 1024
-#: A repository may have very many tags.
+#: A repository may have thousands of tags.
 LIST_BYTES = 32 * 1024 * 1024
 #: A registry of version 2 walks its whole storage before it answers.
 CATALOG_SECONDS = 300
-#: Pages without a name that are followed one after the other.
+#: The most consecutive pages without a name that are followed.
 EMPTY_PAGES = 100
 
 _JSON = 'application/json'
@@ -35,51 +35,52 @@ _MANIFESTS = ', '.join([
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _TAG = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z')
 _DIGEST = re.compile(r'[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,256}\Z')
-#: The error codes for a name or reference that the registry would never accept.
+#: Error codes of a name or reference that no registry accepts.
 _INVALID = frozenset(['NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'])
 
 
 class RegistryClient:
-    """The API of one registry, with credentials that may only read.
+    """A client of one registry's API, which only reads; safe to use from several threads.
 
-    Safe to use from several threads. Neither proxies nor credentials are taken from the environment
-    or ~/.netrc. No error and no log contains the password.
+    It ignores proxies and credentials in the environment and in ~/.netrc. No error and no log line
+    contains the password.
 
     :param url, username, password: of the settings. Credentials are sent as Basic, or exchanged for
         a token if the registry requires one.
-    :param ca_file: certificates that sign the registry's; None for certifi's.
-    :param connect_timeout: seconds.
+    :param ca_file: path of the certificates to trust; None for certifi's.
+    :param connect_timeout: seconds for one attempt to connect.
 
-    Each method takes a ``timeout``: seconds for all that it does. Without one, a failed attempt to
-    connect is retried once. Each raises RegistryUnavailable if no registry answers in time, and its
-    subclass CredentialsRefused."""
+    Each method takes a ``timeout`` in seconds for all its requests. Without one, it retries a
+    failed attempt to connect once. Each method raises RegistryUnavailable if no registry answers
+    in time, and its subclass CredentialsRefused."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  ca_file: str | None = None, connect_timeout: float = 2) -> None:
         self._connection = Connection(url, username, password, ca_file, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """The tags of a repository, or the first hundred of version 3; [] if it does not exist."""
+        """Return the tags of a repository, a hundred at most from version 3; [] if it has none."""
         if not is_name(name):
             return []
         answer = self._get(name, 'tags/list?n=100', _JSON, LIST_BYTES, timeout)
         return _texts(answer, 'tags') if answer else []
 
     def has(self, name: str, timeout: float | None = None) -> bool:
-        """Whether a repository has a tag."""
+        """Return True if a repository has a tag."""
         return bool(self.tags(name, timeout))
 
     def manifest(self, name: str, reference: str | None,
                  timeout: float | None = None) -> dict[str, Any] | None:
-        """The manifest or index of a tag or digest; None if it does not exist."""
+        """Return the manifest or index of a tag or digest; None if it does not exist."""
         if not is_name(name) or not _is(reference, _TAG, _DIGEST):
             return None
         answer = self._get(name, f'manifests/{reference}', _MANIFESTS, BLOB_BYTES, timeout)
         return _object(answer) if answer else None
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
-        """The JSON object in a blob; None if there is none, or if it is larger than 4 MB: then the
-        rest is not read."""
+        """Return the JSON object in a blob; None if the blob contains none or does not exist.
+
+        A blob of more than 4 MB counts as none, and its rest is not read."""
         if not is_name(name) or not _is(digest, _DIGEST):
             return None
         answer = self._get(name, f'blobs/{digest}', '*/*', BLOB_BYTES, timeout)
@@ -87,8 +88,7 @@ class RegistryClient:
         return config if isinstance(config, dict) else None
 
     def catalog(self) -> Iterator[list[str]]:
-        """Yield the names of all repositories, a list for each page. Names without a tag are among
-        them: see has."""
+        """Yield the names on each page of the catalog, which may lack a tag: see has."""
         first = self._connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):
@@ -104,13 +104,13 @@ class RegistryClient:
             empty_pages = 0 if names else empty_pages + 1
             page = {url, *names[-1:]}
             if seen & page or empty_pages > EMPTY_PAGES:
-                raise _unusable(answer, 'goes on with a page that was there before')
+                raise _unusable(answer, 'repeats a page of its catalog')
             seen |= page
             answer = self._page(url)
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
-        """An answer of status 200; None if the registry answers that there is no such thing."""
+        """Return an answer of status 200; None if the registry reports that nothing is there."""
         answer = self._connection.get(f'{self._connection.url}/v2/{name}/{rest}',
                                       f'repository:{name}:pull', accept, limit, timeout)
         return None if _is_absence(answer) else _ok(answer)
@@ -120,7 +120,7 @@ class RegistryClient:
                                     read_timeout=CATALOG_SECONDS)
 
     def _next(self, answer: Answer) -> str | None:
-        """The address of the next page of the catalog, or None."""
+        """Return the URL of the next page of the catalog, or None."""
         links = requests.utils.parse_header_links(answer.headers.get('Link', ''))
         found = [link['url'] for link in links if link.get('rel') == 'next']
         if not found:
@@ -129,10 +129,10 @@ class RegistryClient:
         try:
             link = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
-            raise _unusable(answer, 'links to something that is not an address') from None
+            raise _unusable(answer, 'sends a link that is not a URL') from None
         if link.hostname != base.hostname:
             raise _unusable(answer, f'links to another host, {link.hostname!r:.100}')
-        # Behind a proxy, scheme and port may be the registry's own.
+        # Behind a proxy, the link may have the registry's own scheme and port.
         return f'{base.scheme}://{base.netloc}{link.path}?{link.query}'
 
 
@@ -141,7 +141,7 @@ def _is(value: object, *patterns: re.Pattern[str]) -> bool:
 
 
 def _is_absence(answer: Answer) -> bool:
-    """Whether the registry itself reports an absence; a bare 404 may come from a proxy."""
+    """Return True if the registry itself reports an absence; a proxy may send a bare 404."""
     codes = _codes(answer)
     if codes is None or answer.was_redirected:
         return False
@@ -149,7 +149,7 @@ def _is_absence(answer: Answer) -> bool:
 
 
 def _codes(answer: Answer) -> list[str] | None:
-    """The error codes in an answer; None if it is not a registry's."""
+    """Return the error codes in an answer; None if no registry sent it."""
     body = answer.json()
     listed = body.get('errors') if isinstance(body, dict) else None
     if not isinstance(listed, list):
@@ -165,21 +165,21 @@ def _ok(answer: Answer) -> Answer:
 
 def _object(answer: Answer) -> dict[str, Any]:
     if answer.body is None:
-        raise _unusable(answer, 'sends more than a registry would')
+        raise _unusable(answer, 'sends more bytes than a registry would')
     body = answer.json()
     if not isinstance(body, dict):
-        raise _unusable(answer, 'answers with something that is not a JSON object')
+        raise _unusable(answer, 'sends an answer that is not a JSON object')
     return body
 
 
 def _texts(answer: Answer, key: str) -> list[str]:
     body = _object(answer)
     if key not in body:
-        raise _unusable(answer, f'answers without {key!r}')
+        raise _unusable(answer, f'sends an answer without {key!r}')
     # Go writes null for an empty list.
     texts = [] if body[key] is None else body[key]
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise _unusable(answer, 'answers with a list that contains more than names')
+        raise _unusable(answer, 'sends a list of values that are not names')
     return texts
 
 

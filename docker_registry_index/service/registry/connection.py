@@ -1,4 +1,4 @@
-"""Requests to a registry: bounded in time and size, with credentials."""
+"""Requests to a registry, with credentials and limits of time and size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ...engine.errors import DynamoDBIndexError
 __all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
 
 _CHUNK = 16 * 1024
-#: Connections that are kept open to one registry: more than there are calls at once.
+#: Connections kept open to one registry; there are fewer calls at once.
 _POOL = 40
 #: Seconds between two pieces of an answer.
 _READ_TIMEOUT = 10
@@ -31,17 +31,17 @@ _ADDRESS = re.compile(r'https?://\S+|\?\S+')
 # https://distribution.github.io/distribution/spec/auth/token/
 _BEARER = re.compile(r'(?:^|,)\s*Bearer\s+(.*)', re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"([^"]*)"')
-#: Seconds for which a token is valid by default, and before its end in which it is not used.
+#: Seconds for which a token is valid by default, and seconds before its end when it is renewed.
 _SECONDS, _MARGIN = 60, 5
-_MOST = 1000
+_MOST_TOKENS = 1000
 
 
 class RegistryUnavailable(DynamoDBIndexError):
-    """The registry did not answer ``url``, or something else did."""
+    """The registry did not answer, or another server did; ``url`` is the one requested."""
 
     def __init__(self, url: str, problem: str, way_out: str = (
-            'see whether the registry runs and whether REGISTRY_URL leads to it; it is asked again '
-            'later')) -> None:
+            'the service retries later; check that the registry runs and that REGISTRY_URL leads '
+            'to it')) -> None:
         # A query may contain a signature.
         self.url = url.partition('?')[0]
         super().__init__(  # type: ignore[no-untyped-call]
@@ -49,7 +49,7 @@ class RegistryUnavailable(DynamoDBIndexError):
 
 
 class CredentialsRefused(RegistryUnavailable):
-    """The registry answers, but refuses these credentials, if any were sent."""
+    """The registry refuses the credentials, or requires some and got none."""
 
     def __init__(self, url: str, status: int, has_credentials: bool) -> None:
         self.status = status
@@ -62,7 +62,7 @@ class CredentialsRefused(RegistryUnavailable):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered; ``url`` after redirects, and no body if it is longer than allowed."""
+    """A server's answer: its ``url`` after redirects; the body is None if it exceeds the limit."""
 
     url: str
     status: int
@@ -71,7 +71,7 @@ class Answer:
     was_redirected: bool
 
     def json(self) -> Any:
-        """The decoded body; None if it is not JSON."""
+        """Return the decoded body; None if it is not JSON."""
         try:
             return json.loads((self.body or b'').decode('utf-8'))
         except (ValueError, RecursionError):
@@ -79,7 +79,7 @@ class Answer:
 
 
 class Connection:
-    """The connections of a RegistryClient, which see."""
+    """The connections of a RegistryClient, whose parameters it takes."""
 
     def __init__(self, url: str, username: str | None, password: str | None, ca_file: str | None,
                  connect_timeout: float) -> None:
@@ -96,11 +96,11 @@ class Connection:
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
             read_timeout: float = _READ_TIMEOUT) -> Answer:
-        """GET, with the credentials of the settings.
+        """Return the Answer to a GET with the credentials of the settings.
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its steps, with a second
+        :param timeout: seconds for the whole call; None for the sum of its steps, and for a second
             attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused."""
@@ -110,7 +110,7 @@ class Connection:
         call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
                      limit)
         try:
-            # No other time-out limits a name server, or a server that sends a byte now and then.
+            # Only this limits a slow name server, or a server that sends a byte now and then.
             answer: Answer = call_with_timeout(
                 lambda: self._authorized(call, url, scope, accept), total)
             return answer
@@ -152,7 +152,7 @@ class Connection:
         try:
             return self._tokens.keep(scope, answer.json())
         except ValueError:
-            raise RegistryUnavailable(url, f'gives no token (status {answer.status})') from None
+            raise RegistryUnavailable(url, f'sends no token (status {answer.status})') from None
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
@@ -161,7 +161,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class _Call:
-    """What all requests of one call share."""
+    """The session and the limits that the requests of one call share."""
 
     session: requests.Session
     timeouts: tuple[float, float]
@@ -202,7 +202,7 @@ class _Tokens:
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def get(self, scope: str) -> str | None:
-        """The token for a scope, or None."""
+        """Return the token for a scope, or None."""
         token, end = self._tokens.get(scope, (None, 0))
         return token if time.monotonic() < end else None
 
@@ -210,27 +210,28 @@ class _Tokens:
         """Keep and return the token in a JSON answer; raise ValueError if it contains none."""
         answer = answer if isinstance(answer, dict) else {}
         token = answer.get('token') or answer.get('access_token')
-        # A header may contain nothing else.
+        # A header may contain no other characters.
         if not isinstance(token, str) or not re.match(r'[!-~]+\Z', token):
             raise ValueError('no token in the answer')
         seconds = answer.get('expires_in')
         if not isinstance(seconds, (int, float)) or not 0 < seconds < 1e6:
             seconds = _SECONDS
-        if len(self._tokens) >= _MOST:
+        if len(self._tokens) >= _MOST_TOKENS:
             self._tokens.clear()
         self._tokens[scope] = token, time.monotonic() + seconds - _MARGIN
         return token
 
 
 def _challenge_of(header: str | None) -> dict[str, str] | None:
-    """The parameters of a Bearer challenge in WWW-Authenticate, or None."""
+    """Return the parameters of a Bearer challenge in WWW-Authenticate, or None."""
     found = _BEARER.search(header or '')
     return dict(_PARAMETER.findall(found.group(1))) if found else None
 
 
 def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> str | None:
-    """Where to request a token; None if credentials must not be sent there: the password of a
-    registry that is reached by https is not sent in the clear to any other server."""
+    """Return the URL that gives a token; None if credentials must not be sent there.
+
+    If the registry is reached by https, its password is not sent to a server without https."""
     realm = challenge.get('realm', '')
     safe = ('https',) if registry_url.startswith('https:') else ('http', 'https')
     if urlsplit(realm).scheme not in safe:
@@ -241,9 +242,9 @@ def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> s
 
 
 def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
-    """A Session that takes neither proxies, credentials nor cookies from its environment.
+    """Return a Session that ignores proxies and credentials of the environment, and cookies.
 
-    :param ca_file: certificates that sign the server's; None for certifi's.
+    :param ca_file: path of the certificates to trust; None for certifi's.
     :param retries: attempts to connect after the first."""
     session = requests.Session()
     session.trust_env = False
@@ -258,21 +259,20 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
 
 
 def _problem(error: Exception, seconds: float) -> str:
-    """A clause with the reason why no answer came in so many seconds, without anything secret."""
+    """Return a clause with the reason why no answer came in so many seconds; it has no secrets."""
     if isinstance(error, requests.exceptions.SSLError):
-        return f'shows no certificate to trust: {_reason(error)}'
+        return f'has a certificate that is not trusted: {_reason(error)}'
     if isinstance(error, requests.ConnectTimeout):
         return 'accepts no connection in time'
     if isinstance(error, (TimedOut, requests.Timeout)):
         return f'does not answer within {seconds:.3g} seconds'
     if isinstance(error, requests.TooManyRedirects):
-        return 'redirects without end'
-    return f'gives no answer: {_reason(error)}'
+        return 'redirects too often'
+    return f'sends no answer: {_reason(error)}'
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in one short line, without addresses: that of a blob in S3 contains a
-    signature."""
+    """Return the innermost cause in a short line, without URLs: that of an S3 blob is signed."""
     inner = error.args[0] if error.args else error
     inner = getattr(inner, 'reason', None) or inner
     text = ' '.join(str(inner).split()).rpartition('>: ')[2]

@@ -1,6 +1,6 @@
 """The description of an image, in the annotations of its manifest or the labels of its config.
 
-They may contain anything; what is not as specified is ignored.
+Both may contain anything; values that do not follow the specification are ignored.
 https://specs.opencontainers.org/image-spec/annotations/"""
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ __all__ = ['LATEST', 'best_tag', 'description', 'is_secondary']
 #: The tag that describes a repository, if it exists.
 LATEST = 'latest'
 
-#: An index in an index in an index is not an image.
+#: Manifests read for one image: an index may contain indexes.
 _LEVELS = 3
 _DESCRIPTION = 'org.opencontainers.image.description'
 _TITLE = 'org.opencontainers.image.title'
 _PREFERRED = ('linux', 'amd64')
 _EMPTY_CONFIG = 'application/vnd.oci.empty.v1+json'
-# Signatures and the like, and the lists of what refers to an image:
+# Tags of signatures, and of the lists of referrers of an image:
 # https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
 _SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?\Z')
 
 
 class Texts(NamedTuple):
-    """The texts in one document."""
+    """The description and the title in one document."""
 
     description: str | None = None
     title: str | None = None
@@ -38,9 +38,9 @@ class Texts(NamedTuple):
 
 def description(client: RegistryClient, name: str, reference: str | None,
                 timeout: float = 10) -> str | None:
-    """The description of the image behind a tag or digest, or None.
+    """Return the description of the image of a tag or digest, or None.
 
-    At most two requests for an image, and one more for each index around it.
+    Costs at most two requests for an image, and one more for each index around it.
 
     :param timeout: seconds for all requests together.
     :raises RegistryUnavailable: the registry cannot be read in that time."""
@@ -61,47 +61,47 @@ def description(client: RegistryClient, name: str, reference: str | None,
 
 
 def of_manifest(manifest: object) -> Texts:
-    """The texts in the annotations of a manifest or index."""
+    """Return the texts in the annotations of a manifest or index."""
     return _texts(_member(manifest, 'annotations'))
 
 
 def of_config(config: object) -> Texts:
-    """The texts in the labels of the config of an image."""
+    """Return the texts in the labels of an image's config."""
     return _texts(_member(_member(config, 'config'), 'Labels'))
 
 
 def chosen(texts: Iterable[Texts]) -> str | None:
-    """The first description, else the first title, else None; those nearest the tag are first."""
+    """Return the first description, else the first title, else None; `texts` begin at the tag."""
     descriptions, titles = zip(*texts, Texts())
     return next((text for text in descriptions + titles if text), None)
 
 
 def is_index(manifest: object) -> bool:
-    """Whether this is an index, or a list of manifests."""
+    """Return True for an index or a manifest list."""
     return isinstance(_member(manifest, 'manifests'), list)
 
 
 def child_of(index: object) -> str | None:
-    """The digest for Linux on amd64, else the first for any platform, else the first; or None."""
+    """Return the digest for Linux on amd64, else the first with a platform, else the first."""
     listed = _member(index, 'manifests')
     children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
     return _digest(min(children, key=_rank, default=None))
 
 
 def config_of(manifest: object) -> str | None:
-    """The digest of a manifest's config, or None."""
+    """Return the digest of a manifest's config, or None."""
     config = _member(manifest, 'config')
     return None if _member(config, 'mediaType') == _EMPTY_CONFIG else _digest(config)
 
 
 def is_secondary(tag: object, manifest: object = None) -> bool:
-    """Whether this is a signature, an attestation or an SBOM, by its tag or its subject."""
+    """Return True for the tag or manifest of a signature, an attestation or an SBOM."""
     return (isinstance(tag, str) and _SECONDARY.match(tag) is not None or
             isinstance(_member(manifest, 'subject'), dict))
 
 
 def best_tag(tags: Iterable[str]) -> str | None:
-    """The tag that describes a repository: latest, else the last in order that is not secondary."""
+    """Return the tag that describes a repository: latest, else the last that is not secondary."""
     own = [tag for tag in tags if not is_secondary(tag)]
     return LATEST if LATEST in own else max(own, default=None)
 
@@ -127,5 +127,5 @@ def _digest(descriptor: object) -> str | None:
 
 
 def _member(value: object, key: str) -> Any:
-    """The value under a key of a dict, or None."""
+    """Return the value of a key; None if it is missing or `value` is not a dict."""
     return value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Where Distribution stores its repositories, and which keys a listing can skip. Pure.
+"""The keys under which Distribution stores repositories, and those that a listing skips. Pure.
 
     ROOT/docker/registry/v2/repositories/NAME/_layers/...
                                              /_manifests/revisions/...
@@ -21,11 +21,11 @@ __all__ = ['NAME_LENGTH', 'KeyRange', 'cuts_below', 'folder', 'is_name', 'key_ra
 
 NAME_LENGTH = 255
 
-#: With more names in one range, the other threads could be idle.
+#: Folders in one range at most, so that no thread runs out of ranges.
 RANGE_NAMES = 125
 
 _TAGS = '_manifests/tags/'
-#: In the order of bytes, nothing is between NAME/_... and NAME/`.
+#: In the order of bytes, no name sorts between NAME/_... and NAME/`.
 _BEHIND = '`'
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _COMPONENT = '[a-z0-9]+(?:(?:[.]|__|_|-+)[a-z0-9]+)*'
@@ -33,23 +33,23 @@ _NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
 
 
 def is_name(value: object) -> bool:
-    """Whether Distribution accepts this as the name of a repository."""
+    """Return True if Distribution accepts this as the name of a repository."""
     return isinstance(value, str) and len(value) <= NAME_LENGTH and bool(_NAME.match(value))
 
 
 def folder(root: str) -> str:
-    """The folder of repositories below a rootdirectory: '', 'a/b' or '/a/b'."""
+    """Return the folder of repositories below a rootdirectory: '', 'a/b' or '/a/b'."""
     root = root.strip('/')
     return (root + '/' if root else '') + 'docker/registry/v2/repositories/'
 
 
 def tags_of(name: str) -> str:
-    """The folder of a repository's tags."""
+    """Return the folder of a repository's tags."""
     return f'{name}/{_TAGS}'
 
 
 def tagged(key: str) -> str | None:
-    """The name of the repository in one of whose tags this key is, or None."""
+    """Return the name of the repository if the key belongs to one of its tags, else None."""
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
@@ -57,14 +57,13 @@ def tagged(key: str) -> str | None:
 
 def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '',
          before: str | None = None) -> Iterator[str]:
-    """Yield each name with a tag whose keys lie between two places.
+    """Yield each name that has a tag and whose keys lie between two places.
 
-    At most one request for each 1 000 keys, and three for each repository: at the end of a page,
-    keys that cannot contain a tag are skipped.
+    Costs at most one request for each 1 000 keys, and three for each repository. At the end of a
+    page, the walk skips keys that cannot contain a tag.
 
-    :param page_after: returns the keys that one request lists after a place, and whether there are
-        more.
-    :param before: the first place that is too far; None for no end."""
+    :param page_after: makes one request; returns the keys after a place, and True if more follow.
+    :param before: the first place behind the range; None for no end."""
     name, is_more = None, True
     while is_more:
         keys, is_more = page_after(after)
@@ -83,7 +82,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
 @dataclass(frozen=True)
 class KeyRange:
-    """The keys from one place up to another, and its first and last folder for the log."""
+    """The keys from one place up to another; the log names its first and last folder."""
 
     after: str
     before: str | None
@@ -95,7 +94,7 @@ class KeyRange:
 
 
 def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
-    """Cut all keys into ``count`` ranges, or more and smaller ones, at some of ``cuts``."""
+    """Yield at least ``count`` ranges of all keys, cut at some of the places ``cuts``."""
     size = max(1, min(RANGE_NAMES, -(-len(cuts) // count)))
     for start in range(0, len(cuts), size):
         end = min(start + size, len(cuts))
@@ -104,12 +103,12 @@ def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
 
 
 def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
-    """The places at which a folder may be cut, given the folders inside it."""
+    """Return the places at which a folder may be cut, given the folders inside it."""
     return [cut] + [each for each in folders if not each[len(cut):].startswith('_')]
 
 
 def _next_place(key: str) -> str:
-    """Where a listing goes on after a key: at the tags of its repository, or after its folders."""
+    """Return the place to continue after a key: the tags of its repository, or its end."""
     name, inner = _split(key)
     if not name:
         return key
@@ -117,6 +116,6 @@ def _next_place(key: str) -> str:
 
 
 def _split(key: str) -> tuple[str, str]:
-    """(name, rest); the name is '' if the key does not belong to a repository."""
+    """Return (name, rest); the name is '' if the key does not belong to a repository."""
     name, slash, inner = key.partition('/_')
     return (name, '_' + inner) if slash else ('', '')

@@ -1,4 +1,4 @@
-"""Lists the repositories of a registry in its own catalog, and is as slow as that."""
+"""The source that lists the repositories in a registry's own catalog; as slow as the catalog."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ __all__ = ['CatalogSource']
 
 logger = logging.getLogger(__name__)
 
-#: Names whose tags are requested one after the other, by one thread.
+#: Names in a chunk; one thread requests their tags one by one.
 CHUNK = 50
-#: After so many unreadable names in a row the registry itself may be unavailable.
+#: Consecutive unreadable names after which the registry itself may be unavailable.
 FAILURES = 3
-#: The unreadable repositories of a load that the log names.
+#: Unreadable repositories of a load that the log names.
 _SHOWN = 10
 
 
 class CatalogSource(StorageSource):
-    """The names in /v2/_catalog that have a tag. Costs a request for each 1 000 names, and one for
-    each repository. A repository is doubtful if its tags cannot be read, but those of others
-    can."""
+    """The names in /v2/_catalog that have a tag.
+
+    Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
+    its tags cannot be read, but those of others can."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
         self._doubtful: dict[str, Exception] = {}
-        # A name that was readable, in any load.
+        # A name whose tags could be read, in any load.
         self._good: str | None = None
 
     def namespaces(self) -> Iterator[Chunk]:
-        """Yield the catalog in chunks of 50 names, as its pages come in.
+        """Yield the catalog in chunks of 50 names, as its pages arrive.
 
         :raises RegistryUnavailable: a page cannot be read."""
         self._doubtful = {}
@@ -44,24 +45,24 @@ class CatalogSource(StorageSource):
             yield Chunk(chunk)
 
     def has(self, name: str) -> bool:
-        """Whether a repository has a tag now; one request.
+        """Return True if a repository has a tag now. Costs one request.
 
         :raises RegistryUnavailable: the registry does not answer."""
         return self._client.has(name)
 
     def doubtful(self) -> frozenset[str]:
-        """The names in the catalog whose tags cannot be read."""
+        """Return the names in the catalog whose tags cannot be read."""
         return frozenset(self._doubtful)
 
     def tagged(self, namespace: Chunk) -> Iterator[str]:
         """Yield each name of a chunk that has a tag.
 
-        :raises RegistryUnavailable: no name seems to be readable any more."""
+        :raises RegistryUnavailable: the registry itself seems to be unavailable."""
         other = next((name for name in reversed(namespace) if is_name(name)), None)
         failed: dict[str, Exception] = {}
         failures = 0
         for name in namespace:
-            # An invalid name is not requested: repositories logs it.
+            # Send no request for an invalid name: repositories() logs it.
             if not is_name(name):
                 yield name
                 continue
@@ -69,7 +70,7 @@ class CatalogSource(StorageSource):
                 is_there = self._client.has(name)
             except Exception as error:
                 failed[name] = error
-                # A refusal of one name proves nothing about the others.
+                # A refusal of one name does not show that the registry is unavailable.
                 failures += not isinstance(error, CredentialsRefused)
                 if failures >= FAILURES - (self._good is None):
                     self._doubt_unless_down(failed, other)
@@ -82,10 +83,10 @@ class CatalogSource(StorageSource):
         self._doubt_unless_down(failed, other)
 
     def _doubt_unless_down(self, failed: dict[str, Exception], other: str | None) -> None:
-        """Note that names are doubtful, if another name shows that the registry can be read.
+        """Note that names are doubtful if the request for another name succeeds, else raise.
 
         :param failed: names and their errors.
-        :param other: the name to request if none was ever readable."""
+        :param other: the name to request if none could ever be read."""
         good = self._good or other
         if failed and good:
             self._client.has(good)
@@ -97,8 +98,8 @@ class CatalogSource(StorageSource):
             self._doubtful[name] = error
             count = len(self._doubtful)
             if count <= _SHOWN:
-                logger.warning('the tags of %.80r cannot be read, and it stays as it is in the '
-                               'search index: %s%s', name, error,
+                logger.warning('the tags of %.80r cannot be read; its entry in the search index '
+                               'stays unchanged: %s%s', name, error,
                                '; others are not named' if count == _SHOWN else '')
 
 

@@ -1,4 +1,4 @@
-"""Chooses the source: the catalog, a bucket or a directory, as the settings demand."""
+"""Chooses the source by the settings: a bucket, a directory or the registry's catalog."""
 
 import ssl
 
@@ -12,7 +12,7 @@ __all__ = ['registry_of', 'source_of']
 
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
-    """The RegistryClient of the settings; SettingError if its certificates cannot be used."""
+    """Return the RegistryClient of the settings; raise SettingError for unusable certificates."""
     if settings.registry_ca is not None:
         _check_certificates(settings.registry_ca)
     return RegistryClient(settings.registry_url, settings.registry_username,
@@ -20,7 +20,7 @@ def registry_of(settings: ServiceSettings) -> RegistryClient:
 
 
 def source_of(settings: ServiceSettings) -> StorageSource:
-    """The Source that a load reads; SettingError if there is none."""
+    """Return the Source that a load reads; raise SettingError if the settings name none."""
     if settings.storage is None:
         if settings.registry_url is None:
             raise SettingError('registry_url', None, 'is missing, as is storage',

@@ -1,7 +1,7 @@
-"""Lists the repositories in the storage of a registry: a directory of this machine or an S3 bucket.
+"""The sources that list a registry's storage: a local directory or an S3 bucket.
 
-The registry's own walk of a bucket costs a request for each directory; this one costs at most one
-for each 1 000 objects, and lists several ranges side by side. It needs the right s3:ListBucket."""
+The registry's own walk of a bucket costs a request for each directory. This walk costs at most one
+for each 1 000 objects, and lists several ranges at once. It needs the right s3:ListBucket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIDE_BY_SIDE = 8
 
 
 class StorageSource(Source):
-    """A Source that returns names; their descriptions are read from the registry later."""
+    """A Source of names only; the descriptions are read from the registry later."""
 
     describes_later = True
 
@@ -37,7 +37,7 @@ class StorageSource(Source):
     def repositories(self, namespace: Any) -> Iterator[tuple[str, None]]:
         """Yield (name, None) for each valid name in a namespace that has a tag; log invalid ones.
 
-        :raises: as ``tagged``, after the names that can be read."""
+        :raises: as ``tagged``, after all readable names."""
         count, example = 0, None
         try:
             for name in self.tagged(namespace):
@@ -60,16 +60,16 @@ class FilesSource(StorageSource):
         self._folder = os.path.join(root, layout.folder('').rstrip('/'))
 
     def namespaces(self) -> list[str]:
-        """The top-level directories; none in a new registry.
+        """Return the top-level directories; none in a new registry.
 
         :raises OSError: the root does not exist, or cannot be read."""
         os.stat(self._root)
         return [entry.name for entry in _directories(self._folder)]
 
     def has(self, name: str) -> bool:
-        """Whether a repository has a tag now.
+        """Return True if a repository has a tag now.
 
-        :raises OSError: a directory cannot be read, or there is no repository: is it mounted?"""
+        :raises OSError: a directory cannot be read, or the storage is empty or not mounted."""
         if not layout.is_name(name):
             return False
         os.stat(self._folder)
@@ -78,7 +78,7 @@ class FilesSource(StorageSource):
     def tagged(self, namespace: str) -> Iterator[str]:
         """Yield the names with a tag in a top-level directory, the outer ones first.
 
-        :raises OSError: a directory in it cannot be read; after the names that can be."""
+        :raises OSError: a directory cannot be read; raised after all readable names."""
         problems = []
         left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
         while left:
@@ -87,7 +87,7 @@ class FilesSource(StorageSource):
             try:
                 status = os.stat(path)
                 here = status.st_dev, status.st_ino
-                # Skip links that lead back, and what is too long for a name.
+                # Skip links that lead back, and paths that are too long for a name.
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
                 if self._has_tag(name):
@@ -105,7 +105,7 @@ class FilesSource(StorageSource):
 
 
 class S3Source(StorageSource):
-    """The repositories with a tag in a bucket. All methods raise what boto3 raises.
+    """The repositories with a tag in a bucket. All methods raise boto3's errors.
 
     :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
     :param client: as s3_client makes it."""
@@ -116,8 +116,8 @@ class S3Source(StorageSource):
         self._client = client
 
     def namespaces(self) -> Iterator[layout.KeyRange]:
-        """Return ranges of about equal numbers of folders. Costs a request for each 1 000 folders
-        of the top level, and for each of less than eight."""
+        """Return ranges with about equal numbers of folders. Costs a request for each 1 000 folders
+        at the top level, and one more for each of them if there are fewer than 8."""
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
@@ -128,11 +128,11 @@ class S3Source(StorageSource):
         return layout.walk(self._page_after, namespace.after, namespace.before)
 
     def has(self, name: str) -> bool:
-        """Whether a repository has a tag now: one request for one key."""
+        """Return True if a repository has a tag now. Costs one request, for one key."""
         if not layout.is_name(name):
             return False
         tags = self._folder + layout.tags_of(name)
-        # StartAfter: the console makes an object of the folder itself.
+        # StartAfter skips the folder itself, of which the AWS console makes an object.
         return bool(self._client.list_objects_v2(
             Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
 
@@ -153,10 +153,10 @@ class S3Source(StorageSource):
 
 def s3_client(endpoint_url: str | None = None, region: str | None = None,
               access_key: str | None = None, secret_key: str | None = None) -> Any:
-    """A boto3 client of S3, safe to use from several threads.
+    """Return a boto3 client of S3, safe to use from several threads.
 
-    :param endpoint_url: of another S3 than Amazon's; the bucket is then in the path.
-    :param access_key: None for botocore's own search for credentials."""
+    :param endpoint_url: of another S3 than Amazon's; the URL's path then names the bucket.
+    :param access_key: None to let botocore find credentials."""
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
     return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(
@@ -166,7 +166,7 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None,
 
 
 def _directories(path: str) -> list[os.DirEntry[str]]:
-    """The directories in one, without the registry's own; [] if it does not exist any more."""
+    """Return the directories in one, without the registry's own; [] if it no longer exists."""
     try:
         with os.scandir(path) as entries:
             return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
@@ -177,12 +177,12 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    # So is a dangling link: it may lead to a disk that is not mounted.
+    # A dangling link counts: it may lead to a disk that is not mounted.
     return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
 def _is_gone(problem: OSError) -> bool:
-    """Whether a directory was removed meanwhile: it is not behind a dangling link."""
+    """Return True if a directory was removed, and is not behind a dangling link."""
     if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
         return False
     path = problem.filename

@@ -1,6 +1,6 @@
-"""Reads missing descriptions in the background: those of repositories that a load has added, and
-those that a notification had no time for. Of all copies of the service, one does this at a time;
-but each waits for the tags that its own notifications announced."""
+"""Reads missing descriptions in the background, after a load or a notification has noted them.
+
+Only one copy of the service reads them at a time. Each awaits the tags of its notifications."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two reads of the notes; longer while all of them fail.
 PAUSE, LONGEST_PAUSE = 10, 600
-#: Notes read at a time, and repositories asked for side by side.
+#: Notes read at a time, and repositories read at once.
 _BATCH, _THREADS = 100, 4
-#: Seconds for one repository: less than the time of a lease.
+#: Seconds for one repository; a lease lasts longer.
 _SECONDS = 10
-#: After so many unreadable repositories in a row the registry itself may be unavailable.
+#: Consecutive unreadable repositories after which the registry itself may be unavailable.
 _FAILURES = 12
 
-#: Seconds for which "no tags" is not final: a registry reports a push before it writes the tag.
+#: Seconds for which a tag is awaited: a registry reports a push before it writes the tag.
 TAG_SECONDS = 300
-#: Seconds between two requests for a tag: at first, and as a share of the time that has passed.
+#: Pause between two requests for a tag: seconds at first, later a share of the time passed.
 _FIRST_PAUSE, _PAUSE_SHARE = 0.25, 0.125
-#: Notes in the wait list; all others are read from DynamoDB again.
+#: Notes in the wait list at most; others are read from DynamoDB again.
 _MOST_AWAITED = 1000
 
 
@@ -45,21 +45,22 @@ class _Wait:
 
 
 class TagWaitList:
-    """The notes whose tag this process awaits; safe to use from several threads. Another process
-    counts from the moment when it reads a note."""
+    """The notes whose tag this process awaits; safe to use from several threads.
+
+    Each process counts from the moment when it reads a note."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waits: dict[Note, _Wait] = {}
 
     def add(self, note: Note) -> None:
-        """Make a note due now, unless it is in the list already."""
+        """Make a note due now, unless it is already in the list."""
         if len(self._waits) < _MOST_AWAITED:
             now = self._clock()
             self._waits.setdefault(note, _Wait(now, now))
 
     def take_due(self) -> list[tuple[Note, bool]]:
-        """The notes that are due, and whether each was due before. They stay in the list."""
+        """Return (note, True if it was due before) for each due note. Notes stay in the list."""
         now, taken = self._clock(), []
         for note, wait in list(self._waits.items()):
             if wait.due <= now:
@@ -68,59 +69,58 @@ class TagWaitList:
         return taken
 
     def is_over(self, note: Note) -> bool:
-        """Whether "no tags" is final by now."""
+        """Return True if the tag of a note has been awaited long enough."""
         wait = self._waits.get(note)
         return wait is not None and self._clock() - wait.since >= TAG_SECONDS
 
     def remove(self, note: Note) -> None:
-        """Do not wait for the tag of this note any more."""
+        """Stop waiting for the tag of a note."""
         self._waits.pop(note, None)
 
     def seconds(self) -> float:
-        """Seconds until the next note is due; infinity if there is none."""
+        """Return the seconds until the next note is due; infinity if there is none."""
         due = min((wait.due for wait in list(self._waits.values())), default=math.inf)
         return max(0, due - self._clock())
 
 
 class DescriptionWorker:
-    """Reads the descriptions that the notes of one index are about.
+    """Reads the descriptions of the repositories noted in one index.
 
-    :param clock: seconds that never go back."""
+    :param clock: seconds that never decrease."""
 
     def __init__(self, index: SearchIndex, reconciler: Reconciler,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._queue = index.description_queue
-        self._reconciler = reconciler
-        self._clock = clock
+        self._reconciler, self._clock = reconciler, clock
         self._lease = index.lease('describing')
         self._awaited = TagWaitList(clock)
         self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
         self._was_called = False
-        # Where the next read goes on: unreadable repositories do not delay the others.
+        # The next read starts after this name: unreadable repositories do not delay others.
         self._after: str | None = None
         self._failures = 0
         self._loop = Loop(self.run_once, clock)
-        #: How many notes are done, and how many there were at the last read: 100 means 100 or more.
+        #: Notes done, and notes at the last read: 100 means 100 or more.
         self.done = self.waiting = 0
 
     def start(self) -> None:
-        """Start the background thread; raise RuntimeError if the system has none left."""
+        """Start the background thread; raise RuntimeError if no thread can be started."""
         if not self._loop.begin():
             raise RuntimeError('no thread is left for reading descriptions')
 
     def call(self, note: Note) -> None:
-        """Ask for the tag of a new note now, and read all notes soon."""
+        """Look for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_called = True
         self._loop.wake()
 
     def stop(self, seconds: float) -> None:
-        """Stop the background thread, and wait so many seconds for what is under way."""
+        """Stop the background thread, and wait so many seconds for its current requests."""
         self._loop.stop(seconds)
 
     def run_once(self, now: float) -> float:
-        """Do what is due; return the seconds until something is due again. Never raises."""
+        """Do the due work; return the seconds until more is due. Never raises."""
         if self._was_called:
             self._was_called = False
             self._backoff.reset()
@@ -135,11 +135,11 @@ class DescriptionWorker:
         return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
 
     def work_off(self) -> bool:
-        """Read all notes and their descriptions; what fails stays noted.
+        """Read all notes and their descriptions; a failed one stays noted.
 
-        Costs one Query if nothing is noted.
+        Costs one Query if there are no notes.
 
-        :returns: whether something failed and nothing succeeded.
+        :returns: True if a description failed and none succeeded.
         :raises RequestFailed: DynamoDB does not answer."""
         self.waiting = len(self._queue.notes(_BATCH))
         if not self.waiting or not self._lease.acquire():
@@ -175,14 +175,14 @@ class DescriptionWorker:
                 return
 
     def _describe_all(self, notes: Iterable[tuple[Note, bool]] = ()) -> None:
-        """Describe these and those whose tag is due; no request to DynamoDB if no tag has come."""
+        """Describe these notes and the due ones; without a new tag, DynamoDB gets no request."""
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(lambda each: self._describe(*each), [*notes, *self._awaited.take_due()]))
 
     def _describe(self, note: Note, was_due: bool = False) -> None:
         """Reconcile a repository and remove its note, unless its tag is still awaited.
 
-        :param was_due: whether the tag was awaited before: then only a tag makes a difference."""
+        :param was_due: True if the tag was awaited before: then nothing is done without a tag."""
         is_over = self._awaited.is_over(note)
         try:
             is_there = (not was_due or is_over or self._reconciler.has_tag(note.name, _SECONDS)
@@ -202,17 +202,17 @@ class DescriptionWorker:
 
     def _note_failure(self, note: Note, error: Exception) -> None:
         self._failures += 1
-        # The next read comes to it, and later ones after longer pauses.
+        # The next read retries it, and later reads follow after longer pauses.
         self._awaited.remove(note)
         if self._failures in (1, _FAILURES):
             logger.warning('the description of %.80r is read later: %s', note.name, error)
 
     def _fails(self, act: Callable[[], bool | None]) -> bool:
-        """Call a function, unless stopping; return whether it raises or returns true."""
+        """Call a function, unless stopping; return True if it raises or returns True."""
         try:
             return not self._loop.is_over and bool(act())
         except errors.MissingTable:
-            # The tables are being created, or soon will be.
+            # Another thread creates the tables.
             return False
         except Exception as error:
             logger.warning('descriptions are read later: %s', error,

@@ -1,6 +1,6 @@
-"""Makes the index contain of a repository what its registry contains, within a time.
+"""Makes the entry of a repository in the index equal to its state in the registry, within a time.
 
-A notification may be late, come twice, or arrive after a newer one. So only the name in it counts,
+A notification may arrive late, twice, or after a newer one. So only its repository's name counts,
 and the registry is asked for the current state."""
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ['Change', 'NotNow', 'NotificationPool', 'Reconciler']
 
 logger = logging.getLogger(__name__)
 
-#: Changes under way at once; for more, the registry retries.
+#: Changes made at once; the registry retries further ones.
 LIMIT = 32
-#: How often the registry is asked again if it changes meanwhile.
+#: Attempts if the registry changes in the meantime.
 _ATTEMPTS = 3
-#: Shares of the time of a notification: for the change and what follows, after the description was
-#: read; and for a note, after the last answer of the registry.
+#: Shares of the time of a notification: for the change and the rest, once the description is read;
+#: and for a note, after the last answer of the registry.
 _FOR_CHANGE, _FOR_NOTE = 0.4, 0.25
 #: Seconds to wait for the tag of a push, and between two requests for it, at first and at most. The
-#: registry sends no other notification meanwhile.
+#: registry sends no other notification until it gets an answer.
 _TAG_WAIT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.04, 0.11
-#: A registry of version 3 returns so many tags at once: there may be more.
+#: Tags in one answer of a registry of version 3: the repository may have more.
 _ALL_TAGS = 100
-#: Errors that keep a change from being made now, but not later.
+#: Errors after which a retry may succeed.
 _TEMPORARY = (errors.RequestFailed, errors.ChangeConflict, errors.Stopped)
 
 
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     """A repository that may have changed.
 
     :param reference: digest of the manifest that was pushed last; None for a delete.
-    :param tag: that it was pushed with, or None."""
+    :param tag: the tag of the push, or None."""
 
     name: str
     reference: str | None
@@ -56,15 +56,14 @@ class NotNow(Exception):
 
 
 class NotificationPool:
-    """Reconciles the changes of notifications side by side.
+    """Reconciles the changes of notifications in several threads.
 
-    :param seconds: after which a caller gets an answer. What takes longer goes on in the
-        background.
-    :ivar under_way: how many changes are being made."""
+    :param seconds: the time after which a caller gets an answer. Changes that take longer continue
+        in the background.
+    :ivar under_way: the number of changes being made."""
 
     def __init__(self, reconciler: Reconciler, seconds: float) -> None:
-        self._reconciler = reconciler
-        self._seconds = seconds
+        self._reconciler, self._seconds = reconciler, seconds
         self._pool = ThreadPoolExecutor(LIMIT)
         self._free = threading.BoundedSemaphore(LIMIT)
         self._lock = threading.Lock()
@@ -73,12 +72,12 @@ class NotificationPool:
     def follow(self, changes: Sequence[Change]) -> None:
         """Return when all these changes are in the index.
 
-        :raises NotNow: some are not, or not yet."""
+        :raises NotNow: a change failed, or is not made yet."""
         end = time.monotonic() + self._seconds
         futures = [self._begin(change, end) for change in changes]
         _, late = wait(futures, max(0, end - time.monotonic()))
         if late:
-            raise NotNow(f'it takes longer than {self._seconds:g} seconds')
+            raise NotNow(f'the change takes longer than {self._seconds:g} seconds')
         for future in futures:
             try:
                 future.result()
@@ -86,9 +85,9 @@ class NotificationPool:
                 raise NotNow(str(error))
 
     def _begin(self, change: Change, end: float) -> Future[None]:
-        # One body may have more changes than may be under way at once.
+        # One notification may have more changes than may be made at once.
         if not self._free.acquire(timeout=max(0, end - time.monotonic())):
-            raise NotNow(f'{LIMIT} others are under way')
+            raise NotNow(f'{LIMIT} other changes are being made')
         return self._pool.submit(self._run, change)
 
     def _run(self, change: Change) -> None:
@@ -114,10 +113,10 @@ class _KeyedLock:
 
     @contextlib.contextmanager
     def hold(self, key: str, seconds: float) -> Iterator[None]:
-        """Hold the lock of a key inside the block; raise NotNow if it is not free in time."""
+        """Hold the lock of a key inside the block; raise NotNow if another holds it too long."""
         with self._released:
             if not self._released.wait_for(lambda: key not in self._held, max(0, seconds)):
-                raise NotNow(f'an earlier change of {key!r:.82} is still under way')
+                raise NotNow(f'an earlier change of {key!r:.82} is still being made')
             self._held.add(key)
         try:
             yield
@@ -130,30 +129,29 @@ class _KeyedLock:
 class Reconciler:
     """Reconciles an index with one registry; safe to use from several threads.
 
-    :param clock, sleep: of the seconds of a call.
+    :param clock, sleep: functions that measure and pass the seconds of a call.
     :ivar on_note: called with each Note that is left for later."""
 
     def __init__(self, index: SearchIndex, registry: RegistryClient,
                  clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = time.sleep) -> None:
-        self._index = index
-        self._registry = registry
+        self._index, self._registry = index, registry
         self._clock, self._sleep = clock, sleep
         self._lock = _KeyedLock()
         self.on_note: Callable[[Note], object] = lambda note: None
-        #: Whether the registry shows a tag of a repository; see RegistryClient.has.
+        #: Returns True if the registry has a tag of a repository; see RegistryClient.has.
         self.has_tag = registry.has
 
     def reconcile(self, change: Change, seconds: float) -> None:
-        """Make the index contain the repository of a change as it is now in the registry.
+        """Make the index contain the current state of a changed repository.
 
         If the registry does not answer in time, the repository is noted in DynamoDB and read later:
-        a registry sends in order, so one unreadable repository must not delay all others. It is
-        also noted if DynamoDB makes the change after the caller has timed out: another process may
-        already have made a later one.
+        registries send notifications in order, so one unreadable repository must not delay others.
+        It is also noted if DynamoDB makes the change after the caller has timed out: another
+        process may already have made a later change.
 
-        A registry reports a push before it writes the tag. So this awaits the tag for half a
-        second, then notes the repository; the background awaits the tag for some minutes.
+        A registry reports a push before it writes the tag. So this method awaits the tag for half a
+        second, then notes the repository. The description worker awaits the tag for five minutes.
 
         :param seconds: until the caller times out. The requests to the registry end by then; those
             to DynamoDB have timeouts of their own.
@@ -161,8 +159,7 @@ class Reconciler:
         :raises RequestFailed, ChangeConflict: DynamoDB does not accept the change.
         :raises InvalidName: the index cannot contain such a repository.
 
-        Costs two requests to the registry, up to four for a description, and up to seven while a
-        tag is awaited."""
+        Costs two requests to the registry, up to 4 for a description, up to 7 to await a tag."""
         end = self._clock() + seconds
         with self._lock.hold(change.name, seconds):
             try:
@@ -171,7 +168,7 @@ class Reconciler:
                 self._note(change.name, error)
 
     def describe(self, name: str, seconds: float) -> bool:
-        """The same for a repository in the description queue; return whether it exists.
+        """Reconcile a repository of the description queue; return True if it exists.
 
         :raises RegistryUnavailable: the registry does not answer in time.
         :raises: as reconcile, without NotNow."""
@@ -193,32 +190,32 @@ class Reconciler:
         self._settle(change.name, text_or_note, end, registry_end, tags)
 
     def _pushed_tags(self, change: Change, wait_end: float, registry_end: float) -> list[str]:
-        """The tags that exist, once the pushed one may be among them, or after ``wait_end``.
+        """Return the tags once there is any for the pushed one, or at ``wait_end``.
 
-        :param registry_end: when the registry must have answered."""
+        :param registry_end: the time by which the registry must answer."""
         backoff = Backoff(_PAUSE, _LONGEST_PAUSE)
         tags = self._registry.tags(change.name, self._left(registry_end))
         while change.tag and not tags and self._clock() + _LONGEST_PAUSE < wait_end:
             self._sleep(backoff.next())
             tags = self._registry.tags(change.name, self._left(registry_end))
         if change.tag and not tags:
-            self._note(change.name, 'it was pushed, and has no tag yet')
+            self._note(change.name, 'it was pushed and has no tag yet')
         return tags
 
     def _settle(self, name: str, text_of: Callable[[list[str]], str | None], end: float,
                 registry_end: float, tags: list[str] | None = None) -> bool:
-        """Add or remove a repository until the registry still agrees; return whether it exists.
+        """Add or remove a repository until the registry agrees; return True if it exists.
 
-        :param text_of: returns its description, given its tags.
-        :param end: after which a change is late.
-        :param registry_end: when the registry must have answered everything.
-        :param tags: if the registry has returned them already."""
+        :param text_of: a function of the tags that returns the description.
+        :param end: the time after which a change is late.
+        :param registry_end: the time by which the registry must answer all requests.
+        :param tags: those that the registry has already returned."""
         for _ in range(_ATTEMPTS):
             if tags is None:
                 tags = self._registry.tags(name, self._left(registry_end))
             is_there = bool(tags)
             self._change(name, is_there, text_of(tags) if tags else None, end)
-            # Also if nothing changed: so it seems after a change whose first answer was lost.
+            # Even if nothing changed: a change whose first answer was lost looks like that.
             if is_there == self._registry.has(name, self._left(registry_end)):
                 return is_there
             tags = None
@@ -233,10 +230,10 @@ class Reconciler:
                 self._index.remove(name)
         finally:
             if self._clock() >= end:
-                self._note(name, 'DynamoDB took long')
+                self._note(name, 'DynamoDB answered after the timeout')
 
     def _note(self, name: str, why: object) -> None:
-        """Note a repository for later, always as expected: the note may replace that of a push."""
+        """Note a repository for later, with its tag expected: the note may replace a push's."""
         logger.info('%.80r is read again later: %s', name, why)
         for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)

@@ -185,10 +185,10 @@ class TestPool:
 
     def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
         pool = NotificationPool(reconciler, 0.05)
-        with pytest.raises(NotNow, match='longer than 0.05 seconds'):
+        with pytest.raises(NotNow, match='change takes longer than 0.05 seconds'):
             pool.follow([change()])
         assert index == {} and pool.under_way == 1
-        with pytest.raises(NotNow, match="earlier change of 'acme/web' is still under way"):
+        with pytest.raises(NotNow, match="earlier change of 'acme/web' is still being made"):
             reconciler.reconcile(change(), 0.05)
         held.set()
         NotificationPool(reconciler, 5).follow([change()])
@@ -196,7 +196,7 @@ class TestPool:
 
     def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
         pool = NotificationPool(reconciler, 0.05)
-        with pytest.raises(NotNow, match='%d others' % LIMIT):
+        with pytest.raises(NotNow, match='%d other changes' % LIMIT):
             pool.follow([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
 
     def test_a_failure_of_dynamodb_is_not_now(self, reconciler, index):
