@@ -4,9 +4,7 @@ from __future__ import unicode_literals
 
 import pytest
 
-from docker_registry_index.engine import ListSource, Settings, errors
-from docker_registry_index.engine.store.store import Store
-from docker_registry_index.engine.sync.description_queue import DescriptionQueue
+from docker_registry_index.engine import ListSource
 from tests.helpers.faults import killed_at_each
 
 
@@ -72,32 +70,6 @@ def test_notes_are_neither_found_nor_in_the_way_of_a_check(index, notes):
     notes.note(['team/app'])
     assert index.search('team') == [] and index.names() == [] and index.engine.catalog() == []
     assert list(index.engine.checker().check()) == []
-
-
-class LeftOut(object):
-    """A client whose BatchWriteItem leaves all items out, so many times."""
-
-    def __init__(self, rounds):
-        self.rounds = rounds
-        self.requests = []
-
-    def call(self, operation, **arguments):
-        self.requests.append(arguments['RequestItems'])
-        self.rounds -= 1
-        return {'UnprocessedItems': arguments['RequestItems'] if self.rounds >= 0 else {}}
-
-
-def test_notes_that_dynamodb_leaves_out_are_retried_with_pauses():
-    client, pauses = LeftOut(3), []
-    DescriptionQueue(Store(Settings(), client, pauses.append)).note(['team/app'])
-    assert len(client.requests) == 4 and pauses == sorted(pauses) and len(pauses) == 3
-
-
-def test_notes_that_are_left_out_again_and_again_are_an_error():
-    client = LeftOut(100)
-    with pytest.raises(errors.RequestFailed) as caught:
-        DescriptionQueue(Store(Settings(), client, lambda seconds: None)).note(['team/app'])
-    assert caught.value.throttled and len(client.requests) < 20
 
 
 def test_a_lease_of_another_kind_is_another_lease(index, other):

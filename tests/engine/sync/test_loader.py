@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine import Source
 from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
-from docker_registry_index.engine.sync import loader, snapshot
-from docker_registry_index.engine.sync.listing import Listing
+from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
 from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
 from tests.helpers.hooks import taken_back
@@ -112,27 +111,6 @@ def test_what_is_removed_while_a_load_runs_is_not_brought_back(either, other):
     assert either.assert_whole() == NAMES[:3] + NAMES[4:]
 
 
-def test_what_is_removed_just_before_it_is_written_is_not_brought_back(index, other):
-    Meanwhile(index.engine, 'TransactWriteItems', lambda: other.engine.remove(NAMES[0]))
-    report = index.load(lambda: STORED)
-    assert report.added == len(STORED) - 1
-    assert index.names() == NAMES[1:]
-
-
-def test_what_was_removed_before_a_load_and_is_in_the_storage_is_added(index):
-    index.load(lambda: STORED)
-    index.engine.remove(NAMES[0])
-    index.load(lambda: STORED)
-    assert index.names() == NAMES
-
-
-def test_what_is_pushed_while_a_load_runs_stays(index, other):
-    Meanwhile(index.engine, 'TransactWriteItems', lambda: other.engine.add(NAMES[0], 'described'))
-    index.load(lambda: STORED)
-    assert index.names() == NAMES
-    assert index.search('described') == [(NAMES[0], 'described')]
-
-
 def test_rows_without_postings_are_indexed_with_their_description(index):
     put_row(index, 'old/one', description={'S': 'From long ago'})
     put_row(index, 'old/two')
@@ -164,8 +142,7 @@ def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog)
 
 @pytest.mark.parametrize('operation, count, fault', [
     ('Scan', 8, {}), ('Query', 8, {}),
-    ('TransactWriteItems', 8, {'reasons': ['None', 'ThrottlingError']}),
-    ('TransactWriteItems', 8, {'reasons': ['ProvisionedThroughputExceeded', 'None']}),
+    ('TransactWriteItems', 8, {'reasons': ['ProvisionedThroughputExceeded', 'ThrottlingError']}),
     ('TransactWriteItems', 3, {'code': 'InternalServerError', 'status': 500})])
 def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
         index, caplog, operation, count, fault):
@@ -176,14 +153,6 @@ def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
     assert made.left == 0 and len(pauses) == count and max(pauses) <= 4
     assert index.names() == NAMES
     assert caplog.text.count('throttles') == ('code' not in fault)
-
-
-def test_a_load_that_is_only_throttled_gives_up(index, monkeypatch):
-    monkeypatch.setattr('docker_registry_index.engine.store.client.THROTTLED_SECONDS', -1)
-    Throttle(index.engine, 'Scan', 20)
-    with pytest.raises(errors.RequestFailed) as failed:
-        index.load(lambda: STORED)
-    assert failed.value.throttled and failed.value.retryable
 
 
 @pytest.mark.parametrize('listed', [False, True])
@@ -256,19 +225,13 @@ def test_what_is_gone_from_the_storage_is_removed_with_all_its_postings(old):
 
 def test_what_was_touched_within_the_last_hour_is_not_removed(old):
     touch(old, NAMES[0], 0.9)
-    touch(old, NAMES[1], 1.1)
+    touch(old, NAMES[1], -48)  # by a clock that was wrong
     # A push of what is there is a touch.
     assert old.engine.add(NAMES[2]) is False
     report = old.load(Storage(*NAMES[3:]))
     assert (report.removed, report.recent) == (1, 2)
     assert report.complete
     assert old.names() == [NAMES[0]] + NAMES[2:]
-
-
-def test_a_clock_that_was_wrong_keeps_nothing_for_ever(old):
-    touch(old, NAMES[0], -48)
-    assert old.load(Storage(*NAMES[1:])).removed == 1
-    assert old.names() == NAMES[1:]
 
 
 def test_the_storage_is_asked_once_more_before_anything_is_removed(old):
@@ -287,25 +250,6 @@ def test_a_push_between_question_and_removal_keeps_the_repository(old, other, de
     assert old.assert_whole() == NAMES
 
 
-def test_an_old_load_cannot_bring_back_what_a_sync_removed(old, other):
-    listed = []
-
-    def listing():
-        for pair in STORED:
-            yield pair
-        # Another process takes over, and the storage has changed since.
-        listed.append(other.load(Storage(*NAMES[1:])))
-
-    old.load(listing)
-    assert listed[0].removed == 1
-    assert old.names() == NAMES[1:]
-
-
-def test_a_load_keeps_descriptions(old):
-    assert old.load(Storage(*NAMES)).unchanged == 6
-    assert old.search('words') == [(NAMES[5], 'some words')]
-
-
 def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
     report = old.load(Storage())
     assert (report.removed, report.failed) == (0, 6)
@@ -322,21 +266,13 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     assert not report.complete
     assert (report.added, report.removed) == (1, 0)
     assert old.names() == sorted(NAMES + ['t-0/new'])
+    assert old.search('words') == [(NAMES[5], 'some words')]
     assert 'NOT COMPLETE' in caplog.text
     # Once the namespace can be read, the next load makes up for all.
     storage.broken.clear()
     report = old.load(storage)
     assert (report.added, report.removed) == (1, 1) and report.complete
     assert old.names() == sorted(storage.names)
-
-
-def test_a_row_is_kept_if_the_storage_fails(old, caplog):
-    storage = Storage(*NAMES[1:])
-    storage.later = IOError('slow down')
-    report = old.load(storage)
-    assert (report.removed, report.failed) == (0, 1)
-    assert old.names() == NAMES
-    assert 'slow down' in caplog.text
 
 
 def test_a_difference_shows_all_and_writes_nothing(old):
@@ -445,55 +381,23 @@ def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
     assert 'TransactWriteItems' in made.operations
 
 
-# A storage that hangs
-
-class Hanging(Storage):
-    """A storage that does not answer as long as the test runs.
-
-    :ivar hangs: the namespaces that hang; None if instead each question for one repository does.
-    """
-
-    hangs = None
-    free = threading.Event()
-
-    def repositories(self, namespace):
-        if self.hangs and namespace in self.hangs:
-            self.free.wait(30)
-        return super(Hanging, self).repositories(namespace)
-
-    def has(self, name):
-        if not self.hangs:
-            self.asked = getattr(self, 'asked', 0) + 1
-            self.free.wait(30)
-        return super(Hanging, self).has(name)
-
-
-@pytest.fixture
-def hanging(monkeypatch):
-    """The class Hanging, and short timeouts of the storage."""
-    monkeypatch.setattr(snapshot, 'Listing', lambda source: Listing(source, seconds=0.2))
+def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
     monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.2)
-    Hanging.free.clear()
-    yield Hanging
-    Hanging.free.set()
+    free, asked = threading.Event(), []
 
+    class Hanging(Storage):
+        def has(self, name):
+            asked.append(name)
+            free.wait(30)
 
-def test_a_namespace_that_hangs_keeps_the_others_out_of_nothing(old, hanging, caplog):
-    storage = hanging(*(NAMES[1:] + ['t-0/new']))
-    storage.hangs = ['t-1']
-    report = old.load(storage)
-    assert report.unreadable == ('t-1',) and not report.complete
-    assert (report.added, report.removed) == (1, 0)
-    assert old.names() == sorted(NAMES + ['t-0/new'])
-    assert 't-1' in caplog.text and 'no answer for' in caplog.text
-
-
-def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, hanging):
-    storage = hanging(*NAMES[3:])
-    report = old.load(storage)
+    try:
+        report = old.load(Hanging(*NAMES[3:]))
+    finally:
+        free.set()
     # After one question without an answer, no more are asked.
-    assert (report.removed, report.failed, storage.asked) == (0, 3, 1)
+    assert (report.removed, report.failed, len(asked)) == (0, 3, 1)
     assert old.names() == NAMES
+    assert caplog.text.count('not removed from the search index: ') == 3
 
 
 # Tombstones that have expired

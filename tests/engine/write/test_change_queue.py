@@ -132,12 +132,14 @@ def in_threads(calls):
 
 # At once
 
-def test_a_change_is_made_before_follow_returns(followed, index):
+def test_a_change_is_made_before_follow_returns_and_no_thread_is_left(followed, index):
+    more = more_threads()
     assert followed.follow('a/one', True) is True
     assert index.names == {'a/one'}
     assert followed.follow('a/one', False) is True
     assert index.names == set()
     assert len(followed) == 0 and index.reconciled == []
+    wait_until(lambda: not more())
 
 
 def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
@@ -190,13 +192,6 @@ def test_no_wake_up_is_lost(index, make):
     assert monotonic() - began < 20
     # Only a caller whose change gave way to a newer one was not waiting for its own.
     assert len(index.made) == sum(each.count(True) for each in answers)
-
-
-def test_no_thread_is_left_when_nothing_waits(followed):
-    more = more_threads()
-    for number in range(10):
-        followed.follow('a/%d' % number, True)
-    wait_until(lambda: not more())
 
 
 # Later
