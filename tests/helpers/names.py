@@ -1,5 +1,7 @@
 """Repository names and descriptions of a chosen size in the index."""
 
+from __future__ import unicode_literals
+
 
 def many_words(count, first=16):
     """Return a description of so many words, each with a posting of its own.

@@ -1,8 +1,8 @@
-"""The description queue: repositories whose descriptions are still to be read.
+"""The description queue: notes of repositories whose descriptions are still to be read.
 
-For a program that reads descriptions one by one, after a load. A note for each is written to the
-search table before the repository is: so whatever is killed when, none is forgotten. A note that is
-done is deleted."""
+It serves a program that reads descriptions one by one after a load. A note is written to the search
+table before its repository is, so a crash loses no description. A note is deleted when the
+description has been read."""
 
 from __future__ import unicode_literals
 
@@ -16,17 +16,17 @@ __all__ = ['DescriptionQueue', 'Note']
 
 
 class Note(collections.namedtuple('Note', 'name number is_expected')):
-    """A note.
+    """A note that the description of a repository is to be read.
 
-    :param name: of the repository.
+    :param name: the name of the repository.
     :param number: a random text that no other note of this name has.
-    :param is_expected: whether to wait for the repository for a while, if it is not there: somebody
-        has announced it."""
+    :param is_expected: True if the registry announced the repository: if the storage does not have
+        it yet, the reader waits for a while."""
     __slots__ = ()
 
 
 class DescriptionQueue(object):
-    """The notes of one index.
+    """Writes, reads and deletes the notes of one index.
 
     :param store: a Store."""
 
@@ -34,14 +34,14 @@ class DescriptionQueue(object):
         self._store = store
 
     def note(self, names, is_expected=False):
-        """Note that the descriptions of these are to be read.
+        """Note that the descriptions of these repositories are to be read.
 
-        :param is_expected: as of Note.
+        :param is_expected: see Note.
         :returns: a list of Note.
 
-        Costs a write unit for each, and a BatchWriteItem for each 25.
+        Costs a write unit for each name, and a BatchWriteItem for each 25.
 
-        :raises RequestFailed: some are not noted."""
+        :raises RequestFailed: some names are not noted."""
         notes = [Note(name, uuid.uuid4().hex, is_expected) for name in sorted(set(names))]
         self._store.batch_write(self._store.search_table, [
             {'PutRequest': {'Item': _item(note)}} for note in notes])
@@ -50,10 +50,10 @@ class DescriptionQueue(object):
     def notes(self, limit, after=None):
         """Return a list of Note, in the order of their names.
 
-        Costs a Query: half a read unit when there is none.
+        Costs a Query: half a read unit if there is no note.
 
-        :param limit: at most so many, 1 or more.
-        :param after: a name; those after it."""
+        :param limit: the length of the list at most, 1 or more.
+        :param after: a name; only notes of later names are returned."""
         page = self._store.query(
             MARKERS, prefix=pending_key('')['suffix']['S'], limit=limit,
             start=None if after is None else pending_key(after))
@@ -61,12 +61,12 @@ class DescriptionQueue(object):
                      item.get('expected', {}).get('BOOL', False)) for item in page['Items']]
 
     def done(self, note):
-        """Delete a note; one that was written anew meanwhile stays. Costs a DeleteItem: a write
-        unit."""
+        """Delete a note, unless a newer note of the name has replaced it. Costs a DeleteItem, a
+        write unit."""
         try:
             self._store.delete_numbered(pending_key(note.name), note.number)
         except errors.ConditionFailed:
-            # It is being written anew.
+            # A newer note has replaced it.
             pass
 
 

@@ -1,6 +1,6 @@
-"""Listing a storage: its namespaces side by side, none waiting for another.
+"""Lists a storage: several namespaces at the same time, so that none waits for another.
 
-A namespace that cannot be read is left out and logged; likewise one that does not answer."""
+A namespace that cannot be read, or that does not answer, is left out and logged."""
 
 from __future__ import unicode_literals
 
@@ -14,15 +14,15 @@ __all__ = ['Listing', 'Progress', 'STORAGE_SECONDS']
 
 logger = logging.getLogger(__name__)
 
-#: Namespaces that are listed at once.
+#: How many namespaces are listed at the same time.
 THREADS = 8
 #: Seconds without an answer after which a storage counts as unreadable.
 STORAGE_SECONDS = 600
-#: Seconds between two lines of the log on the progress.
+#: Seconds between two log lines on the progress.
 _PAUSE = 10
 
 _BATCH = 500
-#: Seconds between two checks whether something was listed.
+#: Seconds between two checks for what was listed.
 _NAP = 0.05
 _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
 
@@ -30,10 +30,10 @@ _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
 class Listing(object):
     """One listing of a storage.
 
-    :param source: a Source; its methods are called in other threads, so that a storage that hangs
-        does not keep the caller from showing that it is alive.
-    :param seconds: in which something must come from a namespace.
-    :param clock: seconds that only go forward."""
+    :param source: a Source. Its methods are called in other threads, so that the caller's heartbeat
+        goes on while a storage hangs.
+    :param seconds: a namespace that yields nothing for so long counts as unreadable.
+    :param clock: returns seconds that only go forward."""
 
     def __init__(self, source, seconds=STORAGE_SECONDS, clock=monotonic):
         self._source = source
@@ -54,9 +54,9 @@ class Listing(object):
         """Yield lists of (name, description or None).
 
         :param heartbeat: called at least once a second; raises to stop.
-        :param meanwhile: called between them; returns whether it had anything to do, so that it is
+        :param meanwhile: called between two lists; returns True if it had work to do, and is then
             called again at once.
-        :raises StorageUnreadable: its namespaces could not be listed, or none of them could be
+        :raises StorageUnreadable: the namespaces could not be listed, or none of them could be
             read.
         :raises: what the heartbeat and meanwhile raise."""
         self._is_over = start_thread(self._list_namespaces) is None
@@ -78,13 +78,13 @@ class Listing(object):
             try:
                 worker, kind, value = self._found.get_nowait()
             except queue.Empty:
-                # Not get(): on Python 2.7 it goes by the time of day.
+                # get() with a timeout goes by the time of day on Python 2.7.
                 sleep(0 if was_busy else _NAP)
                 continue
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)
             if worker not in self._working:
-                # It had timed out, and answered later.
+                # The worker answered after it had timed out.
                 continue
             if kind == _LISTED:
                 yield value
@@ -104,7 +104,7 @@ class Listing(object):
             self._note_unreadable(worker.namespace, error)
             hanging = [each for each in self._timed_out if each.is_over]
             if len(hanging) > THREADS:
-                # All of the storage seems to hang, and each thread that timed out goes on.
+                # The whole storage seems to hang, and threads that timed out still run.
                 raise errors.StorageUnreadable('its repositories', error)
             self._begin()
 
@@ -122,7 +122,7 @@ class Listing(object):
             raise errors.StorageUnreadable('its repositories', RuntimeError('no thread is left'))
 
     def _list_namespaces(self):
-        """Give the workers the namespaces, and None after the last."""
+        """Put the namespaces into the workers' queue, and None after the last."""
         try:
             self._stopwatch.start()
             for namespace in self._source.namespaces():
@@ -144,7 +144,7 @@ class Listing(object):
             except queue.Empty:
                 continue
             if named is None:
-                # For the next one.
+                # For the next worker.
                 self._put(self._namespaces, None)
                 break
             worker.namespace, namespace = named
@@ -176,7 +176,7 @@ class Listing(object):
         self._put(self._found, (worker, _LISTED, batch))
 
     def _put(self, where, what):
-        """Put it there; return False when the listing is over."""
+        """Put an item into a queue; return False if the listing is over."""
         while not self._is_over:
             try:
                 where.put(what, timeout=1)
@@ -187,19 +187,19 @@ class Listing(object):
 
 
 class _Worker(Stopwatch):
-    """A thread that lists one namespace after the other, and measures how long it waits."""
+    """A thread that lists one namespace after another, and measures how long it waits."""
 
     namespace = None
     has_timed_out = False
 
 
 class Progress(object):
-    """The progress of a listing of a storage, or of a load.
+    """Logs the progress of a listing of a storage, or of a load.
 
-    :param clock: seconds that only go forward.
-    :param total: repositories that the load compares.
-    :param before: of them, those that were compared during the listing.
-    :param report: a function of (done, total), called too; None for none."""
+    :param clock: returns seconds that only go forward.
+    :param total: how many repositories the load compares.
+    :param before: how many of them were compared during the listing.
+    :param report: called with (done, total), too; None for none."""
 
     def __init__(self, clock, total=0, before=0, report=None):
         self._clock = clock
@@ -210,14 +210,14 @@ class Progress(object):
         self._next = self._began + _PAUSE
 
     def list(self, listed, done):
-        """Note how many repositories were listed, and done; log it when it is time."""
+        """Note how many repositories were listed, and done; log it every ten seconds."""
         rate = self._rate(listed)
         if rate is not None:
             logger.info('listing the storage for the search index: %d repositories so far, '
                         '%.0f a second; %d of them done', listed, rate, done)
 
     def reach(self, done):
-        """Note that so many more are done; log it when it is time."""
+        """Note that so many more are done; log it every ten seconds."""
         if self._report:
             self._report(self._before + done, self._total)
         rate = self._rate(done)
@@ -227,7 +227,7 @@ class Progress(object):
                         self._before + done, self._total, rate, left / max(rate, 0.001))
 
     def _rate(self, done):
-        """Return how many were done a second, when it is time for a line; else None."""
+        """Return how many were done a second if a log line is due; else None."""
         now = self._clock()
         if now < self._next:
             return None

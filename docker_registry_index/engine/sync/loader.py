@@ -1,8 +1,8 @@
-"""Load: the index is made equal to the registry's storage, difference by difference.
+"""Load: makes the index equal to the registry's storage, difference by difference.
 
-What is there already costs no write, so a load that was killed goes on where it stopped, and one
-that runs later is a sync. Until one was complete, it writes while the storage is still being
-listed: some processes live shorter than that takes."""
+What is there already costs no write, so a load that was killed goes on where it stopped, and a
+later load is a sync. Until one load was complete, loads write while the storage is still being
+listed: some processes do not live long enough to list all of it."""
 
 from __future__ import unicode_literals
 
@@ -24,11 +24,11 @@ __all__ = ['LoadReport', 'Loader']
 
 logger = logging.getLogger(__name__)
 
-#: What a load counts repositories as.
+#: The outcomes that a load counts.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
-#: Entries after which other greenlets run.
+#: How many entries are compared before other greenlets run.
 _YIELD_EVERY = 100
-#: Entries that are written between two batches of the listing.
+#: How many entries are written between two batches of the listing.
 _FEW = 20
 
 
@@ -37,27 +37,27 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     """What a load did.
 
     :param found: repositories in the registry's storage.
-    :param added: those that were not in the index.
-    :param adopted: rows that had no postings, or others, such as those of release 0.1.0.
-    :param cleaned: names whose postings went because their row was gone, or whose removal had been
-        broken off.
-    :param removed: repositories removed, because the storage does not have them any more.
-    :param recent: repositories that the storage does not have, and that stay for now, because they
-        were pushed or changed within the last hour.
-    :param unchanged: repositories that were right already.
-    :param failed: those that could not be written, or not be removed; the log contains why.
+    :param added: repositories that were not in the index.
+    :param adopted: rows that had no postings or outdated ones, such as those of release 0.1.0.
+    :param cleaned: names whose postings were deleted because their row was gone, or because their
+        removal had been broken off.
+    :param removed: repositories removed because the storage does not have them any more.
+    :param recent: repositories that the storage does not have, but that stay for now: they were
+        pushed or changed within the last hour.
+    :param unchanged: repositories that were correct already.
+    :param failed: repositories that could not be written or removed; the log contains the reasons.
     :param unreadable: a tuple of the namespaces that could not be listed.
-    :param seconds: how long it took."""
+    :param seconds: the duration of the load."""
     __slots__ = ()
 
     @property
     def complete(self):
-        """Whether the index equals the storage now, as far as it must."""
+        """True if nothing failed: the index equals the storage, but for recent repositories."""
         return not (self.failed or self.unreadable)
 
     @property
     def summary(self):
-        """The counts in a line, for people."""
+        """The counts in one line, for people."""
         counts = '%d repositories in the storage: %s' % (self.found, ', '.join(
             '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
         if self.complete:
@@ -68,10 +68,10 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
 class Loader(object):
     """Loads one index, once.
 
-    :param store: a Store; throttling slows this load down only.
+    :param store: a Store; throttling only slows the load down.
     :param source: a Source.
     :param heartbeat: called often while working; raises to stop the load.
-    :param progress: called now and then with (done, total)."""
+    :param progress: called every hundred repositories with (done, total)."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
                  clock=monotonic, wall_clock=time.time):
@@ -89,19 +89,19 @@ class Loader(object):
         self._wall_clock = wall_clock
 
     def load(self):
-        """Make every repository of the storage, and no other, be indexed.
+        """Index every repository of the storage, and no other.
 
-        Rows that the storage does not list are removed when it confirms that, asked for this one,
-        and when they were not touched within the last hour. A storage that lists nothing at all
-        removes nothing.
+        A repository that the storage does not list is removed if the storage, asked for it alone,
+        does not have it, and if it was not touched within the last hour. If the storage lists no
+        repository at all, nothing is removed.
 
         :returns: a LoadReport.
         :raises RequestFailed, LeaseLost: what was written until then stays; load again.
         :raises StorageUnreadable: nothing of the storage can be read.
 
-        Costs a Scan of the rows, a Query of all names and one of the tombstones, and a
-        TransactWriteItems for what is missing, several repositories in each; three requests for
-        each that is gone, and a DeleteItem for each tombstone that has expired."""
+        Costs a Scan of the rows, a Query of all names and one of the tombstones. Each
+        TransactWriteItems adds several repositories. A repository that is removed costs three
+        requests, and a tombstone that has expired a DeleteItem."""
         started = self._clock()
         counts = collections.Counter()
         snapshot = self._survey.take(lambda snapshot: self._write_few(snapshot, counts))
@@ -122,8 +122,9 @@ class Loader(object):
         return report
 
     def difference(self):
-        """Yield (what load would do, name) where it would do anything. The first is added, adopted,
-        cleaned, removed, recent or failed. Costs what load costs, without the writes."""
+        """Yield (outcome, name) of each repository that a load would not count as unchanged. The
+        outcome is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
+        without the writes."""
         snapshot = self._survey.take()
         try:
             is_trusted = self._is_trusted(snapshot)
@@ -138,7 +139,7 @@ class Loader(object):
             snapshot.close()
 
     def _write_few(self, snapshot, counts):
-        """Write some of what was listed; return whether there was any."""
+        """Write some of what was listed; return True if there was any."""
         entries = snapshot.take_listed(_FEW)
         self._write_entries(entries, counts)
         self._sleep(0)
@@ -172,7 +173,7 @@ class Loader(object):
         reach(done + 1)
 
     def _plan(self, entry):
-        """Return what to do about a repository, as (what it counts as, Change)."""
+        """Return (outcome, Change or None) of a repository."""
         state = entry.state
         if state.is_current:
             return 'unchanged' if entry.is_listed else 'gone', None
@@ -186,10 +187,10 @@ class Loader(object):
         return 'cleaned', self._planner.delete(entry.name, state)
 
     def _flush(self, batch, counts):
-        """Write a batch at once, or one by one where others interfere."""
+        """Write a batch in one transaction, or one by one if that is refused."""
         self._heartbeat()
         if self._source.describes_later:
-            # Also what another release had noted: its notes are in its own search table.
+            # Adopted ones, too: notes of another release are in a search table of its own.
             self._pending.note(entry.name for kind, entry, change in batch
                                if kind in ('added', 'adopted') and not change.target)
         if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
@@ -199,8 +200,8 @@ class Loader(object):
             counts[self._write(kind, entry)] += 1
 
     def _write(self, kind, entry):
-        """Write one repository, planned anew; return what it counts as. One that cannot be written
-        does not keep the others out."""
+        """Plan one repository again and write it; return the outcome. A repository that cannot be
+        written does not keep the others out."""
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
@@ -219,24 +220,23 @@ class Loader(object):
         return 'failed'
 
     def _now(self, entry, state):
-        """Return the same repository, in its state now."""
+        """Return the entry of the same repository with its current state."""
         if state.row is None and entry.state.row is not None and entry.is_listed:
-            # Another process deleted its row, perhaps without a tombstone: release 0.1.0 writes
-            # none.
+            # Another process deleted the row, perhaps release 0.1.0, which writes no tombstone.
             entry = entry._replace(is_listed=self._timed_source.has(entry.name))
         return entry._replace(state=state)
 
     def _was_removed(self, entry):
-        """Return whether it was removed since the load began. A tombstone that is gone has expired:
-        another load has deleted it."""
+        """Return True if the repository was removed since the load began. A tombstone that is gone
+        had expired: another load has deleted it."""
         return self._survey.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):
-        """Return whether to believe the listing in what it does not contain.
+        """Return True if repositories that were not listed may be removed.
 
-        An unreadable namespace may contain anything, and the index does not record the namespace of
-        a repository. A storage without any repository is more often the wrong one than one that was
-        emptied."""
+        An unreadable namespace may contain any of them: the index does not record the namespace of
+        a repository. A storage without any repository is more often the wrong storage than an
+        emptied one."""
         if self._survey.unreadable:
             logger.error('nothing is removed from the search index, because some namespaces of '
                          'the storage could not be read')
@@ -250,8 +250,8 @@ class Loader(object):
         return True
 
     def _if_removable(self, entry, is_trusted, remove):
-        """Do about a repository that the storage does not list what ``remove`` does, if the load
-        may remove it; return what it counts as."""
+        """Call ``remove`` for a repository that the storage does not list, if the load may remove
+        it; return the outcome."""
         if self._writer.is_recent(entry.state.row):
             return 'recent'
         if entry.name in self._source.doubtful():
@@ -273,7 +273,7 @@ class Loader(object):
         return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
 
     def _delete_expired(self, snapshot):
-        """Delete the tombstones that have expired, unless somebody has just written another."""
+        """Delete the tombstones that have expired, unless a newer one has replaced them."""
         for name, number in snapshot.expired(self._wall_clock()):
             try:
                 self._store.delete_numbered(tombstone_key(name), number)
@@ -282,5 +282,5 @@ class Loader(object):
 
 
 def _would_fail_for_all(error):
-    """Return whether an error concerns more than one repository."""
+    """Return True if an error concerns more than one repository."""
     return isinstance(error, errors.RequestFailed) and not error.invalid

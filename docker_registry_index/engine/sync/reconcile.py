@@ -1,4 +1,4 @@
-"""Reconcile: one repository of the index is made equal to the storage."""
+"""Reconcile: makes one repository of the index equal to the storage."""
 
 from __future__ import unicode_literals
 
@@ -9,19 +9,19 @@ from .source import has
 
 __all__ = ['StorageReconciler', 'TimedSource']
 
-#: How often the storage is asked where it changes meanwhile.
+#: How often a repository is written while the storage changes.
 _ATTEMPTS = 3
 
 
 class TimedSource(object):
-    """Asks a Source whether it has a repository, and waits only so long.
+    """Asks a Source if it has a repository, and waits for the answer only so long.
 
-    A storage that hangs raises nothing, and each question keeps a thread: once so many have had no
-    answer in time, no further one is asked until one of them is answered.
+    A storage that hangs raises nothing, and each question keeps a thread. So once too many
+    questions have timed out, no further one is asked until one of them is answered.
 
     :param source: a Source.
-    :param seconds: to wait for an answer.
-    :param unanswered: how many questions may be left without one.
+    :param seconds: the time limit of a question.
+    :param unanswered: how many questions may time out.
     :param heartbeat: called at least once a second meanwhile; raises to stop."""
 
     def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None):
@@ -29,15 +29,15 @@ class TimedSource(object):
         self._seconds = seconds
         self._unanswered = unanswered
         self._heartbeat = heartbeat
-        # When each question was asked that has no answer yet.
+        # The questions without an answer: when each was asked.
         self._asked = {}
 
     def has(self, name):
-        """Return whether the storage has a repository now.
+        """Return True if the storage has a repository now.
 
-        :raises StorageUnreadable: that is unknown, or there was no answer in time."""
+        :raises StorageUnreadable: the storage failed, or the question timed out."""
         question, now = object(), monotonic()
-        # Less than all of the time: the clock of Python 2.7 ticks a hundred times a second.
+        # Not the whole time: the clock of Python 2.7 ticks only a hundred times a second.
         late = sum(now - since > 0.9 * self._seconds for since in list(self._asked.values()))
         try:
             if late >= self._unanswered:
@@ -56,7 +56,7 @@ class TimedSource(object):
 
 
 class StorageReconciler(object):
-    """Makes the index contain a repository if the storage has it, and only then.
+    """Makes the index contain a repository exactly if the storage has it.
 
     :param source: a TimedSource.
     :param writer: a Writer."""
@@ -66,12 +66,12 @@ class StorageReconciler(object):
         self._writer = writer
 
     def reconcile(self, name):
-        """Make the index agree with the storage, also when that changes meanwhile. A later change
-        has its own announcement.
+        """Make the index agree with the storage, also if the storage changes meanwhile. After three
+        changes it stops: the registry announces later ones.
 
-        Two questions to the storage; see Writer.add and Writer.remove for the rest.
+        Costs two questions to the storage, and a Writer.add or Writer.remove.
 
-        :raises StorageUnreadable: the storage does not answer, or not in time.
+        :raises StorageUnreadable: the storage failed, or a question timed out.
         :raises: as Writer.add."""
         for _ in range(_ATTEMPTS):
             is_there = self._source.has(name)

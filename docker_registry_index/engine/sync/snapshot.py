@@ -1,7 +1,7 @@
-"""The snapshot that a load works from: the storage's repositories and the index's, side by side.
+"""The snapshot that a load works from: it joins the storage's repositories and the index's.
 
-It is kept in a temporary file, so that a load of any number of repositories needs the same memory,
-and read in small pieces, so that the load shows that it is alive. The one importer of sqlite3."""
+A temporary file keeps it, so that a load needs the same memory for any number of repositories. It
+is read in small pieces, so that the heartbeat of the load goes on. No other module uses sqlite3."""
 
 from __future__ import unicode_literals
 
@@ -21,22 +21,22 @@ __all__ = ['Entry', 'ScratchError', 'Snapshot', 'Survey', 'scratch_database']
 
 logger = logging.getLogger(__name__)
 
-#: What a full or missing disk for temporary files raises.
+#: The error of a full or missing disk for temporary files.
 ScratchError = sqlite3.Error
 
-#: Kilobytes of a temporary database kept in memory; the rest goes to the file.
+#: Kilobytes of a temporary database in memory; the rest is in the file.
 _CACHE = 4096
-#: Entries that are read from the file, and names that are counted, at a time.
+#: How many entries are read from the file, and how many names are counted, at a time.
 _ENTRIES_AT_ONCE, _COUNTED_AT_ONCE = 500, 5000
-#: Items of a page read: small, because a page is decoded without a pause, and a gevent worker
-#: serves nobody meanwhile.
+#: How many items a page has: few, because a page is decoded without a pause, and a gevent worker
+#: serves no request meanwhile.
 _PAGE = 1000
-#: Items after which other greenlets run.
+#: How many items are read before other greenlets run.
 _YIELD_EVERY = 100
 
 _TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
-# Of each table the next few: all of it would be sorted as one piece.
+# The next names of each table: SQLite would sort all names of a table as one piece.
 _NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
     'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name LIMIT ?2)' % table
     for table in ('listed', 'rows', 'witnesses'))
@@ -49,11 +49,11 @@ _ENTRIES = '''
 
 
 def scratch_database():
-    """Return a connection to an empty database of its own, gone when it is closed.
+    """Return a connection to a new, empty database, which is deleted when it is closed.
 
-    Its file, without a name, is where SQLite puts temporary files: the environment variable
-    SQLITE_TMPDIR or TMPDIR, otherwise /var/tmp, /usr/tmp or /tmp. One thread at a time may use it,
-    any thread. https://www.sqlite.org/inmemorydb.html#temp_db
+    SQLite creates its file, which has no name, in the folder of the environment variable
+    SQLITE_TMPDIR or TMPDIR, otherwise in /var/tmp, /usr/tmp or /tmp. Any thread may use the
+    connection, one at a time. https://www.sqlite.org/inmemorydb.html#temp_db
 
     :raises ScratchError: the disk is full or missing."""
     connection = sqlite3.connect('', check_same_thread=False)
@@ -64,10 +64,10 @@ def scratch_database():
 
 
 class Entry(collections.namedtuple('Entry', 'name is_listed description state removal')):
-    """One repository, of the storage or of the index or of both.
+    """One repository of the storage, of the index or of both.
 
-    :param is_listed: whether the storage listed it.
-    :param description: what the storage returned for it; None if it has none.
+    :param is_listed: True if the storage listed it.
+    :param description: its description in the storage; None if there is none.
     :param state: its RepositoryState in the index.
     :param removal: the number of its tombstone, noted before the storage was listed; None if there
         was none."""
@@ -75,13 +75,13 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
 
 
 class Snapshot(object):
-    """Notes names from several places, then returns them in order, joined.
+    """Notes names of the storage and of the index, then returns them joined, in order.
 
     :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self):
         self._taken_to = 0
-        #: How many names note_listed has noted, and how many entries take_listed has returned.
+        #: How many names note_listed has noted; how many entries take_listed has returned.
         self.places = self.taken = 0
         self._database = scratch_database()
         self._database.execute('BEGIN')
@@ -91,12 +91,12 @@ class Snapshot(object):
         self._database.execute('CREATE INDEX places ON listed (place)')
 
     def close(self):
-        """Give the disk back."""
+        """Delete the temporary file."""
         self._database.close()
 
     def note_listed(self, pairs):
-        """Note (name, description or None) pairs of the storage; of a name that comes twice, the
-        first."""
+        """Note (name, description or None) pairs of the storage; the first pair of a name
+        counts."""
         triples = []
         for name, description in pairs:
             self.places += 1
@@ -108,11 +108,11 @@ class Snapshot(object):
         self._note('rows', item['name']['S'], sqlite3.Binary(marshal.dumps(item)))
 
     def note_witness(self, name, description):
-        """Note a witness and the description in it, '' for none."""
+        """Note a witness and its description, '' for none."""
         self._note('witnesses', name, description)
 
     def note_removal(self, name, number, expires=0):
-        """Note a tombstone: its number, and when it expires, in Unix seconds."""
+        """Note a tombstone: its number, and the Unix time when it expires."""
         self._note('removals', name, number, expires)
 
     def expired(self, now):
@@ -121,13 +121,13 @@ class Snapshot(object):
             'SELECT name, number FROM removals WHERE expires < ?', (now,)))
 
     def count(self, table='listed'):
-        """Return how many names were noted: in ``listed`` or ``rows``."""
+        """Return how many names were noted in a table, ``listed`` or ``rows``."""
         return self._database.execute('SELECT count(*) FROM %s' % table).fetchone()[0]
 
     def count_all(self, heartbeat=lambda: None):
-        """Return how many entries there are, those that were taken among them.
+        """Return how many entries there are, including those that were taken.
 
-        :param heartbeat: called now and then meanwhile."""
+        :param heartbeat: called every 5 000 names."""
         total, last = 0, ''
         while last is not None:
             heartbeat()
@@ -138,7 +138,7 @@ class Snapshot(object):
         return total
 
     def entries(self):
-        """Yield an Entry for each name that was not taken, in the order of their UTF-8."""
+        """Yield an Entry for each name that was not taken, in the order of the names' UTF-8."""
         last, page = '', [None]
         while page:
             page = self._database.execute(_ENTRIES % _NAMES, (last, _ENTRIES_AT_ONCE)).fetchall()
@@ -148,8 +148,8 @@ class Snapshot(object):
                 last = entry.name
 
     def take_listed(self, count):
-        """Return the next so many entries that the storage listed, in the order in which they were
-        noted; entries() leaves them out."""
+        """Take so many entries that the storage listed, in the order in which they were noted, and
+        return them; entries() leaves them out."""
         page = self._database.execute(_ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
         found = list(map(_entry, page))
         self._taken_to = max([self._taken_to] + [place for place, _ in found])
@@ -162,14 +162,14 @@ class Snapshot(object):
 
 
 def _entry(line):
-    """Return (place or None, Entry) of a line of the database."""
+    """Return (place or None, Entry) of a result row of the database."""
     name, is_listed, description, item, witness, removal, place = line
     row = None if item is None else Row.of(marshal.loads(bytes(item)))
     return place, Entry(name, bool(is_listed), description, RepositoryState(row, witness), removal)
 
 
 class Survey(object):
-    """Reads a storage and its index into a Snapshot, before anything is written.
+    """Reads a storage and its index into a Snapshot.
 
     :param store: a Store that retries.
     :param source: a Source; None to leave the storage out.
@@ -185,16 +185,16 @@ class Survey(object):
         self.unreadable = ()
 
     def take(self, meanwhile=None):
-        """Return a Snapshot with everything in it, to be closed.
+        """Return a Snapshot of the storage and the index; the caller closes it.
 
         :param meanwhile: called with the Snapshot while the storage is being listed, if the index
-            was never loaded completely; returns whether it had anything to do.
+            was never loaded completely; returns True if it had work to do.
         :raises RequestFailed, LeaseLost: as the store and the heartbeat do.
         :raises StorageUnreadable: nothing of the storage can be read."""
         snapshot = Snapshot()
         try:
-            # Before the storage is listed: a tombstone that is newer shows that the listing is out
-            # of date.
+            # Tombstones are read before the storage is listed: a newer one shows that the listing
+            # is out of date.
             if self._note_markers(snapshot) or not meanwhile:
                 self._note_storage(snapshot)
                 self._note_index(snapshot)
@@ -207,7 +207,7 @@ class Survey(object):
         return snapshot
 
     def removal(self, name):
-        """Return the number of a name's tombstone now; None if there is none. A GetItem."""
+        """Return the current number of a name's tombstone, or None. Costs a GetItem."""
         item = self._store.get(self._store.search_table, tombstone_key(name))
         return None if item is None else item['number']['S']
 
@@ -227,7 +227,7 @@ class Survey(object):
                 yield item
 
     def _note_markers(self, snapshot):
-        """Note the tombstones; return whether the index was ever loaded completely."""
+        """Note the tombstones; return True if the index was ever loaded completely."""
         marker = None
         for item in self._shared(self._store.query_all(MARKERS, limit=_PAGE)):
             name = name_of_key(item, tombstone_key)
@@ -260,7 +260,7 @@ class Survey(object):
             snapshot.note_witness(name, description)
 
     def _shared(self, items):
-        """Yield items so that other greenlets run between them."""
+        """Yield items, and let other greenlets run now and then."""
         for place, item in enumerate(items):
             if place % _YIELD_EVERY == 0:
                 self._sleep(0)

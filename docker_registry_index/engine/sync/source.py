@@ -1,4 +1,4 @@
-"""What the index asks of a registry's storage. The plugin and the service each have their own."""
+"""Source, the interface of a registry's storage; the plugin and the service implement it."""
 
 from __future__ import unicode_literals
 
@@ -8,39 +8,39 @@ __all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
 
 
 class Source(object):
-    """A registry's storage, as a load reads it. Its methods may be called from several threads at
-    once. They may raise anything: what cannot be read is logged and left as it is in the index, and
-    the load does not count as complete."""
+    """A registry's storage, as a load reads it. Several threads may call its methods at the same
+    time. The methods may raise anything: what cannot be read is logged and left as it is in the
+    index, and the load does not count as complete."""
 
-    #: Whether descriptions are read later, one by one: a load then notes what it adds for that, see
-    #: description_queue.py.
+    #: True if descriptions are read later, one by one. A load then notes each repository that it
+    #: adds, see description_queue.py.
     describes_later = False
 
     def namespaces(self):
-        """Return the namespaces, which can be listed independently: any objects whose text names
-        them in the log."""
+        """Return the namespaces, which are listed independently: any objects. Their text is their
+        name in the log."""
         raise NotImplementedError
 
     def repositories(self, namespace):
-        """Return the repositories of one namespace: (name, description or None) pairs. A storage
-        that has no descriptions returns None for them: those in the index stay."""
+        """Return the repositories of one namespace: (name, description or None) pairs. None keeps
+        the description that the index has."""
         raise NotImplementedError
 
     def has(self, name):
-        """Return whether the storage has a repository of this name now."""
+        """Return True if the storage has a repository of this name now."""
         raise NotImplementedError
 
     def doubtful(self):
-        """Return the names of the last listing of which it is unknown whether the storage has them,
-        for reasons of their own: a set. A load neither adds nor removes them, and is complete all
-        the same; where descriptions are read later, these repositories are read, too."""
+        """Return a set of the names that the last listing could not decide: the storage may have
+        them or not. A load neither adds nor removes them, and counts as complete. If descriptions
+        are read later, these repositories are read, too."""
         return frozenset()
 
 
 class ListSource(Source):
     """A Source of one namespace.
 
-    :param listing: a function that returns (name, description or None) pairs, each time anew."""
+    :param listing: called for each listing; returns (name, description or None) pairs."""
 
     def __init__(self, listing):
         self._listing = listing
@@ -56,14 +56,14 @@ class ListSource(Source):
 
 
 def as_source(source):
-    """Return ``source`` itself, or the ListSource of a function."""
+    """Return ``source`` if it is a Source; return the ListSource of a function."""
     return source if isinstance(source, Source) else ListSource(source)
 
 
 def has(source, name):
-    """Return whether the storage of ``source`` has a repository now.
+    """Return True if the storage of ``source`` has a repository now.
 
-    :raises StorageUnreadable: that is unknown."""
+    :raises StorageUnreadable: the storage failed."""
     try:
         return source.has(name)
     except Exception as error:
@@ -71,9 +71,9 @@ def has(source, name):
 
 
 def listed(what, listing):
-    """Return a list of what a function yields that lists ``what`` of a storage.
+    """Return what a function yields that lists ``what`` of a storage, as a list.
 
-    :raises StorageUnreadable: it raised something."""
+    :raises StorageUnreadable: the function raised something."""
     try:
         return list(listing())
     except Exception as error:

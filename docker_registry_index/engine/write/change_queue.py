@@ -1,7 +1,7 @@
-"""The change queue: changes are made at once or later, and no caller waits long.
+"""The change queue: it makes changes at once or later, and no caller waits long.
 
-A change that cannot be made stays here and is retried. It may be out of date by then, so the
-storage is asked for the current state."""
+A change that fails stays in the queue and is retried. It may be out of date by then, so a retry
+asks the storage for the current state."""
 
 from __future__ import unicode_literals
 
@@ -18,26 +18,26 @@ __all__ = ['ChangeQueue', 'LIMIT', 'Outage']
 
 logger = logging.getLogger(__name__)
 
-#: Repositories whose change may wait: a few megabytes.
+#: How many changes may wait, one for each repository: a few megabytes.
 LIMIT = 10000
-#: Changes that are made at once.
+#: How many changes are made at the same time.
 THREADS = 8
-#: Seconds until a change that others were in the way of is retried, at first and at most.
+#: Seconds until a change that failed for its own reasons is retried, at first and at most.
 _FIRST_RETRY, _LAST_RETRY = 2, 60
 #: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
-#: Seconds between two lines on changes that fail for other reasons.
+#: Seconds between two log lines on changes that fail for other reasons.
 _LOG_SECONDS = 60
-#: Names that a line of the log shows.
+#: How many names a log line shows.
 _SHOWN = 10
 
 
 class Entry(object):
     """One repository's newest change.
 
-    :ivar is_fresh: whether its caller still waits: nothing later can have happened.
-    :ivar due: when it may be tried, on the queue's clock.
-    :ivar ended: set when its caller need not wait any longer; None if nobody waits."""
+    :ivar is_fresh: True while its caller waits: no later change can have happened.
+    :ivar due: the time of the next attempt, on the queue's clock.
+    :ivar ended: an Event, set when its caller need not wait any longer; None without a caller."""
 
     __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
 
@@ -51,7 +51,7 @@ class Entry(object):
 
 
 class Entries(object):
-    """The entries that wait, one a repository: first those whose callers wait, too."""
+    """The entries that wait, one for each repository. Those whose callers wait come first."""
 
     def __init__(self):
         self._fresh = collections.OrderedDict()
@@ -65,7 +65,7 @@ class Entries(object):
         return list(self._fresh) + list(self._late)
 
     def add(self, entry):
-        """Have a repository's newest change wait."""
+        """Add a repository's newest change."""
         self._fresh[entry.name] = entry
 
     def drop(self, name):
@@ -73,24 +73,24 @@ class Entries(object):
         return self._fresh.pop(name, None) or self._late.pop(name, None)
 
     def make_late(self, entry):
-        """Note that its caller has timed out: the entry may be out of date by the time it is
+        """Note that the caller has timed out: the entry may be out of date before its change is
         made."""
         entry.is_fresh = False
         if self._fresh.get(entry.name) is entry:
             self._late[entry.name] = self._fresh.pop(entry.name)
 
     def put_back(self, entry):
-        """Have it wait once more, unless there is a newer one."""
+        """Add an entry again, unless there is a newer one for the repository."""
         if entry.name not in self._fresh:
             self._late.setdefault(entry.name, entry)
 
     def take(self, now, other_than):
-        """Take the first one that is due; return None if there is none.
+        """Remove the first entry that is due and return it; return None if there is none.
 
-        :param now: on the clock of ``due``; None for any.
+        :param now: the time on the clock of ``due``; None takes an entry that is not due, too.
         :param other_than: names not to take."""
         for entries in self._fresh, self._late:
-            # items() of Python 2.7 copies them.
+            # On Python 2.7, items() copies all entries.
             for name in entries:
                 if name not in other_than and (now is None or entries[name].due <= now):
                     return entries.pop(name)
@@ -98,11 +98,11 @@ class Entries(object):
 
 
 class Outage(object):
-    """Whether DynamoDB can be written to, and when to retry.
+    """Notes whether DynamoDB can be written to, and when to retry.
 
     Logs one line when an outage begins and one when it is over, however many changes wait.
 
-    :param clock: seconds that only go forward."""
+    :param clock: returns seconds that only go forward."""
 
     def __init__(self, clock):
         self._clock = clock
@@ -115,11 +115,11 @@ class Outage(object):
 
     @property
     def is_on(self):
-        """Whether the last change failed because DynamoDB is unavailable."""
+        """True if the last change failed because DynamoDB is unavailable."""
         return self._backoff.has_begun
 
     def note_failure(self, name, error):
-        """Note that a change failed; return whether DynamoDB is to blame."""
+        """Note that a change failed; return True if DynamoDB is the cause."""
         if not isinstance(error, errors.RequestFailed) or (
                 error.invalid or isinstance(error, errors.ConditionFailed)):
             self._log_other(name, error)
@@ -128,7 +128,7 @@ class Outage(object):
             logger.error('the search index cannot be written to; changes are queued and retried: '
                          '%s', error)
         now = self._clock()
-        # Several changes may have been under way; their failures count once.
+        # Changes that were under way at the same time fail together and count once.
         if not self.is_on or now >= self.retry_at:
             self.retry_at = now + self._backoff.next()
         return True
@@ -143,9 +143,9 @@ class Outage(object):
     def note_success(self, is_late, is_last):
         """Note that a change was made.
 
-        :param is_late: not when it was announced, but later.
-        :param is_last: whether nothing waits any more.
-        :returns: whether a sync must make changes that did not fit into the queue."""
+        :param is_late: True if the caller did not wait for the change any more.
+        :param is_last: True if no change waits any more.
+        :returns: True if a sync must make changes that did not fit into the queue."""
         self._backoff.reset()
         self._late += is_late
         if not is_last or not self._late:
@@ -158,7 +158,7 @@ class Outage(object):
         if isinstance(error, errors.ChangeConflict):
             logger.info('%s', error)
             return
-        # One that is not retried is always logged.
+        # A change that is not retried is always logged.
         is_final = getattr(error, 'invalid', False)
         if not is_final and self._was_just_logged():
             self._unlogged += 1
@@ -171,7 +171,7 @@ class Outage(object):
             '' if is_final else '; it is retried', error)
 
     def _was_just_logged(self):
-        """Return whether a line of the last minute is enough."""
+        """Return True if the last log line is less than a minute old."""
         now = self._clock()
         if self._log_again_at is not None and now < self._log_again_at:
             return True
@@ -180,10 +180,10 @@ class Outage(object):
 
 
 class ChangeQueue(object):
-    """The changes of one process.
+    """Makes the changes of one process.
 
-    :param change: a function of a name and whether it is there, that writes that to the index.
-    :param reconcile: a function of a name that makes the index agree with the storage.
+    :param change: called with a name and whether the repository is there; writes it to the index.
+    :param reconcile: called with a name; makes the index agree with the storage.
     :param wait: seconds that a caller waits at most.
     :param on_missing_table: called when a table is missing.
     :param on_overflow: called when DynamoDB has recovered and the queue has refused changes.
@@ -204,18 +204,18 @@ class ChangeQueue(object):
         self._running = {}
         self._is_closed = self._is_over = False
         self._outage = Outage(clock)
-        # The number of the thread that stays while changes wait that are not due; None for none.
+        # The number of the thread that stays while no waiting change is due; None for none.
         self._keeper = None
         self._threads = [Loop(functools.partial(self.run_once, number), clock)
                          for number in range(THREADS)]
 
     def __len__(self):
-        """How many changes are not made yet."""
+        """Return how many changes are not made yet."""
         with self._lock:
             return len(self._waiting) + len(self._running)
 
     def follow(self, name, is_there):
-        """Make the index contain a repository, or not; return whether that is done. Returns when
+        """Make the index contain a repository, or not; return True if that is done. Returns when
         it is done, or after the wait, or at once during an outage of DynamoDB. Raises nothing."""
         entry = Entry(name, is_there)
         with self._lock:
@@ -238,8 +238,8 @@ class ChangeQueue(object):
         """Make one change that is due.
 
         :param thread: the number of the calling thread.
-        :returns: the seconds until its next call; None if nothing waits, or if another thread
-            stays for what waits."""
+        :returns: the seconds until its next call; None if no change waits, or if another thread
+            stays for those that wait."""
         with self._lock:
             if self._keeper == thread:
                 self._keeper = None
@@ -253,8 +253,8 @@ class ChangeQueue(object):
         return 0
 
     def close(self, seconds):
-        """Make what waits, in this thread, for so many seconds at most and one change more; what
-        is left then is lost, and logged."""
+        """Make the changes that wait in this thread, and start none after so many seconds. Changes
+        that are left then are lost, and logged."""
         deadline, failures = self._clock() + seconds, 0
         with self._lock:
             self._is_closed = True
@@ -284,7 +284,7 @@ class ChangeQueue(object):
         """Add the newest change of a repository, unless the queue is full."""
         older = self._waiting.drop(entry.name)
         if older is not None and older.ended is not None:
-            # Its caller need not wait for another's change.
+            # A newer change replaces it, so its caller need not wait.
             older.ended.set()
         if older is None and len(self._waiting) >= LIMIT:
             self._outage.note_overflow(LIMIT)
@@ -293,9 +293,9 @@ class ChangeQueue(object):
         return True
 
     def _begin(self):
-        """Have enough threads at work; while DynamoDB is unavailable, one.
+        """Start as many threads as there is work for; one while DynamoDB is unavailable.
 
-        :returns: whether there are any."""
+        :returns: True if there is a thread."""
         if self._is_closed:
             return False
         if self._outage.is_on and self._keeper is not None:
@@ -304,7 +304,7 @@ class ChangeQueue(object):
         return any([thread.begin() for thread in self._threads[:wanted]])
 
     def _next(self, now):
-        """Take an entry that is due; return None if there is none."""
+        """Remove an entry that is due and return it; return None if there is none."""
         if self._is_closed or self._outage.is_on and (self._running or now < self._outage.retry_at):
             return None
         return self._take(now)
@@ -316,7 +316,7 @@ class ChangeQueue(object):
         return entry
 
     def _try(self, entry):
-        """Make one change; return whether it was made."""
+        """Make one change; return True if it was made."""
         was_fresh = entry.is_fresh
         try:
             if was_fresh:
@@ -324,7 +324,7 @@ class ChangeQueue(object):
             else:
                 self._reconcile(entry.name)
         except errors.Stopped:
-            # In a process that was forked meanwhile.
+            # The process was forked meanwhile.
             return False
         except Exception as error:
             self._fail(entry, error)
@@ -332,7 +332,7 @@ class ChangeQueue(object):
         with self._lock:
             del self._running[entry.name]
             if was_fresh and not entry.is_fresh:
-                # Its caller has timed out: something else may have happened since.
+                # Its caller has timed out: a later change may have happened since.
                 self._waiting.put_back(entry)
             else:
                 entry.is_made = True

@@ -1,12 +1,12 @@
-"""What to write so that one repository's postings follow its row. Pure.
+"""Plans what to write so that one repository's postings follow its row. Does no I/O.
 
-A change is a list of TransactWriteItems actions: the head (the row, the witness, the tombstone),
-each on the condition that what was read still stands, and the body (the other postings). A change
-whose conditions fail changes nothing, and is planned again from what is there now.
+A change is a list of TransactWriteItems actions. The head is the row, the witness and the
+tombstone, each on the condition that it is still as it was read; the body is the other postings.
+If a condition fails, nothing changes, and the change is planned again from the current state.
 
-A change too long for one transaction becomes several. The first one writes a token into the row,
-the last one removes it; each between holds only while the token stands. The postings carry ``v``:
-a search uses them only if the row shows that they are indexed, as the last one does."""
+A change too long for one transaction becomes several. The first writes a token into the row, and
+the last removes it; the others hold only while the token stands. The postings carry ``v``: a search
+uses them only if the row shows that they are indexed, which the last transaction writes."""
 
 from __future__ import unicode_literals
 
@@ -17,10 +17,10 @@ from ..store.records import Row, repository_key, tombstone_key
 
 __all__ = ['Change', 'LONGEST', 'Planner', 'descriptions', 'is_short']
 
-#: Actions a transaction may have:
+#: How many actions a transaction may have:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 LONGEST = 100
-#: The row, the witness, and a tombstone or a loader's guard.
+#: How many actions a head may have: the row, the witness, and a tombstone or a loader's guard.
 _LONGEST_HEAD = 3
 
 
@@ -28,10 +28,10 @@ class Change(collections.namedtuple('Change', 'name state description target hea
     """One repository's change.
 
     :param state: the RepositoryState that it was planned from.
-    :param description: what the row's becomes; None leaves it.
-    :param target: the description that the postings will have; None when they will be gone.
-    :param head: the actions with conditions; the row's comes first, the witness's second.
-    :param body: the actions without."""
+    :param description: the new description of the row; None leaves it.
+    :param target: the description that the postings will have; None if they will be gone.
+    :param head: the actions with conditions: of the row, then of the witness, then others.
+    :param body: the actions without conditions."""
     __slots__ = ()
 
     @property
@@ -41,15 +41,15 @@ class Change(collections.namedtuple('Change', 'name state description target hea
 
 
 def is_short(change):
-    """Return whether one transaction makes ``change``. A name that one could add, but not remove
-    because the tombstone does not fit, is a long one from the beginning: its postings need
+    """Return True if one transaction makes ``change``. If one transaction can add a name but not
+    remove it, because the tombstone does not fit, adding it is not short either: its postings need
     ``v``."""
     return len(change.body) <= LONGEST - _LONGEST_HEAD
 
 
 def descriptions(change):
-    """Return the descriptions that postings may have while ``change`` is under way: a set. None of
-    a short one, which is made or not."""
+    """Return a set of the descriptions that postings may have while ``change`` is under way. It is
+    empty for a short change, which is made at once or not at all."""
     return set() if is_short(change) else _descriptions(change)
 
 
@@ -57,7 +57,7 @@ class Planner(object):
     """Plans changes for the tables of one index.
 
     :param store: a Store, for the names of its tables.
-    :param clock: gives Unix seconds; 0 is long ago."""
+    :param clock: returns Unix seconds; 0 is long ago."""
 
     def __init__(self, store, clock=lambda: 0):
         self._clock = clock
@@ -65,9 +65,9 @@ class Planner(object):
         self._search = store.search_table
 
     def put(self, name, description, state, guard=()):
-        """Return the change after which ``name`` is there, whole.
+        """Return the change after which ``name`` is there, with all postings.
 
-        :param description: clean text; None keeps what the row has.
+        :param description: clean text; None keeps that of the row.
         :param guard: further actions with conditions."""
         target = description
         if target is None:
@@ -94,24 +94,24 @@ class Planner(object):
         return Change(name, state, None, None, head, self._deletes(name, state, keep=()))
 
     def touch(self, name, row):
-        """Return an Update that notes that the row was touched now, if it is still as it was
-        read."""
+        """Return an Update that notes the time of this push in the row, if the row is still as it
+        was read."""
         return _updated(self._on_row(name, row), [self._touched()], [])
 
     def tombstone(self, name, number, expires):
-        """Return the action that notes that ``name`` was removed.
+        """Return the action that writes the tombstone of ``name``.
 
         :param number: a random text that no other removal has.
-        :param expires: Unix time after which a load may delete the note; no other decision depends
-            on it."""
+        :param expires: the Unix time after which a load may delete the tombstone; no other decision
+            depends on it."""
         return {'Put': {'TableName': self._search, 'Item': dict(
             tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
 
     def not_removed_since(self, name, number):
-        """Return a check that holds while the tombstone of ``name`` is still the one seen.
+        """Return a check that holds if ``name`` was not removed since a load began.
 
-        :param number: that of the tombstone before the registry's storage was listed; None if there
-            was none."""
+        :param number: that of its tombstone before the load listed the registry's storage; None if
+            there was none."""
         check = {'TableName': self._search, 'Key': tombstone_key(name),
                  'ConditionExpression': 'attribute_not_exists(gram)'}
         if number is not None:
@@ -126,7 +126,7 @@ class Planner(object):
             'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
 
     def transactions(self, change, token):
-        """Yield the lists of actions that make ``change``, which is not short, in order.
+        """Yield the actions of each transaction of ``change``, which is not short, in order.
 
         :param token: a random text that no other change has."""
         yield self._begin(change, token)
@@ -137,8 +137,8 @@ class Planner(object):
         yield self._end(change, token)
 
     def _begin(self, change, token):
-        """Put the token in. A repository that is being removed is not indexed any more, and loses
-        its witness; one that is whole is indexed, also where 0.1.0 wrote over its row."""
+        """Return the actions that write the token. A repository that is being removed is not
+        indexed any more and loses its witness. A whole one is, even if 0.1.0 wrote over its row."""
         writing = [token] + sorted(_descriptions(change))
         sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
@@ -152,7 +152,7 @@ class Planner(object):
         return [row, witness] + change.head[2:]
 
     def _end(self, change, token):
-        """Write the row and its witness, as the change plans them, at once."""
+        """Return the actions that write the row and its witness as the change plans them."""
         own_row = self._on_own_row(change.name, token)
         if change.target is None:
             return [{'Delete': own_row}]
@@ -167,10 +167,10 @@ class Planner(object):
     def _row_update(self, name, row, description, sets, removes):
         """Return an Update of the row, if it is still as it was read.
 
-        :param description: None leaves it, '' takes it out: an empty one would be a key of the
-            secondary index that 0.1.0 made, which DynamoDB refuses.
+        :param description: None leaves it, '' removes it: DynamoDB refuses an empty text as a key
+            of the secondary index that 0.1.0 made.
         :param sets: further (attribute, typed value) pairs.
-        :param removes: further attributes that go."""
+        :param removes: further attributes to remove."""
         sets, removes = list(sets), list(removes)
         if description:
             sets.append(('description', {'S': description}))
@@ -183,7 +183,7 @@ class Planner(object):
         if row is None:
             return self._on_item(name, ['attribute_not_exists(#name)'], {'#name': 'name'}, {})
         tests, names, values = ['attribute_exists(#name)'], {'#name': 'name'}, {}
-        # As they stand there, of whatever type.
+        # Other programs may have written attributes of any type; they are compared as read.
         for attribute in 'description', Row.POSTINGS, Row.WRITING, Row.TOUCHED:
             names['#' + attribute] = attribute
             if attribute in row.item:
@@ -194,7 +194,7 @@ class Planner(object):
         return self._on_item(name, tests, names, values)
 
     def _on_own_row(self, name, token):
-        """Return an action on the row, if our token stands in it."""
+        """Return an action on the row, if this token stands in it."""
         return self._on_item(name, ['#own[0] = :token'], {'#own': Row.WRITING},
                              {':token': {'S': token}})
 
@@ -229,8 +229,8 @@ class Planner(object):
         return {'Put': action}
 
     def _deletes(self, name, state, keep):
-        # Those of the name before those of the description: where they need several transactions,
-        # the name is gone with the first.
+        # Postings of the name are deleted before those of the description. If several transactions
+        # are needed, the name is gone after the first.
         stays = set(posting[:2] for posting in keep)
         goes = set()
         for description in state.descriptions:
@@ -250,8 +250,8 @@ def _by_key(name, description):
 
 
 def _indexed(description):
-    """Return how a row records that its postings were written with ``description``: the attributes
-    to set, and those to remove."""
+    """Return the attributes to set and those to remove in a row to record that its postings have
+    this description."""
     sets = [(Row.POSTINGS, {'N': str(postings.FORMAT)})]
     if description:
         return sets + [(Row.INDEXED, {'S': description})], []
@@ -275,7 +275,7 @@ def _updated(action, sets, removes):
 
 
 def _verified(action):
-    """Return the action, a Put with the flag that has a search ask the row."""
+    """Return the action; if it is a Put, with the flag that makes a search read the row."""
     if 'Put' in action:
         action = {'Put': dict(action['Put'], Item=dict(action['Put']['Item'], v={'N': '1'}))}
     return action

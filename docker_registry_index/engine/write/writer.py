@@ -1,8 +1,8 @@
-"""The writer: makes changes of repositories, whatever others do meanwhile.
+"""The writer: it changes repositories in the index, even if other processes change the same ones.
 
-Each change is planned from what was read, written on the condition that it still stands, and
-planned again when it does not. So any number of writers, those of release 0.1.0 among them, leave
-the postings equal to the row."""
+Each change is planned from the state that was read. It is written on the condition that this state
+still stands, and planned again if not. So with any number of writers, also of release 0.1.0, the
+postings follow the row."""
 
 from __future__ import unicode_literals
 
@@ -18,16 +18,16 @@ from . import plan as plans
 
 __all__ = ['Writer']
 
-#: How often a change is planned anew when others change the same repository.
+#: How often a change is planned while others change the same repository.
 ATTEMPTS = 8
 #: Seconds between two attempts, at most: at first and at last.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.28
-#: Seconds a tombstone is kept: longer than any load takes.
+#: Seconds that a tombstone is kept: longer than any load takes.
 TOMBSTONE_SECONDS = 7 * 24 * 3600
-#: Seconds after which a push of what is there is noted again.
+#: Seconds after which a further push of the same repository is noted again.
 TOUCH_SECONDS = 1800
-#: Seconds after a push in which no sync removes the repository: longer than it can take from its
-#: announcement to the storage.
+#: Seconds after a push in which no sync removes the repository. The registry announces a push
+#: before the storage has it, but less than this time before.
 REST_SECONDS = 3600
 
 
@@ -35,7 +35,7 @@ class Writer(object):
     """Writes one index.
 
     :param store: a Store.
-    :param clock: gives Unix seconds."""
+    :param clock: returns Unix seconds."""
 
     def __init__(self, store, sleep=sleep, clock=time.time):
         self._store = store
@@ -44,20 +44,19 @@ class Writer(object):
         self.planner = plans.Planner(store, clock)
 
     def set(self, name, is_there):
-        """Have ``name`` in the index, or not; see add and remove."""
+        """Add ``name`` to the index, or remove it; see add and remove."""
         return self.add(name) if is_there else self.remove(name)
 
     def add(self, name, description=None):
-        """Have ``name`` in the index; return whether anything changed.
+        """Add ``name`` to the index; return True if anything changed.
 
-        One GetItem (a read unit) when it is there already, and an UpdateItem (a write unit) when
-        that was not noted for half an hour; otherwise one TransactWriteItems more, of two write
-        units a posting.
+        Costs a GetItem, a read unit. If the repository is there already and its last push was noted
+        over half an hour ago, also an UpdateItem, a write unit. If it is not there, also a
+        TransactWriteItems, two write units for each posting.
 
-        :param description: None keeps the one there is, '' takes it out.
-        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. (Of a name too long for
-            one transaction something may have been begun, which the next change or load of it
-            ends.)"""
+        :param description: None keeps the existing one, '' removes it.
+        :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. A change too long for
+            one transaction may have begun; the next change or load of the name ends it."""
         name = text.check_name(name)
         if description is not None:
             description = text.clean_description(description)
@@ -71,9 +70,9 @@ class Writer(object):
         return self.change(name, plan)
 
     def remove(self, name):
-        """Have ``name`` not in the index; return whether it was there.
+        """Remove ``name`` from the index; return True if it was there.
 
-        One GetItem and one TransactWriteItems. A tombstone is left in any case, so that a load
+        Costs a GetItem and a TransactWriteItems. It leaves a tombstone in any case, so that a load
         under way cannot bring the name back.
 
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed."""
@@ -91,15 +90,16 @@ class Writer(object):
     def remove_if(self, name, is_gone):
         """Remove a repository that the storage does not have any more.
 
-        Nothing is removed that is touched meanwhile, or was within the last hour: a push is
-        announced before the storage has it.
+        A repository that was touched within the last hour, or is touched meanwhile, stays: a push
+        is announced before the storage has it.
 
-        :param is_gone: a function that asks the storage; called after the row was read.
+        :param is_gone: asks the storage, and returns True if it lacks the repository; called after
+            the row was read.
         :returns: removed, recent or unchanged.
         :raises ChangeConflict, RequestFailed: nothing changed.
         :raises: what is_gone raises.
 
-        Two GetItem and one TransactWriteItems."""
+        Costs two GetItem and a TransactWriteItems."""
         outcome = []
 
         def plan(state):
@@ -118,17 +118,17 @@ class Writer(object):
         return outcome[0]
 
     def is_recent(self, row):
-        """Return whether a row was touched within the last hour; a time in the future is
-        trusted as little as one long ago."""
+        """Return True if a row was touched within the last hour. A time more than an hour in the
+        future does not count."""
         return abs(self._clock() - row.touched) < REST_SECONDS
 
     def change(self, name, plan, sure=False):
-        """Plan and write until nobody is in the way, eight times at most.
+        """Plan and write until no other writer interferes, eight times at most.
 
-        :param plan: a function of a RepositoryState that returns a Change, or None when there is
-            nothing to do.
-        :param sure: read the witness at once instead of guessing it.
-        :returns: whether anything changed.
+        :param plan: called with a RepositoryState; returns a Change, or None if there is nothing
+            to do.
+        :param sure: True to read the witness at once instead of guessing it.
+        :returns: True if anything changed.
         :raises ChangeConflict, RequestFailed: nothing changed."""
         begun, refusal = frozenset(), None
         # Writers that meet once should not meet again.
@@ -143,14 +143,14 @@ class Writer(object):
             refusal = self._write(planned)
             if refusal is None:
                 return True
-            # Whoever deletes the row deletes our note of these with it.
+            # A writer that deletes the row deletes the note of these descriptions with it.
             begun |= plans.descriptions(planned)
         if isinstance(refusal, errors.ConditionFailed):
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
 
     def change_together(self, changes):
-        """Make several short changes in one transaction; return False if that is refused. One
+        """Make several short changes in one transaction; return False if it is refused. Costs a
         TransactWriteItems."""
         try:
             return None is self._transact(
@@ -161,8 +161,8 @@ class Writer(object):
             raise
 
     def _read(self, name, sure):
-        """Read the row; the witness only when asked to be sure, because the conditions of the
-        change find out a wrong guess."""
+        """Read the row, and the witness only if ``sure``: the conditions of the change reveal a
+        wrong guess."""
         row = Row.of(self._store.get(self._store.repository_table, repository_key(name)))
         if sure or (row is not None and row.writing):
             item = self._store.get(self._store.search_table, postings.witness_key(name))
@@ -172,7 +172,7 @@ class Writer(object):
         return RepositoryState(row, witness)
 
     def _write(self, change):
-        """Make ``change``; return the refusal, or None when it is made."""
+        """Make ``change``; return the refusal, or None if it is made."""
         if plans.is_short(change):
             return self._transact(change.actions)
         for actions in self.planner.transactions(change, uuid.uuid4().hex):
@@ -185,7 +185,7 @@ class Writer(object):
         try:
             self._store.call('transact_write_items', TransactItems=actions)
         except errors.RequestFailed as error:
-            # Cancelled by a condition, another transaction or throttling: planned anew.
+            # A condition, another transaction or throttling cancelled it: it is planned again.
             if error.invalid or not error.reasons:
                 raise
             return error
@@ -196,8 +196,8 @@ class Writer(object):
             name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
 
     def _touch(self, name, row):
-        """Note that a repository that is there was pushed, unless that was noted lately; return
-        False when the row has changed meanwhile."""
+        """Note that an existing repository was pushed, unless that was noted lately; return False
+        if the row has changed meanwhile."""
         if abs(self._clock() - row.touched) < TOUCH_SECONDS:
             return True
         try:
