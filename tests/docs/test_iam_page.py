@@ -9,7 +9,7 @@ from docker_registry_index.engine.store.records import tombstone_key
 from tests.docs import pages
 from tests.helpers.engine import EngineIndex
 
-LONG = 'team/' + '.'.join('%02x' % number for number in range(70))
+LONG = 'team/' + '.'.join('%02x' % number for number in range(36))
 
 
 def granted(feature=''):
