@@ -9,8 +9,7 @@ import botocore.validate
 import pytest
 
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.store import client
-from docker_registry_index.engine.store.records import READY_KEY
+from docker_registry_index.engine.store import client, text
 from docker_registry_index.engine.store.tables import definition, tables
 from docker_registry_index.engine.write import change_queue, plan, writer
 from tests.docs import pages
@@ -27,22 +26,15 @@ TABLES.add('docker-registry-search')  # that of the releases before 0.5.0
 def requests(page):
     """Return (operation, arguments) for each `aws dynamodb` command of a page but the waits."""
     made = [shlex.split(command)[2:] for command in pages.commands(page, 'aws dynamodb')]
-    return [(camel(words[0]), arguments(words[1:])) for words in made if words[0] != 'wait']
+    return [(camel(words[0]), {
+        camel(option): [dict(pair.split('=') for pair in word.split(',')) for word in given.split()]
+        if '=' in given else given.strip()
+        for option, given in re.findall(r'--(\S+)((?: (?!--)\S+)+)', ' '.join(words))
+    }) for words in made if words[0] != 'wait']
 
 
 def camel(words):
     return ''.join(part.capitalize() for part in words.split('-'))
-
-
-def arguments(words):
-    """Return the arguments of the API for the options of a command."""
-    options = re.findall(r'--(\S+)((?: (?!--)\S+)+)', ' '.join(words))
-    return {camel(name): [value(word) for word in words.split()] if '=' in words else
-            value(words.strip()) for name, words in options}
-
-
-def value(word):
-    return dict(pair.split('=') for pair in word.split(',')) if '=' in word else word
 
 
 @pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])
@@ -61,46 +53,28 @@ def test_tables_made_by_hand_are_those_that_the_engine_makes():
 
 @pytest.fixture
 def index(in_process_dynamodb):
-    """An index of three repositories; one of them is to be missing in the storage."""
-    return EngineIndex(in_process_dynamodb.url).ready(
-        [('acme/web', None), ('acme/api', None), ('acme/gone', None)])
-
-
-def start_a_worker(index, *names):
-    """Start another worker on the same tables, whose storage has these names."""
-    index.another().ready([(name, None) for name in names])
-
-
-def test_without_its_ready_marker_the_index_is_loaded_and_serves_meanwhile(index):
-    start_a_worker(index, 'acme/web', 'acme/missed')
-    assert index.search('missed') == []
-    index.engine.client.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
-    assert index.search('web') == [('acme/web', '')]
-    start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
-    assert index.search('missed') == [('acme/missed', '')]
-    assert index.search('gone') == [('acme/gone', '')]
+    return EngineIndex(in_process_dynamodb.url).ready([('acme/web', None), ('acme/gone', None)])
 
 
 def test_without_its_rows_the_index_becomes_equal_to_the_storage_and_serves_meanwhile(index):
     assert requests(PAGE)[0] == ('DeleteTable', {'TableName': Settings().repository_table})
     index.engine.client.call('delete_table', TableName=index.settings.repository_table)
     assert index.search('web') == [('acme/web', '')]
-    start_a_worker(index, 'acme/web', 'acme/api', 'acme/missed')
-    assert index.search('') == [('acme/api', ''), ('acme/missed', ''), ('acme/web', '')]
-    assert index.search('gone') == []
+    index.another().ready([('acme/web', None), ('acme/missed', None)])
+    assert index.search('') == [('acme/missed', ''), ('acme/web', '')]
 
 
 def test_a_restored_repository_table_brings_its_descriptions_back(index):
     index.engine.add('acme/web', 'restored text')
     for table in (index.settings.version_table, index.settings.search_table):
         index.engine.client.call('delete_table', TableName=table)
-    start_a_worker(index, 'acme/web')
+    index.another().ready([('acme/web', None)])
     assert index.search('restored') == [('acme/web', 'restored text')]
 
 
 def written():
-    """Yield (level, text) of each call of the package that logs; placeholders as one character. The
-    level is None if the call chooses it; a text that is all placeholder is left out."""
+    """Yield (level, line) of each call of the package that logs; placeholders as one character. The
+    level is None if the call chooses it; a line that is all placeholder is left out."""
     for _, tree in pages.modules():
         constants = [node.value.value for node in tree.body if isinstance(node, ast.Assign)
                      and isinstance(node.value, ast.Constant) and '%s' in str(node.value.value)]
@@ -108,15 +82,15 @@ def written():
             level = LEVELS.get(getattr(getattr(node, 'func', None), 'attr', None))
             is_choosing = getattr(getattr(node, 'func', None), 'id', None) == 'log'
             for given in node.args[:1] if level or is_choosing else []:
-                for text in [given.value] if isinstance(given, ast.Constant) else constants:
-                    if is_choosing or text.strip('%s'):
-                        yield level, re.sub(r'%[.\d]*[sdrf]', '\u2026', text)
+                for line in [given.value] if isinstance(given, ast.Constant) else constants:
+                    if is_choosing or line.strip('%s'):
+                        yield level, re.sub(r'%[.\d]*[sdrf]', '\u2026', line)
 
 
-def is_line(line, text):
-    """Return True if a line of the page is this text of the code, or its beginning."""
+def is_line(line, logged):
+    """Return True if a line of the page is this line of the code, or its beginning."""
     pattern = '.*'.join(re.escape(part) for part in line.split('...'))
-    return bool(re.match(pattern, text)) and line.startswith('...') == text.startswith('\u2026')
+    return bool(re.match(pattern, logged)) and line.startswith('...') == (logged[0] == '\u2026')
 
 
 WRITTEN = list(written())
@@ -125,39 +99,43 @@ LINES = [(pages.code(row[0])[0], row[1]) for row in pages.table(PAGE, 'Line')]
 
 @pytest.mark.parametrize('line, level', LINES)
 def test_a_line_of_the_page_is_logged_at_its_level(line, level):
-    levels = {level for level, text in WRITTEN if is_line(line, text)}
+    levels = {level for level, logged in WRITTEN if is_line(line, logged)}
     assert levels and levels - {None} <= set(level.split(', or '))
 
 
 def test_each_line_that_is_logged_is_on_the_page():
-    missing = [text for _, text in WRITTEN if not any(is_line(line, text) for line, _ in LINES)]
+    missing = [logged for _, logged in WRITTEN
+               if not any(is_line(line, logged) for line, _ in LINES)]
     assert not missing, '\n'.join(missing)
 
 
-def test_the_times_and_counts_are_those_of_the_engine():
-    operations, design = pages.prose(PAGE), pages.prose('docs/design.md')
-    settings, role = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()
-    assert ('gives up a connection after %d s and an answer after %d s. It is tried %d times, with '
-            'pauses of up to 1 s and 2 s: %d s at the worst' % (
-                settings.connect_timeout, settings.read_timeout, settings.attempts,
-                client.slowest(settings))) in operations
-    assert 'With the keys of a role it is %d s at the worst' % client.slowest(role) in operations
-    assert 'first search waits up to %d s' % client.one_attempt(settings) in operations
-    assert ('three requests at their slowest, %d seconds by default and %d with the keys of a role'
-            % (3 * client.slowest(settings), 3 * client.slowest(role))) in design
-    assert 'waits for its change %d s at most' % settings.push_wait in operations
-    assert 'up to {:,} repositories a process'.format(change_queue.LIMIT).replace(
-        ',', ' ') in operations
-    assert 'wait up to %d seconds' % settings.startup_wait in design
-    assert 'expire after a week' in design and writer.TOMBSTONE_SECONDS == 7 * 24 * 3600
-    assert 'has %d actions at most' % plan.LONGEST in design
+KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()
+
+
+@pytest.mark.parametrize('page, sentence', [
+    (PAGE, 'gives up a connection after %d s and an answer after %d s. It is tried %d times, with '
+           'pauses of up to 1 s and 2 s: %d s at the worst' % (
+               KEYS.connect_timeout, KEYS.read_timeout, KEYS.attempts, client.slowest(KEYS))),
+    (PAGE, 'With the keys of a role it is %d s at the worst' % client.slowest(ROLE)),
+    (PAGE, 'first search waits up to %d s' % client.one_attempt(KEYS)),
+    (PAGE, 'waits for its change %d s at most' % KEYS.push_wait),
+    (PAGE, 'up to %d 000 repositories a process' % (change_queue.LIMIT // 1000)),
+    ('docs/design.md', 'three requests at their slowest, %d seconds by default and %d with the '
+                       'keys of a role' % (3 * client.slowest(KEYS), 3 * client.slowest(ROLE))),
+    ('docs/design.md', 'wait up to %d seconds' % KEYS.startup_wait),
+    ('docs/design.md', 'expire after %s' % {7 * 24 * 3600: 'a week'}[writer.TOMBSTONE_SECONDS]),
+    ('docs/design.md', 'has %d actions at most' % plan.LONGEST),
+    ('docs/search.md', 'beyond %d characters is cut' % text.DESCRIPTION_CHARACTERS),
+    ('docs/search.md', 'more than %d characters' % text.NAME_CHARACTERS)])
+def test_a_number_of_a_page_is_that_of_the_engine(page, sentence):
+    assert sentence in pages.prose(page)
 
 
 def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_states(index):
-    asked = []
-    index.engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.Query',
-                                                      lambda params, **_: asked.append(
-                                                          params['Limit']))
+    limits = []
+    index.engine.client.dynamodb.meta.events.register(
+        'provide-client-params.dynamodb.Query',
+        lambda params, **_: limits.append(params['Limit']))
     index.search('acme', 25)
-    assert len(asked) == 3 and 'A search with `n=25` reads %d of a kind' % asked[0] in pages.prose(
-        'docs/cost.md')
+    assert len(limits) == 3
+    assert 'A search with `n=25` reads %d of a kind' % limits[0] in pages.prose('docs/cost.md')

@@ -1,5 +1,4 @@
 """The examples of docs/search.md are what the oracle of the contract answers."""
-from docker_registry_index.engine.store import text
 from tests.contract import oracle
 from tests.docs import pages
 
@@ -22,9 +21,3 @@ def test_the_examples_of_words_are_found_and_not_found():
     found = {word: oracle.answer({'team/web': 'The Node.js front end'}, word) != []
              for word in ('front', 'ront', 'node.j', 'node.js', 'js')}
     assert found == {'front': True, 'ront': False, 'node.j': True, 'node.js': True, 'js': True}
-
-
-def test_the_sizes_are_those_of_the_engine():
-    page = pages.prose('docs/search.md')
-    assert 'beyond %d characters is cut' % text.DESCRIPTION_CHARACTERS in page
-    assert 'more than %d characters' % text.NAME_CHARACTERS in page
