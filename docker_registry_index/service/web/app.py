@@ -69,9 +69,10 @@ class ConcurrencyLimit:
     """Lets so many requests run at once. While some end, one more waits a moment. If none ends, as
     when DynamoDB does not answer, it is refused at once."""
 
-    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
+                 seconds: float = _WAIT) -> None:
         self._free = threading.BoundedSemaphore(size)
-        self._clock = clock
+        self._clock, self._seconds = clock, seconds
         self._left_at = clock()
 
     def enter(self) -> bool:
@@ -80,7 +81,7 @@ class ConcurrencyLimit:
             return True
         if self._clock() - self._left_at > _STILL:
             return False
-        return self._free.acquire(timeout=_WAIT)
+        return self._free.acquire(timeout=self._seconds)
 
     def leave(self) -> None:
         """Note that a request has ended."""

@@ -29,10 +29,11 @@ _OTHER = 'other'
 
 
 class Readiness:
-    """Asks DynamoDB now and then, with one request at a time, and never waits long."""
+    """Asks DynamoDB for the index, with one request at a time; waits ``seconds`` for an answer."""
 
-    def __init__(self, index: SearchIndex) -> None:
-        self._index = index
+    def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic,
+                 seconds: float = _WAIT) -> None:
+        self._index, self._clock, self._seconds = index, clock, seconds
         self._request = SingleFlight(self._ask)
         self._problem: str | None = None
         self._asked_at = -math.inf
@@ -41,7 +42,8 @@ class Readiness:
         """Return why the index cannot be read, or None. One BatchGetItem in two seconds at most."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
-        if time.monotonic() - self._asked_at > _REMEMBERED and not self._request.wait(_WAIT):
+        is_old = self._clock() - self._asked_at > _REMEMBERED
+        if is_old and not self._request.wait(self._seconds):
             return 'DynamoDB does not answer'
         return self._problem
 
@@ -50,7 +52,7 @@ class Readiness:
             self._problem = None if self._index.is_ready() else 'the index is not ready'
         except errors.DynamoDBIndexError:
             self._problem = 'DynamoDB is unavailable, or refuses requests'
-        self._asked_at = time.monotonic()
+        self._asked_at = self._clock()
 
 
 class Metrics:

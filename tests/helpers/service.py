@@ -1,0 +1,131 @@
+"""The service under test: what tests ask of it, and the service inside the test process."""
+import json
+import re
+
+import flask.testing
+import werkzeug.wrappers
+
+from docker_registry_index.service.server import Service
+from docker_registry_index.service.settings import settings_of
+from tests.helpers.registry import FakeRegistry
+from tests.helpers.waiting import wait_until
+
+__all__ = ['InProcessService', 'NOTIFICATION', 'SECRET', 'ServiceClient']
+
+#: The media type of notifications, and the secret of the tests that they carry.
+NOTIFICATION = 'application/vnd.docker.distribution.events.v1+json'
+SECRET = 'never-show-this-secret'
+_SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)$')
+
+
+class ServiceClient:
+    """What tests ask of a service.
+
+    :ivar index: an EngineIndex on the tables of the service.
+    :ivar registry: beside the service."""
+
+    def request(self, method, path, headers=None, data=None, params=None):
+        """Return the answer, with status_code, headers, content, text and json()."""
+        raise NotImplementedError
+
+    def get(self, path, **more):
+        return self.request('GET', path, **more)
+
+    def post(self, body, **headers):
+        """Send a notification: bytes, or a list of events; by default with the secret.
+
+        A header that is None is left out."""
+        content = body if isinstance(body, bytes) else json.dumps({'events': body}).encode()
+        wanted = dict({'Content-Type': NOTIFICATION, 'Authorization': 'Bearer ' + SECRET},
+                      **headers)
+        return self.request('POST', '/events', data=content, headers={
+            name: value for name, value in wanted.items() if value is not None})
+
+    def search(self, term, **more):
+        """Return the answer to a search, as JSON."""
+        answer = self.get('/v1/search', params=dict({'q': term}, **more))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def found(self, term, **more):
+        """Return the names that a search finds."""
+        return [result['name'] for result in self.search(term, **more)['results']]
+
+    def is_ready(self):
+        return self.get('/readyz').status_code == 200
+
+    def metrics(self):
+        """Return the samples of /metrics: (name, labels as written, sorted) to a number."""
+        samples, answer = {}, self.get('/metrics')
+        assert answer.status_code == 200, answer.text
+        for line in answer.text.splitlines():
+            found = None if line.startswith('#') else _SAMPLE.match(line)
+            if found:
+                samples[found[1], ','.join(sorted((found[2] or '').split(',')))] = float(found[3])
+        return samples
+
+    def counted(self, name, labels=''):
+        """Return the sum of the samples of one name with all these labels: 'a="b",c="d"'."""
+        wanted = set(labels.split(',')) - {''}
+        return sum(value for (each, having), value in self.metrics().items()
+                   if each == 'registry_index_' + name and wanted <= set(having.split(',')))
+
+    def dynamodb_requests(self, operation=None):
+        """Return how many requests to DynamoDB the service has made.
+
+        The service itself makes a Query every ten seconds."""
+        return self.counted('dynamodb_requests_total', 'operation="%s"' % operation if operation
+                            else '')
+
+
+class _Answer(werkzeug.wrappers.Response):
+    """An answer of Flask with the names of requests.Response."""
+
+    content = property(lambda self: self.get_data())
+    json = werkzeug.wrappers.Response.get_json
+
+
+class InProcessService(ServiceClient):
+    """The service inside the test process, without a server; it runs inside a `with`.
+
+    :param index: an EngineIndex, whose tables the service uses.
+    :param registry: a FakeRegistry that runs; None for one of its own.
+    :param settings: further environment variables of the service."""
+
+    def __init__(self, index, registry=None, **settings):
+        self.index, self._own = index, FakeRegistry() if registry is None else None
+        self.registry = registry or self._own
+        # A notification may take longer than a registry would wait, as on a busy machine.
+        self.service = Service(index.settings, settings_of(dict(
+            {'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': SECRET, 'EVENTS_WAIT': '20'},
+            **settings), {})[0])
+        self.app = self.service.app
+
+    def __enter__(self):
+        if self._own:
+            self._own.__enter__()
+        self.service.start()
+        wait_until(self.is_ready, 'the service is not ready')
+        return self
+
+    def __exit__(self, *failure):
+        self.service.stop()
+        if self._own:
+            self._own.__exit__(*failure)
+
+    def request(self, method, path, headers=None, data=None, params=None, **environ):
+        # A client of its own, as a client is used by one thread.
+        return flask.testing.FlaskClient(self.app, _Answer, use_cookies=False).open(
+            path, method=method, headers=headers, data=data, query_string=params,
+            environ_overrides=environ)
+
+    def request_bytes(self, method, target, *lines):
+        """Return the answer to a request whose parts are bytes, as waitress hands them on."""
+        path, _, query = target.partition(b'?')
+        environ = {'QUERY_STRING': query.decode('latin-1'),
+                   'REQUEST_URI': target.decode('latin-1')}
+        for line in lines:
+            name, _, value = line.partition(b':')
+            environ['HTTP_' + name.decode('latin-1').upper().replace('-', '_')] = value.strip(
+                b' \t').decode('latin-1')
+        return self.request(method, path.decode('latin-1'), **environ)

@@ -1,0 +1,146 @@
+"""What all addresses have in common: limits, answers to errors, unknown addresses, access log."""
+import concurrent.futures
+import re
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
+from tests.helpers.clock import Clock
+from tests.helpers.registry import pushed
+
+ROUTES = ['/v1/search', '/v2/_catalog', '/v1/_ping', '/events', '/healthz', '/readyz', '/metrics']
+
+
+def test_a_limit_admits_as_many_requests_as_it_says():
+    limit = ConcurrencyLimit(2, seconds=0.01)
+    assert limit.enter() and limit.enter() and not limit.enter()
+    limit.leave()
+    assert limit.enter()
+
+
+def test_one_more_request_waits_while_others_end():
+    limit = ConcurrencyLimit(1, seconds=20)
+    assert limit.enter()
+    threading.Timer(0.02, limit.leave).start()
+    assert limit.enter()
+
+
+def test_no_request_waits_if_none_has_ended_for_half_a_second():
+    clock = Clock()
+    limit = ConcurrencyLimit(1, clock, seconds=60)
+    assert limit.enter()
+    clock.advance(0.6)
+    started = time.monotonic()
+    assert not any(limit.enter() for _ in range(10)) and time.monotonic() - started < 30
+    limit.leave()
+    assert limit.enter()
+
+
+def test_a_closed_gate_admits_no_request_and_waits_for_those_under_way():
+    gate = Gate()
+    assert gate.enter() and gate.enter()
+    gate.leave()
+    threading.Timer(0.02, gate.leave).start()
+    assert gate.close(20) and not gate.enter()
+
+
+def test_a_gate_waits_no_longer_than_it_should():
+    gate = Gate()
+    assert gate.enter() and not gate.close(0.01)
+    gate.leave()
+    assert gate.close(0)
+
+
+def test_searches_that_hang_leave_threads_for_all_other_requests(start):
+    with start({'team/web': None}, THREADS='2') as service, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        hangs, go_on, search = threading.Event(), threading.Event(), service.service.index.search
+
+        def hang(*arguments):
+            hangs.set()
+            return go_on.wait(20) and search(*arguments)
+        service.service.index.search = hang
+        first = pool.submit(service.get, '/v1/search')
+        try:
+            assert hangs.wait(20)
+            answer = service.get('/v1/search')
+            assert answer.status_code == 503
+            assert answer.json() == {'error': 'search is not available now, try again later'}
+            answer = service.get('/v2/_catalog')
+            assert answer.status_code == 503 and 'UNAVAILABLE' in answer.text
+            assert service.post([pushed('team/web')]).status_code == 200
+            assert service.get('/readyz').status_code == 200
+        finally:
+            go_on.set()
+        assert first.result().status_code == 200 and service.found('web') == ['team/web']
+        assert service.service.gate.close(0), 'each request has left the gate'
+        for path in '/v1/search', '/v1/_ping', '/readyz', '/nowhere':
+            answer = service.get(path)
+            assert answer.status_code == 503 and 'the service is stopping' in answer.text, path
+        assert service.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE'
+        assert service.post([]).status_code == 503
+        assert service.get('/healthz').status_code == service.get('/metrics').status_code == 200
+
+
+@pytest.mark.parametrize('method, path, status', [
+    ('HEAD', '/v1/search', 200), ('POST', '/v1/search', 405), ('DELETE', '/v1/search', 405),
+    ('PUT', '/v1/_ping', 405), ('GET', '/v1/search/', 404), ('GET', '/v1/', 404), ('GET', '/', 404),
+    ('GET', '/v1/search/x', 404), ('GET', '/v2/', 404), ('GET', '/static/x', 404),
+    ('GET', '/events', 405), ('A\x1bB', '/v1/_ping', 405)])
+def test_other_methods_and_addresses_are_refused_as_json(service, method, path, status):
+    answer = service.request(method, path)
+    assert answer.status_code == status and answer.headers['Content-Type'] == 'application/json'
+    if method != 'HEAD':
+        assert set(answer.json()) == {'error'} and answer.json()['error'].isprintable()
+    if status == 405:
+        assert ('POST' if path == '/events' else 'GET') in answer.headers['Allow']
+
+
+def test_an_unexpected_error_is_answered_500_and_logged(start, caplog):
+    service = start()
+    service.service.index.search = lambda *arguments: 1 / 0
+    answer = service.get('/v1/search')
+    assert answer.status_code == 500
+    assert answer.json() == {'error': 'something went wrong; the log contains the error'}
+    assert 'ZeroDivisionError' in caplog.text
+    caplog.clear()
+
+
+def test_the_log_has_one_line_of_printable_ascii_for_each_request(service, caplog):
+    for target in (b'/counted', b'/a\x85b\xe9\x08?\x1b[31m', b'/back\\slash"'):
+        assert service.request_bytes('GET', target).status_code == 404
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith('.access')]
+    assert [re.sub(r' \d+ \d+ms$', '', line) for line in lines] == [
+        '127.0.0.1 "GET /counted HTTP/1.1" 404',
+        r'127.0.0.1 "GET /a\x85b\xe9\x08?\x1b[31m HTTP/1.1" 404',
+        r'127.0.0.1 "GET /back\\slash\x22 HTTP/1.1" 404']
+
+
+def without(bad):
+    """Return a strategy of any bytes except these."""
+    return st.lists(st.sampled_from(sorted(set(range(256)) - set(bad))), max_size=25).map(bytes)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(query=without(b'#\r\n\0'), name=st.sampled_from([b'', b'q=', b'last=']))
+def test_no_query_is_an_error_of_the_service(service, query, name):
+    for path in b'/v1/search?', b'/v2/_catalog?':
+        assert service.request_bytes('GET', path + name + query).status_code in (200, 400)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(method=st.sampled_from('GET POST HEAD OPTIONS PUT DELETE PATCH TRACE FOO'.split()),
+       target=st.sampled_from([path.encode() for path in ROUTES])
+       | st.tuples(st.sampled_from([b'//', b'/v1//', b'/v2/', b'/%', b'/\xff', b'/..', b'/']),
+                   without(b' #\r\n\0')).map(b''.join),
+       lines=st.lists(st.tuples(st.sampled_from([
+           b'Host', b'Accept', b'Accept-Encoding', b'Cookie', b'Range', b'If-None-Match',
+           b'If-Modified-Since', b'User-Agent', b'Origin', b'X-Forwarded-Host', b'Authorization',
+           b'X-HTTP-Method-Override', b'Date', b'Referer']), without(b'\r\n\0')).map(b': '.join),
+           max_size=4))
+def test_no_request_is_an_error_of_the_service(service, method, target, lines):
+    assert service.request_bytes(method, target, *lines).status_code < 500

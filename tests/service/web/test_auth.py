@@ -1,0 +1,252 @@
+"""Who may read: the users of the registry's htpasswd file, before the search and the catalog."""
+import base64
+import concurrent.futures
+import os
+import threading
+
+import bcrypt
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from docker_registry_index.service.web import auth
+from docker_registry_index.service.web.auth import Busy, Users, basic_credentials
+
+LONG = 'x' * 72
+PASSWORDS = {'alice': 'correct horse', 'bob': 'pass:with:colons', 'long': LONG + ' and more',
+             'jörg': 'pässwörd 日本', 'empty': '', 'old': 'battery staple'}
+PROTECTED = ('/v1/search?q=web', '/v2/_catalog')
+
+
+def hashed(password, cost=4, prefix=b'2b'):
+    return bcrypt.hashpw(password.encode()[:72],
+                         bcrypt.gensalt(cost)).replace(b'$2b$', b'$%b$' % prefix).decode()
+
+
+def lines_of(passwords):
+    """Return the lines of a file with these users, between lines that are no users."""
+    made = ['# users of the registry', '', '   ']
+    prefixes = {'bob': b'2y', 'old': b'2a'}
+    made += ['%s:%s' % (name, hashed(password, prefix=prefixes.get(name, b'2b')))
+             for name, password in passwords.items()]
+    return '\n'.join(made + ['md5:$apr1$abc$0123456789abcdefghijkl', 'plain:plain',
+                             'sha:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=', 'broken:$2y$05$short',
+                             '#alice:no', ''])
+
+
+def header(user, password):
+    content = user if isinstance(user, bytes) else ('%s:%s' % (user, password)).encode()
+    return {'Authorization': 'Basic ' + base64.b64encode(content).decode()}
+
+
+@pytest.fixture(scope='module')
+def users(tmp_path_factory):
+    path = tmp_path_factory.mktemp('users') / 'htpasswd'
+    path.write_text(lines_of(PASSWORDS))
+    return path
+
+
+@pytest.fixture(scope='module')
+def guarded(start, users):
+    """A service with users, beside a registry with one repository."""
+    with start({'team/web': None}, HTPASSWD=str(users), THREADS='8') as made:
+        yield made
+
+
+def statuses(service, headers):
+    return [service.get(path, headers=headers).status_code for path in PROTECTED]
+
+
+@pytest.mark.parametrize('user', sorted(PASSWORDS))
+def test_the_users_of_the_file_may_read(guarded, caplog, user):
+    right = header(user, PASSWORDS[user])
+    for _ in range(2):  # computed, then remembered
+        assert statuses(guarded, right) == [200, 200]
+    assert guarded.get(PROTECTED[0], headers=right).json()['results'][0]['name'] == 'team/web'
+    assert statuses(guarded, header(user, 'wrong-password')) == [401, 401]
+    for secret in PASSWORDS[user], right['Authorization'].split()[1], 'wrong-password':
+        assert not secret or secret not in caplog.text
+
+
+def basic(content):
+    return b'Basic ' + base64.b64encode(content)
+
+
+@pytest.mark.parametrize('value', [None] + [
+    basic(each) for each in (
+        b'alice:', b'alice:correct hors', b'alice:correct horse\0', b'alice:\0',
+        b'alice:Correct horse', b':', b':correct horse', b'ALICE:correct horse',
+        b'nobody:correct horse', b'#alice:no', b'md5:md5', b'plain:plain', b'sha:password',
+        b'broken:x', b'alice\0:correct horse', b'al\tice:x', b'alice\n:correct horse',
+        b'a' * 300 + b':x', b'alice:' + b'x' * 5000, '\U0001f433:é'.encode(), b'\xff\xfe:\xff',
+        b'alice', b'', b'alice:correct horse\xff', b'\0:\0', b'\x1b[31mred:x')] + [
+    b'', b' ', b'Basic', b'Basic ', b'basic =', b'Basic !!!', b'Basic a', b'Basic ,', b'Basic \xff',
+    b'BASIC \x80\x81', b'\xe9', b'\xff \xff', b'"', b'=', b'Basic ' + b'A' * 5000,
+    basic(b'alice:correct horse') + b'\xff', basic(b'alice:correct horse')[:-1],
+    basic(b'alice:correct horse').replace(b' ', b'\t'),
+    basic(b'alice:correct horse') + b', ' + basic(b'alice:correct horse'), b'Bearer x',
+    b'Bearer \xe9', b'Digest username="alice"', b'Digest username="\xff', b'Digest a=\xe9, b',
+    b'Digest username*=utf-8\'\'%FF', b'Digest =', b'Digest "', b'Negotiate ,,,==='])
+def test_without_right_credentials_nobody_reads(guarded, value):
+    lines = [] if value is None else [b'Authorization: ' + value]
+    search, catalog = [guarded.request_bytes('GET', path.encode(), *lines) for path in PROTECTED]
+    for answer in search, catalog:
+        assert answer.status_code == 401
+        assert answer.headers['WWW-Authenticate'].startswith('Basic realm="')
+    assert catalog.json()['errors'][0]['code'] == 'UNAUTHORIZED'
+    assert set(search.json()) == {'error'}
+    assert guarded.request_bytes('POST', b'/events', *lines).status_code == 401
+
+
+def test_the_kind_of_credentials_has_any_case_and_space_around_them(guarded):
+    right = basic(b'alice:correct horse')
+    for value in right, b'bAsIc  ' + right[6:] + b' ':
+        for path in PROTECTED:
+            answer = guarded.request_bytes('GET', path.encode(), b'Authorization: ' + value)
+            assert answer.status_code == 200
+
+
+@hypothesis.given(strategies.binary() | strategies.binary().map(basic)
+                  | strategies.binary().map(lambda value: b'Basic ' + value))
+def test_a_header_gives_two_texts_or_nothing(value):
+    user, password = basic_credentials(value.decode('latin-1'))
+    assert (user is None and password is None) or isinstance(user + password, str)
+
+
+def test_only_72_bytes_of_a_password_count_as_in_the_registry(guarded):
+    for password, status in ((LONG, 200), (LONG + ' or something else', 200), (LONG[:-1], 401)):
+        assert statuses(guarded, header('long', password)) == [status, status]
+
+
+def test_requests_that_read_no_names_need_no_user(guarded):
+    for path in ('/v1/_ping', '/healthz', '/readyz'):
+        for headers in ({}, header('alice', 'wrong-password')):
+            assert guarded.get(path, headers=headers).status_code == 200, path
+    assert guarded.get('/v1/nothing').status_code == 404
+
+
+def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(guarded, users, caplog):
+    before = users.read_text()
+    alice, carol = header('alice', PASSWORDS['alice']), header('carol', 'new here')
+    try:
+        assert statuses(guarded, alice) == [200, 200] and statuses(guarded, carol) == [401, 401]
+        users.write_text(lines_of({'carol': 'new here'}))
+        assert statuses(guarded, carol) == [200, 200]
+        assert statuses(guarded, alice) == [401, 401], 'a remembered password counts no more'
+        users.write_text('carol:%s\na line without a colon\n' % hashed('another'))
+        for _ in range(20):
+            assert statuses(guarded, carol) == [200, 200]
+        assert caplog.text.count('which cannot be read: a line of it is not NAME:HASH') == 1
+        os.remove(str(users))
+        assert statuses(guarded, carol) == [200, 200] and statuses(guarded, alice) == [401, 401]
+        replaced = users.with_name('new')
+        replaced.write_text('carol:%s\ncarol:%s\n' % (hashed('first'), hashed('last')))
+        os.rename(str(replaced), str(users))
+        assert statuses(guarded, header('carol', 'last')) == [200, 200], 'the last line counts'
+        assert statuses(guarded, header('carol', 'first')) == statuses(guarded, carol) == [401, 401]
+        users.write_text('')
+        assert statuses(guarded, header('carol', 'last')) == [401, 401]
+    finally:
+        users.write_text(before)
+    assert statuses(guarded, alice) == [200, 200]
+
+
+def test_with_anonymous_read_only_wrong_credentials_are_refused(start, users):
+    service = start(HTPASSWD=str(users), ANONYMOUS_READ='true')
+    for headers, status in (({}, 200), (header('alice', PASSWORDS['alice']), 200),
+                            (header('alice', 'wrong-password'), 401), (header('nobody', 'x'), 401)):
+        assert service.get(PROTECTED[0], headers=headers).status_code in (status, 503)
+        assert (service.get('/v2/_catalog', headers=headers).status_code == 401) == (status == 401)
+
+
+def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded, monkeypatch):
+    computing, go_on, plain = [], threading.Event(), auth.matches
+    alice = header('alice', PASSWORDS['alice'])
+    assert statuses(guarded, alice) == [200, 200]
+
+    def slow(password, hashed):
+        computing.append(password)
+        assert go_on.wait(20)
+        return plain(password, hashed)
+
+    monkeypatch.setattr(auth, 'matches', slow)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        flood = [pool.submit(statuses, guarded, header('alice', 'wrong-%d' % number))
+                 for number in range(4)]
+        try:
+            while True:  # until those four have begun
+                search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
+                                   for path in PROTECTED if len(computing) == 2] or [None] * 2
+                if search is not None and search.status_code == 503:
+                    break
+            assert search.headers['Retry-After'] == '1' and 'too many log in' in search.text
+            assert catalog.status_code == 503 and 'UNAVAILABLE' in catalog.text
+            assert statuses(guarded, alice) == [200, 200], 'a remembered password is not computed'
+            assert guarded.get('/healthz').status_code == 200
+            assert len(computing) == 2, 'two are computed at once'
+        finally:
+            go_on.set()
+        assert all(set(each.result()) <= {401, 503} for each in flood)
+    monkeypatch.undo()
+    assert statuses(guarded, header('bob', PASSWORDS['bob'])) == [200, 200]
+
+
+def test_no_more_passwords_than_the_limit_are_checked(tmp_path, monkeypatch):
+    path, begun, go_on = tmp_path / 'htpasswd', threading.Semaphore(0), threading.Event()
+    path.write_text('alice:%s\n' % hashed('right'))
+    users = Users(str(path), limit=1)
+
+    def slow(password, hashed):
+        begun.release()
+        return go_on.wait(20)
+
+    monkeypatch.setattr(auth, 'matches', slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(users.may_read, 'alice', 'right')
+        assert begun.acquire(timeout=20)
+        with pytest.raises(Busy):
+            users.may_read('alice', 'other')
+        go_on.set()
+        assert first.result() is True
+    assert users.may_read('alice', 'other') is True, 'another one is checked again'
+
+
+@pytest.mark.parametrize('content', ['alice', 'a line\n', '#ok\nalice:$2y$05$x\nbad'])
+def test_the_parser_refuses_another_format(content):
+    with pytest.raises(ValueError):
+        auth.parse_htpasswd(content.encode())
+
+
+def test_the_parser_reads_what_the_registry_reads():
+    assert auth.parse_htpasswd(b' a:1 \r\n\n#b:2\n  # c:3\nd:4:5\n:6\n\xff:7\na:8') == {
+        b'a': b'8', b'd': b'4:5', b'': b'6', b'\xff': b'7'}
+    assert auth.parse_htpasswd(b'') == {}
+    for usable in ('2a', '2b', '2y'):
+        assert auth.is_usable(hashed('x', prefix=usable.encode()).encode())
+    for none in (b'', b'$2y$', b'$2y$05$short', b'$2y$99$' + b'.' * 53, b'$apr1$x$y', b'{SHA}x',
+                 b'plain', b'\xff' * 60, b'$2y$05$' + b'a' * 60):
+        assert not auth.is_usable(none), none
+    nobody = auth.nobodys_hash()
+    assert auth.is_usable(nobody) and not auth.matches(b'', nobody)
+
+
+def test_each_cost_of_the_file_is_computed_for_any_user(tmp_path, monkeypatch):
+    # So the time reveals neither which users exist nor their costs.
+    path, costs, plain = tmp_path / 'htpasswd', [], auth.matches
+    path.write_text('md5:$apr1$abc$0123456789abcdefghijkl\n' + ''.join(
+        '%s:%s\n' % (name, hashed(name, cost))
+        for name, cost in (('cheap', 4), ('dear', 6), ('dear-too', 6))))
+    users = Users(str(path))
+
+    def noting(password, hashed):
+        costs.append(auth.cost(hashed))
+        return plain(password, hashed)
+
+    monkeypatch.setattr(auth, 'matches', noting)
+    for user, password, right in (('cheap', 'cheap', True), ('dear-too', 'dear-too', True),
+                                  ('cheap', 'dear', False), ('dear', 'x', False),
+                                  ('nobody', 'cheap', False), ('nobody', 'dear', False),
+                                  ('md5', 'md5', False)):
+        del costs[:]
+        assert users.may_read(user, password) is right
+        assert sorted(costs) == [4, 6], user

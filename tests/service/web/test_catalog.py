@@ -1,0 +1,88 @@
+"""The catalog beside version 3, and its costs; tests/end_to_end/service/test_catalog.py compares it
+with that of the real registry."""
+from urllib.parse import quote
+
+import pytest
+
+from docker_registry_index.service.web.catalog import Dialect, DialectProbe, page_size
+from tests.helpers.registry import FakeRegistry
+from tests.helpers.scripted_server import page, reset
+
+#: Nine short names, and two whose rows a page must read.
+NAMES = ['a/%d' % number for number in range(8)] + ['b', 'b/%s1' % ('x' * 98), 'c/%s1' % ('x' * 98)]
+
+
+@pytest.fixture(scope='module')
+def third(start):
+    """A service beside a registry that answers as version 3 does."""
+    with start(dict.fromkeys(NAMES), 'application/json', CATALOG_LIMIT='11') as made:
+        notes = made.index.engine.description_queue
+        for note in notes.notes(99):
+            notes.done(note)
+        yield made
+
+
+@pytest.mark.parametrize('query, shown', [
+    ('n=-1', '"-1"'), ('n=abc', '"abc"'), ('n=%205', '" 5"'), ('n=+5', '" 5"'), ('n=5.0', '"5.0"'),
+    ('n=1e1', '"1e1"'), ('n=0x5', '"0x5"'), ('n=1_0', '"1_0"'),
+    ('n=99999999999999999999', '"99999999999999999999"'), ('n=abc&n=3', '"abc"'),
+    ('n=12', '12'), ('n=9223372036854775807', '9223372036854775807'),
+    ('n=<b>%26', r'"\u003cb\u003e\u0026"'), ('n="', r'"\""'), ('n=%C3%A9', '"é"'),
+    ('n=%EF%BF%BD', '"\ufffd"'), ('n=%FF', r'"\ufffd"'),
+    ('n=a%E2%82b%ED%A0%80', r'"a\ufffd\ufffdb\ufffd\ufffd\ufffd"')])
+def test_version_3_refuses_a_number_that_is_none(third, query, shown):
+    answer = third.request_bytes('GET', b'/v2/_catalog?' + query.encode())
+    assert answer.status_code == 400 and answer.headers['Content-Type'] == 'application/json'
+    assert answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
+    assert answer.text == (
+        '{"errors":[{"code":"PAGINATION_NUMBER_INVALID",'
+        '"message":"invalid number of results requested","detail":{"n":%s}}]}\n' % shown)
+
+
+@pytest.mark.parametrize('query, count', [('', 11), ('n=', 11), ('n', 11), ('N=2', 11), ('n=0', 0),
+                                          ('n=-0', 0), ('n=%2B5', 5), ('n=05', 5), ('n=%zz', 11),
+                                          ('n=2;last=a', 11), ('n=&n=3', 11), ('n=2&n=3', 2),
+                                          ('n=10', 10)])
+def test_version_3_accepts_all_others(third, query, count):
+    answer = third.request_bytes('GET', b'/v2/_catalog?' + query.encode())
+    assert (answer.status_code, answer.headers['Content-Type']) == (200, 'application/json')
+    assert answer.json() == {'repositories': NAMES[:count]}
+    assert answer.headers.get('Link') == (
+        '</v2/_catalog?last=%s&n=%d>; rel="next"' % (quote(NAMES[count - 1], safe=''), count)
+        if 0 < count < len(NAMES) else None)
+
+
+@pytest.mark.parametrize('query, queries, batches, found', [
+    ('n=1', 1, 0, NAMES[:1]), ('last=c&n=1', 1, 1, NAMES[-1:]), ('n=0', 0, 0, []),
+    ('n=8', 1, 0, NAMES[:8]), ('n=9', 1, 1, NAMES[:9]), ('', 1, 1, NAMES),
+    ('last=zzz', 1, 0, []), ('n=12', 0, 0, None)])
+def test_a_page_costs_a_query_and_a_batch_if_it_has_long_names(third, query, queries, batches,
+                                                               found):
+    third.get('/readyz')
+    before = [third.dynamodb_requests(operation) for operation in ('Query', 'BatchGetItem')]
+    for _ in range(5):
+        assert third.get('/v2/_catalog?' + query).json().get('repositories') == found
+    # Queries of the description worker may be among them.
+    asked = third.dynamodb_requests('Query') - before[0]
+    assert 5 * queries <= asked <= 5 * queries + 1
+    assert third.dynamodb_requests('BatchGetItem') - before[1] == 5 * batches
+
+
+@pytest.mark.parametrize('text, limit, is_strict, size', [
+    ('', 1000, True, 100), ('', 7, True, 7), ('7', 7, True, 7), ('x', 7, False, 7),
+    ('0' * 30 + '5', 7, True, 5)])
+def test_a_page_has_no_more_names_than_the_limit(text, limit, is_strict, size):
+    assert page_size(text, limit, is_strict) == size
+
+
+def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
+    with FakeRegistry(content_type='application/json; charset=utf-8') as registry:
+        probe = DialectProbe(registry.url + '/', None)
+        registry.answers['/v2/'] = reset
+        assert probe() == Dialect() and probe() == Dialect(), 'of version 3, until one is read'
+        assert registry.paths == ['/v2/'], 'a failure is remembered for a while'
+        probe = DialectProbe(registry.url, None)
+        registry.answers['/v2/'] = page('{}', 401, Content_Type='application/json; charset=utf-8',
+                                        WWW_Authenticate='Basic realm="mine"')
+        assert probe() == Dialect('application/json; charset=utf-8', False, 'mine')
+        assert probe() == probe() and len(registry.paths) == 2

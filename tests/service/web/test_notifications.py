@@ -1,0 +1,260 @@
+"""POST /events: what is accepted, refused and ignored, from registries and from others."""
+import json
+import re
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from docker_registry_index.service.sync.reconcile import Change
+from docker_registry_index.service.web import notifications
+from docker_registry_index.service.web.notifications import BODY_BYTES, Malformed, changes_of
+from tests.helpers.registry import DIGEST, MANIFEST, deleted, pushed
+from tests.helpers.scripted_server import error_page, page
+from tests.helpers.service import SECRET
+from tests.helpers.waiting import wait_until
+
+BLOB = 'application/octet-stream'
+INDEX = 'application/vnd.oci.image.index.v1+json'
+JSON_BODY = {'Content-Type': 'application/json'}
+
+
+def body_of(*events):
+    return json.dumps({'events': list(events)}).encode()
+
+
+def costs_nothing(service, action):
+    """Do something, and check that neither the registry nor DynamoDB is asked; a Query every ten
+    seconds is the service's own."""
+    asked, before = len(service.registry.paths), service.dynamodb_requests()
+    action()
+    assert [path for path in service.registry.paths[asked:] if path != '/v2/'] == []
+    assert service.dynamodb_requests() - before <= 1
+
+
+@pytest.mark.parametrize('authorization', [None, '', 'Bearer', 'Bearer ', 'Bearer wrong', 'wrong',
+                                           'Basic d3Jvbmc6d3Jvbmc=', 'Bearer \xe9', '{secret}x',
+                                           'Bearer {secret}\t x', 'Bearer {half}', 'Token {secret}',
+                                           'Bearer {upper}', 'Basic {secret}', '{half}'])
+def test_without_the_secret_nothing_is_read_or_done(service, authorization):
+    given = authorization and authorization.format(secret=SECRET, half=SECRET[:16],
+                                                   upper=SECRET.upper())
+
+    def send():
+        answer = service.post([pushed('hostile/unasked')], Authorization=given)
+        assert answer.status_code == 401 and answer.headers['WWW-Authenticate'] == 'Bearer'
+        assert SECRET not in answer.text
+    costs_nothing(service, send)
+
+
+def test_the_secret_may_stand_alone_or_behind_bearer(service):
+    for kind in ('Bearer ', 'bearer ', 'BEARER  ', ''):
+        assert service.post([], Authorization=kind + SECRET).status_code == 200
+
+
+@pytest.mark.parametrize('body', [b'', b'{', b'null', b'[]', b'"x"', b'1', b'{}',
+                                  b'{"events":null}', b'{"events":{}}', b'{"events":"x"}',
+                                  b'{"events":[1]}', b'{"events":[null]}', b'{"events":[[]]}',
+                                  b'\xff\xfe', b'{"events":[{"action":"\xff"}]}',
+                                  b'\xef\xbb\xbf{"events":[]}', b'[' * 100000,
+                                  b'{"events":' * 100000, b'{"events":[' + b'[' * 500000,
+                                  b'1' * 100000, b'{"events":[]}x',
+                                  b'\0' * 1000, b'--x\r\nContent-Disposition: form-data; '
+                                  b'name="events"\r\n\r\n[]\r\n--x--', b'events=%5B%5D'])
+def test_a_body_that_is_no_notification_is_refused(service, body):
+    for kind in ('application/json', 'application/x-www-form-urlencoded',
+                 'multipart/form-data; boundary=x', ''):
+        answer = service.post(body, **{'Content-Type': kind})
+        assert answer.status_code == 400 and set(answer.json()) == {'error'}
+
+
+@pytest.mark.parametrize('method', ['GET', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS', 'FOO'])
+def test_other_methods_are_refused(service, method):
+    answer = service.request(method, '/events', data=body_of(pushed('x/y')),
+                             headers={'Authorization': 'Bearer ' + SECRET})
+    assert answer.status_code == (200 if method == 'OPTIONS' else 405)
+    assert 'POST' in answer.headers['Allow']
+
+
+IGNORED = [pushed('a/b', media_type=BLOB), pushed('a/b', action='pull'),
+           pushed('a/b', action='mount'), pushed('a/b', action='mount', fromRepository='a/c'),
+           pushed('a/b', action='PUSH'), pushed('a/b', action=None), pushed('a/b', action=['push']),
+           pushed('a/b', action={'push': 1}), pushed(None), pushed(''), pushed(7), pushed(['a/b']),
+           pushed({'a': 'b'}), pushed(True), {}, {'action': 'push'},
+           {'action': 'push', 'target': None}, {'action': 'push', 'target': []},
+           {'action': 'push', 'target': 'a/b'}, {'action': 'push', 'target': {}},
+           {'action': 'delete', 'target': {'repository': None}}, {'target': {'repository': 'a/b'}}]
+IMPOSSIBLE = ['A/b', 'a/B', 'a b', 'a\x1b[31m', 'a\0b', 'a\nb', '/a', 'a/', 'a//b', '../a', '..',
+              '.', '-a', 'a-', 'a:b', 'a@b', 'é', 'a\u202eb', 'a' * 256, 'a/' * 200 + 'a', '\ud800',
+              '%2e%2e', 'a?n=1', 'a#b', 'a/_catalog/b', '_catalog', 'a%20b', '\U0001f433', 'a\\b',
+              "a'b", '*']
+
+
+def test_an_event_about_no_repository_costs_nothing(service, caplog):
+    def send():
+        for event in IGNORED:
+            assert service.post([event]).status_code == 200, event
+        assert service.post(IGNORED * 20).status_code == 200
+        for name in IMPOSSIBLE:
+            assert service.post([pushed(name), deleted(name),
+                                 pushed(name, media_type=INDEX)]).status_code == 200, name
+    costs_nothing(service, send)
+    assert not re.search('[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', caplog.text)
+    assert caplog.text.count('a notification about ') == len(IMPOSSIBLE)
+
+
+@pytest.mark.parametrize('wrong', [None, 7, '', 'x', [], {}, True, '../../x', 'sha256:x',
+                                   'latest?x=y', '\ud800', 'a' * 5000, ['latest']])
+def test_a_wrong_digest_or_tag_still_reports_its_repository(service, wrong):
+    service.registry.repositories['hostile/fields'] = None
+    assert service.post([pushed('hostile/fields', digest=wrong, tag=wrong,
+                                media_type=wrong)]).status_code == 200
+    assert service.found('hostile/fields') == ['hostile/fields']
+    del service.registry.repositories['hostile/fields']
+    assert service.post([deleted('hostile/fields', wrong)]).status_code == 200
+    assert service.found('hostile/fields') == []
+    assert not [path for path in service.registry.paths if '..' in path or '=y' in path]
+
+
+def test_a_repository_that_the_registry_does_not_have_is_not_added(service):
+    for event in (pushed('hostile/unknown', tag=None), deleted('hostile/unknown'),
+                  pushed('hostile/unknown', tag=None, media_type=INDEX)):
+        assert service.post([event]).status_code == 200
+    for trouble in (page('gone', 404), page({}, 404), page('<html>', 200),
+                    page({'tags': ['x']}, 500), page({'name': 'x'}), page({'tags': 'latest'}),
+                    page({'tags': [1]}), page('{', 200), page([], 200),
+                    error_page('UNAUTHORIZED', status=401),
+                    page('x', 302, Location='http://127.0.0.1:1/')):
+        service.registry.trouble = trouble
+        try:
+            assert service.post([pushed('hostile/unknown')]).status_code == 200, (
+                'the answer is not that of a registry: the repository is noted for later')
+        finally:
+            service.registry.trouble = None
+    queue = service.index.engine.description_queue
+    [note] = queue.notes(9)
+    assert note.name == 'hostile/unknown' and service.found('hostile/unknown') == []
+    queue.done(note)
+
+
+def test_all_names_of_one_body_are_followed(service):
+    names = ['many/%02d' % number for number in range(40)]
+    service.registry.repositories.update(dict.fromkeys(names[::4]))
+    events = [pushed(name, tag=None) for name in names]
+    assert service.post(events + [pushed('Many/Names')] + IGNORED).status_code == 200
+    assert service.found('many', n=100) == names[::4]
+    for name in names[::4]:
+        del service.registry.repositories[name]
+    assert service.post([deleted(name) for name in names]).status_code == 200
+    assert service.found('many') == []
+
+
+def test_each_notification_is_counted_by_its_result(service):
+    def counts():
+        return [service.counted('notifications_total', 'result="%s"' % result)
+                for result in ('done', 'refused', 'malformed', 'ignored')]
+    before = counts()
+    service.post([deleted('hostile/counted')])
+    service.post([pushed('a/b', media_type=BLOB)])
+    service.post(b'{', **JSON_BODY)
+    service.post([], Authorization='Bearer wrong')
+    assert counts() == [count + 1 for count in before]
+    assert service.counted('notifications_under_way') == 0
+
+
+def large(name, size):
+    """Return the body of a push, of so many bytes."""
+    event = pushed(name)
+    event['request']['useragent'] = ''
+    event['request']['useragent'] = 'x' * (size - len(body_of(event)))
+    return body_of(event)
+
+
+def test_only_a_registry_may_send_more_than_a_megabyte(service):
+    body = large('large/body', BODY_BYTES + 1)
+    service.registry.repositories['large/body'] = None
+    costs_nothing(service, lambda: service.post(body, **JSON_BODY).status_code == 413 or 1 / 0)
+    assert service.post(large('large/body', BODY_BYTES), **JSON_BODY).status_code == 200
+    assert service.post(body).status_code == 200
+    assert service.found('large/body') == ['large/body']
+    del service.registry.repositories['large/body']
+    assert service.post([deleted('large/body')]).status_code == 200
+
+
+def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
+    reading, go_on, seen = threading.Event(), threading.Event(), []
+    read = notifications.changes_of
+
+    def slow(body):
+        reading.set()
+        assert go_on.wait(20)
+        return read(body)
+    monkeypatch.setattr(notifications, 'changes_of', slow)
+    body = large('none/such', BODY_BYTES + 1).replace(b'"push"', b'"pull"')
+    first = threading.Thread(target=lambda: seen.append(service.post(body).status_code))
+    first.start()
+    assert reading.wait(20)
+    answer = service.post(body)
+    assert answer.status_code == 503 and answer.json() == {'error': 'not now, retry later'}
+    go_on.set()
+    first.join(20)
+    assert seen == [200]
+
+
+@pytest.mark.parametrize('body', [
+    large('large/large', 2 * BODY_BYTES)[:-1], large('large/cut', 2000)[:-1], b'[' * 100000,
+    b'\xff\xfe', b'{"happenings":[]}'], ids=['large', 'cut', 'deep', 'binary', 'other'])
+def test_a_notification_that_cannot_be_understood_is_left_out_and_a_sync_finds_it(
+        service, caplog, body):
+    service.registry.repositories['large/found'] = None
+    answer = service.post(body)
+    assert answer.status_code == 202 and set(answer.json()) == {'error'}
+    assert 'a notification of the registry is left out: the body' in caplog.text
+    wait_until(lambda: service.found('large/found') and 'loaded the search index in' in caplog.text)
+    del service.registry.repositories['large/found']
+    assert service.post([deleted('large/found')]).status_code == 200
+    for note in service.index.engine.description_queue.notes(9):
+        service.index.engine.description_queue.done(note)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=4)
+                    | st.dictionaries(st.sampled_from(['action', 'target', 'repository', 'digest',
+                                                       'tag', 'mediaType', 'events'])
+                                      | st.text(max_size=3), inner, max_size=5), max_leaves=12)
+SOMETIMES = st.sampled_from(['push', 'delete', 'pull', 'a/b', 'a/c', DIGEST, BLOB, MANIFEST]) | JSON
+EVENT = st.fixed_dictionaries({}, optional={'action': SOMETIMES,
+                                            'target': JSON | st.fixed_dictionaries(
+                                                {}, optional={'repository': SOMETIMES,
+                                                              'digest': SOMETIMES, 'tag': SOMETIMES,
+                                                              'mediaType': SOMETIMES})})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | st.lists(
+    EVENT | JSON, max_size=5).map(lambda events: json.dumps({'events': events}).encode()))
+def test_any_body_is_malformed_or_a_list_of_changes(body):
+    try:
+        changes = changes_of(body)
+    except Malformed as error:
+        assert re.match('the body (is not|has no) .*', str(error))
+        return
+    assert isinstance(changes, list) and all(isinstance(change, Change) for change in changes)
+    for name, reference, tag in changes:
+        assert isinstance(name, str) and name and all(value is None
+                                                      or (isinstance(value, str) and value)
+                                                      for value in (reference, tag))
+    assert len(set(change.name for change in changes)) == len(changes)
+
+
+def test_the_newest_manifest_of_a_name_counts():
+    other = 'sha256:' + 'cd' * 32
+    push, latest = pushed('a/b'), [Change('a/b', DIGEST, 'latest')]
+    for events, changes in (
+            ([push, pushed('c/d'), pushed('a/b', other, 'v2')],
+             [Change('c/d', DIGEST, 'latest'), Change('a/b', other, 'v2')]),
+            ([push, deleted('a/b')], latest), ([deleted('a/b'), push], latest),
+            ([pushed('a/b', media_type=BLOB), deleted('a/b')], [Change('a/b', None, None)]),
+            ([pushed('a/b', digest=None, tag=None, media_type=None)], [Change('a/b', None, None)])):
+        assert changes_of(body_of(*events)) == changes

@@ -1,0 +1,38 @@
+"""How the parameters of a request are read."""
+from urllib.parse import parse_qsl, quote_from_bytes
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from docker_registry_index.service.web.responses import first_of, whole_number
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs=st.lists(st.tuples(st.sampled_from('qn'), st.text())), escaped=st.booleans())
+def test_a_query_is_read_as_a_form(pairs, escaped):
+    query = '&'.join('%s=%s' % (name, quote_from_bytes(value.encode('utf-8', 'replace')) if escaped
+                                else value) for name, value in pairs)
+    content = query.encode('utf-8', 'replace')
+    wanted = [value for name, value in parse_qsl(content.decode(), keep_blank_values=True)
+              if name == 'q']
+    assert first_of(content, b'q') == (wanted or [''])[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=30), st.booleans())
+def test_any_bytes_are_a_query(query, in_go):
+    assert isinstance(first_of(query, b'n', in_go=in_go), str)
+
+
+@pytest.mark.parametrize('query, value, in_go', [
+    (b'n=1;a&n=2', '1;a', '2'), (b'n=%zz&n=2', '%zz', '2'), (b'n=2%&n=3', '2%', '3'),
+    (b'n=1%2', '1%2', ''), (b'%6e=1+2', '1 2', '1 2'), (b'n', '', ''), (b'n=%C3%A9', 'é', 'é')])
+def test_go_leaves_out_pairs_that_it_cannot_decode(query, value, in_go):
+    assert (first_of(query, b'n'), first_of(query, b'n', in_go=True)) == (value, in_go)
+
+
+@pytest.mark.parametrize('text, number', [('1', 1), ('007', 7), ('9', 9), ('0', None), ('10', None),
+                                          ('', None), ('-1', None), ('٣', None), ('0' * 10, None)])
+def test_a_whole_number_is_between_its_limits(text, number):
+    assert whole_number(text, 1, 9) == number

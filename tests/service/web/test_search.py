@@ -1,0 +1,212 @@
+"""The contract of search through the service: notifications change the index, and the addresses of
+docker search are asked."""
+import re
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contract import oracle
+from tests.contract.suite import SearchContract
+from tests.helpers.registry import deleted, pushed
+
+#: Control characters, marks of direction, and what breaks a line.
+UNSAFE = [chr(number) for number in [*range(0x20), *range(0x7f, 0xa0), 0x200e, 0x200f,
+                                     *range(0x2028, 0x202f), *range(0x2066, 0x206a)]]
+
+
+class HTTPIndex:
+    """The adapter of the contract: a push and a delete are notifications, a search is a request of
+    docker."""
+
+    def __init__(self, service):
+        self._service = service
+        self.there = {}
+
+    def fill(self, repositories):
+        for name, text in list(self.there.items()):
+            # A push without a description keeps the existing one.
+            if repositories.get(name, '') != text:
+                self.remove(name)
+        for name in repositories:
+            if name not in self.there:
+                self.add(name, repositories[name])
+
+    def add(self, name, description=None):
+        self._service.registry.repositories[name] = self.there[name] = description
+        assert self._service.post([pushed(name)]).status_code == 200
+
+    def remove(self, name):
+        del self.there[name], self._service.registry.repositories[name]
+        assert self._service.post([deleted(name)]).status_code == 200
+
+    def search(self, term, limit=None):
+        """Read pages of 100 results, or of the limit if it is lower."""
+        size, found, page = min(limit or 100, 100), [], 1
+        while limit is None or len(found) < limit:
+            answer = self._service.search(term, n=size, page=page)
+            found += [(result['name'], result['description']) for result in answer['results']]
+            if answer['num_pages'] == page:
+                break
+            page += 1
+        return found[:limit]
+
+
+@pytest.fixture(scope='module')
+def shared(service):
+    index = HTTPIndex(service)
+    yield index
+    index.fill({})
+
+
+@pytest.fixture
+def index(shared):
+    return shared
+
+
+class TestService(SearchContract):
+    """The whole contract, with fewer limits and shorter names than the engine's own run."""
+
+    DESCRIBED = {'team/web': 'The Node.js front end, (c) ACME',
+                 'team/db': 'PostgreSQL with extensions; web-scale', 'team/plain': None,
+                 'node/other': 'nothing like it', 'team/spaces': '  a\tlot \n of   room '}
+
+    @pytest.mark.parametrize('limit', [2])
+    def test_a_limit_keeps_the_best_groups(self, index, limit):
+        super().test_a_limit_keeps_the_best_groups(index, limit)
+
+    def test_every_substring_of_every_name_finds_it(self, index):
+        index.fill({'a/b-ab': None})
+        for term in ('a/b-ab'[start:end] for start in range(6) for end in range(start + 1, 7)):
+            assert index.search(term) == [('a/b-ab', '')]
+
+    @pytest.mark.parametrize('term', ['node', 'node.js', '.js', 'ront', '(c', 'acme', 'web', 'it',
+                                      'team node', 'room', 'lot of'])
+    def test_the_description_in_a_manifest_is_found_by_the_starts_of_its_words(self, index, term):
+        index.fill(self.DESCRIBED)
+        assert index.search(term) == oracle.answer(self.DESCRIBED, term)
+
+
+#: Eleven names on pages of any size.
+MANY = dict.fromkeys(['api/web', 'api/web-api', 'web', 'a/a', 'a/aa', 'my-sql/db_1', 'x/sql', 'sql',
+                      'my/web.sql', 'proxy/nginx', 'pi/api'])
+
+
+@pytest.mark.parametrize('term, size', [('a', 100), ('api', 1), ('', 3), ('/', 2), ('web sql', 1),
+                                        ('db_', 3), ('sql', 4), ('nothing', 10)])
+def test_pages_together_are_all_results_each_once(index, service, term, size):
+    index.fill(MANY)
+    wanted, found, page = oracle.answer(MANY, term), [], 1
+    while True:
+        answer = service.search(term, n=size, page=page)
+        assert (answer['page'], answer['page_size']) == (page, size)
+        assert answer['num_results'] == len(found) + len(answer['results'])
+        found += [(result['name'], '') for result in answer['results']]
+        if answer['num_pages'] == page:
+            break
+        assert answer['num_pages'] == page + 1 and len(answer['results']) == size
+        page += 1
+    assert len(set(found)) == len(found) and sorted(found) == sorted(wanted)
+    # The first page has what a limit prefers.
+    oracle.check_limited(MANY, term, size, found[:size])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(term=st.lists(st.sampled_from(['api', 'web', 'a', 'aa', '/', '-', '_', '.', ' ', 'p', 'é',
+                                      '\x00', '%', '+', '&', '#']), max_size=5).map(''.join)
+       | st.text(st.characters(blacklist_characters=':@', blacklist_categories=('Cs', 'Lu', 'Lt')),
+                 max_size=12), limit=st.integers(1, 100))
+def test_random_terms_find_what_the_oracle_finds(shared, term, limit):
+    shared.fill(MANY)
+    oracle.check_limited(MANY, term, limit, shared.search(term, limit))
+
+
+def test_a_reference_finds_what_its_name_finds(index):
+    index.fill({'team/web': None, 'team/web-api': None, 'library/nginx': None})
+    assert index.search('team/web') == [('team/web', ''), ('team/web-api', '')]
+    for term in ('team/web:1.0', 'team/web:latest', 'team/web@sha256:' + 'ab' * 32,
+                 'team/web:1@sha256:' + 'cd' * 32, 'TEAM/WEB:', 'team/web:a\nb'):
+        assert index.search(term) == index.search('team/web'), term
+    for term in (':', ':latest', '@sha256:' + 'ab' * 32, ' :1 '):
+        assert index.search(term) == [], 'a tag alone belongs to no repository'
+
+
+@pytest.mark.parametrize('query', ['', '?', '?q=', '?q=%20', '?n=', '?page=', '?n=&page=&q=', '?q',
+                                   '?x=1'])
+def test_no_term_finds_everything_in_the_order_of_names(index, service, query):
+    index.fill({'b/b': None, 'a/b': None, 'a': None})
+    answer = service.get('/v1/search' + query)
+    assert answer.status_code == 200
+    assert [result['name'] for result in answer.json()['results']] == ['a', 'a/b', 'b/b']
+
+
+BAD = ['0', '-1', '101', 'abc', '1.0', '1e1', '%2B5', ' 5', '5 ', '%D9%A3', '%C2%B2', '\xff',
+       '00000000000000000001', '9' * 30, '%00', '0x10', '1_0', 'true', '%FF', "5'", '\xe9', '1\xff']
+
+
+@pytest.mark.parametrize('name', ['n', 'page'])
+@pytest.mark.parametrize('value', BAD)
+def test_a_number_that_is_none_is_refused_with_a_sentence(service, name, value):
+    target = '/v1/search?q=a&%s=%s' % (name, value)
+    answer = service.request_bytes('GET', target.encode('latin-1'))
+    assert answer.status_code == 400 and answer.headers['Content-Type'] == 'application/json'
+    assert answer.json() == {'error': 'parameter %s must be a whole number from 1 to 100' % name}
+
+
+@pytest.mark.parametrize('query, size', [('', 25), ('?n=1', 1), ('?n=007', 7), ('?n=100', 100),
+                                         ('?n=3&n=9', 3)])
+def test_a_page_has_as_many_results_as_the_request_says(index, service, query, size):
+    index.fill({'a/%d' % number: None for number in range(26)})
+    answer = service.get('/v1/search' + query).json()
+    assert answer['page_size'] == size and len(answer['results']) == min(size, 26)
+
+
+def test_the_answer_byte_for_byte(index, service):
+    index.fill({'team/web': 'The "front" end é', 'team/web-api': None})
+    answer = service.get('/v1/search?q=web&n=2')
+    one = ('{"name":"%s","description":"%s","star_count":0,'
+           '"is_official":false,"is_automated":false,"is_trusted":false}')
+    assert answer.text == (
+        '{"query":"web","page":1,"page_size":2,"num_pages":2,"num_results":2,"results":[%s,%s]}\n'
+        % (one % ('team/web', r'The \"front\" end \u00e9'), one % ('team/web-api', '')))
+    assert answer.status_code == 200 and answer.headers['Content-Type'] == 'application/json'
+    assert service.get('/v1/search?q=nothing').text == (
+        '{"query":"nothing","page":1,"page_size":25,"num_pages":1,"num_results":0,"results":[]}\n')
+    ping = service.get('/v1/_ping')
+    assert (ping.status_code, ping.text) == (200, 'true\n')
+    assert ping.headers['Content-Type'] == 'application/json'
+
+
+def test_no_answer_contains_what_steers_a_terminal(index, service):
+    evil = 'red \x1b[31m bell \x07 \u202e back \u2066 line\u2028 \x9b1m end \u200f'
+    index.fill({'team/evil': evil})
+    # Another writer of the tables, such as an older release, may have left such a name.
+    service.index.engine.add('team/raw' + UNSAFE[-1], evil)
+    try:
+        assert [name for name, _ in index.search('raw')] == ['team/raw?']
+        for term in ('', 'end', ''.join(UNSAFE[:40]), ''.join(UNSAFE[40:]), evil):
+            answer = service.get('/v1/search?q=' + quote(term))
+            assert answer.status_code == 200, repr(term)
+            assert not re.search(rb'[\x00-\x09\x0b-\x1f\x7f-\xff]', answer.content), repr(term)
+            shown = ''.join(result['name'] + result['description']
+                            for result in answer.json()['results'])
+            assert not set(UNSAFE) & set(shown + answer.json()['query']), repr(term)
+        assert 'red' in index.search('evil')[0][1]
+    finally:
+        service.index.engine.remove('team/raw' + UNSAFE[-1])
+
+
+@pytest.mark.parametrize('query, term', [
+    (b'q=%FF', '\ufffd'), (b'q=we%E9b', 'we\ufffdb'), (b'%e9=1', ''), (b'%ff', ''),
+    (b'q=\xff', '\ufffd'), (b'q=web&%ff=%fe', 'web'), (b'q=w%C3%A9b', 'w\xe9b'),
+    (b'q=%ed%a0%80', '\ufffd' * 3),
+    (b'q=%e2%82', '\ufffd'), (b'q=a+b%2Bc', 'a b+c'), (b'q=\x01%00', '??'), (b'q=a;b', 'a;b'),
+    (b'q=a%3Bb;n=0', 'a;b;n=0'), (b'q=100%', '100%'), (b'q=%zz', '%zz'), (b'q=a=b', 'a=b'),
+    (b'q=&q=web', ''), (b'%71=web', 'web'), (b'q=' + b'a' * 3000, 'a' * 3000), (b'%00=1', ''),
+    (b'=', ''), (b'&&&', '')])
+def test_a_search_reads_any_bytes(index, service, query, term):
+    index.fill({'team/web': None})
+    answer = service.request_bytes('GET', b'/v1/search?' + query)
+    assert answer.status_code == 200 and answer.json()['query'] == term
+    assert ('\ufffd' in term) <= (answer.json()['results'] == []), 'no name contains U+FFFD'
