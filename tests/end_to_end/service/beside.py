@@ -15,13 +15,14 @@ class Beside(ServiceClient):
     :param dynamodb: the URL of a local one.
     :param registry: a FakeRegistry, or anything else with a `url`; by default one of its own.
     :param database: of another service, to share its tables.
+    :param service_class: Service or a subclass.
     :param more: further settings of the service."""
 
-    def __init__(self, dynamodb, registry=None, database=None, **more):
+    def __init__(self, dynamodb, registry=None, database=None, service_class=Service, **more):
         self.index = EngineIndex(dynamodb, database)
         self._own = FakeRegistry() if registry is None else None
         self.registry = registry or self._own
-        self.service = Service(dict({
+        self.service = service_class(dict({
             # A notification may take longer than a registry would wait, as on a busy machine.
             'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': SECRET, 'EVENTS_WAIT': '20',
             'DYNAMODB_ENDPOINT_URL': dynamodb, 'DYNAMODB_DATABASE': self.index.settings.database,

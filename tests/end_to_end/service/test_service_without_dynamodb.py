@@ -11,7 +11,7 @@ import pytest
 
 from dev.servers.programs import is_missing
 from dev.servers.proxy import FAULTS, Proxy
-from tests.end_to_end.service.images import DESCRIPTION
+from tests.end_to_end.service.images import DESCRIPTION, Images
 from tests.end_to_end.service.place import Files, Place, lines_of, wait_until
 from tests.end_to_end.service.test_service_under_faults import TIMEOUT, pushed, timed
 
@@ -60,6 +60,15 @@ def refusals(place):
 def answered(place):
     """How many notifications were answered with 200."""
     return place.service.log_text().count('"POST /events HTTP/1.1" 200')
+
+
+def test_a_pusher_with_a_long_name_delays_no_other_notification(place):
+    # In JSON, Go writes each of these characters as six bytes.
+    pusher = Images(place.registry.url)
+    pusher.session.headers['User-Agent'] = '<' * 200000
+    pusher.push('long/one')
+    place.images.push('short/one')
+    place.wait_until_found('long/one', 'short/one', seconds=5)
 
 
 @pytest.mark.parametrize('kind', ['refusing', 'black_hole'])

@@ -107,7 +107,8 @@ def test_each_request_is_counted_and_timed_by_route_and_status(place):
             ('/v1/search', 200, '/v1/search?q=web'), ('/v1/search', 400, '/v1/search?n=x'),
             ('/v2/_catalog', 200, '/v2/_catalog?n=1'), ('/v2/_catalog', 400, '/v2/_catalog?n=2000'),
             ('other', 404, '/no/such/address'), ('other', 404, '/v2/x'),
-            ('/healthz', 200, '/healthz'), ('/v1/_ping', 200, '/v1/_ping'), ('other', 405, '/v1/search')]:
+            ('/healthz', 200, '/healthz'), ('/v1/_ping', 200, '/v1/_ping'),
+            ('other', 405, '/v1/search')]:
         before = counts(route, status)
         for _ in range(3):
             assert place.request('POST' if status == 405 else 'GET', path).status_code == status
