@@ -34,16 +34,15 @@ class Readiness:
     def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
         self._index, self._clock, self._seconds = index, clock, seconds
-        self._request = SingleFlight(self._ask)
+        self._request, self._asked_at = SingleFlight(self._ask), -math.inf
         self._problem: str | None = None
-        self._asked_at = -math.inf
 
     def problem(self) -> str | None:
         """Return why the index cannot be read, or None. One BatchGetItem in two seconds at most."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
-        is_old = self._clock() - self._asked_at > _REMEMBERED
-        if is_old and not self._request.wait(self._seconds):
+        is_valid = self._clock() - self._asked_at <= _REMEMBERED
+        if not is_valid and not self._request.wait(self._seconds):
             return 'DynamoDB does not answer'
         return self._problem
 
