@@ -1,9 +1,9 @@
-"""Every error that the engine raises: one root, leaves that carry the facts.
+"""Every error that the engine raises: one root class, and subclasses that carry the facts.
 
 A message names what failed and why, and ends with what to do. It contains no credential.
-Libraries put whole requests and responses into their errors: of a refused signature botocore quotes
-the request, token and all, and boto keeps the page of S3, which names the access key ID. So their
-errors are redacted here."""
+Errors of libraries may contain whole requests and responses. For a refused signature, botocore
+quotes the request with its token, and boto keeps the page of S3 with the access key ID. So this
+module redacts their messages."""
 
 from __future__ import unicode_literals
 
@@ -22,13 +22,13 @@ __all__ = [
 _LONGEST = 300
 # Characters that would steer a terminal, or reverse its text.
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
-#: An access key ID of AWS or of another S3; and whatever is called one.
+#: Access key IDs of AWS or of another S3, and any value with that name.
 _KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}(?![A-Za-z0-9])')
 _NAMED_KEY = re.compile(r'(?i)(access_?key_?(?:id)?\W{1,4}\w{4})\w+')
 #: The query of an address, which may hold a signature.
 _QUERY = re.compile(r'\?\S+')
 
-# Python imports a codec when it is first used, and in a thread that may hang:
+# Python imports a codec when it is first used, which may hang in a thread:
 # https://docs.python.org/2.7/library/threading.html
 ''.encode('unicode_escape')
 
@@ -37,7 +37,7 @@ class DynamoDBIndexError(Exception):
     """Root of all errors of this package.
 
     :cvar facts: the names of the attributes that the arguments become, in their order.
-    :cvar message: the message, in which the facts are filled."""
+    :cvar message: the message, a format string for the facts."""
     facts, message = ('text',), '%(text)s'
 
     def __init__(self, *values):
@@ -46,20 +46,20 @@ class DynamoDBIndexError(Exception):
 
 
 class MissingDependency(DynamoDBIndexError):
-    """A library that this package needs is not installed. Deliberately not an ImportError:
-    docker-registry swallows those while it loads a search backend and then reports "Unknown index
+    """A library that this package needs is not installed. This is no ImportError on purpose:
+    docker-registry ignores an ImportError of a search backend and then reports "Unknown index
     type"."""
     facts = 'module', 'install'
-    message = ('the Python module %(module)s is needed and cannot be imported; install it with: '
+    message = ('the required Python module %(module)s cannot be imported; install it with: '
                '%(install)s')
 
 
 class SettingError(DynamoDBIndexError):
-    """A setting has a value that cannot work; the start stops here.
+    """A setting has an unusable value, so the program does not start.
 
     :param setting: the setting's name, such as ``repository_table``.
     :param source: where the value came from, such as ``environment variable
-        DYNAMODB_REPOSITORY_TABLE``; None when no one place is to blame.
+        DYNAMODB_REPOSITORY_TABLE``; None if no single place caused the error.
     :param problem: what is wrong with it; never a secret value.
     :param way_out: what to do about it."""
     facts = 'setting', 'source', 'problem', 'way_out'
@@ -78,58 +78,58 @@ class InvalidName(DynamoDBIndexError, ValueError):
 
 
 class InvalidArgument(DynamoDBIndexError, ValueError):
-    """An argument of a public method that makes no sense."""
+    """A public method was called with an invalid argument."""
     facts = 'argument', 'value', 'way_out'
     message = 'argument %(argument)s is %(value).80r; %(way_out)s'
 
 
 class NewerDatabase(DynamoDBIndexError):
-    """The tables were written by a newer release; nothing was touched."""
+    """A newer release wrote the tables; nothing was changed."""
     facts = 'table', 'found', 'supported'
-    message = ('table %(table)s holds an index of format %(found)s, this release knows '
+    message = ('table %(table)s holds an index of format %(found)s, this release supports '
                '%(supported)s: nothing was changed; install the newer release of '
                'docker-registry-index-dynamodb, or name another database')
 
 
 class ForeignDatabase(DynamoDBIndexError):
-    """A table of that name exists, and it is not one of ours."""
+    """A table of that name exists, but another program created it."""
     facts = 'table', 'problem'
     message = ('table %(table)s %(problem)s: nothing was changed; name another database or table '
                'in the settings')
 
 
 class TableError(DynamoDBIndexError):
-    """A table could not be created, or did not become active in time."""
+    """A table could not be created, or did not become active within two minutes."""
     facts = 'table', 'problem', 'way_out'
     message = 'table %(table)s %(problem)s; %(way_out)s'
 
 
 class LeaseLost(DynamoDBIndexError):
-    """Another process took the load over; this one must stop writing."""
+    """Another process took over the load; this one must stop writing."""
     facts = ('table',)
-    message = ('the lease in table %(table)s was taken over by another process while this one was '
-               'loading; nothing is lost, the other one goes on')
+    message = ('another process took over the lease in table %(table)s while this one was loading; '
+               'no data is lost, and the other process continues the load')
 
 
 class LeaseTaken(DynamoDBIndexError):
-    """Another process is loading, for ``age`` seconds already; this one did nothing."""
+    """Another process has been loading for ``age`` seconds; this one did nothing."""
     facts = 'table', 'age'
-    message = ('another process holds the lease in table %(table)s and is loading, for %(age)d '
-               'seconds now; wait until it has ended')
+    message = ('another process holds the lease in table %(table)s and has been loading for '
+               '%(age)d seconds; wait until its load ends')
 
 
 class ChangeConflict(DynamoDBIndexError):
-    """Others kept changing the same repository; the change was not made."""
+    """Other processes changed the repository during each attempt; the change was not made."""
     facts = 'name', 'attempts'
-    message = ('repository %(name)r was changed by others during each of %(attempts)d attempts; '
-               'try again')
+    message = ('the change of repository %(name)r was not made, because other processes changed it '
+               'during each of %(attempts)d attempts; try again')
 
 
 class StorageUnreadable(DynamoDBIndexError):
     """The registry's storage could not be read.
 
-    :param what: that it was asked for.
-    :param problem: what it raised."""
+    :param what: what was requested from it.
+    :param problem: the exception that it raised."""
     facts = 'what', 'problem'
 
     @property
@@ -140,11 +140,11 @@ class StorageUnreadable(DynamoDBIndexError):
 
 
 class Stopped(DynamoDBIndexError):
-    """This process is ending; what it was doing goes on in another."""
-    facts, message = (), 'this process is ending; another one goes on'
+    """This process is ending; another process continues its work."""
+    facts, message = (), 'this process is ending; another process continues its work'
 
 
-#: Error codes, and reasons of a cancelled transaction, that mean "slower".
+#: Error codes, and reasons of a cancelled transaction, that mean throttling.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _THROTTLES = frozenset([
     'ProvisionedThroughputExceededException', 'RequestLimitExceeded', 'ThrottlingException',
@@ -153,14 +153,14 @@ _THROTTLES = frozenset([
 
 
 class RequestFailed(DynamoDBIndexError):
-    """DynamoDB refused or did not answer a request, retries included.
+    """DynamoDB refused or did not answer a request and its retries.
 
     :param operation: the API operation, such as ``Query``.
-    :param tables: the names of the tables it went to.
+    :param tables: the names of its tables.
     :param code: DynamoDB's error code, or the network error's class name.
     :param retryable: True when the same request may succeed later.
-    :param reasons: of a cancelled transaction: a code for each action, None where it was not to
-        blame."""
+    :param reasons: for a cancelled transaction, a code for each action; None for an action that
+        was not the cause."""
 
     def __init__(self, operation, tables, code, detail, retryable, reasons=()):
         self.operation = operation
@@ -175,18 +175,18 @@ class RequestFailed(DynamoDBIndexError):
 
     @property
     def throttled(self):
-        """Whether the request would have succeeded at a quieter time."""
+        """True if DynamoDB throttled the request."""
         return self.code in _THROTTLES or not _THROTTLES.isdisjoint(self.reasons)
 
     @property
     def invalid(self):
-        """Whether DynamoDB will never accept these very values."""
+        """True if DynamoDB will never accept these values."""
         return self.code == 'ValidationException' or 'ValidationError' in self.reasons
 
 
 class ConditionFailed(RequestFailed):
     """A condition of a write does not hold, or another write of the item is under way. Nothing was
-    written. For a transaction, ``reasons`` shows which of its actions is to blame."""
+    written. For a transaction, ``reasons`` shows which of its actions failed."""
 
     throttled = invalid = False
 
@@ -196,15 +196,15 @@ class MissingTable(RequestFailed):
 
 
 def first_line(error):
-    """Return the first line of an error, in ASCII: Python 2.7 can log no other. Of anything like an
-    access key ID it has the first four characters."""
+    """Return the first line of an error in ASCII, which is all that Python 2.7 can log. Of a text
+    like an access key ID, only the first four characters are kept."""
     lines = _text(error).splitlines() or ['']
     return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
 def named(error):
-    """Return the name of an error's class and its first line, which may have it already. And, if it
-    has one, the code that a service gave it."""
+    """Return the name of an error's class, its first line, and the code of the service if there is
+    one. The name is not repeated if the line begins with it."""
     name, line = type(error).__name__, first_line(error)
     if not line.startswith(name):
         line = '%s: %s' % (name, line) if line else name
@@ -224,7 +224,7 @@ def _text(error):
         try:
             return read(error)
         except UnicodeError:
-            # Python 2.7, and text or bytes in it that are not ASCII.
+            # On Python 2.7, an error may contain text or bytes that are not ASCII.
             continue
     return ''
 

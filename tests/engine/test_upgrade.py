@@ -325,7 +325,7 @@ def test_a_setting_that_leads_to_an_older_table_stops_the_start(old):
 
 
 NEWER_THAN_OURS = (
-    'holds an index of format %d, this release knows %d: nothing was changed; install the '
+    'holds an index of format %d, this release supports %d: nothing was changed; install the '
     'newer release of docker-registry-index-dynamodb, or name another database'
     % (NEWER, postings.FORMAT))
 

@@ -1,6 +1,6 @@
-"""What a search term asks for, and how well a repository matches it. Pure.
+"""The words of a search term, and how well a repository matches them. Pure.
 
-The rules that docs/search.md states for users, and nothing else."""
+These are the rules of docs/search.md."""
 
 from __future__ import unicode_literals
 
@@ -13,14 +13,14 @@ __all__ = ['Result', 'group', 'longest', 'parse', 'rank']
 WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(4)
 
 
-#: A repository found: its name, and its description or ''.
+#: A repository that was found: its name, and its description or ''.
 Result = collections.namedtuple('Result', 'name description')
 
 
 def parse(term):
-    """Return the words that a repository must match: a tuple of folded text. Empty for an empty
-    term, which everything matches. None when nothing can match: a word longer than any name, or
-    with a control character."""
+    """Return the words that a repository must match: a tuple of folded text. It is empty for an
+    empty term, which every repository matches. None if no repository can match: a word is longer
+    than any name, or has a control character."""
     words = text.split_words(term)
     if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word) for word in words):
         return None
@@ -28,14 +28,14 @@ def parse(term):
 
 
 def longest(words):
-    """Return the words whose postings are worth reading: the four longest, likely the rarest, the
+    """Return the words whose postings are read: the four longest, which are likely the rarest, the
     longest first."""
     return sorted(words, key=len, reverse=True)[:4]
 
 
 def group(words, name):
-    """Return the group that a limit sees a match in, 0 (kept first) to 3: by the longest word,
-    which is a whole word of the name, starts one, is inside one, or is not in the name."""
+    """Return the group of a match for a limit, from 0 (kept first) to 3: the longest word is a
+    whole word of the name, starts one, is inside one, or is not in the name."""
     best = _best_place(longest(words)[0], text.fold(name))
     return IN_DESCRIPTION if best is None else best
 
@@ -44,8 +44,8 @@ def rank(words, name, description):
     """Return how well a repository matches: 0 (best) to 3; None if it does not match.
 
     0: the name ends in the term or has it as a whole word, 1: a word of the name starts with it,
-    2: it is inside a word, 3: a word of the description starts with it. Of several words, the one
-    that fits worst counts."""
+    2: it is inside a word, 3: a word of the description starts with it. Of several words, the worst
+    match counts."""
     worst = WHOLE_WORD
     folded = text.fold(name)
     for word in words:
@@ -59,12 +59,12 @@ def rank(words, name, description):
 
 
 def _best_place(word, folded):
-    """Return the best of the places that ``word`` has in a name; None for none."""
+    """Return the best place of ``word`` in a name; None if the name does not contain it."""
     best, position = None, folded.find(word)
     while position >= 0:
         if position == 0 or folded[position - 1] in text.SEPARATORS:
             follower = folded[position + len(word):position + len(word) + 1]
-            # At the end of the name it is '', which is in any text.
+            # At the end of the name, the follower is '', which is in any text.
             if follower in text.SEPARATORS:
                 return WHOLE_WORD
             best = WORD_START

@@ -1,7 +1,7 @@
 """Search: ranges of postings, read until no better result can follow.
 
-A search is whole or it fails: it never returns a partial result. Postings of names too long for one
-transaction carry a flag. The row of such a repository shows whether all its postings are there."""
+A search never returns a partial result: it is complete or fails. Postings of names too long for one
+transaction have a flag. The row of such a repository records whether all its postings exist."""
 
 from __future__ import unicode_literals
 
@@ -16,9 +16,9 @@ from . import ranking
 
 __all__ = ['Search']
 
-#: Postings that a page is asked to have at most, before whole megabytes.
+#: The most postings of a range's first pages; later pages have a megabyte.
 _PAGE = 1000
-#: Items of a page of names that are asked for at most; a megabyte has fewer.
+#: The most items that a page of names is asked for; a megabyte has fewer.
 _LONGEST_PAGE = 20000
 
 
@@ -26,7 +26,7 @@ class Search(object):
     """Searches of one index.
 
     Reads are eventually consistent, at half the price: a push is found within a second, usually
-    much less, and a result never shows half of it.
+    much sooner, and never in part.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 
     :param store: a Store."""
@@ -41,14 +41,14 @@ class Search(object):
         leaves out.
 
         :param term: text, bytes of UTF-8, or None for everything.
-        :param limit: at most so many results, 1 or more; None for all.
-        :param skip: of those that a greater limit keeps, leave out so many: pages, the first of 25
-            being (25, 0), the next (25, 25).
+        :param limit: the most results, 1 or more; None for all.
+        :param skip: the number of results before these, for pages: the first page of 25 is (25, 0),
+            the next one (25, 25).
 
-        Costs one Query when the limit is reached by word starts, otherwise three in two waits; each
-        of half a read unit for up to 4 KB of postings. Several words cost three for each of the
-        four longest, in one wait, when one of them is rare; otherwise pages of the longest follow.
-        Without a limit, as many pages as the result fills.
+        Costs one Query if word starts reach the limit, otherwise three in two waits; each has half
+        a read unit for up to 4 KB of postings. Several words cost three for each of the four
+        longest, in one wait, if one of them is rare; otherwise pages of the longest follow. Without
+        a limit, a search reads all pages of the result.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
         :raises RequestFailed: no partial result is returned."""
@@ -64,15 +64,15 @@ class Search(object):
         return self._read_until_found(readings, limit).best(skip)
 
     def catalog(self, after=None, limit=None):
-        """Return names in the order of a registry's catalog, those after ``after``, which need be
-        none: a list. Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names
-        in it that are too long for one transaction."""
+        """Return the names after ``after``, which may be any text, in the order of a registry's
+        catalog: a list. Costs one Query for each page of 1 MB, and one BatchGetItem for each 100
+        names in it that are too long for one transaction."""
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
         return [result.name for result in self._listed(after, _checked_limit(limit))]
 
     def _read_until_found(self, readings, limit):
-        """Read until one of several words has returned all that match, or the first has returned
-        enough; return its Reading."""
+        """Read until all postings of one word are read, or enough of the first word; return the
+        Reading of that word."""
         first = readings[0]
         if limit is None or len(readings) > 1:
             wanted = [pages for reading in readings for pages in reading.ranges]
@@ -99,15 +99,15 @@ class Search(object):
                 return found
 
     def _read(self, ranges):
-        """Read a page of each range, all in one wait."""
+        """Read a page of each range, side by side."""
         read = run_side_by_side([pages.next_page for pages in ranges])
         for result, pages in self._whole(
                 (item, pages) for pages, page in zip(ranges, read) for item in page):
             pages.take(result)
 
     def _whole(self, items):
-        """Return the results of (item, anything) pairs, without those of names too long for one
-        transaction that are not written whole."""
+        """Return the results of (item, label) pairs, without those of names too long for one
+        transaction whose postings are incomplete."""
         results = [(_result(item), label, 'v' in item) for item, label in items]
         asked = set(result.name for result, _, is_doubtful in results if is_doubtful)
         indexed = self._indexed(sorted(asked))
@@ -115,7 +115,7 @@ class Search(object):
                 if not is_doubtful or result.name in indexed]
 
     def _indexed(self, names):
-        """Return those of ``names`` whose rows show that all postings are there. One BatchGetItem
+        """Return those of ``names`` whose rows record that all postings exist. Costs a BatchGetItem
         for each 100 names, half a read unit a name."""
         indexed, table = set(), self._store.repository_table
         for first in range(0, len(names), GET_BATCH):
@@ -149,17 +149,17 @@ class Pages(object):
         return page['Items']
 
     def take(self, result):
-        """Keep what was found in a page of this range."""
+        """Keep a result of a page of this range."""
         self._reading.take(self.place, result)
 
 
 class Reading(object):
-    """What the postings of one word return: the repositories found by them that match all words,
+    """The results of the postings of one word: the repositories that match all words of the term,
     each once, in its best class.
 
     :param word: the one word.
     :param words: all words of the term.
-    :param limit: of the search."""
+    :param limit: the limit of the search."""
 
     def __init__(self, store, word, words, limit):
         self.word = word
@@ -172,11 +172,11 @@ class Reading(object):
 
     @property
     def is_exhausted(self):
-        """Whether all postings of the word were read."""
+        """True if all postings of the word were read."""
         return all(pages.is_exhausted for pages in self.ranges)
 
     def take(self, place, result):
-        """Keep a result that matches and was not found in a better class."""
+        """Keep a result that matches all words and was not found in a better class."""
         rank = ranking.rank(self._words, *result)
         if rank is None:
             return
@@ -187,7 +187,7 @@ class Reading(object):
         self._kept[result.name] = (place, rank, result)
 
     def still_needed(self):
-        """Return the ranges that may hold a better result than those kept."""
+        """Return the ranges that may contain a better result than those kept."""
         needed = []
         for pages in self.ranges:
             count = sum(kept[0] <= pages.place for kept in self._kept.values())
@@ -198,8 +198,7 @@ class Reading(object):
         return needed
 
     def best(self, skip=0):
-        """Return the kept results between what is skipped and the limit, the best group first; in
-        order."""
+        """Return the results from ``skip`` to the limit, in order; the best groups are kept."""
         best = list(self._kept.values())
         if skip or (self._limit is not None and len(best) > self._limit):
             best.sort(key=self._order)
@@ -208,8 +207,8 @@ class Reading(object):
         return [kept[2] for kept in best]
 
     def _order(self, kept):
-        """Where a result stands among all, whatever was read, so that pages neither repeat nor
-        lose one: as the postings of the first word do, whole words before others."""
+        """Return the sort key of a result. It does not depend on the postings that were read, so
+        pages neither repeat nor lose a result: whole words come first, as in the postings."""
         place, _, result = kept
         group = ranking.group(self._words, result.name)
         first = ranking.longest(self._words)[0]
@@ -221,12 +220,12 @@ class Reading(object):
 
 
 def _page_sizes(words, limit):
-    """Return the sizes of a range's first pages; those after are of 1 MB."""
+    """Return the sizes of a range's first pages; later pages have 1 MB."""
     if limit is None:
-        # Of several words, one that is rare makes all others needless.
+        # Of several words, a rare one makes reading the others unnecessary.
         return [100] if len(words) > 1 else []
-    # A little more than asked for, because a name that has the term twice has two postings; still
-    # within half a read unit. From the second page on, repeats are what there is most of.
+    # A little more than the limit, because a name that has the term twice has two postings; still
+    # within half a read unit. From the second page on, most postings are such repeats.
     return [min(limit + 4, _PAGE), min(2 * limit + 8, _PAGE)]
 
 
@@ -235,7 +234,7 @@ def _result(item):
 
 
 def _checked_limit(limit):
-    """Return ``limit`` itself, if it is None or a whole number from 1 on."""
+    """Return ``limit`` if it is None or a whole number from 1 on; else raise InvalidArgument."""
     if limit is None:
         return None
     if isinstance(limit, bool) or not hasattr(limit, '__index__') or limit < 1:

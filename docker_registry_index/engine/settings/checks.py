@@ -1,8 +1,8 @@
-"""What a setting accepts: checks that return the value of a text. Pure.
+"""Checks of settings: each returns the value of a text. Pure.
 
 A check takes text and returns the value, or raises Refused with one problem and one way out.
-Checks with parameters, such as ``seconds(0, 60)``, are made by a function of that name. Checks
-that a single table of options needs stand beside that table."""
+A function with parameters, such as ``seconds(0, 60)``, returns a check. A check that only one table
+of options needs is defined beside that table."""
 
 from __future__ import unicode_literals
 
@@ -27,7 +27,7 @@ _SECRET = re.compile(r'[!-~]+\Z')
 
 
 class Refused(Exception):
-    """A value that cannot work; `problem` never shows a secret."""
+    """A value is unusable; `problem` never shows a secret."""
 
     def __init__(self, problem, way_out):
         self.problem = problem
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def printable(value, limit=_SHOWN):
-    """Return value for a message: ASCII, on one line, cut to the limit."""
+    """Return a value for a message: ASCII, on one line, cut to the limit."""
     if isinstance(value, bytes):
         value = value.decode('utf-8', 'replace')
     shown = text_type(value).encode('unicode_escape').decode('ascii')
@@ -48,8 +48,8 @@ def printable(value, limit=_SHOWN):
 def as_text(value, exact=False):
     """Return a value as stripped text, or None for None, empty text and white space.
 
-    :param exact: refuse numbers too: one that YAML has read is no longer what was written (0123
-        has become 83)."""
+    :param exact: True to refuse numbers too: YAML may have changed what was written (0123 becomes
+        83)."""
     if value is None:
         return None
     if isinstance(value, bytes):
@@ -62,7 +62,7 @@ def as_text(value, exact=False):
 
 
 def matching(pattern, problem, way_out):
-    """Return a check for text that a regular expression matches as a whole."""
+    """Return a check for text that matches a regular expression as a whole."""
     compiled = re.compile(r'(?:%s)\Z' % pattern, re.DOTALL)
 
     def check(text):
@@ -76,35 +76,35 @@ def _refused(text, problem, way_out):
     return Refused("is '%s', %s" % (printable(text), problem), way_out)
 
 
-#: Names of regions as botocore accepts them, also of other providers than AWS.
+#: A region name that botocore accepts, also of other providers than AWS.
 region = matching(
     r'(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?',
-    "is no region's name", 'write an AWS region such as us-east-1')
+    "is not a region's name", 'write an AWS region such as us-east-1')
 
-path = matching(r'/.*', 'is no absolute path', 'write the whole path, from / on')
+path = matching(r'/.*', 'is not an absolute path', 'write the whole path, beginning with /')
 
 
 def whole(least, most):
-    """Return a check for a whole number, which becomes an int."""
+    """Return a check for a whole number, which returns an int."""
     return _number(int, r'[0-9]{1,9}\Z', 'whole number', least, most)
 
 
 def seconds(least, most):
-    """Return a check for seconds, with up to three decimals, which become a float."""
+    """Return a check for seconds with up to three decimals, which returns a float."""
     return _number(float, r'[0-9]{1,9}(?:\.[0-9]{1,3})?\Z', 'number of seconds', least, most)
 
 
 def _number(convert, pattern, kind, least, most):
     def check(text):
         if not re.match(pattern, text) or not least <= convert(text) <= most:
-            raise _refused(text, 'which is no %s from %s to %s' % (kind, least, most),
+            raise _refused(text, 'which is not a %s from %s to %s' % (kind, least, most),
                            'write one such as %s' % max(1, least))
         return convert(text)
     return check
 
 
 def switch(text):
-    """Return True or False."""
+    """Return True or False for a text such as "yes" or "off"."""
     if text.lower() in ('true', 'yes', 'on', '1'):
         return True
     if text.lower() in ('false', 'no', 'off', '0'):
@@ -113,14 +113,14 @@ def switch(text):
 
 
 def secret(shortest=1):
-    """Return a check for a key or password that any header can carry; messages never show it."""
+    """Return a check for a key or password that fits an HTTP header; messages never show it."""
     def check(text):
         if not _SECRET.match(text):
-            raise Refused('holds a space, a control character or one outside ASCII (not shown, it '
-                          'is secret)', 'copy it again, without quotes and line ends')
+            raise Refused('contains a space, a control character or one outside ASCII (not shown, '
+                          'it is secret)', 'copy it again, without quotes and line ends')
         if len(text) < shortest:
             raise Refused('has fewer than %d characters' % shortest,
-                          'take a random one, as of: openssl rand -hex 32')
+                          'use a random one, such as that of: openssl rand -hex 32')
         return text
     return check
 
@@ -133,14 +133,14 @@ def url(text):
         raise _refused(text, 'which begins with neither http:// nor https://',
                        'write it like http://127.0.0.1:8000')
     if port is not None and not is_port(port):
-        raise _refused(text, 'whose port is no number from 1 to 65535',
+        raise _refused(text, 'whose port is not a number from 1 to 65535',
                        'write the port after the host, as in http://127.0.0.1:8000')
     if not _HOST.match(host):
-        raise _refused(text, 'whose host is no host name',
+        raise _refused(text, 'whose host is not a host name',
                        'write a name such as registry.example.com, or an IP address')
     if path_ is not None and not _PATH.match(path_):
-        raise _refused(text, 'whose path has a character that does not belong there',
-                       'leave the path out, or use the characters A-Z a-z 0-9 . _ ~ / - in it')
+        raise _refused(text, 'whose path has a character that is not allowed there',
+                       'leave the path out, or use only the characters A-Z a-z 0-9 . _ ~ / -')
     return text
 
 
@@ -150,7 +150,7 @@ def endpoint(text):
     _, host, port, _ = _ADDRESS.match(text).groups()
     if host.startswith('[') or ':' in (port or ''):
         raise _refused(text, 'whose host is an IPv6 address, and the botocore of Python 2.7 '
-                       'refuses those', 'give the host a name, and write that')
+                       'refuses those', 'give the host a name, and write the name')
     if '_' in host:
         raise _refused(text, 'whose host name has an underscore, and botocore refuses those',
                        'give the host another name, such as a network alias of the container, or '
@@ -159,13 +159,13 @@ def endpoint(text):
 
 
 def is_port(text):
-    """Return whether the text is the number of a TCP port."""
+    """Return True if the text is the number of a TCP port."""
     return bool(re.match(r'[0-9]{1,5}\Z', text)) and 1 <= int(text) <= 65535
 
 
 def refuse_hidden(text):
-    """Refuse, without showing it, an address that may contain a password or a signature."""
+    """Refuse an address that may contain a secret, and do not show it."""
     if '@' in text or '?' in text or '#' in text:
         raise Refused('is an address with a user, a query or a fragment in it (not shown, it may '
-                      'be secret)', 'write it without; user, password and keys have settings of '
-                      'their own')
+                      'be secret)', 'write it without these; user, password and keys have settings '
+                      'of their own')

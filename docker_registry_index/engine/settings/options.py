@@ -1,4 +1,4 @@
-"""The engine's settings: the table of its options. All that lists or reads them is derived.
+"""The engine's settings: the table of its options. Everything that lists or reads options uses it.
 
 An option is one entry here, and its row in docs/settings.md."""
 
@@ -25,13 +25,13 @@ _KEY_ID_LENGTH = 16
 class Option(object):
     """One setting.
 
-    :param default: text used if nothing gives a value; ``{database}`` and other options above it
-        are filled in. None for no value.
+    :param default: the text if no place has a value; ``{database}`` and other options above it are
+        filled in. None for no value.
     :param check: returns the value of a text, or raises Refused.
     :param meaning: one line for the documentation.
-    :param prefix: of its environment variable.
-    :param fallback: the registry's S3 setting that stands in for it, or None.
-    :param secret: whether its value must never be shown."""
+    :param prefix: the prefix of its environment variable.
+    :param fallback: the registry's S3 setting that is used instead, or None.
+    :param secret: True if its value must never be shown."""
 
     def __init__(self, name, default, check, meaning, prefix='', fallback=None, secret=False):
         self.name = name
@@ -44,7 +44,7 @@ class Option(object):
         self.secret = secret
 
     def shown(self, value):
-        """Return the repr of a value; of a secret, at most the beginning of a key ID."""
+        """Return the repr of a value; for a secret, at most the beginning of a key ID."""
         if value is None or not self.secret:
             return repr(value)
         is_key_id = re.search('(?<!secret_)access_key$', self.name)
@@ -61,13 +61,13 @@ def _table_name(least, most, problem):
                            'use %d to %d of the characters A-Z a-z 0-9 _ . -' % (least, most))
 
 
-# The longest ending that makes the name of a table of it is "-repository".
+# The longest ending of a table's name is "-repository".
 _database = _table_name(1, 244, 'cannot begin a DynamoDB table name')
 _table = _table_name(3, 255, 'DynamoDB refuses as a table name')
 
 
 def _interval(text):
-    """Return the text as seconds between two syncs; 0 for none."""
+    """Return the text as the seconds between two syncs; 0 for no syncs."""
     seconds = checks.seconds(0, 31536000)(text)
     if 0 < seconds < 60:
         raise checks.Refused('is %s, which is less than a minute' % checks.printable(text),
@@ -76,15 +76,15 @@ def _interval(text):
 
 
 def _region_of_aws(text):
-    """Refuse what has not the form of a region's name in AWS. Regions are not compared with a
-    list: AWS opens new ones, and an installed botocore has only those of its own day."""
+    """Refuse a name that does not have the form of an AWS region. Regions are not compared with a
+    list: AWS opens new ones, and an installed botocore has only those of its release."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(
             "is '%s', which is an availability zone" % checks.printable(text),
             'write its region, %s' % zone.group(1))
-    checks.matching(_REGION_OF_AWS, 'is no AWS region', 'write a region such as us-east-1; any '
-                    'other name needs an endpoint_url beside it')(text)
+    checks.matching(_REGION_OF_AWS, 'is not an AWS region', 'write a region such as us-east-1; any '
+                    'other name needs an endpoint_url')(text)
 
 
 #: In the order of resolution and of the documentation.
@@ -121,11 +121,11 @@ class Settings(BaseSettings):
 
     BLOCK = 'extensions.dynamodb_index'
     OPTIONS = OPTIONS
-    # AWS refuses a key with another key's secret, with a message that does not name the cause.
+    # AWS refuses a key with the secret of another key; its message does not name the cause.
     PAIRS = (KEY_PAIR,)
 
     def check_together(self, givers):
-        """Refuse two tables with one name; and without an endpoint, a region not of AWS."""
+        """Refuse two tables with one name and, without an endpoint, a region that is not of AWS."""
         owners = {}
         for name in _TABLES:
             value = getattr(self, name)
@@ -143,6 +143,5 @@ class Settings(BaseSettings):
         if not (self.access_key or '').startswith('ASIA'):
             return []
         return ['access_key is a temporary one (ASIA...), which AWS accepts only with a session '
-                'token; leave access_key and secret_access_key out, and give all three by the '
-                'environment variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and '
-                'AWS_SESSION_TOKEN']
+                'token; leave access_key and secret_access_key out, and set the environment '
+                'variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN']

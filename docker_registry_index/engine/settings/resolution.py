@@ -1,7 +1,7 @@
 """How each option of a table gets its value: from the first of many places that has one. Pure.
 
-A program reads files and the environment, and hands in what it found as layers, the strongest
-first. The tables are those of the engine (options.py) and of the service."""
+A program reads files and the environment, and passes their values as layers, the strongest first.
+The tables are those of the engine (options.py) and of the service."""
 
 from __future__ import unicode_literals
 
@@ -23,12 +23,12 @@ _ACCESS_KEY_ID = re.compile('([A-Z][A-Z0-9]{3})[A-Z0-9]{12,}')
 class Layer(object):
     """Values from one place.
 
-    :param source: names the place in messages: ``flavour 'prod' of c.yml``.
+    :param source: the name of the place in messages, such as ``flavour 'prod' of c.yml``.
     :param values: mapping of option name to value; None, empty text and white space count as
         absent.
     :param origins: mapping of option name to a more exact place.
-    :param ways_out: mapping of option name to what to do if its value cannot work here, where
-        that is not to correct it: a value that belongs to something else may be right there."""
+    :param ways_out: mapping of option name to what to do about an unusable value, if the remedy is
+        not to correct it: the value may be right for the setting of another program."""
 
     def __init__(self, source, values, origins=None, ways_out=None):
         self.source = source
@@ -37,18 +37,18 @@ class Layer(object):
         self.ways_out = ways_out or {}
 
     def origin(self, name):
-        """Return where the option's value comes from, for messages."""
+        """Return the place of the option's value, for messages."""
         return self.origins.get(name, self.source)
 
     def get(self, option):
-        """Return the option's text, None if it is absent here."""
+        """Return the option's text, or None if this layer has none."""
         return self.checked(lambda value: checks.as_text(value, exact=option.secret),
                             option.name, self.values.get(option.name))
 
     def checked(self, check, name, value):
         """Return check(value).
 
-        :raises SettingError: in place of Refused."""
+        :raises SettingError: the check raised Refused."""
         try:
             return check(value)
         except checks.Refused as refused:
@@ -68,15 +68,15 @@ class BaseSettings(object):
 
     A subclass has the table, as constants, and may override check_together and warnings:
 
-    - BLOCK: where the options stand in a configuration file;
+    - BLOCK: the block of the options in a configuration file;
     - OPTIONS: a tuple of Option; a default may name options above it;
-    - PAIRS: a tuple of pairs of names that are given both or not at all, and from one layer;
-    - MIXES_LAYERS: whether the halves of a pair may come from two layers nevertheless.
+    - PAIRS: a tuple of pairs of names; both are given in one layer, or neither;
+    - MIXES_LAYERS: True if the halves of a pair may come from two layers nevertheless.
 
     :param layers: the strongest first. Each option comes from the first one that has it, else its
         default is used.
     :param given: options by their names, stronger than all layers.
-    :raises SettingError: for the first value that cannot work."""
+    :raises SettingError: a value is unusable; the error is of the first such value."""
 
     MIXES_LAYERS = False
 
@@ -94,12 +94,12 @@ class BaseSettings(object):
         self.check_together(givers)
 
     def check_together(self, givers):
-        """Refuse values that cannot work together.
+        """Refuse values that are unusable together.
 
         :param givers: mapping of each option's name to the layer that its value comes from."""
 
     def warnings(self):
-        """Return warnings about values that may not work, a list."""
+        """Return a list of warnings about values that may be unusable."""
         return []
 
     def _find(self, option, layers):
@@ -111,7 +111,7 @@ class BaseSettings(object):
         else:
             text = option.default and option.default.format(**self.__dict__)
         value = text and giver.checked(option.check, option.name, text)
-        # Native: Python 2's gevent may deadlock on a host name in unicode:
+        # A native string: gevent of Python 2 may deadlock on a host name in unicode:
         # https://github.com/gevent/gevent/issues/349
         return str(value) if isinstance(value, text_type) else value, giver
 
@@ -125,10 +125,10 @@ class BaseSettings(object):
                     % (given, layer.origin(given)), 'give both in that one place, or neither')
 
     def __setattr__(self, name, value):
-        raise AttributeError('settings do not change: make new ones')
+        raise AttributeError('settings cannot be changed: create new ones')
 
     def __delattr__(self, name):
-        raise AttributeError('settings do not change: make new ones')
+        raise AttributeError('settings cannot be changed: create new ones')
 
     def __repr__(self):
         return str('%s(%s)' % (type(self).__name__, ', '.join(
@@ -137,7 +137,7 @@ class BaseSettings(object):
 
 
 def resolve(kind, layers):
-    """Return the settings of a kind, a class, that the layers give; and a list of warnings."""
+    """Return the settings of a class that the layers give, and a list of warnings."""
     layers = list(layers)
     settings = kind(*layers)
     return settings, settings.warnings() + [
@@ -145,15 +145,15 @@ def resolve(kind, layers):
 
 
 def _unknown(kind, layer):
-    """Yield a warning for each key of the layer that is no option."""
+    """Yield a warning for each key of the layer that is not an option."""
     names = [option.name for option in kind.OPTIONS]
     for key in sorted(checks.printable(key) for key in layer.values):
         if key in names:
             continue
-        # A colon without its space glues the value to the name.
+        # Without the space after a colon, the value is part of the name.
         name = key.replace('=', ':').split(':')[0]
         hint = (_hint(name, names) if name == key
-                else '; a colon and a space belong after the name')
+                else '; write a colon and a space after the name')
         if len(name) > _LONGEST_KEY_SHOWN:
             name = '(not shown, it may be a secret)'
         name = _ACCESS_KEY_ID.sub(r'\1...', name)
@@ -162,7 +162,7 @@ def _unknown(kind, layer):
 
 
 def _hint(word, names):
-    """Return a question for the option that may have been meant, or ''."""
+    """Return a question about the option that is probably meant, or ''."""
     word = word.lower().replace('-', '_').replace('dynamodb_', '')
     near = difflib.get_close_matches(word, names, 1)
     return ', did you mean %s?' % near[0] if near else ''

@@ -1,7 +1,7 @@
-"""The connection to DynamoDB: the one importer of boto3 and botocore.
+"""The connection to DynamoDB; no other module of the engine imports boto3 or botocore.
 
-Every request of the engine goes through Client.call, which replaces whatever boto3 raises by the
-engine's own errors."""
+The engine makes every request by Client.call, which replaces the errors of boto3 by the engine's
+own."""
 
 from __future__ import unicode_literals
 
@@ -26,13 +26,13 @@ __all__ = ['Client', 'RetryingClient', 'one_attempt', 'slowest']
 
 logger = logging.getLogger(__name__)
 
-#: More than a gevent worker is likely to have under way at once.
+#: More than the requests that a gevent worker is likely to make at once.
 CONNECTIONS = 50
-#: Seconds before credentials expire in which botocore insists on new ones.
+#: Seconds before credentials expire, during which botocore requires new ones.
 _LAST_SECONDS = 600
-#: Seconds of nothing but throttling after which a load fails.
+#: Seconds of throttling after which a load fails.
 THROTTLED_SECONDS = 600
-#: Seconds of other faults, such as lost connections: a lease is lost then.
+#: Seconds of other faults, such as lost connections, after which it fails: its lease has ended.
 FAULT_SECONDS = 20
 #: Seconds between two attempts of a load: well below the time of a lease.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4
@@ -50,8 +50,8 @@ class Client(object):
 
     :param settings: a Settings; without a key pair in it, credentials come from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
-    :param at_once: whether to search for credentials now, which may take requests to the machine
-        that they are for; otherwise the first call does.
+    :param at_once: True to search for credentials now, which may take requests to a service of the
+        machine; False to leave it to the first call.
     :raises SettingError: botocore's own configuration cannot be used."""
 
     def __init__(self, settings, at_once=True):
@@ -73,14 +73,14 @@ class Client(object):
         :param operation: a method of the boto3 client, such as ``query``.
         :raises MissingTable, ConditionFailed, RequestFailed: after the attempts of this client are
             used up.
-        :raises Stopped: this process was forked from that of the client, and would use the same
+        :raises Stopped: this process was forked from the client's process, and would share its
             connections."""
         if self._process != os.getpid():
             raise errors.Stopped()
         dynamodb, credentials = self._connect()
         method = getattr(dynamodb, operation)
         try:
-            if not credentials.are_there():
+            if not credentials.are_available():
                 raise errors.RequestFailed(
                     operation, _tables(arguments), 'CredentialsTimeout',
                     'no credentials within %g seconds' % credentials.seconds, retryable=True)
@@ -95,11 +95,11 @@ class Client(object):
                 isinstance(error, (botocore.exceptions.HTTPClientError,
                                    botocore.exceptions.ConnectionError)))
         except Exception as error:
-            # What botocore's parser stumbles over when a proxy, or any other web server, answers.
+            # botocore's parser fails on the answer of a proxy or another web server.
             raise _foreign(operation, arguments, type(error).__name__)
         metadata = response.get('ResponseMetadata', {})
         if 'HTTPHeaders' in metadata and 'RequestId' not in metadata:
-            # boto3 takes any page for an empty response; AWS numbers each.
+            # boto3 reads any page as an empty response; AWS adds a request ID.
             raise _foreign(operation, arguments, 'ForeignAnswer')
         return response
 
@@ -113,11 +113,11 @@ class Client(object):
 class Credentials(object):
     """The credentials of a client, which may expire and be renewed.
 
-    botocore gives STS, the service that has them, a minute and five attempts, whatever the
-    time-outs of the client. So it is asked in another thread.
+    botocore requests them from STS, with five attempts within a minute, whatever the time-outs of
+    the client. So another thread makes this request.
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-provider
 
-    :param found: what botocore has found, or None.
+    :param found: the credentials that botocore found, or None.
     :param seconds: how long a request waits for them."""
 
     def __init__(self, found, seconds):
@@ -125,10 +125,10 @@ class Credentials(object):
         self._refresh = SingleFlight(lambda: found.get_frozen_credentials())
         self.seconds = seconds
 
-    def are_there(self):
-        """Return whether a request can be signed without waiting for them.
+    def are_available(self):
+        """Return True if a request can be signed now.
 
-        :raises: what botocore does when they are refused."""
+        :raises: the error of botocore if STS refuses them."""
         if not self._needs_refresh():
             return True
         if self._refresh.is_under_way and not self._needs_refresh(_LAST_SECONDS):
@@ -137,10 +137,10 @@ class Credentials(object):
 
 
 class RetryingClient(object):
-    """A Client for loads: throttling slows it down, and a fault does not stop it at once.
+    """A Client for loads, which retries throttled and failed requests.
 
-    Tables of release 0.1.0 have five read and five write units, and a large registry has more
-    repositories than a burst of these lasts for.
+    Tables of release 0.1.0 have five read and five write units. The load of a large registry needs
+    more than a burst of these.
 
     :param client: a Client.
     :param heartbeat: called before each attempt; raises to stop."""
@@ -153,8 +153,8 @@ class RetryingClient(object):
         self._warned = set()
 
     def call(self, operation, **arguments):
-        """As Client.call, but retry throttled requests for up to ten minutes, and those that met
-        another fault for up to 20 s."""
+        """As Client.call, but retry a throttled request for up to ten minutes, and a request with
+        another fault for up to 20 seconds."""
         began, backoff = self._clock(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             self._heartbeat()
@@ -168,12 +168,12 @@ class RetryingClient(object):
             self._sleep(backoff.next())
 
     def _warn(self, error):
-        """Log once for each operation what would help."""
+        """Log the first throttled request of each operation, and the remedy."""
         if error.operation not in self._warned:
             self._warned.add(error.operation)
             logger.warning(
-                'DynamoDB throttles %s on %s: the load goes on, slowly; on-demand billing of these '
-                'tables would help', error.operation, ', '.join(error.tables))
+                'DynamoDB throttles %s on %s: the load continues slowly; bill these tables on '
+                'demand to make it faster', error.operation, ', '.join(error.tables))
 
 
 def _seconds_to_retry(error):
@@ -184,13 +184,13 @@ def _seconds_to_retry(error):
 
 
 def one_attempt(settings):
-    """Return the seconds that one attempt of a request takes at most."""
+    """Return the most seconds that one attempt of a request takes."""
     return settings.connect_timeout + settings.read_timeout
 
 
 def slowest(settings):
-    """Return the seconds that one request takes at most, its attempts included, and one attempt
-    more for credentials that are not in the settings.
+    """Return the most seconds that one request takes with its attempts. Credentials that are not
+    in the settings take one attempt more.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html"""
@@ -214,8 +214,8 @@ def _connected(settings):
                 retries={'total_max_attempts': settings.attempts, 'mode': 'standard'}))
         return client, Credentials(session.get_credentials(), one_attempt(settings))
     except botocore.exceptions.BotoCoreError as error:
-        # A profile that is not there, half a key pair, a file with a slip of the pen: found when
-        # the client is made, not when it asks.
+        # A missing profile, half a key pair, or a typing error in a file: boto3 reports it when the
+        # client is created, not at a request.
         raise errors.SettingError(
             'access_key', 'the AWS configuration of this machine: environment variables AWS_*, '
             'boto and AWS files', 'cannot be used: %s' % _reason(error),
@@ -248,12 +248,12 @@ def _cancelled(operation, tables, code, reasons):
 
 def _foreign(operation, arguments, code):
     return errors.RequestFailed(
-        operation, _tables(arguments), code, 'something else than DynamoDB answered; check '
+        operation, _tables(arguments), code, 'the answer is not from DynamoDB; check '
         'endpoint_url and the proxies', retryable=True)
 
 
 def _tables(arguments):
-    """Return the names of the tables that a request is about, for messages."""
+    """Return the names of the tables of a request, for messages."""
     if 'TableName' in arguments:
         return [arguments['TableName']]
     names = set(arguments.get('RequestItems', ()))
@@ -263,8 +263,8 @@ def _tables(arguments):
 
 
 def _reason(error):
-    """Return botocore's message in one line. For wrong parameters, only its second line contains
-    the problem, and then their values, which are left out."""
+    """Return botocore's message in one line. For wrong parameters, the second line contains the
+    problem and then their values, which are left out."""
     if isinstance(error, botocore.exceptions.ParamValidationError):
         report = '%s' % error.kwargs.get('report', '')
         return 'wrong parameters: ' + first_line(report.split(', value:')[0])

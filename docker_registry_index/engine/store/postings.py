@@ -6,13 +6,13 @@ docs/design.md explains why::
     gram    class + first character of the suffix       (hash key)
     suffix  the suffix + END + the name before the suffix  (range key)
     d       the description, so that a Query answers by itself
-    n       the name, where the range key does not spell it
-    v       1: ask the repository's row, see write/plan.py
+    n       the name, if the range key does not spell it
+    v       1: a search has to read the repository's row, see write/plan.py
 
 Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
 The collection ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before
-all else. Its item is also the witness: it is written together with the other postings, and proves
-which of them a repository has."""
+all other characters. Its item is also the witness: it is written together with the other postings,
+and proves which of them a repository has."""
 
 from __future__ import unicode_literals
 
@@ -38,22 +38,22 @@ CLASSES = (START, INSIDE, DESCRIBED)
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _RANGE_KEY_BYTES = 1024
 
-# Names hold no control characters (text.check_name), so these are free.
+# Names contain no control characters (text.check_name), so the keys can use these.
 _END = '\x01'
 _CODES = '\x02\x03\x04\x05'
 _ENCODE = dict(zip(map(ord, text.SEPARATORS), _CODES))
 _DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
 
-#: One item of the search table, still without its types.
+#: One item of the search table, without the types of DynamoDB.
 Posting = collections.namedtuple('Posting', 'gram suffix name description')
 #: The range keys beginning with a prefix under one gram.
 Range = collections.namedtuple('Range', 'gram prefix')
 
 
 def postings(name, description=''):
-    """Return all postings of a repository but its witness, as a list.
+    """Return all postings of a repository except its witness, a list.
 
-    :param name: a name that text.check_name has passed.
+    :param name: a name that text.check_name accepts.
     :param description: a clean description, or ''."""
     folded = text.fold(name)
     found = [_posting(kind, folded[position:], name, position, description)
@@ -64,34 +64,34 @@ def postings(name, description=''):
 
 
 def witness(name, description=''):
-    """Return the posting that lists the name, and proves that all others exist."""
+    """Return the posting that lists the name and proves that all others exist."""
     return Posting(CATALOG, catalog_key(name), name, description)
 
 
 def witness_key(name):
-    """Return the key of a name's witness, as DynamoDB takes it."""
+    """Return the key of a name's witness for DynamoDB."""
     return {'gram': {'S': CATALOG}, 'suffix': {'S': catalog_key(name)}}
 
 
 def catalog_key(name):
-    """Return what stands for a name, or for any text, in a registry's order.
+    """Return the sort key of a name, or of any text, in the order of a registry's catalog.
 
     https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go"""
     return name.replace('/', _END)
 
 
 def gram(kind, rest):
-    """Return the hash key of what begins with ``rest``."""
+    """Return the hash key of the postings of a class whose suffix is, or begins with, ``rest``."""
     return kind + text.CHARACTER.match(rest).group()
 
 
 def is_gram(gram):
-    """Return whether a hash key is that of postings."""
+    """Return True if a hash key is one of postings."""
     return gram[:1] in CLASSES or gram == CATALOG
 
 
 def range_of(kind, word):
-    """Return where the postings of one class that match ``word`` stand."""
+    """Return the Range of the postings of one class that match ``word``."""
     return Range(gram(kind, word), word if kind == DESCRIBED else word.translate(_ENCODE))
 
 
@@ -109,14 +109,14 @@ def best_class(word, name, description):
 
 
 def name_of(item):
-    """Return the repository name of a posting as DynamoDB keeps it."""
+    """Return the repository name of a stored posting."""
     if 'n' in item:
         return item['n']['S']
     return _spelled(item['gram']['S'], item['suffix']['S'])
 
 
 def to_item(posting):
-    """Return a posting as DynamoDB keeps it."""
+    """Return the item of DynamoDB for a posting."""
     item = {'gram': {'S': posting.gram}, 'suffix': {'S': posting.suffix}}
     if posting.description:
         item['d'] = {'S': posting.description}
@@ -134,7 +134,7 @@ def _spelled(gram, suffix):
 
 
 def _posting(kind, rest, name, position, description):
-    # The range key spells the name when folding changed nothing in it.
+    # The range key spells the name only if the name is in lower case.
     before = name[:position] if text.fold(name) == name else None
     suffix = _key(rest.translate(_ENCODE), before, name)
     return Posting(gram(kind, rest), suffix, name, description)
@@ -150,9 +150,9 @@ def _key(rest, ending, name):
 
 
 def _positions(folded):
-    """Return the positions worth a posting, each with its class. Left out is a suffix that begins
-    another one at least as good: every term that it would match, the other matches with the same
-    name."""
+    """Return the positions that need a posting, each with its class. A suffix is left out if it
+    begins another one of a class that is as good: that one matches every term that it would
+    match."""
     kinds = [(position, START if _starts_word(folded, position) else INSIDE)
              for position in (character.start() for character in text.CHARACTER.finditer(folded))]
     return [(position, kind) for position, kind in kinds

@@ -1,6 +1,6 @@
-"""The records in the tables besides postings, and what their attributes mean. Pure.
+"""The records in the tables besides postings, and the meaning of their attributes. Pure.
 
-The names of the attributes stand here once, as they are stored."""
+Only this module contains the names of the attributes as they are stored."""
 
 from __future__ import unicode_literals
 
@@ -12,7 +12,7 @@ from . import postings, text
 __all__ = ['MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
            'VERSION_KEY', 'name_of_key', 'pending_key', 'repository_key', 'tombstone_key']
 
-#: The gram of items that are no postings; no name begins a class with it.
+#: The gram of items that are not postings; no class of postings begins with it.
 MARKERS = '!'
 _READY, _TOMBSTONE, _PENDING = 'ready', 'removed ', 'describe '
 
@@ -20,7 +20,7 @@ _READY, _TOMBSTONE, _PENDING = 'ready', 'removed ', 'describe '
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': _READY}}
 VERSION_KEY = {'version': {'N': '1'}}
 
-#: Unreadable namespaces that the ready marker keeps.
+#: The most unreadable namespaces that the ready marker keeps.
 _SHOWN = 20
 
 
@@ -30,17 +30,17 @@ def repository_key(name):
 
 
 def tombstone_key(name):
-    """Return the key of what a removal leaves."""
+    """Return the key of the tombstone that a removal writes."""
     return {'gram': {'S': MARKERS}, 'suffix': {'S': _TOMBSTONE + name}}
 
 
 def pending_key(name):
-    """Return the key of the note that a description is still to be read."""
+    """Return the key of the note that a description is pending."""
     return {'gram': {'S': MARKERS}, 'suffix': {'S': _PENDING + name}}
 
 
 def name_of_key(key, kind):
-    """Return the name in the key of one kind, which is the function that makes it; else None."""
+    """Return the name in a key that the function ``kind`` made; None for any other key."""
     prefix = kind('')['suffix']['S']
     suffix = key['suffix']['S']
     return suffix[len(prefix):] if suffix.startswith(prefix) else None
@@ -49,15 +49,14 @@ def name_of_key(key, kind):
 class Row(collections.namedtuple('Row', 'description is_indexed indexed writing touched item')):
     """A repository's row as it was read.
 
-    What other programs have written into it may be of any type; what is not of ours counts as
-    absent.
+    Other programs may have written attributes of other types; such an attribute counts as absent.
 
-    :param description: as it stands, or None.
-    :param is_indexed: whether the row shows that all postings are there, in our format. A row that
+    :param description: as stored, or None.
+    :param is_indexed: True if the row records that all postings exist, in our format. A row that
         release 0.1.0 wrote does not.
     :param indexed: the description that the postings were written with, or ''. A worker of release
-        0.1.0 updates a row by writing back all that it read, so our attributes too, but without
-        the description.
+        0.1.0 updates a row by writing back all attributes that it read, including ours, but
+        without the description.
     :param writing: [token, description, ...] while a change of several transactions is under way
         or was broken off; else None.
     :param touched: when the repository was last pushed or changed, in Unix seconds, give or take
@@ -83,13 +82,13 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
 
 
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):
-    """What was read of a repository before a change.
+    """The state of a repository, as read before a change.
 
     :param row: a Row; None if there is none.
-    :param witness: the description in the witness ('' for none), which proves what postings there
-        are; None if there is no witness.
-    :param begun: descriptions of which an attempt at this change, which was broken off, may have
-        left postings."""
+    :param witness: the description in the witness ('' for none), which proves which postings
+        exist; None if there is no witness.
+    :param begun: descriptions whose postings may exist because an attempt at this change was
+        broken off."""
     __slots__ = ()
 
     def __new__(cls, row, witness, begun=frozenset()):
@@ -97,25 +96,25 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_current(self):
-        """Whether row and postings agree."""
+        """True if row and postings agree."""
         return (self.row is not None and self.row.writing is None and self.row.is_indexed and
                 self.witness == text.clean_description(self.row.description))
 
     @property
     def is_half(self):
-        """Whether some postings may be there and the name must not be found: the row has the token
-        of a change that was broken off, and does not record that all its postings are there."""
+        """True if some postings may exist and no search may find the name: the row has the token of
+        a change that was broken off, and does not record that all its postings exist."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 
     @property
     def is_whole(self):
-        """Whether the name has all its postings, whatever the row contains."""
+        """True if the name has all its postings, whatever the row contains."""
         return self.witness is not None and not (self.row is not None and self.row.writing)
 
     @property
     def is_proven(self):
-        """Whether the postings are exactly those that the witness proves. A row that does not
+        """True if the postings are exactly those that the witness proves. A row that does not
         record its postings may have lost the token of a change that was broken off."""
         return self.is_whole and self.row is not None and self.row.is_indexed
 
@@ -138,17 +137,17 @@ class ReadyMarker(collections.namedtuple(
         'ReadyMarker', 'format number synced tried report failures resync')):
     """The marker that an index is ready.
 
-    It stands beside the postings, so it cannot outlive them; docs/design.md describes when it is
-    written and removed.
+    It is stored beside the postings, so it cannot outlive them; docs/design.md describes when it
+    is written and removed.
 
-    :param format: of the postings: an int.
+    :param format: the format of the postings, an int.
     :param number: a random text that no other marker has.
     :param synced: when the last complete load ended, in Unix seconds; None if none was complete.
     :param tried: when the last load ended, likewise.
-    :param report: what the last load did, as a dictionary; or None.
-    :param failures: how many loads in a row, the last one included, were not complete.
-    :param resync: whether the first complete load found rows, perhaps of another release, whose
-        workers may still write: then another load follows soon."""
+    :param report: the LoadReport of the last load as a dictionary, or None.
+    :param failures: how many loads in a row, up to the last one, were incomplete.
+    :param resync: True if the first complete load found rows, perhaps of another release, whose
+        workers may still write; another load follows soon."""
     __slots__ = ()
 
     @classmethod
@@ -158,7 +157,7 @@ class ReadyMarker(collections.namedtuple(
 
     @classmethod
     def of(cls, item):
-        """Return the ReadyMarker of an item of the search table; None where it is none."""
+        """Return the ReadyMarker of an item of the search table; None if it is no marker."""
         if 'N' not in (item or {}).get('format', {}):
             return None
         return cls(int(item['format']['N']), item['number']['S'], _number(item, 'synced'),
@@ -166,7 +165,7 @@ class ReadyMarker(collections.namedtuple(
                    'resync' in item)
 
     def put(self, table):
-        """Return the action of a transaction that writes it."""
+        """Return the action of a transaction that writes the marker."""
         item = dict(READY_KEY, number={'S': self.number})
         for name in 'format', 'synced', 'tried', 'failures':
             number = getattr(self, name)
@@ -185,7 +184,7 @@ class ReadyMarker(collections.namedtuple(
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
         if not report.complete:
             return self._replace(number=number, tried=now, report=kept, failures=self.failures + 1)
-        # Rows that were there before: of another release, or of a load that did not get this far.
+        # Rows that existed before are of another release, or of a load that was broken off.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
                            self.synced is None and report.adopted + report.unchanged > 0)
 

@@ -1,4 +1,4 @@
-"""The store of one index: its three tables, and the kinds of requests that are made to them."""
+"""The store of one index: its three tables, and the requests that the engine makes to them."""
 
 from __future__ import unicode_literals
 
@@ -13,7 +13,7 @@ __all__ = ['Store']
 #: Keys of a BatchGetItem, and items of a BatchWriteItem:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
-#: How often keys or items that DynamoDB leaves out are sent, and the seconds in between.
+#: Attempts to send the keys or items that DynamoDB leaves out, and the seconds between two.
 _ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 
@@ -33,13 +33,13 @@ class Store(object):
         self._sleep = sleep
 
     def retrying(self, heartbeat=lambda: None, sleep=sleep):
-        """Return the same store for a load or a check: throttling only slows it down.
+        """Return the same store for a load or a check: it retries throttled and failed requests.
 
         :param heartbeat: called before each attempt; raises to stop."""
         return Store(self.settings, RetryingClient(self.client, heartbeat, sleep), sleep)
 
     def with_missing_tables_empty(self):
-        """Return the same store, to which a table that is missing is an empty one."""
+        """Return the same store, which reads a missing table as an empty one."""
         return Store(self.settings, _EmptyWhereMissing(self.client), self._sleep)
 
     def call(self, operation, **arguments):
@@ -53,9 +53,9 @@ class Store(object):
     def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False):
         """Return a page of the items of one gram in the search table, in their order.
 
-        :param prefix: only those whose suffix begins so.
-        :param after: only those whose suffix is greater.
-        :param limit: at most so many; None for as many as fit into a megabyte.
+        :param prefix: only items whose suffix begins with this text.
+        :param after: only items whose suffix is greater than this text.
+        :param limit: the most items; None for as many as fit into a megabyte.
         :param start: the LastEvaluatedKey of the page before.
 
         Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
@@ -78,7 +78,7 @@ class Store(object):
             gram, limit=limit, start=start, consistent=True))
 
     def delete_numbered(self, key, number):
-        """Delete an item of the search table, unless it was written anew with another number.
+        """Delete an item of the search table, unless another one with another number replaced it.
 
         Costs a DeleteItem: a write unit.
 
@@ -105,9 +105,9 @@ class Store(object):
         """Return the items of BatchGetItems: a list for each table that has some.
 
         :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
-        :param enough: a function of the keys that DynamoDB left out, in the same form, that
-            returns whether to do without them.
-        :raises RequestFailed: DynamoDB left keys out again and again."""
+        :param enough: a function of the keys that DynamoDB left out, in the same form; it returns
+            True to do without them.
+        :raises RequestFailed: DynamoDB left keys out at every attempt."""
         found = {}
         for page in self._until_processed('batch_get_item', 'UnprocessedKeys', wanted, enough):
             for table, items in page['Responses'].items():
@@ -118,14 +118,14 @@ class Store(object):
         """Make puts and deletes: a BatchWriteItem for each 25.
 
         :param requests: a list of {'PutRequest': ...} and {'DeleteRequest': ...}.
-        :raises RequestFailed: DynamoDB left items out again and again; some are written."""
+        :raises RequestFailed: DynamoDB left items out at every attempt; some are written."""
         for first in range(0, len(requests), WRITE_BATCH):
             wanted = {table: requests[first:first + WRITE_BATCH]}
             for _ in self._until_processed('batch_write_item', 'UnprocessedItems', wanted):
                 pass
 
     def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
-        """Yield the responses, and retry what a throttled DynamoDB leaves out."""
+        """Yield the responses, and retry the keys or items that a throttled DynamoDB leaves out."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -137,7 +137,7 @@ class Store(object):
                 return
         raise errors.RequestFailed(
             operation, sorted(wanted), 'ProvisionedThroughputExceededException',
-            'items were left out again and again', retryable=True)
+            'DynamoDB left items out at every attempt', retryable=True)
 
     def _pages(self, page_from):
         page = page_from(None)
@@ -150,7 +150,7 @@ class Store(object):
 
 
 class _EmptyWhereMissing(object):
-    """A client for the reads of a load, before there are tables."""
+    """A client for the reads of a load before the tables exist."""
 
     def __init__(self, client):
         self._client = client

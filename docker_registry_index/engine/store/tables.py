@@ -1,4 +1,4 @@
-"""The three tables: their names and keys; created when missing, and waited for.
+"""The three tables: their names and keys, and how missing ones are created.
 
 `<database>-repository` is the truth and has the keys of release 0.1.0; `<database>-version` has one
 row, which 0.1.0 reads too; `<database>-search-<format>` holds the postings. docs/design.md draws
@@ -27,7 +27,7 @@ Table = collections.namedtuple('Table', 'name hash_key range_key')
 
 
 def tables(settings):
-    """Return the tables of ``settings``, as a dictionary by what they are for."""
+    """Return the tables of ``settings``, as a dictionary by their roles."""
     return collections.OrderedDict([
         ('repository', Table(settings.repository_table, ('name', 'S'), None)),
         ('version', Table(settings.version_table, ('version', 'N'), None)),
@@ -36,7 +36,7 @@ def tables(settings):
 
 
 def definition(table):
-    """Return the arguments of CreateTable: on demand, nothing to size."""
+    """Return the arguments of CreateTable, with billing on demand."""
     keys = [(key, kind) for key, kind in ((table.hash_key, 'HASH'), (table.range_key, 'RANGE'))
             if key]
     return {
@@ -53,7 +53,7 @@ def check_version(store):
 
     Costs a consistent Scan of the version table, of one row.
 
-    :raises NewerDatabase: it is one."""
+    :raises NewerDatabase: a row has another version."""
     try:
         rows = list(store.scan_all(store.version_table))
     except errors.MissingTable:
@@ -65,14 +65,14 @@ def check_version(store):
 
 
 def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=monotonic):
-    """Make all tables exist and be active; return the names of the new ones.
+    """Create the missing tables, wait until all are active, and return the names of the new ones.
 
-    All are asked for before the first is waited for. Costs a DescribeTable for each table and one
-    more for each check while one is not active, and a CreateTable for each that is missing.
+    All are created before the first is waited for. Costs a DescribeTable for each table, one more
+    for each check of a table that is not active, and a CreateTable for each missing table.
 
     :param store: a Store.
-    :param before_creating: called before the first CreateTable, when some tables exist and others
-        do not. When it returns true, the tables are described again, and it is called again.
+    :param before_creating: called before the first CreateTable, if some tables exist and others
+        do not. If it returns True, the tables are described again, and it is called again.
     :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
     :raises TableError: a table did not become active within two minutes."""
     pause = functools.partial(_pause, clock() + CREATION_SECONDS, sleep, clock)
@@ -88,7 +88,7 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
 
 
 def _describe_all(store, pause):
-    """Return what there is of each table by its name, None for nothing."""
+    """Return the description of each table by its name; None for a missing one."""
     found = {}
     for table in store.tables.values():
         found[table.name] = _gone_or_staying(store, table, pause)
@@ -104,7 +104,7 @@ def _describe(store, table):
 
 
 def _gone_or_staying(store, table, pause):
-    """Return a table's description, None if it is missing; wait while it is being deleted."""
+    """Return a table's description, or None if it is missing; wait while it is being deleted."""
     description = _describe(store, table)
     while description and description['TableStatus'] == 'DELETING':
         pause(table, 'is still being deleted')
@@ -130,7 +130,7 @@ def _keys_of(description):
 
 
 def _create(store, table):
-    """Ask for a table; return False when another process was faster."""
+    """Create a table; return False if another process was faster."""
     try:
         store.call('create_table', **definition(table))
     except errors.RequestFailed as error:
@@ -152,5 +152,5 @@ def _wait_active(store, table, description, pause):
 def _pause(deadline, sleep, clock, table, problem):
     if clock() > deadline:
         raise errors.TableError(table.name, '%s after %d seconds' % (problem, CREATION_SECONDS),
-                                'check it in the AWS console and start again')
+                                'check it in the AWS console, and start again')
     sleep(0.5)

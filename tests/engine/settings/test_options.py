@@ -211,11 +211,11 @@ def test_a_table_may_not_have_the_default_name_of_another(name, same):
     ('https://a.b_c/x', 'an underscore', 'another name'),
     ('http://[::1]:8000', 'an IPv6 address', 'a name'),
     ('http://::1:8000', 'an IPv6 address', 'a name'),
-    ('http://h:65536', 'no number from 1 to 65535', 'write the port'),
-    ('http://h:x/y', 'no number from 1 to 65535', 'write the port'),
-    ('http://h:', 'no number from 1 to 65535', 'write the port'),
-    ('http://', 'no host name', 'write a name'),
-    ('http://a b:80', 'no host name', 'write a name'),
+    ('http://h:65536', 'not a number from 1 to 65535', 'write the port'),
+    ('http://h:x/y', 'not a number from 1 to 65535', 'write the port'),
+    ('http://h:', 'not a number from 1 to 65535', 'write the port'),
+    ('http://', 'not a host name', 'write a name'),
+    ('http://a b:80', 'not a host name', 'write a name'),
     ('http://h/a b', 'whose path', 'leave the path out')])
 def test_each_fault_of_an_endpoint_is_named_with_its_way_out(value, problem, way_out):
     error = refusal(endpoint_url=value)
