@@ -66,33 +66,33 @@ def user(text: str) -> str:
 
 #: In the order of the documentation.
 OPTIONS = (
-    Option('registry_url', None, checks.url, 'The registry, as this service reaches it.'),
-    Option('registry_username', None, user, 'Who may read there, if it asks.'),
+    Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
+    Option('registry_username', None, user, 'The user who reads the registry, if it asks for one.'),
     Option('registry_password', None, password, 'The password of that user.', secret=True),
     Option('registry_ca', None, checks.path,
-           'A file of certificates, when its own is signed by none of those of this machine.'),
+           "The file of CA certificates for the registry, in place of this machine's."),
     Option('events_secret', None, checks.secret(_SECRET_LENGTH),
-           'What the registry sends with its notifications.', secret=True),
+           'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
-           'Seconds after which a notification is answered, done or not.'),
+           'Seconds after which a notification is answered, even if it is not done.'),
     Option('htpasswd', None, checks.path,
-           'The htpasswd file of the registry; without, anybody may read.'),
+           'The htpasswd file of the registry; without one, anybody may read.'),
     Option('anonymous_read', 'false', checks.switch,
-           'Whether to answer those without credentials in spite of htpasswd.'),
-    Option('listen', '127.0.0.1:5080', listen, 'Where the service listens.'),
-    Option('threads', '16', checks.whole(2, 256), 'Requests answered at once.'),
+           'Answer requests without credentials, too, although htpasswd is set.'),
+    Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
+    Option('threads', '16', checks.whole(2, 256), 'The number of requests answered at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10000),
-           'The most names of a page of the catalog.'),
+           'The largest number of names on a page of the catalog.'),
     Option('storage', None, storage,
-           'The storage of the registry, to list its repositories there: s3://BUCKET/ROOTDIRECTORY '
-           'or a path; by default, its catalog is read.'),
+           'Where a load lists the repositories: s3://BUCKET/ROOTDIRECTORY or an absolute path; by '
+           'default, in the catalog of the registry.'),
     Option('storage_region', None, checks.region, 'The region of the bucket.'),
     Option('storage_access_key', None, checks.secret(),
-           'The access key ID for the bucket; without, botocore finds one.', secret=True),
+           'The access key ID for the bucket; without a pair, botocore finds one.', secret=True),
     Option('storage_secret_key', None, checks.secret(),
            'The secret access key that belongs to it.', secret=True),
     Option('storage_endpoint_url', None, checks.endpoint,
-           "The address of S3, when it is not the region's own."),
+           "The address of S3, if it is not the region's own."),
 )
 
 
