@@ -56,6 +56,30 @@ def index(tables):
     assert [item for item in tables.clear() if item.get('gram', {}).get('S') != MARKERS] == []
 
 
+@pytest.fixture(scope='module')
+def three_engines(dynamodb_endpoint):
+    """The engines behind `processes`."""
+    first = EngineIndex(dynamodb_endpoint)
+    return [first, first.another(), first.another()]
+
+
+@pytest.fixture
+def processes(three_engines):
+    """Three engines on one database, each as in a process of its own. The test begins without
+    tables; those that it leaves are deleted."""
+    first, second, third = three_engines
+    with taken_back(first.engine), taken_back(second.engine), taken_back(third.engine):
+        yield three_engines
+    first.delete_what_is_left()
+
+
+@pytest.fixture
+def short_transactions(monkeypatch):
+    """Transactions of ten actions at most, so that a name of a few characters needs several."""
+    monkeypatch.setattr(plan, 'LONGEST', 10)
+    monkeypatch.setattr(loader, 'LONGEST', 10)
+
+
 @pytest.fixture
 def limit(tables, monkeypatch):
     """The number of actions that a transaction may have: the 100 of DynamoDB, but 10 on moto, where

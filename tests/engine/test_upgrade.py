@@ -8,34 +8,32 @@ search table stays as it is. What a newer release has written is refused.
 from __future__ import unicode_literals
 
 import time
-import uuid
 
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine._compat import monotonic
-from docker_registry_index.engine.lifecycle import maintenance
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance, next_sync
 from docker_registry_index.engine.store import postings, text
 from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, ReadyMarker
 from docker_registry_index.engine.store.tables import create_missing
-from tests.helpers.faults import KillAfter, Killed, Meanwhile
-from tests.helpers.hooks import taken_back
-from tests.helpers.requests_made import RequestsMade
-from tests.helpers.names import MANY_WORDS, name_with_postings
-from tests.helpers.engine import EngineIndex
+from tests.helpers.clock import Clock
+from tests.helpers.faults import Meanwhile, killed_at_each
+from tests.helpers.names import many_words, name_with_postings
 from tests.helpers.waiting import wait_until
 
-LONG = name_with_postings(120)
+WORDS = many_words(4)
+#: Of several transactions, because of `short_transactions`.
+LONG = name_with_postings(14)
 STORED = [('team/web-api', 'the door'), ('team/worker', None), ('Library/Nginx', None),
-          (LONG, MANY_WORDS)]
+          (LONG, WORDS)]
 NAMES = sorted(name for name, _ in STORED)
 NEWER = postings.FORMAT + 1
 HOUR = 3600
+pytestmark = pytest.mark.usefixtures('short_transactions')
 
 
 def old_items(name, description, old_format):
-    """The items of a repository in the search table of release 0.2.0 (format 1) or 0.4.0
+    """Return the items of a repository in the search table of release 0.2.0 (format 1) or 0.4.0
     (format 2): a list of names is the witness, and the catalog has no descriptions."""
     found = [postings.to_item(posting) for posting in postings.postings(name, description)]
     witness = {'gram': {'S': '*'}, 'suffix': {'S': name}}
@@ -44,7 +42,7 @@ def old_items(name, description, old_format):
     found.append(witness)
     if old_format > 1:
         found.append({'gram': {'S': '/'}, 'suffix': {'S': postings.catalog_key(name)}})
-    if text.length(name) > 97:
+    if name == LONG:
         for item in found:
             item['v'] = {'N': '1'}
     return found
@@ -58,11 +56,6 @@ def old_row(name, description, old_format):
     return row
 
 
-def old_marker(number):
-    return dict(READY_KEY, format={'N': str(number)}, number={'S': uuid.uuid4().hex},
-                synced={'N': '1500000000'}, tried={'N': '1500000000'}, in_vain={'N': '0'})
-
-
 class OldRelease(object):
     """The tables that an older release has left, written item by item.
 
@@ -72,13 +65,20 @@ class OldRelease(object):
     def __init__(self, index, old_format):
         self.index = index
         self.old_format = old_format
-        create_missing(index.store)
-        self.put(index.settings.version_table, VERSION_KEY)
-        self.put(index.settings.search_table, old_marker(old_format))
-        # What a removal had left, and a description that was still to be read.
+        self.write()
+
+    def write(self):
+        """Write what the release left, also over what an upgrade made of it."""
+        create_missing(self.index.store)
+        self.put(self.index.settings.version_table, VERSION_KEY)
+        table = self.index.settings.search_table
+        self.put(table, dict(
+            READY_KEY, format={'N': str(self.old_format)}, number={'S': 'x'},
+            synced={'N': '1500000000'}, tried={'N': '1500000000'}, in_vain={'N': '0'}))
+        # The traces of a removal, and of a description that was still to be read.
         for kind in 'removed ', 'describe ':
-            self.put(index.settings.search_table, {
-                'gram': {'S': '!'}, 'suffix': {'S': kind + 'team/gone'}, 'number': {'S': 'x'}})
+            self.put(table, {'gram': {'S': '!'}, 'suffix': {'S': kind + 'team/gone'},
+                             'number': {'S': 'x'}})
         for name, description in STORED:
             self.add(name, description)
 
@@ -86,8 +86,7 @@ class OldRelease(object):
         self.index.store.call('put_item', TableName=table, Item=item)
 
     def add(self, name, description=None):
-        settings = self.index.settings
-        clean = text.clean_description(description)
+        settings, clean = self.index.settings, text.clean_description(description)
         self.put(settings.repository_table, old_row(name, clean, self.old_format))
         self.index.store.batch_write(settings.search_table, [
             {'PutRequest': {'Item': item}} for item in old_items(name, clean, self.old_format)])
@@ -96,33 +95,40 @@ class OldRelease(object):
         return self.index.items(self.index.settings.search_table)
 
 
-def left_by(endpoint, old_format):
-    database = 'test-' + uuid.uuid4().hex[:12]
-    return OldRelease(EngineIndex(endpoint, database, search_table=database + '-search'),
-                      old_format)
-
-
-@pytest.fixture(params=[1, 2], ids=['of 0.2.0', 'of 0.4.0'])
-def old(request, dynamodb_endpoint):
-    made = left_by(dynamodb_endpoint, request.param)
-    yield made
-    made.index.delete_what_is_left()
-
-
 @pytest.fixture
-def index(old):
+def index(processes):
     """This release, with the default names of its tables."""
-    made = EngineIndex(old.index.settings.endpoint_url, old.index.settings.database)
+    made = processes[0]
     assert made.settings.search_table == '%s-search-%d' % (made.settings.database, postings.FORMAT)
     yield made
     made.engine.close()
-    made.another().delete_what_is_left()
+
+
+@pytest.fixture
+def other(processes):
+    return processes[1]
+
+
+@pytest.fixture(scope='module')
+def old_engine(three_engines):
+    return three_engines[0].another(
+        search_table=three_engines[0].settings.database + '-search')
+
+
+@pytest.fixture
+def old(request, old_engine, processes):
+    """The tables of release 0.4.0, or of the format of `both_formats`."""
+    yield OldRelease(old_engine, getattr(request, 'param', 2))
+    old_engine.delete_what_is_left()
+
+
+both_formats = pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
 
 
 def found(index):
-    """What searches return: everything, a part of a word, a description, a long name."""
+    """Return what searches find: everything, a part of a word, a description, a long name."""
     return [sorted(name for name, _ in index.search(term))
-            for term in ('', 'ork', 'door', LONG[-3:], 'NGINX', MANY_WORDS[:5])]
+            for term in ('', 'ork', 'door', LONG[-3:], 'NGINX', WORDS[:5])]
 
 
 FOUND = [NAMES, ['team/worker'], ['team/web-api'], [LONG], ['Library/Nginx'], [LONG]]
@@ -138,6 +144,7 @@ def marker(index):
 
 # A load
 
+@both_formats
 def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
     before = old.postings()
     assert index.engine.is_ready() is False
@@ -149,18 +156,13 @@ def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
     assert old.postings() == before
     report = marker(index).report
     assert report['adopted'] == len(STORED) and report['added'] == report['failed'] == 0
-
-
-def test_what_a_load_of_this_format_ended_is_recorded_in_both_tables(old, index):
-    index.ready(stored())
+    assert marker(index).format == postings.FORMAT
     assert index.store.get(index.settings.version_table, VERSION_KEY) == dict(
         VERSION_KEY, format={'N': str(postings.FORMAT)})
-    assert marker(index).format == postings.FORMAT
-    made = RequestsMade(index.another().engine)
-    assert index.another().engine.is_ready() and made.operations == []
 
 
-def test_changes_while_the_load_waits_are_in_the_new_table(old, index):
+@both_formats
+def test_changes_before_the_load_are_in_the_new_table(old, index):
     create_missing(index.store)
     index.engine.add('team/pushed', 'words')
     index.engine.add('team/worker', 'works')
@@ -168,14 +170,14 @@ def test_changes_while_the_load_waits_are_in_the_new_table(old, index):
     index.engine.remove(LONG)
     names = ['team/pushed', 'team/web-api', 'team/worker']
     index.ready(stored(names))
-    assert sorted(index.names()) == names
+    assert index.names() == names
     assert index.search('works') == [('team/worker', 'works')]
     index.assert_whole()
 
 
-def test_what_the_storage_does_not_have_any_more_goes_after_an_hour(old, index, monkeypatch):
+def test_what_the_storage_no_longer_has_is_removed_after_an_hour(old, index):
     index.ready(stored(NAMES[1:]))
-    # Pushed within the hour: it stays for now.
+    # It was pushed within the hour: it stays for now.
     assert index.names() == NAMES
     index.store.call(
         'update_item', TableName=index.settings.repository_table,
@@ -186,62 +188,38 @@ def test_what_the_storage_does_not_have_any_more_goes_after_an_hour(old, index, 
     index.assert_whole()
 
 
-@pytest.mark.parametrize('is_listed', [True, False], ids=['listed', 'not listed'])
-@pytest.mark.parametrize('kind', ['description', 'removal'])
-def test_a_change_that_the_older_release_broke_off_is_ended(old, index, kind, is_listed):
-    row = old_row(LONG, MANY_WORDS, old.old_format)
-    row['writing'] = {'L': [{'S': 'token'}, {'S': MANY_WORDS}, {'S': 'few'}]}
+@pytest.mark.parametrize('old, kind, is_listed', [
+    (1, 'description', True), (2, 'description', False), (1, 'removal', False),
+    (2, 'removal', True)], indirect=['old'])
+def test_a_change_that_the_older_release_did_not_finish_is_finished(old, index, kind, is_listed):
+    row = old_row(LONG, WORDS, old.old_format)
+    row['writing'] = {'L': [{'S': 'token'}, {'S': WORDS}, {'S': 'few'}]}
     if kind == 'removal':
         del row['postings']
     old.put(old.index.settings.repository_table, row)
     others = [name for name in NAMES if name != LONG]
     index.ready(stored(NAMES if is_listed else others))
-    # A repository that was whole stays, whatever the storage lists; half a removal is ended.
+    # A repository that was whole stays, whatever the storage lists; half a removal is finished.
     assert index.names() == (NAMES if is_listed or kind == 'description' else others)
-    assert LONG not in index.names() or index.rows()[LONG]['description']['S'] == MANY_WORDS
+    assert LONG not in index.names() or index.rows()[LONG]['description']['S'] == WORDS
     index.assert_whole()
 
 
-def test_an_upgrade_killed_at_any_request_is_ended_by_the_next_start(old, index):
+def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, other):
     before = old.postings()
-    for count in range(500):
-        with taken_back(index.engine):
-            KillAfter(index.engine, count)
-            try:
-                index.ensure_ready(stored)
-                break
-            except Killed:
-                pass
-        # Whatever is there already is whole, and nobody takes it for all.
-        assert set(row for row in index.rows()) == set(NAMES)
-        another = index.another()
-        if another.engine.is_ready():
-            assert found(another) == FOUND
-        forget_lease(index)
+    for count in killed_at_each(index, lambda: index.ensure_ready(stored), every=12):
+        # Nothing is lost, and an incomplete index is not called ready.
+        assert set(index.rows()) == set(NAMES)
+        if other.engine.is_ready():
+            assert found(other) == FOUND
+        assert other.take_over(stored) is True
+        other.assert_whole()
+        assert found(other) == FOUND and old.postings() == before
+        other.store.call('delete_table', TableName=other.settings.search_table)
+        old.write()
+        before = old.postings()
     assert count > 10
-    index.assert_whole()
-    assert found(index) == FOUND and old.postings() == before
-
-
-@pytest.mark.parametrize('count', range(0, 30, 3))
-def test_whoever_starts_after_a_killed_upgrade_ends_it(old, index, count):
-    with taken_back(index.engine):
-        KillAfter(index.engine, count)
-        try:
-            index.ensure_ready(stored)
-        except Killed:
-            pass
-    forget_lease(index)
-    another = index.another()
-    assert another.ensure_ready(stored) is True
-    another.assert_whole()
-    assert found(another) == FOUND
-
-
-def forget_lease(index):
-    """As if the lease of whoever was killed had run out."""
-    index.store.call('update_item', TableName=index.settings.version_table, Key=VERSION_KEY,
-                     UpdateExpression='REMOVE lease')
+    assert found(index) == FOUND
 
 
 # The older release goes on beside
@@ -261,30 +239,23 @@ def test_another_sync_follows_soon_after_rows_were_adopted(old, index):
     assert not second.resync and next_sync(second, 86400) == second.synced + 86400
 
 
-def test_none_follows_where_nothing_was_adopted(index, dynamodb_endpoint):
-    fresh = EngineIndex(dynamodb_endpoint)
-    try:
-        fresh.ready(STORED)
-        made = marker(fresh)
-        assert not made.resync and made.report['added'] == len(STORED)
-        assert next_sync(made, 86400) == made.synced + 86400
-    finally:
-        fresh.delete_tables()
+def test_a_load_that_adopted_no_row_is_followed_by_none(index):
+    made = marker(index.ready(STORED))
+    assert not made.resync and made.report['added'] == len(STORED)
+    assert next_sync(made, 86400) == made.synced + 86400
 
 
-def test_a_running_process_makes_that_sync_after_ten_minutes(old, index):
-    times = [time.time()]
-    loads = []
+def test_a_running_process_makes_the_second_sync_after_ten_minutes(old, index):
+    clock, loads = Clock(time.time()), []
 
     def load(heartbeat):
-        loads.append(times[0])
+        loads.append(clock())
         return index.load(stored, heartbeat)
 
-    upkeep = Maintenance(index.store, load, wall_clock=lambda: times[0])
-    began = times[0]
+    upkeep, began = Maintenance(index.store, load, clock, clock), clock()
     for seconds in (0, 0, 60, 590, 602, 603, 1300, 80000, 87100):
-        times[0] = began + seconds
-        upkeep.run_once(monotonic())
+        clock.now = began + seconds
+        upkeep.run_once(clock())
     assert [int(round(when - began)) for when in loads] == [0, 602, 87100]
     assert upkeep.is_ready and not upkeep.marker.resync
 
@@ -295,14 +266,11 @@ def everything(index):
     return [index.items(table) for table in index.tables()]
 
 
-def refused(index, error):
-    """Return the message with which a cold start, a load and a warm start are refused."""
-    before = everything(index)
-    messages = set()
-    for attempt in (lambda: index.ensure_ready(stored),
-                    lambda: index.engine.sync(stored),
-                    lambda: index.another(
-                        search_table=index.settings.search_table).engine.start(stored)):
+def refused(index, starting, error):
+    """Return the message that refuses a cold start, a sync and a warm start."""
+    before, messages = everything(index), set()
+    for attempt in (lambda: index.ensure_ready(stored), lambda: index.engine.sync(stored),
+                    lambda: starting.engine.start(stored)):
         with pytest.raises(error) as caught:
             attempt()
         messages.add(str(caught.value))
@@ -311,17 +279,22 @@ def refused(index, error):
     return message
 
 
-def test_a_setting_that_leads_to_an_older_table_stops_the_start(old):
-    assert refused(old.index, errors.ForeignDatabase) == (
+def assert_never_searched(late, error):
+    """Assert that a start that does not wait leaves nothing to search."""
+    assert late.engine.start(stored, 0) is False
+    for search in late.engine.search, late.engine.catalog:
+        with pytest.raises(error):
+            search('')
+    late.engine.close()
+
+
+def test_a_setting_that_names_an_older_table_stops_the_start(old):
+    late = old.index.another(search_table=old.index.settings.search_table)
+    assert refused(old.index, late, errors.ForeignDatabase) == (
         'table %s holds an index of format %d, of an older release: nothing was changed; name '
         'another database or table in the settings' % (
             old.index.settings.search_table, old.old_format))
-    # A start that does not wait, too: nothing is ever searched.
-    late = old.index.another(search_table=old.index.settings.search_table)
-    assert late.engine.start(stored, 0) is False
-    with pytest.raises(errors.ForeignDatabase):
-        late.search('web')
-    late.engine.close()
+    assert_never_searched(late, errors.ForeignDatabase)
 
 
 NEWER_THAN_OURS = (
@@ -330,80 +303,74 @@ NEWER_THAN_OURS = (
     % (NEWER, postings.FORMAT))
 
 
-def by_marker(index, number=NEWER):
-    """As if a later release had written into the same search table."""
+def write_format(index, table, key, number):
     index.store.call(
-        'update_item', TableName=index.settings.search_table, Key=READY_KEY,
-        UpdateExpression='SET #format = :number', ExpressionAttributeNames={'#format': 'format'},
+        'update_item', TableName=table, Key=key, UpdateExpression='SET #format = :number',
+        ExpressionAttributeNames={'#format': 'format'},
         ExpressionAttributeValues={':number': {'N': str(number)}})
-    return index.settings.search_table
+    return table
+
+
+def by_marker(index, number=NEWER):
+    """Write the format as a later release that uses the same search table does."""
+    return write_format(index, index.settings.search_table, READY_KEY, number)
 
 
 def by_version_row(index, number=NEWER):
-    """As a later release does, which has a search table of its own."""
-    index.store.call(
-        'update_item', TableName=index.settings.version_table, Key=VERSION_KEY,
-        UpdateExpression='SET #format = :number', ExpressionAttributeNames={'#format': 'format'},
-        ExpressionAttributeValues={':number': {'N': str(number)}})
-    return index.settings.version_table
+    """Write the format as a later release with a search table of its own does."""
+    return write_format(index, index.settings.version_table, VERSION_KEY, number)
+
+
+each_newer = pytest.mark.parametrize('newer', [by_marker, by_version_row])
 
 
 @pytest.fixture
-def ready(dynamodb_endpoint):
-    made = EngineIndex(dynamodb_endpoint).ready(STORED)
-    yield made
-    made.engine.close()
-    made.another().delete_what_is_left()
+def ready(index):
+    return index.ready(STORED)
 
 
-@pytest.mark.parametrize('newer', [by_marker, by_version_row])
-def test_what_a_newer_release_has_made_stops_every_start(ready, newer):
+@each_newer
+def test_what_a_newer_release_has_made_stops_every_start_and_is_never_searched(
+        ready, other, newer):
     table = newer(ready)
-    assert refused(ready, errors.NewerDatabase) == 'table %s %s' % (table, NEWER_THAN_OURS)
+    assert refused(ready, other, errors.NewerDatabase) == 'table %s %s' % (table, NEWER_THAN_OURS)
+    assert_never_searched(other, errors.NewerDatabase)
 
 
-def test_so_it_does_where_our_own_table_was_deleted_since(ready):
-    table = by_version_row(ready)
-    ready.store.call('delete_table', TableName=ready.settings.search_table)
-    # Also those that only look: the command line and the master under --preload.
-    for look in (lambda: ready.ensure_ready(stored), ready.engine.is_ready,
-                 lambda: ready.engine.sync(stored), ready.engine.status().marker):
+@each_newer
+def test_a_newer_release_stops_the_start_also_where_a_table_of_ours_was_deleted(ready, newer):
+    table = newer(ready)
+    lost = (set(ready.tables()[1:]) - {table}).pop()
+    ready.store.call('delete_table', TableName=lost)
+    attempts = [lambda: ready.ensure_ready(stored), lambda: ready.engine.sync(stored)]
+    if newer is by_version_row:
+        # Also those that only look: the command line and the master under --preload.
+        attempts += [ready.engine.is_ready, ready.engine.status().marker]
+    for attempt in attempts:
         with pytest.raises(errors.NewerDatabase) as caught:
-            look()
+            attempt()
         assert str(caught.value) == 'table %s %s' % (table, NEWER_THAN_OURS)
     with pytest.raises(errors.MissingTable):
-        ready.store.call('describe_table', TableName=ready.settings.search_table)
+        ready.store.call('describe_table', TableName=lost)
 
 
-@pytest.mark.parametrize('newer', [by_marker, by_version_row])
-def test_a_start_that_does_not_wait_never_searches_it(ready, newer):
-    newer(ready)
-    late = ready.another()
-    assert late.engine.start(stored, 0) is False
-    with pytest.raises(errors.NewerDatabase):
-        late.search('web')
-    with pytest.raises(errors.NewerDatabase):
-        late.engine.catalog()
-    late.engine.close()
-
-
-def test_a_running_process_checks_every_minute():
-    assert maintenance._CHECK_EVERY == 60
-
-
-@pytest.mark.parametrize('newer', [by_marker, by_version_row])
-def test_a_running_process_refuses_searches_until_it_is_given_back(ready, newer, monkeypatch):
-    monkeypatch.setattr(maintenance, '_CHECK_EVERY', 0.1)
+@each_newer
+def test_a_running_process_refuses_searches_until_the_index_is_given_back(ready, newer):
     assert ready.engine.start(stored) is True
     assert len(ready.search('')) == len(STORED)
     newer(ready)
+    # The check of each minute is made at once.
+    ready.engine.sync_soon()
     wait_until(lambda: is_refused(ready))
     with pytest.raises(errors.NewerDatabase):
         ready.engine.catalog()
     assert not ready.engine.ready
+    # Pushes go on, and the newer release's next load finds them.
+    assert ready.engine.follow('team/pushed', True) is True
     newer(ready, postings.FORMAT)
+    ready.engine.sync_soon()
     wait_until(lambda: not is_refused(ready))
-    assert len(ready.search('')) == len(STORED) and ready.engine.ready
+    assert len(ready.search('')) == len(STORED) + 1 and ready.engine.ready
 
 
 def is_refused(index):
@@ -414,13 +381,13 @@ def is_refused(index):
     return False
 
 
-@pytest.mark.parametrize('newer', [by_marker, by_version_row])
-def test_whoever_gets_the_lease_after_a_newer_release_does_not_load(ready, newer):
+@each_newer
+def test_a_process_that_takes_the_lease_after_a_newer_release_does_not_load(ready, other, newer):
     def refuse():
         raise AssertionError('the storage is listed')
 
     # The request that takes the lease.
-    Meanwhile(ready.engine, 'UpdateItem', lambda: newer(ready.another()))
+    Meanwhile(ready.engine, 'UpdateItem', lambda: newer(other))
     with pytest.raises(errors.NewerDatabase):
         ready.engine.sync(refuse)
     assert 'lease' not in ready.store.get(ready.settings.version_table, VERSION_KEY)

@@ -12,6 +12,7 @@ from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
 from docker_registry_index.engine.verify.check import wanted_items
+from tests.helpers.clock import Clock
 
 
 class EngineIndex(object):
@@ -34,6 +35,7 @@ class EngineIndex(object):
             endpoint_url=endpoint.replace('us-east-1', region), **more)
         self.engine = SearchIndex(self.settings)
         self.store = Store(self.settings, self.engine.client)
+        self._locks = {}
         self._filled = None
 
     def another(self, **more):
@@ -50,9 +52,22 @@ class EngineIndex(object):
         self.ensure_ready(lambda: repositories)
         return self
 
-    def ensure_ready(self, source):
-        """Create what is missing, and load if that is new; return whether it is ready."""
-        return Start(self.store, lambda heartbeat: self.load(source, heartbeat)).ensure_ready()
+    def ensure_ready(self, source, **times):
+        """Create what is missing, and load if that is new; return whether it is ready.
+
+        :param times: the sleep and the clock of the Start.
+        """
+        return self.starter(source, **times).ensure_ready()
+
+    def take_over(self, source):
+        """The same, once the lease of a killed process has ended."""
+        clock = Clock()
+        return self.ensure_ready(source, clock=clock, sleep=lambda _: clock.sleep(60))
+
+    def starter(self, source, **times):
+        """Return a Start with a lock of its own, as in a process of its own."""
+        return Start(self.store, lambda heartbeat: self.load(source, heartbeat),
+                     locks=self._locks, **times)
 
     def load(self, source, heartbeat=lambda: None, **more):
         """Make the index equal to the storage, and return the LoadReport.

@@ -32,14 +32,16 @@ class KillAfter(object):
             self.left -= 1
 
 
-def killed_at_each(index, change, operation='*'):
+def killed_at_each(index, change, operation='*', every=1):
     """Run a change killed before its first request, before its second, and so on until it ends;
     yield the number of requests that were made.
 
     :param index: the EngineIndex whose engine makes the change.
     :param operation: count only requests of this operation.
+    :param every: on moto, where each attempt takes longer, kill before every second (or third, ...)
+        request only.
     """
-    for count in itertools.count():
+    for count in itertools.count(0, every if index.is_in_process else 1):
         with taken_back(index.engine):
             KillAfter(index.engine, count, operation)
             try:

@@ -4,11 +4,6 @@ from __future__ import unicode_literals
 
 import contextlib
 
-from docker_registry_index.engine.lifecycle import start
-from docker_registry_index.engine._compat import monotonic
-from docker_registry_index.engine.store.client import slowest
-from docker_registry_index.engine.lifecycle.lease import Lease
-
 
 @contextlib.contextmanager
 def taken_back(engine):
@@ -30,14 +25,3 @@ def taken_back(engine):
         events.register = register
         for event_name, handler in registered:
             events.unregister(event_name, handler)
-
-
-def short_leases(monkeypatch, seconds, request=None):
-    """Have leases of so many seconds, whatever a request may take.
-
-    :param request: seconds that one may take; by default, what it may.
-    """
-    def lease_of(store, clock=monotonic, kind='lease'):
-        return Lease(store, seconds, clock, request or slowest(store.settings), kind)
-
-    monkeypatch.setattr(start, 'lease_of', lease_of)

@@ -39,10 +39,10 @@ class Maintenance(object):
     :param store: a Store.
     :param load: a function of a heartbeat function that loads and returns a LoadReport."""
 
-    def __init__(self, store, load, clock=monotonic, wall_clock=time.time):
+    def __init__(self, store, load, clock=monotonic, wall_clock=time.time, start=Start):
         settings = store.settings
         self._load = load
-        self._start = Start(store, self._load_while_running, self._sleep, clock, wall_clock)
+        self._start = start(store, self._load_while_running, self._sleep, clock, wall_clock)
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
         # Long enough for the response to a request that fails, and for its error.

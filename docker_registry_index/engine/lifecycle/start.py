@@ -39,13 +39,14 @@ class Start(object):
     :param load: a function of a heartbeat function that loads and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop."""
 
-    def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time):
+    def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time,
+                 locks=_loading):
         self._store = store
         self._load = load
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
-        self._lock = _loading.setdefault((os.getpid(), store.search_table), threading.Lock())
+        self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls: a lease lasts longer than a call may wait.
         self._lease = lease_of(store, clock)
         #: The ReadyMarker that was read or written last; None if there was none.

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""From whatever is there to a whole index, by any number of processes."""
+"""From whatever tables exist to a complete index, by any number of processes."""
 
 from __future__ import unicode_literals
 
@@ -7,123 +7,123 @@ import itertools
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from dev.servers.process import ROOT
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.lifecycle import start
 from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY
-from tests.helpers.faults import KillAfter, Killed, Throttle
-from tests.helpers.hooks import short_leases
-from tests.helpers.requests_made import RequestsMade
+from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
+from tests.helpers.faults import KillAfter, Killed, Throttle, killed_at_each
+from tests.helpers.requests_made import RequestsMade
 
-STORE = [('team-%d/app-%d' % (number % 3, number), None) for number in range(12)]
-NAMES = sorted(name for name, _ in STORE)
-
-
-@pytest.fixture
-def index(dynamodb_endpoint):
-    made = EngineIndex(dynamodb_endpoint)
-    yield made
-    made.delete_what_is_left()
+STORE = [('a/one', None), ('a/two', None), ('b/one', None)]
+NAMES = [name for name, _ in STORE]
 
 
 @pytest.fixture
-def short_lease(monkeypatch):
-    short_leases(monkeypatch, 0.4)
+def index(processes):
+    return processes[0]
+
+
+@pytest.fixture
+def other(processes):
+    return processes[1]
+
+
+@pytest.fixture
+def ready(index):
+    return index.ready(STORE)
+
+
+@pytest.fixture
+def not_ready(ready):
+    """An index that lost its ready marker only."""
+    ready.store.call('delete_item', TableName=ready.settings.search_table, Key=READY_KEY)
+    return ready
 
 
 def refuse_to_list():
-    raise AssertionError('the store is listed')
+    raise AssertionError('the storage is listed')
 
 
-def test_tables_are_created_on_demand_and_the_store_is_loaded(index):
+def broken():
+    yield STORE[0]
+    raise IOError('no such bucket')
+
+
+def delete_table(index, place):
+    index.engine.client.call('delete_table', TableName=index.tables()[place])
+
+
+def everything(index, tables=None):
+    return [index.items(table) for table in tables or index.tables()]
+
+
+def version_row(index):
+    [row] = index.items(index.settings.version_table)
+    return row
+
+
+def test_a_start_creates_tables_on_demand_and_loads_the_storage(index, other):
     assert index.ensure_ready(lambda: STORE) is True
     for table in index.tables():
         description = index.engine.client.call('describe_table', TableName=table)['Table']
         assert description['TableStatus'] == 'ACTIVE'
-        assert (description['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST')
-        assert 'GlobalSecondaryIndexes' not in description
+        assert description['BillingModeSummary']['BillingMode'] == 'PAY_PER_REQUEST'
+        assert not description.get('GlobalSecondaryIndexes')
     assert index.names() == NAMES
-    assert index.another().ensure_ready(refuse_to_list) is True
-
-
-def test_the_version_row_is_what_release_0_1_0_accepts(index):
-    index.ready(STORE)
-    rows = index.items(index.settings.version_table)
-    assert rows == [{'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
+    # Release 0.1.0 accepts this row only.
+    assert version_row(index) == {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}
+    assert other.ensure_ready(refuse_to_list) is True
 
 
 @pytest.mark.parametrize('gone', [gone for count in (1, 2, 3) for gone
                                   in itertools.combinations(range(3), count)], ids=str)
-def test_whichever_tables_are_deleted_a_start_makes_all_whole(index, gone):
-    index.ready(STORE)
-    index.engine.remove(NAMES[0])
+def test_a_start_makes_the_index_complete_whichever_tables_are_missing(ready, other, gone):
+    ready.engine.remove(NAMES[0])
     for place in gone:
-        index.engine.client.call('delete_table', TableName=index.tables()[place])
-    store = STORE[1:]
-    other = index.another()
-    assert other.ensure_ready(lambda: store) is True
-    assert other.names() == sorted(name for name, _ in store)
-    assert other.search('app-3') == [('team-0/app-3', '')]
-    rows = [row['name']['S'] for row in other.items(other.settings.repository_table)]
-    assert sorted(rows) == other.names()
+        delete_table(ready, place)
+    assert other.ensure_ready(lambda: STORE[1:]) is True
+    assert other.names() == NAMES[1:] == sorted(other.rows())
+    assert other.search('one') == [('b/one', '')]
 
 
-def test_a_start_killed_at_any_request_is_finished_by_the_next(dynamodb_endpoint, short_lease):
-    for count in itertools.count():
-        index = EngineIndex(dynamodb_endpoint)
-        KillAfter(index.engine, count)
-        try:
-            index.ready(STORE)
-        except Killed:
-            pass
-        else:
-            # Every request of an undisturbed start has been tried.
-            assert count > 10
-            index.another().delete_tables()
-            return
-        other = index.another().ready(STORE)
+def test_a_start_killed_at_any_request_is_completed_by_the_next(processes):
+    index, other, third = processes
+    for count in killed_at_each(index, lambda: index.ready(STORE), every=6):
+        assert other.take_over(lambda: STORE) is True
         assert other.names() == NAMES
-        assert other.search('app-1') == [('team-1/app-1', ''), ('team-1/app-10', ''),
-                                         ('team-2/app-11', '')]
-        assert index.another().ensure_ready(refuse_to_list) is True
+        assert other.search('one') == [('a/one', ''), ('b/one', '')]
+        assert third.ensure_ready(refuse_to_list) is True
         other.delete_tables()
+    assert count > 10
 
 
-def test_a_repository_table_made_anew_in_a_killed_start_is_loaded(index, short_lease):
-    index.ready(STORE)
-    index.engine.client.call('delete_table', TableName=index.settings.repository_table)
-    killed = index.another()
-    KillAfter(killed.engine, 1, 'CreateTable')
+def test_a_killed_start_that_made_the_repository_table_anew_does_not_leave_it_empty(ready, other):
+    delete_table(ready, 0)
+    KillAfter(other.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
-        killed.ready(STORE)
-    other = index.another().ready(STORE)
-    assert len(other.items(index.settings.repository_table)) == len(STORE)
+        other.ready(STORE)
+    assert ready.take_over(lambda: STORE) is True
+    assert sorted(ready.rows()) == NAMES
 
 
-def test_threads_starting_at_once_load_once(index):
+def test_threads_that_start_at_once_load_once(index):
     loads, started = [], []
 
-    def store():
-        loads.append(1)
-        return STORE
-
     def start():
-        started.append(index.another().ensure_ready(store))
+        started.append(index.ensure_ready(lambda: loads.append(1) or STORE))
 
-    threads = [threading.Thread(target=start) for _ in range(6)]
+    threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert started == [True] * 6
-    assert len(loads) == 1
+    assert started == [True] * 4 and len(loads) == 1
 
 
 PROCESS = '''
@@ -133,113 +133,91 @@ index = EngineIndex(sys.argv[1], sys.argv[2])
 def store():
     with open(sys.argv[3], 'a') as loads:
         loads.write('load\\n')
-    return [('team/app-%d' % number, None) for number in range(60)]
+    return [('team/app-%d' % number, None) for number in range(20)]
 assert index.ensure_ready(store) is True
-assert len(index.search('app')) == 60
+assert len(index.search('app')) == 20
 print('served')
 '''
 
 
-def test_processes_starting_at_once_load_once_and_all_serve(index, tmpdir):
+def test_processes_that_start_at_once_load_once_and_all_serve(
+        real_dynamodb_endpoint, index, tmpdir):
     loads = tmpdir.join('loads')
     processes = [subprocess.Popen(
-        [sys.executable, '-c', PROCESS, index.settings.endpoint_url,
-         index.settings.database, str(loads)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(8)]
+        [sys.executable, '-c', PROCESS, real_dynamodb_endpoint, index.settings.database,
+         str(loads)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
     ends = [process.communicate() for process in processes]
-    assert [end[0].strip() for end in ends] == [b'served'] * 8, ends
+    assert [end[0].strip() for end in ends] == [b'served'] * 5, ends
     assert loads.read() == 'load\n'
 
 
-def test_a_process_that_waits_too_long_serves_meanwhile(index):
-    index.ready(STORE[:1])
-    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
-    assert Lease(index.store).acquire()
-    other = index.another(startup_wait=0.5)
-    assert other.ensure_ready(refuse_to_list) is False
-    assert other.search('app-0') == [('team-0/app-0', '')]
-    assert other.engine.add('team-0/new') is True
+def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
+    assert Lease(not_ready.store).acquire()
+    clock, waiting = Clock(), not_ready.another(startup_wait=2)
+    assert waiting.ensure_ready(refuse_to_list, clock=clock, sleep=clock.sleep) is False
+    assert 2 < sum(clock.slept) < 3
+    assert waiting.search('one') == [('a/one', ''), ('b/one', '')]
+    assert waiting.engine.add('a/new') is True
 
 
-def test_a_start_does_not_wait_anew_for_a_load_that_is_old(index):
-    index.ready(STORE[:1])
-    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
-    lease = Lease(index.store, seconds=5)
-    assert lease.acquire()
-    ended = threading.Event()
+def test_a_start_does_not_wait_again_for_a_load_that_is_older_than_startup_wait(not_ready):
+    clock = Clock()
+    holder, waiting = Lease(not_ready.store, 5, clock), not_ready.another(startup_wait=4)
+    assert holder.acquire()
 
-    def hold():
-        while not ended.wait(0.05):
-            lease.renew()
+    def sleep(seconds):
+        clock.sleep(seconds)
+        holder.renew()
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    try:
-        waits = []
-        for _ in range(2):
-            began = time.time()
-            other = index.another(startup_wait=4)
-            assert other.ensure_ready(refuse_to_list) is False
-            waits.append(time.time() - began)
-    finally:
-        ended.set()
-        holder.join()
-    # The second knows after one sign of life, here every half second.
-    assert waits[0] >= 4 and waits[1] < 3.5, waits
+    waits = []
+    for _ in range(2):
+        began = clock()
+        assert waiting.ensure_ready(refuse_to_list, clock=clock, sleep=sleep) is False
+        waits.append(clock() - began)
+    # The second start returns after one heartbeat.
+    assert waits[0] >= 4 and waits[1] < 1.5
 
 
 @pytest.mark.parametrize('wait', [0, 0.2])
-def test_a_dead_load_is_taken_over_by_one_that_waits_less_than_its_lease(index, monkeypatch, wait):
-    short_leases(monkeypatch, 2)
-    dying = index.another()
-    KillAfter(dying.engine, 1, 'TransactWriteItems')
+def test_a_dead_load_is_taken_over_by_a_process_that_waits_less_than_the_lease_time(
+        index, other, wait):
+    KillAfter(other.engine, 1, 'TransactWriteItems')
     with pytest.raises(Killed):
-        dying.ensure_ready(lambda: STORE)
-    start._loading.clear()
+        other.ensure_ready(lambda: STORE)
+    lease_seconds = float(version_row(index)['lease_seconds']['N'])
     # As the maintenance tries: again and again, each time for a moment.
-    other = index.another(startup_wait=wait)
-    made = start.Start(other.store, lambda heartbeat: other.load(lambda: STORE, heartbeat))
-    began = time.time()
-    while not made.ensure_ready():
-        assert time.time() - began < 10
-        time.sleep(0.1)
-    assert time.time() - began >= 2
-    other.assert_whole()
-    assert other.names() == NAMES
+    clock, waiting = Clock(), index.another(startup_wait=wait)
+    start = waiting.starter(lambda: STORE, clock=clock, sleep=clock.sleep)
+    began = clock()
+    while not start.ensure_ready():
+        clock.advance(5)
+    assert 20 <= lease_seconds <= clock() - began < 60
+    waiting.assert_whole()
+    assert waiting.names() == NAMES
 
 
-def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_it_is_back(index, monkeypatch):
-    short_leases(monkeypatch, 30)
-    loads, faults = [], []
-    made = start.Start(index.store, lambda heartbeat: load())
+def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_dynamodb_recovers(dynamodb_endpoint):
+    index, clock, faults = EngineIndex(dynamodb_endpoint, attempts=1), Clock(), []
 
-    def load():
-        loads.append(1)
-        if len(loads) == 1:
-            faults.append(Throttle(index.engine, '*', 1000, code='Down', status=500))
-            raise errors.RequestFailed('put_item', [], 'Down', 'unavailable', True)
-        return index.load(lambda: STORE)
+    def fail():
+        faults.append(Throttle(index.engine, '*', 1000, code='Down', status=500))
+        raise errors.RequestFailed('put_item', [], 'Down', 'unavailable', True)
 
-    monkeypatch.setattr('time.sleep', lambda _: None)
-    with pytest.raises(errors.RequestFailed):
-        made.ensure_ready()
-    faults[0].left = 0
-    monkeypatch.undo()
-    began = time.time()
-    assert made.ensure_ready() is True
-    assert time.time() - began < 5
-    assert index.names() == NAMES
+    source = [fail]
+    start = index.starter(lambda: source[0](), clock=clock, sleep=clock.sleep)
+    with pytest.raises(errors.DynamoDBIndexError):
+        start.ensure_ready()
+    faults[0].left, source[0] = 0, lambda: STORE
+    assert 'lease' in version_row(index)
+    assert start.ensure_ready() is True
+    assert clock.slept == [] and index.names() == NAMES
+    index.delete_tables()
 
 
-def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
-    def broken():
-        yield STORE[0]
-        raise IOError('no such bucket')
-
+def test_a_storage_that_cannot_be_listed_leaves_the_lease_free_and_no_format(index, other):
     with pytest.raises(errors.StorageUnreadable):
         index.ensure_ready(broken)
-    other = index.another()
+    assert all('format' not in row for row in index.items(index.settings.version_table))
     made = RequestsMade(other.engine)
     assert other.ensure_ready(lambda: STORE) is True
     assert made.operations.count('UpdateItem') == 1
@@ -247,96 +225,52 @@ def test_a_store_that_cannot_be_listed_leaves_the_lease_free(index):
 
 
 @pytest.mark.parametrize('begin', ['ensure_ready', 'sync'])
-def test_interrupted_while_it_takes_the_lease_it_gives_it_back(index, monkeypatch, begin):
-    index.ready(STORE)
-    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
-    client, call = index.engine.client, index.engine.client.call
+def test_a_start_interrupted_while_it_takes_the_lease_gives_it_back(
+        not_ready, other, monkeypatch, begin):
+    client, call = not_ready.engine.client, not_ready.engine.client.call
 
     def interrupting(operation, **arguments):
-        found = call(operation, **arguments)
+        answer = call(operation, **arguments)
         if operation == 'update_item':
             monkeypatch.undo()
             raise KeyboardInterrupt()
-        return found
+        return answer
 
     monkeypatch.setattr(client, 'call', interrupting)
     with pytest.raises(KeyboardInterrupt):
-        getattr(index if begin == 'ensure_ready' else index.engine, begin)(refuse_to_list)
-    [row] = index.items(index.settings.version_table)
-    assert 'lease' not in row
-    # So the next one need not wait for its time.
-    assert index.another(startup_wait=1).ensure_ready(lambda: STORE) is True
+        getattr(not_ready if begin == 'ensure_ready' else not_ready.engine, begin)(refuse_to_list)
+    assert 'lease' not in version_row(not_ready)
+    # So the next process does not wait for the end of the lease time.
+    clock = Clock()
+    assert other.ensure_ready(lambda: STORE, clock=clock, sleep=clock.sleep) is True
+    assert clock.slept == []
 
 
-@pytest.mark.parametrize('place', ['version row', 'ready marker'])
-def test_an_index_of_a_newer_format_stops_the_start_untouched(index, place):
-    index.ready(STORE)
-    settings = index.settings
-    changed, key = ((settings.version_table, VERSION_KEY) if place == 'version row' else
-                    (settings.search_table, READY_KEY))
-    newer = dict(index.store.get(changed, key), format={'N': '999'})
-    index.store.call('put_item', Item=newer, TableName=changed)
-    before = [index.items(table) for table in index.tables()]
-    for begin in (index.another().ensure_ready, index.another().engine.sync):
-        with pytest.raises(errors.NewerDatabase) as refused:
-            begin(refuse_to_list)
-        assert '999' in str(refused.value) and changed in str(refused.value)
-    with pytest.raises(errors.NewerDatabase):
-        index.another().engine.is_ready()
-    assert [index.items(table) for table in index.tables()] == before
-    # Nor is a table created beside it.
-    lost = (settings.search_table if place == 'version row' else settings.version_table)
-    index.store.call('delete_table', TableName=lost)
-    with pytest.raises(errors.NewerDatabase):
-        index.another().ensure_ready(refuse_to_list)
-    with pytest.raises(errors.RequestFailed):
-        index.items(lost)
-
-
-def test_the_search_table_of_an_older_format_is_not_ours(index):
-    """As when a setting leads to it; each format has a table of its own."""
-    index.ready(STORE)
-    settings = index.settings
-    older = dict(index.store.get(settings.search_table, READY_KEY),
-                 format={'N': str(postings.FORMAT - 1)})
-    index.store.call('put_item', Item=older, TableName=settings.search_table)
-    before = [index.items(table) for table in index.tables()]
+def test_the_search_table_of_an_older_format_is_refused(ready, other):
+    """A setting may name it; each format has a table of its own."""
+    table = ready.settings.search_table
+    ready.store.call('put_item', TableName=table, Item=dict(
+        ready.store.get(table, READY_KEY), format={'N': str(postings.FORMAT - 1)}))
+    before = everything(ready)
     with pytest.raises(errors.ForeignDatabase) as refused:
-        index.another().ensure_ready(refuse_to_list)
-    assert settings.search_table in str(refused.value)
-    assert [index.items(table) for table in index.tables()] == before
+        other.ensure_ready(refuse_to_list)
+    assert table in str(refused.value) and everything(ready) == before
 
 
-def test_an_index_of_an_older_format_is_loaded_into_a_table_of_its_own(index):
-    index.ready(STORE)
-    settings = index.settings
+def test_an_index_of_an_older_format_is_loaded_into_a_table_of_its_own(ready):
     row = dict(VERSION_KEY, format={'N': str(postings.FORMAT - 1)})
-    index.store.call('put_item', Item=row, TableName=settings.version_table)
-    other = index.another(search_table=settings.search_table + '-next')
-    try:
-        assert other.ensure_ready(lambda: STORE) is True
-        assert other.names() == NAMES
-        [row] = other.items(settings.version_table)
-        assert row == dict(VERSION_KEY, format={'N': str(postings.FORMAT)})
-    finally:
-        other.store.call('delete_table', TableName=other.settings.search_table)
-
-
-def test_a_load_that_fails_writes_no_format(index):
-    def broken():
-        yield STORE[0]
-        raise IOError('no such bucket')
-
-    with pytest.raises(errors.StorageUnreadable):
-        index.ensure_ready(broken)
-    assert all('format' not in row for row in index.items(index.settings.version_table))
+    ready.store.call('put_item', Item=row, TableName=ready.settings.version_table)
+    newer = ready.another(search_table=ready.settings.search_table + '-next')
+    assert newer.ensure_ready(lambda: STORE) is True
+    assert newer.names() == NAMES
+    assert version_row(newer) == dict(VERSION_KEY, format={'N': str(postings.FORMAT)})
+    newer.store.call('delete_table', TableName=newer.settings.search_table)
 
 
 @pytest.mark.parametrize('throttled', ['repository_table', 'version_table'])
-def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(index, monkeypatch, throttled):
-    index.ready(STORE)
-    other, name = index.another(), getattr(index.settings, throttled)
-    client = other.engine.client
+def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(
+        ready, other, monkeypatch, throttled):
+    name, client = getattr(ready.settings, throttled), other.engine.client
     call, asked = client.call, []
 
     def leave_out(operation, **arguments):
@@ -350,32 +284,29 @@ def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(index, monkey
     assert asked == ['batch_get_item']
 
 
-@pytest.mark.parametrize('kind', ['search_table', 'repository_table'])
-def test_another_version_number_stops_the_start_untouched(index, kind):
-    index.ready(STORE)
-    call, version_table = index.engine.client.call, index.settings.version_table
-    assert Lease(index.store).acquire()
-    call('put_item', Item={'version': {'N': '2'}}, TableName=version_table)
-    lost = getattr(index.settings, kind)
-    call('delete_table', TableName=lost)
-    left = [table for table in index.tables() if table != lost]
-    before = [index.items(table) for table in left]
+@pytest.mark.parametrize('lost', [2, 0])
+def test_another_version_number_stops_the_start_before_any_change(ready, other, lost):
+    assert Lease(ready.store).acquire()
+    ready.store.call('put_item', Item={'version': {'N': '2'}},
+                     TableName=ready.settings.version_table)
+    delete_table(ready, lost)
+    left = [table for table in ready.tables() if table != ready.tables()[lost]]
+    before = everything(ready, left)
     with pytest.raises(errors.NewerDatabase) as refused:
-        index.another().ensure_ready(refuse_to_list)
-    assert version_table in str(refused.value)
-    assert [index.items(table) for table in left] == before
+        other.ensure_ready(refuse_to_list)
+    assert ready.settings.version_table in str(refused.value)
+    assert everything(ready, left) == before
     with pytest.raises(errors.MissingTable):
-        index.items(lost)
+        ready.items(ready.tables()[lost])
 
 
-def test_a_table_with_other_keys_stops_the_start_and_creates_nothing(index):
+def test_a_table_with_other_keys_stops_the_start_before_any_table_is_created(index):
     index.engine.client.call(
-        'create_table', TableName=index.settings.search_table,
+        'create_table', TableName=index.settings.search_table, BillingMode='PAY_PER_REQUEST',
         KeySchema=[{'AttributeName': 'id', 'KeyType': 'HASH'}],
-        AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}],
-        BillingMode='PAY_PER_REQUEST')
+        AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}])
     with pytest.raises(errors.DynamoDBIndexError) as refused:
         index.ensure_ready(refuse_to_list)
     assert index.settings.search_table in str(refused.value)
-    with pytest.raises(errors.RequestFailed):
+    with pytest.raises(errors.MissingTable):
         index.items(index.settings.repository_table)
