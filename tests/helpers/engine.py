@@ -131,6 +131,15 @@ class EngineIndex(object):
             found += items
         return found
 
+    @property
+    def dynamodb(self):
+        """The boto3 client, for a Release010."""
+        return self.engine.client.dynamodb
+
+    def table(self, kind):
+        """Return the name that release 0.1.0 gives a table."""
+        return '%s-%s' % (self.settings.database, kind)
+
     def tables(self):
         return [self.settings.repository_table, self.settings.version_table,
                 self.settings.search_table]
