@@ -21,8 +21,6 @@ __all__ = ['Checker', 'Checksums', 'Finding', 'Inspection', 'Problem', 'wanted_i
 
 #: How often a repository is inspected that is changed meanwhile.
 _ATTEMPTS = 5
-#: Names whose checksums are kept in memory at a time.
-_NAMES = 20000
 _SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
 
 
@@ -214,9 +212,11 @@ class Checksums(object):
     Of each name only the number of its postings and a sum of their digests are kept, in a temporary
     file: so any number of postings are compared in little memory.
 
+    :param names: how many names are kept in memory at a time.
     :raises ScratchError: the disk for temporary files is full or missing."""
 
-    def __init__(self):
+    def __init__(self, names=20000):
+        self._names = names
         self._database = scratch_database()
         self._sums = {'expected': {}, 'found': {}}
         for command in (
@@ -273,7 +273,7 @@ class Checksums(object):
         sums = self._sums[table]
         number, digest = sums.get(name, (0, 0))
         sums[name] = number + 1, digest + _digest(item)
-        if len(sums) >= _NAMES:
+        if len(sums) >= self._names:
             self._flush(table)
 
     def _flush(self, table):
