@@ -27,7 +27,7 @@ __all__ = ['SearchIndex']
 _CLOSE_SECONDS = 5
 #: Seconds in which the storage must report whether it has a repository, and how many such questions
 #: may be left without an answer.
-_ANSWER_SECONDS, _UNANSWERED = 10, 8
+ANSWER_SECONDS, UNANSWERED = 10, 8
 
 
 class SearchIndex(object):
@@ -66,7 +66,7 @@ class SearchIndex(object):
 
         Costs one BatchGetItem when it is ready, and one in a minute."""
         maintenance = Maintenance(self._store, self._loading(source, progress))
-        timed_source = TimedSource(as_source(source), _ANSWER_SECONDS, _UNANSWERED)
+        timed_source = TimedSource(as_source(source), ANSWER_SECONDS, UNANSWERED)
         self._queue = ChangeQueue(
             self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
             self.settings.push_wait, maintenance.check_soon, maintenance.sync_soon)
