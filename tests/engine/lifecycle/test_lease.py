@@ -176,7 +176,7 @@ def test_the_lease_time_counts_from_when_the_lease_was_first_seen(index, holder,
 
 
 def test_the_lease_time_of_the_holder_counts(index, clock):
-    slow, hasty = lease(index, clock, 60), lease(index, 0.5)
+    slow, hasty = lease(index, clock, 60), lease(index, seconds=0.5)
     assert slow.acquire() is True
     assert hasty.acquire() is False
     hasty.clock.advance(59)
