@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The meaning of a search, by brute force over all repositories."""
+"""Answers a search by brute force over all repositories."""
 
 from __future__ import unicode_literals
 
@@ -10,7 +10,7 @@ BOUNDARY = '/_.-'
 
 
 def fold(text):
-    # One letter, U+0130, has a lower case of two in Python 3.
+    # The lower case of one letter, U+0130, has two characters in Python 3.
     return ''.join(character.lower()[:1] for character in text)
 
 
@@ -27,7 +27,7 @@ def words(term):
 
 
 def answer(repositories, term):
-    """All matches, ordered: a list of (name, description).
+    """Return all matches in order: a list of (name, description).
 
     :param repositories: mapping of name to description.
     """
@@ -42,7 +42,7 @@ def answer(repositories, term):
 
 
 def in_catalog(name):
-    """What a name is sorted by in a registry's catalog: as if / came before all else."""
+    """Return the sort key of a name in a registry's catalog: / comes before all other characters."""
     return name.replace('/', '\0')
 
 
@@ -51,7 +51,7 @@ def rank(word, name, description):
     if word not in name:
         return 3 if starts_word_of(description, word) else None
     start, end = '(^|[%s])' % BOUNDARY, '($|[%s])' % BOUNDARY
-    # \Z: a dollar also matches before a last line feed.
+    # \Z, because a dollar also matches before a final line feed.
     end = end.replace('$', r'\Z')
     if name.endswith(word) or re.search(start + word_re + end, name):
         return 0
@@ -73,10 +73,7 @@ def letter(character):
 
 
 def group(repositories, term, name):
-    """Which of the groups that a limit prefers, 0 first, a match is in.
-
-    Of several words, the longest decides.
-    """
+    """Return the group of a match; a limit prefers group 0. The longest of several words counts."""
     word = max(words(term), key=len)
     folded = fold(name)
     start = '(^|[%s])' % BOUNDARY + re.escape(word)
@@ -88,7 +85,7 @@ def group(repositories, term, name):
 
 
 def check_limited(repositories, term, limit, got):
-    """Assert that ``got`` is a right answer with a limit."""
+    """Assert that ``got`` is a correct answer with a limit."""
     whole = answer(repositories, term)
     assert len(got) == min(limit, len(whole)), (term, limit, got)
     kept = set(got)

@@ -22,19 +22,19 @@ KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
     ('AccessKeyId=lowercase', 'AccessKeyId=lowe...'),
     ('GET http://host/bucket?AWSAccessKeyId=x&Signature=y failed',
      'GET http://host/bucket?... failed'),
-    # Names of tables, operations and accounts are no keys.
+    # Names of tables and operations, and numbers of accounts, are not keys.
     ('docker-registry-repository in 123456789012 UPPERCASE',
      'docker-registry-repository in 123456789012 UPPERCASE'),
     ('\u00fc', '\\xfc')])
-def test_the_first_line(message, expected):
+def test_the_first_line_of_an_error_is_quoted_without_secrets(message, expected):
     assert errors.first_line(ValueError(message)) == expected
 
 
-def test_it_is_not_endless():
+def test_a_quoted_line_is_cut_to_300_characters():
     assert len(errors.first_line(ValueError('\u00fc' * 9999))) == 300
 
 
-def test_the_name_of_the_class_is_given_once():
+def test_the_class_of_an_error_is_named_once():
     class Refused(Exception):
         error_code = None
 
@@ -54,12 +54,12 @@ if PY2:
         assert errors.first_line(error).startswith('[Errno 13] no rights')
 
 
-def test_an_unreadable_storage_is_one_line_without_the_key():
+def test_an_unreadable_storage_is_an_error_of_one_line_without_the_key():
     message = '%s' % errors.StorageUnreadable('its namespaces', IOError('refused\n%s' % KEY_ID))
     assert message == (
         'the storage of the registry does not report its namespaces: %s: refused; check the '
         'storage and its settings' % IOError.__name__)
 
 
-def test_what_a_terminal_would_obey_is_not_shown():
+def test_a_character_that_controls_a_terminal_is_replaced():
     assert errors.safe('a\x1b[2J\u202eb\nc\u2028d é') == 'a?[2J?b?c?d é'

@@ -1,4 +1,4 @@
-"""Counts what the engine asks of DynamoDB, at boto3's own event hooks."""
+"""Counts the requests of an engine to DynamoDB, at boto3's event hooks."""
 
 from __future__ import unicode_literals
 
@@ -9,7 +9,7 @@ Request = collections.namedtuple('Request', 'operation units actions')
 
 
 class RequestsMade(object):
-    """Records every request of an engine as it is sent, retries included.
+    """Records every request that an engine sends, including retries.
 
     :param engine: a SearchIndex.
     """
@@ -25,13 +25,13 @@ class RequestsMade(object):
 
     @contextlib.contextmanager
     def counted(self):
-        """Count what happens inside the block only."""
+        """Count only the requests inside the block."""
         del self.sent[:], self.answered[:]
         yield self
 
     @property
     def operations(self):
-        """The operations sent, in order: names of the API."""
+        """The operations that were sent, in order: names of the API."""
         return list(self.sent)
 
     @property

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a term asks for, and how well a repository matches it."""
+"""The words of a term, and how well a repository matches them."""
 
 from __future__ import unicode_literals
 
@@ -23,18 +23,18 @@ TERMS = st.text(st.sampled_from('aab/-_.AÉ日\U0001f433 '), max_size=6)
     ('a ' + 'b' * 256, None), ('a\x00', None), ('ok \x1b[2J', None),
     ('a\x05', None), ('x' * 100000, None), ('a ' * 50000, ('a',))],
     ids=lambda value: None)
-def test_parse(term, words):
+def test_a_term_is_parsed_into_words(term, words):
     assert ranking.parse(term) == words
 
 
-def test_the_longest_words_are_read_the_longest_first():
+def test_the_four_longest_words_are_read_longest_first():
     assert ranking.longest(('ab', 'abcd', 'abc')) == ['abcd', 'abc', 'ab']
     words = ('a', 'cc', 'bb', 'dddd', 'eee')
     assert ranking.longest(words) == ['dddd', 'eee', 'cc', 'bb']
 
 
 @given(NAMES)
-def test_the_range_of_a_word_is_under_one_gram(word):
+def test_the_range_of_a_word_has_one_gram(word):
     word = text.fold(word)
     for kind in postings.CLASSES:
         wanted = postings.range_of(kind, word)
@@ -52,12 +52,12 @@ def test_the_range_of_a_word_is_under_one_gram(word):
     ('sql a', 'a/mysqlite', '', 2), ('sql z', 'team/sql', 'zoo', 3),
     ('sql z', 'team/sql', '', None), ('', 'team/sql', '', 0),
     ('sql', 'TEAM/SQL', '', 0)], ids=lambda value: None)
-def test_rank(term, name, description, rank):
+def test_the_rank_depends_on_the_place_of_the_term(term, name, description, rank):
     assert ranking.rank(ranking.parse(term), name, description) == rank
 
 
 @given(NAMES, DESCRIPTIONS, TERMS)
-def test_every_rank_is_that_of_the_oracle(name, description, term):
+def test_the_rank_is_that_of_the_oracle(name, description, term):
     clean = text.clean_description(description)
     found = oracle.answer({name: description}, term)
     ranked = ranking.rank(ranking.parse(term), name, clean)
