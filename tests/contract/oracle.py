@@ -42,7 +42,7 @@ def answer(repositories, term):
 
 
 def in_catalog(name):
-    """Return the sort key of a name in a registry's catalog: / comes before all other characters."""
+    """Return the sort key of a name in a registry's catalog, where / comes first."""
     return name.replace('/', '\0')
 
 
