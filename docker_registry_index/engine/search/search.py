@@ -109,8 +109,8 @@ class Search(object):
         """Return the results of (item, label) pairs, without those of names too long for one
         transaction whose postings are incomplete."""
         results = [(_result(item), label, 'v' in item) for item, label in items]
-        asked = set(result.name for result, _, is_doubtful in results if is_doubtful)
-        indexed = self._indexed(sorted(asked))
+        doubtful = set(result.name for result, _, is_doubtful in results if is_doubtful)
+        indexed = self._indexed(sorted(doubtful))
         return [(result, label) for result, label, is_doubtful in results
                 if not is_doubtful or result.name in indexed]
 

@@ -56,7 +56,7 @@ def as_text(value, exact=False):
         value = value.decode('utf-8', 'replace')
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not isinstance(value, text_type) and (exact or not is_number):
-        raise Refused('is of type %s, where text is needed' % type(value).__name__,
+        raise Refused('is of type %s, but must be text' % type(value).__name__,
                       'write it as text, in quotes')
     return text_type(value).strip() or None
 

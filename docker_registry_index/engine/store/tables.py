@@ -91,7 +91,7 @@ def _describe_all(store, pause):
     """Return the description of each table by its name; None for a missing one."""
     found = {}
     for table in store.tables.values():
-        found[table.name] = _gone_or_staying(store, table, pause)
+        found[table.name] = _describe_settled(store, table, pause)
         _check_keys(table, found[table.name])
     return found
 
@@ -103,7 +103,7 @@ def _describe(store, table):
         return None
 
 
-def _gone_or_staying(store, table, pause):
+def _describe_settled(store, table, pause):
     """Return a table's description, or None if it is missing; wait while it is being deleted."""
     description = _describe(store, table)
     while description and description['TableStatus'] == 'DELETING':
@@ -117,7 +117,7 @@ def _check_keys(table, description):
         return
     found, wanted = _keys_of(description), _keys_of(definition(table))
     if found != wanted:
-        raise errors.ForeignDatabase(table.name, 'has the keys %s where %s are needed' % tuple(
+        raise errors.ForeignDatabase(table.name, 'has the keys %s instead of %s' % tuple(
             ', '.join('%s (%s, %s)' % key for key in keys) for keys in (found, wanted)))
 
 

@@ -158,7 +158,7 @@ def test_a_value_of_a_wrong_type_is_refused(kind, option):
         with pytest.raises(SettingError) as caught:
             resolve(kind, [Layer('x.yml', values_of(kind, option, **{str(option.name): value}))])
         assert str(caught.value) == (
-            'setting %s (from x.yml) is of type %s, where text is needed; write it as text, in '
+            'setting %s (from x.yml) is of type %s, but must be text; write it as text, in '
             'quotes' % (option.name, type(value).__name__))
 
 

@@ -11,12 +11,15 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from docker_registry_index.engine import Settings
+from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store import postings, text
 from docker_registry_index.engine.store.records import (
     MARKERS, NOTHING, RepositoryState, Row, pending_key, tombstone_key)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write import plan
 
+#: make check runs Python 3 only, and fewer examples.
+EXAMPLES = settings(max_examples=100 if PY2 else 40)
 PLANNER = plan.Planner(Store(Settings(region='us-east-1'), None))
 
 FEW = st.text(st.sampled_from('aab/-_.AÉéİK\u212aȺς日\U0001f433'), min_size=1, max_size=14)
@@ -50,6 +53,7 @@ def starts(folded, word):
 
 # Searching
 
+@EXAMPLES
 @given(NAMES)
 @example('a-a-a')
 @example('aa.a')
@@ -71,6 +75,7 @@ def test_every_substring_has_a_posting_in_its_best_class(name):
             assert any(posting.suffix[len(prefix)] <= '\x05' for posting in started), word
 
 
+@EXAMPLES
 @given(NAMES, DESCRIPTIONS, NAMES)
 def test_a_posting_matches_only_words_of_its_repository(name, description, term):
     found = postings.postings(name, description)
@@ -81,6 +86,7 @@ def test_a_posting_matches_only_words_of_its_repository(name, description, term)
             tail.startswith(word) for tail in text.word_tails(description))
 
 
+@EXAMPLES
 @given(FEW, FEW)
 def test_the_range_key_sorts_ends_then_whole_words_then_the_rest(name, other):
     word = text.fold(name)[:1]
@@ -104,6 +110,7 @@ def assert_read_back(name, description):
         assert postings.is_gram(item['gram']['S'])
 
 
+@EXAMPLES
 @given(NAMES, DESCRIPTIONS)
 def test_an_item_contains_its_name_and_description(name, description):
     assert_read_back(name, description)
@@ -157,6 +164,7 @@ def test_the_witness_lists_the_name_as_it_is_written():
     assert postings.name_of(postings.to_item(postings.witness('Team/Web'))) == 'Team/Web'
 
 
+@EXAMPLES
 @given(FEW, FEW)
 def test_witnesses_are_in_the_order_of_a_registry(name, other):
     keys = [postings.catalog_key(each).encode('utf-8') for each in (name, other)]
@@ -196,6 +204,7 @@ def assert_fit(name, description=''):
         assert len(key['suffix']['S'].encode('utf-8')) <= 1024
 
 
+@EXAMPLES
 @given(NAMES, DESCRIPTIONS)
 def test_keys_are_unique_and_within_the_limits(name, description):
     assert_fit(name, description)
@@ -212,6 +221,7 @@ def test_the_longest_names_and_descriptions_fit(name, description):
     assert_fit(name, description)
 
 
+@EXAMPLES
 @given(FEW, FEW, DESCRIPTIONS)
 @example('Foo', 'foo', '')
 @example('FOO', 'Foo', '')
@@ -281,6 +291,7 @@ def test_every_change_of_a_random_v1_name_is_one_transaction(letters):
         assert len(change.actions) <= 100
 
 
+@EXAMPLES
 @given(NAMES, DESCRIPTIONS)
 def test_a_transaction_touches_no_item_twice(name, description):
     for change in changes(name, description):
