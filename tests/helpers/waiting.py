@@ -4,7 +4,7 @@ import time
 
 from docker_registry_index.engine._compat import monotonic
 
-__all__ = ['lines_of', 'more_threads', 'wait_until']
+__all__ = ['in_threads', 'lines_of', 'more_threads', 'wait_until']
 
 _TRUE = object()
 
@@ -35,3 +35,29 @@ def more_threads():
     """Return a function that counts the threads that were started since."""
     before = set(threading.enumerate())
     return lambda: len(set(threading.enumerate()) - before)
+
+
+def in_threads(functions):
+    """Start functions side by side; return a function that waits for them, and returns what they
+    returned, in order, or raises what one of them raised."""
+    answers, failures = [None] * len(functions), []
+
+    def call(place):
+        try:
+            answers[place] = functions[place]()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=call, args=(place,)) for place in range(len(functions))]
+    for thread in threads:
+        thread.start()
+
+    def join():
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        for failure in failures:
+            raise failure
+        return answers
+
+    return join

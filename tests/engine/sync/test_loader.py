@@ -99,7 +99,7 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(index, other)
 
 
 @pytest.mark.parametrize('either', ['index', 'fresh'], indirect=True)
-def test_what_is_removed_while_a_load_runs_is_not_brought_back(either, other):
+def test_a_repository_removed_while_a_load_runs_is_not_brought_back(either, other):
     def listing():
         yield NAMES[3], None
         # Listed, and then removed from the storage, which the index is notified of.
@@ -216,14 +216,14 @@ class Storage(Source):
         return name in self.later
 
 
-def test_what_is_gone_from_the_storage_is_removed_with_all_its_postings(old):
+def test_a_repository_gone_from_the_storage_is_removed_with_all_its_postings(old):
     report = old.load(Storage(*NAMES[:4]))
     assert (report.removed, report.unchanged) == (2, 4)
     assert report.complete
     assert old.assert_whole() == NAMES[:4] and old.search('words') == []
 
 
-def test_what_was_touched_within_the_last_hour_is_not_removed(old):
+def test_a_repository_touched_within_the_last_hour_is_not_removed(old):
     touch(old, NAMES[0], 0.9)
     touch(old, NAMES[1], -48)  # by a clock that was wrong
     # A push of what is there is a touch.
@@ -240,14 +240,6 @@ def test_the_storage_is_asked_once_more_before_anything_is_removed(old):
     report = old.load(storage)
     assert (report.removed, report.unchanged) == (1, 5)
     assert old.names() == NAMES[1:]
-
-
-@pytest.mark.parametrize('described', [None, 'new words'])
-def test_a_push_between_question_and_removal_keeps_the_repository(old, other, described):
-    Meanwhile(old.engine, 'TransactWriteItems', lambda: other.engine.add(NAMES[0], described))
-    report = old.load(Storage(*NAMES[1:]))
-    assert (report.removed, report.recent) == (0, 1)
-    assert old.assert_whole() == NAMES
 
 
 def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
@@ -407,9 +399,9 @@ def tombstones(index):
     return {name_of_key(item, tombstone_key): item['number']['S'] for item in index.tombstones()}
 
 
-def load_later(index, source, seconds=TOMBSTONE_SECONDS + 60):
-    """Load as if so much time had passed."""
-    return index.load(source, wall_clock=hours_from_now(seconds / float(HOUR)))
+def load_later(index, source):
+    """Load as if all tombstones had expired."""
+    return index.load(source, wall_clock=hours_from_now(TOMBSTONE_SECONDS // HOUR + 1))
 
 
 @pytest.fixture
@@ -431,14 +423,6 @@ def test_a_load_deletes_the_tombstones_that_have_expired(removed):
     assert made.operations.count('DeleteItem') == 1 and 'TransactWriteItems' not in made.operations
 
 
-def test_a_tombstone_expires_after_a_week(old):
-    old.engine.remove(NAMES[0])
-    load_later(old, Storage(*NAMES[1:]), TOMBSTONE_SECONDS - 60)
-    assert list(tombstones(old)) == NAMES[:1]
-    load_later(old, Storage(*NAMES[1:]))
-    assert tombstones(old) == {}
-
-
 def test_a_tombstone_that_is_written_anew_before_its_deletion_stays(removed, other):
     before = tombstones(removed)
     Meanwhile(removed.engine, 'DeleteItem', lambda: other.engine.remove(NAMES[0]))
@@ -449,7 +433,7 @@ def test_a_tombstone_that_is_written_anew_before_its_deletion_stays(removed, oth
     assert tombstones(removed) == after
 
 
-def test_what_a_killed_load_did_not_delete_the_next_one_deletes(removed, other):
+def test_a_load_deletes_the_tombstones_that_a_killed_one_left(removed, other):
     left = []
     for _ in killed_at_each(other, lambda: load_later(other, Storage(*NAMES[2:])), 'DeleteItem'):
         left.append(len(tombstones(removed)))
@@ -471,7 +455,7 @@ def test_a_late_load_brings_back_nothing_that_was_removed_while_tombstones_expir
 
 
 @pytest.mark.parametrize('added', [1, 2])
-def test_a_load_adds_what_is_there_though_another_deletes_its_old_tombstone(removed, other, added):
+def test_a_load_adds_a_repository_whose_old_tombstone_another_load_deletes(removed, other, added):
     def listing():
         for name in NAMES[2 - added:]:
             yield name, None

@@ -9,7 +9,7 @@ import pytest
 from docker_registry_index.engine import Source, errors
 from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import in_threads, wait_until
 
 
 class Storage(Source):
@@ -95,14 +95,12 @@ def test_after_too_many_unanswered_questions_no_more_are_asked_until_one_is_answ
 
 
 def test_a_question_that_has_not_timed_out_keeps_no_other_back(hanging):
-    source, answers = TimedSource(hanging, 30), []
-    first = threading.Thread(target=lambda: answers.append(source.has('a')))
-    first.start()
+    source = TimedSource(hanging, 30)
+    first = in_threads([lambda: source.has('a')])
     wait_until(lambda: hanging.asked)
     assert source.has('there') is True
     hanging.release('a')
-    first.join()
-    assert answers == [True]
+    assert first() == [True]
 
 
 def test_the_heartbeat_goes_on_meanwhile_and_can_end_the_wait(hanging):
@@ -133,7 +131,7 @@ class Writer(object):
 
 
 @pytest.mark.parametrize('names', [['team/web'], []])
-def test_the_index_records_what_the_storage_returns(names):
+def test_the_index_is_made_equal_to_the_storage(names):
     storage, writer = Storage(*names), Writer()
     StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
     assert writer.written == [('team/web', bool(names))]
@@ -173,7 +171,7 @@ def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
     assert writer.written == []
 
 
-def test_an_error_of_the_writer_comes_through():
+def test_an_error_of_the_writer_is_raised():
     def fail():
         raise errors.ChangeConflict('team/web', 8)
 

@@ -6,8 +6,8 @@ proportion.
 
 from __future__ import unicode_literals
 
+import functools
 import itertools
-import threading
 
 import pytest
 
@@ -17,8 +17,9 @@ from docker_registry_index.engine.write.writer import Writer
 from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
 from tests.helpers.hooks import taken_back
 from tests.helpers.names import many_words, name_with_postings
-from tests.helpers.release_0_1_0 import put_as_0_1_0, update_as_0_1_0
+from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.waiting import in_threads
 
 
 class Sizes(object):
@@ -45,7 +46,7 @@ def sizes(limit):
 def found_by(index, name):
     """Return the share of the terms that find a name: 0 for none, 1 for all. The terms are the
     name, ends of it and pieces of two characters."""
-    step = len(name) // 3
+    step = len(name) // 2
     terms = [name] + [name[start:start + length] for start in range(0, len(name) - 1, step)
                       for length in (2, 300)]
     found = [name in [result[0] for result in index.search(term)] for term in terms]
@@ -263,6 +264,21 @@ def test_a_change_overtaken_between_two_transactions_is_planned_again(index, oth
             assert row['description']['S'] == change.after
 
 
+def test_a_row_deleted_under_a_long_change_leaves_none_of_its_words(index, other, sizes):
+    index.engine.client.call('put_item', TableName=index.settings.repository_table, Item={
+        'name': {'S': sizes.short}, 'description': {'S': sizes.words}})
+    ran = []
+
+    def delete():
+        if not ran:
+            ran.append(1)
+            delete_as_0_1_0(other, sizes.short)
+
+    at_transaction(index, 'last', delete)
+    index.engine.add(sizes.short)
+    assert ran and index.search(sizes.words[:2]) == []
+
+
 def at_transaction(index, place, action):
     """Run ``action`` before the transaction at ``place``."""
     seen = []
@@ -281,27 +297,18 @@ def at_transaction(index, place, action):
 
 @pytest.mark.usefixtures('real_dynamodb_endpoint')
 def test_many_writers_of_a_long_name_leave_it_whole(index, engines, sizes):
-    failures = []
-
-    def work(engine, number):
+    def work(number):
         for step in range(4):
             try:
                 if (step + number) % 3 == 0:
-                    engine.engine.remove(sizes.long)
+                    engines[number].engine.remove(sizes.long)
                 else:
-                    engine.engine.add(sizes.long, [None, sizes.words, ''][(step * number) % 3])
+                    engines[number].engine.add(
+                        sizes.long, [None, sizes.words, ''][(step * number) % 3])
             except errors.ChangeConflict:
                 pass
-            except Exception as error:
-                failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(engine, number))
-               for number, engine in enumerate(engines)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    in_threads([functools.partial(work, number) for number in range(len(engines))])()
     # A writer that gave up has left a token, which a load takes out.
     index.load(lambda: [])
     index.assert_whole()

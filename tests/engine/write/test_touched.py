@@ -39,24 +39,16 @@ def test_every_change_records_when_it_was_made(index, writer, clock, long):
         clock.advance(0.1)
 
 
-@pytest.mark.parametrize('passed', [0, TOUCH_SECONDS - 1, 1 - TOUCH_SECONDS])
-def test_a_push_that_was_noted_lately_is_one_read(index, writer, clock, passed):
-    writer.add(NAME)
-    clock.advance(passed)
-    made = RequestsMade(index.engine)
-    assert writer.add(NAME) is False
-    assert made.operations == ['GetItem']
-    assert touched(index) == clock() - passed
-
-
-@pytest.mark.parametrize('passed', [TOUCH_SECONDS, 10 ** 6, -TOUCH_SECONDS, -10 ** 6])
-def test_after_half_an_hour_a_push_is_noted_again(index, writer, clock, passed):
+@pytest.mark.parametrize('passed, is_noted', [
+    (0, False), (1799, False), (-1799, False), (1800, True), (10 ** 6, True), (-1800, True)])
+def test_a_push_of_an_existing_repository_is_noted_after_half_an_hour(
+        index, writer, clock, passed, is_noted):
     writer.add(NAME, 'in words')
     clock.advance(passed)
     made = RequestsMade(index.engine)
     assert writer.add(NAME, 'in words') is False
-    assert made.operations == ['GetItem', 'UpdateItem']
-    assert touched(index) == clock() and TOUCH_SECONDS == 1800
+    assert made.operations == ['GetItem'] + ['UpdateItem'] * is_noted
+    assert touched(index) == clock() - passed * (not is_noted)
     with made.counted():
         assert writer.add(NAME) is False
     assert made.operations == ['GetItem']
@@ -139,43 +131,38 @@ def old(writer, clock):
     clock.advance(REST_SECONDS)
 
 
-@pytest.mark.parametrize('passed', [REST_SECONDS, 10 ** 6, -REST_SECONDS, -10 ** 6])
-def test_what_was_touched_an_hour_ago_is_removed_with_a_tombstone(
-        index, writer, clock, long, passed):
-    for name in NAME, long:
+@pytest.mark.parametrize('passed, outcome', [
+    (0, 'recent'), (3599, 'recent'), (-3599, 'recent'),
+    (3600, 'removed'), (10 ** 6, 'removed'), (-3600, 'removed')])
+def test_a_repository_is_removed_an_hour_after_its_last_push(
+        index, writer, clock, long, passed, outcome):
+    for name in [NAME, long] if outcome == 'removed' else [NAME]:
         writer.add(name, 'in words')
         clock.advance(passed)
         gone = Gone(True)
-        assert writer.remove_if(name, gone) == 'removed'
-        assert gone.asked == 1 and index.rows() == {} and index.postings() == []
-        assert [item['suffix']['S'] for item in index.tombstones()].count('removed ' + name) == 1
-        assert REST_SECONDS == 3600
+        assert writer.remove_if(name, gone) == outcome
+        # The storage is not asked for a recent one.
+        assert gone.asked == (outcome == 'removed')
+        assert list(index.rows()) == [name] * (outcome == 'recent')
+        assert ['removed ' + name] * gone.asked == [
+            item['suffix']['S'] for item in index.tombstones()
+            if item['suffix']['S'] == 'removed ' + name]
 
 
-@pytest.mark.parametrize('passed', [0, REST_SECONDS - 1, 1 - REST_SECONDS])
-def test_what_was_touched_within_the_hour_stays_and_the_storage_is_not_asked(
-        index, writer, clock, passed):
-    writer.add(NAME)
-    clock.advance(passed)
-    gone = Gone(True)
-    assert writer.remove_if(NAME, gone) == 'recent'
-    assert gone.asked == 0 and NAME in index.rows()
-
-
-def test_what_nobody_touched_is_removed(index, writer):
+def test_a_repository_that_was_never_touched_is_removed(index, writer):
     put_as_0_1_0(index, NAME)
     assert writer.remove_if(NAME, Gone(True)) == 'removed'
     assert index.rows() == {}
 
 
-def test_what_has_no_row_is_left_alone(index, writer):
+def test_a_name_without_a_row_is_ignored(index, writer):
     gone = Gone(True)
     assert writer.remove_if(NAME, gone) == 'unchanged'
     assert gone.asked == 0
 
 
 @pytest.mark.usefixtures('old')
-def test_what_the_storage_has_or_may_have_stays(index, writer):
+def test_a_repository_that_the_storage_has_or_may_have_stays(index, writer):
     assert writer.remove_if(NAME, Gone(False)) == 'unchanged'
     with pytest.raises(errors.StorageUnreadable):
         writer.remove_if(NAME, Gone(errors.StorageUnreadable('the storage', 'unavailable')))

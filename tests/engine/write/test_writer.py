@@ -6,9 +6,9 @@ Every test ends with the invariant, EngineIndex.assert_whole.
 
 from __future__ import unicode_literals
 
+import functools
 import itertools
 import random
-import threading
 import time
 
 import pytest
@@ -19,6 +19,7 @@ from tests.helpers.faults import Meanwhile, Throttle
 from tests.helpers.hooks import taken_back
 from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.waiting import in_threads
 
 NAME = 'a/web'
 
@@ -31,7 +32,7 @@ def description(index):
 
 # One writer
 
-def test_a_push_of_a_new_name_is_one_read_and_one_transaction(index):
+def test_a_push_of_a_new_name_and_a_removal_are_one_read_and_one_transaction(index):
     made = RequestsMade(index.engine)
     assert index.engine.add(NAME, 'With words') is True
     assert made.operations == ['GetItem', 'TransactWriteItems']
@@ -39,9 +40,13 @@ def test_a_push_of_a_new_name_is_one_read_and_one_transaction(index):
     assert abs(int(row.pop('touched')['N']) - time.time()) < 60
     assert row == {'name': {'S': NAME}, 'description': {'S': 'With words'},
                    'indexed': {'S': 'With words'}, 'postings': {'N': '3'}}
+    with made.counted():
+        assert index.engine.remove(NAME) is True
+    assert made.operations == ['GetItem', 'TransactWriteItems']
+    assert index.rows() == {} and index.postings() == []
 
 
-def test_a_push_of_what_is_there_is_one_read(index):
+def test_a_push_of_an_existing_repository_is_one_read(index):
     made = RequestsMade(index.engine)
     for before, same in [(None, [None]), ('', [None, '']), ('d e', [None, 'd e', ' d\t e '])]:
         index.engine.add(NAME, before)
@@ -83,19 +88,11 @@ def test_names_that_differ_in_case_only_are_two(index):
 
 @pytest.mark.parametrize('name', ['Ⱥ' * 9 + '\U0001f433' * 22, '\U0001f433', '!', '*', '/', '//',
                                   ' ', 'removed x', 'a' * 90 + 'É'])
-def test_unusual_names_come_and_go(index, name):
+def test_unusual_names_are_added_and_removed(index, name):
     assert index.engine.add(name, 'with a \U0001f433')
     index.assert_whole()
     assert index.engine.remove(name)
     assert index.rows() == {}
-
-
-def test_a_removal_is_one_read_and_one_transaction(index):
-    index.engine.add(NAME, 'with words')
-    made = RequestsMade(index.engine)
-    assert index.engine.remove(NAME) is True
-    assert made.operations == ['GetItem', 'TransactWriteItems']
-    assert index.rows() == {} and index.postings() == []
 
 
 def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(index, writer, clock):
@@ -133,7 +130,7 @@ THEIRS = {'put': put_as_0_1_0, 'update': update_as_0_1_0, 'delete': delete_as_0_
 
 
 @pytest.mark.parametrize('ours', sorted(OURS))
-def test_what_0_1_0_wrote_is_repaired(index, ours):
+def test_a_row_that_0_1_0_wrote_is_repaired(index, ours):
     cases = list(itertools.product(sorted(THEIRS), ['', 'kept in words']))
     for theirs, before in [('put', None)] + index.telling(cases, 2, sorted(OURS).index(ours)):
         if before is None:
@@ -265,35 +262,22 @@ def test_a_throttled_request_fails_with_the_way_out(index, operation):
 
 # Many writers
 
-class Writers(object):
-    """Threads with an engine each, working on the same few names."""
+def run_writers(engines, works, seed):
+    """Run functions of an engine, a name and a Random, in threads with an engine each, on the same
+    few names; return how many changes were given up."""
+    conflicts = []
 
-    NAMES = ['team/a', 'team/aa', 'Team/a']
-
-    def __init__(self, engines, seed):
-        self._engines = engines
-        self._seed = seed
-        self.conflicts = []
-        self.failures = []
-
-    def run(self, works):
-        threads = [threading.Thread(target=self._run, args=(work, number))
-                   for number, work in enumerate(works)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert self.failures == []
-
-    def _run(self, work, number):
-        chance = random.Random('%s %s' % (self._seed, number))
+    def run(number):
+        chance = random.Random('%s %s' % (seed, number))
         for _ in range(12):
+            name = chance.choice(['team/a', 'team/aa', 'Team/a'])
             try:
-                work(self._engines[number], chance.choice(self.NAMES), chance)
+                works[number](engines[number], name, chance)
             except errors.ChangeConflict as error:
-                self.conflicts.append(error)
-            except Exception as error:
-                self.failures.append(error)
+                conflicts.append(error)
+
+    in_threads([functools.partial(run, number) for number in range(len(works))])()
+    return len(conflicts)
 
 
 def ours(index, name, chance):
@@ -316,15 +300,12 @@ def theirs(index, name, chance):
 @pytest.mark.usefixtures('real_dynamodb_endpoint')
 @pytest.mark.parametrize('seed', range(3))
 def test_many_writers_leave_the_index_whole(index, engines, seed):
-    writers = Writers(engines, seed)
-    writers.run([ours] * 5)
+    assert run_writers(engines, [ours] * 5, seed) < 6
     index.assert_whole()
-    assert len(writers.conflicts) < 6
 
 
 @pytest.mark.usefixtures('real_dynamodb_endpoint')
 def test_many_writers_of_both_releases_leave_what_a_load_repairs(index, engines):
-    writers = Writers(engines, 'both')
-    writers.run([ours, ours, theirs, theirs])
+    run_writers(engines, [ours, ours, theirs, theirs], 'both')
     index.load(lambda: [])
     index.assert_whole()
