@@ -35,24 +35,24 @@ __all__ = ['CONNECTIONS', 'IDLE_SECONDS', 'Service', 'finish', 'listen', 'log_to
 
 logger = logging.getLogger(__name__)
 
-#: Seconds at a stop for requests under way (Kubernetes allows more), the whole background (docker
-#: stop allows more), descriptions that are being read, and writing the last answers.
+#: The most seconds of a stop for requests under way (Kubernetes allows more), the whole background
+#: (docker stop allows more), descriptions that are being read, and writing the last answers.
 _GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
 #: Seconds to wait for DynamoDB before the start.
 _ASK = 3
 #: Seconds without a byte after which a connection is closed, whether it is idle, has sent half a
-#: request, or does not read its answer. More than nginx keeps an idle connection: it must not use
-#: one that is just being closed.
+#: request, or does not read its answer. nginx closes idle connections earlier, so that it never
+#: uses one that is being closed.
 IDLE_SECONDS = 15
-#: Connections at once.
+#: The most connections at once.
 CONNECTIONS = 1000
-#: Bytes of the head of a request: more than proxies before the service accept; and of a body in
-#: memory: what is longer is in a file.
+#: The most bytes of the head of a request, more than proxies before the service accept; and of a
+#: body in memory. A longer body is in a file.
 _HEAD_BYTES = _IN_MEMORY = 64 * 1024
 
 
 class Service:
-    """All objects of one process of the service. Raises SettingError if a setting cannot work."""
+    """All objects of a process of the service. Raises SettingError if a setting cannot work."""
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
         self.index = SearchIndex(settings)
@@ -72,24 +72,24 @@ class Service:
                             self._metrics, self.gate)
 
     def start(self) -> None:
-        """Start the background, after waiting some seconds for DynamoDB if it is unavailable.
+        """Start the background, after waiting up to three seconds for DynamoDB.
 
-        :raises NewerDatabase, ForeignDatabase: nothing was changed."""
+        :raises NewerDatabase, ForeignDatabase: the tables are not changed."""
         try:
             call_with_timeout(self.index.is_ready, _ASK)
         except (errors.RequestFailed, TimedOut) as error:
-            logger.warning('the first check of the search index failed: %s', error)
+            logger.warning('the first check of the search index failed: %s; it is repeated', error)
         # Not 0: searches would wait for the first load.
         self.index.start(self._source, 1, self._metrics.note_load)
         self._description_worker.start()
 
     def stop(self) -> None:
-        """Stop the background; a load under way gives its lease back. Takes some seconds."""
+        """Stop the background; a load under way gives its lease back. Takes seconds."""
         run_side_by_side([self.index.close, lambda: self._description_worker.stop(_STOP)])
 
     def _show(self, pool: NotificationPool) -> None:
         watch = self._metrics.watch
-        watch('ready', 'Whether the index is ready.', lambda: self.index.ready)
+        watch('ready', '1 if the index is ready, or else 0.', lambda: self.index.ready)
         watch('notifications_under_way', 'Changes of notifications that are being made.',
               lambda: pool.under_way)
         watch('descriptions_waiting', 'Repositories whose descriptions are still to be read, when '
@@ -101,18 +101,18 @@ class Service:
 def serve(settings: Any, service: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT ends the process, with status 0 and within 25 seconds.
 
-    :raises SettingError, NewerDatabase, ForeignDatabase: it cannot start."""
+    :raises SettingError, NewerDatabase, ForeignDatabase: the service cannot start."""
     _Process(settings, service).run()
 
 
 @dataclass
 class _Process:
     """Serves in a thread of its own; the main thread waits for a signal. So a signal is handled at
-    any moment, whatever the start waits for, and interrupts nothing."""
+    any moment, also during the start, and interrupts nothing."""
 
     settings: Any
     service_settings: ServiceSettings
-    # Unlike an event's or a condition's, its put may interrupt its get in the same thread.
+    # A signal handler may put while its own thread waits in get: an Event would not allow that.
     ends: queue.SimpleQueue[int | Exception] = field(default_factory=queue.SimpleQueue)
     service: Service | None = None
     server: Any = None
@@ -121,7 +121,7 @@ class _Process:
         for number in signal.SIGTERM, signal.SIGINT:
             signal.signal(number, lambda number, _: self.ends.put(number))
         if start_thread(self._serve) is None:
-            raise RuntimeError('the system has no thread left')
+            raise RuntimeError('the service cannot start: the system has no thread left')
         end = self.ends.get()
         if isinstance(end, errors.DynamoDBIndexError):
             raise end
@@ -144,8 +144,8 @@ class _Process:
             self.ends.put(error)
 
     def _stop(self, status: int) -> NoReturn:
-        """Finish the requests under way, stop the background meanwhile, and end the process. The
-        server goes on until then: it writes the answers, and refuses new requests."""
+        """Finish the requests under way, stop the background meanwhile, and end the process. Until
+        then, the server writes answers and refuses new requests."""
         try:
             if self.service is not None:
                 began = time.monotonic()
@@ -157,12 +157,12 @@ class _Process:
                 finish(self.server, _WRITE)
             logging.shutdown()
         finally:
-            # Python would wait for the threads of pools, which may wait for DynamoDB or a registry.
+            # Python would wait for the threads of pools; DynamoDB or a registry may hold those up.
             os._exit(status)
 
 
 def finish(server: Any, seconds: float) -> None:
-    """End the threads of a server, and wait while its loop writes what clients have not read."""
+    """End the threads of a server, and wait while its loop writes the rest of the answers."""
     server.task_dispatcher.shutdown(timeout=seconds)
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(
@@ -171,7 +171,7 @@ def finish(server: Any, seconds: float) -> None:
 
 
 def listen(address: str) -> socket.socket:
-    """Return a socket that listens; raise SettingError if it cannot."""
+    """Return a socket that listens on HOST:PORT; raise SettingError if that fails."""
     host, _, port = address.rpartition(':')
     host = host.strip('[]')
     is_v6 = ':' in host
@@ -183,16 +183,16 @@ def listen(address: str) -> socket.socket:
         # Python adds the address in brackets.
         problem = str(error.strerror or error).partition(' (')[0]
         raise errors.SettingError('listen', None,
-                                  f'is {address}, where this cannot listen: {problem}',
+                                  f'is {address}, where the service cannot listen: {problem}',
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
-        # Connections inherit it. It frees a thread that writes to a client which reads nothing.
+        # Connections inherit this. It frees a thread that writes to a client which reads nothing.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, IDLE_SECONDS * 1000)
     return listener
 
 
 def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
-    """Return a server of waitress; its method run serves.
+    """Return a waitress server; its method run serves.
 
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
     return waitress.create_server(
@@ -201,13 +201,13 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
         clear_untrusted_proxy_headers=True,
         connection_limit=_connections(threads), asyncore_use_poll=True,
         channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
-        # It refuses bodies of this size and larger ones.
+        # waitress refuses bodies of this size and larger ones.
         max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
 
 
 def _connections(threads: int) -> int:
-    """Return how many connections to accept, after raising the process's limit of open files. Each
-    may need two: for itself, and for a body. The rest is for the threads, the load and the
+    """Raise the process's limit of open files, and return the most connections. A connection may
+    need two files: for itself, and for a body. The rest is for the threads, the load and the
     background."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -219,7 +219,7 @@ def _connections(threads: int) -> int:
 
 
 class _Line(logging.Formatter):
-    """What clients send must neither control a terminal nor forge a line."""
+    """Replaces what could control a terminal or forge a line: clients choose parts of a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return str(safe(super().formatMessage(record)))
@@ -234,5 +234,5 @@ def log_to_stderr() -> None:
     access_log.propagate = False
     for chatty in 'boto3', 'botocore', 'urllib3', 'passlib', 'waitress':
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # A line for each request that waits for a thread.
+    # It logs each request that waits for a thread.
     logging.getLogger('waitress.queue').setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The options of the service, and its settings. Pure.
+"""The options of the service, and its settings. Does no I/O.
 
 They come from the environment, else from the block ``service`` of a file."""
 
@@ -22,23 +22,23 @@ _SECRET_LENGTH = 16
 
 
 def listen(text: str) -> str:
-    """Return the text if it is an address to listen on."""
+    """Return the text if it is an address to listen on; raise Refused if not."""
     found = _LISTEN.match(text)
     if not found or not checks.is_port(found['port']):
-        raise Refused(f"is '{printable(text)}', which is no address to listen on",
+        raise Refused(f"is '{printable(text)}', which is not an address to listen on",
                       'write host and port, as in 127.0.0.1:5080')
     return text
 
 
 def storage(text: str) -> str:
-    """Return the text if it is a bucket or a directory."""
+    """Return the text if it is a bucket or a directory; raise Refused if not."""
     if text.startswith('/'):
         return text
     checks.refuse_hidden(text)
     if not _BUCKET.match(text):
         raise Refused(f"is '{printable(text)}', which is neither a bucket nor a directory",
                       'write s3://BUCKET or s3://BUCKET/ROOTDIRECTORY, or the absolute path of '
-                      'the rootdirectory; or leave it out, and the catalog of the registry is read')
+                      'the rootdirectory; or leave it out to read the catalog of the registry')
     return text
 
 
@@ -49,22 +49,22 @@ def bucket_of(text: str) -> tuple[str, str] | None:
 
 
 def password(text: str) -> str:
-    """Return the text if Basic credentials can contain it."""
+    """Return the text if it can be a password of Basic credentials; raise Refused if not."""
     if re.search(r'[\x00-\x1f\x7f]', text):
-        raise Refused('holds a control character (not shown, it may be secret)',
+        raise Refused('contains a control character (not shown, it may be secret)',
                       'copy it again, without line ends')
     return text
 
 
 def user(text: str) -> str:
-    """Return the text if Basic credentials can contain it as the user."""
+    """Return the text if it can be a user of Basic credentials; raise Refused if not."""
     if ':' in text:
-        raise Refused('holds a colon, which no user name can',
+        raise Refused('contains a colon, which a user name cannot contain',
                       'write the name alone, and the password as registry_password')
     return password(text)
 
 
-#: In the order of the documentation.
+#: In the order of docs/service.md.
 OPTIONS = (
     Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
     Option('registry_username', None, user, 'The user who reads the registry, if it asks for one.'),
@@ -118,9 +118,9 @@ class ServiceSettings(BaseSettings):
         if (self.registry_username is not None and self.htpasswd is None
                 and not self.anonymous_read):
             raise SettingError(
-                'htpasswd', None, 'is missing, while the registry requires credentials: its names '
-                'would be shown to everybody', 'set HTPASSWD to the file of the registry; or, if '
-                'that is what you want, ANONYMOUS_READ to true')
+                'htpasswd', None, 'is missing, while the registry requires credentials: everybody '
+                'could read its names', 'set HTPASSWD to the file of the registry; or set '
+                'ANONYMOUS_READ to true if everybody may read')
 
 
 def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
@@ -130,7 +130,7 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     :param environ: environment variables, such as os.environ.
     :param top_level: the file, as configuration.read_file returns it; {} without one.
     :param source: names the file in messages.
-    :raises SettingError: for the first value that cannot work."""
+    :raises SettingError: a value cannot work; the error is that of the first one."""
     settings, warnings = resolve(ServiceSettings, [
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ)])

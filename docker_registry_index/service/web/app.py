@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 access_log = logging.getLogger('docker_registry_index.access')
 
 _UNAVAILABLE = 'search is not available now, try again later'
-_SENTENCES = {404: 'there is nothing here', 413: 'the body is too large',
-              500: 'something went wrong; the log contains the error'}
+_SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
+              500: 'the service failed; its log contains the error'}
 #: The endpoints that answer with names.
 _READING = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
-#: Seconds that a request waits for another one to end; and seconds without any that ends, after
-#: which no request waits.
-_WAIT, _STILL = 0.2, 0.5
+#: Seconds that a request waits for another one to end; and seconds after the last end from which on
+#: no request waits.
+_WAIT, _STUCK_AFTER = 0.2, 0.5
 
 
 class Gate:
-    """Counts the requests under way; once it is closed, none may begin."""
+    """Counts the requests under way. Once it is closed, no request may begin."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -46,7 +46,7 @@ class Gate:
         self._is_closed = False
 
     def enter(self) -> bool:
-        """Return whether a request may begin; if so, leave must be called when it ends."""
+        """Return True if a request may begin. When it ends, leave must be called."""
         with self._changed:
             if not self._is_closed:
                 self._under_way += 1
@@ -59,15 +59,15 @@ class Gate:
             self._changed.notify_all()
 
     def close(self, seconds: float) -> bool:
-        """Let none begin, and wait for those under way; return whether all ended in time."""
+        """Let no request begin, and wait for those under way; return True if all end in time."""
         with self._changed:
             self._is_closed = True
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
 class ConcurrencyLimit:
-    """Lets so many requests run at once. While some end, one more waits a moment. If none ends, as
-    when DynamoDB does not answer, it is refused at once."""
+    """Limits how many requests run at once. While others end, one more request waits a moment. If
+    none ends, as when DynamoDB hangs, the request is refused at once."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
@@ -76,10 +76,10 @@ class ConcurrencyLimit:
         self._left_at = clock()
 
     def enter(self) -> bool:
-        """Return whether a request may begin; if so, leave must be called when it ends."""
+        """Return True if a request may begin. When it ends, leave must be called."""
         if self._free.acquire(blocking=False):
             return True
-        if self._clock() - self._left_at > _STILL:
+        if self._clock() - self._left_at > _STUCK_AFTER:
             return False
         return self._free.acquire(timeout=self._seconds)
 
@@ -94,16 +94,16 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
              gate: Gate) -> flask.Flask:
     """Return the Flask application.
 
-    :param users: None if anybody may read.
+    :param users: None if everybody may read.
     :param dialect: returns the registry's Dialect."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    _note_requests(app, metrics)
+    _record_requests(app, metrics)
     # Some threads stay free for notifications and monitoring when DynamoDB hangs.
     _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
     if users is not None:
-        _ask_for_credentials(app, users, dialect)
+        _check_credentials(app, users, dialect)
     _answer_errors(app, dialect)
     for each in (search.routes(index),
                  catalog.routes(index, dialect, settings.catalog_limit),
@@ -114,7 +114,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     return app
 
 
-def _note_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
+def _record_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
     """Count, time and log each request."""
     @app.before_request
     def begin() -> None:
@@ -130,8 +130,8 @@ def _note_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
 
 
 def _request_line() -> str:
-    """Return the request line as printable ASCII without quotes: it must neither control a terminal
-    nor forge a line."""
+    """Return the request line as printable ASCII without quotes, so that it cannot control a
+    terminal or forge a line."""
     line = ' '.join(flask.request.environ[key]
                     for key in ('REQUEST_METHOD', 'REQUEST_URI', 'SERVER_PROTOCOL'))
     return line.encode('unicode_escape').decode('ascii').replace('"', '\\x22')
@@ -163,16 +163,16 @@ def _enter(where: Gate | ConcurrencyLimit) -> bool:
     return True
 
 
-def _ask_for_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dialect]) -> None:
+def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dialect]) -> None:
     @app.before_request
     def check() -> flask.Response | None:
         given = flask.request.headers.get('Authorization', '')
         if (flask.request.endpoint not in _READING or users.may_read(*basic_credentials(given))):
             return None
-        spoken = dialect()
-        challenge = [('WWW-Authenticate', f'Basic realm="{spoken.realm}"')]
+        form = dialect()
+        challenge = [('WWW-Authenticate', f'Basic realm="{form.realm}"')]
         if flask.request.endpoint == 'catalog.catalog':
-            return catalog.unauthorized(spoken, challenge)
+            return catalog.unauthorized(form, challenge)
         return refusal(401, 'this registry requires a user name and a password', challenge)
 
 
@@ -186,12 +186,12 @@ def _unavailable(dialect: Callable[[], Dialect], sentence: str,
 def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
     @app.errorhandler(errors.DynamoDBIndexError)
     def failed(error: Exception) -> flask.Response:
-        logger.error('%s failed: %s', flask.request.path, error)
+        logger.error('a request for %s is answered 503: %s', flask.request.path, error)
         return _unavailable(dialect, _UNAVAILABLE)
 
     @app.errorhandler(Busy)
     def busy(error: Busy) -> flask.Response:
-        return _unavailable(dialect, 'too many log in at once, try again later',
+        return _unavailable(dialect, 'too many passwords are being checked, try again later',
                             ('Retry-After', '1'))
 
     @app.errorhandler(405)

@@ -1,4 +1,4 @@
-"""Who may read: the users of the registry's own htpasswd file, read as the registry reads it.
+"""Decides who may read: the users of the registry's htpasswd file, read as the registry does.
 
 https://distribution.github.io/distribution/about/configuration/#htpasswd
 https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go"""
@@ -21,24 +21,24 @@ __all__ = ['Busy', 'Users', 'basic_credentials', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a right password is not computed again, and how many of these there are.
+#: Seconds for which a right password is remembered, and the most passwords that are remembered.
 _REMEMBERED, _MOST_REMEMBERED = 300, 1000
-#: Passwords computed at once, and bytes of one that bcrypt reads.
+#: The most passwords that are hashed at once, and the bytes of a password that bcrypt reads.
 _AT_ONCE, _LONGEST = 2, 72
 
 
 class Busy(Exception):
-    """Too many passwords are being checked; this one was not."""
+    """Too many passwords are being checked, so this one was not checked."""
 
 
 def same_secret(given: str, wanted: str) -> bool:
-    """Return whether two texts are the same, in constant time."""
+    """Return True if two texts are the same; takes the same time for all texts of a length."""
     return hmac.compare_digest(given.encode('utf-8', 'replace'), wanted.encode('utf-8'))
 
 
 def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
-    """Return user and password in a header Authorization; (None, None) if it is of another kind, or
-    not base64, or not UTF-8. https://www.rfc-editor.org/rfc/rfc7617"""
+    """Return user and password of a header Authorization; (None, None) if it is not Basic, not
+    base64 or not UTF-8. https://www.rfc-editor.org/rfc/rfc7617"""
     kind, _, rest = header.partition(' ')
     if kind.lower() != 'basic':
         return None, None
@@ -53,8 +53,8 @@ def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
 class Users:
     """The users of an htpasswd file, which is read again when it changes.
 
-    :param anonymous: whether clients without credentials may read.
-    :param limit: how many threads may check passwords: fewer than there are, so that a flood of
+    :param anonymous: True if clients without credentials may read.
+    :param limit: the most threads that check passwords. If there are more threads, a flood of
         passwords leaves some for all other requests.
     :raises SettingError: the file cannot be read."""
 
@@ -64,15 +64,15 @@ class Users:
         self._lock = threading.Lock()
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
         self._limit = threading.BoundedSemaphore(limit)
-        # Of this process only, so that a dump of what is remembered reveals no password.
+        # A random key, so that the remembered digests reveal no password.
         self._key = os.urandom(32)
         self._logged: str | None = None
         self._read()
 
     def may_read(self, user: str | None, password: str | None) -> bool:
-        """Return whether a client may read; its user is None if it sent no credentials.
+        """Return True if a client may read; its user is None if it sent no credentials.
 
-        An unknown user takes as long as a wrong password, so time does not reveal who exists.
+        An unknown user takes as long as a wrong password, so the time reveals no user.
 
         :raises Busy: too many passwords are being checked."""
         if user is None:
@@ -112,7 +112,7 @@ class Users:
         except (SettingError, OSError) as error:
             if str(error) != self._logged:
                 self._logged = str(error)
-                logger.error('the htpasswd file cannot be read, and its users stay as they are: %s',
+                logger.error('the htpasswd file cannot be read, so its users stay as they were: %s',
                              error)
 
     def _read(self) -> None:
@@ -127,9 +127,9 @@ class Users:
                 'make it with: htpasswd -Bc FILE NAME')
         usable = {name: hashed for name, hashed in users.items() if is_usable(hashed)}
         if len(usable) < len(users):
-            logger.warning('%d of %d users of %s have no bcrypt hash, and cannot log in, neither '
-                           'here nor in the registry', len(users) - len(usable), len(users),
-                           self._path)
+            logger.warning('%d of %d users of %s have no bcrypt hash, so neither the service nor '
+                           'the registry accepts them; hash their passwords with htpasswd -B',
+                           len(users) - len(usable), len(users), self._path)
         stand_ins = {cost(each): each for each in list(usable.values()) or [nobodys_hash()]}
         with self._lock:
             self._users, self._stand_ins = usable, stand_ins
@@ -139,8 +139,8 @@ class Users:
 
 
 def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:
-    """Return whether a password is right. Each cost in the file is computed once, for any user: so
-    time reveals neither which users exist nor their costs.
+    """Return True if a password is right. For any user, each cost in the file is computed once, so
+    the time reveals neither which users exist nor their costs.
 
     :param hashed: None if the user is unknown.
     :param stand_ins: a hash of each cost."""
@@ -151,7 +151,7 @@ def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) 
 
 
 def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
-    """Return {name: hash} of the lines of a file; of a name that comes twice, the last one.
+    """Return {name: hash} of the lines of a file; the last line of a name counts.
 
     :raises ValueError: a line is not NAME:HASH."""
     found = {}
@@ -161,13 +161,13 @@ def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
             continue
         name, colon, hashed = line.partition(b':')
         if not colon:
-            raise ValueError('a line of it is not NAME:HASH')
+            raise ValueError('a line is not NAME:HASH')
         found[name] = hashed
     return found
 
 
 def is_usable(hashed: bytes) -> bool:
-    """Return whether this is a whole bcrypt hash, so that its user can log in."""
+    """Return True if this is a complete bcrypt hash, so that its user can log in."""
     try:
         return bcrypt.from_string(hashed).checksum is not None
     except ValueError:
@@ -175,12 +175,12 @@ def is_usable(hashed: bytes) -> bool:
 
 
 def cost(hashed: bytes) -> int:
-    """Return the cost of a usable hash; one more takes twice the time."""
+    """Return the cost of a usable hash; the next cost takes twice the time."""
     return int(bcrypt.from_string(hashed).rounds)
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
-    """Return whether a password is that of a usable hash."""
+    """Return True if a usable hash is that of a password."""
     try:
         return bool(bcrypt.verify(password[:_LONGEST], hashed))
     except ValueError:
@@ -189,7 +189,7 @@ def matches(password: bytes, hashed: bytes) -> bool:
 
 
 def nobodys_hash() -> bytes:
-    """Return a usable hash of nobody's password."""
+    """Return a usable hash that belongs to no user."""
     return str(bcrypt.hash('nobody')).encode('ascii')
 
 

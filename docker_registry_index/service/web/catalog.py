@@ -1,4 +1,4 @@
-"""GET /v2/_catalog, with the bytes that CNCF Distribution 2.8.2 or 3.0.0 sends, without its walk.
+"""GET /v2/_catalog answers the bytes of CNCF Distribution 2.8.2 or 3.0.0, without a walk.
 
 https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go"""
 
@@ -34,10 +34,10 @@ _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
 # Go's encoder escapes these, so that JSON may stand in HTML.
 _ESCAPED = re.compile('[&<>\u2028\u2029]')
-# And replaces a byte that is not UTF-8, here a lone surrogate.
+# It replaces a byte that is not UTF-8, which is a lone surrogate here.
 _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
-#: Seconds until the registry's dialect is read again, as it may be upgraded; the same after a
-#: failure; and for an answer.
+#: Seconds until the registry's dialect is read again, because a registry may be upgraded; until a
+#: failed read is repeated; and until a read times out.
 _REMEMBERED, _RETRY, _TIMEOUT = 600, 30, 2
 _REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
 
@@ -45,8 +45,8 @@ _REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
 class Dialect(NamedTuple):
     """How a registry answers. The defaults are those of 3.0.0.
 
-    :param is_strict: whether it refuses an ``n`` that is not a number.
-    :param realm: of its Basic challenge, if it sends one."""
+    :param is_strict: True if it refuses an ``n`` that is not a number.
+    :param realm: of its Basic challenge."""
 
     content_type: str = 'application/json'
     is_strict: bool = True
@@ -54,7 +54,7 @@ class Dialect(NamedTuple):
 
 
 class DialectProbe:
-    """Returns the Dialect of one registry when called. Costs a request every ten minutes."""
+    """Call it for the Dialect of a registry. Costs the registry a request in ten minutes."""
 
     def __init__(self, url: str, ca_file: str | None) -> None:
         self._url = url.rstrip('/') + '/v2/'
@@ -64,14 +64,14 @@ class DialectProbe:
     def __call__(self) -> Dialect:
         if time.monotonic() < self._until:
             return self._dialect
-        # Other threads do not wait for the one that asks.
-        self._until = time.monotonic() + _RETRY
+        self._until = time.monotonic() + _RETRY  # Other threads do not wait for this one.
         try:
             with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
                 self._dialect = _dialect(answer.headers)
                 self._until = time.monotonic() + _REMEMBERED
         except (OSError, ValueError) as error:
-            logger.info('the dialect of the registry is unknown: %s', type(error).__name__)
+            logger.info('the dialect of the registry is unknown, so the last one is used: %s',
+                        type(error).__name__)
         return self._dialect
 
 
@@ -83,53 +83,53 @@ def _dialect(headers: Mapping[str, str]) -> Dialect:
 
 
 class WrongNumber(ValueError):
-    """``n`` cannot be used; the argument is what the answer shows of it."""
+    """The service refuses ``n``; the argument is the value that the answer shows."""
 
 
 def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> flask.Blueprint:
-    """Return the Blueprint of this address; ``limit`` is the most names of a page."""
+    """Return the Blueprint of the catalog; ``limit`` is the most names of a page."""
     made = flask.Blueprint('catalog', __name__)
 
     @made.route(PATH, methods=_METHODS, provide_automatic_options=False)
     def catalog() -> flask.Response:
         if flask.request.method != 'GET':
             return other_method(flask.request.method)
-        spoken = dialect()
+        form = dialect()
         if not index.complete:
             # Clients would take a partial catalog for all of it.
-            return unavailable(spoken)
+            return unavailable(form)
         query = flask.request.query_string
         try:
             number = first_of(query, b'n', 'surrogateescape', in_go=True)
-            size = page_size(number, limit, spoken.is_strict)
+            size = page_size(number, limit, form.is_strict)
         except WrongNumber as error:
-            return _error(spoken, 400, 'PAGINATION_NUMBER_INVALID',
+            return _error(form, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested', {'n': error.args[0]})
         names = _names(index, first_of(query, b'last', in_go=True), size)
         link = names[size - 1] if len(names) > size else None
-        return _answer(spoken, 200, {'repositories': names[:size]}, link and _link(link, size))
+        return _answer(form, 200, {'repositories': names[:size]}, link and _link(link, size))
 
     return made
 
 
-def unauthorized(spoken: Dialect, headers: Iterable[tuple[str, str]]) -> flask.Response:
-    """Return the registry's own answer to a client that may not read its catalog."""
-    answer = _error(spoken, 401, 'UNAUTHORIZED', 'authentication required', [
+def unauthorized(form: Dialect, headers: Iterable[tuple[str, str]]) -> flask.Response:
+    """Return the registry's answer to a client that may not read the catalog."""
+    answer = _error(form, 401, 'UNAUTHORIZED', 'authentication required', [
         {'Type': 'registry', 'Class': '', 'Name': 'catalog', 'Action': '*'}])
     answer.headers.extend(list(headers))
     return answer
 
 
-def unavailable(spoken: Dialect) -> flask.Response:
-    """Return the answer if the index cannot be read, in the registry's form."""
-    return _error(spoken, 503, 'UNAVAILABLE', 'service unavailable', None)
+def unavailable(form: Dialect) -> flask.Response:
+    """Return the answer for an index that cannot be read, in the registry's form."""
+    return _error(form, 503, 'UNAVAILABLE', 'service unavailable', None)
 
 
 def page_size(text: str, limit: int, is_strict: bool) -> int:
     """Return how many names a page has.
 
     :param text: the parameter ``n``, or ''.
-    :param is_strict: whether to refuse what is not a number, as 3.0.0; 2.8.2 ignores it.
+    :param is_strict: True to refuse what is not a number, as 3.0.0 does; 2.8.2 ignores it.
     :raises WrongNumber: it is not a number, or above the limit."""
     default = min(_DEFAULT, limit)
     if not text:
@@ -152,7 +152,7 @@ def as_json(document: Any) -> bytes:
 
 
 def other_method(method: str) -> flask.Response:
-    """Return the registry's own answer to other methods than GET."""
+    """Return the registry's answer to a method other than GET."""
     if method == 'OPTIONS':
         answer = flask.Response(status=200)
         del answer.headers['Content-Type']
@@ -166,7 +166,7 @@ def other_method(method: str) -> flask.Response:
 
 
 def _names(index: SearchIndex, last: str, size: int) -> list[str]:
-    # Go compares names with NUL in place of "/", the index with U+0001.
+    # Go compares names with NUL in place of "/"; the index uses U+0001.
     after = last.replace('\0', '/').replace('\x01', '\x02') or None
     # One more than asked for shows whether there is a next page.
     return list(index.catalog(after, size + 1)) if size else []
@@ -176,13 +176,13 @@ def _link(last: str, size: int) -> str:
     return f'<{PATH}?last={quote_plus(last)}&n={size}>; rel="next"'
 
 
-def _error(spoken: Dialect, status: int, code: str, message: str, detail: Any) -> flask.Response:
-    return _answer(spoken, status, {'errors': [
+def _error(form: Dialect, status: int, code: str, message: str, detail: Any) -> flask.Response:
+    return _answer(form, status, {'errors': [
         {'code': code, 'message': message, 'detail': detail}]})
 
 
-def _answer(spoken: Dialect, status: int, document: Any, link: str | None = None) -> flask.Response:
-    answer = flask.Response(as_json(document), status, content_type=spoken.content_type)
+def _answer(form: Dialect, status: int, document: Any, link: str | None = None) -> flask.Response:
+    answer = flask.Response(as_json(document), status, content_type=form.content_type)
     answer.headers.extend([_VERSION])
     if link:
         answer.headers['Link'] = link

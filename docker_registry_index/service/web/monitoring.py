@@ -1,4 +1,4 @@
-"""GET /healthz, /readyz and /metrics: does the process run, can it answer, and its counters.
+"""GET /healthz, /readyz and /metrics: the health, the readiness and the counters of a process.
 
 https://prometheus.io/docs/practices/naming/"""
 
@@ -19,7 +19,7 @@ from .responses import refusal
 
 __all__ = ['Metrics', 'routes']
 
-#: Seconds for which an answer of DynamoDB is valid, and to wait for one.
+#: Seconds for which an answer of DynamoDB is valid, and to wait for an answer.
 _REMEMBERED, _WAIT = 2, 2
 _PREFIX = 'registry_index_'
 #: Seconds: from a search in one Query to the longest wait of a push.
@@ -38,7 +38,7 @@ class Readiness:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Return why the index cannot be read, or None. One BatchGetItem in two seconds at most."""
+        """Return why the index cannot be read, or None. Costs a BatchGetItem in two seconds."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
         is_valid = self._clock() - self._asked_at <= _REMEMBERED
@@ -67,30 +67,30 @@ class Metrics:
         self._notifications = self._counter(
             'notifications', 'Notifications of the registry, by their result.', 'result')
         self._dynamodb = self._counter(
-            'dynamodb_requests', 'Requests to DynamoDB, by their last outcome.',
-            'operation', 'outcome')
-        self._retries = self._counter('dynamodb_retries', 'Retries of these.', 'operation')
+            'dynamodb_requests', 'Requests to DynamoDB, by last outcome.', 'operation', 'outcome')
+        self._retries = self._counter(
+            'dynamodb_retries', 'Retries of requests to DynamoDB.', 'operation')
         self._units = self._counter(
             'dynamodb_units', 'Read and write units that DynamoDB reports.', 'operation')
         self._loaded = self._gauge(
             'load_repositories', 'Repositories that the last load of this process has compared.')
         self._to_load = self._gauge(
-            'load_repositories_total', 'Repositories that it had to compare.')
+            'load_repositories_total', 'Repositories that this load has to compare.')
 
     def note_request(self, route: str | None, status: int, seconds: float) -> None:
-        """Count and time a request that was answered; ``route`` is None if none has its address."""
+        """Count and time an answered request; ``route`` is None for an unknown address."""
         self._requests.labels(route or _OTHER, str(status)).inc()
         self._seconds.labels(route or _OTHER).observe(seconds)
 
     def watch_dynamodb(self, client: Any) -> None:
-        """Count the requests of a boto3 client, and their cost."""
+        """Count the requests of a boto3 client and their units."""
         events = client.meta.events
         events.register('provide-client-params.dynamodb', _ask_for_units)
         events.register('after-call.dynamodb', self._note_answer)
         events.register('after-call-error.dynamodb', self._note_error)
 
     def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Show the value that a function returns."""
+        """Add a gauge; a function returns its value."""
         self._gauge(name, meaning).set_function(value)
 
     def note_load(self, done: int, total: int) -> None:
@@ -123,7 +123,7 @@ class Metrics:
 
 
 def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
-    """Return the Blueprint of these addresses."""
+    """Return the Blueprint of health, readiness and metrics."""
     made = flask.Blueprint('monitoring', __name__)
     readiness = Readiness(index)
 

@@ -1,8 +1,8 @@
-"""POST /events: a notification of the registry is answered when the index follows it, or retried.
+"""POST /events answers a notification of the registry when its changes are in the index.
 
-A registry sends one notification after the other, and retries each until it is answered with 2xx in
-time. So 503 means "not now", nothing from a registry is refused for good, and nothing is kept here
-that is not in DynamoDB."""
+A registry sends one notification after the other, and retries each until 2xx answers it in time. So
+503 means "retry later", no notification of a registry is refused for good, and this process keeps
+nothing that is not in DynamoDB."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ['LARGEST', 'Malformed', 'changes_of', 'routes']
 
 logger = logging.getLogger(__name__)
 
-#: The most bytes of a body from something other than a registry. A notification has a kilobyte.
+#: The most bytes of a body that is not from a registry. A notification has about a kilobyte.
 BODY_BYTES = 1024 * 1024
-#: The most bytes of any body; the server refuses larger ones. A registry cannot send more: Go takes
-#: a megabyte of headers, Distribution a manifest of 4 MB, and JSON makes six bytes of one at most.
+#: The most bytes of any body; the server refuses larger bodies. A registry cannot send more: Go
+#: accepts a megabyte of headers, Distribution a manifest of 4 MB, and JSON writes a byte as six.
 LARGEST = 32 * 1024 * 1024
 # https://distribution.github.io/distribution/about/notifications/
 _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s*(;|\Z)')
@@ -36,22 +36,22 @@ _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s
 #: The media type of layers and configs; a manifest never has it.
 _BLOB = 'application/octet-stream'
 
-#: Large bodies are read one at a time, because of the memory they need; the next one waits for some
-#: seconds.
+#: Large bodies are read one at a time, because they need much memory. The next one waits for so
+#: many seconds.
 _large, _WAIT = threading.Lock(), 0.5
 
 
 class Malformed(ValueError):
-    """A body that no registry sends."""
+    """A body is no notification."""
 
 
 def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
            sync_soon: Callable[[], None]) -> flask.Blueprint:
-    """Return the Blueprint of this address.
+    """Return the Blueprint of notifications.
 
     :param secret: that the registry sends, as ``Bearer SECRET``.
     :param count: called with the result of each notification.
-    :param sync_soon: called if one had to be left out."""
+    :param sync_soon: called when a notification of a registry is dropped."""
     made = flask.Blueprint('events', __name__)
 
     @made.route('/events', methods=['POST'])
@@ -64,7 +64,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
             changes = _changes(flask.request)
             pool.follow(_with_valid_names(changes))
         except Malformed as error:
-            return _left_out(error)
+            return _drop(error)
         except NotNow as error:
             count('retry')
             logger.warning('the registry has to retry a notification: %s', error)
@@ -72,12 +72,12 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
         count('done' if changes else 'ignored')
         return flask.jsonify({})
 
-    def _left_out(error: Malformed) -> flask.Response:
+    def _drop(error: Malformed) -> flask.Response:
         count('malformed')
         if not _is_of_registry(flask.request):
             return refusal(400, str(error))
-        logger.error('a notification of the registry is left out: %s; the sync that begins now '
-                     'finds what it was about', error)
+        logger.error('a notification of the registry is dropped: %s; a sync begins, which finds '
+                     'its changes', error)
         sync_soon()
         return refusal(202, str(error))
 
@@ -112,19 +112,19 @@ def _changes(request: flask.Request) -> list[Change]:
 
 
 def _with_valid_names(changes: list[Change]) -> list[Change]:
-    """Return those of repositories that a registry can have; a retry does not help the others."""
+    """Return the changes whose names are valid. No retry would help the others."""
     for change in changes:
         if not is_name(change.name):
-            logger.warning('a notification about %.80r is ignored: no repository has such a name',
+            logger.warning('a notification about %.80r is ignored: a registry has no such name',
                            change.name)
     return [change for change in changes if is_name(change.name)]
 
 
 def changes_of(body: bytes) -> list[Change]:
-    """The repositories that a notification is about, each name once.
+    """Return a Change for each repository in a notification.
 
-    Events other than pushes of manifests and deletes are ignored. The delete of a blob looks
-    like that of a manifest.
+    Only pushes of manifests, and deletes, are changes. The delete of a blob looks like that of a
+    manifest.
 
     :raises Malformed: it is not a notification."""
     found: dict[str, Change] = {}

@@ -1,4 +1,4 @@
-"""What all addresses have in common: the parameters of requests, and refusals as JSON.
+"""Reads the parameters of requests, and makes refusals in JSON.
 
 Bytes of an address that are not UTF-8 are no error."""
 
@@ -16,12 +16,12 @@ _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 
 def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
-    """Return a JSON answer {"error": sentence}; each header once."""
+    """Return a JSON answer {"error": sentence}, with these headers."""
     return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
 
 
 def whole_number(text: str, least: int, most: int) -> int | None:
-    """Return the whole number in a text; None if it is none, or not between the two."""
+    """Return the whole number in a text; None if it is not one from ``least`` to ``most``."""
     if not text.isdigit() or not text.isascii() or len(text) > 9:
         return None
     return int(text) if least <= int(text) <= most else None
@@ -34,8 +34,8 @@ def first_of(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = F
 
     :param query: what follows the ``?``.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
-    :param in_go: whether to read it as Go, and so a registry, does: without pairs that it cannot
-        decode, or that have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
+    :param in_go: True to read the query as Go, and so a registry, does: without pairs that cannot
+        be decoded or have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
     for pair in query.split(b'&'):
         if in_go and (b';' in pair or _BROKEN.search(pair)):
             continue

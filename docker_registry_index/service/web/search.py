@@ -15,17 +15,17 @@ from .responses import first_of, refusal, whole_number
 
 __all__ = ['routes']
 
-#: The results of a page that docker and podman request at most, and by default.
+#: The most results of a page that docker and podman request, and the default.
 LIMIT, DEFAULT = 100, 25
 #: The last page, so that no request reads a whole index.
 PAGES = 100
 
-# No name has these characters: a tag or a digest follows.
+# A tag or a digest follows these characters, which no name has.
 _REFERENCE = re.compile('[:@].*', re.DOTALL)
 
 
 def routes(index: SearchIndex) -> flask.Blueprint:
-    """Return the Blueprint of these addresses."""
+    """Return the Blueprint of search and ping."""
     made = flask.Blueprint('search', __name__)
 
     @made.route('/v1/_ping')
@@ -51,8 +51,8 @@ def routes(index: SearchIndex) -> flask.Blueprint:
 
 
 def _document(term: str, found: list[Any], limit: int, page: int) -> dict[str, Any]:
-    """A total would need a search without a limit: so num_results counts the results up to this
-    page, and num_pages is one page more if this one is full."""
+    """Return the answer that docker reads. A total would need a search without a limit, so
+    num_results counts the results up to this page. If it is full, num_pages is one more."""
     return {
         'query': safe(term), 'page': page, 'page_size': limit,
         'num_pages': page + (len(found) == limit),

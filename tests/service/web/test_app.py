@@ -105,7 +105,7 @@ def test_an_unexpected_error_is_answered_500_and_logged(start, caplog):
     service.service.index.search = lambda *arguments: 1 / 0
     answer = service.get('/v1/search')
     assert answer.status_code == 500
-    assert answer.json() == {'error': 'something went wrong; the log contains the error'}
+    assert answer.json() == {'error': 'the service failed; its log contains the error'}
     assert 'ZeroDivisionError' in caplog.text
     caplog.clear()
 

@@ -136,7 +136,7 @@ def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(guarded, 
         users.write_text('carol:%s\na line without a colon\n' % hashed('another'))
         for _ in range(20):
             assert statuses(guarded, carol) == [200, 200]
-        assert caplog.text.count('which cannot be read: a line of it is not NAME:HASH') == 1
+        assert caplog.text.count('which cannot be read: a line is not NAME:HASH') == 1
         os.remove(str(users))
         assert statuses(guarded, carol) == [200, 200] and statuses(guarded, alice) == [401, 401]
         replaced = users.with_name('new')
@@ -179,7 +179,7 @@ def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded
                                    for path in PROTECTED if len(computing) == 2] or [None] * 2
                 if search is not None and search.status_code == 503:
                     break
-            assert search.headers['Retry-After'] == '1' and 'too many log in' in search.text
+            assert search.headers['Retry-After'] == '1' and 'too many passwords' in search.text
             assert catalog.status_code == 503 and 'UNAVAILABLE' in catalog.text
             assert statuses(guarded, alice) == [200, 200], 'a remembered password is not computed'
             assert guarded.get('/healthz').status_code == 200

@@ -205,12 +205,12 @@ def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
 @pytest.mark.parametrize('body', [
     large('large/large', 2 * BODY_BYTES)[:-1], large('large/cut', 2000)[:-1], b'[' * 100000,
     b'\xff\xfe', b'{"happenings":[]}'], ids=['large', 'cut', 'deep', 'binary', 'other'])
-def test_a_notification_that_cannot_be_understood_is_left_out_and_a_sync_finds_it(
+def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(
         service, caplog, body):
     service.registry.repositories['large/found'] = None
     answer = service.post(body)
     assert answer.status_code == 202 and set(answer.json()) == {'error'}
-    assert 'a notification of the registry is left out: the body' in caplog.text
+    assert 'a notification of the registry is dropped: the body' in caplog.text
     wait_until(lambda: service.found('large/found') and 'loaded the search index in' in caplog.text)
     del service.registry.repositories['large/found']
     assert service.post([deleted('large/found')]).status_code == 200
