@@ -1,5 +1,4 @@
-"""Images in a registry of version 2 or 3 by plain HTTP: pushed and deleted as docker does it, in
-milliseconds."""
+"""Pushes and deletes of images as docker makes them, by plain HTTP, in milliseconds."""
 import hashlib
 import json
 from urllib.parse import urljoin
@@ -22,7 +21,7 @@ TITLE = 'org.opencontainers.image.title'
 
 
 def digest_of(content):
-    """The digest of bytes."""
+    """Return the digest of bytes."""
     return 'sha256:' + hashlib.sha256(content).hexdigest()
 
 
@@ -35,19 +34,15 @@ class Images:
         self.session.trust_env = False
         self.session.auth = auth
 
-    def push(self, name, tag='latest', labels=None, annotations=None, kinds=OCI, layers=1,
-             config=None, **more):
-        """Push an image and return its digest. tag=None: by digest only.
+    def push(self, name, tag='latest', labels=None, annotations=None, kinds=OCI, layers=1, **more):
+        """Push an image and return its digest. Each tag of a name is another image.
 
-        Each tag of a name is another image. more: members of the manifest.
-        """
-        salt = '%s:%s:%s' % (name, tag, labels)
-        if config is None:
-            config = {'architecture': 'amd64', 'os': 'linux',
-                      'rootfs': {'type': 'layers', 'diff_ids': []}, 'history': [{'comment': salt}],
-                      'config': {'Labels': labels} if labels is not None else {}}
-        if not isinstance(config, bytes):
-            config = json.dumps(config).encode()
+        :param tag: None to push by digest only.
+        :param more: further members of the manifest."""
+        config = json.dumps({
+            'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': []},
+            'history': [{'comment': '%s:%s:%s' % (name, tag, labels)}],
+            'config': {'Labels': labels} if labels is not None else {}}).encode()
         manifest = {'schemaVersion': 2, 'mediaType': kinds['manifest'],
                     'config': dict(self.blob(name, config), mediaType=kinds['config']),
                     'layers': [dict(self.blob(name, b'layer %d of all' % place),
@@ -57,8 +52,7 @@ class Images:
         return self.put(name, tag, dict(manifest, **more), kinds['manifest'])
 
     def push_some(self):
-        """Push images whose names lie around each other, one that is deleted and one without a tag;
-        return the names that have one, in order."""
+        """Push images, one of them deleted and one without a tag; return the names with a tag."""
         names = ['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y']
         for name in names:
             self.push(name)
@@ -69,8 +63,7 @@ class Images:
     def push_index(self, name, tag, children, annotations=None, kinds=OCI):
         """Push an index of manifests and return its digest.
 
-        children: (digest, platform as 'os/architecture' or None) pairs, already in `name`.
-        """
+        :param children: pairs of a digest in `name` and its platform, 'os/architecture' or None."""
         listed = []
         for digest, platform in children:
             body = self.get(name, digest)
@@ -85,7 +78,7 @@ class Images:
         return self.put(name, tag, index, kinds['index'])
 
     def blob(self, name, content):
-        """Push a blob and return the beginnings of its descriptor."""
+        """Push a blob and return the digest and size of its descriptor."""
         started = self._done(self.session.post('%s/v2/%s/blobs/uploads/' % (self.url, name)))
         place = urljoin(self.url, started.headers['Location'])
         place += '%sdigest=%s' % ('&' if '?' in place else '?', digest_of(content))
@@ -96,13 +89,12 @@ class Images:
     def put(self, name, tag, manifest, media_type):
         """Push a manifest (a dict, or bytes) and return its digest."""
         content = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
-        self._done(self.session.put('%s/v2/%s/manifests/%s'
-                                    % (self.url, name, tag or digest_of(content)), data=content,
-                                    headers={'Content-Type': media_type}))
+        url = '%s/v2/%s/manifests/%s' % (self.url, name, tag or digest_of(content))
+        self._done(self.session.put(url, data=content, headers={'Content-Type': media_type}))
         return digest_of(content)
 
     def get(self, name, reference):
-        """The answer to the GET of a manifest."""
+        """Return the answer to a GET of a manifest."""
         accepted = ', '.join([OCI['manifest'], OCI['index'], DOCKER['manifest'], DOCKER['index']])
         return self._done(self.session.get('%s/v2/%s/manifests/%s' % (self.url, name, reference),
                                            headers={'Accept': accepted}))
@@ -113,8 +105,7 @@ class Images:
         return self.put(name, tag, there.content, there.headers['Content-Type'])
 
     def delete(self, name, reference):
-        """Delete an image by its digest; by a tag, version 3 deletes that tag only and version 2
-        refuses."""
+        """Delete an image by its digest. Version 3 can also delete a tag."""
         self._done(self.session.delete('%s/v2/%s/manifests/%s' % (self.url, name, reference)))
 
     def _done(self, answer):

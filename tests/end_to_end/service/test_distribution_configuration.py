@@ -10,16 +10,14 @@ import pytest
 import yaml
 
 from dev.servers.process import ROOT
-from dev.servers.programs import is_missing
 from dev.servers.registry_v2 import ConfiguredRegistry, s3_variables
 from dev.storage import oci_images
 from dev.storage.s3 import Bucket
+from tests.end_to_end.service.programs import needs
 from tests.end_to_end.service.stand_in import StandIn
 from tests.helpers.waiting import wait_until
 
-pytestmark = pytest.mark.skipif((is_missing('docker-registry') or is_missing('skopeo'))
-                                and not os.environ.get('CI'), reason='docker-registry or skopeo is '
-                                'not installed: dev/bootstrap clients')
+pytestmark = needs('docker-registry', 'skopeo')
 
 with open(os.path.join(ROOT, 'config', 'distribution.yml')) as _source:
     TEXT = _source.read()

@@ -8,16 +8,13 @@ import bcrypt
 import pytest
 
 from dev.servers.dockerd import Dockerd
-from dev.servers.programs import is_missing
 from dev.storage import oci_images
-from tests.end_to_end.service.clients import (
-    Podman, credentials, dockerd_or_skip, push_index, skopeo_delete)
+from tests.end_to_end.service.clients import Podman, credentials, dockerd_or_skip, skopeo_delete
 from tests.end_to_end.service.images import DESCRIPTION, TITLE
 from tests.end_to_end.service.place import Bucket, Files, Place, wait_until
+from tests.end_to_end.service.programs import needs
 
-MISSING = [name for name in ('docker-registry', 'skopeo', 'podman', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: '
-                                '%s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = needs('docker-registry', 'skopeo', 'podman', 'nginx')
 needs_dockerd = pytest.mark.skipif(bool(Dockerd.missing()) and not os.environ.get('CI'),
                                    reason=str(Dockerd.missing()))
 
@@ -89,12 +86,13 @@ class TestPushes:
         place.wait_until_found(name, term=name)
         assert place.found(name) == {name: expected}
 
-    def test_an_index_of_several_platforms_is_found_with_its_description(self, place, tmp_path):
-        push_index(place.address, 'several/platforms', '1', tmp_path,
-                   {DESCRIPTION: 'For two platforms'})
-        place.wait_until_found('several/platforms', term='several')
-        wait_until(lambda: place.found('several'), 'the description of the index is not there', 2,
-                   place.service, {'several/platforms': 'For two platforms'})
+    def test_an_index_of_several_platforms_is_found_with_its_description(self, place):
+        name = 'several/platforms'
+        children = [(place.images.push(name, None, labels={'platform': platform}), platform)
+                    for platform in ('linux/amd64', 'linux/arm64')]
+        place.images.push_index(name, '1', children, {DESCRIPTION: 'For two platforms'})
+        wait_until(lambda: place.found('several'), 'the description of the index is not found', 2,
+                   place.service, {name: 'For two platforms'})
 
     def test_the_newest_tag_describes_and_the_last_delete_removes(self, place):
         name = 'second/tags'
@@ -149,7 +147,7 @@ def htpasswd(folder):
 
 @pytest.fixture(scope='module', params=['users only', 'anonymous read'])
 def closed(request, dynamodb_local, tmp_path_factory):
-    """A place with users."""
+    """A place whose registry requires credentials."""
     users = htpasswd(tmp_path_factory.mktemp('users'))
     with Place(dynamodb_local.url,
                Files(tmp_path_factory.mktemp('closed')),
@@ -200,14 +198,6 @@ class TestPodman:
         assert [each['Name'] for each in podman.search(words.address + '/word-07:latest')] == [
             words.address + '/acme/word-07']
         assert podman.search(words.address + '/nothing-of-this-name') == []
-
-    def test_without_the_service_the_registry_answers(self, words, podman):
-        words.service.stop()
-        try:
-            assert [each['Name'] for each in podman.search(words.address + '/word-07')] == [
-                words.address + '/acme/word-07']
-        finally:
-            words.service.start()
 
     def test_with_credentials_podman_reads_the_catalog(self, closed, podman, tmp_path):
         path = credentials(tmp_path, closed.address, USER, PASSWORD)
@@ -298,3 +288,10 @@ class TestDocker:
         if not Dockerd.other_cli():
             pytest.skip('this machine has no docker command of its own')
         assert len(self.search(dockerd, words.address + '/word-1', cli=Dockerd.other_cli())) == 10
+
+
+def test_without_the_service_podman_searches_the_catalog_of_the_registry(words, podman):
+    """This test is the last one: the service stays stopped."""
+    words.service.stop()
+    assert [each['Name'] for each in podman.search(words.address + '/word-07')] == [
+        words.address + '/acme/word-07']

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from benchmarks import walks
-from dev.servers.programs import is_missing
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from dev.storage import v2_repositories
@@ -16,10 +15,9 @@ from docker_registry_index.service.registry import layout
 from tests.end_to_end.service.images import DESCRIPTION, Images
 from tests.end_to_end.service.place import (
     LOADED, Bucket, Files, Place, QuickService, kill, wait_until)
+from tests.end_to_end.service.programs import needs
 
-MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: '
-                                '%s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = needs('docker-registry', 'nginx')
 
 CATALOG = dict.fromkeys(['STORAGE', 'STORAGE_ENDPOINT_URL', 'STORAGE_REGION', 'STORAGE_ACCESS_KEY',
                          'STORAGE_SECRET_KEY'])
@@ -101,7 +99,7 @@ def test_two_copies_that_start_at_the_same_moment_load_the_folder_once(dynamodb_
 
 def folders(root, count):
     """Make repositories without images, as far as a listing goes; return their names."""
-    names = ['team-%d/application-%03d' % (number % 9, number) for number in range(count)]
+    names = ['t%d/app-%03d' % (number % 9, number) for number in range(count)]
     for name in names:
         os.makedirs(os.path.join(str(root), 'docker/registry/v2/repositories', name,
                                  '_manifests/tags/1/current'))

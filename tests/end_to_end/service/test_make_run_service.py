@@ -1,21 +1,15 @@
 """The demonstration of `make run-service`: the first output that a user of a registry v2 sees."""
 import functools
-import os
 import re
 import signal
 import urllib.request
 
-import pytest
-
 from dev.demo.run_service import PROGRAMS
 from dev.servers.process import free_port, is_taken
-from dev.servers.programs import is_missing
 from tests.end_to_end.demonstrations import begun, error_of_a_taken_port, until_ready
+from tests.end_to_end.service.programs import needs
 
-MISSING = [name for name in sorted(PROGRAMS) if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'),
-                                reason='not installed: %s: dev/bootstrap clients'
-                                % ', '.join(MISSING))
+pytestmark = needs(*sorted(PROGRAMS))
 
 
 demonstration = functools.partial(begun, 'dev.demo.run_service')

@@ -11,17 +11,16 @@ import time
 import pytest
 
 from dev.servers.nginx import Nginx
-from dev.servers.programs import is_missing
 from dev.servers.process import LOOPBACK, ROOT, ServerError, free_port
 from docker_registry_index.service.server import IDLE_SECONDS
+from tests.end_to_end.service.programs import needs
 from tests.end_to_end.service.stand_in import StandIn
 from tests.helpers.waiting import wait_until
 
 BIG = 8 * 1024 * 1024
 CHUNK = b'0123456789abcdef' * 4096
 
-pytestmark = pytest.mark.skipif(is_missing('nginx') and not os.environ.get('CI'),
-                                reason='nginx is not installed: dev/bootstrap clients')
+pytestmark = needs('nginx')
 
 
 @pytest.fixture(scope='module')
@@ -47,37 +46,35 @@ def seen(upstreams):
 
 def ask(nginx, path, method='GET', body=None, headers=(), chunked=False):
     """Return the status and the text of an answer; the path is sent as it is."""
-    connection = http.client.HTTPConnection(LOOPBACK, nginx.port, timeout=60)
-    try:
-        connection.request(method, path, body, dict(headers), encode_chunked=chunked)
-        answer = connection.getresponse()
+    with contextlib.closing(http.client.HTTPConnection(LOOPBACK, nginx.port, timeout=60)) as client:
+        client.request(method, path, body, dict(headers), encode_chunked=chunked)
+        answer = client.getresponse()
         return answer.status, answer.read().decode()
-    finally:
-        connection.close()
 
 
-def ask_raw(nginx, path):
-    with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
-        connection.sendall(('GET %s HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n'
-                            % path).encode())
-        return int(connection.makefile('rb').readline().split()[1])
+def connect(nginx):
+    return socket.create_connection((LOOPBACK, nginx.port), timeout=10)
 
 
-@pytest.mark.parametrize('path', ['/v1/_ping', '/v1/search?q=app&n=25',
-                                  '/v1/search?q=a%2Fb%20c%26d', '/v1/', '/v2/_catalog',
-                                  '/v2/_catalog?n=5&last=a%2Fb'])
+def configuration():
+    with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
+        return source.read()
+
+
+@pytest.mark.parametrize('path', [
+    '/v1/_ping', '/v1/search?q=app&n=25', '/v1/search?q=a%2Fb%20c%26d', '/v1/', '/v2/_catalog',
+    '/v2/_catalog?n=5&last=a%2Fb'])
 def test_search_and_catalog_go_to_the_service(nginx, seen, path):
     assert ask(nginx, path) == (200, 'service')
     assert [request[1] for request in seen['service']] == [path]
     assert not seen['registry']
 
 
-@pytest.mark.parametrize('path', ['/v2/', '/v2', '/', '/v2/_catalog/', '/v2/_catalogue',
-                                  '/v2/a/_catalog/manifests/latest', '/v2/v1/search/tags/list',
-                                  '/v11/search', '/v2/a/b/tags/list?n=1',
-                                  '/v2/a/blobs/uploads/5b2f?_state=a%2Fb%3D%3D',
-                                  '/v2/events/tags/list', '/v2/metrics/manifests/1',
-                                  '/v2/a%2Fb/tags/list', '/eventslist'])
+@pytest.mark.parametrize('path', [
+    '/v2/', '/v2', '/', '/v2/_catalog/', '/v2/_catalogue', '/v2/a/_catalog/manifests/latest',
+    '/v2/v1/search/tags/list', '/v11/search', '/v2/a/b/tags/list?n=1',
+    '/v2/a/blobs/uploads/5b2f?_state=a%2Fb%3D%3D', '/v2/events/tags/list',
+    '/v2/metrics/manifests/1', '/v2/a%2Fb/tags/list', '/eventslist'])
 def test_every_other_path_goes_to_the_registry_unchanged(nginx, seen, path):
     assert ask(nginx, path) == (200, 'registry')
     assert [request[1] for request in seen['registry']] == [path]
@@ -85,9 +82,9 @@ def test_every_other_path_goes_to_the_registry_unchanged(nginx, seen, path):
 
 
 @pytest.mark.parametrize('name', ['events', 'metrics', 'healthz', 'readyz'])
-@pytest.mark.parametrize('form', ['/%s', '/%s?q=1', '/%s/', '//%s', '/./%s', '/v1/../%s',
-                                  '/v1/%%2e%%2e/%s', '/v2/../%s', '/v2/_catalog/../../%s',
-                                  '/%s#/../v1/search'])
+@pytest.mark.parametrize('form', [
+    '/%s', '/%s?q=1', '/%s/', '//%s', '/./%s', '/v1/../%s', '/v1/%%2e%%2e/%s', '/v2/../%s',
+    '/v2/_catalog/../../%s', '/%s#/../v1/search'])
 @pytest.mark.parametrize('method', ['GET', 'POST'])
 def test_paths_that_are_not_for_clients_do_not_exist(nginx, seen, name, form, method):
     status, text = ask(nginx, form % name, method)
@@ -96,12 +93,15 @@ def test_paths_that_are_not_for_clients_do_not_exist(nginx, seen, name, form, me
     assert not seen['service'] and not seen['registry']
 
 
-@pytest.mark.parametrize('path', ['/events/../v1/search', '/events/..%2fv1/search',
-                                  '/events%3f/../v1/search', '/events%23/../v1/search',
-                                  '/v1/x/../search', '/metrics/../v2/_catalog', '/v2/./_catalog',
-                                  '/v2/%5fcatalog', '/%76%31/search', '//v1//search'])
+@pytest.mark.parametrize('path', [
+    '/events/../v1/search', '/events/..%2fv1/search', '/events%3f/../v1/search',
+    '/events%23/../v1/search', '/v1/x/../search', '/metrics/../v2/_catalog', '/v2/./_catalog',
+    '/v2/%5fcatalog', '/%76%31/search', '//v1//search'])
 def test_the_service_gets_the_normalized_path(nginx, seen, path):
-    assert ask_raw(nginx, path) == 200
+    with connect(nginx) as client:
+        client.sendall(b'GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n'
+                       % path.encode())
+        assert int(client.makefile('rb').readline().split()[1]) == 200
     assert [request[1] for request in seen['service']] in (['/v1/search'], ['/v2/_catalog'])
 
 
@@ -130,15 +130,13 @@ def test_connections_to_the_service_and_the_registry_are_kept(nginx, upstreams):
 
 
 @pytest.mark.parametrize('method', ['PUT', 'PATCH', 'POST'])
-@pytest.mark.parametrize('chunked', [False, True], ids=['with its length', 'chunked'])
-def test_a_large_push_arrives_whole(nginx, seen, method, chunked):
+@pytest.mark.parametrize('headers', [{'Content-Length': str(BIG)},
+                                     {'Transfer-Encoding': 'chunked'}], ids=['length', 'chunked'])
+def test_a_large_push_arrives_whole(nginx, seen, method, headers):
     """By default, nginx refuses bodies of more than a megabyte."""
-    headers = {} if chunked else {'Content-Length': str(BIG)}
-    if chunked:
-        headers['Transfer-Encoding'] = 'chunked'
     parts = (CHUNK for _ in range(BIG // len(CHUNK)))
     assert ask(nginx, '/v2/a/blobs/uploads/1?digest=sha256:0', method, parts, headers,
-               chunked) == (200, 'registry')
+               'Transfer-Encoding' in headers) == (200, 'registry')
     (got, _, _, digest), = seen['registry']
     assert got == method
     assert digest == hashlib.sha256(CHUNK * (BIG // len(CHUNK))).hexdigest()
@@ -147,7 +145,7 @@ def test_a_large_push_arrives_whole(nginx, seen, method, chunked):
 def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
     registry = upstreams[0]
     registry.first_byte.clear()
-    with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
+    with connect(nginx) as connection:
         connection.sendall(b'PUT /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: here\r\nContent-Length: '
                            b'%d\r\n\r\n' % (2 * len(CHUNK)) + CHUNK)
         assert registry.first_byte.wait(10)
@@ -159,12 +157,11 @@ def test_the_registry_sees_a_push_before_its_end(nginx, upstreams, seen):
 HALF = b'%b HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n{'
 
 
-@pytest.mark.parametrize('line', [b'POST /v1/search?q=a', b'GET /v1/search?q=a',
-                                  b'POST /v2/_catalog', b'GET /v2/_catalog'])
+@pytest.mark.parametrize('line', [b'POST /v1/search?q=a', b'GET /v2/_catalog'])
 def test_the_service_gets_only_complete_requests(nginx, upstreams, seen, line):
     before = upstreams[1].connections
     for content in (b'', b'GET /v1/sea', line + b' HTTP/1.1\r\nHost: x\r\n', HALF % line):
-        with socket.create_connection((LOOPBACK, nginx.port), timeout=10) as connection:
+        with connect(nginx) as connection:
             connection.sendall(content)
             time.sleep(0.05)
     assert upstreams[1].connections == before and not seen['service']
@@ -181,8 +178,7 @@ def test_a_body_for_the_service_has_at_most_64_kilobytes(nginx, seen, path):
 def test_one_address_has_at_most_32_requests_under_way(nginx, seen, path):
     with contextlib.ExitStack() as opened:
         for _ in range(32):
-            connection = socket.create_connection((LOOPBACK, nginx.port), timeout=10)
-            opened.enter_context(connection).sendall(HALF % b'POST /v1/search')
+            opened.enter_context(connect(nginx)).sendall(HALF % b'POST /v1/search')
         wait_until(lambda: ask(nginx, path)[0], 'a request is not refused', 10, expected=429)
         del seen['registry'][:]
         assert ask(nginx, '/v2/a/tags/list') == (200, 'registry'), 'pushes and pulls have no limit'
@@ -192,9 +188,8 @@ def test_one_address_has_at_most_32_requests_under_way(nginx, seen, path):
 
 
 def test_nginx_closes_idle_connections_before_the_service_does():
-    with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
-        assert int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', source.read(),
-                             re.MULTILINE)[1]) + 2 < IDLE_SECONDS
+    seconds = int(re.search(r'^ *keepalive_timeout ([0-9]+)s;', configuration(), re.MULTILINE)[1])
+    assert seconds + 2 < IDLE_SECONDS
 
 
 def test_without_the_service_the_registry_answers_the_catalog_and_search_is_502(upstreams, seen):
@@ -212,9 +207,7 @@ def test_without_the_registry_searches_continue(upstreams):
 
 
 def test_the_three_addresses_to_change_occur_once():
-    with open(os.path.join(ROOT, 'config', 'nginx.conf')) as source:
-        lines = [line for line in source if not line.lstrip().startswith('#')]
-    addresses = re.findall(r'127\.0\.0\.1:([0-9]+)', ''.join(lines))
+    addresses = re.findall(r'^(?!\s*#).*127\.0\.0\.1:([0-9]+)', configuration(), re.MULTILINE)
     assert sorted(addresses) == ['5000', '5080', '8080']
 
 

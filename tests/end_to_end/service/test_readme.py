@@ -1,5 +1,4 @@
-"""What the README shows to add to a registry v2 or v3: its YAML, its container, its two
-lines of nginx."""
+"""The README's three additions to a registry v2 or v3: YAML, a container, two lines of nginx."""
 import os
 import re
 import shlex
@@ -25,7 +24,7 @@ def block(language):
 
 
 def of_docker_run():
-    """Return the words of the README's `docker run` of the service."""
+    """Return the words of the README's `docker run` command of the service."""
     [command] = [line for line in pages.commands('README.md', 'docker run')
                  if line.endswith(' registry-index')]
     return shlex.split(command)
@@ -59,7 +58,7 @@ def test_nginx_asks_the_container_where_it_is_published():
 
 
 class TwoLines(Nginx):
-    """nginx that passes everything on to a registry, but for the README's two lines."""
+    """nginx with the README's two lines; all other requests go to the registry."""
 
     ready_status = (200, 404)  # by the registry
 
@@ -83,8 +82,7 @@ def nginx():
     ('/v1/search?q=a%2Fb&n=25', 'service'), ('/v1/_ping', 'service'),
     ('/v2/_catalog?n=5&last=a%2Fb', 'service'),
     ('/v2/', 'registry'), ('/v2/a/tags/list', 'registry'), ('/v2/_catalog/', 'registry'),
-    # What only the registry may send, and what is not for clients, does not reach the service in
-    # any spelling.
+    # Addresses that are not for clients do not reach the service in any spelling.
     ('/events', 'registry'), ('/v1/../events', 'registry'), ('/v1/%2e%2e/metrics', 'registry'),
     ('/v2/_catalog/../../events', 'registry')])
 def test_the_two_lines_of_nginx_send_search_and_catalog_to_the_service(nginx, path, name):

@@ -7,9 +7,10 @@ from dev.storage.s3 import Bucket
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import CredentialsRefused
 from docker_registry_index.service.registry.image import description
+from docker_registry_index.service.sources.catalog import CatalogSource
 from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
 from tests.end_to_end.service.images import DESCRIPTION, DOCKER, OCI, TITLE, Images
-from tests.service.sources.listing import listed
+from tests.helpers.listing import listed
 
 SECRET = 'pass:w\xf6rd'
 HEX = 'sha256:' + '0' * 64
@@ -94,7 +95,7 @@ def test_a_catalog_with_users_and_small_pages_is_read_to_its_end(
 
 @pytest.mark.parametrize('root', [None, '', '/some/prefix/'],
                          ids=['folder', 'bucket', 'bucket with a prefix'])
-def test_the_storage_that_the_registry_has_written_is_listed(
+def test_sources_list_what_the_registry_has_stored(
         distribution_is_installed, request, tmp_path, root):
     storage, source = tmp_path, FilesSource(str(tmp_path))
     if root is not None:
@@ -105,6 +106,7 @@ def test_the_storage_that_the_registry_has_written_is_listed(
     assert listed(source) == ([], []), 'a new registry is empty'
     with Distribution(storage) as server:
         expected = Images(server.url).push_some()
-    assert listed(source) == (expected, [])
-    names = ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')
-    assert [source.has(name) for name in names] == [True] * 3 + [False] * 4
+        for each in source, CatalogSource(RegistryClient(server.url)):
+            assert listed(each) == (expected, [])
+            names = ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')
+            assert [each.has(name) for name in names] == [True] * 3 + [False] * 4

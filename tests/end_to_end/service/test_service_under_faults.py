@@ -1,24 +1,22 @@
 """The registry, the service or the network between them fails: no change is lost, and searches
 continue. Failures of DynamoDB are in test_service_without_dynamodb.py."""
 import concurrent.futures
+import contextlib
 import json
-import os
 import random
 import time
 
 import pytest
 
-from dev.servers.process import free_port
-from dev.servers.programs import is_missing
 from dev.servers.proxy import Proxy
-from dev.servers.registry_v2 import ConfiguredRegistry
+from dev.servers.registry_v2 import ConfiguredRegistry, Distribution
+from docker_registry_index.service.sources.storage import FilesSource
 from tests.end_to_end.service.images import DESCRIPTION, Images
 from tests.end_to_end.service.place import SECRET, Files, Place, QuickService, kill, wait_until
+from tests.end_to_end.service.programs import needs
 from tests.end_to_end.service.stand_in import StandIn
 
-MISSING = [name for name in ('docker-registry', 'nginx') if is_missing(name)]
-pytestmark = pytest.mark.skipif(bool(MISSING) and not os.environ.get('CI'), reason='not installed: '
-                                '%s: dev/bootstrap clients' % ', '.join(MISSING))
+pytestmark = needs('docker-registry', 'nginx')
 
 #: Seconds that a registry waits for the answer to a notification: `timeout` in
 #: config/distribution.yml.
@@ -95,66 +93,79 @@ def test_notifications_that_a_killed_registry_has_not_sent_are_replaced_by_a_syn
     place.registry.start()
     place.service.start()
     assert sorted(place.found('unsent')) == old
-    place.age(old[0])
-    done = place.command('load')
-    assert done.returncode == 0, done.stdout + done.stderr
-    # A sync leaves what was pushed within the last hour to the next one.
-    assert sorted(place.found('unsent')) == ['unsent/new', old[1], old[2]]
-    place.age(old[1])
-    assert place.command('load').returncode == 0
+    for removed in old[:2]:
+        # A sync leaves what was pushed within the last hour to the next one.
+        assert removed in place.found('unsent')
+        place.age(removed)
+        place.index.engine.sync(FilesSource(place.storage.root))
+        assert removed not in place.found('unsent')
     wait_until(lambda: place.found('unsent'), 'the sync did not repair it', 15, place.service,
                {'unsent/new': 'Nobody was notified', old[2]: ''})
     place.assert_equal(place.dynamodb_url)
 
 
-def recorded(place, images_of_it):
-    """Do something in a registry of the same storage that notifies a stand-in; return the
+def recorded(place):
+    """Push and delete in a registry on the same storage that notifies a stand-in; return the
     notifications as they were sent."""
     listener = StandIn('listener')
-    try:
-        with ConfiguredRegistry(listener.port, SECRET, root=place.storage.root) as registry:
-            wanted = images_of_it(Images(registry.url))
-            wait_until(lambda: len(listener.bodies) >= wanted,
-                       'the registry sends too few notifications', 10)
-        return listener.bodies
-    finally:
-        listener.close()
-
-
-def some_changes(images):
-    for number in range(4):
-        name = 'shuffled/thing-%d' % number
-        digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)})
-                   for tag in ('one', 'two')]
-        if number % 2:
-            images.delete(name, digests[0])
-        if number % 4 == 3:
-            images.delete(name, digests[1])
-    # A delete is two notifications: of the digest, and of the tag.
-    return 8 + 2 * 2 + 2
+    with contextlib.closing(listener), ConfiguredRegistry(
+            listener.port, SECRET, root=place.storage.root) as registry:
+        images = Images(registry.url)
+        for number in range(4):
+            name = 'shuffled/thing-%d' % number
+            digests = [images.push(name, tag, labels={DESCRIPTION: '%s of %d' % (tag, number)})
+                       for tag in ('one', 'two')]
+            for digest in digests[:[0, 1, 0, 2][number]]:
+                images.delete(name, digest)
+        # A delete is two notifications: of the digest, and of the tag.
+        wait_until(lambda: len(listener.bodies) >= 8 + 2 * 3,
+                   'the registry sends too few notifications', 10)
+    return listener.bodies
 
 
 def test_duplicated_and_reordered_notifications_leave_the_index_equal_to_the_registry(place):
-    bodies = recorded(place, some_changes)
-    chance = random.Random(3)
-    print('\n%d notifications, each twice, shuffled' % len(bodies))
+    bodies, chance = recorded(place) * 2, random.Random(3)
+    print('\n%d notifications, half of them duplicates, shuffled' % len(bodies))
+    expected = ['shuffled/thing-%d' % number for number in range(3)]
     for _ in range(2):
-        twice = bodies * 2
-        chance.shuffle(twice)
+        chance.shuffle(bodies)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(place.deliver, twice))
-        assert sorted(place.found('shuffled')) == ['shuffled/thing-%d' % number
-                                                   for number in range(3)]
+            list(pool.map(place.deliver, bodies))
+        assert sorted(place.found('shuffled')) == expected
     place.assert_equal(place.dynamodb_url)
+    for name in expected:
+        place.index.engine.remove(name)
+    # One notification may have several events.
+    place.deliver([each for body in bodies for each in json.loads(body.decode())['events']])
+    assert sorted(place.found('shuffled')) == expected
 
 
-def test_one_notification_may_have_several_events(place):
-    bodies = recorded(place, lambda images: len([images.push('together/thing-%d' % number)
-                                                 for number in range(6)]))
-    events = [each for body in bodies for each in json.loads(body.decode())['events']]
-    assert len(events) == 6
-    place.deliver(events + events)
-    assert len(place.found('together')) == 6
+def test_two_copies_may_be_notified_of_one_repository_at_once(place):
+    chance, answers = random.Random(5), []
+    with Distribution(place.storage.root) as registry, place.copy() as other, \
+            concurrent.futures.ThreadPoolExecutor(8) as pool:
+        images, copies = Images(registry.url), [place.service, other]
+        for number in range(6):
+            there = number % 2 == 0
+            if there:
+                digest = images.push('both/sent', 'tag-%d' % number,
+                                     labels={DESCRIPTION: 'Words of %d' % number})
+            else:
+                images.delete('both/sent', digest)
+            sent = [pushed('both/sent', digest), event('both/sent', 'delete', digest=digest)]
+            posts = [(copy, each) for copy in copies for each in sent for _ in range(2)]
+            chance.shuffle(posts)
+            statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code,
+                                     posts))
+            assert set(statuses) <= {200, 503}
+            answers += statuses
+            # The registry would retry a notification that is answered with 503.
+            if 503 in statuses:
+                place.deliver([sent[0]], copies[0].url)
+            assert place.found('both', copies[chance.randrange(2)].url) == (
+                {'both/sent': 'Words of %d' % number} if there else {})
+    print('\n%d notifications, %d of them 503' % (len(answers), answers.count(503)))
+    place.assert_equal(place.dynamodb_url)
 
 
 @pytest.fixture(scope='module')
@@ -198,34 +209,3 @@ def test_while_the_registry_hangs_notifications_are_answered_in_time_and_noted(s
     assert sorted(took)[1] < TIMEOUT
     slow.slow.delay(0)
     slow.wait_until_found('hanging/thing', term='hanging', seconds=15)
-
-
-def test_two_copies_may_be_notified_of_one_repository_at_once(dynamodb_local, tmp_path):
-    place = Place(dynamodb_local.url, Files(tmp_path))
-    chance = random.Random(5)
-    with ConfiguredRegistry(free_port(), SECRET, root=str(tmp_path),
-                            port=place.registry.port) as registry, \
-            place.two_copies() as copies, concurrent.futures.ThreadPoolExecutor(8) as pool:
-        images = Images(registry.url)
-        answers = []
-        for number in range(6):
-            there = number % 2 == 0
-            if there:
-                digest = images.push('both/sent', 'tag-%d' % number,
-                                     labels={DESCRIPTION: 'Words of %d' % number})
-            else:
-                images.delete('both/sent', digest)
-            sent = [pushed('both/sent', digest), event('both/sent', 'delete', digest=digest)]
-            posts = [(copy, each) for copy in copies for each in sent for _ in range(2)]
-            chance.shuffle(posts)
-            statuses = list(pool.map(lambda post: place.post([post[1]], post[0].url).status_code,
-                                     posts))
-            assert set(statuses) <= {200, 503}
-            answers += statuses
-            # The registry would retry a notification that is answered with 503.
-            if 503 in statuses:
-                place.deliver([sent[0]], copies[0].url)
-            assert place.found('both', copies[chance.randrange(2)].url) == (
-                {'both/sent': 'Words of %d' % number} if there else {})
-        print('\n%d notifications, %d of them 503' % (len(answers), answers.count(503)))
-    place.index.assert_whole()

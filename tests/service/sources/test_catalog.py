@@ -8,7 +8,7 @@ from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
 from tests.helpers.engine import EngineIndex
-from tests.service.sources.listing import listed
+from tests.helpers.listing import listed
 
 
 class Registry:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
 from tests.service.registry.test_layout import REPOSITORIES, keys_of, stored
-from tests.service.sources.listing import listed
+from tests.helpers.listing import listed
 
 V2 = 'docker/registry/v2/repositories/'
 BUCKETS = ('bucket-%d' % number for number in itertools.count())
