@@ -180,35 +180,35 @@ def test_a_storage_that_hangs_everywhere_is_unreadable(storage_of):
     assert more() <= 2 * THREADS + 1
 
 
-class Counting(Storage):
-    """A storage in which so much time passes before each repository.
-
-    :ivar count: the repositories that were listed.
-    """
-
-    count = 0
-
-    def __init__(self, namespaces, clock, seconds):
-        super(Counting, self).__init__(namespaces)
-        self._clock, self._seconds = clock, seconds
-
-    def repositories(self, namespace):
-        for pair in super(Counting, self).repositories(namespace):
-            self._clock.advance(self._seconds)
-            self.count += 1
-            yield pair
-
-
 def test_slow_repositories_do_not_count_as_hanging():
-    clock, content = Clock(), {'slow': ['app-%d' % app for app in range(6)]}
-    assert listed(Counting(content, clock, 250), seconds=300, clock=clock) == (
+    clock, beats, content = Clock(), [], {'slow': ['app-0', 'app-1', 'app-2']}
+
+    class Slow(Storage):
+        def repositories(self, namespace):
+            for pair in super(Slow, self).repositories(namespace):
+                clock.advance(250)
+                count = len(beats)
+                # Until the time has been checked.
+                wait_until(lambda: len(beats) > count + 1)
+                yield pair
+
+    assert listed(Slow(content), lambda: beats.append(1), seconds=300, clock=clock) == (
         names_of(content), [])
 
 
 def test_a_slow_reader_does_not_count_as_a_storage_that_hangs():
-    clock = Clock()
-    source, names = Counting({'large': range(30000)}, clock, 0), []
-    listing, counts = Listing(source, 300, clock), [0]
+    clock, names, counts = Clock(), [], [0]
+
+    class Large(Storage):
+        count = 0
+
+        def repositories(self, namespace):
+            for pair in super(Large, self).repositories(namespace):
+                self.count += 1
+                yield pair
+
+    source = Large({'large': range(30000)})
+    listing = Listing(source, 300, clock)
 
     def has_stopped():
         counts.append(source.count)

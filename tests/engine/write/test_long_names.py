@@ -286,7 +286,7 @@ def at_transaction(index, place, action):
     def count(params, **_):
         first = list(params['TransactItems'][0])[0]
         # The row's own action comes first, and last again.
-        here = first != 'ConditionCheck' and seen if place == 'last' else len(seen) == place
+        here = (first != 'ConditionCheck' and bool(seen) if place == 'last' else len(seen) == place)
         seen.append(first)
         if here:
             Meanwhile(index.engine, 'TransactWriteItems', action)
