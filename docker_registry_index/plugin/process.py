@@ -14,6 +14,7 @@ import threading
 import flask
 
 from ..engine import SearchIndex, errors
+from .storage import drop_connections
 
 __all__ = ['ProcessIndexes']
 
@@ -96,8 +97,9 @@ def _check_before_the_fork(settings):
     # The credentials of a role are requested in a thread, and no thread may be started here.
     if settings.access_key:
         _check(settings)
-        # Closes the connections, which the workers would share.
-        gc.collect()
+    drop_connections()
+    # Closes all connections that nothing refers to, which the workers would share.
+    gc.collect()
 
 
 def _check(settings):

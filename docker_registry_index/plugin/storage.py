@@ -23,7 +23,7 @@ from docker_registry.lib import config
 
 from ..engine import Source
 
-__all__ = ['RegistrySource', 'text_of', 'unquoted']
+__all__ = ['RegistrySource', 'drop_connections', 'text_of', 'unquoted']
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class _Listing(object):
                 if rest:
                     yield rest
                 elif given and path[1:] not in given:
-                    # As when forked workers share one of the driver's connections.
+                    # The answer to another request: a connection is shared with another process.
                     raise exceptions.UnreachableError('%s: answered with %.200s' % (path, given))
         except exceptions.FileNotFoundError:
             if listed:
@@ -230,6 +230,14 @@ def _name_of(directory, is_repository):
 def _directory_of(name, is_repository):
     name = name.encode('utf-8')
     return driver.check(urllib.quote_plus(name) if is_repository else name)
+
+
+def drop_connections():
+    """Drop the idle connections of the storage driver. Forked workers would share them, and read
+    the answers to each other's requests."""
+    connection = getattr(storage.load(), '_boto_conn', None)
+    if connection is not None:
+        connection._pool.host_to_pool.clear()
 
 
 def _import_driver():

@@ -3,6 +3,7 @@ no other test uses."""
 from __future__ import absolute_import
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,22 +20,32 @@ from docker_registry_index.engine.concurrency import Backoff
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
-__all__ = ['Place', 'LISTED', 'LOADED', 'image', 'wait_for_load', 'wait_for_workers']
+__all__ = ['Place', 'LISTED', 'LOADED', 'LOG_PROCESS', 'image', 'seed_folder', 'wait_for_load',
+           'wait_for_workers']
 
 #: What the log contains when a load of the index has listed the store, and when it has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
 _TABLES = ('repository', 'version', 'search')
-#: gunicorn's access log with the number of the worker's process, by which a test knows that both
-#: have answered.
-_LOG_PROCESS = '["--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
+#: gunicorn's option for an access log with the id of each worker's process, by which a test knows
+#: that all have answered.
+LOG_PROCESS = ['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
 
 
 def image(content='anything'):
     """Return a small image with one layer on top of a base."""
     base = v1_images.Image({'etc/os-release': 'NAME="Base"\n'}, ['/bin/sh'])
     return v1_images.Image({'srv/content': content}, ['/srv/start'], base)
+
+
+def seed_folder(folder, *names):
+    """Put repositories into a folder, for a registry whose storage is local."""
+    for name in names:
+        for path, content in v1_images.repository_objects(name, {'latest': image(name)}):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
 
 
 class Place(object):
@@ -57,7 +68,7 @@ class Place(object):
         """Return the environment of a registry here, with `more` on top; None removes a
         variable."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
-        settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=_LOG_PROCESS)
+        settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=json.dumps(LOG_PROCESS))
         settings.update(more)
         return settings
 

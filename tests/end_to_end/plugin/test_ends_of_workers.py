@@ -9,12 +9,12 @@ import time
 import pytest
 
 from dev.servers.proxy import Proxy
-from tests.end_to_end.plugin.registry_place import Place
+from tests.end_to_end.plugin.registry_place import LOG_PROCESS, Place
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
-LOG = ['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
 NAMES = ['team/late-%d' % number for number in range(3)]
+LATER = ['team/later-%d' % number for number in range(3)]
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ def behind(ministack, proxy):
     place = Place(ministack.url, proxy.url)
     place.one = lambda *options: place.registry(GUNICORN_WORKERS='1',
                                                 GUNICORN_GRACEFUL_TIMEOUT='30',
-                                                DYNAMODB_PUSH_WAIT='1',
-                                                GUNICORN_OPTS=json.dumps(LOG + list(options)))
+                                                DYNAMODB_PUSH_WAIT='1', GUNICORN_OPTS=json.dumps(
+                                                    LOG_PROCESS + list(options)))
     return place
 
 
-def push_while_unavailable(proxy, client):
-    assert client.names() == []
+def push_while_unavailable(proxy, client, names):
+    client.names()
     with proxy.black_hole():
-        for name in NAMES:
+        for name in names:
             client.begin_push(name)
 
 
@@ -47,31 +47,27 @@ def names_in(place):
 
 
 @pytest.mark.parametrize('options', [(), ('--preload',)], ids=['', 'preload'])
-def test_at_a_sigterm(behind, proxy, options):
-    with behind.one(*options) as registry:
-        push_while_unavailable(proxy, V1Client(registry.url))
-        assert names_in(behind) == []
-        os.kill(registry.pid, signal.SIGTERM)
-        wait_until(lambda: registry.running, 'it does not end', 40, registry, False)
-        assert names_in(behind) == NAMES
-        assert 'are lost' not in registry.log_text() and 'Traceback' not in registry.log_text()
-
-
-@pytest.mark.parametrize('options', [(), ('--preload',)], ids=['', 'preload'])
-def test_when_it_has_had_its_requests(behind, proxy, options):
+def test_a_worker_writes_its_last_changes_after_its_requests_and_at_a_sigterm(
+        behind, proxy, options):
     with behind.one('--max-requests', '20', *options) as registry:
         client, log = V1Client(registry.url), registry.log_text
-        push_while_unavailable(proxy, client)
+        push_while_unavailable(proxy, client, NAMES)
+        assert names_in(behind) == []
         [first] = set(re.findall('process <?([0-9]+)>? answers', log()))
         for _ in range(21):
             client.request('GET', '/v1/_ping')
         wait_until(lambda: os.path.exists('/proc/' + first), 'it does not end', 40, expected=False)
         assert names_in(behind) == NAMES
+        push_while_unavailable(proxy, client, LATER)
+        assert names_in(behind) == NAMES
+        os.kill(registry.pid, signal.SIGTERM)
+        wait_until(lambda: registry.running, 'it does not end', 40, registry, False)
+        assert names_in(behind) == sorted(NAMES + LATER)
         assert 'are lost' not in log() and 'Traceback' not in log()
 
 
 def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
-    names = ['team/application-%03d' % number for number in range(100)]
+    names = ['team/application-%03d' % number for number in range(40)]
     behind.seed(*names)
     proxy.delay(0.4, only='Write')
     started = time.monotonic()

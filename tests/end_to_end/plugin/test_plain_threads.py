@@ -8,8 +8,7 @@ import pytest
 
 from dev.servers.process import local_environment
 from dev.servers.registry_v1 import CONFIGURATION, PY27_BIN
-from dev.storage import v1_images
-from tests.end_to_end.plugin.registry_place import image
+from tests.end_to_end.plugin.registry_place import seed_folder
 
 # It takes well under ten seconds; a deadlock would take for ever.
 SECONDS = 90
@@ -44,10 +43,7 @@ INSIDE_AN_IMPORT = 'import sys; sys.path.insert(0, sys.argv[1]); import under_th
                          ids=['as a program', 'while it is being imported'])
 def test_start_load_push_and_searches_end_with_plain_threads(place, tmp_path, inside_an_import):
     images = tmp_path / 'images'
-    for name in ['library/nginx', 'ops/nginx-proxy']:
-        for path, content in v1_images.repository_objects(name, {'latest': image(name)}):
-            (images / path).parent.mkdir(parents=True, exist_ok=True)
-            (images / path).write_bytes(content)
+    seed_folder(images, 'library/nginx', 'ops/nginx-proxy')
     program = PROGRAM
     if inside_an_import:
         # A thread that imports anything would wait for this module's end here, by the rules of

@@ -1,6 +1,7 @@
 """gunicorn's --preload: the index is made before the workers are forked, and each has threads and
 connections of its own all the same."""
 import concurrent.futures
+import json
 import os
 import re
 import signal
@@ -12,11 +13,11 @@ from dev.servers.aws import Ministack
 from dev.servers.process import free_port
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v1 import Registry
-from tests.end_to_end.plugin.registry_place import LOADED, Place
+from tests.end_to_end.plugin.registry_place import LOADED, LOG_PROCESS, Place
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
-OPTIONS = '["--preload", "--access-logformat", "process %(p)s answers %(s)s to %(m)s %(U)s"]'
+OPTIONS = json.dumps(LOG_PROCESS + ['--preload'])
 #: push_wait, and what the registry itself does, on a machine that is busy.
 CHANGE_SECONDS = 5 + 3
 
@@ -52,17 +53,52 @@ def local(place, tmp_path):
     return registry
 
 
-def test_workers_forked_after_the_start_search_and_follow_pushes(place):
+def connections(pid, port):
+    """Return the inodes of the connections of a process to a port of 127.0.0.1."""
+    sockets = set()
+    for number in os.listdir('/proc/%d/fd' % pid):
+        try:
+            sockets.add(os.readlink('/proc/%d/fd/%s' % (pid, number)))
+        except OSError:  # closed meanwhile
+            pass
+    with open('/proc/%d/net/tcp' % pid) as table:
+        lines = [line.split() for line in table]
+    # https://docs.kernel.org/networking/proc_net_tcp.html
+    return {line[9] for line in lines if line[2].endswith(':%04X' % port)
+            and 'socket:[%s]' % line[9] in sockets}
+
+
+def workers_of(registry):
+    with open('/proc/%d/task/%d/children' % (registry.pid, registry.pid)) as children:
+        return [int(pid) for pid in children.read().split()]
+
+
+def test_workers_have_connections_of_their_own_and_a_newer_index_stops_the_start(
+        place, local, ministack):
     place.seed('acme/before')
     with place.running(GUNICORN_OPTS=OPTIONS) as client:
+        registry = client.registry
         assert client.names() == ['acme/before']
         names = ['team/pushed-%d' % number for number in range(8)]
         for name in names:
             client.begin_push(name)
         assert [client.names() for _ in range(6)] == [['acme/before'] + names] * 6
+        first, second = [connections(pid, int(ministack.url.rsplit(':', 1)[1]))
+                         for pid in workers_of(registry)]
+        assert first and second and not first & second, 'they read the answers of each other'
         client.delete(names[0])
         assert [client.names('pushed') for _ in range(6)] == [names[1:]] * 6
-        assert 'Traceback' not in client.registry.log_text()
+        assert 'Traceback' not in registry.log_text()
+    mark = dict(next(row for row in place.rows('search') if 'format' in row), format={'N': '999'})
+    place.dynamodb.put_item(TableName=place.table('search'), Item=mark)
+    registry = local(ministack.url)
+    registry.launch()
+    try:
+        wait_until(lambda: registry.running, 'it does not end', 60, registry, False)
+        assert 'install the newer release' in registry.log_text()
+        assert 'Booting worker' not in registry.log_text()
+    finally:
+        registry.stop()
 
 
 def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack):
@@ -77,8 +113,8 @@ def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack)
         assert 'Traceback' not in client.registry.log_text()
 
 
-def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
-    with local(ministack.url) as registry:
+def test_first_searches_are_answered_and_no_push_waits_longer_than_push_wait(local, ministack):
+    with Proxy(ministack.url) as proxy, local(proxy.url) as registry:
         client = V1Client(registry.url)
         with concurrent.futures.ThreadPoolExecutor(6) as users:
             answers = list(users.map(lambda number: client.request('GET', '/v1/search?q=number-%d'
@@ -90,34 +126,31 @@ def test_first_searches_at_the_same_time_are_all_answered(local, ministack):
         with concurrent.futures.ThreadPoolExecutor(6) as users:
             found = list(users.map(lambda _: client.names('pushed'), range(6)))
         assert found == [['team/pushed']] * 6
-        assert 'Traceback' not in registry.log_text()
+        assert_no_push_waits(client, proxy, registry, ['team/pushed'])
 
 
-@pytest.mark.parametrize('storage', ['local', 's3'])
-def test_no_push_waits_longer_than_push_wait_without_dynamodb(place, local, ministack, storage):
-    with Proxy(ministack.url) as proxy:
-        registry = (local(proxy.url) if storage == 'local'
-                    else Place(ministack.url, proxy.url).registry(GUNICORN_OPTS=OPTIONS))
-        with registry:
-            client = V1Client(registry.url)
-            seconds = []
-            with proxy.black_hole():
-                for number in range(6):
-                    started = time.monotonic()
-                    client.begin_push('team/new-%d' % number)
-                    seconds.append(time.monotonic() - started)
-                started = time.monotonic()
-                assert client.request('GET', '/v1/_ping').status_code == 200
-                seconds.append(time.monotonic() - started)
-            assert max(seconds) < CHANGE_SECONDS, seconds
-            print('pushes and a ping after them: %s' % ', '.join('%.2f' % each for each in seconds))
-            expected = ['team/new-%d' % number for number in range(6)]
-            wait_until(client.found, 'not all are found', 90, registry, expected)
-            assert 'Traceback' not in registry.log_text()
+def test_without_dynamodb_at_the_first_push_no_push_waits_longer_than_push_wait(ministack):
+    with Proxy(ministack.url) as proxy, Place(ministack.url, proxy.url).registry(
+            GUNICORN_OPTS=OPTIONS) as registry:
+        assert_no_push_waits(V1Client(registry.url), proxy, registry, [])
+
+
+def assert_no_push_waits(client, proxy, registry, found):
+    """Push while DynamoDB is a black hole, and wait until all is found after it."""
+    names, seconds = ['team/new-%d' % number for number in range(6)], []
+    with proxy.black_hole():
+        for push in [lambda name=name: client.begin_push(name) for name in names] + [
+                lambda: client.expect([200], 'GET', '/v1/_ping')]:
+            started = time.monotonic()
+            push()
+            seconds.append(time.monotonic() - started)
+    assert max(seconds) < CHANGE_SECONDS, seconds
+    wait_until(client.found, 'not all are found', 90, registry, names + found)
+    assert 'Traceback' not in registry.log_text()
 
 
 def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
-    names = ['team-%d/application-%03d' % (number % 5, number) for number in range(100)]
+    names = ['team-%d/application-%03d' % (number % 5, number) for number in range(40)]
     with Proxy(ministack.url) as proxy:
         proxy.delay(0.3, only='Write')  # so that the fork falls into the load
         place = Place(ministack.url, proxy.url)
@@ -134,18 +167,3 @@ def test_a_worker_forked_during_a_load_does_not_disturb_it(ministack):
             assert [client.names('application') for _ in range(9)] == [sorted(names)] * 9
             assert log().count(LOADED) == 1
             assert 'taken over' not in log() and 'Traceback' not in log()
-
-
-def test_an_index_of_a_newer_release_stops_the_start(place, local, ministack):
-    with place.running() as client:
-        assert client.names() == []
-    mark = dict(place.rows('search')[0], format={'N': '999'})
-    place.dynamodb.put_item(TableName=place.table('search'), Item=mark)
-    registry = local(ministack.url)
-    registry.launch()
-    try:
-        wait_until(lambda: registry.running, 'it does not end', 60, registry, False)
-        assert 'install the newer release' in registry.log_text()
-        assert 'Booting worker' not in registry.log_text()
-    finally:
-        registry.stop()

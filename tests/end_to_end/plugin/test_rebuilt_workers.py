@@ -1,17 +1,20 @@
-"""Workers that gunicorn rebuilds after 100 requests each, as docker-registry configures it: every
-answer right, nothing loaded again."""
+"""gunicorn rebuilds each worker after a number of requests: every answer is right, and nothing is
+loaded again."""
 import concurrent.futures
+import json
 
-from tests.end_to_end.plugin.registry_place import LOADED
+from tests.end_to_end.plugin.registry_place import LOADED, LOG_PROCESS
 
-# A worker that has had its 100 still answers what it has accepted, so this is plenty.
-REQUESTS = 600
+REQUESTS = 120
+#: Requests after which a worker is rebuilt; docker-registry configures 100.
+WORKER = 20
 CLIENTS = 8
 
 
 def test_every_answer_is_right_while_workers_are_rebuilt_and_nothing_is_loaded_again(place_on_each):
     place_on_each.seed('acme/billing-api', 'acme/webshop', 'library/nginx')
-    with place_on_each.running() as client:
+    options = LOG_PROCESS + ['--max-requests', str(WORKER)]
+    with place_on_each.running(GUNICORN_OPTS=json.dumps(options)) as client:
         def ask(number):
             if number % 20 == 0:
                 name = 'load/number-%d' % number

@@ -4,8 +4,8 @@ import yaml
 
 from dev.servers.process import ServerError
 from dev.servers.registry_v1 import Registry
-from dev.storage import v1_images
-from tests.end_to_end.plugin.registry_place import LOADED, Place, image, wait_for_workers
+from tests.end_to_end.plugin.registry_place import (
+    LOADED, Place, image, seed_folder, wait_for_workers)
 from tests.end_to_end.plugin.v1_client import V1Client
 
 OTHER = 'setting-of-the-top-level'  # a database that must not be made
@@ -54,18 +54,18 @@ def assert_found(place, settings):
     return client.registry.log_text()
 
 
-def test_a_block_at_the_top_level_of_the_file_is_read(place, write):
-    assert_found(place, write({'prod': flavour(place), 'extensions': block(place)}))
-
-
-def test_a_block_in_the_flavour_is_read(place, write):
-    assert_found(place, write({'prod': flavour(place, extensions=block(place))}))
-
-
-def test_the_environment_alone_does_without_a_block(place, write):
-    settings = write({'prod': flavour(place)})
-    assert_found(place, dict(settings, DYNAMODB_DATABASE=place.name,
-                             DYNAMODB_ENDPOINT_URL=place.dynamodb_url))
+def test_a_block_at_the_top_level_is_read_and_may_name_each_table(place, write):
+    names = {'repository_table': 'mine.%s' % place.name, 'version_table': '%s_v' % place.name,
+             'search_table': place.name.upper()}
+    settings = write({'prod': flavour(place), 'extensions': block(place, databse='typo', **names)})
+    place.seed('acme/from-s3')
+    with place.running(**settings) as client:
+        assert client.names('s3') == ['acme/from-s3']
+    there = place.dynamodb.list_tables()['TableNames']
+    assert sorted(name for name in there if place.name in name.lower()) == sorted(names.values())
+    warnings = [line for line in client.registry.log_text().splitlines()
+                if 'WARNING' in line and 'databse' in line]
+    assert warnings and all('did you mean database?' in line for line in warnings)
 
 
 def test_the_block_of_the_flavour_beats_the_one_at_the_top_level(place, write):
@@ -74,43 +74,6 @@ def test_the_block_of_the_flavour_beats_the_one_at_the_top_level(place, write):
     assert_found(place,
                  write({'prod': flavour(place, extensions=only_database), 'extensions': top_level}))
     assert OTHER + '-version' not in place.dynamodb.list_tables()['TableNames']
-
-
-def test_the_tables_may_have_names_of_their_own(place, write):
-    names = {'repository_table': 'mine.%s' % place.name, 'version_table': '%s_v' % place.name,
-             'search_table': place.name.upper()}
-    settings = write({'prod': flavour(place), 'extensions': block(place, **names)})
-    place.seed('acme/from-s3')
-    with place.running(**settings) as client:
-        assert client.names('s3') == ['acme/from-s3']
-    there = place.dynamodb.list_tables()['TableNames']
-    assert sorted(name for name in there if place.name in name.lower()) == sorted(names.values())
-
-
-def test_an_unknown_key_is_warned_about_with_the_nearest_known_one(place, write):
-    log = assert_found(place,
-                       write({'prod': flavour(place), 'extensions': block(place, databse='typo')}))
-    warnings = [line for line in log.splitlines() if 'WARNING' in line and 'databse' in line]
-    assert warnings and all('database' in line.replace('databse', '') for line in warnings)
-
-
-def test_our_file_with_SEARCH_BACKEND_and_the_flavour_prod_searches_through_DynamoDB(place):
-    place.storage_path = '/of-the-variable'
-    assert_found(place, {'SEARCH_BACKEND': 'docker_registry_index.dynamodb',
-                         'SETTINGS_FLAVOR': 'prod', 'STORAGE_PATH': place.storage_path})
-
-
-def test_the_flavour_prod_keeps_images_below_prod_by_default(place):
-    place.storage_path = '/prod'
-    assert_found(place, {'SEARCH_BACKEND': None, 'SETTINGS_FLAVOR': 'prod'})
-
-
-def seed_folder(folder, name):
-    """Put a repository into a folder, for a registry whose storage is local."""
-    for path, content in v1_images.repository_objects(name, {'latest': image(name)}):
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
 
 
 def test_our_file_with_SEARCH_BACKEND_and_the_flavour_dev_searches_local_images_through_DynamoDB(
@@ -152,54 +115,38 @@ def test_credentials_come_from_a_boto_configuration_file(ministack, write, tmp_p
         place.table('search')) == 0
 
 
-REFUSED = [
-    ({'DYNAMODB_DATABASE': 'no spaces please'},
-     ['database', 'DYNAMODB_DATABASE', 'no spaces please']),
-    ({'DYNAMODB_SEARCH_TABLE': 'a$b'}, ['search_table', 'DYNAMODB_SEARCH_TABLE']),
-    ({'DYNAMODB_ACCESS_KEY': 'AKIAHALF'}, ['secret_access_key', 'DYNAMODB_SECRET_ACCESS_KEY']),
-    ({'DYNAMODB_VERSION_TABLE': 'same-one', 'DYNAMODB_SEARCH_TABLE': 'same-one'},
-     ['version_table', 'search_table', 'same-one']),
-    ({'DYNAMODB_REGION': 'Ireland', 'DYNAMODB_ENDPOINT_URL': None},
-     ['region', 'DYNAMODB_REGION', 'Ireland']),
-    ({'DYNAMODB_ENDPOINT_URL': '127.0.0.1:8000'}, ['endpoint_url', 'DYNAMODB_ENDPOINT_URL']),]
-
-
-@pytest.mark.parametrize('wrong,named', REFUSED, ids=[' and '.join(wrong) for wrong, _ in REFUSED])
-def test_a_setting_that_cannot_work_stops_the_start_with_a_sentence_that_names_it(
-        place, wrong, named):
-    registry = place.registry(**wrong)
+def test_a_setting_that_cannot_work_stops_the_start_and_no_secret_is_shown(place):
+    registry = place.registry(DYNAMODB_SECRET_ACCESS_KEY='never/ShowThisKey+4', LOGLEVEL='debug')
     with pytest.raises(ServerError, match='ended with status [1-9]'):
         registry.start()
     sentences = set(line for line in registry.log_text().splitlines() if 'SettingError' in line
                     and 'raise' not in line)
     assert len(sentences) == 1, registry.log_text()
-    sentence = sentences.pop()
-    assert [word for word in named if word not in sentence] == []
+    assert 'DYNAMODB_SECRET_ACCESS_KEY' in sentences.pop()
     assert 'Unknown index type' not in registry.log_text()
+    assert 'never/ShowThis' not in registry.log_text()
     assert place.tables() == []
 
 
-SECRETS = [{'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST',
-            'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+1'},
-           {'AWS_KEY': None, 'AWS_SECRET': None, 'AWS_ACCESS_KEY_ID': 'AKIASECRETTEST',
-            'AWS_SECRET_ACCESS_KEY': 'never/ShowThisKey+2',
-            'AWS_SESSION_TOKEN': 'never/ShowThisToken+3'}]
+def secrets(place, write, of_aws):
+    """Return settings with secrets: of a file without a block, from the environment of AWS; or of
+    our file, with SEARCH_BACKEND and STORAGE_PATH."""
+    if of_aws:
+        return dict(write({'prod': flavour(place, loglevel='debug', s3_access_key=None,
+                                           s3_secret_key=None)}),
+                    DYNAMODB_DATABASE=place.name, DYNAMODB_ENDPOINT_URL=place.dynamodb_url,
+                    AWS_ACCESS_KEY_ID='AKIASECRETTEST',
+                    AWS_SECRET_ACCESS_KEY='never/ShowThisKey+2',
+                    AWS_SESSION_TOKEN='never/ShowThisToken+3')
+    place.storage_path = '/of-the-variable'
+    return {'SEARCH_BACKEND': 'docker_registry_index.dynamodb', 'STORAGE_PATH': place.storage_path,
+            'DYNAMODB_ACCESS_KEY': 'AKIASECRETTEST', 'LOGLEVEL': 'debug',
+            'DYNAMODB_SECRET_ACCESS_KEY': 'never/ShowThisKey+1'}
 
 
-@pytest.mark.parametrize('secrets', SECRETS, ids=['as settings', 'from the environment of AWS'])
-def test_a_secret_is_never_in_the_log_even_at_level_debug(place, secrets):
-    place.seed('acme/from-s3')
-    with place.running(LOGLEVEL='debug', **secrets) as client:
-        client.push('acme/pushed', {'latest': image('pushed')})
-        assert client.names() == ['acme/from-s3', 'acme/pushed']
-    log = client.registry.log_text()
+@pytest.mark.parametrize('of_aws', [False, True],
+                         ids=['as settings', 'from the environment of AWS'])
+def test_a_secret_is_never_in_the_log_even_at_level_debug(place, write, of_aws):
+    log = assert_found(place, secrets(place, write, of_aws))
     assert ' DEBUG: ' in log
     assert 'never/ShowThis' not in log and 'never%2FShowThis' not in log
-
-
-def test_a_secret_is_not_in_the_sentence_that_stops_the_start(place):
-    registry = place.registry(DYNAMODB_SECRET_ACCESS_KEY='never/ShowThisKey+4', LOGLEVEL='debug')
-    with pytest.raises(ServerError):
-        registry.start()
-    assert 'DYNAMODB_SECRET_ACCESS_KEY' in registry.log_text()
-    assert 'never/ShowThis' not in registry.log_text()

@@ -3,7 +3,7 @@ and all six serve."""
 from tests.end_to_end.plugin.registry_place import LISTED, LOADED, wait_for_workers
 from tests.end_to_end.plugin.v1_client import V1Client
 
-COUNT = 120
+COUNT = 30
 
 
 def test_three_registries_started_at_once_load_once_and_all_serve_everything(place_on_each):
