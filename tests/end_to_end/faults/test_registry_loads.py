@@ -11,7 +11,8 @@ import pytest
 
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.engine import EngineIndex
-from tests.end_to_end.plugin.registry_place import LOADED, Place, wait_for_load, wait_for_workers
+from tests.end_to_end.plugin.registry_place import (
+    LOADED, Place, wait_for_load, wait_for_workers, workers_of)
 from tests.end_to_end.plugin.test_contract import put
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
@@ -63,12 +64,6 @@ def wait_for_half_a_load(seen):
         time.sleep(0.05)
     [version] = seen.items(seen.settings.version_table)
     assert count < len(NAMES) / 2 and 'lease' in version and not seen.engine.is_ready()
-
-
-def workers_of(registry):
-    """The processes of a registry's workers."""
-    with open('/proc/%d/task/%d/children' % (registry.pid, registry.pid)) as children:
-        return [int(pid) for pid in children.read().split()]
 
 
 def assert_right(seen, names=NAMES):

@@ -21,7 +21,7 @@ from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
 __all__ = ['Place', 'LISTED', 'LOADED', 'LOG_PROCESS', 'image', 'seed_folder', 'wait_for_load',
-           'wait_for_workers']
+           'wait_for_workers', 'workers_of']
 
 #: What the log contains when a load of the index has listed the store, and when it has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
@@ -148,6 +148,12 @@ def wait_for_load(registry, seconds=240):
     """Return when a worker of a registry has loaded the index: on a busy machine the start does not
     wait for all of it."""
     wait_until(lambda: LOADED in registry.log_text(), 'the index is not loaded', seconds, registry)
+
+
+def workers_of(registry):
+    """Return the ids of the processes of a registry's workers."""
+    with open('/proc/%d/task/%d/children' % (registry.pid, registry.pid)) as children:
+        return [int(pid) for pid in children.read().split()]
 
 
 def _processes(registry):

@@ -13,7 +13,7 @@ from dev.servers.aws import Ministack
 from dev.servers.process import free_port
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v1 import Registry
-from tests.end_to_end.plugin.registry_place import LOADED, LOG_PROCESS, Place
+from tests.end_to_end.plugin.registry_place import LOADED, LOG_PROCESS, Place, workers_of
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
@@ -66,11 +66,6 @@ def connections(pid, port):
     # https://docs.kernel.org/networking/proc_net_tcp.html
     return {line[9] for line in lines if line[2].endswith(':%04X' % port)
             and 'socket:[%s]' % line[9] in sockets}
-
-
-def workers_of(registry):
-    with open('/proc/%d/task/%d/children' % (registry.pid, registry.pid)) as children:
-        return [int(pid) for pid in children.read().split()]
 
 
 def test_workers_have_connections_of_their_own_and_a_newer_index_stops_the_start(
