@@ -19,11 +19,10 @@ from docker_registry_index.engine._compat import PY2  # noqa: E402
 ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local', 'moto': 'in_process_dynamodb'}
 
 
-# The same examples at every run of CI, so that a change is judged by itself; others at every run of
-# a person.
-hypothesis.settings.register_profile('ci', derandomize=True, deadline=None)
-if os.environ.get('CI'):
-    hypothesis.settings.load_profile('ci')
+# CI tests the same examples at every run, so that a change is judged by itself; a person tests
+# others at every run. There is no deadline: a busy machine is not a failure.
+hypothesis.settings.register_profile('any', derandomize=bool(os.environ.get('CI')), deadline=None)
+hypothesis.settings.load_profile('any')
 
 
 def pytest_addoption(parser):

@@ -1,4 +1,7 @@
 """What set-up does about Debian packages and their services; nothing is installed here."""
+import contextlib
+import os
+
 import pytest
 
 from dev.setup import components, debian_packages, toolchain
@@ -13,14 +16,14 @@ def nothing_installed(monkeypatch):
 
 
 def quiet(tmp_path, has_systemd, units=UNITS):
-    """Return the commands that _Quiet runs before and after an installation."""
+    """Return the commands that Quiet runs before and after an installation."""
     systemd, scripts, ran = tmp_path / 'systemd', tmp_path / 'init.d', []
     scripts.mkdir()
     (scripts / 'nginx').write_text('')
     if has_systemd:
         systemd.mkdir()
-    with debian_packages._Quiet(units, lambda command, **streams: ran.append(' '.join(command)),
-                                str(systemd), str(scripts)):
+    with debian_packages.Quiet(units, lambda command, **streams: ran.append(' '.join(command)),
+                               str(systemd), str(scripts)):
         before = ran[:]
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
 
@@ -48,17 +51,17 @@ def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     monkeypatch.setattr(debian_packages, 'missing', lambda: answers.pop(0))
     monkeypatch.setattr(toolchain, 'may_install', lambda: True)
     monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
-    monkeypatch.setattr(debian_packages._Quiet, '__enter__',
-                        lambda self: handled.append(self._units))
-    monkeypatch.setattr(debian_packages._Quiet, '__exit__', lambda self, *failure: None)
+    monkeypatch.setattr(debian_packages, 'Quiet',
+                        lambda units: handled.append(units) or contextlib.nullcontext())
     debian_packages.install()
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]
 
 
-def test_without_rights_to_install_the_missing_packages_are_printed(monkeypatch, capsys,
-                                                                    nothing_installed):
+def test_without_rights_to_install_the_missing_packages_are_printed(
+        monkeypatch, capsys, tmp_path, nothing_installed):
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
-    monkeypatch.setattr(components, '_is_done', lambda *stamp: True)
+    monkeypatch.setattr(components, 'LOCAL', str(tmp_path))
+    monkeypatch.setattr(debian_packages, 'unpack_daemon', os.mkdir)
     monkeypatch.delenv('CI', raising=False)
     components.clients()
     line, = capsys.readouterr().out.splitlines()

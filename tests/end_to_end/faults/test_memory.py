@@ -76,7 +76,7 @@ def grown_by(program, process=PLAIN, **values):
 def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
     grown = grown_by(LOAD, url=dynamodb_local.url, count=500)
     assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long
-                    else 2500) < grown + LOAD_GROWS_BY
+                    else 1500) < grown + LOAD_GROWS_BY
 
 
 @pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])

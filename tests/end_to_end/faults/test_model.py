@@ -199,7 +199,7 @@ class Machine(stateful.RuleBasedStateMachine):
 def test_everything_follows_the_model(dynamodb_local, is_long):
     Machine.endpoint = dynamodb_local.url
     stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
-        max_examples=300 if is_long else 10, stateful_step_count=40 if is_long else 15,
+        max_examples=300 if is_long else 5, stateful_step_count=40 if is_long else 12,
         deadline=None, suppress_health_check=list(hypothesis.HealthCheck)))
 
 

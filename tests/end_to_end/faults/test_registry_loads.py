@@ -17,7 +17,7 @@ from tests.end_to_end.plugin.test_contract import put
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import wait_until
 
-NAMES = ['team-%d/application-%03d' % (number % 3, number) for number in range(150)]
+NAMES = ['team-%d/application-%03d' % (number % 3, number) for number in range(100)]
 #: Seconds of a lease, by default: three slowest requests.
 LEASE = 45
 #: Seconds that a load may take after that, on a busy machine.
@@ -28,8 +28,7 @@ CHECK = 66
 
 @pytest.fixture
 def place(ministack, proxy):
-    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes ten seconds at
-    least."""
+    """A place whose DynamoDB is behind a proxy, and writes slowly: its load takes seconds."""
     made = Place(ministack.url, proxy.url)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(put, made), NAMES))

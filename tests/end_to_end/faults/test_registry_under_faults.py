@@ -18,7 +18,7 @@ START_SECONDS = 60
 #: That a search waits for the first of its requests, at the worst, and one.
 SEARCH_SECONDS = 16
 SETTLE_SECONDS = 120
-STABLE = sorted('stable/application-%02d' % number for number in range(40))
+STABLE = sorted('stable/application-%02d' % number for number in range(20))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long
     with place.running(GUNICORN_GRACEFUL_TIMEOUT='60') as client:
         assert client.names() == STABLE
         with proxy.faults(0.2):
-            users = [User(client.url, number, 250 if is_long else 25) for number in range(8)]
+            users = [User(client.url, number, 250 if is_long else 12) for number in range(8)]
             for user in users:
                 user.start()
             for user in users:

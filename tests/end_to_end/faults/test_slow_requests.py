@@ -37,7 +37,7 @@ class Recorded(object):
 def test_a_holder_whose_requests_hang_has_stopped_when_another_takes_over(
         dynamodb_local, proxy, index, monkeypatch):
     monkeypatch.setattr(lease, 'LEASE_SECONDS', 1)
-    stored = repositories(300)
+    stored = repositories(150)
     slow = through(proxy, index, connect_timeout=0.3, read_timeout=0.6, attempts=1)
     seen, failures = Recorded(slow), []
 

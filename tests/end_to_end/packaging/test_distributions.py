@@ -96,16 +96,16 @@ def metadata_of(wheel):
         return email.message_from_string(archive.read(name).decode('utf-8'))
 
 
-@pytest.fixture(params=['2', '3'])
-def empty_environment(request, tmp_path):
-    """A new environment without any of the project's dependencies, and the variables for building
-    in it."""
-    python = str(tmp_path / 'environment' / 'bin' / 'python')
+@pytest.fixture(scope='module', params=['2', '3'])
+def environment(request, tmp_path_factory):
+    """An environment without any of the project's dependencies, and the variables for building in
+    it."""
+    folder = tmp_path_factory.mktemp('environment')
+    python = str(folder / 'bin' / 'python')
     if request.param == '2':  # comes with the setuptools and wheel of its time
-        run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27,
-            str(tmp_path / 'environment'))
+        run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27, str(folder))
         return Environment('2', python, NO_WARNING)
-    run(sys.executable, '-m', 'venv', str(tmp_path / 'environment'))
+    run(sys.executable, '-m', 'venv', str(folder))
     import setuptools
     return Environment('3', python,
                        {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
@@ -240,34 +240,29 @@ def test_what_builds_the_wheel_for_python_2_is_pinned():
                    % name).strip() == versions[name]
 
 
-def test_the_wheel_installs_and_its_command_runs(wheels, empty_environment):
-    run(empty_environment.python, '-m', 'pip', 'install',
-        *OFFLINE + [str(wheels[empty_environment.major])])
-    assert imported_version(empty_environment.python) == stated_version()
-    assert installed_modules(empty_environment.python) == modules(empty_environment.major)
-    run(empty_environment.python, '-m', 'compileall', '-q', '-f',
-        installed_package(empty_environment.python))
-    status, output = command(empty_environment, '--help')
+def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environment):
+    major, python, _ = environment
+    [other] = set(wheels) - {major}
+    status, output = outcome(python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[other])])
+    assert status != 0 and 'is not a supported wheel' in output
+    run(python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[major])])
+    assert imported_version(python) == stated_version()
+    assert installed_modules(python) == modules(major)
+    run(python, '-m', 'compileall', '-q', '-f', installed_package(python))
+    status, output = command(environment, '--help')
     assert status == 0 and 'serve' in output
-    status, output = command(empty_environment, 'serve')
-    if empty_environment.major == '2':
+    status, output = command(environment, 'serve')
+    if major == '2':
         expected = 'Error: the service needs Python 3.9 or later and more packages ('
         assert status == 2 and output.splitlines()[-1].startswith(expected)
     else:
         assert status == 2 and 'registry_url' in output.lower()
 
 
-def test_a_wheel_does_not_install_on_the_other_python(wheels, empty_environment):
-    [other] = set(wheels) - {empty_environment.major}
-    status, output = outcome(empty_environment.python, '-m', 'pip', 'install',
-                             *OFFLINE + [str(wheels[other])])
-    assert status != 0 and 'is not a supported wheel' in output
-
-
-def test_the_source_package_installs_what_is_for_its_python(sdist, empty_environment):
-    major, python, for_building = empty_environment
-    run(python, '-m', 'pip', 'install', '--no-build-isolation', *OFFLINE + [str(sdist)],
-        **for_building)
+def test_the_source_package_installs_what_is_for_its_python(sdist, environment):
+    major, python, for_building = environment
+    run(python, '-m', 'pip', 'install', '--no-build-isolation', '--force-reinstall',
+        *OFFLINE + [str(sdist)], **for_building)
     assert imported_version(python) == stated_version()
     assert installed_modules(python) == modules(major)
 
