@@ -1,9 +1,6 @@
-"""Package metadata: what depends on the Python that builds, and the version; setup.cfg has the
-rest.
+"""Package metadata: the version, and what differs between Python 2 and 3; setup.cfg has the rest.
 
-Python 2 builds a package without the service, Python 3 one with everything. Both build from the
-same source package.
-"""
+Both build from the same source package. The package for Python 2 does not contain the service."""
 import io
 import os
 import re
@@ -18,8 +15,7 @@ FOR_PYTHON2 = {
                               exclude=['docker_registry_index.service*']),
     'python_requires': '>=2.7, <3',
     'install_requires': [
-        # 1.12: retries in the standard mode (transactions and on-demand billing are older); 1.17 is
-        # the last for Python 2.7.
+        # 1.12 has retries in the standard mode; 1.17 is the last for Python 2.7.
         'boto3>=1.12,<1.18',
         'click>=7,<8',
         'PyYAML>=3.10',
@@ -43,7 +39,7 @@ FOR_PYTHON3 = {
 
 
 def version():
-    """Read __version__ without importing the package, whose dependencies are not installed yet."""
+    """Return __version__ without an import: the dependencies are not installed yet."""
     with io.open(os.path.join(HERE, 'docker_registry_index', '__init__.py'),
                  encoding='utf-8') as source:
         return re.search(r"^__version__ = '([^']+)'$", source.read(), re.MULTILINE).group(1)

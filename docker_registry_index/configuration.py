@@ -1,11 +1,9 @@
-"""From a configuration file and the environment to settings, of the engine or of the service.
+"""Read the settings of the engine or the service from a configuration file and the environment.
 
-Reads the file as docker-registry 0.9.1 does, with two differences that the index needs. It sees
-the top level too, where 0.1.0 documented the block and which the registry drops when it takes a
-flavour. And it keeps every value as the text that was written: to YAML a secret key of digits is a
-number. Only null and the merge key (``<<: *common``) keep their YAML meaning.
-
-Needs PyYAML, and neither docker_registry nor the service: a command line can use it alone."""
+The file is read as docker-registry 0.9.1 reads it, with two differences. The block may also stand
+at the top level, where release 0.1.0 documented it. Each value stays the text of the file, because
+YAML reads a secret key of digits as a number; only null and the merge key (``<<: *common``) keep
+their YAML meaning. The command line needs PyYAML for it, but not docker_registry."""
 
 from __future__ import unicode_literals
 
@@ -57,7 +55,7 @@ def _holders(path, environ):
     where = printable(path, _PATH_SHOWN)
     top_level = read_file(path)
     found = [(top_level, 'the top level of %s' % where)]
-    # '' means the top level itself.
+    # An empty flavour is the top level itself.
     name = environ.get(_FLAVOUR, 'dev')
     if name:
         if name not in top_level:
@@ -102,7 +100,7 @@ def block_of(kind, holder, source, environ):
     """Return the layer of a block: of the top level of a file, or of a flavour.
 
     :param kind: whose block, a class of settings.
-    :param holder: what holds the block, a mapping.
+    :param holder: the mapping that contains the block.
     :param source: names the holder in messages."""
     name = kind.BLOCK
     for key in name.split('.'):
@@ -122,7 +120,7 @@ def environment_of(kind, environ):
 def _arguments(arguments):
     """Return the layer of the arguments of a constructor or a command."""
     prefixed = [name for name in arguments if name.startswith('dynamodb_')]
-    # What is not given has a name, too: the missing half of a key pair.
+    # An absent argument has a name, too: an error names the missing half of a key pair.
     names = dict((key, 'dynamodb_' + key if prefixed else key) for key in KEY_PAIR)
     names.update((name.split('dynamodb_')[-1], name) for name in arguments)
     return Layer('arguments',
@@ -131,7 +129,7 @@ def _arguments(arguments):
 
 
 def _s3(flavour, source, environ):
-    """Return the layer of what the registry's own S3 driver is given."""
+    """Return the layer of the settings of the registry's own S3 driver."""
     layer = _evaluated(flavour, dict((option.name, option.fallback) for option in Settings.OPTIONS
                                      if option.fallback), source, environ)
     # A region that is right for S3, such as minio, must stay as it is.
@@ -151,7 +149,7 @@ def _evaluated(holder, keys, source, environ):
 
 
 def _mapping(value, name, source, environ):
-    """Return the value as a mapping; what is absent or empty is {}."""
+    """Return the value as a mapping; {} if it is absent or empty."""
     value, variable = evaluate(value, environ)
     if variable is not None:
         source = _named(variable, source, environ)
@@ -170,7 +168,7 @@ def _mapping(value, name, source, environ):
 
 
 def _misplaced(holder, source):
-    """Return warnings about a block that stands where nobody reads it."""
+    """Return warnings about a block in a place that is not read."""
     warnings = []
     if _OURS in holder:
         warnings.append(str('%s in %s is ignored; move it below %s' % (_OURS, source, _EXTENSIONS)))
@@ -183,9 +181,9 @@ def _misplaced(holder, source):
 
 
 def evaluate(value, environ):
-    """Return what a value of the file stands for, and the variable it names. ``_env:NAME:default``
-    gives the variable's text, else the default, which may hold colons; a variable set to nothing
-    gives None, as in the registry. For any other value the variable is None."""
+    """Return the value that a text of the file stands for, and the variable that it names, or None.
+    ``_env:NAME:default`` stands for the variable's text; if it is not set, for the default, which
+    may contain colons. As in the registry, an empty variable gives None."""
     text = value
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
@@ -196,16 +194,15 @@ def evaluate(value, environ):
 
 
 def _named(variable, source, environ):
-    """Return the origin of what ``_env:`` gave in source, for messages."""
+    """Return the origin of a value of ``_env:`` in source, for messages."""
     how = ('environment variable %s, named in %s' if variable in environ
            else '_env:%s, a variable that is not set, in %s')
     return how % (printable(variable), source)
 
 
 def unquote(text):
-    """Return the text of an environment variable, None if it is empty, blank or null.
-    docker-registry reads such text as YAML, which removes quotes around it, and users rely on
-    that."""
+    """Return the text of an environment variable without quotes, as docker-registry does; None if
+    it is empty, blank or null."""
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
     text = text.strip()
@@ -221,39 +218,38 @@ def unquote(text):
 
 
 class InvalidYAML(ValueError):
-    """Text that is no YAML. The message names the place; what stands there may be secret."""
+    """A text is not YAML. The message names the place only, for the text may be secret."""
 
 
 def parse(text):
     """Return the value of a YAML document: mappings, lists, text and None.
 
     :param text: str, or bytes in UTF-8 or UTF-16.
-    :raises InvalidYAML: if it is none.
+    :raises InvalidYAML: the text is not YAML.
     :raises MissingDependency: without PyYAML."""
     yaml = _yaml()
     loader = _loader(yaml.SafeLoader)
     try:
         return yaml.load(text, Loader=loader)
     except Exception as error:
-        # Not only YAMLError: what PyYAML builds values with raises ValueError, AttributeError,
-        # RecursionError and more, each for invalid input.
+        # For invalid input, PyYAML also raises ValueError, AttributeError, RecursionError and more.
         found = getattr(error, 'problem_mark', None)
     raise InvalidYAML('is not valid YAML' + (str(' near line %d, column %d' % (
         found.line + 1, found.column + 1)) if found else ''))
 
 
 def _parse_mapping(text):
-    """Return the mapping that the text holds, {} if it is empty; anything else is InvalidYAML."""
+    """Return the mapping in a text; {} if it is empty. Raise InvalidYAML for anything else."""
     value = parse(text)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidYAML('holds no mapping')
+        raise InvalidYAML('contains no mapping')
     return value
 
 
 def _yaml():
-    """Return PyYAML, which docker-registry brings along."""
+    """Return PyYAML, on which docker-registry depends."""
     try:
         import yaml
     except ImportError:
@@ -266,7 +262,7 @@ def _loader(safe):
     resolvers = dict((first, [pair for pair in pairs if pair[0] in _KEPT])
                      for first, pairs in safe.yaml_implicit_resolvers.items())
     loader = type(str('TextLoader'), (safe,), {'yaml_implicit_resolvers': resolvers})
-    # The registry's file may hold tags for others to understand.
+    # The registry's file may contain tags that other programs understand.
     loader.add_constructor(None, _construct_anything)
     return loader
 

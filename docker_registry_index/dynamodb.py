@@ -2,7 +2,7 @@
 
 The registry's configuration names it: ``search_backend: docker_registry_index.dynamodb``.
 docker-registry imports this module, calls Index() without arguments, sends it signals, and asks it
-for results. This module translates settings and signals for the engine, and does nothing else."""
+for results. This module only translates settings and signals for the engine."""
 
 from __future__ import unicode_literals
 
@@ -29,8 +29,7 @@ __all__ = [str('Index')]
 
 logger = logging.getLogger(__name__)
 
-# At the level of the dev flavour, debug, botocore logs whole requests, with session tokens in their
-# headers.
+# At level debug, as in the dev flavour, botocore logs requests with their session tokens.
 for _chatty in ('boto3', 'botocore'):
     if logging.getLogger(_chatty).level == logging.NOTSET:
         logging.getLogger(_chatty).setLevel(logging.INFO)
@@ -39,16 +38,15 @@ for _chatty in ('boto3', 'botocore'):
 class Index(Base):
     """The search index of a docker-registry, kept in Amazon DynamoDB.
 
-    Making one costs one BatchGetItem if the index is ready, as at every restart of a worker. If it
-    is not, the tables are created and the repositories in the registry's storage are loaded, in the
-    background if that takes longer than the setting startup_wait. If DynamoDB is unavailable, the
-    registry starts all the same.
+    If the index is ready, the start costs one BatchGetItem. If not, the start creates the tables
+    and loads the repositories of the registry's storage; after the seconds of the setting
+    startup_wait, the load goes on in the background. The registry also starts without DynamoDB.
 
     :param database: overrides the setting of this name.
     :param dynamodb_access_key: overrides the setting access_key.
     :param dynamodb_secret_access_key: overrides the setting secret_access_key.
-    :raises SettingError, MissingDependency: stops the start of the registry.
-    :raises NewerDatabase, ForeignDatabase: likewise; nothing was changed."""
+    :raises SettingError, MissingDependency: the registry does not start.
+    :raises NewerDatabase, ForeignDatabase: the same; nothing was changed."""
 
     #: The version of the tables that release 0.1.0 made, and shares with this one.
     version = 1
@@ -69,18 +67,17 @@ class Index(Base):
     def results(self, search_term=None):
         """Return the repositories matching a term, best first.
 
-        A wrong ``n`` is answered with status 400, and with 503 if DynamoDB is unavailable, both
-        with a sentence. It never returns a partial result.
+        The request ends with status 400 if its parameter ``n`` is wrong, and with 503 if DynamoDB
+        is unavailable, both with a JSON error. A partial result is never returned.
 
-        :param search_term: docs/search.md defines what it means.
-        :returns: a list of {'name': text, 'description': text}; as many as the parameter ``n`` of
-            the request asks for, otherwise all."""
+        :param search_term: docs/search.md defines its meaning.
+        :returns: a list of {'name': text, 'description': text}; all, or the first ``n``."""
         limit = _limit_of_request()
         try:
             with self._indexes.index() as index:
                 found = index.search(search_term, limit)
         except errors.DynamoDBIndexError as error:
-            logger.error('search failed: %s', error)
+            logger.error('search failed: %s; the registry returns status 503', error)
             _refuse(503, 'search is not available now, try again later')
         return [result._asdict() for result in found]
 
@@ -99,8 +96,8 @@ class Index(Base):
         self._follow(namespace, repository, False)
 
     def _follow(self, namespace, repository, is_there):
-        """Follow a change. A push or a delete never fails because of it, and never waits longer
-        than push_wait."""
+        """Report a change to the index. An error never makes the push or the delete fail; it waits
+        for push_wait seconds at most."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with self._indexes.index() as index:

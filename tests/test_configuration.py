@@ -336,7 +336,7 @@ def test_an_empty_block_is_no_block(load, text):
     (block('database: "_env:\u00e9:\u00e9"'), {}, 'setting database (from _env'),
     ('', {}, 'setting SETTINGS_FLAVOR is '),
     ('hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names /config.yml, which '
-                 'holds no mapping'),
+                 'contains no mapping'),
     ('- hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names /config.yml'),
     ('dev:\n  x: "hUsH\n', {}, 'setting DOCKER_REGISTRY_CONFIG names '
      '/config.yml, which is not valid YAML near line 3, column 1'),
@@ -347,7 +347,7 @@ def test_an_empty_block_is_no_block(load, text):
     ('{[hUsH]: 1}', {}, 'setting DOCKER_REGISTRY_CONFIG names '),
     (block('access_key: k\nsecret_access_key: "hUsH hUsH"'), {},
      "setting secret_access_key (from extensions.dynamodb_index of flavour "
-     "'dev' of /config.yml) holds"),
+     "'dev' of /config.yml) contains"),
 ])
 def test_what_cannot_work_is_one_clear_sentence(refused, text, environ, beginning):
     message = refused(text, **environ)

@@ -1,7 +1,7 @@
 """The command docker-registry-index: status, search, load, check and serve.
 
-Its settings are those of the registry, or of the service: the same file, the same environment.
-Runs on Python 2.7 and 3."""
+It uses the settings of the registry or of the service: the same file and environment. Runs on
+Python 2.7 and 3."""
 import functools
 import signal
 import sys
@@ -18,28 +18,28 @@ __all__ = ['main']
 _JSON = click.option('--json', 'is_json', is_flag=True, help='Print one JSON document.')
 _NAMES = click.option(
     '--names', type=click.File('rb'), metavar='FILE',
-    help='Take the repositories from a file, one name a line, in place of the storage of the '
-         'registry; - for the standard input.')
+    help="Read the repositories from a file, one name a line, instead of the registry's storage; - "
+         'for the standard input.')
 
 
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='docker-registry-index')
 @click.option('--config', metavar='FILE', type=click.Path(),
-              help='Configuration file of the registry or the service, in place of the one that '
+              help='Configuration file of the registry or the service, instead of the one that '
                    'DOCKER_REGISTRY_CONFIG names.')
 @click.pass_context
 def main(context, config):
     """The search index of a private docker registry, in DynamoDB.
 
-    Exit status: 0 fine; 1 not so (nothing found, something is wrong); 2 a wrong option or setting;
-    3 DynamoDB, the storage or the disk for temporary files cannot be used; 4 another process is
-    loading; 5 the tables are those of a newer release, or of something else."""
+    Exit status: 0 success; 1 nothing is found, or something is wrong; 2 an option or a setting is
+    wrong; 3 DynamoDB, the storage or the disk for temporary files cannot be used; 4 another process
+    is loading; 5 the tables belong to a newer release or another program."""
     context.obj = config
 
 
 def command(function):
-    """Make a command of a function of an index, which returns an exit status; its errors become
-    one line and an exit status, too."""
+    """Turn a function of an index into a command. The function returns the exit status; an error
+    becomes one line and an exit status."""
     @functools.wraps(function)
     def run(config, **options):
         exit_with(lambda: function(index_of(config), config, **options), options['is_json'])
@@ -48,15 +48,15 @@ def command(function):
 
 @command
 @click.option('--storage/--no-storage', 'with_storage', default=None,
-              help='Compare the sample with the storage of the registry, too (by default where '
+              help='Also compare the sample with the storage of the registry (default if '
                    'docker-registry is installed).')
 @_JSON
 def status(index, config, with_storage, is_json):
     """Show tables, state and counts, and check a sample.
 
-    Checks 100 repositories chosen at random: whether their postings are those of their rows, and
-    they are in the storage; and whether some of the storage are in the index. Exit status 1 when
-    the index is not ready or anything of the sample is wrong."""
+    Checks 100 random repositories: their postings must match their rows, and the storage must have
+    them. The index must have a sample of the storage. Exit status 1 if the index is not ready or
+    anything in the sample is wrong."""
     source = None
     if with_storage is not False:
         source = source_of(config, optional=not with_storage)
@@ -68,12 +68,12 @@ def status(index, config, with_storage, is_json):
 @command
 @click.argument('term')
 @click.option('--limit', '-n', type=click.IntRange(min=1), default=25,
-              show_default=True, help='Show at most so many.')
+              show_default=True, help='Show at most this many.')
 @_JSON
 def search(index, config, term, limit, is_json):
     """Search for TERM, as docker search does.
 
-    Exit status 1 when nothing is found."""
+    Exit status 1 if nothing is found."""
     # Fails if the tables are those of a newer release.
     index.is_ready()
     found = index.search(term, limit)
@@ -89,16 +89,16 @@ def search(index, config, term, limit, is_json):
 
 
 @command
-@click.option('--dry-run', is_flag=True, help='Show what would be done, and do nothing.')
+@click.option('--dry-run', is_flag=True, help='Show the changes without making them.')
 @_NAMES
 @_JSON
 def load(index, config, dry_run, names, is_json):
     """Make the index equal to the storage of the registry.
 
-    Adds what is missing and removes what is gone, except what was pushed within the last hour.
-    Searches, pushes and deletes go on meanwhile. Exit status 1 when the load is not complete, 4
-    when another process is loading."""
-    # Ends as Ctrl-C does: the lease is given back.
+    Adds missing repositories and removes deleted ones, except those pushed within the last hour.
+    Searches, pushes and deletes go on meanwhile. Exit status 1 if the load is not complete, 4 if
+    another process is loading."""
+    # SIGTERM ends a load as Ctrl-C does: the load gives its lease back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     source = source_of(config, names)
     if dry_run:
@@ -126,15 +126,15 @@ def _show_difference(index, source, is_json):
 @command
 @click.option('--repair', is_flag=True, help='Repair what is wrong.')
 @click.option('--storage/--no-storage', 'with_storage', default=None,
-              help='Compare with the storage of the registry, too (by default where '
-                   'docker-registry is installed).')
+              help='Also compare with the storage of the registry (default if docker-registry is '
+                   'installed).')
 @_NAMES
 @_JSON
 def check(index, config, repair, with_storage, names, is_json):
     """Prove that rows, postings and storage agree.
 
-    Reads every row and every posting. Exit status 1 when something is wrong and was not repaired.
-    What only the storage can show is repaired by load."""
+    Reads every row and every posting. Exit status 1 if something is wrong and was not repaired. Use
+    load to repair differences from the storage."""
     source = None
     if names or with_storage is not False:
         source = source_of(config, names, optional=not with_storage)
@@ -159,8 +159,8 @@ def check(index, config, repair, with_storage, names, is_json):
 def serve(config):
     """Serve search and catalog beside a registry of v2 or v3.
 
-    Runs until SIGTERM or SIGINT ends it. Exit status 2 for a setting that cannot work, 5 for the
-    tables of a newer release."""
+    Runs until SIGTERM or SIGINT ends it. Exit status 2 if a setting is wrong, 5 if the tables
+    belong to a newer release."""
     def act():
         settings, service = service_of(config)
         program = server()
@@ -179,9 +179,9 @@ def _shown(problem, is_json):
 
 
 def _report_of(index, source):
-    """Return the status of an index as a dictionary that can be JSON.
+    """Return the status of an index as a dictionary for JSON.
 
-    :param source: a Source to compare with; None for none."""
+    :param source: a Source to compare with, or None."""
     status = index.status(source)
     tables, marker = status.tables(), status.marker()
     report = {
@@ -204,7 +204,7 @@ def _report_of(index, source):
 
 
 def _show(report):
-    """Print a report for people."""
+    """Print a report as text."""
     echo('%-12s %s, %s' % ('database', report['database'], report['region']))
     for table in report['tables']:
         echo('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))

@@ -1,4 +1,4 @@
-"""What the command line prints, and the status it exits with: one line for what fails."""
+"""Output and exit status of the command line: an error is one line."""
 import errno
 import json
 import os
@@ -16,9 +16,9 @@ __all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'echo', 'exit_with', 'safe']
 
 #: Exit statuses; the help of the command explains them.
 OK, NOT_SO, USAGE, UNAVAILABLE, TAKEN, NOT_OURS = range(6)
-#: As of a process that the signal SIGINT, or SIGPIPE, ended.
+#: The statuses of a process that SIGINT or SIGPIPE has ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
-#: Seconds for threads to end.
+#: Seconds to wait for background threads at the end.
 THREADS_END = 2
 
 _STATUS_OF = (
@@ -30,19 +30,19 @@ _STATUS_OF = (
 
 
 def echo(line, err=False):
-    """Print a line, whatever the terminal can show of it."""
+    """Print a line; characters that the output cannot encode are no error."""
     click.echo(line, err=err)
 
 
 def as_json(document):
-    """Print the one document of a command, in ASCII."""
+    """Print the JSON document of a command, in ASCII."""
     echo(json.dumps(document, indent=2, sort_keys=True))
 
 
 class Bar(object):
     """A progress bar on the standard error, if that is a terminal.
 
-    :param label: what is going on."""
+    :param label: the text in front of the bar."""
 
     def __init__(self, label):
         self._label = label
@@ -57,7 +57,7 @@ class Bar(object):
             self._bar.__exit__(*failure)
 
     def reach(self, done, total):
-        """Show how many of all are done."""
+        """Show that so many of all are done."""
         if not total or not sys.stderr.isatty():
             return
         if self._bar is None:
@@ -69,15 +69,15 @@ class Bar(object):
 
 
 def exit_with(act, is_json=False):
-    """Call a function, and exit with the status that it returns, or that its error stands for.
+    """Call a function, and exit with the status that it returns, or with the status of its error.
 
-    :param is_json: whether an error is printed as a document, too."""
+    :param is_json: also print an error as a JSON document."""
     try:
         sys.exit(_status(act, is_json))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except EnvironmentError as error:
-        # Of what is printed: the engine has errors of its own.
+        # The output failed: the engine raises its own errors.
         _discard_output()
         if error.errno == errno.EPIPE:
             sys.exit(BROKEN_PIPE)
@@ -94,12 +94,12 @@ def _status(act, is_json):
     except errors.DynamoDBIndexError as error:
         status = next((status for kinds, status in _STATUS_OF if isinstance(error, kinds)),
                       UNAVAILABLE)
-        advice = ('; if nothing was ever loaded, load makes them'
+        advice = ('; if nothing was ever loaded, load creates them'
                   if isinstance(error, errors.MissingTable) else '')
         return _failed(status, '%s%s' % (error, advice), is_json)
     except ScratchError as error:
         return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; free disk '
-                       'space, or name another directory in TMPDIR' % error, is_json)
+                       'space, or set TMPDIR to another directory' % error, is_json)
     finally:
         _wait_for_threads()
 
@@ -112,9 +112,8 @@ def _failed(status, sentence, is_json):
 
 
 def _wait_for_threads():
-    """Wait until threads have ended, for some seconds at most. At its end Python 2.7 removes
-    the modules while threads still run, and prints the errors that they raise then. Those that
-    list a storage end within a second."""
+    """Wait for background threads, THREADS_END seconds at most. When Python 2.7 exits, it removes
+    the modules of running threads, and prints the errors that these raise."""
     deadline = time.time() + THREADS_END
     while time.time() < deadline and any(
             thread.daemon and thread is not threading.current_thread()
@@ -123,7 +122,7 @@ def _wait_for_threads():
 
 
 def _discard_output():
-    """Send what is still to be printed nowhere, or the interpreter fails again at its end."""
+    """Discard the remaining output, or the interpreter fails again when it exits."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

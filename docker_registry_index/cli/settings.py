@@ -1,4 +1,4 @@
-"""From a configuration to an index, its storage, and the service."""
+"""Create the index, the storage and the service of a configuration."""
 import contextlib
 import logging
 import os
@@ -12,10 +12,9 @@ from .output import echo, safe
 __all__ = ['index_of', 'server', 'service_of', 'source_of']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
-#: What shows that the settings are those of a service: a block in the file, or a variable.
+#: A block of the file and variables that only the settings of a service have.
 _SERVICE, _SERVICE_VARIABLES = 'service', ('REGISTRY_URL', 'STORAGE')
-#: What differs for the tables of a service. Its database is that of another registry than the
-#: plugin's, and its file has no flavours.
+#: The defaults of a service: the database is not that of the plugin, and its file has no flavours.
 _SERVICE_DEFAULTS = {'DYNAMODB_DATABASE': 'registry', 'SETTINGS_FLAVOR': ''}
 
 
@@ -36,33 +35,33 @@ def index_of(config):
     """Return a SearchIndex with the settings of the registry or the service.
 
     :param config: path of a configuration file; None for the registry's own.
-    :raises SettingError: they cannot work."""
+    :raises SettingError: a setting is wrong."""
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     return SearchIndex(_engine_settings(config))
 
 
 def service_of(config):
-    """Return the Settings and the ServiceSettings with which a service can serve.
+    """Return the Settings and the ServiceSettings of a service.
 
     :param config: as for index_of.
-    :raises SettingError: they cannot work."""
+    :raises SettingError: a setting is wrong or missing."""
     service = _service_settings(config)
     service.check_serving()
     return _engine_settings(config), service
 
 
 def server():
-    """Return the module that serves."""
+    """Return the module docker_registry_index.service.server."""
     with _service_needed():
         from ..service import server as found
     return found
 
 
 def source_of(config, names=None, optional=False):
-    """Return the storage of the registry as a Source: that of the service, if its settings are
-    given, else that of docker-registry.
+    """Return the storage of the registry as a Source: that of the service if its settings are
+    given, otherwise that of docker-registry.
 
-    :param names: a file of names in place of it, of bytes.
+    :param names: a file of names, in bytes, to use instead.
     :param optional: return None if docker-registry is not installed."""
     if names is not None:
         return NamesSource(_lines(names))
@@ -105,7 +104,7 @@ def _service_settings(config):
 
 @contextlib.contextmanager
 def _service_needed():
-    """Report an import that fails, of the service or of a package that it needs, as a message."""
+    """Turn a failed import of the service, or of a package that it needs, into a usage error."""
     try:
         yield
     except (ImportError, SyntaxError) as error:
@@ -142,7 +141,7 @@ def _warn(warnings):
 
 
 def _lines(names):
-    """Yield the lines of a file of bytes, as text; blank ones left out."""
+    """Yield the lines of a file of bytes as text, without blank ones."""
     for number, line in enumerate(names, 1):
         try:
             name = line.decode('utf-8').strip()

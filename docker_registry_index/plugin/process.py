@@ -1,4 +1,4 @@
-"""The process that docker-registry 0.9.1 runs in: forks, gunicorn's --preload, the import lock."""
+"""One SearchIndex for each process of docker-registry 0.9.1, also with gunicorn's --preload."""
 
 from __future__ import unicode_literals
 
@@ -22,21 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessIndexes(object):
-    """A SearchIndex for each process, because a forked one needs threads and connections of its
-    own.
+    """A SearchIndex for each process: a forked process needs its own threads and connections.
 
-    The index of this process is started at once. With gunicorn's --preload, this process is the
-    master, which answers no request: then the first request of each worker starts that worker's.
+    The index of this process starts at once. With gunicorn's --preload, this process is the
+    master, which answers no request; each worker starts its index at its first request.
 
     :param settings: a Settings.
-    :param start: a function that returns a started SearchIndex. Its argument is that of
-        SearchIndex.start: the seconds to wait for a load; None for the default.
-    :raises SettingError, NewerDatabase, ForeignDatabase: stops the start; nothing was changed. A
-        master finds out only what one read shows."""
+    :param start: a function that returns a started SearchIndex. Its argument is the seconds to wait
+        for a load, as of SearchIndex.start; None for the default.
+    :raises SettingError, NewerDatabase, ForeignDatabase: the registry does not start; nothing was
+        changed. A master checks only what one read shows."""
 
     def __init__(self, settings, start):
         self._start = start
-        # By process id. A lock is made after the fork: gevent may patch threads only then.
+        # By process id. A lock is created after the fork, when gevent has patched the threads.
         self._locks, self._indexes = {}, {}
         if _is_preloading():
             _check_before_the_fork(settings)
@@ -48,8 +47,8 @@ class ProcessIndexes(object):
 
     @contextlib.contextmanager
     def index(self):
-        """Give the SearchIndex of this process, and let other threads import meanwhile. If this
-        process was forked since, its index is started, without waiting for a load."""
+        """Yield the SearchIndex of this process; other threads may import meanwhile. In a forked
+        process, the first call starts the index, and does not wait for a load."""
         with _import_lock_released():
             yield self._current()
 
@@ -77,9 +76,9 @@ class ProcessIndexes(object):
 
 
 def _is_preloading():
-    """Return whether gunicorn's master makes the index, and forks workers later.
+    """Return True if this is gunicorn's master, which forks the workers later.
 
-    Its method ``setup`` makes the application only with --preload; otherwise each worker does:
+    Its method ``setup`` loads the application only with --preload; otherwise each worker does:
     https://github.com/benoitc/gunicorn/blob/19.10.0/gunicorn/arbiter.py#L119"""
     frame = sys._getframe()
     while frame is not None:
@@ -91,14 +90,12 @@ def _is_preloading():
 
 
 def _check_before_the_fork(settings):
-    """Stop the start if no worker could use the index.
-
-    :raises: as ProcessIndexes."""
-    # The credentials of a role are requested in a thread, and no thread may be started here.
+    """Raise the errors of ProcessIndexes, if no worker could use the index."""
+    # The credentials of a role are requested in a thread, and no thread may start before a fork.
     if settings.access_key:
         _check(settings)
     drop_connections()
-    # Closes all connections that nothing refers to, which the workers would share.
+    # Closes the connections, which the workers would share.
     gc.collect()
 
 
@@ -106,21 +103,20 @@ def _check(settings):
     try:
         SearchIndex(settings).is_ready()
     except errors.RequestFailed as error:
-        logger.debug('each worker checks for itself: %s', error)
+        logger.debug('the check before the fork failed, each worker checks again: %s', error)
 
 
 @contextlib.contextmanager
 def _import_lock_released():
-    """Let other threads import meanwhile. Python 2.7 has one lock for all imports, and
-    docker-registry makes the index while it is itself being imported. A thread that the index waits
-    for would hang at any import statement."""
+    """Release the lock of Python 2.7 for all imports. docker-registry creates the index during an
+    import, and a thread that the index waits for would hang at any import statement."""
     released = 0
     try:
         while imp.lock_held():
             imp.release_lock()
             released += 1
     except RuntimeError:
-        # Another thread holds it, and that one does not wait for this one.
+        # Another thread holds the lock, and does not wait for this one.
         pass
     try:
         yield

@@ -1,10 +1,10 @@
 """The repositories in the storage of docker-registry 0.9.1.
 
-The storage has a directory for each namespace. It contains one for each repository, which contains
-the tags and the list of images. A delete leaves nothing of the latter.
+The storage has a directory for each namespace, which contains one for each repository, with its
+tags and its list of images. A delete removes the directory of the repository.
 
-Every driver has list_directory, which raises FileNotFoundError for what is not there. Drivers that
-are not made with boto raise it for what they cannot read, too."""
+list_directory of a driver raises FileNotFoundError for an absent directory. A driver that does not
+use boto also raises it for a directory that it cannot read."""
 
 from __future__ import unicode_literals
 
@@ -27,11 +27,11 @@ __all__ = ['RegistrySource', 'drop_connections', 'text_of', 'unquoted']
 
 logger = logging.getLogger(__name__)
 
-#: How the storage writes two names.
+#: The directories of two names.
 _DOTS = {'%2E': '.', '%2E%2E': '..'}
 #: Not imported here: the import patches the process for gevent.
 _BOTO = 'docker_registry.core.boto'
-#: The errors of a directory that is not there; a file is no directory either.
+#: The errors of an absent directory; a file is no directory.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -39,20 +39,20 @@ class RegistrySource(Source):
     """The repositories in a docker-registry's storage.
 
     The storage quotes a namespace once and a repository twice, because the registry quotes the
-    latter first. A directory that no name is quoted to is left out, and logged.
+    latter first. A directory that is not a quoted name is left out and logged.
 
-    :param store: a storage driver; by default that of the registry's configuration, made when it is
-        first needed."""
+    :param store: a storage driver; by default that of the registry's configuration, created at its
+        first use."""
 
     def __init__(self, store=None):
         self._given = _listing_of(store) if store else _import_driver()
         self._lock = threading.Lock()
 
     def namespaces(self):
-        """Yield the namespaces' directories, quoted; none for a new registry.
+        """Yield the quoted directory of each namespace.
 
-        :raises: what the driver raises; OSError for local files that exist and cannot be listed,
-            UnreachableError for those of other storages."""
+        :raises: the errors of the driver. For a directory that exists and cannot be listed:
+            OSError for local files, UnreachableError for other storages."""
         return (each for each, _ in self._named(self._listing.root, False))
 
     def repositories(self, namespace):
@@ -67,11 +67,11 @@ class RegistrySource(Source):
                 yield '%s/%s' % (left, right), None
 
     def has(self, name):
-        """Return whether there is anything of a repository of this name.
+        """Return True if the storage has anything of a repository.
 
-        One listing; up to three if the driver hides errors.
+        Takes one listing, or up to three if the driver hides errors.
 
-        :raises: as namespaces(), and if such a storage seems empty."""
+        :raises: as namespaces(); also if the storage of such a driver seems empty."""
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
@@ -86,7 +86,7 @@ class RegistrySource(Source):
             return self._given
 
     def _named(self, path, are_repositories):
-        """Yield (directory, name) of each directory in a path that has a name."""
+        """Yield (directory, name) of each directory in a path that is a quoted name."""
         nameless, example = 0, None
         for directory in self._listing.children(path):
             name = _name_of(directory, are_repositories)
@@ -100,29 +100,29 @@ class RegistrySource(Source):
 
 
 class _Listing(object):
-    """The directories of a driver that raises its errors."""
+    """Lists directories through a driver that raises its errors."""
 
     def __init__(self, store):
         self._store = store
         self.root = store.repositories
 
     def children(self, path):
-        # Some drivers list what is further down, too.
+        # Some drivers also list the directories further down.
         firsts = (rest.split('/', 1)[0] for rest in self._below(path))
         return (child for child, _ in itertools.groupby(firsts))
 
     def is_there(self, path):
-        """Return whether a directory is there and not empty."""
+        """Return True if a directory exists and is not empty."""
         return any(self._below(path))
 
     def holds(self, path, child):
-        """Return the same of a child; the driver is asked only if the child's name is odd."""
+        """Return the same of a child; assume it, unless its name is that of a file."""
         return child[0] not in '._' or self.is_there('%s/%s' % (path, child))
 
     def _below(self, path):
         listed = False
         try:
-            # No unicode: storage_path may be bytes beyond ASCII.
+            # Not unicode: storage_path may be bytes beyond ASCII.
             for given in self._store.list_directory(path=str(path)):
                 listed = True
                 given = text_of(given).strip('/')
@@ -130,23 +130,22 @@ class _Listing(object):
                 if rest:
                     yield rest
                 elif given and path[1:] not in given:
-                    # The answer to another request: a connection is shared with another process.
-                    raise exceptions.UnreachableError('%s: answered with %.200s' % (path, given))
+                    raise exceptions.UnreachableError(
+                        'the listing of %s is that of another path: %.200s' % (path, given))
         except exceptions.FileNotFoundError:
             if listed:
-                raise exceptions.UnreachableError('%s broke off' % path)
+                raise exceptions.UnreachableError('the listing of %s broke off' % path)
 
 
 class _DoubtfulListing(_Listing):
-    """The directories of a driver that may report "not there" for what it could not read."""
+    """Lists directories through a driver that may report unreadable ones as absent."""
 
     def children(self, path):
         child = None
         for child in super(_DoubtfulListing, self).children(path):
             yield child
         above, _, directory = path.rpartition('/')
-        # A new registry is empty, and so is a file. A directory is not, as long as its parent
-        # lists it.
+        # A new registry and a file have no children. A directory that its parent lists has some.
         if child or not above or self._store.exists(str(path)):
             return
         if directory in super(_DoubtfulListing, self).children(above):
@@ -160,7 +159,7 @@ class _DoubtfulListing(_Listing):
 
 
 class _LocalListing(_Listing):
-    """The directories of local files, without their driver, which hides all errors."""
+    """Lists local directories without their driver, which hides all errors."""
 
     def children(self, path):
         local = self._store._init_path(str(path))
@@ -173,12 +172,12 @@ class _LocalListing(_Listing):
 
     def is_there(self, path):
         if not self.children(path):
-            # A disk that is not mounted may contain it: this raises then.
+            # Raises if the disk is not mounted, which may contain it.
             os.listdir(self._store._init_path(self.root))
         return bool(self.children(path))
 
     def holds(self, path, child):
-        # Under gevent, no other greenlet runs while files are read.
+        # Under gevent, this lets other greenlets run, which reading files does not.
         time.sleep(0)
         try:
             return bool(self.children('%s/%s' % (path, child)))
@@ -194,23 +193,23 @@ def _listing_of(store):
 
 
 def _is_behind_a_dead_link(path):
-    """Return whether a link in the path leads nowhere, as to an unmounted disk."""
+    """Return True if a link in the path leads nowhere, as to an unmounted disk."""
     while path and not os.path.lexists(path):
         path = os.path.dirname(path)
     return os.path.islink(path) and not os.path.exists(path)
 
 
 def _rest_of(given, path):
-    """Return what follows a path in an entry of its listing; '' if nothing does. Drivers list paths
-    or names. Some lose the first character, as S3 does if storage_path ends with a slash. Some list
-    what only begins alike. S3 lists a directory that the AWS console made as an entry of itself."""
+    """Return the rest after a path in an entry of its listing; '' if there is none. Drivers list
+    paths or names. Some lose the first character, as S3 if storage_path ends with a slash. Some add
+    paths with the same beginning. S3 lists a directory of the AWS console as its own entry."""
     if '/' not in given and given != path:
         return given
     return given.partition(path[1:] + '/')[2]
 
 
 def text_of(value):
-    """Return ``value`` as text, whatever bytes are in it."""
+    """Return text or bytes as text; invalid UTF-8 is replaced."""
     return value.decode('utf-8', 'replace') if isinstance(value, bytes) else value
 
 
@@ -233,18 +232,16 @@ def _directory_of(name, is_repository):
 
 
 def drop_connections():
-    """Drop the idle connections of the storage driver. Forked workers would share them, and read
-    the answers to each other's requests."""
+    """Drop the driver's idle connections: forked workers would get the answers of each other."""
     connection = getattr(storage.load(), '_boto_conn', None)
     if connection is not None:
         connection._pool.host_to_pool.clear()
 
 
 def _import_driver():
-    """Import it now: boto's drivers patch the process for gevent, which running threads do not
-    survive."""
+    """Import the driver now: boto's drivers patch the process for gevent, which breaks threads."""
     try:
         kind = config.load().storage.lower()
         driver.fetch('file' if kind == 'local' else kind)
     except Exception:  # Raised again where the storage is read.
-        logger.debug('the storage driver cannot be imported', exc_info=True)
+        logger.debug('the storage driver cannot be imported; the first load retries', exc_info=True)

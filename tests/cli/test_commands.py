@@ -164,7 +164,7 @@ def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, 
 def test_a_search_or_a_check_without_tables_says_what_creates_them(command, arguments):
     status, out, err = command(*arguments)
     assert (status, out) == (3, '') and re.match(
-        r'docker-registry-index: .*ResourceNotFoundException.*load makes them\n\Z', err)
+        r'docker-registry-index: .*ResourceNotFoundException.*load creates them\n\Z', err)
 
 
 def test_tables_of_a_newer_release_are_status_5(loaded, index):

@@ -13,8 +13,6 @@ ABSENT = ['library/ngin', 'library/nginx2', 'Library/nginx', 'nginx', '', '/', '
           'library/nginx/', 'ünï/cöde', 'team/c  ', 'team/c%2B%2B', '../../etc',
           'x' * 300 + '/y', 'team/' + 'ü' * 100, 'library/..', 'library/.']
 
-from __future__ import unicode_literals
-
 
 def many_words(count, first=16):
     """Return a description of so many words, each with a posting of its own.

@@ -397,7 +397,7 @@ def test_the_answer_to_another_question_is_an_error_and_not_empty(read, objects)
     for ask in (lambda: list(read.repositories('library')), lambda: read.has('library/nginx')):
         with pytest.raises(exceptions.UnreachableError) as caught:
             ask()
-        assert 'answered with repositories/team/other' in str(caught.value)
+        assert 'that of another path: repositories/team/other' in str(caught.value)
 
 
 @pytest.mark.parametrize('name', ['library/nginx', 'library/never'])
