@@ -82,7 +82,7 @@ def path_of(environ, config_module):
 def read_file(path):
     """Return the file's top level as a mapping, every scalar as text.
 
-    :raises SettingError: if it cannot be read, or holds no mapping.
+    :raises SettingError: if it cannot be read, or contains no mapping.
     :raises MissingDependency: without PyYAML."""
     try:
         with io.open(path, 'rb') as stream:
