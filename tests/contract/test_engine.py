@@ -83,7 +83,7 @@ TERMS = st.text(LETTERS, max_size=8)
 
 
 def test_random_repositories_are_found_by_random_terms(shared):
-    examples, most, longest = (15, 6, 10) if shared.is_in_process else (150, 25, 24)
+    examples, most, longest = (10, 6, 10) if shared.is_in_process else (150, 25, 24)
     names = (st.text(LETTERS, min_size=1, max_size=longest)
              | st.text(ANY_LETTERS, min_size=1, max_size=longest // 2))
     descriptions = st.none() | st.text(st.sampled_from('aabc .-é日('), max_size=5 * longest)
