@@ -182,6 +182,14 @@ class TestTokens:
                 'repository%3Aa%2Fb%3Apull', 'repository%3Aa%2Fc%3Apull',
                 'registry%3Acatalog%3A%2A')]
 
+    def test_a_token_is_requested_for_the_scope_of_the_challenge_if_it_has_one(self, server):
+        challenge = 'Bearer realm="%s/token?a=b",scope="the:scope"' % server.url
+        server.answers = {'*': page('', 401, WWW_Authenticate=challenge),
+                          '/token': page({'token': 't1'})}
+        with pytest.raises(CredentialsRefused):
+            RegistryClient(server.url).tags('a/b')
+        assert server.paths[1] == '/token?a=b&scope=the%3Ascope'
+
     def test_a_token_that_is_refused_is_renewed(self, closed):
         client = RegistryClient(closed.url)
         assert client.tags('a/b') == ['1']

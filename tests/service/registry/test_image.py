@@ -97,7 +97,7 @@ def test_a_repository_is_described_by_latest_or_else_by_its_last_tag(tags, tag):
     assert image.best_tag(tags) == tag
 
 
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(ANYTHING)
 def test_nothing_that_is_pushed_raises(document):
     for read in (image.of_manifest, image.of_config):

@@ -42,7 +42,7 @@ NAMES = strategies.lists(COMPONENTS, min_size=1, max_size=4).map('/'.join)
 #: Names to the numbers of tags, layers, revisions and uploads.
 REPOSITORIES = strategies.dictionaries(NAMES, strategies.tuples(*[strategies.integers(0, 5)] * 4),
                                        max_size=25)
-quick = hypothesis.settings(max_examples=40, deadline=None)
+quick = hypothesis.settings(max_examples=25, deadline=None)
 
 
 def stored(repositories):

@@ -165,7 +165,7 @@ class TestBucket:
         assert [source.has(name) for name in ('a', 'a/b', 'z', 'z/gone', 'never')] == [
             True, True, False, False, False]
 
-    @hypothesis.settings(max_examples=15, deadline=None)
+    @hypothesis.settings(max_examples=10, deadline=None)
     @hypothesis.given(REPOSITORIES)
     def test_any_repositories_are_listed(self, repositories):
         keys, expected = stored(repositories)
