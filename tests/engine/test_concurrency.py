@@ -14,11 +14,8 @@ from docker_registry_index.engine import concurrency
 from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
-from tests.helpers.waiting import wait_until
-
-
-def no_heartbeat():
-    pass
+from tests.helpers.clock import Clock
+from tests.helpers.waiting import more_threads, wait_until
 
 
 @pytest.fixture
@@ -59,15 +56,10 @@ def test_what_a_function_returns_or_raises_comes_through():
 
 
 def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then(free):
-    beats, now = [], [100.0]
-
-    def heartbeat():
-        beats.append(1)
-        now[0] += 100
-
+    clock = Clock()
     with pytest.raises(TimedOut) as timed_out:
-        call_with_timeout(lambda: free.wait(30), 150, heartbeat, clock=lambda: now[0])
-    assert len(beats) == 2 and '%s' % timed_out.value == 'no answer for 150 seconds'
+        call_with_timeout(lambda: free.wait(30), 150, lambda: clock.sleep(100), clock)
+    assert len(clock.slept) == 2 and '%s' % timed_out.value == 'no answer for 150 seconds'
 
 
 def test_a_heartbeat_that_raises_ends_the_wait(free):
@@ -78,7 +70,7 @@ def test_a_heartbeat_that_raises_ends_the_wait(free):
         call_with_timeout(lambda: free.wait(30), 600, heartbeat)
 
 
-def test_where_no_thread_can_be_started_the_call_is_made_in_the_callers(no_threads):
+def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(no_threads):
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
@@ -87,51 +79,42 @@ def test_where_no_thread_can_be_started_the_call_is_made_in_the_callers(no_threa
 def test_waits_end_when_the_time_of_day_is_set_back(free, set_back):
     beats = []
     with pytest.raises(TimedOut):
-        call_with_timeout(lambda: free.wait(60), 1.2, lambda: beats.append(1))
-    assert len(beats) == 2
+        call_with_timeout(lambda: free.wait(60), 0.1, lambda: beats.append(1))
+    assert len(beats) == 1
     set_back()
-    assert SingleFlight(lambda: free.wait(60)).wait(0.2) is False
+    assert SingleFlight(lambda: free.wait(60)).wait(0.1) is False
     set_back()
-    assert wait(free, 0.2) is False
+    assert wait(free, 0.1) is False
 
 
-def test_a_stopwatch_is_over_when_nothing_came_for_too_long():
-    now = [0.0]
-    stopwatch = Stopwatch(10, lambda: now[0])
-    now[0] = 50
+def test_a_stopwatch_is_over_when_the_wait_is_too_long():
+    clock = Clock()
+    stopwatch = Stopwatch(10, clock)
+    clock.advance(50)
     assert not stopwatch.is_over
     stopwatch.start()
-    now[0] = 60
+    clock.advance(10)
     assert not stopwatch.is_over
-    now[0] = 61
+    clock.advance(1)
     assert stopwatch.is_over
     stopwatch.start()
     assert not stopwatch.is_over
-    now[0] = 100
+    clock.advance(11)
     stopwatch.stop()
     assert not stopwatch.is_over
 
 
 # Side by side
 
-def test_answers_come_in_order():
-    def late(value, seconds):
-        time.sleep(seconds)
-        return value
-
-    assert run_side_by_side([lambda: late('a', 0.05), lambda: 'b', lambda: late('c', 0.02)]) == [
-        'a', 'b', 'c']
-    assert run_side_by_side([]) == []
-
-
-def test_calls_run_at_the_same_time():
+def test_calls_run_at_the_same_time_and_their_answers_come_in_order():
     events = [threading.Event(), threading.Event(), threading.Event()]
 
     def meet(own):
         events[own].set()
-        return all(event.wait(10) for event in events)
+        return all(event.wait(10) for event in events) and own
 
-    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [True] * 3
+    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [0, 1, 2]
+    assert run_side_by_side([]) == []
 
 
 def test_one_call_alone_needs_no_thread():
@@ -139,22 +122,21 @@ def test_one_call_alone_needs_no_thread():
 
 
 def test_the_first_failure_in_order_is_raised_after_all_have_ended():
-    ended = []
+    ended, first, second = [], ValueError('first'), KeyError('second')
 
-    def fail(error, seconds):
-        time.sleep(seconds)
+    def fail(error):
+        # The second ends last.
+        wait_until(lambda: error is first or first in ended)
         ended.append(error)
         raise error
 
-    first, second = ValueError('first'), KeyError('second')
     with pytest.raises(ValueError) as raised:
-        run_side_by_side([lambda: ended.append('fine'), lambda: fail(first, 0),
-                          lambda: fail(second, 0.1)])
+        run_side_by_side([lambda: ended.append('fine'), lambda: fail(first), lambda: fail(second)])
     assert raised.value is first
     assert set(ended) == {'fine', first, second}
 
 
-def test_where_no_thread_can_be_started_calls_run_one_after_the_other(no_threads):
+def test_calls_run_one_after_the_other_if_no_thread_can_be_started(no_threads):
     ended = []
 
     def note(value):
@@ -169,7 +151,7 @@ def test_where_no_thread_can_be_started_calls_run_one_after_the_other(no_threads
     assert ended == ['a', 'b', 'c', 'd', 'e']
 
 
-def test_where_only_some_threads_can_be_started_all_calls_are_made(monkeypatch):
+def test_all_calls_are_made_if_only_some_threads_can_be_started(monkeypatch):
     start, started = concurrency.start_thread, []
 
     def start_one(*arguments):
@@ -182,7 +164,7 @@ def test_where_only_some_threads_can_be_started_all_calls_are_made(monkeypatch):
 
 # A single flight
 
-def test_who_asks_at_the_same_time_shares_one_call(free):
+def test_threads_that_ask_at_the_same_time_share_one_call(free):
     calls, answers = [], []
 
     def call():
@@ -204,8 +186,8 @@ def test_who_asks_at_the_same_time_shares_one_call(free):
     assert flight.wait(30) is True and len(calls) == 2
 
 
-def test_all_who_wait_get_the_error_and_the_next_call_is_a_new_one(free):
-    outcomes, raised = [ValueError('first'), None], []
+def test_all_threads_that_wait_get_the_error_and_the_next_call_is_a_new_one(free):
+    outcomes, raised, asking = [ValueError('first'), None], [], []
 
     def call():
         free.wait(30)
@@ -214,6 +196,7 @@ def test_all_who_wait_get_the_error_and_the_next_call_is_a_new_one(free):
             raise error
 
     def wait():
+        asking.append(1)
         try:
             flight.wait(30)
         except ValueError as error:
@@ -223,8 +206,8 @@ def test_all_who_wait_get_the_error_and_the_next_call_is_a_new_one(free):
     threads = [threading.Thread(target=wait) for _ in range(3)]
     for thread in threads:
         thread.start()
-    # Until all have joined the flight: none of them starts another.
-    wait_until(lambda: flight.is_under_way)
+    # A thread that asks only after the end would start another call and raise nothing.
+    wait_until(lambda: flight.is_under_way and len(asking) == 3)
     time.sleep(0.05)
     free.set()
     for thread in threads:
@@ -298,7 +281,6 @@ def loop_of():
 def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of):
     ticks, calls = iter(range(100, 200)), Calls(0, 0.001, 0)
     loop = loop_of(calls, lambda: next(ticks))
-    time.sleep(0.02)
     assert calls.at == [] and not loop.is_running
     assert loop.begin() is True and loop.is_running
     wait_until(lambda: len(calls.at) == 4)
@@ -306,7 +288,7 @@ def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of)
 
 
 def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, set_back):
-    calls = Calls(0.1, 0.1)
+    calls = Calls(0.02, 0.02)
     loop_of(calls).begin()
     wait_until(lambda: len(calls.at) == 3)
 
@@ -321,11 +303,11 @@ def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
     for count in 3, 4:
         loop.wake() if count == 3 else loop.begin()
         wait_until(lambda: len(calls.at) == count)
-    time.sleep(0.02)
+    loop.stop(10)
     assert len(calls.at) == 4
 
 
-def test_what_wakes_a_loop_during_a_call_makes_another(loop_of, free):
+def test_a_wake_during_a_call_makes_another_call(loop_of, free):
     calls, woken = [], []
 
     def run_once(now):
@@ -337,7 +319,7 @@ def test_what_wakes_a_loop_during_a_call_makes_another(loop_of, free):
     loop = loop_of(run_once)
     loop.begin()
     wait_until(lambda: len(calls) == 2)
-    time.sleep(0.02)
+    loop.stop(10)
     assert len(calls) == 2
 
 
@@ -365,18 +347,18 @@ def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_o
         return 0
 
     loop = loop_of(run_once)
-    for number in range(3000):
+    for number in range(300):
         with lock:
             waiting.append(number)
         assert loop.begin()
         if number % 3 == 0:
             # Often just when the thread is about to end.
             wait_until(lambda: len(taken) == number + 1)
-    wait_until(lambda: len(taken) == 3000)
+    wait_until(lambda: len(taken) == 300)
     wait_until(lambda: not loop.is_running)
 
 
-def test_a_begin_during_the_last_call_makes_another(loop_of):
+def test_a_begin_during_the_last_call_makes_another_call(loop_of):
     calls = []
 
     def run_once(now):
@@ -391,7 +373,7 @@ def test_a_begin_during_the_last_call_makes_another(loop_of):
 
 
 def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
-    calls, ended = [], []
+    calls, ended, threads = [], [], more_threads()
 
     def run_once(now):
         calls.append(now)
@@ -408,23 +390,22 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
     threading.Timer(0.05, free.set).start()
     loop.stop(20)
     assert len(ended) == 1
-    time.sleep(0.05)
+    wait_until(lambda: threads() == 0)
     assert len(calls) == 1
 
 
 def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
-    calls = Calls()
+    calls, threads = Calls(), more_threads()
     loop = loop_of(calls)
     loop.begin()
     wait_until(lambda: calls.at)
-    time.sleep(0.02)
     began = time.time()
     loop.stop(20)
     never = loop_of(calls)
     never.stop(20)
     assert time.time() - began < 5
     assert never.begin() is False and not never.is_running
-    time.sleep(0.05)
+    wait_until(lambda: threads() == 0)
     assert len(calls.at) == 1
 
 
@@ -452,7 +433,7 @@ def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, m
     wait_until(lambda: calls.at)
 
 
-def test_in_a_forked_process_a_loop_is_over(loop_of):
+def test_a_loop_is_over_in_a_forked_process(loop_of):
     calls = Calls()
     running, unused = loop_of(calls), loop_of(calls)
     running.begin()
