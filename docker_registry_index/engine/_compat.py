@@ -1,4 +1,4 @@
-"""All differences between Python 2.7 and 3 that the engine meets."""
+"""All differences between Python 2.7 and 3 that concern the engine."""
 
 import os
 import sys
@@ -12,32 +12,32 @@ except ImportError:  # Python 2.7
 __all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type', 'wait']
 
 PY2 = sys.version_info[0] == 2
-#: True where one character beyond U+FFFF is two of the interpreter's own.
+#: True where the interpreter stores a character beyond U+FFFF as two.
 NARROW = sys.maxunicode == 0xFFFF
 
 text_type = type(u'')
 
 if PY2:
     def monotonic():
-        """Seconds since some moment; never set back by the wall clock. Python 2.7 has no
-        time.monotonic. times(2) counts ticks from a fixed point in the past and resolves 10 ms,
-        plenty for a lease."""
+        """Return seconds since some moment, whatever happens to the wall clock. Python 2.7 has no
+        time.monotonic. times(2) counts ticks of 10 ms from a fixed point in the past, which is
+        precise enough for a lease."""
         return os.times()[4]
 else:
     monotonic = time.monotonic
 
 
 def sleep(seconds):
-    """Let others run for so many seconds. time.sleep is resolved at each call: bound at the import,
-    it would stay the real one, under which no greenlet runs, where gevent patches later.
-    gunicorn's --preload imports before it patches."""
+    """Sleep, and let other threads and greenlets run. time.sleep is looked up at each call, because
+    gunicorn's --preload imports this module before gevent patches time. The unpatched function
+    would stop all greenlets."""
     time.sleep(seconds)
 
 
 def wait(event, seconds, longest_nap=0.05):
-    """Wait for an event, for so many seconds at most; return whether it is set. On Python 2.7 in
-    ever longer naps: there Event.wait goes by the time of day, and never ends if that is set
-    back."""
+    """Wait for an event, for so many seconds at most; return True if it is set. Python 2.7 waits
+    in ever longer naps, because its Event.wait uses the time of day, and never ends if that is
+    set back."""
     if not PY2:
         return event.wait(seconds)
     end, nap = monotonic() + seconds, 0.001

@@ -16,14 +16,14 @@ __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_wit
 
 logger = logging.getLogger(__name__)
 
-#: How often a pause is doubled at most.
+#: How many times a pause is doubled at most.
 _DOUBLED = 30
 
 
 class TimedOut(Exception):
-    """There was no answer in time.
+    """A call did not end within its time limit.
 
-    :param seconds: how long the caller waited."""
+    :param seconds: for which the caller waited."""
 
     def __init__(self, seconds):
         super(TimedOut, self).__init__('no answer for %d seconds' % seconds)
@@ -44,9 +44,9 @@ def start_thread(function, *arguments):
 
 
 class _Call(object):
-    """A call of a function in some thread, and what came of it.
+    """A call of a function in any thread, and its result.
 
-    :ivar ended: set when the function has ended."""
+    :ivar ended: an Event, set once the function has ended."""
 
     def __init__(self, function):
         self._function = function
@@ -69,12 +69,12 @@ class _Call(object):
 
 
 def run_side_by_side(functions):
-    """Run functions at the same time and return what they return, in order.
+    """Run functions at the same time; return their results in order.
 
     If the system cannot start a thread for a function, the function runs after the others.
 
     :param functions: take no arguments.
-    :raises: what the first of them raised, in their order, after all have ended."""
+    :raises: the error of the first function, in their order, that raised; after all have ended."""
     calls = [_Call(function) for function in functions]
     threads = [start_thread(call.run) for call in calls[1:]]
     for call in calls[:1]:
@@ -88,12 +88,12 @@ def run_side_by_side(functions):
 
 
 def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic):
-    """Return what a function returns, called in a thread of its own.
+    """Call a function in a thread of its own, with a time limit; return its result.
 
-    If the system cannot start a thread, the function runs in this one, for as long as it takes.
+    If the system cannot start a thread, the function runs in this one, without the limit.
 
     :param heartbeat: called at least once a second meanwhile; raises to stop waiting.
-    :raises TimedOut: after so many seconds; the thread is left alone.
+    :raises TimedOut: the function did not end within so many seconds; its thread goes on.
     :raises: what the function or the heartbeat raises."""
     call, deadline = _Call(function), clock() + seconds
     if start_thread(call.run) is None:
@@ -109,7 +109,7 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
 class Stopwatch(object):
     """Measures how long a caller or a thread has been waiting.
 
-    :param seconds: after which the wait has been too long."""
+    :param seconds: after which the wait is too long."""
 
     def __init__(self, seconds, clock=monotonic):
         self.seconds = seconds
@@ -121,18 +121,18 @@ class Stopwatch(object):
         self._since = self._clock()
 
     def stop(self):
-        """Stop measuring: nobody is waiting."""
+        """Stop measuring: the wait has ended."""
         self._since = None
 
     @property
     def is_over(self):
-        """Whether the wait has been too long."""
+        """True if the wait is too long."""
         since = self._since
         return since is not None and self._clock() - since > self.seconds
 
 
 class SingleFlight(object):
-    """Runs a function in a thread of its own, once for all who ask at the same time.
+    """Runs a function in a thread of its own, once for all callers at the same time.
 
     :param function: a function without arguments."""
 
@@ -143,20 +143,20 @@ class SingleFlight(object):
 
     @property
     def is_under_way(self):
-        """Whether the function is running."""
+        """True while the function runs."""
         return self._call is not None and not self._call.ended.is_set()
 
     def wait(self, seconds):
-        """Wait for the function to end; start it unless it is running.
+        """Wait for the function to end; start it unless it runs.
 
-        :returns: whether it has ended within so many seconds.
+        :returns: True if the function has ended within so many seconds.
         :raises: what the function raised."""
         with self._lock:
             if not self.is_under_way:
                 call = _Call(self._function)
                 if start_thread(call.run) is None:
                     return False
-                # Never None again: is_under_way reads it without the lock.
+                # Never None again, because is_under_way reads it without the lock.
                 self._call = call
             call = self._call
         if not wait(call.ended, seconds):
@@ -169,11 +169,11 @@ class Backoff(object):
     """Pauses that double, each shortened at random.
 
     :param first: seconds of the first pause.
-    :param longest: seconds of the longest.
-    :param least: the fraction of a pause that is left at least.
-    :param taken: how many pauses there were before, perhaps in another process."""
+    :param longest: seconds of the longest pause.
+    :param least: the smallest fraction of a pause that remains.
+    :param taken: the number of pauses before, perhaps in another process."""
 
-    # Each change that waits may have one.
+    # Each change in a queue may have a Backoff.
     __slots__ = ('_first', '_longest', '_least', '_taken')
 
     def __init__(self, first, longest, least=0.7, taken=0):
@@ -184,7 +184,7 @@ class Backoff(object):
 
     @property
     def has_begun(self):
-        """Whether there was a pause since the last reset."""
+        """True if there was a pause since the last reset."""
         return self._taken > 0
 
     def next(self):
@@ -194,7 +194,7 @@ class Backoff(object):
         return pause * random.uniform(self._least, 1)
 
     def reset(self):
-        """Begin with the first pause again."""
+        """Start with the first pause again."""
         self._taken = 0
 
 
@@ -204,9 +204,9 @@ class Loop(object):
     In a process that is forked later, the loop is over: greenlets live on there, but the
     connections belong to the parent.
 
-    :param run_once: a function of the time that does what is due, and returns the seconds until
-        the next call. None ends the thread; ``begin`` starts another one.
-    :param clock: gives the time, in seconds that never go back."""
+    :param run_once: takes the time, does what is due, and returns the seconds until the next call.
+        If it returns None, the thread ends; ``begin`` starts another one.
+    :param clock: returns seconds that never go back."""
 
     def __init__(self, run_once, clock=monotonic):
         self._run_once = run_once
@@ -221,7 +221,7 @@ class Loop(object):
     def begin(self):
         """Start the thread, or wake it. Never waits.
 
-        :returns: whether there is a thread; the system may have none left."""
+        :returns: False if the system cannot start another thread."""
         with self._lock:
             if self.is_over:
                 return False
@@ -233,22 +233,22 @@ class Loop(object):
 
     @property
     def is_running(self):
-        """Whether there is a thread."""
+        """True while there is a thread."""
         return self._is_running
 
     @property
     def is_over(self):
-        """Whether the loop was stopped, or this is another process."""
+        """True if the loop was stopped, or this is another process."""
         return self._is_stopping or self._process != os.getpid()
 
     def wake(self):
-        """Make the next call now."""
+        """End the pause: make the next call now."""
         self._woken.set()
 
     def stop(self, seconds=0):
         """Make no further call.
 
-        :param seconds: how long to wait for a call under way."""
+        :param seconds: to wait at most for a call under way."""
         self._is_stopping = True
         self._woken.set()
         wait(self._resting, seconds)
@@ -256,7 +256,7 @@ class Loop(object):
     def _run(self):
         while not self.is_over:
             self._resting.clear()
-            # This call may miss what wakes the loop from now on.
+            # A wake from now on leads to another call: this one may miss its cause.
             self._woken.clear()
             pause = self._call()
             self._resting.set()

@@ -1,4 +1,4 @@
-"""SearchIndex: the one door to the engine, and the one place where its parts are put together."""
+"""SearchIndex: the public interface of the engine. It assembles the other modules."""
 
 from __future__ import unicode_literals
 
@@ -23,24 +23,24 @@ from .write.writer import Writer
 
 __all__ = ['SearchIndex']
 
-#: Seconds for the changes that wait when a process ends, and for a load.
+#: Seconds for the queued changes, and then for a load under way, when a process ends.
 _CLOSE_SECONDS = 5
-#: Seconds in which the storage must report whether it has a repository, and how many such questions
-#: may be left without an answer.
+#: Seconds within which the storage must report if it has a repository, and how many of these
+#: questions may remain unanswered.
 ANSWER_SECONDS, UNANSWERED = 10, 8
 
 
 class SearchIndex(object):
     """The search index of one registry, kept in three DynamoDB tables.
 
-    Making one costs no request. It may be used by several threads, and any number of processes may
-    use the same tables. A process that is forked later needs its own.
+    To create one costs no request. Several threads may use it, and any number of processes may
+    use the same tables. A process that is forked later needs a SearchIndex of its own.
 
-    A program that lives on calls ``start`` once, ``follow`` for every push and delete, and
-    ``close``. The other methods do one thing and raise.
+    A program that keeps running calls ``start`` once, ``follow`` for every push and delete, and
+    ``close`` at its end. The other methods do one thing each, and raise their errors.
 
     :param settings: a Settings.
-    :param at_once: as of Client: whether to search for credentials now."""
+    :param at_once: True to search for credentials now; see Client."""
 
     def __init__(self, settings, at_once=True):
         self.settings = settings
@@ -48,7 +48,7 @@ class SearchIndex(object):
         self._store = store = Store(settings, self.client)
         self._search = Search(store)
         self._writer = Writer(store)
-        #: The repositories whose descriptions are still to be read.
+        #: The repositories whose descriptions the service has yet to read.
         self.description_queue = DescriptionQueue(store)
         self._maintenance = self._queue = None
 
@@ -57,14 +57,14 @@ class SearchIndex(object):
 
         :param source: a Source, or a function that returns (name, description or None) pairs.
         :param wait: seconds to wait for a load at most; by default the setting startup_wait. The
-            method also waits for the check whether a load is needed, as long as a request may
-            take, at most; with 0, it does not wait, and the first searches wait for a load instead.
-        :param progress: of loads, called now and then with (done, total).
-        :returns: whether the index is ready. If not, searches find what is there already, and the
-            background goes on to make it ready.
+            method also waits for the first check of the index, as long as one request may take.
+            With 0, it does not wait at all, and the first searches wait for a load instead.
+        :param progress: called now and then during loads with (done, total).
+        :returns: True if the index is ready. If not, searches find what is loaded already, and a
+            background thread goes on to make the index ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
-        Costs one BatchGetItem when it is ready, and one in a minute."""
+        Costs one BatchGetItem if the index is ready, and one a minute."""
         maintenance = Maintenance(self._store, self._loading(source, progress))
         timed_source = TimedSource(as_source(source), ANSWER_SECONDS, UNANSWERED)
         self._queue = ChangeQueue(
@@ -74,39 +74,39 @@ class SearchIndex(object):
         return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def follow(self, name, is_there):
-        """Have the index follow a push or a delete in the storage.
+        """Add or remove a repository after a push or a delete in the storage.
 
         Returns after ``push_wait`` seconds at most. If the change does not finish in time or fails,
         it is queued. Before it is retried, the storage is asked for the current state.
 
-        :returns: whether it is done.
+        :returns: True if the change is made.
         :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.begin()
         return self._queue.follow(text.check_name(name), is_there)
 
     def sync_soon(self):
-        """Have the started index synced with the storage soon, in the background: something may
-        have been missed. Costs a load; several calls while it waits cost one."""
+        """Sync the started index with the storage soon, in the background, because a change may
+        have been missed. Costs one load, also for several calls before the load begins."""
         if self._maintenance:
             self._maintenance.sync_soon()
 
     def close(self):
-        """End what goes on in the background: changes that wait are made, a load under way gives
-        its lease back. Takes some seconds at most. Does nothing a second time, nor in a process
-        that was forked."""
+        """Stop the background threads: queued changes are made, and a load under way gives its
+        lease back. Takes ten seconds at most. Does nothing the second time, nor in a process that
+        was forked."""
         if self._maintenance and not self._maintenance.is_over:
             self._queue.close(_CLOSE_SECONDS)
             self._maintenance.stop(_CLOSE_SECONDS)
 
     @property
     def ready(self):
-        """Whether the started index was ready at the last check; costs nothing."""
+        """True if the started index was ready at the last check. Costs no request."""
         return self._maintenance is not None and self._maintenance.is_ready
 
     @property
     def complete(self):
-        """The same, and whether any load of it was complete."""
-        # It is None while a sync finds that the search table is missing.
+        """True if the started index is ready and a load of it was complete. Costs no request."""
+        # The marker is None while a sync finds that the search table is missing.
         marker = self._maintenance.marker if self.ready else None
         return marker is not None and marker.synced is not None
 
@@ -125,44 +125,44 @@ class SearchIndex(object):
             return self._search.catalog(after, limit)
 
     def add(self, name, description=None):
-        """Have ``name`` in the index; return whether anything changed. See Writer.add."""
+        """Add ``name`` or change its description; return True if that changed the index. See
+        Writer.add."""
         with self._missing_tables_noticed():
             return self._writer.add(name, description)
 
     def remove(self, name):
-        """Have ``name`` not in the index; return whether it was there. See Writer.remove."""
+        """Remove ``name``; return True if the index had it. See Writer.remove."""
         with self._missing_tables_noticed():
             return self._writer.remove(name)
 
     def lease(self, kind):
-        """Return a Lease of another kind than that on loading, not held."""
+        """Return a Lease of another kind than that of loads; not held yet."""
         return lease_of(self._store, kind=kind)
 
     def is_ready(self):
-        """Return whether tables, marker and format are there. One BatchGetItem."""
+        """Return True if the index is ready. Costs one BatchGetItem. See Start.is_ready."""
         return Start(self._store, None).is_ready()
 
     def sync(self, source, progress=None):
-        """Make the index equal to the storage, now, under the lease.
+        """Make the index equal to the storage now, under the lease.
 
         :param progress: called now and then with (done, total).
         :returns: a LoadReport.
         :raises LeaseTaken: another process is loading.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises StorageUnreadable: nothing of the storage can be read.
-        :raises TableError, RequestFailed: call again."""
+        :raises StorageUnreadable: no part of the storage can be read.
+        :raises TableError, RequestFailed: the load has not ended; call again."""
         return Start(self._store, self._loading(source, progress)).sync()
 
     def difference(self, source):
-        """Return what a load would do. See Loader.difference; a missing table counts as empty."""
+        """Return what a load would do; a missing table counts as empty. See Loader.difference."""
         return Loader(self._store.with_missing_tables_empty(), as_source(source)).difference()
 
     def checker(self, source=None, progress=None):
-        """Return a Checker of this index: its check() yields what is wrong.
+        """Return a Checker of this index; its check() yields each Problem.
 
-        :param source: as for start; None to leave the storage out.
-        :param progress: called now and then with (done, total), the latter 0 while it is unknown.
-        """
+        :param source: as for start; None to check without the storage.
+        :param progress: called now and then with (done, total); total is 0 until it is counted."""
         return Checker(self._store, source and as_source(source), progress)
 
     def status(self, source=None):
@@ -180,7 +180,7 @@ class SearchIndex(object):
 
     @contextlib.contextmanager
     def _missing_tables_noticed(self):
-        """Have the maintenance make tables anew that turn out to be missing."""
+        """Make the maintenance check the index at once if a table is missing."""
         try:
             yield
         except errors.MissingTable:

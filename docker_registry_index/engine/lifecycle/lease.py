@@ -1,12 +1,12 @@
-"""A lease, as on loading: one process of all hosts at a time.
+"""Lease: one process of all hosts at a time loads the index, or reads descriptions.
 
-The protocol of the Amazon DynamoDB Lock Client: the holder's record number stands in the version
-row and changes with every heartbeat. Whoever saw the same number for the holder's whole lease time,
-on its own monotonic clock, may take over. No two hosts' clocks are ever compared.
+The protocol is that of the Amazon DynamoDB Lock Client. The version row contains the holder's
+record number, which changes with every heartbeat. A process that sees the same number for the
+holder's whole lease time, on its own monotonic clock, may take over. Clocks are never compared.
 https://aws.amazon.com/blogs/database/building-distributed-locks-with-the-dynamodb-lock-client/
 
-A record number is the holder's own id and a counter. So the holder recognizes its lease by the id,
-also when the answer to a heartbeat was lost."""
+A record number is the holder's id and a counter. If the answer to a heartbeat is lost, the holder
+recognizes its lease by the id."""
 
 from __future__ import unicode_literals
 
@@ -19,25 +19,25 @@ from ..store.records import VERSION_KEY
 
 __all__ = ['Lease', 'lease_of']
 
-#: Seconds of a lease, unless three requests may take longer than that: one that is under way when a
+#: Seconds of a lease, unless three requests may take longer: the one that is under way when a
 #: heartbeat is due, the heartbeat, and the next.
 LEASE_SECONDS = 20
-#: How often a heartbeat is tried when another's transaction is in the way.
+#: Attempts of a heartbeat while the transaction of another process is in the way.
 _ATTEMPTS = 3
 
 
 class Lease(object):
-    """A lease, held or not.
+    """A lease that this object holds or wants to hold.
 
-    It watches the holder as long as it lives: a process that tries now and then takes over as soon
-    as one that waits all the time.
+    The object remembers when it saw which record number. So a process that tries now and then
+    takes over as soon as one that waits all the time.
 
     :param store: a Store.
-    :param seconds: how long others wait for a sign of life; 20 by default.
-    :param clock: seconds that only go forward.
+    :param seconds: for which other processes wait for a heartbeat; 20 by default.
+    :param clock: returns seconds that never go back.
     :param request: seconds that one request of the holder may take; 0 by default.
-    :param kind: the attribute of the version row that has it, and what the names of two more begin
-        with; each kind is a lease of its own."""
+    :param kind: the attribute of the version row that contains the lease. The names of two more
+        attributes begin with it. Each kind is a lease of its own."""
 
     def __init__(self, store, seconds=LEASE_SECONDS, clock=monotonic, request=0, kind='lease'):
         self._store = store
@@ -48,29 +48,29 @@ class Lease(object):
         self._kind = kind
         self._owner = uuid.uuid4().hex
         self._counter = 0
-        # Whether we may hold it: a request to take it was sent.
+        # True once a request to take the lease was sent: it may be held.
         self._is_held = False
         self._since = self._renewed = None
         self._seen = self._seen_since = None
         self._seen_row = {}
-        #: Whether the holder showed a sign of life since this was last set.
+        #: True if a heartbeat of the holder was seen since this was last set to False.
         self.is_alive = False
 
     @property
     def age(self):
-        """For how many seconds the holder has had it, at its last sign of life, by its own
+        """The seconds for which the holder has had the lease, at its last heartbeat and by its own
         clock."""
         return float(self._seen_row.get(self._kind + '_age', {}).get('N', 0))
 
     @property
     def seconds_seen(self):
-        """For how long the holder need show no sign of life."""
+        """The lease time of the holder, in seconds."""
         seconds = self._seen_row.get(self._kind + '_seconds', {}).get('N')
         return float(seconds or self._seconds)
 
     def acquire(self):
-        """Try once; return True when the lease is held now. Costs one consistent GetItem, and one
-        UpdateItem when it seems free."""
+        """Try once to take the lease; return True if it is held now. Costs one consistent GetItem,
+        and one UpdateItem if the lease seems free."""
         number = self.read()
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}
@@ -82,23 +82,23 @@ class Lease(object):
             return False
         self._since = self._renewed = self._clock()
         try:
-            # A repeated request may have met its own first success.
+            # The condition of a retried request fails if its first attempt succeeded.
             self._is_held = self._write(condition, values) or self._is_seen_ours()
         except errors.RequestFailed:
-            # If it was made all the same, the next attempt finds our own lease.
+            # If DynamoDB made the change, the next attempt finds the lease held by this object.
             self._is_held = False
             raise
         return self._is_held
 
     def renew(self):
-        """Show a sign of life when a twentieth of the lease time has passed.
+        """Send a heartbeat if a twentieth of the lease time has passed since the last one.
 
-        After it, a request that begins at once ends within the lease, however slow it is. Costs one
-        UpdateItem when it is due.
+        A request that begins right after this method ends within the lease time, however slow it
+        is. Costs one UpdateItem if a heartbeat is due.
 
         :raises LeaseLost: another process took the lease over.
-        :raises RequestFailed: it could not be renewed, and what is left of it is shorter than one
-            request can be."""
+        :raises RequestFailed: the heartbeat failed, and the slowest request would not end within
+            the rest of the lease time."""
         if self._clock() - self._renewed < self._seconds / 20.0:
             return
         for _ in range(_ATTEMPTS):
@@ -109,11 +109,11 @@ class Lease(object):
             'the lease could not be renewed in time', retryable=True)
 
     def release_with(self, *actions, **attributes):
-        """Give the lease back together with ``actions``, or not at all.
+        """Give the lease back and make ``actions``, in one transaction.
 
         Costs one TransactWriteItems.
 
-        :param attributes: typed values that the version row gets.
+        :param attributes: typed values to write into the version row.
         :raises LeaseLost: another process took the lease over; none of the actions was made."""
         condition, values = self._ours()
         update = self._give_back
@@ -136,8 +136,8 @@ class Lease(object):
         self._is_held = False
 
     def release(self):
-        """Give the lease back if we may hold it, and it can be given back: otherwise others take it
-        over after its time, and we at our next attempt."""
+        """Give the lease back if this object may hold it. If the request fails, other processes
+        take the lease over after its time, and this object takes it at its next attempt."""
         if not self._is_held:
             return
         try:
@@ -148,12 +148,12 @@ class Lease(object):
             self._is_held = False
 
     def take_from(self, number):
-        """Take the lease from the holder of this record number, or None. Whatever it does to end
-        its load fails.
+        """Take the lease away from the holder of a record number, so that its load cannot end.
 
-        Costs one UpdateItem when there is one.
+        Costs one UpdateItem.
 
-        :returns: False when that was not its number any more."""
+        :param number: None if nobody holds the lease; then nothing is done.
+        :returns: False if the record number has changed."""
         if number is None:
             return True
         try:
@@ -166,7 +166,7 @@ class Lease(object):
         return True
 
     def read(self):
-        """Note and return the record number, and since when it stands; None when nobody holds the
+        """Return the record number, and remember when it was first seen; None if nobody holds the
         lease. Costs one consistent GetItem."""
         row = self._store.get(self._table, VERSION_KEY) or {}
         number = row.get(self._kind, {}).get('S')
@@ -181,11 +181,11 @@ class Lease(object):
         return 'REMOVE {0}, {0}_seconds, {0}_age'.format(self._kind)
 
     def _ours(self):
-        """Return the condition that we hold the lease, and its values."""
+        """Return the condition that this object holds the lease, and its values."""
         return 'begins_with(%s, :owner)' % self._kind, {':owner': {'S': self._owner}}
 
     def _is_seen_ours(self):
-        """Read, and return whether we hold the lease."""
+        """Read the row; return True if this object holds the lease."""
         return (self.read() or '').startswith(self._owner)
 
     def _is_renewed(self):
@@ -203,17 +203,17 @@ class Lease(object):
         return False
 
     def _is_short(self):
-        """Return whether the lease may end before a request does that begins now."""
+        """Return True if the lease may end before a request that begins now."""
         left = self._renewed + self._seconds - self._clock()
         return left < self._request
 
     def _write(self, condition, values):
-        """Put a new record number where the condition holds; return whether it does."""
-        # Measured from before the request: a lease must never seem younger to its holder than to
-        # others.
+        """Write a new record number; return False if the condition does not hold."""
+        # Measured from before the request: to its holder, a lease must never seem younger than to
+        # other processes.
         now = self._clock()
         self._counter += 1
-        # Set before the request: interrupted, as by Ctrl-C, it may be made all the same.
+        # Set before the request: if Ctrl-C interrupts it, DynamoDB may still make the change.
         self._is_held = True
         values = dict(values, **{':new': {'S': '%s.%d' % (self._owner, self._counter)},
                                  ':time': {'N': str(self._seconds)},
@@ -232,6 +232,6 @@ class Lease(object):
 
 
 def lease_of(store, clock=monotonic, kind='lease'):
-    """Return a Lease, not held, that lasts long enough for the slowest requests."""
+    """Return a Lease whose time is long enough for three of the slowest requests; not held yet."""
     request = slowest(store.settings)
     return Lease(store, max(LEASE_SECONDS, 3 * request), clock, request, kind)

@@ -1,4 +1,4 @@
-"""Maintenance: an index is made ready, checked, and synced now and then, in one thread."""
+"""Maintenance: makes an index ready, checks it every minute and syncs it, in one thread."""
 
 from __future__ import unicode_literals
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two attempts while DynamoDB or the storage is unavailable.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
-#: Seconds after which a process that waits for another's load checks again.
+#: Seconds between two checks while another process loads.
 _CHECK_AGAIN = 5
-#: Seconds until an index that is ready is checked again.
+#: Seconds between two checks of an index that is ready.
 _CHECK_EVERY = 60
 _DAY = 86400
 
@@ -32,12 +32,12 @@ _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is
 
 
 class Maintenance(object):
-    """The maintenance of one index by one process.
-
-    The log has what happens in it, an outage in one line.
+    """The maintenance of one index by one process. It logs an outage once.
 
     :param store: a Store.
-    :param load: a function of a heartbeat function that loads and returns a LoadReport."""
+    :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
+    :param wall_clock: returns Unix seconds.
+    :param start: makes a Start of the store and four functions."""
 
     def __init__(self, store, load, clock=monotonic, wall_clock=time.time, start=Start):
         settings = store.settings
@@ -45,7 +45,7 @@ class Maintenance(object):
         self._start = start(store, self._load_while_running, self._sleep, clock, wall_clock)
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
-        # Long enough for the response to a request that fails, and for its error.
+        # Long enough for a request to fail, so that its error can be raised.
         self._longest_check = slowest(settings) + 1
         self._attempt = one_attempt(settings)
         self._wait_until = None
@@ -60,35 +60,35 @@ class Maintenance(object):
         self._message = _NOT_READY
         self._checked = threading.Event()
         self._first_run = threading.Event()
-        #: Whether the index was ready at the last check.
+        #: True if the index was ready at the last check.
         self.is_ready = False
-        #: Whether it was seen that a load is needed, or under way.
+        #: True if a load is needed or under way.
         self.is_loading = False
-        #: Why the index cannot be used now, or None.
+        #: The error because of which the index cannot be used now, or None.
         self.unusable = None
 
     @property
     def marker(self):
-        """The ReadyMarker that was read last; None if there was none."""
+        """The ReadyMarker that was last read, or None."""
         return self._start.marker
 
     @property
     def is_over(self):
-        """Whether it was stopped, or this is a process that was forked since."""
+        """True if the maintenance was stopped, or this is a process that was forked later."""
         return self._loop.is_over
 
     def begin(self):
-        """Begin in another thread, unless it has. Never waits."""
+        """Start the thread unless it runs. Never waits."""
         if not self._loop.is_running and not self._loop.is_over and not self._loop.begin():
             logger.error('no thread is left for the search index; each push and search tries to '
-                         'start one')
+                         'start one; raise the limit of threads of this process')
 
     def begin_and_wait(self, seconds):
-        """Begin, and wait until the index is ready, or cannot be now.
+        """Start the thread, and wait until the index is ready or the first attempt has failed.
 
-        :param seconds: to wait for a load at most; with 0, the first searches wait instead, so
+        :param seconds: to wait for a load at most. With 0, the first searches wait instead, so
             that their results are complete.
-        :returns: whether it is ready.
+        :returns: True if the index is ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed."""
         if not seconds:
             self._wait_until = self._clock() + self._load_seconds
@@ -99,15 +99,15 @@ class Maintenance(object):
             self.stop(0)
             raise
         if seconds and self.is_loading:
-            logger.warning('the search index is still being loaded after %d seconds; serving what '
-                           'is there already', seconds)
+            logger.warning('the search index is still being loaded after %d seconds; searches find '
+                           'what is loaded already, and the load goes on', seconds)
         return is_ready
 
     def check_usable(self):
-        """Have searches read what is there.
+        """Return once a search may read the index.
 
-        Waits for the first check of the index, for one attempt at most; and for a load as a start
-        does, where that has not waited.
+        Waits for the first check of the index, as long as one attempt of a request may take. If
+        the start did not wait for a load, waits for the load too.
 
         :raises NewerDatabase, ForeignDatabase: a result could be wrong."""
         self.begin()
@@ -117,23 +117,23 @@ class Maintenance(object):
         self._wait(seconds, self._attempt)
 
     def check_soon(self):
-        """Ask for a check of the index: something is missing."""
+        """Check the index now, because a table is missing."""
         self.is_ready = False
         self._loop.wake()
 
     def sync_soon(self):
-        """Ask for a sync, because a change was given up."""
+        """Sync the index soon, because a change was given up."""
         self._is_sync_wanted = True
         self._loop.wake()
 
     def stop(self, seconds):
-        """End; a load under way gives its lease back.
+        """Stop the thread; a load under way gives its lease back.
 
-        :param seconds: to wait for that at most."""
+        :param seconds: to wait for the thread at most."""
         self._loop.stop(seconds)
 
     def run_once(self, now):
-        """Do what is due at a time; return the seconds until the next call."""
+        """Do what is due at the time ``now``; return the seconds until the next call."""
         self._now = now
         if not self._checked.is_set():
             pause = self._try(self._check)
@@ -144,20 +144,20 @@ class Maintenance(object):
         return pause
 
     def _wait(self, seconds, for_check):
-        """Wait until the index is ready, or cannot be now.
+        """Wait until the index is ready or the first attempt has failed.
 
-        :param seconds: for a load, all in all.
-        :param for_check: for the first check, which shows whether one is needed, at most.
-        :returns: whether it is ready.
-        :raises NewerDatabase, ForeignDatabase, SettingError: it cannot be used until somebody
-            changes that."""
+        :param seconds: to wait at most if a load is needed.
+        :param for_check: seconds to wait at most for the first check.
+        :returns: True if the index is ready.
+        :raises NewerDatabase, ForeignDatabase, SettingError: the index cannot be used until the
+            tables or the settings are corrected."""
         if self._loop.is_running:
             deadline = monotonic() + seconds
             wait(self._checked, for_check)
             if self.is_loading:
                 wait(self._first_run, deadline - monotonic())
         if self.unusable is not None:
-            # Otherwise it would grow with each search.
+            # Otherwise the traceback would grow with each search.
             self.unusable.__traceback__ = None
             raise self.unusable
         return self.is_ready
@@ -178,7 +178,7 @@ class Maintenance(object):
             raise errors.Stopped()
 
     def _try(self, act):
-        """Do something; return the seconds until the next call."""
+        """Call ``act`` and handle its errors; return the seconds until the next call."""
         try:
             pause = act()
         except errors.Stopped:
@@ -213,12 +213,12 @@ class Maintenance(object):
         return self._until_next()
 
     def _keep(self):
-        """Check whether the index is still ready, and sync when that is due."""
+        """Check that the index is still ready, and sync it if a sync is due."""
         pause = self._check()
         if not self.is_ready or not self._is_due(self.marker):
             return pause
         self._message = _NOT_SYNCED
-        # A change that is given up from now on needs another one.
+        # A change that is given up from now on needs another sync.
         is_wanted, self._is_sync_wanted = self._is_sync_wanted, False
         try:
             self._start.sync(lambda marker: is_wanted or self._is_due(marker))
@@ -230,7 +230,8 @@ class Maintenance(object):
         return self._until_next()
 
     def _until_next(self):
-        """Return the seconds until the next check; not all processes check at once."""
+        """Return the seconds until the next check, at random so that processes do not check at
+        once."""
         left = min(self._seconds_left(self.marker), _CHECK_EVERY)
         return max(0, left) * random.uniform(1, 1.1)
 
@@ -238,8 +239,8 @@ class Maintenance(object):
         return self._seconds_left(marker) <= 0
 
     def _seconds_left(self, marker):
-        """Return the seconds until the next sync; by the wall clock, since a process rarely lives
-        as long as the interval. A wrong clock makes it early or late, and never wrong."""
+        """Return the seconds until the next sync, by the wall clock: a process rarely lives as
+        long as the interval. A wrong clock only makes the sync early or late."""
         failed = self._sync_at - self._now
         if self._is_sync_wanted or marker is None:
             return failed
@@ -248,7 +249,7 @@ class Maintenance(object):
         return max(failed, next_sync(marker, self._interval) - self._wall_clock())
 
     def _give_up(self, error):
-        """Note what only a person can change; check again now and then."""
+        """Keep an error that only a person can correct; return the seconds until the next check."""
         if self.unusable is None:
             logger.error('the search index cannot be used until that is corrected: %s', error)
         self.unusable = error
@@ -256,7 +257,7 @@ class Maintenance(object):
         return _CHECK_EVERY
 
     def _fail(self, error):
-        """Note a failure; return the seconds until the next attempt."""
+        """Log the first failure of an outage; return the seconds until the next attempt."""
         self.is_loading = False
         backoff = self._backoffs[self._message]
         if not backoff.has_begun:
@@ -272,9 +273,9 @@ class Maintenance(object):
 def next_sync(marker, interval):
     """Return when the next sync is due, in Unix seconds.
 
-    That is the interval after a complete load. After one that was not complete, or that another one
-    is to follow soon, it is RETRY seconds, doubled by each further failure, up to the interval or a
-    day. The marker keeps their count, because processes come and go."""
+    The next sync is due ``interval`` seconds after a complete load. If the load was not complete,
+    or found rows of another release, it is due after RETRY seconds. Each further failure doubles
+    these, up to the interval or a day. The marker keeps the count, for all processes."""
     if marker.tried is None:
         return 0
     if marker.synced == marker.tried and not marker.resync:

@@ -1,7 +1,7 @@
-"""From whatever is there to an index that is ready, one load at a time.
+"""Start: creates missing tables and loads the index until it is ready, one load at a time.
 
-The lease decides which process loads; the ready marker shows that an index is ready. Both are
-changed in one transaction at the end of a load."""
+The lease decides which process loads. The ready marker shows that an index is ready. The end of a
+load changes both in one transaction."""
 
 from __future__ import unicode_literals
 
@@ -23,21 +23,22 @@ __all__ = ['RETRY', 'Start']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a load that was not complete is made again.
+#: Seconds after which a load that was not complete is repeated.
 RETRY = 600
-#: The attribute of the version row that has the newest format of postings in this database.
+#: The attribute of the version row that contains the newest format of postings in this database.
 _FORMAT = 'format'
 
-#: For each process and search table, so that a process loads an index once.
+#: A lock for each process and search table, so that the threads of a process load an index once.
 _loading = {}
 
 
 class Start(object):
-    """The start of one index, and its loads later.
+    """The start of one index, and its later loads.
 
     :param store: a Store.
-    :param load: a function of a heartbeat function that loads and returns a LoadReport.
-    :param sleep: takes seconds; may raise to stop."""
+    :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
+    :param sleep: takes seconds; may raise to stop.
+    :param locks: a dictionary of the locks of this process."""
 
     def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time,
                  locks=_loading):
@@ -47,13 +48,13 @@ class Start(object):
         self._clock = clock
         self._wall_clock = wall_clock
         self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
-        # One for all calls: a lease lasts longer than a call may wait.
+        # The same for all calls: the lease time is longer than a call waits.
         self._lease = lease_of(store, clock)
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
 
     def is_ready(self):
-        """Return whether the index is ready: tables, marker, format of postings.
+        """Return True if the tables exist, the ready marker too, and the format is that of today.
 
         Costs one consistent BatchGetItem of three read units.
 
@@ -62,8 +63,8 @@ class Start(object):
         wanted = {store.repository_table: repository_key(MARKERS),
                   store.version_table: VERSION_KEY, store.search_table: READY_KEY}
         try:
-            # Keys left out, as of 0.1.0's small tables when they are throttled, show that the table
-            # is there. Only the marker must be read; a newer format is seen at the next check.
+            # A throttled table of 0.1.0 leaves its key unprocessed, which proves that the table
+            # exists. Only the marker must be read; the next check sees a newer format.
             found = store.batch_get(
                 {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
                 enough=lambda left: store.search_table not in left)
@@ -75,19 +76,19 @@ class Start(object):
         return self.marker is not None
 
     def ensure_ready(self):
-        """Return True when the index is ready; False while another process loads it, after
-        ``startup_wait`` seconds, or at once when that load is older.
+        """Return True once the index is ready. Return False if another process still loads it
+        after ``startup_wait`` seconds, or has loaded for longer than that already.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
-        :raises TableError, RequestFailed: not ready; call again."""
+        :raises TableError, RequestFailed: the index is not ready; call again."""
         with self._lock:
             return self.is_ready() or self._prepare()
 
     def sync(self, is_due=lambda marker: True):
         """Load once, now; return the LoadReport.
 
-        :param is_due: a function of the ReadyMarker, called once the lease is held; when it returns
-            False, nothing is done and None is returned.
+        :param is_due: a function of the ReadyMarker, called once the lease is held. If it returns
+            False, the method does nothing and returns None.
         :raises LeaseTaken: another process is loading.
         :raises: as ensure_ready."""
         with self._lock:
@@ -121,7 +122,7 @@ class Start(object):
                 logger.warning('%s', error)
             finally:
                 lease.release()
-            # Workers are made anew all the time; each need not wait for nothing.
+            # docker-registry often replaces its workers, and each would wait again.
             is_old = lease.is_alive and lease.age > seconds
             if is_old or self._clock() > deadline:
                 return False
@@ -136,7 +137,7 @@ class Start(object):
         self.marker = after
         if after.resync and report.adopted:
             logger.info('the search index is in table %s; when no worker of an older release runs '
-                        'any more, the search table of that release can be deleted',
+                        'any more, delete the search table of that release',
                         self._store.search_table)
         return report
 
@@ -153,8 +154,8 @@ class Start(object):
             raise errors.NewerDatabase(self._store.version_table, found, postings.FORMAT)
 
     def _note(self, item):
-        """Note the marker. Each format has a search table of its own; a setting may lead to that of
-        another."""
+        """Keep the marker; refuse one of another format. Each format has a search table of its own,
+        but a setting may name that of another one."""
         marker, table = ReadyMarker.of(item), self._store.search_table
         if marker and marker.format > postings.FORMAT:
             raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
@@ -170,18 +171,18 @@ class Start(object):
         create_missing(self._store, lambda: self._is_in_the_way(seen), self._sleep)
 
     def _is_in_the_way(self, seen):
-        """Keep an index that lost a table from being called ready: by a load that began before, or
-        by the marker.
+        """Stop a load that began before a table was lost, and delete the ready marker, so that
+        neither calls the index ready.
 
-        :param seen: [the record number of the lease], from before the tables were described: a load
-            that began later is another's, who has created them.
-        :returns: whether to describe the tables anew, and call it again."""
+        :param seen: [the record number of the lease] before the tables were described. If it has
+            changed, a later load has created the tables.
+        :returns: True if the caller must describe the tables again and call this again."""
         lease = lease_of(self._store, self._clock)
         try:
             holder = [lease.read()]
             is_over = holder == seen and lease.take_from(*holder)
         except errors.MissingTable:
-            # And the lease with it.
+            # The lease is lost with the version table.
             is_over, holder = True, []
         seen[:] = holder
         if is_over:
@@ -196,6 +197,6 @@ class Start(object):
         return self.marker
 
     def _void(self, marker):
-        """Delete the marker that was seen; a newer one is not ours."""
+        """Delete the marker that was read, unless another process has replaced it."""
         if marker is not None:
             self._store.delete_numbered(READY_KEY, marker.number)

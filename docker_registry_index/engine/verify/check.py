@@ -1,7 +1,7 @@
-"""Check: proof that rows and postings agree, and with the storage.
+"""Check: compares rows, postings and the storage, and repairs postings.
 
-Pushes go on meanwhile, so what seems wrong is inspected, by itself and consistently, before it is
-reported as a problem."""
+Pushes go on during a check. So each repository that seems wrong is read again, consistently,
+before it is reported as a problem."""
 
 from __future__ import unicode_literals
 
@@ -19,20 +19,20 @@ from ..write.writer import Writer
 
 __all__ = ['Checker', 'Checksums', 'Finding', 'Inspection', 'Problem', 'wanted_items']
 
-#: How often a repository is inspected that is changed meanwhile.
+#: Attempts to inspect a repository that is changed meanwhile.
 _ATTEMPTS = 5
 _SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
 
 
 class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
-    """Something that is not as it should be.
+    """A problem of one repository.
 
     :param name: of the repository.
-    :param kind: postings, row, storage or index: where row and postings differ; where the row was
-        never indexed, or a change of it was broken off; where the storage has the repository, or
-        only the index has it.
-    :param detail: what is wrong, for people.
-    :param repaired: whether it is not so any more."""
+    :param kind: ``postings`` if row and postings differ; ``row`` if the row was never indexed, or
+        a change of it was interrupted; ``storage`` if only the storage has the repository;
+        ``index`` if only the index has it.
+    :param detail: a description of the problem.
+    :param repaired: True if the problem was repaired."""
     __slots__ = ()
 
 
@@ -40,8 +40,8 @@ class Checker(object):
     """Checks one index, once.
 
     :param store: a Store.
-    :param source: a Source; None to leave the storage out.
-    :param progress: called now and then with (done, total), total 0 until it was counted."""
+    :param source: a Source; None to check without the storage.
+    :param progress: called now and then with (done, total); total is 0 until it is counted."""
 
     def __init__(self, store, source=None, progress=None, sleep=sleep):
         store = store.retrying(sleep=sleep)
@@ -50,19 +50,19 @@ class Checker(object):
         self._inspection = Inspection(store)
         self._source = source
         self._progress = progress or (lambda done, total: None)
-        #: How many rows, and how many postings, were read.
+        #: The numbers of rows and postings that were read.
         self.rows = self.postings = 0
 
     def check(self, repair=False):
-        """Yield a Problem for each repository that is not right.
+        """Yield a Problem for each repository that has one.
 
-        :param repair: repair what rows and postings alone can decide; what only the storage can
-            decide is the task of a load.
+        :param repair: True to make the postings equal to the row. A load repairs the differences
+            from the storage.
         :raises RequestFailed: the check has not ended.
-        :raises StorageUnreadable: nothing of the storage can be read.
+        :raises StorageUnreadable: no part of the storage can be read.
 
-        Costs a Scan of the rows and one of the postings, a second one of the postings when
-        something seems wrong, and some requests for each repository that does."""
+        Costs a Scan of the rows and a Scan of the postings. If a repository seems wrong, costs
+        another Scan of the postings, and some requests for each such repository."""
         checksums = Checksums()
         try:
             self._note_rows(checksums)
@@ -96,7 +96,7 @@ class Checker(object):
             self.postings += 1
             if self.postings % 1000 == 0:
                 self._progress(self.postings, 0)
-            # Whether a search must ask the row does not matter for what the posting contains.
+            # This flag makes a search read the row; it is no part of the contents.
             item.pop('v', None)
             checksums.find(postings.name_of(item), item)
 
@@ -123,14 +123,14 @@ class Checker(object):
         return None
 
     def _repair(self, name, found):
-        """Write all postings anew, and delete those too many."""
+        """Write all postings anew, and delete the surplus ones; return True if that helped."""
         planner = self._writer.planner
 
         def plan_anew(state):
             if state.row is None:
                 change = planner.delete(name, state)
             else:
-                # Nothing that is there is believed.
+                # No existing posting is trusted.
                 state = state._replace(row=state.row._replace(is_indexed=False))
                 change = planner.put(name, None, state)
             # The witness has its own action, with a condition.
@@ -146,13 +146,13 @@ class Checker(object):
 
 
 class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus')):
-    """What was found of a repository.
+    """The result of an inspection of one repository.
 
-    :param row: its Row; None when there is none.
+    :param row: its Row, or None.
     :param kind: row or postings.
-    :param detail: what is wrong, for people; '' for nothing.
-    :param missing: how many postings are missing, or have other contents.
-    :param surplus: the keys of those that are too many."""
+    :param detail: a description of what is wrong; '' if nothing is.
+    :param missing: the number of postings that are missing or have other contents.
+    :param surplus: the keys of the postings that should not exist."""
     __slots__ = ()
 
 
@@ -165,9 +165,9 @@ class Inspection(object):
         self._store = store
 
     def of(self, name, keys):
-        """Return a Finding; None when the repository is changed again and again.
+        """Return a Finding; None if the repository is changed during each attempt.
 
-        :param keys: of postings that it was seen to have.
+        :param keys: of the postings that a scan found.
 
         Costs two GetItem of the row and a BatchGetItem for each 100 postings."""
         before = self._row(name)
@@ -193,7 +193,7 @@ class Inspection(object):
         return self._store.get(self._store.repository_table, repository_key(name))
 
     def _get(self, keys):
-        """Return those of the items that are there, by key."""
+        """Return the items that exist, by key."""
         found, keys, table = {}, sorted(keys), self._store.search_table
         for first in range(0, len(keys), GET_BATCH):
             page = self._store.batch_get({table: {
@@ -207,10 +207,10 @@ class Inspection(object):
 
 
 class Checksums(object):
-    """Expected and found postings, and the names of which they differ.
+    """Compares expected and found postings, and lists the names whose postings differ.
 
-    Of each name only the number of its postings and a sum of their digests are kept, in a temporary
-    file: so any number of postings are compared in little memory.
+    A temporary file keeps only the number of postings of each name and a sum of their digests. So
+    any number of postings is compared in little memory.
 
     :param names: how many names are kept in memory at a time.
     :raises ScratchError: the disk for temporary files is full or missing."""
@@ -228,24 +228,24 @@ class Checksums(object):
             self._database.execute(command)
 
     def close(self):
-        """Give the disk back."""
+        """Delete the temporary file."""
         self._database.close()
 
     def expect(self, name, items):
-        """Note the items that a name should have."""
+        """Add the items that a name should have."""
         for item in items:
             self._add('expected', name, item)
 
     def find(self, name, item):
-        """Note an item that is there."""
+        """Add an item that exists."""
         self._add('found', name, item)
 
     def suspect(self, name):
-        """Note a name that is to be inspected in any case."""
+        """Add a name to the suspects, whatever its postings are."""
         self._database.execute('INSERT OR IGNORE INTO suspects VALUES (?)', (name,))
 
     def compare(self):
-        """Suspect each name whose items differ; return how many are suspected."""
+        """Add each name whose items differ to the suspects; return the number of suspects."""
         for table in self._sums:
             self._flush(table)
         for one, other in ('expected', 'found'), ('found', 'expected'):
@@ -255,7 +255,7 @@ class Checksums(object):
         return self._database.execute('SELECT count(*) FROM suspects').fetchone()[0]
 
     def is_suspect(self, name):
-        """Return whether a name is to be inspected."""
+        """Return True if a name is a suspect."""
         return self._database.execute(
             'SELECT 1 FROM suspects WHERE name = ?', (name,)).fetchone() is not None
 
@@ -264,7 +264,7 @@ class Checksums(object):
         self._database.execute('INSERT OR IGNORE INTO keys VALUES (?, ?, ?)', (name, gram, suffix))
 
     def suspects(self):
-        """Yield (name, the keys kept of it) of each suspect, in order."""
+        """Yield (name, keys kept of its items) for each suspect, in order."""
         for (name,) in self._database.execute('SELECT name FROM suspects ORDER BY name'):
             yield name, self._database.execute(
                 'SELECT gram, suffix FROM keys WHERE name = ?', (name,)).fetchall()
@@ -292,13 +292,13 @@ def _key(action):
 
 
 def _digest(item):
-    """Return 48 bits, so that a million of them add up within SQLite's integers."""
+    """Return a digest of 48 bits: the sum of a thousand fits into an integer of SQLite."""
     written = json.dumps(item, sort_keys=True, default=repr)
     return int(hashlib.md5(written.encode('ascii')).hexdigest()[:12], 16)
 
 
 def wanted_items(name, row):
-    """Return the items that a repository should have in the search table, by its row."""
+    """Return the items of the search table that the row of a repository demands."""
     description = text.clean_description(row.description)
     return [postings.to_item(posting) for posting in
             postings.postings(name, description) + [postings.witness(name, description)]]
@@ -309,16 +309,16 @@ def _key_of(item):
 
 
 def _judge(row, missing, surplus):
-    """Return (kind, detail) of what is wrong, or detail ''."""
+    """Return the kind and detail of a Finding."""
     counts = '%d postings missing or wrong, %d too many' % (missing, len(surplus))
     if row is None:
         if not surplus:
             return 'row', ''
         return 'postings', '%d postings and no row' % len(surplus)
     if row.writing is not None:
-        return 'row', 'a change was broken off; ' + counts
+        return 'row', 'a change was interrupted; ' + counts
     if not row.is_indexed:
         return 'row', 'was never indexed; ' + counts
     if row.indexed != text.clean_description(row.description):
-        return 'row', 'its description was changed past the index; ' + counts
+        return 'row', 'its description was changed without the index; ' + counts
     return 'postings', counts if missing or surplus else ''

@@ -1,4 +1,4 @@
-"""Status: what there is, in numbers, and a sample of whether it is right."""
+"""Status: the tables, the load under way, and a sample of the repositories, inspected."""
 
 from __future__ import unicode_literals
 
@@ -14,9 +14,9 @@ from .check import Inspection, wanted_items
 
 __all__ = ['Status']
 
-#: Repositories of a sample.
+#: The number of repositories in a sample.
 SAMPLE = 100
-#: Namespaces of the storage that a sample is taken from.
+#: The number of namespaces of the storage that a sample is taken from.
 _NAMESPACES = 5
 #: Seconds between two reads of a lease.
 _READ_EVERY = 0.5
@@ -26,7 +26,7 @@ class Status(object):
     """The status of one index.
 
     :param store: a Store.
-    :param source: a Source; None to leave the storage out."""
+    :param source: a Source; None to inspect without the storage."""
 
     def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
         self._store = store.retrying(sleep=sleep)
@@ -37,8 +37,8 @@ class Status(object):
         self._random = choice
 
     def tables(self):
-        """Return what DescribeTable reports of each table: a list of dictionaries. Costs a
-        DescribeTable for each."""
+        """Return a dictionary for each table, with its status and units. Costs one DescribeTable
+        for each."""
         return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
     def marker(self):
@@ -50,9 +50,9 @@ class Status(object):
         return start.marker
 
     def lease(self):
-        """Return None when nobody loads; otherwise for how many seconds somebody has, and whether
-        it shows signs of life. Takes a fifth of its time then, at most: four heartbeats, by default
-        nine seconds. Costs one GetItem, and one more each half second that it takes."""
+        """Return {'seconds': for how long the holder has loaded, 'alive': True if a heartbeat was
+        seen}; None if no process loads. Waits for a heartbeat for a fifth of the lease time, by
+        default nine seconds. Costs one GetItem, and one more each half second."""
         lease = Lease(self._store)
         try:
             if lease.read() is None:
@@ -68,7 +68,7 @@ class Status(object):
         return {'seconds': lease.age, 'alive': lease.is_alive}
 
     def counts(self):
-        """Return how many names are listed, how many rows there are, and a sample of the names.
+        """Return the number of names in the catalog, the number of rows, and a sample of the names.
         Costs a Query of all names and a Scan of the rows."""
         names, sample = 0, []
         for name, _ in self._survey.witnesses():
@@ -78,8 +78,8 @@ class Status(object):
         return names, rows, sample
 
     def drift(self, sample):
-        """Return of a sample of names: how many were inspected, how many postings they have on
-        average, and which are wrong, and why. Costs some requests for each."""
+        """Inspect a sample of names; return their number, the average number of postings, and a
+        dictionary {name: what is wrong}. Costs some requests for each name."""
         wrong, numbers = {}, []
         for name in sample:
             finding = self._inspection.of(name, ())
@@ -95,7 +95,7 @@ class Status(object):
         return len(sample), average, wrong
 
     def _missing(self):
-        """Yield those of a sample of the storage that the index does not have."""
+        """Yield (name, what is wrong) for names of a sample of the storage that the index lacks."""
         namespaces = listed('its namespaces', self._source.namespaces)
         for namespace in self._random.sample(namespaces, min(_NAMESPACES, len(namespaces))):
             names = [name for name, _ in listed(
@@ -119,7 +119,7 @@ class Status(object):
         return table
 
     def _maybe_keep(self, sample, number, name):
-        """Keep each of all names with the same chance."""
+        """Put a name into the sample or not, so that each name has the same chance."""
         if len(sample) < SAMPLE:
             sample.append(name)
             return
