@@ -195,7 +195,7 @@ def test_a_load_that_was_taken_over_is_checked_again(make, start, caplog, clock)
     it.run_once(clock())
     start.failure = errors.LeaseLost('t')
     assert it.run_once(clock()) == 5
-    assert 'taken over' in caplog.text and logged(caplog) == []
+    assert 'took over the lease' in caplog.text and logged(caplog) == []
     start.failure = None
     it.run_once(clock())
     assert it.is_ready
