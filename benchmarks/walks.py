@@ -1,5 +1,4 @@
-"""What is measured: a whole catalog, page by page, and a first load; each with the requests that it
-makes."""
+"""Measure the requests of a whole catalog, page by page, and of a first load."""
 import collections
 import http.client
 import json

@@ -1,8 +1,8 @@
 """The figures of README.md and docs/cost.md, counted by the engine itself: python -m dev.figures
 [--check | --write].
 
-A figure stands between two markers of its file; --check fails when one of them is not what is
-counted here, --write puts it right. Python 3.
+Each figure is between two markers of its file. --check fails if a figure differs from the count
+of the engine; --write replaces it. Python 3.
 """
 import argparse
 import collections
@@ -60,7 +60,7 @@ Counted = collections.namedtuple('Counted',
 
 @functools.lru_cache(None)
 def counted(name, description=''):
-    """Return what one repository takes: actions of its changes, and bytes."""
+    """Return the actions of the changes of one repository, and its bytes."""
     planner = Planner(Store(Settings(), None))
     row = {'name': {'S': name}, 'postings': {'N': str(postings.FORMAT)}}
     if description:

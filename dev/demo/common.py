@@ -1,5 +1,5 @@
-"""What the demonstrations, `make run` and `make run-service`, have in common: ports, a search
-printed, and an end. Python 3."""
+"""Common parts of `make run` and `make run-service`: ports, the output of a search, and the end.
+Python 3."""
 import json
 import os
 import re
@@ -14,27 +14,27 @@ __all__ = ['Stopped', 'chosen_port', 'echo', 'search', 'show_load', 'stop_on', '
            'wait_for_the_end_of']
 
 
-# Lines of a log: its own and gunicorn's go by, those about the index are shown.
+# The lines of a log that are about the index; only these are shown.
 _ABOUT_THE_INDEX = re.compile(r'^\S+ \S+ (INFO|WARNING|ERROR|CRITICAL): '
                               r'.*(dynamodb|index|repositor)', re.I)
 
 
 class Stopped(Exception):
-    """Somebody wants the demonstration to end."""
+    """The user ends the demonstration."""
 
 
 def echo(text=''):
-    """Print at once, also into a pipe."""
+    """Print without delay, also into a pipe."""
     print(text, flush=True)
 
 
 def chosen_port(variable, default=None, command='make run'):
-    """Return the port that an environment variable names; ServerError when it is none."""
+    """Return the port in an environment variable; raise ServerError for anything else."""
     text = os.environ.get(variable) or default
     if text is None:
         return None
     if not re.match(r'[0-9]{1,5}$', text) or not 1 <= int(text) <= 65535:
-        raise ServerError('%s=%s is no port: give a number from 1 to 65535' % (variable, text))
+        raise ServerError('%s=%s is not a port: set a number from 1 to 65535' % (variable, text))
     if is_taken(int(text)):
         raise ServerError('port %s of 127.0.0.1 is taken by another program: stop that one, or '
                           'choose another port: %s %s=NUMBER' % (text, command, variable))
@@ -42,7 +42,7 @@ def chosen_port(variable, default=None, command='make run'):
 
 
 def search(url, term):
-    """Return what the registry answers to a search, as docker search asks it."""
+    """Search as docker search does; return the document of the answer."""
     with urllib.request.urlopen('%s/v1/search?%s'
                                 % (url, urllib.parse.urlencode({'q': term, 'n': 25})),
                                 timeout=10) as answer:
@@ -58,14 +58,14 @@ def table(results):
 
 
 def show_load(log_text):
-    """Print the lines of a log that show how the index was made."""
+    """Print the lines of a log that show the load of the index."""
     for line in log_text.splitlines():
         if _ABOUT_THE_INDEX.match(line):
             echo('    ' + line)
 
 
 def wait_for_the_end_of(servers):
-    """Wait until somebody stops us; ServerError when a server ends by itself."""
+    """Wait until the user ends the demonstration; raise ServerError if a server ends."""
     while all(server.running for server in servers):
         time.sleep(0.5)
     gone = next(server for server in servers if not server.running)
@@ -73,8 +73,8 @@ def wait_for_the_end_of(servers):
 
 
 def stop_on(*signals):
-    """Turn the first of these signals into Stopped, and ignore them from then on: stopping must not
-    be interrupted."""
+    """Raise Stopped at the first of these signals, and ignore all later ones, which would interrupt
+    the stop."""
     def stop(number, frame):
         for every in signals:
             signal.signal(every, signal.SIG_IGN)

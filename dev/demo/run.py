@@ -70,7 +70,7 @@ def main():
     try:
         demonstrate(chosen_port('PORT', '5000'), chosen_port('AWS_PORT'))
     except Stopped:
-        echo('\nStopped: the registry and the local AWS are gone, and with them their data.')
+        echo('\nStopped: the registry and the local AWS have ended, and their data is deleted.')
     except (ServerError, S3Error, EnvironmentError) as error:
         return 'make run: %s' % error
 

@@ -129,8 +129,8 @@ def main():
             program(name, PROGRAMS[name])
         demonstrate(chosen_port('PORT', '8080', COMMAND), chosen_port('AWS_PORT', None, COMMAND))
     except Stopped:
-        echo('\nStopped: nginx, the service, the registry and the local AWS are gone, and with '
-             'them their data.')
+        echo('\nStopped: nginx, the service, the registry and the local AWS have ended, and their '
+             'data is deleted.')
     except (ServerError, S3Error, oci_images.PushError, EnvironmentError) as error:
         return '%s: %s' % (COMMAND, error)
 

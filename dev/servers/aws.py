@@ -43,7 +43,7 @@ class DynamoDBLocal(Server):
 
     name = 'dynamodb-local'
     port_variable = 'DYNAMODB_PORT'
-    ready_status = (400,)  # a request without a signature
+    ready_status = (400,)  # the answer to a request without a signature
 
     def command(self):
         installed(os.path.join(DYNAMODB_LOCAL, 'LoopbackDynamoDB.class'), 'dynamodb-local')
@@ -56,5 +56,5 @@ class DynamoDBLocal(Server):
 
 
 def dynamodb_local_is_installed():
-    """Return whether dev/bootstrap has set up DynamoDB Local."""
+    """Return True if dev/bootstrap has set up DynamoDB Local."""
     return bool(glob.glob(os.path.join(DYNAMODB_LOCAL, 'LoopbackDynamoDB.class')))

@@ -29,9 +29,9 @@ class Dockerd(InAFolder):
 
     @staticmethod
     def missing():
-        """Return why no daemon can be started here, or None."""
+        """Return the reason why no daemon can start here, or None."""
         if not os.path.exists(os.path.join(DOCKERD, 'usr', 'sbin', 'dockerd')):
-            return 'a Docker daemon is not there: run dev/bootstrap clients'
+            return 'no Docker daemon is installed: run dev/bootstrap clients'
         if os.geteuid() != 0:
             return 'a Docker daemon needs root'
         return None
@@ -59,7 +59,7 @@ class Dockerd(InAFolder):
         return {'PATH': os.pathsep.join(folders + [os.environ.get('PATH', os.defpath)])}
 
     def wait_until_ready(self, seconds=None):
-        """Wait until the daemon answers; ServerError, with the end of its log, when it does not."""
+        """Wait until the daemon answers; otherwise raise ServerError with the end of its log."""
         deadline = time.time() + (seconds or self.ready_seconds)
         while self.docker('version').returncode:
             if not self.running or time.time() > deadline:

@@ -27,7 +27,7 @@ LOCAL = os.path.join(ROOT, '.local')
 LOOPBACK = '127.0.0.1'
 LEASH = os.path.join(ROOT, 'dev', 'servers', 'leash.py')
 
-# Anything that could lead a server, or a test, to an account or a host that is not this machine's.
+# Variables that could lead a server or a test to an account or another machine.
 _FOREIGN = re.compile(r'AWS_|BOTO_|DYNAMODB_|REGISTRY_|GUNICORN_|DOCKER_REGISTRY|SETTINGS_FLAVOR$|'
                       r'SEARCH_BACKEND$|STORAGE_PATH$|(https?|all|no)_proxy$', re.I)
 _HARMLESS = {
@@ -47,10 +47,10 @@ class ServerError(Exception):
 
 
 def installed(path, part):
-    """Return the path; ServerError naming the part of dev/bootstrap that installs it when it is
-    missing."""
+    """Return the path if it exists; otherwise raise ServerError, which names the part of
+    dev/bootstrap that installs it."""
     if not os.path.exists(path):
-        raise ServerError('%s is not there: run dev/bootstrap %s'
+        raise ServerError('%s is missing: run dev/bootstrap %s'
                           % (os.path.relpath(path, ROOT), part))
     return path
 
@@ -76,7 +76,7 @@ def free_port():
 
 
 def is_taken(port):
-    """Return whether another program holds this port of 127.0.0.1."""
+    """Return True if another program uses this port of 127.0.0.1."""
     probe = socket.socket()
     try:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
@@ -91,8 +91,8 @@ def is_taken(port):
 
 
 def http_status(port, path, timeout=2.0):
-    """Return the status that GET `path` answers on 127.0.0.1, or None where nobody answers HTTP
-    within `timeout` seconds."""
+    """Return the status of GET `path` on 127.0.0.1, or None without an answer within `timeout`
+    seconds."""
     connection = HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         connection.request('GET', path)
@@ -146,7 +146,7 @@ class Server(object):
 
     @property
     def running(self):
-        """Return whether the process lives."""
+        """Return True if the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def log_text(self):
@@ -162,7 +162,7 @@ class Server(object):
         self.launch()
         try:
             return self.wait_until_ready()
-        except BaseException:  # a signal turned into an exception leaves no server behind either
+        except BaseException:  # also a signal that became an exception
             self.stop()
             raise
 
@@ -179,8 +179,7 @@ class Server(object):
             os.makedirs(os.path.dirname(self.log_path))
         with io.open(self.log_path, 'ab') as log:
             self._log_start = log.seek(0, os.SEEK_END)
-            # Its standard input is a pipe held by us alone: a server may end itself when it reads
-            # the end of it.
+            # Only this process holds its standard input: a server may end when the pipe ends.
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log,
                                              stderr=subprocess.STDOUT, close_fds=True, cwd=ROOT,
                                              env=local_environment(self.environment()))
@@ -244,7 +243,7 @@ class Server(object):
 
 
 class InAFolder(Server):
-    """A server with a folder of its own, outside of the checkout, that goes with it."""
+    """A server with its own folder outside of the checkout, removed when the server stops."""
 
     folder = None
 

@@ -1,5 +1,4 @@
-"""The installed programs that the service meets: where they are, or what to do where one is
-missing.
+"""The paths of the programs that are tested with the service.
 
 Runs on Python 3; standard library only.
 """
@@ -16,13 +15,13 @@ _REGISTRIES = (_REGISTRY, 'registry')
 
 
 def is_missing(name):
-    """Return whether a program is not installed."""
+    """Return True if a program is not installed."""
     return path_of(name) is None
 
 
 def program(name, package=None):
-    """Return the path of an installed program; ServerError naming the Debian package when it is
-    missing."""
+    """Return the path of an installed program. If it is missing, raise ServerError with its Debian
+    package."""
     path = path_of(name)
     if path is None:
         raise ServerError('%s is not installed: run dev/bootstrap clients, or on Debian, as root: '
@@ -33,7 +32,7 @@ def program(name, package=None):
 def path_of(name):
     """Return the path of an installed program, or None.
 
-    docker-registry is the one of version 2, and not Python's.
+    docker-registry is the registry of version 2, not the one in Python.
     """
     # a user's PATH lacks these on Debian
     folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin'

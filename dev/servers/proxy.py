@@ -1,10 +1,10 @@
-"""A proxy between two real programs, which delays requests, refuses them, swallows them, makes
-faults of them, and counts them.
+"""A proxy between two real programs, which delays, refuses, drops or fails requests, and counts
+them.
 
     with Proxy(aws.url) as s3, Distribution(s3_storage(s3.url, 'images')) as registry:
         ...  # s3.counts['LIST'], s3.total
 
-It stands before a local DynamoDB, S3 or registry, listens on 127.0.0.1 only, and runs in this
+It forwards to a local DynamoDB, S3 or registry, listens on 127.0.0.1 only, and runs in this
 process. Runs on Python 3; standard library only.
 """
 import collections
@@ -23,9 +23,8 @@ from dev.servers.process import LOOPBACK
 
 __all__ = ['FAULTS', 'Proxy', 'operation_of']
 
-#: What may happen to a request in faults(): DynamoDB refuses it for a while or fails; it is not
-#: passed on and never answered; its connection is reset before it is passed on, or after that and
-#: before it is answered.
+#: The faults of a request in faults(): DynamoDB throttles it or fails; it is never answered; its
+#: connection is reset before or after the request is forwarded.
 FAULTS = ('throttle', 'server error', 'time-out', 'reset before', 'reset after')
 
 _ERRORS = {'throttle': (400, 'ProvisionedThroughputExceededException'),
@@ -38,7 +37,7 @@ _LONGEST_HANG = 60
 
 
 def operation_of(method, path, headers):
-    """Return what a request is: DynamoDB's operation, LIST for that of S3, or else its method."""
+    """Return the operation of a request: of DynamoDB, LIST of S3, or otherwise its method."""
     target = headers.get('X-Amz-Target')
     if target:
         return target.rpartition('.')[2]
@@ -50,10 +49,8 @@ def operation_of(method, path, headers):
 class Proxy:
     """A proxy before the server at `target`, a URL of 127.0.0.1.
 
-    It runs from its making to close(), or the end of a `with`.
-
-    At first everything passes unchanged. Every option may be changed while requests are under way.
-    seed: of the choice of faults.
+    It runs from its creation to close(), or to the end of a `with`. At first every request passes
+    unchanged. Each option may change while requests are under way. seed: of the choice of faults.
     """
 
     def __init__(self, target, seed=1):
@@ -78,20 +75,20 @@ class Proxy:
 
     @property
     def counts(self):
-        """How many requests of each operation have come: a new Counter."""
+        """A new Counter of the requests of each operation."""
         with self._changed:
             return self._counts.copy()
 
     @property
     def outcomes(self):
-        """How many requests have met which of FAULTS, a 'black hole', or nothing ('passed'): a new
-        Counter."""
+        """A new Counter of the requests that met each of FAULTS, a 'black hole', or nothing
+        ('passed')."""
         with self._changed:
             return self._outcomes.copy()
 
     @property
     def total(self):
-        """How many requests have come."""
+        """The number of requests."""
         return sum(self.counts.values())
 
     def clear(self):
@@ -111,7 +108,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def faults(self, share, kinds=FAULTS):
-        """Inside the block, this share of all requests meets a fault, one of `kinds`."""
+        """Inside the block, this share of all requests meets a fault of `kinds`."""
         self._change(_share=share, _kinds=kinds)
         yield
         self._change(_share=0)
@@ -128,7 +125,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def refusing(self):
-        """Inside the block, connections are refused, and those that were there are reset."""
+        """Inside the block, new connections are refused; existing ones are reset at its start."""
         self.close()
         yield
         self._listen(self.port)
@@ -216,7 +213,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def finish(self):
         self.upstream.close()
         self.server.proxy.disconnected(self.connection)
-        with contextlib.suppress(OSError):  # it was reset
+        with contextlib.suppress(OSError):  # the connection was reset
             super().finish()
 
     def handle_one(self):
@@ -275,7 +272,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _reset(connection):
-    """Close with a reset, as a machine does that died."""
+    """Close a connection with a reset, as when its machine dies."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         connection.shutdown(socket.SHUT_RDWR)

@@ -46,8 +46,8 @@ def s3_variables(url, bucket, rootdirectory='/registry'):
 class Distribution(InAFolder):
     """CNCF Distribution on 127.0.0.1, deletes allowed.
 
-    storage: a directory, or the `storage` settings as s3_storage() gives them.
-    htpasswd: path of a file of users; None lets everybody in.
+    storage: a directory, or the `storage` settings that s3_storage() returns.
+    htpasswd: path of a file of users; None for access without a password.
     additions: a dict that is merged into the configuration, dict by dict.
     program: path of another build, such as one of version 3.
     """
@@ -87,7 +87,7 @@ class Distribution(InAFolder):
 
     @property
     def is_version_3(self):
-        """Whether it answers as version 3 does, beside which `make test-v3` runs the tests."""
+        """True if it answers as version 3, with which `make test-v3` runs the tests."""
         with urllib.request.urlopen(self.url + '/v2/_catalog?n=1', timeout=30) as answer:
             return answer.headers['Content-Type'] == 'application/json'
 
@@ -100,8 +100,8 @@ class ConfiguredRegistry(Distribution):
     """CNCF Distribution with config/distribution.yml, its ports, its secret and its folder
     replaced.
 
-    service_port: where its notifications go; secret: what it sends with them. Nobody needs to
-    listen there.
+    service_port: the port for its notifications, where no server needs to listen; secret: sent
+    with each notification.
     settings: environment variables above the file, such as s3_variables(). root: the folder of the
     filesystem storage (one that goes with it).
     program: as of Distribution.

@@ -37,7 +37,7 @@ class Service(Server):
 
     def command(self):
         if not os.path.exists(PYTHON):
-            raise ServerError('%s is not there: run dev/bootstrap py3'
+            raise ServerError('%s is missing: run dev/bootstrap py3'
                               % os.path.relpath(PYTHON, ROOT))
         unset = [argument for name in _OWN if name not in self.environment()
                  for argument in ('-u', name)]

@@ -1,1 +1,1 @@
-"""What dev/bootstrap does: everything that is installed under .local/, and the Debian packages."""
+"""The parts of dev/bootstrap: it installs programs under .local/, and Debian packages."""

@@ -12,7 +12,7 @@ _STARTED = time.monotonic()
 
 
 class SetupError(Exception):
-    """Something cannot be set up; the message says what is missing and how to get it."""
+    """A component cannot be set up; the message names the cause and the way out."""
 
 
 def echo(text):
@@ -24,8 +24,8 @@ def run(command, log, **environment):
     """Run a command, its output added to .local/logs/LOG; SetupError with the output's end when it
     fails.
 
-    Whoever runs bootstrap keeps their pip, Maven and apt configuration; only what would lead Python
-    elsewhere is removed.
+    The user's configuration of pip, Maven and apt applies. Variables that point Python to other
+    folders are removed.
     """
     path = os.path.join(LOCAL, 'logs', log)
     os.makedirs(os.path.dirname(path), exist_ok=True)

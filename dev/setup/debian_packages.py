@@ -1,9 +1,8 @@
-"""Install what the service meets: the registry, nginx, skopeo, podman, and a Docker daemon that is
-only unpacked.
+"""Install the programs that are tested with the service: the registry, nginx, skopeo, podman, and
+a Docker daemon, which is only unpacked.
 
-Debian packages start the services they bring. Here nothing may listen that nobody asked for: what a
-package brings anew is kept from starting, and from starting at the next boot; what was there before
-is left as it is.
+A Debian package starts its services. Services of new packages are kept from starting here, also at
+the next boot. Services that were installed before are not changed.
 """
 import glob
 import os
@@ -39,8 +38,8 @@ def missing():
 
 
 def install():
-    """Install the missing packages and leave none of their services running; SetupError naming them
-    where that may not be done."""
+    """Install the missing packages, and leave none of their services running. Without the rights
+    to do so, raise SetupError with their names."""
     packages = missing()
     if not packages:
         return
@@ -87,7 +86,7 @@ class Quiet(object):
                 self._try('update-rc.d', script, 'disable')
 
     def _try(self, *command):
-        # A unit that this release of the package does not have is no failure.
+        # Not every release of a package has each unit, so a failure is ignored.
         self._call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
 

@@ -24,7 +24,7 @@ def _first(candidates, suits):
 
 
 def may_install():
-    """Return whether Debian packages can be installed here."""
+    """Return True if Debian packages can be installed here."""
     return os.geteuid() == 0 and shutil.which('apt-get') is not None
 
 
@@ -41,8 +41,8 @@ def install(packages):
 
 
 def require(what, is_there, packages, otherwise=''):
-    """Make sure that `is_there()` holds, by installing Debian packages where that may be done;
-    SetupError naming the way out where not."""
+    """Install Debian packages unless `is_there()` is true. Without the rights to do so, raise
+    SetupError with the way out."""
     if is_there():
         return
     if not may_install():
@@ -55,7 +55,7 @@ def require(what, is_there, packages, otherwise=''):
 
 
 def is_python3(path, minimum):
-    """Return whether this is a Python 3, `minimum` or later, that can make virtual environments."""
+    """Return True if this is a Python 3, `minimum` or later, that can make environments."""
     return _runs(path, '-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < %r)'
                  % (minimum,))
 
@@ -104,7 +104,7 @@ def python27():
 
 
 def debian_has(package):
-    """Return whether this system has a package to install; as root, fetch the package lists before
+    """Return True if this system can install a package; as root, update the package lists before
     returning False."""
     if may_install() and not _runs('apt-cache', 'show', package):
         run(['apt-get', 'update'], 'apt.log')
@@ -138,5 +138,5 @@ def java_and_maven():
 
 
 def go():
-    """See that Go is there."""
+    """Make sure that Go is installed."""
     require('Go 1.23 or later', lambda: shutil.which('go'), ['golang-go'])

@@ -22,7 +22,7 @@ _LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 
 class PushError(Exception):
-    """skopeo could not push; the message is skopeo's."""
+    """skopeo cannot push; the message is that of skopeo."""
 
 
 def write_layout(folder, files, labels=None, annotations=None):
@@ -92,11 +92,8 @@ def _run(command):
 
 
 def demonstration():
-    """Return the images of `make run-service`: two lists, of those that are there before the index
-    and of those pushed beside it.
-
-    Each is a dictionary of push()'s arguments.
-    """
+    """Return two lists of images for `make run-service`: those pushed before the start of the
+    service, and those pushed after it. Each image is a dictionary of push()'s arguments."""
     def image(name, tag, description=None):
         files = {'srv/%s/VERSION' % name.split('/')[-1]: tag + '\n'}
         return {'name': name, 'tag': tag, 'files': files, 'labels': {DESCRIPTION: description}

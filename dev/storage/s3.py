@@ -1,5 +1,4 @@
-"""A bucket of the local S3: the one way in which set-up, tests and benchmarks write to S3 and read
-from it.
+"""A bucket of the local S3, for the demonstrations, the tests and the benchmarks.
 
     bucket = Bucket(aws.url, 'images')
     bucket.put('some/key', b'content')
@@ -28,9 +27,9 @@ class S3Error(Exception):
 
 
 class Bucket(object):
-    """A bucket of the local S3 at `url`, made when it is missing.
+    """A bucket of the local S3 at `url`, created if it is missing.
 
-    name: of the bucket (a new one). Every method raises S3Error when the S3 refuses its request.
+    name: of the bucket (a new one). Each method raises S3Error if the S3 refuses its request.
     """
 
     def __init__(self, url, name=None):

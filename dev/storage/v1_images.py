@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 
-LAST_UPDATE = 1419984000  # 2014-12-31: nothing here depends on when it was made
+LAST_UPDATE = 1419984000  # 2014-12-31: images do not depend on the time of their creation
 
 
 def layer_of(files):
@@ -55,7 +55,7 @@ class Image(object):
 
 
 def image_objects(image):
-    """Yield (path, content) of everything docker-registry keeps about one image."""
+    """Yield (path, content) of all objects of one image in docker-registry's storage."""
     folder = 'images/%s/' % image.id
     yield folder + 'json', image.json
     yield folder + 'layer', image.layer
