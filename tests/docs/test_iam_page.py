@@ -19,10 +19,6 @@ def granted(feature=''):
             for right in pages.code(row[2])}
 
 
-def camel(name):
-    return ''.join(part.capitalize() for part in name.split('_'))
-
-
 @pytest.fixture(scope='module')
 def asked(in_process_dynamodb):
     """What the engine asks for, by what was done: a dict of sets of (operation, right, table)."""
@@ -33,13 +29,10 @@ def asked(in_process_dynamodb):
     noted, made = {}, set()
 
     def note(params, model, **_):
-        if model.name == 'TransactWriteItems':
-            parts = [(kind, part['TableName'])
-                     for action in params['TransactItems'] for kind, part in action.items()]
-            made.update((model.name, kind + 'Item', kinds[table]) for kind, table in parts)
-        else:
-            made.update((model.name, model.name, kinds[table]) for table in
-                        params.get('RequestItems', [params.get('TableName')]))
+        parts = [(kind + 'Item', part['TableName']) for action in params.get('TransactItems', [])
+                 for kind, part in action.items()] or [
+            (model.name, table) for table in params.get('RequestItems', [params.get('TableName')])]
+        made.update((model.name, right, kinds[table]) for right, table in parts)
 
     def during(what, *calls):
         made.clear()
@@ -96,7 +89,8 @@ def test_the_engine_makes_no_request_that_was_not_made_here(asked):
     named = {node.args[0].value for _, tree in pages.modules('engine') for node in ast.walk(tree)
              if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
              and getattr(node.func, 'attr', None) in ('call', '_until_processed')}
-    assert set(map(camel, named)) == {each[0] for noted in asked.values() for each in noted}
+    assert {name.title().replace('_', '') for name in named} == {
+        operation for noted in asked.values() for operation, _, _ in noted}
 
 
 def test_the_policy_is_the_table():
