@@ -176,8 +176,8 @@ def test_threads_that_ask_at_the_same_time_share_one_call(free):
     threads = [threading.Thread(target=lambda: answers.append(flight.wait(30))) for _ in range(5)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: calls)
-    assert flight.is_under_way and flight.wait(0.01) is False
+    wait_until(lambda: calls and flight.is_under_way)
+    assert flight.wait(0.01) is False
     free.set()
     for thread in threads:
         thread.join()

@@ -78,6 +78,12 @@ def is_marked(index):
     return index.store.get(index.settings.search_table, MARK) is not None
 
 
+def take_over(waiter):
+    assert waiter.acquire() is False
+    waiter.advance(SECONDS + 1)
+    assert waiter.acquire() is True
+
+
 # Held
 
 def test_a_read_and_a_write_take_a_free_lease(index, clock):
@@ -221,25 +227,17 @@ def test_the_time_of_a_lease_given_back_and_taken_again_counts_anew(index, holde
     third = lease(index)
     assert third.acquire() is True
     assert waiter.acquire() is False
-    assert waiter.acquire() is False
-    waiter.advance(SECONDS + 1)
-    assert waiter.acquire() is True
+    take_over(waiter)
 
 
 # Lost
 
-def take_over(waiter):
-    assert waiter.acquire() is False
-    waiter.advance(SECONDS + 1)
-    assert waiter.acquire() is True
-
-
 def test_a_lost_lease_stops_the_release_and_its_actions(index, holder, waiter):
     take_over(waiter)
-    with pytest.raises(errors.LeaseLost):
-        holder.release_with(mark(index))
-    assert not is_marked(index)
     before = row(index)
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with(mark(index), format={'N': '4'})
+    assert not is_marked(index) and row(index) == before
     holder.release()
     assert row(index) == before
     waiter.release_with()
@@ -365,29 +363,18 @@ def test_a_lease_whose_answer_never_comes_is_ours_at_the_next_attempt(
 
 @made_or_not
 @pytest.mark.parametrize('end', ENDS, ids=repr)
-def test_a_lease_is_given_back_if_taking_it_is_interrupted(
-        index, waiter, monkeypatch, end, is_made):
-    interrupted = lease(index)
+@pytest.mark.parametrize('request_made', ['acquire', 'renew'])
+def test_a_lease_is_given_back_if_a_request_to_take_or_renew_it_is_interrupted(
+        index, clock, waiter, monkeypatch, end, is_made, request_made):
+    interrupted = lease(index, clock)
+    if request_made == 'renew':
+        assert interrupted.acquire() is True
+        clock.advance(SECONDS / 2.0)
     Interrupted(index, monkeypatch, end, is_made)
     with pytest.raises(type(end)):
-        try:
-            interrupted.acquire()
-        finally:
-            interrupted.release()
+        getattr(interrupted, request_made)()
+    interrupted.release()
     assert 'lease' not in (row(index) or {})
-    assert waiter.acquire() is True
-
-
-@made_or_not
-@pytest.mark.parametrize('end', ENDS, ids=repr)
-def test_a_lease_is_given_back_if_a_heartbeat_is_interrupted(
-        index, clock, holder, waiter, monkeypatch, end, is_made):
-    clock.advance(SECONDS / 2.0)
-    Interrupted(index, monkeypatch, end, is_made)
-    with pytest.raises(type(end)):
-        holder.renew()
-    holder.release()
-    assert 'lease' not in row(index)
     assert waiter.acquire() is True
 
 
@@ -680,9 +667,7 @@ def test_a_lease_that_could_not_be_given_back_is_ours_at_once(index, holder, wai
 def test_nor_is_it_ours_if_another_process_took_it_over_meanwhile(index, holder, waiter):
     Throttle(index.engine, 'TransactWriteItems', 100)
     holder.release()
-    assert waiter.acquire() is False
-    waiter.advance(SECONDS + 1)
-    assert waiter.acquire() is True
+    take_over(waiter)
     assert holder.acquire() is False
 
 
@@ -705,15 +690,6 @@ def test_the_row_gets_what_is_given_with_the_release(index, holder, waiter):
     assert row(index)['format'] == {'N': '3'}
     waiter.release_with()
     assert row(index) == dict(VERSION_KEY, format={'N': '3'})
-
-
-def test_a_lost_lease_gives_the_row_nothing(index, holder, waiter):
-    take_over(waiter)
-    before = row(index)
-    with pytest.raises(errors.LeaseLost):
-        holder.release_with(format={'N': '4'})
-    assert row(index) == before
-    waiter.release_with()
 
 
 def test_each_kind_is_a_lease_of_its_own(index, holder, clock):
