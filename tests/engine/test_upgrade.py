@@ -344,7 +344,7 @@ def test_a_newer_release_stops_the_start_also_where_a_table_of_ours_was_deleted(
     ready.store.call('delete_table', TableName=lost)
     attempts = [lambda: ready.ensure_ready(stored), lambda: ready.engine.sync(stored)]
     if newer is by_version_row:
-        # Also those that only look: the command line and the master under --preload.
+        # Also in the command line and in the master under --preload, which only read.
         attempts += [ready.engine.is_ready, ready.engine.status().marker]
     for attempt in attempts:
         with pytest.raises(errors.NewerDatabase) as caught:

@@ -349,7 +349,7 @@ def test_a_lease_whose_answer_never_comes_is_ours_at_the_next_attempt(
         taking.acquire()
     assert ('lease' in (row(index) or {})) is is_made
     if is_made:
-        # Nobody else takes it before its time.
+        # No other process takes the lease before its time.
         assert waiter.acquire() is False
     assert taking.acquire() is True
     assert waiter.acquire() is False
@@ -722,7 +722,7 @@ def test_a_lease_lasts_for_three_slowest_requests_and_twenty_seconds_at_least(in
 
 @pytest.mark.parametrize('seconds', [20, 45, 450])
 def test_a_holder_that_renews_late_is_alive_and_one_that_does_not_is_not(index, clock, seconds):
-    def look():
+    def status():
         return Status(index.store, sleep=lambda passed: act(passed)).lease()
 
     def renew_now_and_then(passed):
@@ -733,10 +733,10 @@ def test_a_holder_that_renews_late_is_alive_and_one_that_does_not_is_not(index, 
     assert holder.acquire()
     act = renew_now_and_then
     for _ in range(5):
-        assert look()['alive'] is True
+        assert status()['alive'] is True
     waited = []
     act = waited.append
-    assert look()['alive'] is False
+    assert status()['alive'] is False
     assert sum(waited) >= 3 * seconds / 20.0
     holder.release()
-    assert look() is None
+    assert status() is None

@@ -259,7 +259,7 @@ def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, rea
     assert time.time() - began < 0.3
     it.check_usable()
     assert 0.3 < time.time() - began < 3
-    # A start waits for the response to a request that fails, and says why.
+    # A start waits for the response to a request that fails, and logs the reason.
     assert it.begin_and_wait(30) is False
     assert 1 < time.time() - began < 6
     assert not it.is_loading
@@ -433,7 +433,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
         assert it.is_ready
     pauses = [after - before for before, after in zip(attempts, attempts[1:])]
     for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, RETRY, RETRY]):
-        # It looks once a minute at least, and never later than the sync by a tenth.
+        # It checks once a minute at least, and never later than the sync by a tenth.
         assert 0.7 * longest <= pause <= 1.1 * longest + 0.1, pauses
     [line] = logged(caplog)
     assert 'sync' in line and 'unavailable' in line
