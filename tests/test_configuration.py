@@ -262,7 +262,7 @@ def test_unquote_never_fails_and_leaves_unquoted_text_alone(text):
 
 
 @given(st.binary() | st.text())
-def test_parse_gives_a_value_or_says_where_it_is_not_yaml(text):
+def test_parse_returns_a_value_or_an_error_with_its_place(text):
     try:
         configuration.parse(text)
     except configuration.InvalidYAML as error:
@@ -274,7 +274,7 @@ def test_text_of_another_encoding_than_ascii_is_read(load):
     assert settings.region == 'eu-west-1'
 
 
-def test_tags_of_others_do_not_matter(load):
+def test_unknown_tags_of_yaml_are_ignored(load):
     text = ('dev:\n  a: !mine {b: [1, 2]}\n  c: !!python/tuple [1]\n'
             '  d: !x y\n  e: !!python/object/apply:os.getcwd []\n')
     assert load(text + '  s3_region: eu-west-1').region == 'eu-west-1'
@@ -349,7 +349,7 @@ def test_an_empty_block_is_no_block(load, text):
      "setting secret_access_key (from extensions.dynamodb_index of flavour "
      "'dev' of /config.yml) contains"),
 ])
-def test_what_cannot_work_is_one_clear_sentence(refused, text, environ, beginning):
+def test_a_configuration_that_cannot_work_is_one_clear_sentence(refused, text, environ, beginning):
     message = refused(text, **environ)
     assert message.startswith(beginning)
     assert '; ' in message and '\n' not in message
@@ -378,7 +378,7 @@ def test_the_path_may_hold_any_character(tmpdir):
     assert 'nowhere' in str(caught.value)
 
 
-def test_without_pyyaml_the_error_says_what_to_install(load, monkeypatch):
+def test_without_pyyaml_the_error_names_what_to_install(load, monkeypatch):
     monkeypatch.setitem(sys.modules, 'yaml', None)
     with pytest.raises(MissingDependency) as caught:
         load(FILE)
@@ -406,7 +406,7 @@ def test_the_environment_alone_needs_no_pyyaml(monkeypatch):
      ['dynamo_index', 'did you mean dynamodb_index?']),
     ('dev: {extension: {dynamodb_index: {database: x}}}',
      ['extension ', 'did you mean extensions?'])])
-def test_what_nobody_reads_is_warned_about(load, text, words):
+def test_a_key_or_block_that_is_ignored_is_a_warning(load, text, words):
     assert load(text).database == 'docker-registry'
     assert len(load.warnings) == 1
     assert [word for word in words if word not in load.warnings[0]] == []

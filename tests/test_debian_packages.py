@@ -1,4 +1,4 @@
-"""What set-up does about Debian packages and their services; nothing is installed here."""
+"""Set-up handles Debian packages and their services; these tests install nothing."""
 import contextlib
 import os
 
@@ -28,7 +28,7 @@ def quiet(tmp_path, has_systemd, units=UNITS):
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
 
 
-def test_systemd_starts_nothing_that_a_package_brings(tmp_path):
+def test_systemd_starts_no_service_of_a_new_package(tmp_path):
     before, after = quiet(tmp_path, has_systemd=True)
     assert before == ['systemctl mask --runtime nginx.service podman.socket']
     assert after == ['systemctl unmask --runtime nginx.service podman.socket',

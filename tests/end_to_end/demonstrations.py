@@ -1,4 +1,4 @@
-"""What the tests of `make run` and `make run-service` share."""
+"""Processes of `make run` and `make run-service`, for their tests."""
 import os
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""What the tests of faults share.
+"""Fixtures of the tests of faults.
 
 `--long` runs as many repetitions as docs/faults.md states; without it, a few of each.
 """

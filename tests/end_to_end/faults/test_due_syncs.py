@@ -1,5 +1,4 @@
-"""A sync that is due is made by one of all processes, when they all find it due at the same
-moment."""
+"""If several processes find at the same moment that a sync is due, exactly one makes it."""
 import subprocess
 import sys
 import time
@@ -62,7 +61,7 @@ def run(program):
             process.kill()
 
 
-def test_one_of_all_processes_makes_it(index, tmp_path):
+def test_exactly_one_process_makes_a_due_sync(index, tmp_path):
     stored = repositories(60)
     index.ready(stored)
     more = stored + [('team/pushed-past-the-index', None)]
@@ -75,7 +74,7 @@ def test_one_of_all_processes_makes_it(index, tmp_path):
                        processes=PROCESSES))
     noted = [line.split() for line in notes.read_text().splitlines()]
     kinds = [kind for kind, _ in noted]
-    # All were there, one made it, and all know that it is made.
+    # Each process started, one made the sync, and each process saw it.
     assert kinds[:PROCESSES] == ['here'] * PROCESSES
     assert kinds.count('loading') == kinds.count('loaded') == 1
     assert len(set(process for kind, process in noted if kind == 'seen')) == PROCESSES

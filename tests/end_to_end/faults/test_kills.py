@@ -68,14 +68,14 @@ class Loaders(object):
     def wait_for(self, what, seconds=60):
         deadline = time.monotonic() + seconds
         while not self.noted(what):
-            assert time.monotonic() < deadline, 'nobody has %s' % what
+            assert time.monotonic() < deadline, 'no process has noted %s' % what
             time.sleep(0.01)
 
     def loading(self, seconds=60):
         """The process that loads, once one does; None when the load has ended."""
         deadline = time.monotonic() + seconds
         while not self.noted('finished'):
-            assert time.monotonic() < deadline, 'nobody loads'
+            assert time.monotonic() < deadline, 'no process loads'
             begun = self.noted('begun')[-1:]
             for process in self.running:
                 if process.pid in begun:
@@ -124,8 +124,7 @@ def test_killed_at_random_moments_of_the_load_another_takes_over(dynamodb_local,
                 loaders.start(stored)
             loaders.end()
             assert_right(index, stored)
-            # Killed between the end of its load and this note, one has finished without it; nobody
-            # loads after it.
+            # A process that is killed just after its load leaves no note.
             assert len(loaders.noted('finished')) <= 1 and len(loaders.noted('served')) == 3
             assert index.engine.is_ready()
             assert index.engine.status().marker().report['found'] == count
@@ -135,8 +134,8 @@ def test_killed_at_random_moments_of_the_load_another_takes_over(dynamodb_local,
     print('%d processes killed in %d loads of %d repositories' % (killed, rounds, count))
 
 
-def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_local, tmp_path,
-                                                                      is_long):
+def test_a_process_that_was_stopped_longer_than_its_lease_writes_nothing(
+        dynamodb_local, tmp_path, is_long):
     chance = random.Random(5)
     for number in range(10 if is_long else 1):
         stored = repositories(150 if is_long else 80)
@@ -147,8 +146,7 @@ def test_stopped_for_longer_than_its_lease_it_writes_nothing_any_more(dynamodb_l
             loaders.wait_for('begun')
             time.sleep(chance.uniform(0.05, 0.6))
             first.send_signal(signal.SIGSTOP)
-            # What the storage has not any more, and words that are new, while it is stopped: it
-            # knows nothing of them.
+            # The storage and a description change while the first process is stopped.
             fewer = [(name, description) for name, description in stored if not name.endswith('7')]
             second = loaders.start(fewer)
             second.communicate(timeout=120)

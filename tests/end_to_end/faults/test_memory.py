@@ -1,5 +1,4 @@
-"""The memory of a process is the same for a load of any size, and bounded while DynamoDB is
-unavailable."""
+"""A load of any size takes the same memory; pushes without DynamoDB take little."""
 import json
 import os
 import subprocess

@@ -1,6 +1,5 @@
-"""Anything in any order, killed between any two requests or in the midst of a load of another's,
-over two engines with one set of tables: rows, postings and searches follow a model.
-"""
+"""Rows, postings and searches follow a model: two engines on the same tables make random changes
+and loads, which are killed between any two requests."""
 import time
 
 import hypothesis
@@ -27,7 +26,7 @@ TERMS = ['', 'web', 'eb', 'team', 'words', LONG[-4:]]
 
 
 class Storage(ListSource):
-    """What is there when it is asked."""
+    """A storage that is read at each listing."""
 
     def __init__(self, there):
         super().__init__(lambda: [(name, None) for name in sorted(there)])
@@ -64,7 +63,7 @@ class Machine(stateful.RuleBasedStateMachine):
         self.engines[0].delete_tables()
 
     def _run(self, engine, kill, act):
-        """Whether ``act`` came to its end."""
+        """Return True if ``act`` was not killed."""
         index = self.engines[engine]
         with taken_back(index.engine):
             if kill is not None:
@@ -112,7 +111,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(name=NAMES, is_there=st.booleans())
     def change_behind_the_back_of_both(self, name, is_there):
-        """Nobody announces it."""
+        """Change the storage without a signal."""
         (self.stored.add if is_there else self.stored.discard)(name)
 
     @stateful.rule(engine=ENGINES, kill=KILLS)
@@ -131,7 +130,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(engine=ENGINES, name=NAMES, number=st.integers(0, 20), is_push=st.booleans())
     def change_in_the_midst_of_a_load(self, engine, name, number, is_push):
-        """By the other engine, before one of its requests."""
+        """The other engine makes the change, before a request of the load."""
         change = self.push if is_push else self.delete
         self.ahead += 3601
         self._load(engine, meanwhile=(number, name, lambda: change(1 - engine, name, None)))
@@ -180,7 +179,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def agrees(self):
-        """What is in no doubt is found with all that it has, and nothing else is."""
+        """Each certain repository is found with its description, and no other one."""
         for index in self.engines:
             for term in TERMS:
                 found = dict(index.search(term))
@@ -204,8 +203,7 @@ def test_everything_follows_the_model(dynamodb_local, is_long):
 
 
 def test_the_model_is_followed_where_the_storage_changes_behind_the_back_of_both(dynamodb_local):
-    """What a few random runs may miss: each engine removes what another has added, and adds what
-    nobody announced."""
+    """Each engine removes a repository that the other one added, and adds one without a signal."""
     Machine.endpoint = dynamodb_local.url
     machine = Machine()
     try:

@@ -1,5 +1,4 @@
-"""What becomes of the loads of real registries, all settings being the default ones: a lease lasts
-longer there than a start waits."""
+"""Loads of real registries with default settings, whose lease lasts longer than a start waits."""
 import concurrent.futures
 import functools
 import os
@@ -50,7 +49,7 @@ def running(place):
 
 
 def wait_for_half_a_load(seen):
-    """Return when a load has written something; it must be under way then, and far from its end."""
+    """Wait until a load has written some rows, long before its end."""
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -1,5 +1,5 @@
-"""The real registry with a DynamoDB that fails: pushes go through in time, searches are whole or
-fail with 503, and all recovers by itself."""
+"""The real registry with a DynamoDB that fails: pushes succeed within their time, searches are
+complete or return 503, and the index recovers by itself."""
 import random
 import threading
 import time
@@ -46,7 +46,7 @@ def settled(place, proxy, dynamodb_url, client, names):
 
 
 class User(threading.Thread):
-    """Pushes, deletes and searches, and notes what was answered."""
+    """Pushes, deletes and searches, and notes the answers."""
 
     def __init__(self, url, number, count):
         super().__init__()
@@ -92,7 +92,8 @@ class User(threading.Thread):
                 self.wrong.append((kind, name, answer.status_code, answer.text[:200]))
 
 
-def test_a_fifth_of_all_answers_is_a_fault(place, proxy, dynamodb_local, is_long):
+def test_the_registry_works_while_a_fifth_of_all_requests_fails(
+        place, proxy, dynamodb_local, is_long):
     # A worker that is rebuilt answers first what is under way, as by default; the tests' five
     # seconds are less than a push may take here.
     with place.running(GUNICORN_GRACEFUL_TIMEOUT='60') as client:

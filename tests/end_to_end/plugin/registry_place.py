@@ -23,7 +23,7 @@ from tests.helpers.waiting import wait_until
 __all__ = ['Place', 'LISTED', 'LOADED', 'LOG_PROCESS', 'image', 'seed_folder', 'wait_for_load',
            'wait_for_workers', 'workers_of']
 
-#: What the log contains when a load of the index has listed the store, and when it has ended.
+#: The log lines of a load that has listed the storage, and of one that has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
@@ -49,7 +49,7 @@ def seed_folder(folder, *names):
 
 
 class Place(object):
-    """What one registry, or several that share it, keep in an S3 and a DynamoDB.
+    """The S3 bucket and the database of one registry, or of several that share them.
 
     s3_url: of the local S3. dynamodb_url: of the local DynamoDB. keys: a pair for DynamoDB.
     """
@@ -124,8 +124,7 @@ class Place(object):
 
 
 def wait_for_workers(registry, seconds=40):
-    """Return when each worker of a registry has answered: what their starts write is in the log
-    then."""
+    """Wait until each worker of a registry has answered: the log contains all starts then."""
     client = V1Client(registry.url)
     deadline = time.monotonic() + seconds
     pauses = Backoff(0.05, 1, least=1)
@@ -145,8 +144,7 @@ def wait_for_workers(registry, seconds=40):
 
 
 def wait_for_load(registry, seconds=240):
-    """Return when a worker of a registry has loaded the index: on a busy machine the start does not
-    wait for all of it."""
+    """Wait until a worker has loaded the index, which may take longer than the start."""
     wait_until(lambda: LOADED in registry.log_text(), 'the index is not loaded', seconds, registry)
 
 

@@ -1,4 +1,4 @@
-"""Searches that no client should send: a sane answer to each, and never a 500."""
+"""Wrong searches: each gets a defined answer, and never status 500."""
 import http.client
 import json
 
@@ -51,7 +51,7 @@ def test_a_search_without_a_term_lists_everything(ask, query):
 
 @pytest.mark.parametrize('limit', ['-1', 'abc', '0', '1e3', '1.5', '0x1', '1_0', '%ff', '%00', '-',
                                    '1%201', 'None', '-' + '9' * 3000], ids=lambda limit: limit[:8])
-def test_a_limit_that_is_none_is_refused_with_a_sentence_that_names_it(ask, limit):
+def test_a_wrong_limit_is_refused_with_a_sentence_that_names_it(ask, limit):
     status, body = ask('q=a&n=' + limit)
     assert status == 400
     assert 'parameter n ' in json.loads(body)['error']
@@ -64,11 +64,11 @@ def test_a_limit_however_large_is_kept(ask, limit):
 
 
 @pytest.mark.parametrize('query', ['q=acme&n=', 'q=acme&n', 'q=acme', 'q=acme&N=1'])
-def test_an_empty_limit_is_none_at_all(ask, query):
+def test_an_empty_limit_is_no_limit(ask, query):
     assert names(ask(query)) == SEEDED[:2]
 
 
-def test_of_a_doubled_parameter_the_first_counts(ask):
+def test_the_first_of_two_equal_parameters_counts(ask):
     assert names(ask('q=webs&q=billing')) == ['acme/webshop-frontend']
     assert names(ask('q=acme&n=1&n=2')) == SEEDED[:1]
     assert ask('q=acme&n=abc&n=2')[0] == 400

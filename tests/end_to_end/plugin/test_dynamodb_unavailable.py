@@ -1,5 +1,4 @@
-"""No DynamoDB where the settings point: the registry starts and takes pushes as if there were no
-index, and a search reports that the index is not ready."""
+"""Without DynamoDB, the registry starts and accepts pushes, and a search returns status 503."""
 import time
 
 import pytest
@@ -81,7 +80,7 @@ def test_a_term_that_can_match_nothing_is_answered_without_DynamoDB(client):
     assert client.names('u' * 256) == []
 
 
-def test_once_DynamoDB_is_back_the_index_is_loaded_and_what_was_pushed_and_deleted_is_right(alone):
+def test_after_DynamoDB_recovers_the_index_is_loaded_with_all_pushes_and_deletes(alone):
     place, client, _ = alone
     expected = ['acme/before', 'team/last'] + NEXT
     with Ministack(int(place.dynamodb_url.rsplit(':', 1)[1])):

@@ -1,5 +1,5 @@
-"""What a worker of gunicorn still has to write when it ends is written: at a SIGTERM, and after its
-100 requests."""
+"""A worker of gunicorn writes its last changes before it ends: at a SIGTERM, and after its
+requests."""
 import json
 import os
 import re
@@ -66,7 +66,7 @@ def test_a_worker_writes_its_last_changes_after_its_requests_and_at_a_sigterm(
         assert 'are lost' not in log() and 'Traceback' not in log()
 
 
-def test_what_takes_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
+def test_a_load_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
     names = ['team/application-%03d' % number for number in range(40)]
     behind.seed(*names)
     proxy.delay(0.4, only='Write')

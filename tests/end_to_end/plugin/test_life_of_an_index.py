@@ -1,5 +1,4 @@
-"""The main job on the real registry: what is in S3 before the first start, what is pushed and what
-is deleted is found, or not, at once."""
+"""The real registry finds the repositories of S3 and each push at once, and no deleted one."""
 import pytest
 
 from tests.end_to_end.plugin.conftest import SEEDED
@@ -76,7 +75,7 @@ def test_a_deleted_repository_is_gone_for_every_worker(client):
     assert [client.names('short-lived') for _ in range(6)] == [[]] * 6
 
 
-def test_a_repository_is_gone_too_when_it_was_deleted_by_all_its_tags(client):
+def test_a_repository_without_tags_is_gone_if_all_its_tags_were_deleted_at_once(client):
     client.push('team/all-tags', {'latest': image('tags'), '1.0': image('tags')})
     client.expect([200], 'DELETE', '/v1/repositories/team/all-tags/tags')
     assert client.names('all-tags') == []

@@ -32,7 +32,7 @@ def test_a_pushed_name_is_found_as_it_was_pushed(pushed, name):
     assert name in pushed.names(name.split('/', 1)[1].upper())
 
 
-def test_nothing_but_these_names_is_found(pushed):
+def test_no_other_names_are_found(pushed):
     assert pushed.names() == sorted(ODD)
 
 

@@ -1,5 +1,5 @@
-"""gunicorn's --preload: the index is made before the workers are forked, and each has threads and
-connections of its own all the same."""
+"""With gunicorn's --preload, the index is created before the workers are forked, and each worker
+has its own threads and connections."""
 import concurrent.futures
 import json
 import os
@@ -96,7 +96,7 @@ def test_workers_have_connections_of_their_own_and_a_newer_index_stops_the_start
         registry.stop()
 
 
-def test_what_could_not_be_written_is_made_later_by_the_worker_itself(ministack):
+def test_a_worker_makes_the_changes_of_an_outage_itself_after_it(ministack):
     place = Place(ministack.url, 'http://127.0.0.1:%d' % free_port())
     place.seed('acme/before')
     with place.running(GUNICORN_OPTS=OPTIONS) as client:

@@ -1,5 +1,4 @@
-"""A registry that is started again: nothing to load when all is there, everything from S3 when
-tables are gone."""
+"""A registry that starts again loads nothing, or everything from S3 if tables are deleted."""
 import pytest
 
 from tests.end_to_end.plugin.registry_place import LOADED, Place, image

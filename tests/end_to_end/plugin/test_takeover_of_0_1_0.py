@@ -1,5 +1,5 @@
-"""A database that release 0.1.0 made is taken over, nothing of it is lost, and a worker of 0.1.0
-goes on working beside."""
+"""The registry takes over a database of release 0.1.0 and loses nothing; a worker of 0.1.0 goes on
+working with it."""
 import threading
 
 import pytest
@@ -15,7 +15,7 @@ ALL = sorted(ONLY_IN_S3 + IN_BOTH + ONLY_IN_THE_TABLE + [DESCRIBED])
 
 
 def old_database(place):
-    """Make what 0.1.0 left behind; return its worker."""
+    """Create a database of 0.1.0; return its worker."""
     old = Release010(place)
     old.create_tables()
     old.start()

@@ -15,14 +15,14 @@ __all__ = ['V1Client', 'ClientError']
 
 
 class ClientError(AssertionError):
-    """The registry answered what docker would give up on."""
+    """The registry returned an answer that is an error for docker."""
 
 
 class V1Client(object):
     """A client of the registry at `url`.
 
-    Every request has a connection of its own, so that gunicorn's workers all get some, and none
-    waits for an idle one when it is stopped.
+    Each request has its own connection, so that each of gunicorn's workers gets some, and no worker
+    waits for an idle connection when it stops.
     """
 
     def __init__(self, url):
