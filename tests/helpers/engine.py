@@ -1,4 +1,4 @@
-"""An engine of its own for a test, on a database of its own."""
+"""EngineIndex: an engine on a database of its own, for one test or module."""
 
 from __future__ import unicode_literals
 
@@ -16,7 +16,7 @@ from tests.helpers.clock import Clock
 
 
 class EngineIndex(object):
-    """The engine, as the contract suite and the engine's tests use it.
+    """The engine, with what the contract suite and the engine's tests read and change.
 
     :param endpoint: the URL of a local DynamoDB.
     :param database: of another EngineIndex, to share its tables.
@@ -77,7 +77,7 @@ class EngineIndex(object):
         return Loader(self.store, as_source(source), heartbeat, **more).load()
 
     def fill(self, repositories):
-        """Leave exactly these in the index."""
+        """Make the index contain exactly these repositories."""
         if repositories == self._filled:
             return
         self.ready()
@@ -111,7 +111,7 @@ class EngineIndex(object):
             self.engine.client.call('delete_table', TableName=table)
 
     def delete_what_is_left(self):
-        """The same, of an index that may have lost tables."""
+        """Delete the tables of an index that may have lost some."""
         for table in self.tables():
             try:
                 self.engine.client.call('delete_table', TableName=table)
@@ -171,7 +171,7 @@ class EngineIndex(object):
             expected.extend(wanted_items(name, row))
             assert row.is_indexed and row.writing is None, item
             assert row.indexed == expected[-1].get('d', {}).get('S', ''), item
-        # Whether a search has to ask the row does not matter for what a posting contains.
+        # The flag that makes a search read the row is no part of the posting.
         found = self.postings()
         for item in found:
             item.pop('v', None)

@@ -8,14 +8,12 @@ from tests.helpers.hooks import taken_back
 
 
 class Killed(BaseException):
-    """The process died. No Exception: nothing may handle it."""
+    """The process died. It is no Exception, so that no handler catches it."""
 
 
 class KillAfter(object):
-    """Let ``count`` requests of an engine through, then let it be dead.
-
-    What the engine does in its `finally` clauses fails too, as it would for
-    a killed process.
+    """Let ``count`` requests of an engine pass, then raise Killed at each, as if its process were
+    dead: requests of its `finally` clauses fail, too.
 
     :param operation: count only requests of this operation.
     """
@@ -54,7 +52,7 @@ def killed_at_each(index, change, operation='*', every=1):
 
 
 class Meanwhile(object):
-    """Run ``action`` once, just before an engine's next such request."""
+    """Run ``action`` once, just before an engine's next request of an operation."""
 
     def __init__(self, engine, operation, action):
         self._action = action
@@ -81,10 +79,7 @@ class AtRequest(object):
 
 
 class Throttle(object):
-    """Answer the next ``count`` requests of an operation with a throttle, or
-    another error code.
-
-    Each time the client asks, its own attempts included.
+    """Answer the next ``count`` attempts of an operation with a throttle, or another error code.
     """
 
     def __init__(self, engine, operation, count, reasons=None,
@@ -109,7 +104,7 @@ class Throttle(object):
 
 
 class Answer(object):
-    """What botocore reads of an HTTP answer that went wrong."""
+    """What botocore reads of the HTTP response of an error."""
 
     def __init__(self, status_code=400):
         self.status_code = status_code

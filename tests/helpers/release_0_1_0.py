@@ -1,8 +1,7 @@
-"""What release 0.1.0 of this package does to DynamoDB, request by request: a double to run beside
-the plugin of today.
+"""Makes the requests of release 0.1.0 of this package, to run it beside the current release.
 
-0.1.0 used boto's dynamodb2 layer. That leaves empty values out of what it puts, expects a new item
-not to be there, and puts the whole item when it overwrites, so here it is done likewise.
+0.1.0 used boto's dynamodb2 layer: it leaves out empty values, expects that a new item does not
+exist, and overwrites an item as a whole. The requests here do the same.
 """
 
 __all__ = ['Release010', 'UnknownVersion', 'delete_as_0_1_0', 'put_as_0_1_0', 'update_as_0_1_0']
@@ -12,7 +11,7 @@ _FIVE = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 5}
 
 
 class UnknownVersion(Exception):
-    """0.1.0 does not start: the version table holds another number than 1."""
+    """0.1.0 does not start: the version table contains another number than 1."""
 
 
 class Release010(object):
@@ -24,7 +23,7 @@ class Release010(object):
         self._versions = place.table('version')
 
     def create_tables(self):
-        """Make its two tables, as its first start did."""
+        """Create the two tables, as the first start of 0.1.0 did."""
         self._dynamodb.create_table(TableName=self._repositories, ProvisionedThroughput=_FIVE,
                                     KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
                                     AttributeDefinitions=[{'AttributeName': 'name',
@@ -46,9 +45,11 @@ class Release010(object):
                 TableName=table, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
 
     def start(self):
-        """Read the version, or write it when there is none; UnknownVersion when it is not 1.
+        """Read the version, or write it if there is none.
 
-        It takes the first row that a scan happens to give.
+        0.1.0 uses the first row of a scan.
+
+        :raises UnknownVersion: the version is not 1.
         """
         rows = self._dynamodb.scan(TableName=self._versions)['Items']
         if not rows:
@@ -57,8 +58,7 @@ class Release010(object):
             raise UnknownVersion(rows[0]['version']['N'])
 
     def load(self, names):
-        """Put the repositories of the store in batches of 25, their description None, as its first
-        start did."""
+        """Put repositories without descriptions, in batches of 25, as the first start did."""
         for first in range(0, len(names), 25):
             self._dynamodb.batch_write_item(RequestItems={self._repositories: [
                 {'PutRequest': {'Item': {'name': {'S': name}}}}
@@ -72,8 +72,8 @@ class Release010(object):
                                           'description': {'Exists': False}})
 
     def updated(self, name):
-        """Follow repository_updated: get the row, empty its description, and put all of it back
-        whatever is there now."""
+        """Follow repository_updated: get the row, and put it without its description, even if it
+        has changed meanwhile."""
         row = self._dynamodb.get_item(TableName=self._repositories,
                                       Key={'name': {'S': name}})['Item']
         row.pop('description', None)
@@ -84,7 +84,7 @@ class Release010(object):
         self._dynamodb.delete_item(TableName=self._repositories, Key={'name': {'S': name}})
 
     def search(self, term):
-        """Return the names it would answer a search with, sorted."""
+        """Return the names that its search finds, sorted."""
         # Release 0.1.0 sends a ScanFilter with the ConditionalOperator OR, which ministack reads as
         # AND.
         pages = self._dynamodb.get_paginator('scan').paginate(
@@ -95,12 +95,12 @@ class Release010(object):
         return sorted(row['name']['S'] for page in pages for row in page['Items'])
 
     def names(self):
-        """Return the names it would answer an empty search with, sorted."""
+        """Return the names that its empty search finds, sorted."""
         pages = self._dynamodb.get_paginator('scan').paginate(TableName=self._repositories)
         return sorted(row['name']['S'] for page in pages for row in page['Items'])
 
     def by_description(self, description):
-        """Return the names that its secondary index has for a description."""
+        """Return the names that its secondary index contains for a description."""
         return [row['name']['S'] for row in self._dynamodb.query(
             TableName=self._repositories, IndexName=_INDEX, KeyConditions={'description': {
                 'AttributeValueList': [{'S': description}],
@@ -108,13 +108,13 @@ class Release010(object):
 
 
 def put_as_0_1_0(index, name):
-    """Write what an EngineIndex's table gets from 0.1.0; boto leaves out an empty description."""
+    """Put a row into an EngineIndex's table, without a description."""
     index.engine.client.call('put_item', TableName=index.settings.repository_table,
                              Item={'name': {'S': name}})
 
 
 def update_as_0_1_0(index, name):
-    """Read the whole row and write all of it except the description."""
+    """Read a row and put it without its description."""
     client, table = index.engine.client, index.settings.repository_table
     row = client.call('get_item', TableName=table, Key={'name': {'S': name}})['Item']
     row.pop('description', None)
@@ -122,6 +122,6 @@ def update_as_0_1_0(index, name):
 
 
 def delete_as_0_1_0(index, name):
-    """Delete the row."""
+    """Delete a row."""
     index.engine.client.call('delete_item', TableName=index.settings.repository_table,
                              Key={'name': {'S': name}})

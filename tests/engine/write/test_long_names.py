@@ -138,8 +138,7 @@ def change(request, sizes):
 
 def test_a_killed_change_is_whole_or_nothing_and_the_next_one_repairs_it(index, other, change):
     change.prepare(other)
-    # One repair after each kill, and the next one after the next kill; then the same again so that
-    # each repair follows each kill.
+    # Each kill is followed by another repair; on a server, each repair follows each kill.
     for first in index.telling([0, 1, 2], 3, change.number):
         shares = []
         for count in killed_at_each(index, lambda: change.make(index), 'TransactWriteItems'):
