@@ -26,7 +26,7 @@ class Sizes(object):
     """Names and descriptions for transactions of at most so many actions."""
 
     def __init__(self, limit):
-        self.longest = name_with_postings(2 * limit + 5)
+        self.longest = name_with_postings(2 * limit - 1)
         self.long = name_with_postings(limit + limit // 5)
         #: Its own postings fit one transaction, those of its description do not.
         self.short = name_with_postings(limit * 7 // 10)
@@ -242,7 +242,7 @@ def test_a_change_throttled_midway_ends_in_an_error_and_is_repaired(
 
 def test_a_change_overtaken_between_two_transactions_is_planned_again(index, other, change):
     cases = list(itertools.product([1, 'last'], ['add', 'remove']))
-    for place, sneak in index.telling(cases, 2, change.number):
+    for place, sneak in index.telling(cases, 4, change.number):
         change.prepare(other)
         ran = []
 
