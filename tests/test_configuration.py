@@ -226,26 +226,15 @@ def test_an_empty_variable_is_absent(load, nothing):
 
 
 @pytest.mark.parametrize('value,environ,expected', [
-    ('_env:X', {}, (None, 'X')),
-    ('_env:X', {'X': 'y'}, ('y', 'X')),
-    ('_env:X:d', {}, ('d', 'X')),
-    ('_env:X:d', {'X': ''}, (None, 'X')),
-    ('_env:X:http://h:1/', {}, ('http://h:1/', 'X')),
-    ('_env:X:', {}, (None, 'X')),
-    ('_env:', {}, (None, '')),
-    ('_env::d', {}, ('d', '')),
+    ('_env:X', {}, (None, 'X')), ('_env:X', {'X': 'y'}, ('y', 'X')), ('_env:X:d', {}, ('d', 'X')),
+    ('_env:X:d', {'X': ''}, (None, 'X')), ('_env:X:http://h:1/', {}, ('http://h:1/', 'X')),
+    ('_env:X:', {}, (None, 'X')), ('_env:', {}, (None, '')), ('_env::d', {}, ('d', '')),
     ('_env:X', {'X': '_env:Y', 'Y': 'z'}, ('_env:Y', 'X')),
-    ('_env:X', {'X': '"unclosed'}, ('"unclosed', 'X')),
-    ('_env:X', {'X': '"a" b'}, ('"a" b', 'X')),
-    ('_env:X', {'X': '[a]'}, ('[a]', 'X')),
-    (b'_env:X', {'X': 'y'}, ('y', 'X')),
-    ('env:X', {'X': 'y'}, ('env:X', None)),
-    (' _env:X', {'X': 'y'}, (' _env:X', None)),
-    ('_ENV:X', {'X': 'y'}, ('_ENV:X', None)),
-    ('', {}, ('', None)),
-    (None, {}, (None, None)),
-    (7, {}, (7, None)),
-    ({'a': '_env:X'}, {}, ({'a': '_env:X'}, None)),
+    ('_env:X', {'X': '"unclosed'}, ('"unclosed', 'X')), ('_env:X', {'X': '"a" b'}, ('"a" b', 'X')),
+    ('_env:X', {'X': '[a]'}, ('[a]', 'X')), (b'_env:X', {'X': 'y'}, ('y', 'X')),
+    ('env:X', {'X': 'y'}, ('env:X', None)), (' _env:X', {'X': 'y'}, (' _env:X', None)),
+    ('_ENV:X', {'X': 'y'}, ('_ENV:X', None)), ('', {}, ('', None)), (None, {}, (None, None)),
+    (7, {}, (7, None)), ({'a': '_env:X'}, {}, ({'a': '_env:X'}, None)),
 ])
 def test_evaluate(value, environ, expected):
     assert configuration.evaluate(value, environ) == expected
@@ -335,8 +324,7 @@ def test_an_empty_block_is_no_block(load, text):
      'setting region (from environment variable DYNAMODB_REGION)'),
     (block('database: "_env:\u00e9:\u00e9"'), {}, 'setting database (from _env'),
     ('', {}, 'setting SETTINGS_FLAVOR is '),
-    ('hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names /config.yml, which '
-                 'contains no mapping'),
+    ('hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names /config.yml, which ' 'contains no mapping'),
     ('- hUsH', {}, 'setting DOCKER_REGISTRY_CONFIG names /config.yml'),
     ('dev:\n  x: "hUsH\n', {}, 'setting DOCKER_REGISTRY_CONFIG names '
      '/config.yml, which is not valid YAML near line 3, column 1'),
@@ -398,8 +386,7 @@ def test_the_environment_alone_needs_no_pyyaml(monkeypatch):
     (block('databse: x'), ['databse', 'did you mean database?', "'dev'"]),
     ('dev: {}\nextensions: {dynamodb_index: {regoin: x}}',
      ['regoin', 'did you mean region?', 'top level']),
-    ('dev: {dynamodb_index: {database: x}}',
-     ['dynamodb_index', 'move it below extensions']),
+    ('dev: {dynamodb_index: {database: x}}', ['dynamodb_index', 'move it below extensions']),
     ('dev: {}\ndynamodb_index: {database: x}',
      ['dynamodb_index', 'top level', 'move it below extensions']),
     ('dev: {extensions: {dynamo_index: {database: x}}}',
@@ -421,8 +408,7 @@ def test_a_secret_without_its_space_is_not_shown(load):
 # The path
 
 @pytest.mark.parametrize('name,expected', [
-    (None, '/site/config/config.yml'),
-    ('other.yml', '/site/config/other.yml'),
+    (None, '/site/config/config.yml'), ('other.yml', '/site/config/other.yml'),
     ('../x/other.yml', '/site/x/other.yml'),
     ('/etc/registry.yml', '/etc/registry.yml')])
 def test_path_of(name, expected):

@@ -19,11 +19,8 @@ STATUSES = [
     (errors.InvalidArgument('limit', 0, 'give one'), 2),
     (errors.RequestFailed('query', ['t'], 'Code', 'failed', True), 3),
     (errors.StorageUnreadable('its namespaces', IOError('unavailable')), 3),
-    (ScratchError('disk is full'), 3),
-    (errors.LeaseTaken('v', 7), 4),
-    (errors.LeaseLost('v'), 4),
-    (errors.NewerDatabase('t', 99, 3), 5),
-    (errors.ForeignDatabase('t', 'has other keys'), 5),
+    (ScratchError('disk is full'), 3), (errors.LeaseTaken('v', 7), 4), (errors.LeaseLost('v'), 4),
+    (errors.NewerDatabase('t', 99, 3), 5), (errors.ForeignDatabase('t', 'has other keys'), 5),
 ]
 
 
