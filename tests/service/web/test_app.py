@@ -125,14 +125,14 @@ def without(bad):
     return st.lists(st.sampled_from(sorted(set(range(256)) - set(bad))), max_size=25).map(bytes)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(query=without(b'#\r\n\0'), name=st.sampled_from([b'', b'q=', b'last=']))
 def test_no_query_is_an_error_of_the_service(service, query, name):
     for path in b'/v1/search?', b'/v2/_catalog?':
         assert service.request_bytes('GET', path + name + query).status_code in (200, 400)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(method=st.sampled_from('GET POST HEAD OPTIONS PUT DELETE PATCH TRACE FOO'.split()),
        target=st.sampled_from([path.encode() for path in ROUTES])
        | st.tuples(st.sampled_from([b'//', b'/v1//', b'/v2/', b'/%', b'/\xff', b'/..', b'/']),

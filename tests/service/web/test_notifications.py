@@ -143,7 +143,7 @@ def test_a_repository_that_the_registry_does_not_have_is_not_added(in_process_dy
 
 
 def test_all_names_of_one_body_are_followed(service):
-    names = ['many/%02d' % number for number in range(40)]
+    names = ['many/%02d' % number for number in range(34)]
     service.registry.repositories.update(dict.fromkeys(names[::4]))
     events = [pushed(name, tag=None) for name in names]
     assert service.post(events + [pushed('Many/Names')] + IGNORED).status_code == 200
@@ -235,7 +235,7 @@ EVENT = st.fixed_dictionaries({}, optional={'action': SOMETIMES,
                                                               'mediaType': SOMETIMES})})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | st.lists(
     EVENT | JSON, max_size=5).map(lambda events: json.dumps({'events': events}).encode()))
 def test_any_body_is_malformed_or_a_list_of_changes(body):

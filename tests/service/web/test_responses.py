@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from docker_registry_index.service.web.responses import first_of, whole_number
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pairs=st.lists(st.tuples(st.sampled_from('qn'), st.text())), escaped=st.booleans())
 def test_a_query_is_read_as_a_form(pairs, escaped):
     query = '&'.join('%s=%s' % (name, quote_from_bytes(value.encode('utf-8', 'replace')) if escaped
@@ -19,7 +19,7 @@ def test_a_query_is_read_as_a_form(pairs, escaped):
     assert first_of(content, b'q') == (wanted or [''])[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=30), st.booleans())
 def test_any_bytes_are_a_query(query, in_go):
     assert isinstance(first_of(query, b'n', in_go=in_go), str)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract import oracle
+from tests.contract import oracle, suite
 from tests.contract.suite import SearchContract
 from tests.helpers.registry import deleted, pushed
 
@@ -71,6 +71,11 @@ class TestService(SearchContract):
     DESCRIBED = {'team/web': 'The Node.js front end, (c) ACME',
                  'team/db': 'PostgreSQL with extensions; web-scale', 'team/plain': None,
                  'node/other': 'nothing like it', 'team/spaces': '  a\tlot \n of   room '}
+
+    @pytest.fixture(autouse=True)
+    def fewer_terms(self, monkeypatch):
+        """Tests that search for all terms search for a third of them."""
+        monkeypatch.setattr(suite, 'TERMS', suite.TERMS[::3])
 
     @pytest.mark.parametrize('limit', [2])
     def test_a_limit_keeps_the_best_groups(self, index, limit):
