@@ -11,6 +11,7 @@ from hypothesis import strategies
 
 from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Busy, Users, basic_credentials
+from tests.helpers.waiting import wait_until
 
 LONG = 'x' * 72
 PASSWORDS = {'alice': 'correct horse', 'bob': 'pass:with:colons', 'long': LONG + ' and more',
@@ -177,11 +178,10 @@ def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded
         flood = [pool.submit(statuses, guarded, header('alice', 'wrong-%d' % number))
                  for number in range(4)]
         try:
-            while True:  # until those four have begun
-                search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
-                                   for path in PROTECTED if len(computing) == 2] or [None] * 2
-                if search is not None and search.status_code == 503:
-                    break
+            wait_until(lambda: len(computing) == 2, 'two passwords are being checked')
+            search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
+                               for path in PROTECTED]
+            assert search.status_code == 503
             assert search.headers['Retry-After'] == '1' and 'too many passwords' in search.text
             assert catalog.status_code == 503 and 'UNAVAILABLE' in catalog.text
             assert statuses(guarded, alice) == [200, 200], 'a remembered password is not computed'
