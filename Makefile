@@ -32,7 +32,7 @@ run: setup-run ## Start docker-registry on a local S3 and search it; Ctrl-C ends
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
-check: setup-check ## Lint, and the tests that need no server: one minute, one Python 3 and pip
+check: setup-check ## Lint, and the tests that need no server: two minutes, one Python 3 and pip
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
 	@echo 'make check: all passed'
 
@@ -41,7 +41,7 @@ check-tests: setup-check
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 $(PYTEST) --ignore tests/end_to_end tests
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== four parts at a time, each shown when it has ended: about a quarter of an hour'
+	@echo '== four parts at a time, each shown when it has ended: about twenty minutes'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
 	    check-tests test-py3 test-packaging
