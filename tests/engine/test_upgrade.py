@@ -224,8 +224,11 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
 
 # The older release goes on beside
 
-def test_another_sync_follows_soon_after_rows_were_adopted(old, index):
+def test_another_sync_follows_soon_after_rows_were_adopted(old, index, caplog):
+    caplog.set_level('INFO')
     index.ready(stored())
+    advice = 'delete the search table of that release'
+    assert caplog.text.count(advice) == 1
     first = marker(index)
     assert first.resync and next_sync(first, 86400) == first.tried + 600
     # A worker of the older release goes on meanwhile.
@@ -239,8 +242,10 @@ def test_another_sync_follows_soon_after_rows_were_adopted(old, index):
     assert not second.resync and next_sync(second, 86400) == second.synced + 86400
 
 
-def test_a_load_that_adopted_no_row_is_followed_by_none(index):
+def test_a_load_that_adopted_no_row_is_followed_by_none(index, caplog):
+    caplog.set_level('INFO')
     made = marker(index.ready(STORED))
+    assert 'the search table of that release' not in caplog.text
     assert not made.resync and made.report['added'] == len(STORED)
     assert next_sync(made, 86400) == made.synced + 86400
 
