@@ -87,21 +87,21 @@ class Index(Base):
         return index
 
     def _handle_repository_created(self, sender, namespace, repository, value):
-        self._follow(namespace, repository, True)
+        self._apply_change(namespace, repository, True)
 
     def _handle_repository_updated(self, sender, namespace, repository, value):
-        self._follow(namespace, repository, True)
+        self._apply_change(namespace, repository, True)
 
     def _handle_repository_deleted(self, sender, namespace, repository):
-        self._follow(namespace, repository, False)
+        self._apply_change(namespace, repository, False)
 
-    def _follow(self, namespace, repository, is_there):
+    def _apply_change(self, namespace, repository, is_there):
         """Report a change to the index. An error never makes the push or the delete fail; it waits
         for push_wait seconds at most."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with self._indexes.index() as index:
-                index.follow(name, is_there)
+                index.apply_change(name, is_there)
         except errors.InvalidName as error:
             logger.warning('not in the search index: %s', error)
         except Exception:

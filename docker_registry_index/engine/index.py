@@ -36,8 +36,8 @@ class SearchIndex(object):
     To create one costs no request. Several threads may use it, and any number of processes may
     use the same tables. A process that is forked later needs a SearchIndex of its own.
 
-    A program that keeps running calls ``start`` once, ``follow`` for every push and delete, and
-    ``close`` at its end. The other methods do one thing each, and raise their errors.
+    A program that keeps running calls ``start`` once, ``apply_change`` after every push and delete,
+    and ``close`` at its end. The other methods do one thing each, and raise their errors.
 
     :param settings: a Settings.
     :param at_once: True to search for credentials now; see Client."""
@@ -73,7 +73,7 @@ class SearchIndex(object):
         self._maintenance = maintenance
         return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
 
-    def follow(self, name, is_there):
+    def apply_change(self, name, is_there):
         """Add or remove a repository after a push or a delete in the storage.
 
         Returns after ``push_wait`` seconds at most. If the change does not finish in time or fails,
@@ -82,7 +82,7 @@ class SearchIndex(object):
         :returns: True if the change is made.
         :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.begin()
-        return self._queue.follow(text.check_name(name), is_there)
+        return self._queue.apply_change(text.check_name(name), is_there)
 
     def sync_soon(self):
         """Sync the started index with the storage soon, in the background, because a change may

@@ -211,7 +211,7 @@ def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
                 running.search('one')
             except errors.RequestFailed:
                 pass
-            running.engine.follow(NAMES[0], True)
+            running.engine.apply_change(NAMES[0], True)
             if gone == (1,):
                 # Neither a search nor a push needs this table: a check of each minute notices.
                 running.engine.sync_soon()
@@ -219,7 +219,7 @@ def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
 
         wait_until(becomes_right)
         # And pushes are made at once again.
-        wait_until(lambda: running.engine.follow(NAMES[1], True))
+        wait_until(lambda: running.engine.apply_change(NAMES[1], True))
         assert_right(index)
         running.engine.close()
         begin_again(index)

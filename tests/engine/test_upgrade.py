@@ -375,7 +375,7 @@ def test_a_running_process_refuses_searches_until_the_index_is_given_back(ready,
         ready.engine.catalog()
     assert not ready.engine.ready
     # Pushes go on, and the newer release's next load finds them.
-    assert ready.engine.follow('team/pushed', True) is True
+    assert ready.engine.apply_change('team/pushed', True) is True
     newer(ready, postings.FORMAT)
     ready.engine.sync_soon()
     wait_until(lambda: not is_refused(ready))

@@ -214,7 +214,7 @@ class ChangeQueue(object):
         with self._lock:
             return len(self._waiting) + len(self._running)
 
-    def follow(self, name, is_there):
+    def apply_change(self, name, is_there):
         """Make the index contain a repository, or not; return True if that is done. Returns when
         it is done, or after the wait, or at once during an outage of DynamoDB. Raises nothing."""
         entry = Entry(name, is_there)

@@ -69,7 +69,7 @@ class NotificationPool:
         self._lock = threading.Lock()
         self.under_way = 0
 
-    def follow(self, changes: Sequence[Change]) -> None:
+    def apply(self, changes: Sequence[Change]) -> None:
         """Return when all these changes are in the index.
 
         :raises NotNow: a change failed, or is not made yet."""

@@ -62,7 +62,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
                                 'settings', [('WWW-Authenticate', 'Bearer')])
         try:
             changes = _changes(flask.request)
-            pool.follow(_with_valid_names(changes))
+            pool.apply(_with_valid_names(changes))
         except Malformed as error:
             return _drop(error)
         except NotNow as error:

@@ -34,10 +34,10 @@ PUSHES = '''
 index = EngineIndex({url!r}, push_wait=1, sync_interval=0)
 index.engine.start(lambda: [])
 for number in range(10):
-    index.engine.follow('team/first-%d' % number, True)
+    index.engine.apply_change('team/first-%d' % number, True)
 before = peak()
 for number in range({count}):
-    index.engine.follow('team-%d/application-%d' % (number % 50, number), number % 7 != 0)
+    index.engine.apply_change('team-%d/application-%d' % (number % 50, number), number % 7 != 0)
 '''
 #: A plain process, and one as a worker of docker-registry is.
 PLAIN = sys.executable, ''

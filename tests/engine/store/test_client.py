@@ -447,7 +447,7 @@ ROLE = '''
             index.search('a')
         except errors.RequestFailed as error:
             assert 'no credentials within 1 seconds' in str(error), error
-    assert index.follow('a/b', True) is False
+    assert index.apply_change('a/b', True) is False
     seconds = time.time() - began
     print('%s %.1f' % ('fine' if seconds < 10 + 5 else 'late', seconds))
     sys.stdout.flush()

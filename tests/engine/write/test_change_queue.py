@@ -113,9 +113,9 @@ def run_all(queue, now, thread=0):
 
 def test_a_change_is_made_before_follow_returns_and_no_thread_is_left(followed, index):
     more = more_threads()
-    assert followed.follow('a/one', True) is True
+    assert followed.apply_change('a/one', True) is True
     assert index.names == {'a/one'}
-    assert followed.follow('a/one', False) is True
+    assert followed.apply_change('a/one', False) is True
     assert index.names == set()
     assert len(followed) == 0 and index.reconciled == []
     wait_until(lambda: not more())
@@ -124,7 +124,7 @@ def test_a_change_is_made_before_follow_returns_and_no_thread_is_left(followed, 
 def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
     index.hold = threading.Event()
     short, began = make(0.2, nap=0.02), monotonic()
-    assert short.follow('a/one', True) is False
+    assert short.apply_change('a/one', True) is False
     # The clock of Python 2.7 ticks a hundred times a second.
     assert 0.18 < monotonic() - began < 2
     # Meanwhile another worker has deleted it, in the storage and here.
@@ -135,10 +135,10 @@ def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
 
 def test_a_later_change_waits_for_the_one_under_way(idle, index, clock):
     index.hold = threading.Event()
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     join = in_threads([lambda: idle.run_once(0, clock())])
     assert index.entered.wait(10)
-    idle.follow('a/one', False)
+    idle.apply_change('a/one', False)
     assert idle.run_once(1, clock()) > 0
     assert index.reconciled == ['a/one']
     index.hold.set()
@@ -150,7 +150,7 @@ def test_a_later_change_waits_for_the_one_under_way(idle, index, clock):
 def test_eight_changes_are_made_side_by_side_and_no_more(followed, index):
     index.hold, more = threading.Event(), more_threads()
     names = ['a/%02d' % number for number in range(20)]
-    join = in_threads([lambda name=name: followed.follow(name, True) for name in names])
+    join = in_threads([lambda name=name: followed.apply_change(name, True) for name in names])
     wait_until(lambda: len(index.made) == change_queue.THREADS and len(followed) == 20)
     assert more() == 20 + change_queue.THREADS == 28
     index.hold.set()
@@ -163,7 +163,7 @@ def test_no_wake_up_is_lost(index, make):
     followed, began = make(nap=30), monotonic()
 
     def use(number):
-        return [followed.follow('a/%d' % (each % number), each % 3 > 0) for each in range(100)]
+        return [followed.apply_change('a/%d' % (n % number), n % 3 > 0) for n in range(100)]
 
     # Several change the same repositories, and wait for each other.
     answers = in_threads([lambda number=number: use(number) for number in range(1, 11)])()
@@ -179,11 +179,11 @@ def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
         followed, index, caplog):
     caplog.set_level(logging.INFO)
     index.failure, began = UNAVAILABLE, monotonic()
-    assert followed.follow('a/one', True) is False
+    assert followed.apply_change('a/one', True) is False
     # During the outage no caller waits.
     index.hold = threading.Event()
     for number in range(50):
-        assert followed.follow('b/%d' % number, True) is False
+        assert followed.apply_change('b/%d' % number, True) is False
     assert monotonic() - began < 5
     index.storage = {'a/one'} | {'b/%d' % number for number in range(49)}
     index.failure = None
@@ -193,14 +193,14 @@ def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
     assert len(index.made) == 1
     assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
     assert '51 changes were made late' in caplog.text
-    assert followed.follow('c/one', True) is True
+    assert followed.apply_change('c/one', True) is True
 
 
 def test_one_thread_stays_while_dynamodb_is_unavailable(followed, index):
     more = more_threads()
     index.failure = UNAVAILABLE
     for number in range(50):
-        followed.follow('a/%d' % number, True)
+        followed.apply_change('a/%d' % number, True)
         assert more() <= 2
     wait_until(lambda: more() <= 1)
     attempts = len(index.reconciled)
@@ -210,7 +210,7 @@ def test_one_thread_stays_while_dynamodb_is_unavailable(followed, index):
 
 def test_only_the_newest_change_of_a_repository_is_kept(idle, index, clock):
     for number in range(100):
-        idle.follow('a/one', number % 2 == 0)
+        idle.apply_change('a/one', number % 2 == 0)
     assert len(idle) == 1
     run_all(idle, clock())
     assert index.reconciled == ['a/one'] and len(idle) == 0
@@ -234,7 +234,7 @@ def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
     (UNAVAILABLE, [1, 2, 4, 8, 16, 30, 30]), (CONFLICT, [2, 4, 8, 16, 32, 60, 60])], ids=repr)
 def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failure, pauses):
     index.failure = failure
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     idle.run_once(0, clock())
     for pause in pauses:
         # A pause is shortened at random, by 30 % at most.
@@ -250,7 +250,7 @@ def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failur
 def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     index.failure = UNAVAILABLE
     for number in range(5):
-        idle.follow('a/%d' % number, True)
+        idle.apply_change('a/%d' % number, True)
     idle.run_once(0, clock())
     clock.advance(100)
     index.failure, index.hold = None, threading.Event()
@@ -267,7 +267,7 @@ def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
 
 def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle, index, clock):
     index.failure = CONFLICT
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     assert idle.run_once(3, clock()) == 0
     # The change is not due: one thread stays for it, and the others end.
     assert [idle.run_once(thread, clock()) for thread in (5, 0, 3)] == [0.2, None, None]
@@ -286,11 +286,11 @@ def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle,
 def test_a_failure_that_is_no_outage_holds_up_no_other_change(
         idle, index, clock, failure, caplog):
     index.failure = failure
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     idle.run_once(0, clock())
     assert len(idle) == 1 and ('ERROR' in caplog.text) == (failure is not CONFLICT)
     index.failure, index.storage = None, {'a/one', 'b/two'}
-    idle.follow('b/two', True)
+    idle.apply_change('b/two', True)
     run_all(idle, clock())
     assert index.reconciled == ['a/one', 'b/two'] and len(idle) == 1
     clock.advance(2)
@@ -301,7 +301,7 @@ def test_a_failure_that_is_no_outage_holds_up_no_other_change(
 def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, caplog):
     index.failure = UNREADABLE
     for number in range(20):
-        idle.follow('a/%d' % number, True)
+        idle.apply_change('a/%d' % number, True)
     for _ in range(59):
         run_all(idle, clock())
         clock.advance(1)
@@ -318,10 +318,10 @@ def test_a_change_that_dynamodb_never_takes_is_dropped_and_logged_by_itself(
         idle, index, clock, caplog):
     index.failure = UNREADABLE
     for number in range(3):
-        idle.follow('a/%d' % number, True)
+        idle.apply_change('a/%d' % number, True)
         idle.run_once(0, clock())
     index.failure = NEVER
-    idle.follow('b/one', True)
+    idle.apply_change('b/one', True)
     idle.run_once(0, clock())
     [_, dropped] = [record.getMessage() for record in caplog.records]
     assert "b/one' in the search index failed: PutItem" in dropped and len(idle) == 3
@@ -335,10 +335,10 @@ def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
         idle, index, clock, called, monkeypatch, caplog):
     monkeypatch.setattr(change_queue, 'LIMIT', 10)
     index.failure = UNAVAILABLE
-    idle.follow('first', True)
+    idle.apply_change('first', True)
     idle.run_once(0, clock())
     for number in range(30):
-        idle.follow('b/%d' % number, True)
+        idle.apply_change('b/%d' % number, True)
     assert len(idle) == 10
     assert caplog.text.count('is full with') == 1
     assert called == []
@@ -349,7 +349,7 @@ def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
 
 def test_a_missing_table_is_reported(idle, index, clock, called):
     index.failure = errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False)
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     idle.run_once(0, clock())
     assert called == ['missing']
     index.failure, index.storage = None, {'a/one'}
@@ -364,8 +364,8 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, ma
     waiting, began = make(), monotonic()
     index.storage = {'a/one'}
     # No thread can make the first, so its caller does not wait.
-    assert waiting.follow('a/one', True) is False
-    assert waiting.follow('b/two', True) is True
+    assert waiting.apply_change('a/one', True) is False
+    assert waiting.apply_change('b/two', True) is True
     assert monotonic() - began < 10
     wait_until(lambda: len(waiting) == 0)
     assert index.names == {'a/one', 'b/two'}
@@ -387,13 +387,13 @@ def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
 def test_a_process_that_is_forked_makes_no_change_of_its_parent(followed, index, monkeypatch):
     more = more_threads()
     index.failure = UNAVAILABLE
-    followed.follow('a/one', True)
+    followed.apply_change('a/one', True)
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
     wait_until(lambda: not more())
     attempts, index.failure = len(index.reconciled), None
-    assert followed.follow('b/two', True) is False
+    assert followed.apply_change('b/two', True) is False
     assert not more()
     assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
     assert len(followed) == 2
@@ -404,7 +404,7 @@ def test_a_process_that_is_forked_makes_no_change_of_its_parent(followed, index,
 def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
     index.failure = UNAVAILABLE
     for number in range(20):
-        idle.follow('a/%d' % number, True)
+        idle.apply_change('a/%d' % number, True)
     idle.run_once(0, clock())
     index.failure = None
     index.storage = {'a/%d' % number for number in range(20)}
@@ -415,7 +415,7 @@ def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
 def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, caplog):
     index.failure = UNAVAILABLE
     for number in range(20):
-        idle.follow('a/%02d' % number, True)
+        idle.apply_change('a/%02d' % number, True)
     idle.close(5)
     # After three failures no more are tried.
     assert len(index.reconciled) == 3 and clock.slept == []
@@ -423,14 +423,14 @@ def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, cap
     assert line.startswith('20 changes') and 'a/12' in line and 'a/13' not in line
     caplog.clear()
     # Also what is announced later.
-    assert idle.follow('b/one', True) is False
+    assert idle.apply_change('b/one', True) is False
     assert 'lost with this process' in caplog.text and 'b/one' in caplog.text
 
 
 def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_longer(
         idle, index, clock, caplog):
     index.hold = threading.Event()
-    idle.follow('a/one', True)
+    idle.apply_change('a/one', True)
     join = in_threads([lambda: idle.run_once(0, clock())])
     assert index.entered.wait(10)
     idle.close(0.5)
@@ -443,7 +443,7 @@ def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_long
 def test_a_queue_that_is_closed_has_no_thread(followed, index):
     more = more_threads()
     index.failure = UNAVAILABLE
-    followed.follow('a/one', True)
+    followed.apply_change('a/one', True)
     followed.close(0.1)
     wait_until(lambda: not more())
 

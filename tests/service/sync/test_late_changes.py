@@ -56,7 +56,7 @@ def follow_soon(notifications, changes):
     """Retry a notification, as a registry does, until it is done."""
     def is_done():
         try:
-            return notifications.follow(changes) or True
+            return notifications.apply(changes) or True
         except NotNow:
             return False
     wait_until(is_done)
@@ -73,17 +73,17 @@ def test_a_change_whose_answer_is_lost_does_not_bring_a_repository_back(index, r
         return make()
 
     interfere(index, 'transact_write_items', twice)
-    NotificationPool(Reconciler(index.engine, registry), 20).follow(change())
+    NotificationPool(Reconciler(index.engine, registry), 20).apply(change())
     assert index.search('') == []
 
 
 def test_a_later_change_of_a_repository_waits_for_an_earlier_one(index, notifications):
     go_on = hanging(index, 'get_item')
     with pytest.raises(NotNow):
-        notifications.follow(change(OLD))
+        notifications.apply(change(OLD))
     started = time.monotonic()
     with pytest.raises(NotNow):
-        notifications.follow(change(NEW))
+        notifications.apply(change(NEW))
     assert time.monotonic() - started < WAIT + 2
     follow_soon(notifications, [Change('another/one', NEW, 'latest')])
     go_on.set()
@@ -95,7 +95,7 @@ def test_a_later_change_of_a_repository_waits_for_an_earlier_one(index, notifica
 def test_a_change_that_ends_after_its_caller_timed_out_is_noted(index, registry, notifications):
     go_on = hanging(index, 'get_item')
     with pytest.raises(NotNow):
-        notifications.follow(change(OLD))
+        notifications.apply(change(OLD))
     # Another copy of the service is notified of a later change.
     registry.listed[:] = []
     index.another().remove(NAME)

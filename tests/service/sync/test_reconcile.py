@@ -180,35 +180,35 @@ class TestPool:
 
     def test_it_returns_when_all_changes_are_made(self, reconciler, index):
         pool = NotificationPool(reconciler, 5)
-        pool.follow([Change('acme/app-%d' % number, None, None) for number in range(2 * LIMIT)])
+        pool.apply([Change('acme/app-%d' % number, None, None) for number in range(2 * LIMIT)])
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
     def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
         pool = NotificationPool(reconciler, 0.05)
         with pytest.raises(NotNow, match='change takes longer than 0.05 seconds'):
-            pool.follow([change()])
+            pool.apply([change()])
         assert index == {} and pool.under_way == 1
         with pytest.raises(NotNow, match="earlier change of 'acme/web' is still being made"):
             reconciler.reconcile(change(), 0.05)
         held.set()
-        NotificationPool(reconciler, 5).follow([change()])
+        NotificationPool(reconciler, 5).apply([change()])
         assert index == {NAME: None}
 
     def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
         pool = NotificationPool(reconciler, 0.05)
         with pytest.raises(NotNow, match='%d other changes' % LIMIT):
-            pool.follow([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
+            pool.apply([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
 
     def test_a_failure_of_dynamodb_is_not_now(self, reconciler, index):
         def fail():
             raise FAILED
         index.act = fail
         with pytest.raises(NotNow):
-            NotificationPool(reconciler, 5).follow([change()])
+            NotificationPool(reconciler, 5).apply([change()])
 
     def test_an_invalid_name_is_logged_and_not_retried(self, reconciler, index, caplog):
         def fail():
             raise InvalidName(NAME, 'is not valid')
         index.act = fail
-        NotificationPool(reconciler, 5).follow([change()])
+        NotificationPool(reconciler, 5).apply([change()])
         assert 'not in the search index' in caplog.text
