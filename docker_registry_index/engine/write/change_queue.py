@@ -14,7 +14,7 @@ from .. import errors
 from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
 
-__all__ = ['ChangeQueue', 'LIMIT', 'Outage']
+__all__ = ['ChangeQueue', 'CircuitBreaker', 'LIMIT']
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ _LOG_SECONDS = 60
 _SHOWN = 10
 
 
-class Entry(object):
-    """One repository's newest change.
+class QueuedChange(object):
+    """The newest change of one repository.
 
     :ivar is_fresh: True while its caller waits: no later change can have happened.
     :ivar due: the time of the next attempt, on the queue's clock.
@@ -50,8 +50,8 @@ class Entry(object):
         self.backoff = self.ended = None
 
 
-class Entries(object):
-    """The entries that wait, one for each repository. Those whose callers wait come first."""
+class QueuedChanges(object):
+    """The changes in a queue, one for each repository. Those whose callers wait come first."""
 
     def __init__(self):
         self._fresh = collections.OrderedDict()
@@ -61,7 +61,7 @@ class Entries(object):
         return len(self._fresh) + len(self._late)
 
     def names(self):
-        """Return all names, in order."""
+        """Return the names of the repositories, in the order of their changes."""
         return list(self._fresh) + list(self._late)
 
     def add(self, entry):
@@ -69,25 +69,24 @@ class Entries(object):
         self._fresh[entry.name] = entry
 
     def drop(self, name):
-        """Remove the entry of a repository; return it, or None."""
+        """Remove and return the change of a repository; return None if there is none."""
         return self._fresh.pop(name, None) or self._late.pop(name, None)
 
     def make_late(self, entry):
-        """Note that the caller has timed out: the entry may be out of date before its change is
-        made."""
+        """Note that the caller has timed out, so the change may be out of date when it is made."""
         entry.is_fresh = False
         if self._fresh.get(entry.name) is entry:
             self._late[entry.name] = self._fresh.pop(entry.name)
 
     def put_back(self, entry):
-        """Add an entry again, unless there is a newer one for the repository."""
+        """Add a change again, unless the queue has a newer one of the repository."""
         if entry.name not in self._fresh:
             self._late.setdefault(entry.name, entry)
 
     def take(self, now, other_than):
-        """Remove the first entry that is due and return it; return None if there is none.
+        """Remove and return the first change that is due; return None if there is none.
 
-        :param now: the time on the clock of ``due``; None takes an entry that is not due, too.
+        :param now: the time on the clock of ``due``; None to take a change that is not due, too.
         :param other_than: names not to take."""
         for entries in self._fresh, self._late:
             # On Python 2.7, items() copies all entries.
@@ -97,8 +96,8 @@ class Entries(object):
         return None
 
 
-class Outage(object):
-    """Notes whether DynamoDB can be written to, and when to retry.
+class CircuitBreaker(object):
+    """A circuit breaker, open while writes to DynamoDB fail. It decides when to retry.
 
     Logs one line when an outage begins and one when it is over, however many changes wait.
 
@@ -114,7 +113,7 @@ class Outage(object):
         self._unlogged = 0
 
     @property
-    def is_on(self):
+    def is_open(self):
         """True if the last change failed because DynamoDB is unavailable."""
         return self._backoff.has_begun
 
@@ -124,12 +123,12 @@ class Outage(object):
                 error.invalid or isinstance(error, errors.ConditionFailed)):
             self._log_other(name, error)
             return False
-        if not self.is_on:
+        if not self.is_open:
             logger.error('the search index cannot be written to; changes are queued and retried: '
                          '%s', error)
         now = self._clock()
         # Changes that were under way at the same time fail together and count once.
-        if not self.is_on or now >= self.retry_at:
+        if not self.is_open or now >= self.retry_at:
             self.retry_at = now + self._backoff.next()
         return True
 
@@ -187,10 +186,10 @@ class ChangeQueue(object):
     :param wait: seconds that a caller waits at most.
     :param on_missing_table: called when a table is missing.
     :param on_overflow: called when DynamoDB has recovered and the queue has refused changes.
-    :param nap: seconds between two checks of the thread that stays while changes wait."""
+    :param poll_seconds: seconds between two checks of the thread that stays while changes wait."""
 
     def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
-                 on_overflow=lambda: None, clock=monotonic, sleep=sleep, nap=0.2):
+                 on_overflow=lambda: None, clock=monotonic, sleep=sleep, poll_seconds=0.2):
         self._change = change
         self._reconcile = reconcile
         self._wait = wait
@@ -198,12 +197,12 @@ class ChangeQueue(object):
         self._on_overflow = on_overflow
         self._clock = clock
         self._sleep = sleep
-        self._nap = nap
+        self._poll_seconds = poll_seconds
         self._lock = threading.RLock()
-        self._waiting = Entries()
+        self._waiting = QueuedChanges()
         self._running = {}
         self._is_closed = self._is_over = False
-        self._outage = Outage(clock)
+        self._breaker = CircuitBreaker(clock)
         # The number of the thread that stays while no waiting change is due; None for none.
         self._keeper = None
         self._threads = [Loop(functools.partial(self.run_once, number), clock)
@@ -217,14 +216,14 @@ class ChangeQueue(object):
     def apply_change(self, name, is_there):
         """Make the index contain a repository, or not; return True if that is done. Returns when
         it is done, or after the wait, or at once during an outage of DynamoDB. Raises nothing."""
-        entry = Entry(name, is_there)
+        entry = QueuedChange(name, is_there)
         with self._lock:
             if self._is_over:
                 self._log_lost([name])
                 return False
             if not self._put(entry):
                 return False
-            if self._outage.is_on or self._is_closed or not self._begin():
+            if self._breaker.is_open or self._is_closed or not self._begin():
                 self._waiting.make_late(entry)
                 self._begin()
                 return False
@@ -248,7 +247,7 @@ class ChangeQueue(object):
                 if self._keeper is not None or not len(self._waiting):
                     return None
                 self._keeper = thread
-                return self._nap
+                return self._poll_seconds
         self._try(entry)
         return 0
 
@@ -264,7 +263,7 @@ class ChangeQueue(object):
             if entry is not None:
                 failures = 0 if self._try(entry) else failures + 1
             elif len(self):
-                self._sleep(self._nap)
+                self._sleep(self._poll_seconds)
             else:
                 break
         with self._lock:
@@ -287,7 +286,7 @@ class ChangeQueue(object):
             # A newer change replaces it, so its caller need not wait.
             older.ended.set()
         if older is None and len(self._waiting) >= LIMIT:
-            self._outage.note_overflow(LIMIT)
+            self._breaker.note_overflow(LIMIT)
             return False
         self._waiting.add(entry)
         return True
@@ -298,14 +297,15 @@ class ChangeQueue(object):
         :returns: True if there is a thread."""
         if self._is_closed:
             return False
-        if self._outage.is_on and self._keeper is not None:
+        if self._breaker.is_open and self._keeper is not None:
             return True
-        wanted = 1 if self._outage.is_on else min(THREADS, len(self))
+        wanted = 1 if self._breaker.is_open else min(THREADS, len(self))
         return any([thread.begin() for thread in self._threads[:wanted]])
 
     def _next(self, now):
         """Remove an entry that is due and return it; return None if there is none."""
-        if self._is_closed or self._outage.is_on and (self._running or now < self._outage.retry_at):
+        breaker = self._breaker
+        if self._is_closed or breaker.is_open and (self._running or now < breaker.retry_at):
             return None
         return self._take(now)
 
@@ -342,14 +342,14 @@ class ChangeQueue(object):
     def _end(self, entry, late):
         if entry.ended is not None:
             entry.ended.set()
-        if self._outage.note_success(late, not len(self)):
+        if self._breaker.note_success(late, not len(self)):
             self._on_overflow()
         self._begin()
 
     def _fail(self, entry, error):
         with self._lock:
             del self._running[entry.name]
-            if not self._outage.note_failure(entry.name, error):
+            if not self._breaker.note_failure(entry.name, error):
                 entry.backoff = entry.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
                 entry.due = self._clock() + entry.backoff.next()
             if not getattr(error, 'invalid', False):

@@ -11,7 +11,8 @@ import pytest
 from docker_registry_index.engine import concurrency, errors
 from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.write import change_queue
-from docker_registry_index.engine.write.change_queue import ChangeQueue, Entries, Entry, Outage
+from docker_registry_index.engine.write.change_queue import (
+    ChangeQueue, CircuitBreaker, QueuedChange, QueuedChanges)
 from tests.helpers.clock import Clock
 from tests.helpers.waiting import in_threads, more_threads, wait_until
 
@@ -93,7 +94,7 @@ def make(index, called):
 @pytest.fixture
 def followed(make):
     """A queue with threads of its own, whose time passes twenty times as fast."""
-    return make(clock=lambda: 20 * monotonic(), nap=0.02)
+    return make(clock=lambda: 20 * monotonic(), poll_seconds=0.02)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_change_is_made_before_follow_returns_and_no_thread_is_left(followed, 
 
 def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
     index.hold = threading.Event()
-    short, began = make(0.2, nap=0.02), monotonic()
+    short, began = make(0.2, poll_seconds=0.02), monotonic()
     assert short.apply_change('a/one', True) is False
     # The clock of Python 2.7 ticks a hundred times a second.
     assert 0.18 < monotonic() - began < 2
@@ -160,7 +161,7 @@ def test_eight_changes_are_made_side_by_side_and_no_more(followed, index):
 
 def test_no_wake_up_is_lost(index, make):
     # A change that no thread is woken for would wait for half a minute.
-    followed, began = make(nap=30), monotonic()
+    followed, began = make(poll_seconds=30), monotonic()
 
     def use(number):
         return [followed.apply_change('a/%d' % (n % number), n % 3 > 0) for n in range(100)]
@@ -217,13 +218,13 @@ def test_only_the_newest_change_of_a_repository_is_kept(idle, index, clock):
 
 
 def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
-    outage = Outage(clock)
+    outage = CircuitBreaker(clock)
     for _ in range(2):
         for number in range(8):
             assert outage.note_failure('a/%d' % number, UNAVAILABLE)
-        assert outage.is_on and 0.7 <= outage.retry_at - clock.now <= 1
+        assert outage.is_open and 0.7 <= outage.retry_at - clock.now <= 1
         outage.note_success(False, True)
-        assert not outage.is_on
+        assert not outage.is_open
     outage.note_failure('a/one', UNAVAILABLE)
     clock.now = outage.retry_at
     outage.note_failure('a/one', UNAVAILABLE)
@@ -373,9 +374,9 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, ma
 
 
 def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
-    waiting = Entries()
+    waiting = QueuedChanges()
     for name in 'late/1', 'late/2', 'new':
-        entry = Entry(name, True)
+        entry = QueuedChange(name, True)
         waiting.add(entry)
         if name != 'new':
             waiting.make_late(entry)
@@ -451,9 +452,9 @@ def test_a_queue_that_is_closed_has_no_thread(followed, index):
 # The entries
 
 def test_a_take_of_one_of_many_entries_copies_none():
-    waiting = Entries()
+    waiting = QueuedChanges()
     for number in range(50000):
-        entry = Entry('late/%d' % number, True)
+        entry = QueuedChange('late/%d' % number, True)
         waiting.add(entry)
         waiting.make_late(entry)
     began = monotonic()
@@ -463,8 +464,8 @@ def test_a_take_of_one_of_many_entries_copies_none():
 
 
 def test_an_entry_whose_caller_has_timed_out_gives_way_to_a_newer_one():
-    waiting = Entries()
-    older, newer = Entry('a', True), Entry('a', False)
+    waiting = QueuedChanges()
+    older, newer = QueuedChange('a', True), QueuedChange('a', False)
     waiting.add(older)
     assert waiting.take(0, ()) is older
     waiting.add(newer)
