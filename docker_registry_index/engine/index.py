@@ -7,7 +7,7 @@ import contextlib
 from . import errors
 from .lifecycle.lease import lease_of
 from .lifecycle.maintenance import Maintenance
-from .lifecycle.start import Start
+from .lifecycle.start import Startup
 from .search.search import Search
 from .store import text
 from .store.client import Client
@@ -140,8 +140,8 @@ class SearchIndex(object):
         return lease_of(self._store, kind=kind)
 
     def is_ready(self):
-        """Return True if the index is ready. Costs one BatchGetItem. See Start.is_ready."""
-        return Start(self._store, None).is_ready()
+        """Return True if the index is ready. Costs one BatchGetItem. See Startup.is_ready."""
+        return Startup(self._store, None).is_ready()
 
     def sync(self, source, progress=None):
         """Make the index equal to the storage now, under the lease.
@@ -152,7 +152,7 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises StorageUnreadable: no part of the storage can be read.
         :raises TableError, RequestFailed: the load has not ended; call again."""
-        return Start(self._store, self._loading(source, progress)).sync()
+        return Startup(self._store, self._loading(source, progress)).sync()
 
     def difference(self, source):
         """Return what a load would do; a missing table counts as empty. See Loader.difference."""

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import uuid
 
 from docker_registry_index.engine import SearchIndex, Settings, errors
-from docker_registry_index.engine.lifecycle.start import Start
+from docker_registry_index.engine.lifecycle.start import Startup
 from docker_registry_index.engine.store.records import (
     MARKERS, READY_KEY, Row, name_of_key, tombstone_key)
 from docker_registry_index.engine.store.store import Store
@@ -55,7 +55,7 @@ class EngineIndex(object):
     def ensure_ready(self, source, **times):
         """Create what is missing, and load if that is new; return whether it is ready.
 
-        :param times: the sleep and the clock of the Start.
+        :param times: the sleep and the clock of the Startup.
         """
         return self.starter(source, **times).ensure_ready()
 
@@ -65,8 +65,8 @@ class EngineIndex(object):
         return self.ensure_ready(source, clock=clock, sleep=lambda _: clock.sleep(60))
 
     def starter(self, source, **times):
-        """Return a Start with a lock of its own, as in a process of its own."""
-        return Start(self.store, lambda heartbeat: self.load(source, heartbeat),
+        """Return a Startup with a lock of its own, as in a process of its own."""
+        return Startup(self.store, lambda heartbeat: self.load(source, heartbeat),
                      locks=self._locks, **times)
 
     def load(self, source, heartbeat=lambda: None, **more):

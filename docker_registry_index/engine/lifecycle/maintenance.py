@@ -11,7 +11,7 @@ from .. import errors
 from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
 from ..store.client import one_attempt, slowest
-from .start import RETRY, Start
+from .start import RETRY, Startup
 
 __all__ = ['Maintenance', 'next_sync']
 
@@ -37,9 +37,9 @@ class Maintenance(object):
     :param store: a Store.
     :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
     :param wall_clock: returns Unix seconds.
-    :param start: makes a Start of the store and four functions."""
+    :param start: makes a Startup of the store and four functions."""
 
-    def __init__(self, store, load, clock=monotonic, wall_clock=time.time, start=Start):
+    def __init__(self, store, load, clock=monotonic, wall_clock=time.time, start=Startup):
         settings = store.settings
         self._load = load
         self._start = start(store, self._load_while_running, self._sleep, clock, wall_clock)

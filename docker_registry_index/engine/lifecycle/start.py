@@ -19,7 +19,7 @@ from ..store.records import MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, reposi
 from ..store.tables import check_version, create_missing
 from .lease import lease_of
 
-__all__ = ['RETRY', 'Start']
+__all__ = ['RETRY', 'Startup']
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _FORMAT = 'format'
 _loading = {}
 
 
-class Start(object):
+class Startup(object):
     """The start of one index, and its later loads.
 
     :param store: a Store.

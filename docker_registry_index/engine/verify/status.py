@@ -7,7 +7,7 @@ import random
 from .. import errors
 from .._compat import sleep
 from ..lifecycle.lease import Lease
-from ..lifecycle.start import Start
+from ..lifecycle.start import Startup
 from ..sync.snapshot import Survey
 from ..sync.source import has, listed
 from .check import Inspection, wanted_items
@@ -45,7 +45,7 @@ class Status(object):
         """Return the ReadyMarker, or None if the index is not ready. Costs a BatchGetItem.
 
         :raises NewerDatabase, ForeignDatabase: the tables are those of another release."""
-        start = Start(self._store, None)
+        start = Startup(self._store, None)
         start.is_ready()
         return start.marker
 

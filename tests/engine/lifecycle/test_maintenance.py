@@ -26,8 +26,8 @@ def made_at(seconds, complete=True):
     return ReadyMarker(3, 'number', seconds if complete else seconds - 999, seconds, {}, 0, False)
 
 
-class Start(object):
-    """A Start that returns what a test has set, and notes what it was asked. It takes the place of
+class Startup(object):
+    """A Startup that returns what a test has set, and notes what it was asked. It replaces
     the class, too: called, it keeps the functions that it is given, and returns itself."""
 
     def __init__(self):
@@ -80,7 +80,7 @@ class Store(object):
 
 @pytest.fixture
 def start():
-    return Start()
+    return Startup()
 
 
 @pytest.fixture
