@@ -205,7 +205,7 @@ class Loop(object):
     connections belong to the parent.
 
     :param run_once: takes the time, does what is due, and returns the seconds until the next call.
-        If it returns None, the thread ends; ``begin`` starts another one.
+        If it returns None, the thread ends; ``start`` starts another one.
     :param clock: returns seconds that never go back."""
 
     def __init__(self, run_once, clock=monotonic):
@@ -218,7 +218,7 @@ class Loop(object):
         self._resting = threading.Event()
         self._resting.set()
 
-    def begin(self):
+    def start(self):
         """Start the thread, or wake it. Never waits.
 
         :returns: False if the system cannot start another thread."""

@@ -71,7 +71,7 @@ class SearchIndex(object):
             self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
             self.settings.push_wait, maintenance.check_soon, maintenance.sync_soon)
         self._maintenance = maintenance
-        return maintenance.begin_and_wait(self.settings.startup_wait if wait is None else wait)
+        return maintenance.start_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def apply_change(self, name, is_there):
         """Add or remove a repository after a push or a delete in the storage.
@@ -81,7 +81,7 @@ class SearchIndex(object):
 
         :returns: True if the change is made.
         :raises InvalidName: the index cannot hold such a name."""
-        self._maintenance.begin()
+        self._maintenance.start()
         return self._queue.apply_change(text.check_name(name), is_there)
 
     def sync_soon(self):

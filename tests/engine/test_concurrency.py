@@ -282,14 +282,14 @@ def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of)
     ticks, calls = iter(range(100, 200)), Calls(0, 0.001, 0)
     loop = loop_of(calls, lambda: next(ticks))
     assert calls.at == [] and not loop.is_running
-    assert loop.begin() is True and loop.is_running
+    assert loop.start() is True and loop.is_running
     wait_until(lambda: len(calls.at) == 4)
     assert calls.at == [100, 101, 102, 103]
 
 
 def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, set_back):
     calls = Calls(0.02, 0.02)
-    loop_of(calls).begin()
+    loop_of(calls).start()
     wait_until(lambda: len(calls.at) == 3)
 
 
@@ -297,11 +297,11 @@ def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
     calls = Calls(0.1)
     loop = loop_of(calls)
     began = time.time()
-    loop.begin()
+    loop.start()
     wait_until(lambda: len(calls.at) == 2)
     assert time.time() - began > 0.08
     for count in 3, 4:
-        loop.wake() if count == 3 else loop.begin()
+        loop.wake() if count == 3 else loop.start()
         wait_until(lambda: len(calls.at) == count)
     loop.stop(10)
     assert len(calls.at) == 4
@@ -317,7 +317,7 @@ def test_a_wake_during_a_call_makes_another_call(loop_of, free):
         return 60
 
     loop = loop_of(run_once)
-    loop.begin()
+    loop.start()
     wait_until(lambda: len(calls) == 2)
     loop.stop(10)
     assert len(calls) == 2
@@ -327,7 +327,7 @@ def test_a_call_that_returns_None_ends_the_thread_and_begin_starts_another(loop_
     calls = Calls(None, None)
     loop = loop_of(calls)
     for count in 1, 2, 3:
-        assert loop.begin() is True
+        assert loop.start() is True
         wait_until(lambda: len(calls.at) == count)
         if count < 3:
             wait_until(lambda: not loop.is_running)
@@ -350,7 +350,7 @@ def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_o
     for number in range(300):
         with lock:
             waiting.append(number)
-        assert loop.begin()
+        assert loop.start()
         if number % 3 == 0:
             # Often just when the thread is about to end.
             wait_until(lambda: len(taken) == number + 1)
@@ -364,11 +364,11 @@ def test_a_begin_during_the_last_call_makes_another_call(loop_of):
     def run_once(now):
         calls.append(now)
         if len(calls) == 1:
-            assert loop.begin()
+            assert loop.start()
         return None
 
     loop = loop_of(run_once)
-    loop.begin()
+    loop.start()
     wait_until(lambda: len(calls) == 2 and not loop.is_running)
 
 
@@ -382,7 +382,7 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
         return 0
 
     loop = loop_of(run_once)
-    loop.begin()
+    loop.start()
     wait_until(lambda: calls)
     began = time.time()
     loop.stop(0.1)
@@ -397,14 +397,14 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
 def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
     calls, threads = Calls(), more_threads()
     loop = loop_of(calls)
-    loop.begin()
+    loop.start()
     wait_until(lambda: calls.at)
     began = time.time()
     loop.stop(20)
     never = loop_of(calls)
     never.stop(20)
     assert time.time() - began < 5
-    assert never.begin() is False and not never.is_running
+    assert never.start() is False and not never.is_running
     wait_until(lambda: threads() == 0)
     assert len(calls.at) == 1
 
@@ -412,7 +412,7 @@ def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
 def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, caplog):
     calls = Calls(ValueError('a slip'))
     loop = loop_of(calls)
-    loop.begin()
+    loop.start()
     wait_until(lambda: caplog.records)
     assert loop.is_running
     wait_until(lambda: len(calls.at) == 2)
@@ -427,16 +427,16 @@ def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, m
     loop = loop_of(calls)
     start = concurrency.start_thread
     monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
-    assert loop.begin() is False and not loop.is_running
+    assert loop.start() is False and not loop.is_running
     monkeypatch.setattr(concurrency, 'start_thread', start)
-    assert loop.begin() is True
+    assert loop.start() is True
     wait_until(lambda: calls.at)
 
 
 def test_a_loop_is_over_in_a_forked_process(loop_of):
     calls = Calls()
     running, unused = loop_of(calls), loop_of(calls)
-    running.begin()
+    running.start()
     wait_until(lambda: calls.at)
     read, write = os.pipe()
     child = os.fork()
@@ -446,8 +446,8 @@ def test_a_loop_is_over_in_a_forked_process(loop_of):
             for loop in running, unused:
                 loop.wake()
                 loop.stop(0)
-            found = [running.is_over, running.begin(), unused.is_over,
-                     unused.begin(), unused.is_running, time.time() - began < 5]
+            found = [running.is_over, running.start(), unused.is_over,
+                     unused.start(), unused.is_running, time.time() - began < 5]
             os.write(write, json.dumps(found).encode('ascii'))
         finally:
             os._exit(0)

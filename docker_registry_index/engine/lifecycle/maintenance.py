@@ -37,12 +37,12 @@ class Maintenance(object):
     :param store: a Store.
     :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
     :param wall_clock: returns Unix seconds.
-    :param start: makes a Startup of the store and four functions."""
+    :param startup: makes a Startup of the store and four functions."""
 
-    def __init__(self, store, load, clock=monotonic, wall_clock=time.time, start=Startup):
+    def __init__(self, store, load, clock=monotonic, wall_clock=time.time, startup=Startup):
         settings = store.settings
         self._load = load
-        self._start = start(store, self._load_while_running, self._sleep, clock, wall_clock)
+        self._startup = startup(store, self._load_while_running, self._sleep, clock, wall_clock)
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
         # Long enough for a request to fail, so that its error can be raised.
@@ -70,20 +70,20 @@ class Maintenance(object):
     @property
     def marker(self):
         """The ReadyMarker that was last read, or None."""
-        return self._start.marker
+        return self._startup.marker
 
     @property
     def is_over(self):
         """True if the maintenance was stopped, or this is a process that was forked later."""
         return self._loop.is_over
 
-    def begin(self):
+    def start(self):
         """Start the thread unless it runs. Never waits."""
-        if not self._loop.is_running and not self._loop.is_over and not self._loop.begin():
+        if not self._loop.is_running and not self._loop.is_over and not self._loop.start():
             logger.error('no thread is left for the search index; each push and search tries to '
                          'start one; raise the limit of threads of this process')
 
-    def begin_and_wait(self, seconds):
+    def start_and_wait(self, seconds):
         """Start the thread, and wait until the index is ready or the first attempt has failed.
 
         :param seconds: to wait for a load at most. With 0, the first searches wait instead, so
@@ -93,7 +93,7 @@ class Maintenance(object):
         if not seconds:
             self._wait_until = self._clock() + self._load_seconds
         try:
-            self.begin()
+            self.start()
             is_ready = self._wait(seconds, min(seconds, self._longest_check))
         except Exception:
             self.stop(0)
@@ -110,7 +110,7 @@ class Maintenance(object):
         the start did not wait for a load, waits for the load too.
 
         :raises NewerDatabase, ForeignDatabase: a result could be wrong."""
-        self.begin()
+        self.start()
         seconds = 0
         if self._wait_until is not None:
             seconds = max(0, self._wait_until - self._clock())
@@ -199,13 +199,13 @@ class Maintenance(object):
 
     def _check(self):
         self._message = _NOT_CHECKED if self.is_ready else _NOT_READY
-        self.is_ready = self._start.is_ready()
+        self.is_ready = self._startup.is_ready()
         self.is_loading = not self.is_ready
         return self._until_next() if self.is_ready else 0
 
     def _make_ready(self):
         self._message = _NOT_READY
-        self.is_ready = self._start.ensure_ready()
+        self.is_ready = self._startup.ensure_ready()
         self.is_loading = not self.is_ready
         if self.is_loading:
             return _CHECK_AGAIN
@@ -221,7 +221,7 @@ class Maintenance(object):
         # A change that is given up from now on needs another sync.
         is_wanted, self._is_sync_wanted = self._is_sync_wanted, False
         try:
-            self._start.sync(lambda marker: is_wanted or self._is_due(marker))
+            self._startup.sync(lambda marker: is_wanted or self._is_due(marker))
         except BaseException as error:
             self._is_sync_wanted = self._is_sync_wanted or is_wanted
             if not isinstance(error, errors.LeaseTaken):

@@ -300,7 +300,7 @@ class ChangeQueue(object):
         if self._breaker.is_open and self._keeper is not None:
             return True
         wanted = 1 if self._breaker.is_open else min(THREADS, len(self))
-        return any([thread.begin() for thread in self._threads[:wanted]])
+        return any([thread.start() for thread in self._threads[:wanted]])
 
     def _next(self, now):
         """Remove an entry that is due and return it; return None if there is none."""

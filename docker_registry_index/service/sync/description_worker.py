@@ -106,7 +106,7 @@ class DescriptionWorker:
 
     def start(self) -> None:
         """Start the background thread; raise RuntimeError if no thread can be started."""
-        if not self._loop.begin():
+        if not self._loop.start():
             raise RuntimeError('no thread is left for reading descriptions')
 
     def call(self, note: Note) -> None:

@@ -203,7 +203,7 @@ def test_a_load_that_was_taken_over_is_checked_again(make, start, caplog, clock)
 
 def test_a_missing_table_is_made_as_soon_as_a_caller_reports_it(make, ready):
     it = make()
-    assert it.begin_and_wait(5) is True
+    assert it.start_and_wait(5) is True
     ready.ready = False
     it.check_soon()
     wait_until(lambda: it.is_ready)
@@ -214,7 +214,7 @@ def test_a_missing_table_is_made_as_soon_as_a_caller_reports_it(make, ready):
 
 def test_a_start_waits_until_the_index_is_ready(make, start):
     it = make()
-    assert it.begin_and_wait(5) is True and it.is_ready
+    assert it.start_and_wait(5) is True and it.is_ready
     assert start.asked == ['is_ready', 'ensure_ready']
 
 
@@ -223,7 +223,7 @@ def test_a_start_waits_for_a_load_no_longer_than_it_may(make, start, caplog):
     start.meanwhile = lambda: goes_on.wait(10)
     it = make()
     began = time.time()
-    assert it.begin_and_wait(0.2) is False
+    assert it.start_and_wait(0.2) is False
     assert 0.1 < time.time() - began < 2
     assert it.is_loading and 'still being loaded after' in caplog.text
     # Nor does a search wait: the start has waited.
@@ -237,7 +237,7 @@ def test_searches_wait_for_a_load_where_the_start_did_not(make, start, clock):
     goes_on = threading.Event()
     start.meanwhile = lambda: goes_on.wait(10)
     it = make(startup_wait=0.2)
-    assert it.begin_and_wait(0) is False
+    assert it.start_and_wait(0) is False
     wait_until(lambda: it.is_loading)
     began = time.time()
     it.check_usable()
@@ -255,12 +255,12 @@ def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, rea
     ready.is_ready = lambda: goes_on.wait(10)
     it = make()
     began = time.time()
-    assert it.begin_and_wait(0) is False
+    assert it.start_and_wait(0) is False
     assert time.time() - began < 0.3
     it.check_usable()
     assert 0.3 < time.time() - began < 3
     # A start waits for the response to a request that fails, and logs the reason.
-    assert it.begin_and_wait(30) is False
+    assert it.start_and_wait(30) is False
     assert 1 < time.time() - began < 6
     assert not it.is_loading
     goes_on.set()
@@ -273,11 +273,11 @@ def test_the_next_call_begins_the_maintenance_if_no_thread_could_be_started(
     with monkeypatch.context() as patched:
         patched.setattr(concurrency, 'start_thread', lambda *_: None)
         it = make()
-        assert it.begin_and_wait(30) is False
+        assert it.start_and_wait(30) is False
         assert 'no thread is left' in caplog.text and start.asked == []
-    it.begin()
+    it.start()
     wait_until(lambda: it.is_ready)
-    it.begin()
+    it.start()
     it.check_usable()
     assert start.asked == ['is_ready', 'ensure_ready']
 
@@ -288,7 +288,7 @@ def test_an_index_of_a_newer_release_stops_the_start(make, start):
     start.failure = NEWER
     it = make()
     with pytest.raises(errors.NewerDatabase):
-        it.begin_and_wait(5)
+        it.start_and_wait(5)
     assert it.is_over
 
 
@@ -383,7 +383,7 @@ def test_a_sync_that_another_process_ended_during_the_wait_for_the_lease_is_not_
 
 def test_a_sync_can_be_asked_for_and_is_made_once(make, ready):
     it = make()
-    assert it.begin_and_wait(5) is True
+    assert it.start_and_wait(5) is True
     it.sync_soon()
     wait_until(lambda: 'load' in ready.asked)
     it.stop(5)
@@ -459,18 +459,18 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start):
 
     it = make(load=load)
     start.meanwhile = lambda: start.load(lambda: None)
-    it.begin()
+    it.start()
     assert began.wait(10)
     it.stop(5)
     assert ended == [True] and not it.is_ready
-    it.begin()
+    it.start()
     assert start.asked == ['is_ready', 'ensure_ready']
 
 
 def test_a_forked_process_does_nothing_more(make, ready, monkeypatch):
     threads = more_threads()
     it = make()
-    assert it.begin_and_wait(5) is True and not it.is_over
+    assert it.start_and_wait(5) is True and not it.is_over
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
