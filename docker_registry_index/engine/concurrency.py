@@ -125,7 +125,7 @@ class Stopwatch(object):
         self._since = None
 
     @property
-    def is_over(self):
+    def has_expired(self):
         """True if the wait is too long."""
         since = self._since
         return since is not None and self._clock() - since > self.seconds
@@ -223,7 +223,7 @@ class Loop(object):
 
         :returns: False if the system cannot start another thread."""
         with self._lock:
-            if self.is_over:
+            if self.is_stopped:
                 return False
             if self._is_running:
                 self._woken.set()
@@ -237,7 +237,7 @@ class Loop(object):
         return self._is_running
 
     @property
-    def is_over(self):
+    def is_stopped(self):
         """True if the loop was stopped, or this is another process."""
         return self._is_stopping or self._process != os.getpid()
 
@@ -254,7 +254,7 @@ class Loop(object):
         wait(self._resting, seconds)
 
     def _run(self):
-        while not self.is_over:
+        while not self.is_stopped:
             self._resting.clear()
             # A wake from now on leads to another call: this one may miss its cause.
             self._woken.clear()
@@ -266,7 +266,7 @@ class Loop(object):
                 wait(self._woken, pause, longest_nap=0.2)
 
     def _call(self):
-        if self.is_over:
+        if self.is_stopped:
             return 0
         try:
             return self._run_once(self._clock())

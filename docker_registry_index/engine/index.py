@@ -94,7 +94,7 @@ class SearchIndex(object):
         """Stop the background threads: queued changes are made, and a load under way gives its
         lease back. Takes ten seconds at most. Does nothing the second time, nor in a process that
         was forked."""
-        if self._maintenance and not self._maintenance.is_over:
+        if self._maintenance and not self._maintenance.is_stopped:
             self._queue.close(_CLOSE_SECONDS)
             self._maintenance.stop(_CLOSE_SECONDS)
 

@@ -91,17 +91,17 @@ def test_a_stopwatch_is_over_when_the_wait_is_too_long():
     clock = Clock()
     stopwatch = Stopwatch(10, clock)
     clock.advance(50)
-    assert not stopwatch.is_over
+    assert not stopwatch.has_expired
     stopwatch.start()
     clock.advance(10)
-    assert not stopwatch.is_over
+    assert not stopwatch.has_expired
     clock.advance(1)
-    assert stopwatch.is_over
+    assert stopwatch.has_expired
     stopwatch.start()
-    assert not stopwatch.is_over
+    assert not stopwatch.has_expired
     clock.advance(11)
     stopwatch.stop()
-    assert not stopwatch.is_over
+    assert not stopwatch.has_expired
 
 
 # Side by side
@@ -331,7 +331,7 @@ def test_a_call_that_returns_None_ends_the_thread_and_begin_starts_another(loop_
         wait_until(lambda: len(calls.at) == count)
         if count < 3:
             wait_until(lambda: not loop.is_running)
-    assert loop.is_running and not loop.is_over
+    assert loop.is_running and not loop.is_stopped
 
 
 def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_of):
@@ -386,7 +386,7 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
     wait_until(lambda: calls)
     began = time.time()
     loop.stop(0.1)
-    assert time.time() - began >= 0.09 and loop.is_over and not ended
+    assert time.time() - began >= 0.09 and loop.is_stopped and not ended
     threading.Timer(0.05, free.set).start()
     loop.stop(20)
     assert len(ended) == 1
@@ -446,7 +446,7 @@ def test_a_loop_is_over_in_a_forked_process(loop_of):
             for loop in running, unused:
                 loop.wake()
                 loop.stop(0)
-            found = [running.is_over, running.start(), unused.is_over,
+            found = [running.is_stopped, running.start(), unused.is_stopped,
                      unused.start(), unused.is_running, time.time() - began < 5]
             os.write(write, json.dumps(found).encode('ascii'))
         finally:
@@ -455,4 +455,4 @@ def test_a_loop_is_over_in_a_forked_process(loop_of):
     with os.fdopen(read, 'rb') as answers:
         assert json.loads(answers.read().decode('ascii')) == [True, False, True, False, False, True]
     os.waitpid(child, 0)
-    assert not running.is_over and running.is_running
+    assert not running.is_stopped and running.is_running

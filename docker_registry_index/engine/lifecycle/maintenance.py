@@ -73,13 +73,13 @@ class Maintenance(object):
         return self._startup.marker
 
     @property
-    def is_over(self):
+    def is_stopped(self):
         """True if the maintenance was stopped, or this is a process that was forked later."""
-        return self._loop.is_over
+        return self._loop.is_stopped
 
     def start(self):
         """Start the thread unless it runs. Never waits."""
-        if not self._loop.is_running and not self._loop.is_over and not self._loop.start():
+        if not self._loop.is_running and not self._loop.is_stopped and not self._loop.start():
             logger.error('no thread is left for the search index; each push and search tries to '
                          'start one; raise the limit of threads of this process')
 
@@ -174,7 +174,7 @@ class Maintenance(object):
         sleep(seconds)
 
     def _check_running(self):
-        if self._loop.is_over:
+        if self._loop.is_stopped:
             raise errors.Stopped()
 
     def _try(self, act):

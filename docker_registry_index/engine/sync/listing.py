@@ -95,14 +95,14 @@ class Listing(object):
 
     def _check_timeouts(self):
         error = TimedOut(self._seconds)
-        if self._stopwatch.is_over:
+        if self._stopwatch.has_expired:
             raise errors.StorageUnreadable('its namespaces', error)
-        for worker in [each for each in self._working if each.is_over]:
+        for worker in [each for each in self._working if each.has_expired]:
             self._working.discard(worker)
             worker.has_timed_out = True
             self._timed_out.append(worker)
             self._note_unreadable(worker.namespace, error)
-            hanging = [each for each in self._timed_out if each.is_over]
+            hanging = [each for each in self._timed_out if each.has_expired]
             if len(hanging) > THREADS:
                 # The whole storage seems to hang, and threads that timed out still run.
                 raise errors.StorageUnreadable('its repositories', error)

@@ -68,7 +68,7 @@ class TagWaitList:
                 wait.due = now + max(_FIRST_PAUSE, _PAUSE_SHARE * (now - wait.since))
         return taken
 
-    def is_over(self, note: Note) -> bool:
+    def has_expired(self, note: Note) -> bool:
         """Return True if the tag of a note has been awaited long enough."""
         wait = self._waits.get(note)
         return wait is not None and self._clock() - wait.since >= TAG_SECONDS
@@ -168,7 +168,7 @@ class DescriptionWorker:
                     if note.is_expected:
                         self._awaited.add(note)
                 self._describe_all([(note, False) for note in group if not note.is_expected])
-                if self._loop.is_over or self._failures >= _FAILURES:
+                if self._loop.is_stopped or self._failures >= _FAILURES:
                     return
             if len(notes) < _BATCH:
                 self._after = None
@@ -183,9 +183,9 @@ class DescriptionWorker:
         """Reconcile a repository and remove its note, unless its tag is still awaited.
 
         :param was_due: True if the tag was awaited before: then nothing is done without a tag."""
-        is_over = self._awaited.is_over(note)
+        has_expired = self._awaited.has_expired(note)
         try:
-            is_there = (not was_due or is_over or self._reconciler.has_tag(note.name, _SECONDS)
+            is_there = (not was_due or has_expired or self._reconciler.has_tag(note.name, _SECONDS)
                         ) and self._reconciler.describe(note.name, _SECONDS)
         except (RegistryUnavailable, errors.ChangeConflict) as error:
             self._note_failure(note, error)
@@ -193,7 +193,7 @@ class DescriptionWorker:
         except errors.InvalidName as error:
             logger.warning('no description is read: %s', error)
         else:
-            if note.is_expected and not is_there and not is_over:
+            if note.is_expected and not is_there and not has_expired:
                 return
         self._failures = 0
         self._awaited.remove(note)
@@ -210,7 +210,7 @@ class DescriptionWorker:
     def _fails(self, act: Callable[[], bool | None]) -> bool:
         """Call a function, unless stopping; return True if it raises or returns True."""
         try:
-            return not self._loop.is_over and bool(act())
+            return not self._loop.is_stopped and bool(act())
         except errors.MissingTable:
             # Another thread creates the tables.
             return False

@@ -289,7 +289,7 @@ def test_an_index_of_a_newer_release_stops_the_start(make, start):
     it = make()
     with pytest.raises(errors.NewerDatabase):
         it.start_and_wait(5)
-    assert it.is_over
+    assert it.is_stopped
 
 
 @pytest.mark.parametrize('failure', [
@@ -470,12 +470,12 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start):
 def test_a_forked_process_does_nothing_more(make, ready, monkeypatch):
     threads = more_threads()
     it = make()
-    assert it.start_and_wait(5) is True and not it.is_over
+    assert it.start_and_wait(5) is True and not it.is_stopped
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
     it.check_soon()
     wait_until(lambda: threads() == 0)
-    assert it.is_over and ready.asked == ['is_ready']
+    assert it.is_stopped and ready.asked == ['is_ready']
     with pytest.raises(errors.Stopped):
         ready.sleep(0.1)

@@ -190,11 +190,11 @@ def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(c
     assert waits.take_due() == [(NOTE, True)] and waits.take_due() == []
     clock.advance(80 - 0.25)
     assert waits.take_due() == [(NOTE, True)] and waits.seconds() == 10
-    assert not waits.is_over(NOTE)
+    assert not waits.has_expired(NOTE)
     clock.advance(TAG_SECONDS - 80)
-    assert waits.is_over(NOTE)
+    assert waits.has_expired(NOTE)
     waits.remove(NOTE)
-    assert waits.seconds() == float('inf') and not waits.is_over(NOTE)
+    assert waits.seconds() == float('inf') and not waits.has_expired(NOTE)
 
 
 def test_a_stopped_worker_begins_nothing(worker, index, clock):

@@ -56,7 +56,7 @@ def test_requests_for_a_tag_are_frequent_at_first_and_end_after_minutes():
     waiting.add(note)
     assert waiting.take_due() == [(note, False)] and waiting.take_due() == []
     times = [clock.now]
-    while not waiting.is_over(note):
+    while not waiting.has_expired(note):
         clock.advance(waiting.seconds())
         assert waiting.take_due() == [(note, True)]
         times.append(clock.now)
