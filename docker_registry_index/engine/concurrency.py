@@ -142,7 +142,7 @@ class SingleFlight(object):
         self._call = None
 
     @property
-    def is_under_way(self):
+    def is_running(self):
         """True while the function runs."""
         return self._call is not None and not self._call.ended.is_set()
 
@@ -152,11 +152,11 @@ class SingleFlight(object):
         :returns: True if the function has ended within so many seconds.
         :raises: what the function raised."""
         with self._lock:
-            if not self.is_under_way:
+            if not self.is_running:
                 call = _Call(self._function)
                 if start_thread(call.run) is None:
                     return False
-                # Never None again, because is_under_way reads it without the lock.
+                # Never None again, because is_running reads it without the lock.
                 self._call = call
             call = self._call
         if not wait(call.ended, seconds):

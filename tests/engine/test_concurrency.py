@@ -172,17 +172,17 @@ def test_threads_that_ask_at_the_same_time_share_one_call(free):
         free.wait(30)
 
     flight = SingleFlight(call)
-    assert not flight.is_under_way
+    assert not flight.is_running
     threads = [threading.Thread(target=lambda: answers.append(flight.wait(30))) for _ in range(5)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: calls and flight.is_under_way)
+    wait_until(lambda: calls and flight.is_running)
     assert flight.wait(0.01) is False
     free.set()
     for thread in threads:
         thread.join()
     assert answers == [True] * 5 and len(calls) == 1
-    wait_until(lambda: not flight.is_under_way)
+    wait_until(lambda: not flight.is_running)
     assert flight.wait(30) is True and len(calls) == 2
 
 
@@ -207,7 +207,7 @@ def test_all_threads_that_wait_get_the_error_and_the_next_call_is_a_new_one(free
     for thread in threads:
         thread.start()
     # A thread that asks only after the end would start another call and raise nothing.
-    wait_until(lambda: flight.is_under_way and len(asking) == 3)
+    wait_until(lambda: flight.is_running and len(asking) == 3)
     time.sleep(0.05)
     free.set()
     for thread in threads:
@@ -220,7 +220,7 @@ def test_a_flight_that_no_thread_can_be_started_for_has_not_ended(no_threads):
     calls = []
     flight = SingleFlight(lambda: calls.append(1))
     assert flight.wait(30) is False
-    assert not flight.is_under_way and calls == []
+    assert not flight.is_running and calls == []
 
 
 def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_ended(monkeypatch):
@@ -228,9 +228,9 @@ def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_en
     flight = SingleFlight(lambda: calls.append(1))
     assert flight.wait(30) is True
     # Others ask meanwhile, without the lock.
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: seen.append(flight.is_under_way))
+    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: seen.append(flight.is_running))
     assert flight.wait(30) is False
-    assert seen == [False] and not flight.is_under_way and calls == [1]
+    assert seen == [False] and not flight.is_running and calls == [1]
 
 
 # Back-off

@@ -131,7 +131,7 @@ class Credentials(object):
         :raises: the error of botocore if STS refuses them."""
         if not self._needs_refresh():
             return True
-        if self._refresh.is_under_way and not self._needs_refresh(_LAST_SECONDS):
+        if self._refresh.is_running and not self._needs_refresh(_LAST_SECONDS):
             return True
         return self._refresh.wait(self.seconds) or not self._needs_refresh(_LAST_SECONDS)
 
