@@ -9,7 +9,8 @@ import botocore.validate
 import pytest
 
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.store import client, text
+from docker_registry_index.engine.store import text
+from docker_registry_index.engine.store.client import attempt_timeout, request_timeout
 from docker_registry_index.engine.store.tables import definition, tables
 from docker_registry_index.engine.write import change_queue, plan, writer
 from tests.docs import pages
@@ -115,13 +116,13 @@ KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settin
 @pytest.mark.parametrize('page, sentence', [
     (PAGE, 'gives up a connection after %d s and an answer after %d s. It is tried %d times, with '
            'pauses of up to 1 s and 2 s: %d s at the worst' % (
-               KEYS.connect_timeout, KEYS.read_timeout, KEYS.attempts, client.slowest(KEYS))),
-    (PAGE, 'With the keys of a role it is %d s at the worst' % client.slowest(ROLE)),
-    (PAGE, 'first search waits up to %d s' % client.one_attempt(KEYS)),
+               KEYS.connect_timeout, KEYS.read_timeout, KEYS.attempts, request_timeout(KEYS))),
+    (PAGE, 'With the keys of a role it is %d s at the worst' % request_timeout(ROLE)),
+    (PAGE, 'first search waits up to %d s' % attempt_timeout(KEYS)),
     (PAGE, 'waits for its change %d s at most' % KEYS.push_wait),
     (PAGE, 'up to %d 000 repositories a process' % (change_queue.LIMIT // 1000)),
     ('docs/design.md', 'three requests at their slowest, %d seconds by default and %d with the '
-                       'keys of a role' % (3 * client.slowest(KEYS), 3 * client.slowest(ROLE))),
+                       'keys of a role' % (3 * request_timeout(KEYS), 3 * request_timeout(ROLE))),
     ('docs/design.md', 'wait up to %d seconds' % KEYS.startup_wait),
     ('docs/design.md', 'expire after %s' % {7 * 24 * 3600: 'a week'}[writer.TOMBSTONE_SECONDS]),
     ('docs/design.md', 'has %d actions at most' % plan.LONGEST),

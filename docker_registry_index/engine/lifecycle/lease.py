@@ -14,7 +14,7 @@ import uuid
 
 from .. import errors
 from .._compat import monotonic
-from ..store.client import slowest
+from ..store.client import request_timeout
 from ..store.records import VERSION_KEY
 
 __all__ = ['Lease', 'lease_of']
@@ -233,5 +233,5 @@ class Lease(object):
 
 def lease_of(store, clock=monotonic, kind='lease'):
     """Return a Lease whose time is long enough for three of the slowest requests; not held yet."""
-    request = slowest(store.settings)
+    request = request_timeout(store.settings)
     return Lease(store, max(LEASE_SECONDS, 3 * request), clock, request, kind)

@@ -10,7 +10,7 @@ import time
 from .. import errors
 from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
-from ..store.client import one_attempt, slowest
+from ..store.client import attempt_timeout, request_timeout
 from .start import RETRY, Startup
 
 __all__ = ['Maintenance', 'next_sync']
@@ -46,8 +46,8 @@ class Maintenance(object):
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
         # Long enough for a request to fail, so that its error can be raised.
-        self._longest_check = slowest(settings) + 1
-        self._attempt = one_attempt(settings)
+        self._longest_check = request_timeout(settings) + 1
+        self._attempt = attempt_timeout(settings)
         self._wait_until = None
         self._clock = clock
         self._wall_clock = wall_clock

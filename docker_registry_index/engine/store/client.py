@@ -22,7 +22,7 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'RetryingClient', 'one_attempt', 'slowest']
+__all__ = ['Client', 'RetryingClient', 'attempt_timeout', 'request_timeout']
 
 logger = logging.getLogger(__name__)
 
@@ -183,19 +183,19 @@ def _seconds_to_retry(error):
     return FAULT_SECONDS if is_fault else -1
 
 
-def one_attempt(settings):
+def attempt_timeout(settings):
     """Return the most seconds that one attempt of a request takes."""
     return settings.connect_timeout + settings.read_timeout
 
 
-def slowest(settings):
+def request_timeout(settings):
     """Return the most seconds that one request takes with its attempts. Credentials that are not
     in the settings take one attempt more.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html"""
     pauses = [min(2 ** attempt, 20) for attempt in range(settings.attempts)]
-    return ((settings.attempts + (settings.access_key is None)) * one_attempt(settings) +
+    return ((settings.attempts + (settings.access_key is None)) * attempt_timeout(settings) +
             sum(pauses[:-1]))
 
 
@@ -212,7 +212,7 @@ def _connected(settings):
                 connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout,
                 max_pool_connections=CONNECTIONS,
                 retries={'total_max_attempts': settings.attempts, 'mode': 'standard'}))
-        return client, Credentials(session.get_credentials(), one_attempt(settings))
+        return client, Credentials(session.get_credentials(), attempt_timeout(settings))
     except botocore.exceptions.BotoCoreError as error:
         # A missing profile, half a key pair, or a typing error in a file: boto3 reports it when the
         # client is created, not at a request.

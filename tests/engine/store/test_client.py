@@ -18,7 +18,7 @@ import pytest
 from dev.servers.process import ROOT
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine._compat import PY2
-from docker_registry_index.engine.store.client import Client, RetryingClient, slowest
+from docker_registry_index.engine.store.client import Client, RetryingClient, request_timeout
 from tests.helpers.clock import Clock
 from tests.helpers.network import listening
 
@@ -236,11 +236,11 @@ def test_the_time_outs_are_those_of_the_settings():
 
 def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
     keys = {'access_key': 'AKIADUMMY', 'secret_access_key': 'dummy'}
-    assert slowest(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
-    assert slowest(Settings(attempts=1, read_timeout=2, **keys)) == 3
-    assert slowest(Settings(attempts=7, **keys)) == (7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
+    assert request_timeout(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
+    assert request_timeout(Settings(attempts=1, read_timeout=2, **keys)) == 3
+    assert request_timeout(Settings(attempts=7, **keys)) == (7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
     # Credentials of a role need a request of their own.
-    assert slowest(Settings(attempts=1)) == 2 * 4
+    assert request_timeout(Settings(attempts=1)) == 2 * 4
 
 
 def test_missing_credentials_are_an_error(monkeypatch):
