@@ -114,13 +114,13 @@ class SearchIndex(object):
         """Return the repositories matching ``term``, best first. See Search.search.
 
         :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
-        self._check_usable()
+        self._wait_until_usable()
         with self._missing_tables_noticed():
             return self._search.search(term, limit, skip)
 
     def catalog(self, after=None, limit=None):
         """Return names in the order of a registry's catalog. See Search.catalog."""
-        self._check_usable()
+        self._wait_until_usable()
         with self._missing_tables_noticed():
             return self._search.catalog(after, limit)
 
@@ -174,9 +174,9 @@ class SearchIndex(object):
         store, source = self._store, as_source(source)
         return lambda heartbeat: Loader(store, source, heartbeat, progress).load()
 
-    def _check_usable(self):
+    def _wait_until_usable(self):
         if self._maintenance:
-            self._maintenance.check_usable()
+            self._maintenance.wait_until_usable()
 
     @contextlib.contextmanager
     def _missing_tables_noticed(self):

@@ -147,7 +147,7 @@ class Lease(object):
         finally:
             self._is_held = False
 
-    def take_from(self, number):
+    def revoke(self, number):
         """Take the lease away from the holder of a record number, so that its load cannot end.
 
         Costs one UpdateItem.

@@ -103,7 +103,7 @@ class Maintenance(object):
                            'what is loaded already, and the load goes on', seconds)
         return is_ready
 
-    def check_usable(self):
+    def wait_until_usable(self):
         """Return once a search may read the index.
 
         Waits for the first check of the index, as long as one attempt of a request may take. If

@@ -180,7 +180,7 @@ class Startup(object):
         lease = lease_of(self._store, self._clock)
         try:
             holder = [lease.read()]
-            is_over = holder == seen and lease.take_from(*holder)
+            is_over = holder == seen and lease.revoke(*holder)
         except errors.MissingTable:
             # The lease is lost with the version table.
             is_over, holder = True, []

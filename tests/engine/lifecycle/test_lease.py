@@ -618,8 +618,8 @@ def test_heartbeats_in_a_row_may_lose_their_answers(clock):
 
 # Taken from its holder
 
-def test_a_holder_that_lost_its_lease_to_take_from_ends_nothing(index, holder, waiter, clock):
-    assert waiter.take_from(waiter.read()) is True
+def test_a_holder_whose_lease_is_revoked_ends_nothing(index, holder, waiter, clock):
+    assert waiter.revoke(waiter.read()) is True
     assert row(index) == VERSION_KEY
     with pytest.raises(errors.LeaseLost):
         holder.release_with(mark(index))
@@ -627,9 +627,9 @@ def test_a_holder_that_lost_its_lease_to_take_from_ends_nothing(index, holder, w
     assert waiter.acquire() is True
 
 
-def test_a_holder_that_lost_its_lease_to_take_from_learns_it_by_a_heartbeat(
+def test_a_holder_whose_lease_is_revoked_learns_it_by_a_heartbeat(
         index, holder, waiter, clock):
-    assert waiter.take_from(waiter.read()) is True
+    assert waiter.revoke(waiter.read()) is True
     clock.advance(SECONDS / 4.0)
     with pytest.raises(errors.LeaseLost):
         holder.renew()
@@ -640,8 +640,8 @@ def test_a_newer_number_is_not_taken_away(index, holder, waiter, clock):
     seen = waiter.read()
     clock.advance(SECONDS / 4.0)
     holder.renew()
-    assert waiter.take_from(seen) is False
-    assert waiter.take_from(None) is True
+    assert waiter.revoke(seen) is False
+    assert waiter.revoke(None) is True
     holder.release_with()
     assert row(index) == VERSION_KEY
 

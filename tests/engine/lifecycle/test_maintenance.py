@@ -228,7 +228,7 @@ def test_a_start_waits_for_a_load_no_longer_than_it_may(make, start, caplog):
     assert it.is_loading and 'still being loaded after' in caplog.text
     # Nor does a search wait: the start has waited.
     began = time.time()
-    it.check_usable()
+    it.wait_until_usable()
     assert time.time() - began < 1
     goes_on.set()
 
@@ -240,12 +240,12 @@ def test_searches_wait_for_a_load_where_the_start_did_not(make, start, clock):
     assert it.start_and_wait(0) is False
     wait_until(lambda: it.is_loading)
     began = time.time()
-    it.check_usable()
+    it.wait_until_usable()
     assert 0.15 < time.time() - began < 5
     # All of them together no longer than a start does.
     clock.advance(0.2)
     began = time.time()
-    it.check_usable()
+    it.wait_until_usable()
     assert time.time() - began < 0.15
     goes_on.set()
 
@@ -257,7 +257,7 @@ def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, rea
     began = time.time()
     assert it.start_and_wait(0) is False
     assert time.time() - began < 0.3
-    it.check_usable()
+    it.wait_until_usable()
     assert 0.3 < time.time() - began < 3
     # A start waits for the response to a request that fails, and logs the reason.
     assert it.start_and_wait(30) is False
@@ -265,7 +265,7 @@ def test_a_caller_waits_for_a_check_no_longer_than_an_attempt_may_take(make, rea
     assert not it.is_loading
     goes_on.set()
     wait_until(lambda: it.is_ready)
-    it.check_usable()
+    it.wait_until_usable()
 
 
 def test_the_next_call_begins_the_maintenance_if_no_thread_could_be_started(
@@ -278,7 +278,7 @@ def test_the_next_call_begins_the_maintenance_if_no_thread_could_be_started(
     it.start()
     wait_until(lambda: it.is_ready)
     it.start()
-    it.check_usable()
+    it.wait_until_usable()
     assert start.asked == ['is_ready', 'ensure_ready']
 
 
@@ -300,17 +300,17 @@ def test_an_index_that_becomes_unusable_is_noticed_and_works_again_once_correcte
     caplog.set_level(logging.INFO)
     it = make()
     it.run_once(clock())
-    it.check_usable()
+    it.wait_until_usable()
     ready.failure = failure
     for _ in range(3):
         assert it.run_once(clock()) == 60
         with pytest.raises(type(failure)):
-            it.check_usable()
+            it.wait_until_usable()
         assert not it.is_ready and not it.is_loading
     assert caplog.text.count('cannot be used until') == 1
     ready.failure = None
     it.run_once(clock())
-    it.check_usable()
+    it.wait_until_usable()
     assert it.is_ready and caplog.text.count('can be used again') == 1
 
 
@@ -321,7 +321,7 @@ def test_an_error_that_is_raised_again_and_again_does_not_grow(make, start, cloc
     lengths = []
     for _ in range(3):
         with pytest.raises(errors.NewerDatabase) as raised:
-            it.check_usable()
+            it.wait_until_usable()
         lengths.append(len(raised.traceback))
     assert len(set(lengths)) == 1
 
