@@ -61,7 +61,7 @@ class Service:
         self._metrics.watch_dynamodb(self.index.client.dynamodb)
         reconciler = Reconciler(self.index, registry_of(service))
         self._description_worker = DescriptionWorker(self.index, reconciler)
-        reconciler.on_note = self._description_worker.call
+        reconciler.on_note = self._description_worker.notify
         pool = NotificationPool(reconciler, service.events_wait)
         self._show(pool)
         users = None if service.htpasswd is None else Users(

@@ -96,7 +96,7 @@ class DescriptionWorker:
         self._awaited = TagWaitList(clock)
         self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
-        self._was_called = False
+        self._was_notified = False
         # The next read starts after this name: unreadable repositories do not delay others.
         self._after: str | None = None
         self._failures = 0
@@ -109,10 +109,10 @@ class DescriptionWorker:
         if not self._loop.start():
             raise RuntimeError('no thread is left for reading descriptions')
 
-    def call(self, note: Note) -> None:
+    def notify(self, note: Note) -> None:
         """Look for the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
-        self._was_called = True
+        self._was_notified = True
         self._loop.wake()
 
     def stop(self, seconds: float) -> None:
@@ -121,20 +121,20 @@ class DescriptionWorker:
 
     def run_once(self, now: float) -> float:
         """Do the due work; return the seconds until more is due. Never raises."""
-        if self._was_called:
-            self._was_called = False
+        if self._was_notified:
+            self._was_notified = False
             self._backoff.reset()
             self._next_read = min(self._next_read, now + PAUSE)
         if now < self._next_read:
             self._fails(self._describe_all)
-        elif self._fails(self.work_off):
+        elif self._fails(self.describe_pending):
             self._next_read = self._clock() + self._backoff.next()
         else:
             self._backoff.reset()
             self._next_read = self._clock() + PAUSE
         return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
 
-    def work_off(self) -> bool:
+    def describe_pending(self) -> bool:
         """Read all notes and their descriptions; a failed one stays noted.
 
         Costs one Query if there are no notes.

@@ -20,7 +20,7 @@ from ..registry import image
 from ..registry.client import RegistryClient
 from ..registry.connection import RegistryUnavailable
 
-__all__ = ['Change', 'NotNow', 'NotificationPool', 'Reconciler']
+__all__ = ['Change', 'NotificationPool', 'Reconciler', 'RetryLater']
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     tag: str | None
 
 
-class NotNow(Exception):
+class RetryLater(Exception):
     """A change is not made; the registry should retry its notification."""
 
 
@@ -72,22 +72,22 @@ class NotificationPool:
     def apply(self, changes: Sequence[Change]) -> None:
         """Return when all these changes are in the index.
 
-        :raises NotNow: a change failed, or is not made yet."""
+        :raises RetryLater: a change failed, or is not made yet."""
         end = time.monotonic() + self._seconds
         futures = [self._begin(change, end) for change in changes]
         _, late = wait(futures, max(0, end - time.monotonic()))
         if late:
-            raise NotNow(f'the change takes longer than {self._seconds:g} seconds')
+            raise RetryLater(f'the change takes longer than {self._seconds:g} seconds')
         for future in futures:
             try:
                 future.result()
             except _TEMPORARY as error:
-                raise NotNow(str(error))
+                raise RetryLater(str(error))
 
     def _begin(self, change: Change, end: float) -> Future[None]:
         # One notification may have more changes than may be made at once.
         if not self._free.acquire(timeout=max(0, end - time.monotonic())):
-            raise NotNow(f'{LIMIT} other changes are being made')
+            raise RetryLater(f'{LIMIT} other changes are being made')
         return self._pool.submit(self._run, change)
 
     def _run(self, change: Change) -> None:
@@ -113,10 +113,10 @@ class _KeyedLock:
 
     @contextlib.contextmanager
     def hold(self, key: str, seconds: float) -> Iterator[None]:
-        """Hold the lock of a key inside the block; raise NotNow if another holds it too long."""
+        """Hold the lock of a key in the block; raise RetryLater if another holds it too long."""
         with self._released:
             if not self._released.wait_for(lambda: key not in self._held, max(0, seconds)):
-                raise NotNow(f'an earlier change of {key!r:.82} is still being made')
+                raise RetryLater(f'an earlier change of {key!r:.82} is still being made')
             self._held.add(key)
         try:
             yield
@@ -155,7 +155,7 @@ class Reconciler:
 
         :param seconds: until the caller times out. The requests to the registry end by then; those
             to DynamoDB have timeouts of their own.
-        :raises NotNow: an earlier change of this repository takes that long, and might undo this.
+        :raises RetryLater: an earlier change of this repository takes that long; it might undo this.
         :raises RequestFailed, ChangeConflict: DynamoDB does not accept the change.
         :raises InvalidName: the index cannot contain such a repository.
 
@@ -171,7 +171,7 @@ class Reconciler:
         """Reconcile a repository of the description queue; return True if it exists.
 
         :raises RegistryUnavailable: the registry does not answer in time.
-        :raises: as reconcile, without NotNow."""
+        :raises: as reconcile, without RetryLater."""
         end = self._clock() + seconds
         return self._settle(name, lambda tags: self._text(name, None, tags, end), end, end)
 

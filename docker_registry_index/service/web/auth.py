@@ -130,7 +130,7 @@ class Users:
             logger.warning('%d of %d users of %s have no bcrypt hash, so neither the service nor '
                            'the registry accepts them; hash their passwords with htpasswd -B',
                            len(users) - len(usable), len(users), self._path)
-        stand_ins = {cost(each): each for each in list(usable.values()) or [nobodys_hash()]}
+        stand_ins = {cost(each): each for each in list(usable.values()) or [dummy_hash()]}
         with self._lock:
             self._users, self._stand_ins = usable, stand_ins
             self._changed = changed
@@ -188,7 +188,7 @@ def matches(password: bytes, hashed: bytes) -> bool:
         return False
 
 
-def nobodys_hash() -> bytes:
+def dummy_hash() -> bytes:
     """Return a usable hash that belongs to no user."""
     return str(bcrypt.hash('nobody')).encode('ascii')
 

@@ -17,11 +17,11 @@ import flask
 from werkzeug.datastructures import Headers
 
 from ..registry.layout import is_name
-from ..sync.reconcile import Change, NotificationPool, NotNow
+from ..sync.reconcile import Change, NotificationPool, RetryLater
 from .auth import same_secret
 from .responses import refusal
 
-__all__ = ['LARGEST', 'Malformed', 'changes_of', 'routes']
+__all__ = ['LARGEST', 'MalformedNotification', 'changes_of', 'routes']
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _BLOB = 'application/octet-stream'
 _large, _WAIT = threading.Lock(), 0.5
 
 
-class Malformed(ValueError):
+class MalformedNotification(ValueError):
     """A body is no notification."""
 
 
@@ -63,16 +63,16 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
         try:
             changes = _changes(flask.request)
             pool.apply(_with_valid_names(changes))
-        except Malformed as error:
+        except MalformedNotification as error:
             return _drop(error)
-        except NotNow as error:
+        except RetryLater as error:
             count('retry')
             logger.warning('the registry has to retry a notification: %s', error)
             return refusal(503, 'not now, retry later')
         count('done' if changes else 'ignored')
         return flask.jsonify({})
 
-    def _drop(error: Malformed) -> flask.Response:
+    def _drop(error: MalformedNotification) -> flask.Response:
         count('malformed')
         if not _is_of_registry(flask.request):
             return refusal(400, str(error))
@@ -97,14 +97,14 @@ def _is_of_registry(request: flask.Request) -> bool:
 def _changes(request: flask.Request) -> list[Change]:
     """Return the changes in a body.
 
-    :raises Malformed: it is not a notification.
-    :raises NotNow: it is large, and so is another one that is being read."""
+    :raises MalformedNotification: it is not a notification.
+    :raises RetryLater: it is large, and so is another one that is being read."""
     if (request.content_length or 0) <= BODY_BYTES:
         return changes_of(request.get_data(cache=False))
     if not _is_of_registry(request):
         flask.abort(413)
     if not _large.acquire(timeout=_WAIT):
-        raise NotNow('another large body is being read')
+        raise RetryLater('another large body is being read')
     try:
         return changes_of(request.get_data(cache=False))
     finally:
@@ -126,7 +126,7 @@ def changes_of(body: bytes) -> list[Change]:
     Only pushes of manifests, and deletes, are changes. The delete of a blob looks like that of a
     manifest.
 
-    :raises Malformed: it is not a notification."""
+    :raises MalformedNotification: it is not a notification."""
     found: dict[str, Change] = {}
     for event in _events(body):
         change = _change(event)
@@ -143,10 +143,10 @@ def _events(body: bytes) -> list[dict[str, Any]]:
     try:
         document = json.loads(body.decode('utf-8'))
     except (ValueError, RecursionError):
-        raise Malformed('the body is not JSON') from None
+        raise MalformedNotification('the body is not JSON') from None
     events = document.get('events') if isinstance(document, dict) else None
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise Malformed('the body has no list "events" of objects')
+        raise MalformedNotification('the body has no list "events" of objects')
     return events
 
 

@@ -162,7 +162,7 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler,
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
     index.error, index.kept, reads = None, [NOTE], index.reads
-    worker.call(NOTE)
+    worker.notify(NOTE)
     assert worker.run_once(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
     reconciler.is_there = True
     clock.advance(1)

@@ -75,16 +75,16 @@ def index(in_process_dynamodb):
 def test_after_minutes_without_a_tag_the_note_is_done(index):
     clock, reconciler = Clock(), Reconciler(index.engine, TaggedRepository())
     worker = DescriptionWorker(index.engine, reconciler, clock)
-    reconciler.on_note = worker.call
+    reconciler.on_note = worker.notify
     # In time: a late change would be noted once more.
     reconciler.reconcile(Change(NAME, NEW, 'latest'), 20)
     index.add(NAME, 'Old words')
     for _ in range(3):
-        worker.work_off()
+        worker.describe_pending()
         assert [note.name for note in index.engine.description_queue.notes(9)] == [NAME]
         assert index.search('') == [], 'a repository without a tag is removed at once'
         clock.advance(TAG_SECONDS / 3 + 1)
-    worker.work_off()
+    worker.describe_pending()
     assert index.engine.description_queue.notes(9) == [] and worker.done == 1
 
 
@@ -94,10 +94,10 @@ def test_a_registry_that_cannot_be_asked_proves_no_missing_tag(index):
     worker = DescriptionWorker(index.engine, Reconciler(index.engine, registry), clock)
     index.engine.description_queue.note([NAME], is_expected=True)
     for _ in range(5):
-        assert worker.work_off() is True, 'pauses get longer'
+        assert worker.describe_pending() is True, 'pauses get longer'
         clock.advance(TAG_SECONDS)
     assert [note.name for note in index.engine.description_queue.notes(9)] == [NAME]
     registry.is_down = False
-    worker.work_off()
+    worker.describe_pending()
     assert dict(index.search('')) == {NAME: 'new words'}
     assert index.engine.description_queue.notes(9) == []

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from docker_registry_index.service.sync.reconcile import (
-    Change, NotificationPool, NotNow, Reconciler)
+    Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.engine import EngineIndex
 from tests.helpers.tagged_repository import NAME, NEW, OLD, TaggedRepository
 from tests.helpers.waiting import wait_until
@@ -57,7 +57,7 @@ def follow_soon(notifications, changes):
     def is_done():
         try:
             return notifications.apply(changes) or True
-        except NotNow:
+        except RetryLater:
             return False
     wait_until(is_done)
 
@@ -79,10 +79,10 @@ def test_a_change_whose_answer_is_lost_does_not_bring_a_repository_back(index, r
 
 def test_a_later_change_of_a_repository_waits_for_an_earlier_one(index, notifications):
     go_on = hanging(index, 'get_item')
-    with pytest.raises(NotNow):
+    with pytest.raises(RetryLater):
         notifications.apply(change(OLD))
     started = time.monotonic()
-    with pytest.raises(NotNow):
+    with pytest.raises(RetryLater):
         notifications.apply(change(NEW))
     assert time.monotonic() - started < WAIT + 2
     follow_soon(notifications, [Change('another/one', NEW, 'latest')])
@@ -94,7 +94,7 @@ def test_a_later_change_of_a_repository_waits_for_an_earlier_one(index, notifica
 
 def test_a_change_that_ends_after_its_caller_timed_out_is_noted(index, registry, notifications):
     go_on = hanging(index, 'get_item')
-    with pytest.raises(NotNow):
+    with pytest.raises(RetryLater):
         notifications.apply(change(OLD))
     # Another copy of the service is notified of a later change.
     registry.listed[:] = []

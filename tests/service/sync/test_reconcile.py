@@ -7,7 +7,7 @@ from docker_registry_index.engine.errors import InvalidName, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.reconcile import (
-    LIMIT, Change, NotificationPool, NotNow, Reconciler)
+    LIMIT, Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.clock import Clock
 
 NAME = 'acme/web'
@@ -185,10 +185,10 @@ class TestPool:
 
     def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
         pool = NotificationPool(reconciler, 0.05)
-        with pytest.raises(NotNow, match='change takes longer than 0.05 seconds'):
+        with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
             pool.apply([change()])
         assert index == {} and pool.under_way == 1
-        with pytest.raises(NotNow, match="earlier change of 'acme/web' is still being made"):
+        with pytest.raises(RetryLater, match="earlier change of 'acme/web' is still being made"):
             reconciler.reconcile(change(), 0.05)
         held.set()
         NotificationPool(reconciler, 5).apply([change()])
@@ -196,14 +196,14 @@ class TestPool:
 
     def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
         pool = NotificationPool(reconciler, 0.05)
-        with pytest.raises(NotNow, match='%d other changes' % LIMIT):
+        with pytest.raises(RetryLater, match='%d other changes' % LIMIT):
             pool.apply([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
 
     def test_a_failure_of_dynamodb_is_not_now(self, reconciler, index):
         def fail():
             raise FAILED
         index.act = fail
-        with pytest.raises(NotNow):
+        with pytest.raises(RetryLater):
             NotificationPool(reconciler, 5).apply([change()])
 
     def test_an_invalid_name_is_logged_and_not_retried(self, reconciler, index, caplog):

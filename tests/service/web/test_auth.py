@@ -129,7 +129,7 @@ def test_requests_that_read_no_names_need_no_user(guarded):
 def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(guarded, users, caplog,
                                                                        monkeypatch):
     # The real one takes a quarter of a second.
-    monkeypatch.setattr(auth, 'nobodys_hash', lambda: hashed('nobody').encode())
+    monkeypatch.setattr(auth, 'dummy_hash', lambda: hashed('nobody').encode())
     before = users.read_text()
     alice, carol = header('alice', PASSWORDS['alice']), header('carol', 'new here')
     try:
@@ -229,7 +229,7 @@ def test_the_parser_reads_what_the_registry_reads():
     for none in (b'', b'$2y$', b'$2y$05$short', b'$2y$99$' + b'.' * 53, b'$apr1$x$y', b'{SHA}x',
                  b'plain', b'\xff' * 60, b'$2y$05$' + b'a' * 60):
         assert not auth.is_usable(none), none
-    nobody = auth.nobodys_hash()
+    nobody = auth.dummy_hash()
     assert auth.is_usable(nobody) and not auth.matches(b'', nobody)
 
 

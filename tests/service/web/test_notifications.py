@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web import notifications
-from docker_registry_index.service.web.notifications import BODY_BYTES, Malformed, changes_of
+from docker_registry_index.service.web.notifications import (
+    BODY_BYTES, MalformedNotification, changes_of)
 from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import DIGEST, MANIFEST, FakeRegistry, deleted, pushed
 from tests.helpers.scripted_server import error_page, page
@@ -241,7 +242,7 @@ EVENT = st.fixed_dictionaries({}, optional={'action': SOMETIMES,
 def test_any_body_is_malformed_or_a_list_of_changes(body):
     try:
         changes = changes_of(body)
-    except Malformed as error:
+    except MalformedNotification as error:
         assert re.match('the body (is not|has no) .*', str(error))
         return
     assert isinstance(changes, list) and all(isinstance(change, Change) for change in changes)
