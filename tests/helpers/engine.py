@@ -11,7 +11,7 @@ from docker_registry_index.engine.store.records import (
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
-from docker_registry_index.engine.verify.check import wanted_items
+from docker_registry_index.engine.verify.check import expected_items
 from tests.helpers.clock import Clock
 
 
@@ -67,7 +67,7 @@ class EngineIndex(object):
     def starter(self, source, **times):
         """Return a Startup with a lock of its own, as in a process of its own."""
         return Startup(self.store, lambda heartbeat: self.load(source, heartbeat),
-                     locks=self._locks, **times)
+                       locks=self._locks, **times)
 
     def load(self, source, heartbeat=lambda: None, **more):
         """Make the index equal to the storage, and return the LoadReport.
@@ -168,7 +168,7 @@ class EngineIndex(object):
         expected = []
         for name, item in rows.items():
             row = Row.of(item)
-            expected.extend(wanted_items(name, row))
+            expected.extend(expected_items(name, row))
             assert row.is_indexed and row.writing is None, item
             assert row.indexed == expected[-1].get('d', {}).get('S', ''), item
         # The flag that makes a search read the row is no part of the posting.

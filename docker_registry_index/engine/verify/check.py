@@ -17,7 +17,7 @@ from ..sync.snapshot import Survey, scratch_database
 from ..sync.source import has
 from ..write.writer import Writer
 
-__all__ = ['Checker', 'Checksums', 'Finding', 'Inspection', 'Problem', 'wanted_items']
+__all__ = ['Checker', 'Checksums', 'Finding', 'Inspector', 'Problem', 'expected_items']
 
 #: Attempts to inspect a repository that is changed meanwhile.
 _ATTEMPTS = 5
@@ -47,7 +47,7 @@ class Checker(object):
         store = store.retrying(sleep=sleep)
         self._writer = Writer(store)
         self._survey = Survey(store, source, sleep=sleep)
-        self._inspection = Inspection(store)
+        self._inspector = Inspector(store)
         self._source = source
         self._progress = progress or (lambda done, total: None)
         #: The numbers of rows and postings that were read.
@@ -85,9 +85,9 @@ class Checker(object):
             for entry in snapshot.entries():
                 if entry.state.row is not None:
                     self.rows += 1
-                    checksums.expect(entry.name, wanted_items(entry.name, entry.state.row))
+                    checksums.add_expected(entry.name, expected_items(entry.name, entry.state.row))
                 if not entry.state.is_current or (self._source and not entry.is_listed):
-                    checksums.suspect(entry.name)
+                    checksums.add_suspect(entry.name)
         finally:
             snapshot.close()
 
@@ -98,7 +98,7 @@ class Checker(object):
                 self._progress(self.postings, 0)
             # This flag makes a search read the row; it is no part of the contents.
             item.pop('v', None)
-            checksums.find(postings.name_of(item), item)
+            checksums.add_found(postings.name_of(item), item)
 
     def _note_keys(self, checksums):
         for item in self._survey.postings():
@@ -107,7 +107,7 @@ class Checker(object):
                 checksums.note_key(name, item['gram']['S'], item['suffix']['S'])
 
     def _problem(self, name, keys, repair):
-        found = self._inspection.of(name, keys)
+        found = self._inspector.inspect(name, keys)
         if found is not None and found.detail:
             repaired = repair and self._repair(name, found)
             return Problem(name, found.kind, found.detail, repaired)
@@ -141,7 +141,7 @@ class Checker(object):
                 if (gram, suffix) not in there])
 
         self._writer.change(name, plan_anew, sure=True)
-        again = self._inspection.of(name, found.surplus)
+        again = self._inspector.inspect(name, found.surplus)
         return again is not None and not again.detail
 
 
@@ -156,7 +156,7 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
     __slots__ = ()
 
 
-class Inspection(object):
+class Inspector(object):
     """Inspects repositories one by one.
 
     :param store: a Store."""
@@ -164,7 +164,7 @@ class Inspection(object):
     def __init__(self, store):
         self._store = store
 
-    def of(self, name, keys):
+    def inspect(self, name, keys):
         """Return a Finding; None if the repository is changed during each attempt.
 
         :param keys: of the postings that a scan found.
@@ -181,7 +181,7 @@ class Inspection(object):
 
     def _finding(self, name, item, keys):
         row = Row.of(item)
-        items = {} if row is None else {_key_of(each): each for each in wanted_items(name, row)}
+        items = {} if row is None else {_key_of(each): each for each in expected_items(name, row)}
         there = self._get(set(items) | set(map(tuple, keys)) | {
             (postings.CATALOG, postings.catalog_key(name))})
         missing = sum(there.get(key) != each for key, each in items.items())
@@ -231,16 +231,16 @@ class Checksums(object):
         """Delete the temporary file."""
         self._database.close()
 
-    def expect(self, name, items):
+    def add_expected(self, name, items):
         """Add the items that a name should have."""
         for item in items:
             self._add('expected', name, item)
 
-    def find(self, name, item):
+    def add_found(self, name, item):
         """Add an item that exists."""
         self._add('found', name, item)
 
-    def suspect(self, name):
+    def add_suspect(self, name):
         """Add a name to the suspects, whatever its postings are."""
         self._database.execute('INSERT OR IGNORE INTO suspects VALUES (?)', (name,))
 
@@ -297,7 +297,7 @@ def _digest(item):
     return int(hashlib.md5(written.encode('ascii')).hexdigest()[:12], 16)
 
 
-def wanted_items(name, row):
+def expected_items(name, row):
     """Return the items of the search table that the row of a repository demands."""
     description = text.clean_description(row.description)
     return [postings.to_item(posting) for posting in

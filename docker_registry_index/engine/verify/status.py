@@ -10,7 +10,7 @@ from ..lifecycle.lease import Lease
 from ..lifecycle.start import Startup
 from ..sync.snapshot import Survey
 from ..sync.source import has, listed
-from .check import Inspection, wanted_items
+from .check import Inspector, expected_items
 
 __all__ = ['Status']
 
@@ -31,7 +31,7 @@ class Status(object):
     def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
         self._store = store.retrying(sleep=sleep)
         self._survey = Survey(self._store, source, sleep=sleep)
-        self._inspection = Inspection(self._store)
+        self._inspector = Inspector(self._store)
         self._source = source
         self._sleep = sleep
         self._random = choice
@@ -82,11 +82,11 @@ class Status(object):
         dictionary {name: what is wrong}. Costs some requests for each name."""
         wrong, numbers = {}, []
         for name in sample:
-            finding = self._inspection.of(name, ())
+            finding = self._inspector.inspect(name, ())
             if finding is not None and finding.detail:
                 wrong[name] = finding.detail
             elif finding is not None and finding.row is not None:
-                numbers.append(len(wanted_items(name, finding.row)))
+                numbers.append(len(expected_items(name, finding.row)))
                 if self._source and not has(self._source, name):
                     wrong[name] = 'is not in the storage'
         if self._source:
@@ -101,7 +101,7 @@ class Status(object):
             names = [name for name, _ in listed(
                 'its repositories', lambda: self._source.repositories(namespace))]
             for name in self._random.sample(names, min(SAMPLE // _NAMESPACES, len(names))):
-                finding = self._inspection.of(name, ())
+                finding = self._inspector.inspect(name, ())
                 if finding is not None and finding.row is None and has(self._source, name):
                     yield name, 'is in the storage and not in the index'
 

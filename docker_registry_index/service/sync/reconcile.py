@@ -155,7 +155,7 @@ class Reconciler:
 
         :param seconds: until the caller times out. The requests to the registry end by then; those
             to DynamoDB have timeouts of their own.
-        :raises RetryLater: an earlier change of this repository takes that long; it might undo this.
+        :raises RetryLater: an earlier change of this repository takes that long, and might undo it.
         :raises RequestFailed, ChangeConflict: DynamoDB does not accept the change.
         :raises InvalidName: the index cannot contain such a repository.
 
