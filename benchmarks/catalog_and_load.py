@@ -23,7 +23,7 @@ from dev.servers.process import ROOT
 from dev.servers.programs import program
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
-from dev.storage.v2_repositories import FullBucket, names
+from dev.storage.v2_repositories import RegistryBucket, names
 
 PAGE = os.path.join(ROOT, 'docs', 'measurements.md')
 BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
@@ -57,7 +57,7 @@ class Measure:
         registry's catalog."""
         wanted = names(count)
         echo('%d repositories are put into a bucket' % count)
-        bucket = FullBucket(self.aws.url, self.tags).fill(wanted)
+        bucket = RegistryBucket(self.aws.url, self.tags).fill(wanted)
         for called, path in self.registries.items():
             with Distribution(bucket.storage(self.s3.url), program=path) as registry:
                 self._walk_of_registry(called, registry, wanted)

@@ -16,13 +16,13 @@ def nothing_installed(monkeypatch):
 
 
 def quiet(tmp_path, has_systemd, units=UNITS):
-    """Return the commands that Quiet runs before and after an installation."""
+    """Return the commands that DisabledServices runs before and after an installation."""
     systemd, scripts, ran = tmp_path / 'systemd', tmp_path / 'init.d', []
     scripts.mkdir()
     (scripts / 'nginx').write_text('')
     if has_systemd:
         systemd.mkdir()
-    with debian_packages.Quiet(units, lambda command, **streams: ran.append(' '.join(command)),
+    with debian_packages.DisabledServices(units, lambda command, **streams: ran.append(' '.join(command)),
                                str(systemd), str(scripts)):
         before = ran[:]
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
@@ -51,7 +51,7 @@ def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     monkeypatch.setattr(debian_packages, 'missing', lambda: answers.pop(0))
     monkeypatch.setattr(toolchain, 'may_install', lambda: True)
     monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
-    monkeypatch.setattr(debian_packages, 'Quiet',
+    monkeypatch.setattr(debian_packages, 'DisabledServices',
                         lambda units: handled.append(units) or contextlib.nullcontext())
     debian_packages.install()
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]

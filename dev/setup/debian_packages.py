@@ -14,7 +14,7 @@ from dev.servers.programs import is_missing
 from dev.setup import toolchain
 from dev.setup.console import SetupError, echo, run
 
-__all__ = ['PROGRAMS', 'DAEMON', 'Quiet', 'missing', 'install', 'unpack_daemon']
+__all__ = ['PROGRAMS', 'DAEMON', 'DisabledServices', 'missing', 'install', 'unpack_daemon']
 
 #: Debian packages, each with the program it is wanted for. crun: podman needs a runtime even for a
 #: search.
@@ -46,13 +46,13 @@ def install():
     if not toolchain.may_install():
         raise SetupError('missing: %s. On Debian, as root: apt-get install %s'
                          % (', '.join(packages), ' '.join(packages)))
-    with Quiet([unit for package in packages for unit in _SERVICES.get(package, [])]):
+    with DisabledServices([unit for package in packages for unit in _SERVICES.get(package, [])]):
         toolchain.install(packages)
     if missing():
         raise SetupError('still missing after apt-get install: %s' % ', '.join(missing()))
 
 
-class Quiet(object):
+class DisabledServices(object):
     """Inside, these systemd units and the init scripts of the same names do not stay started;
     after, they are disabled.
 

@@ -11,7 +11,7 @@ from dev.servers.registry_v2 import s3_storage
 from dev.servers.service import s3_source
 from dev.storage.s3 import Bucket
 
-__all__ = ['ROOT', 'FullBucket', 'names']
+__all__ = ['ROOT', 'RegistryBucket', 'names']
 
 ROOT = '/registry'
 _V2 = ROOT.strip('/') + '/docker/registry/v2/'
@@ -25,7 +25,7 @@ def names(count):
                   key=lambda name: name.replace('/', '\0'))
 
 
-class FullBucket(Bucket):
+class RegistryBucket(Bucket):
     """A new bucket of the S3 at `url`, to be filled.
 
     The image is the same everywhere; a repository with one tag has 5 objects, with each further tag

@@ -8,7 +8,7 @@ from benchmarks.catalog_and_load import SIZE
 from benchmarks.walks import Beside, first_load, walk
 from dev.servers.proxy import Proxy, operation_of
 from dev.servers.registry_v2 import Distribution
-from dev.storage.v2_repositories import FullBucket, names
+from dev.storage.v2_repositories import RegistryBucket, names
 from tests.docs import pages
 
 NAMES = names(300)
@@ -16,7 +16,7 @@ NAMES = names(300)
 
 @pytest.fixture(scope='module')
 def bucket(ministack):
-    return FullBucket(ministack.url).fill(NAMES)
+    return RegistryBucket(ministack.url).fill(NAMES)
 
 
 @pytest.fixture

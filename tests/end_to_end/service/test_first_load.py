@@ -154,7 +154,7 @@ def test_a_load_of_three_thousand_repositories_lists_few_pages_of_a_bucket(
     if not request.config.getoption('--long', False):
         pytest.skip('of the long versions: --long')
     names = v2_repositories.names(3000)
-    stored = v2_repositories.FullBucket(ministack.url).fill(names)
+    stored = v2_repositories.RegistryBucket(ministack.url).fill(names)
     with Distribution(stored.storage(ministack.url)) as registry, Proxy(ministack.url) as s3, \
             walks.Beside(registry.url, dynamodb_local.url, **stored.source(s3.url)) as beside:
         load = walks.first_load(beside, names)
