@@ -10,7 +10,7 @@ import time
 import click
 
 from .. import __version__
-from .output import NOT_SO, OK, Bar, as_json, echo, exit_with, safe
+from .output import NOT_OK, OK, Bar, as_json, echo, exit_with, safe
 from .settings import index_of, server, service_of, source_of
 
 __all__ = ['main']
@@ -62,7 +62,7 @@ def status(index, config, with_storage, is_json):
         source = source_of(config, optional=not with_storage)
     report = _report_of(index, source)
     as_json(report) if is_json else _show(report)
-    return OK if report['ready'] and not report['wrong'] else NOT_SO
+    return OK if report['ready'] and not report['wrong'] else NOT_OK
 
 
 @command
@@ -85,7 +85,7 @@ def search(index, config, term, limit, is_json):
         width = max([len(result.name) for result in found] or [0])
         for result in found:
             echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
-    return OK if found else NOT_SO
+    return OK if found else NOT_OK
 
 
 @command
@@ -104,12 +104,12 @@ def load(index, config, dry_run, names, is_json):
     if dry_run:
         return _show_difference(index, source, is_json)
     with Bar('loading') as bar:
-        report = index.sync(source, bar.reach)
+        report = index.sync(source, bar.update)
     if is_json:
         as_json(dict(report._asdict(), complete=report.complete))
     else:
         echo('%s, in %.1f s' % (safe(report.summary), report.seconds))
-    return OK if report.complete else NOT_SO
+    return OK if report.complete else NOT_OK
 
 
 def _show_difference(index, source, is_json):
@@ -140,7 +140,7 @@ def check(index, config, repair, with_storage, names, is_json):
         source = source_of(config, names, optional=not with_storage)
     with Bar('checking') as bar:
         index.is_ready()
-        checker = index.checker(source, bar.reach)
+        checker = index.checker(source, bar.update)
         found = [_shown(problem, is_json) for problem in checker.check(repair)]
     left = [problem for problem in found if not problem.repaired]
     if is_json:
@@ -151,7 +151,7 @@ def check(index, config, repair, with_storage, names, is_json):
         echo('%d rows and %d postings%s: %d problems, %d repaired' % (
             checker.rows, checker.postings, ' and the storage' if source else '', len(found),
             len(found) - len(left)))
-    return NOT_SO if left else OK
+    return NOT_OK if left else OK
 
 
 @main.command()

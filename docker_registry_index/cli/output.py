@@ -12,10 +12,10 @@ from ..engine import errors
 from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
-__all__ = ['Bar', 'NOT_SO', 'OK', 'as_json', 'echo', 'exit_with', 'safe']
+__all__ = ['Bar', 'NOT_OK', 'OK', 'as_json', 'echo', 'exit_with', 'safe']
 
 #: Exit statuses; the help of the command explains them.
-OK, NOT_SO, USAGE, UNAVAILABLE, TAKEN, NOT_OURS = range(6)
+OK, NOT_OK, USAGE, UNAVAILABLE, TAKEN, FOREIGN_TABLES = range(6)
 #: The statuses of a process that SIGINT or SIGPIPE has ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
 #: Seconds to wait for background threads at the end.
@@ -25,7 +25,7 @@ _STATUS_OF = (
     ((errors.SettingError, errors.MissingDependency, errors.InvalidName, errors.InvalidArgument),
      USAGE),
     ((errors.LeaseTaken, errors.LeaseLost), TAKEN),
-    ((errors.NewerDatabase, errors.ForeignDatabase), NOT_OURS),
+    ((errors.NewerDatabase, errors.ForeignDatabase), FOREIGN_TABLES),
 )
 
 
@@ -56,7 +56,7 @@ class Bar(object):
         if self._bar:
             self._bar.__exit__(*failure)
 
-    def reach(self, done, total):
+    def update(self, done, total):
         """Show that so many of all are done."""
         if not total or not sys.stderr.isatty():
             return

@@ -51,7 +51,7 @@ def test_each_error_has_an_exit_status_and_one_line(status_of, error, status):
 
 
 def test_the_status_of_a_function_is_the_exit_status(status_of):
-    assert status_of(lambda: output.NOT_SO) == (1, '', '')
+    assert status_of(lambda: output.NOT_OK) == (1, '', '')
 
 
 def test_an_unknown_error_is_not_hidden():
@@ -119,7 +119,7 @@ def bars(monkeypatch):
 def test_progress_is_shown_on_a_terminal_only(bars, monkeypatch, is_terminal, expected):
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: is_terminal)
     with output.Bar('loading') as bar:
-        bar.reach(0, 0)
-        bar.reach(2, 9)
-        bar.reach(7, 9)
+        bar.update(0, 0)
+        bar.update(2, 9)
+        bar.update(7, 9)
     assert bars == expected

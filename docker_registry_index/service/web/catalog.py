@@ -16,7 +16,7 @@ import flask
 
 from ...engine import SearchIndex
 from ..registry.connection import new_session
-from .responses import first_of
+from .responses import first_value
 
 __all__ = ['PATH', 'Dialect', 'DialectProbe', 'other_method', 'routes', 'unauthorized',
            'unavailable']
@@ -100,12 +100,12 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
             return unavailable(form)
         query = flask.request.query_string
         try:
-            number = first_of(query, b'n', 'surrogateescape', in_go=True)
+            number = first_value(query, b'n', 'surrogateescape', in_go=True)
             size = page_size(number, limit, form.is_strict)
         except WrongNumber as error:
             return _error(form, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested', {'n': error.args[0]})
-        names = _names(index, first_of(query, b'last', in_go=True), size)
+        names = _names(index, first_value(query, b'last', in_go=True), size)
         link = names[size - 1] if len(names) > size else None
         return _answer(form, 200, {'repositories': names[:size]}, link and _link(link, size))
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import flask
 
-__all__ = ['first_of', 'refusal', 'whole_number']
+__all__ = ['first_value', 'refusal', 'whole_number']
 
 _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
@@ -27,7 +27,7 @@ def whole_number(text: str, least: int, most: int) -> int | None:
     return int(text) if least <= int(text) <= most else None
 
 
-def first_of(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:
+def first_value(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:
     """Return the first value of a parameter, or ''.
 
     As in forms, a semicolon and a % that begins no escape stand for themselves.

@@ -11,7 +11,7 @@ import flask
 
 from ...engine import SearchIndex
 from ...engine.errors import safe
-from .responses import first_of, refusal, whole_number
+from .responses import first_value, refusal, whole_number
 
 __all__ = ['routes']
 
@@ -35,13 +35,13 @@ def routes(index: SearchIndex) -> flask.Blueprint:
     @made.route('/v1/search')
     def search() -> flask.Response:
         query = flask.request.query_string
-        limit = whole_number(first_of(query, b'n') or str(DEFAULT), 1, LIMIT)
-        page = whole_number(first_of(query, b'page') or '1', 1, PAGES)
+        limit = whole_number(first_value(query, b'n') or str(DEFAULT), 1, LIMIT)
+        page = whole_number(first_value(query, b'page') or '1', 1, PAGES)
         if limit is None:
             return refusal(400, f'parameter n must be a whole number from 1 to {LIMIT}')
         if page is None:
             return refusal(400, f'parameter page must be a whole number from 1 to {PAGES}')
-        term = first_of(query, b'q')
+        term = first_value(query, b'q')
         name = _REFERENCE.sub('', term)
         is_tag_alone = term.strip() and not name.strip()
         found = [] if is_tag_alone else index.search(name, limit, limit * (page - 1))

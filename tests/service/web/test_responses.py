@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.service.web.responses import first_of, whole_number
+from docker_registry_index.service.web.responses import first_value, whole_number
 
 
 @settings(max_examples=60, deadline=None)
@@ -16,20 +16,20 @@ def test_a_query_is_read_as_a_form(pairs, escaped):
     content = query.encode('utf-8', 'replace')
     wanted = [value for name, value in parse_qsl(content.decode(), keep_blank_values=True)
               if name == 'q']
-    assert first_of(content, b'q') == (wanted or [''])[0]
+    assert first_value(content, b'q') == (wanted or [''])[0]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=30), st.booleans())
 def test_any_bytes_are_a_query(query, in_go):
-    assert isinstance(first_of(query, b'n', in_go=in_go), str)
+    assert isinstance(first_value(query, b'n', in_go=in_go), str)
 
 
 @pytest.mark.parametrize('query, value, in_go', [
     (b'n=1;a&n=2', '1;a', '2'), (b'n=%zz&n=2', '%zz', '2'), (b'n=2%&n=3', '2%', '3'),
     (b'n=1%2', '1%2', ''), (b'%6e=1+2', '1 2', '1 2'), (b'n', '', ''), (b'n=%C3%A9', 'é', 'é')])
 def test_go_leaves_out_pairs_that_it_cannot_decode(query, value, in_go):
-    assert (first_of(query, b'n'), first_of(query, b'n', in_go=True)) == (value, in_go)
+    assert (first_value(query, b'n'), first_value(query, b'n', in_go=True)) == (value, in_go)
 
 
 @pytest.mark.parametrize('text, number', [('1', 1), ('007', 7), ('9', 9), ('0', None), ('10', None),
