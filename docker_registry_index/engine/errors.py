@@ -15,7 +15,7 @@ __all__ = [
     'ChangeConflict', 'ConditionFailed', 'DynamoDBIndexError', 'ForeignDatabase', 'InvalidArgument',
     'InvalidName', 'LeaseLost', 'LeaseTaken', 'MissingDependency', 'MissingTable', 'NewerDatabase',
     'RequestFailed', 'SettingError', 'Stopped', 'StorageUnreadable', 'TableError', 'first_line',
-    'named', 'safe',
+    'safe', 'summary',
 ]
 
 
@@ -135,7 +135,7 @@ class StorageUnreadable(DynamoDBIndexError):
     @property
     def message(self):
         return ('the storage of the registry does not report %(what)s: ' +
-                named(self.problem).replace('%', '%%') +
+                summary(self.problem).replace('%', '%%') +
                 '; check the storage and its settings')
 
 
@@ -202,7 +202,7 @@ def first_line(error):
     return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
-def named(error):
+def summary(error):
     """Return the name of an error's class, its first line, and the code of the service if there is
     one. The name is not repeated if the line begins with it."""
     name, line = type(error).__name__, first_line(error)

@@ -39,13 +39,13 @@ def test_the_class_of_an_error_is_named_once():
         error_code = None
 
     error = Refused('Refused: 403 Forbidden\n<page>')
-    assert errors.named(error) == 'Refused: 403 Forbidden'
+    assert errors.summary(error) == 'Refused: 403 Forbidden'
     error.error_code = 'AccessDenied'
-    assert errors.named(error) == 'Refused: 403 Forbidden (AccessDenied)'
+    assert errors.summary(error) == 'Refused: 403 Forbidden (AccessDenied)'
     error.error_code = '<%s>' % KEY_ID
-    assert errors.named(error) == 'Refused: 403 Forbidden'
-    assert errors.named(Refused()) == 'Refused'
-    assert errors.named(Refused('why')) == 'Refused: why'
+    assert errors.summary(error) == 'Refused: 403 Forbidden'
+    assert errors.summary(Refused()) == 'Refused'
+    assert errors.summary(Refused('why')) == 'Refused: why'
 
 
 if PY2:

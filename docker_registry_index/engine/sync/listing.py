@@ -112,7 +112,7 @@ class Listing(object):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
         logger.error('namespace %.80r of the storage cannot be read and is left as it is in the '
-                     'search index: %s', namespace, errors.named(error))
+                     'search index: %s', namespace, errors.summary(error))
 
     def _begin(self):
         worker = _Worker(self._seconds, self._clock)

@@ -57,7 +57,7 @@ def description(client: RegistryClient, name: str, reference: str | None,
     digest = config_of(manifest)
     if digest and not texts[-1].description:
         texts.append(of_config(client.config(name, digest, timeout=end - time.monotonic())))
-    return chosen(texts)
+    return first_text(texts)
 
 
 def of_manifest(manifest: object) -> Texts:
@@ -70,7 +70,7 @@ def of_config(config: object) -> Texts:
     return _texts(_member(_member(config, 'config'), 'Labels'))
 
 
-def chosen(texts: Iterable[Texts]) -> str | None:
+def first_text(texts: Iterable[Texts]) -> str | None:
     """Return the first description, else the first title, else None; `texts` begin at the tag."""
     descriptions, titles = zip(*texts, Texts())
     return next((text for text in descriptions + titles if text), None)

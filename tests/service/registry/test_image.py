@@ -53,7 +53,7 @@ def entry(digest, system=None, architecture=None):
     ([Texts(None, 'a title'), Texts(None, 'label title')], 'a title'),
     ([Texts(), Texts(None, 'label title')], 'label title')])
 def test_descriptions_precede_titles_and_the_manifest_precedes_the_config(texts, text):
-    assert image.chosen(texts) == text
+    assert image.first_text(texts) == text
 
 
 @pytest.mark.parametrize('value', [None, 3, ['x'], {'x': 'y'}, '', ' \n', True])
