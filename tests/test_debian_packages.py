@@ -22,8 +22,9 @@ def quiet(tmp_path, has_systemd, units=UNITS):
     (scripts / 'nginx').write_text('')
     if has_systemd:
         systemd.mkdir()
-    with debian_packages.DisabledServices(units, lambda command, **streams: ran.append(' '.join(command)),
-                               str(systemd), str(scripts)):
+    with debian_packages.DisabledServices(
+            units, lambda command, **streams: ran.append(' '.join(command)), str(systemd),
+            str(scripts)):
         before = ran[:]
     return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
 

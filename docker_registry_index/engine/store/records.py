@@ -101,22 +101,22 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
                 self.witness == text.clean_description(self.row.description))
 
     @property
-    def is_half(self):
+    def is_half_added(self):
         """True if some postings may exist and no search may find the name: the row has the token of
         a change that was broken off, and does not record that all its postings exist."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 
     @property
-    def is_whole(self):
+    def has_all_postings(self):
         """True if the name has all its postings, whatever the row contains."""
         return self.witness is not None and not (self.row is not None and self.row.writing)
 
     @property
-    def is_proven(self):
+    def has_exact_postings(self):
         """True if the postings are exactly those that the witness proves. A row that does not
         record its postings may have lost the token of a change that was broken off."""
-        return self.is_whole and self.row is not None and self.row.is_indexed
+        return self.has_all_postings and self.row is not None and self.row.is_indexed
 
     @property
     def descriptions(self):

@@ -179,7 +179,7 @@ class Loader(object):
             return 'unchanged' if entry.is_listed else 'gone', None
         if not entry.is_listed and state == NOTHING:
             return 'unchanged', None
-        if state.row is not None and not state.is_half:
+        if state.row is not None and not state.is_half_added:
             return 'adopted', self._planner.put(entry.name, None, state)
         if entry.is_listed:
             guard = self._planner.not_removed_since(entry.name, entry.removal)

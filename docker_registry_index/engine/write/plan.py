@@ -73,7 +73,7 @@ class Planner(object):
         if target is None:
             target = text.clean_description(state.row.description if state.row else None)
         wanted = postings.postings(name, target)
-        trusted = _by_key(name, state.witness) if state.is_proven else {}
+        trusted = _by_key(name, state.witness) if state.has_exact_postings else {}
         body = [self._put_posting(posting) for posting in wanted
                 if trusted.get(posting[:2]) != posting]
         body += self._deletes(name, state, keep=wanted)
@@ -143,7 +143,7 @@ class Planner(object):
         sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
             removes = [Row.POSTINGS]
-        elif change.state.is_whole:
+        elif change.state.has_all_postings:
             sets += _indexed(change.state.witness)[0]
         row = self._row_update(change.name, change.state.row, change.description, sets, removes)
         witness = change.head[1]

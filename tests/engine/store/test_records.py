@@ -74,7 +74,7 @@ OURS = row(description={'S': 'words'}, postings=NUMBER, indexed={'S': 'words'})
 BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
 
 
-@pytest.mark.parametrize('state, is_current, is_half, is_whole, is_proven', [
+@pytest.mark.parametrize('state, is_current, is_half_added, has_all, has_exact', [
     (NOTHING, False, False, False, False),
     (RepositoryState(OURS, 'words'), True, False, True, True),
     # The postings of an older description, or none.
@@ -91,9 +91,9 @@ BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
     # ... and after.
     (RepositoryState(row(writing=BEGUN, postings=NUMBER), 'before'), False, False, False, False)])
 def test_a_state_reports_what_is_recorded_of_the_postings(
-        state, is_current, is_half, is_whole, is_proven):
-    assert (state.is_current, state.is_half, state.is_whole, state.is_proven) == (
-        is_current, is_half, is_whole, is_proven)
+        state, is_current, is_half_added, has_all, has_exact):
+    assert (state.is_current, state.is_half_added) == (is_current, is_half_added)
+    assert (state.has_all_postings, state.has_exact_postings) == (has_all, has_exact)
 
 
 def test_an_empty_description_is_the_same_as_none():
