@@ -2,7 +2,7 @@
 
 from __future__ import unicode_literals
 
-import json
+import functools
 import logging
 import os
 import threading
@@ -15,7 +15,7 @@ from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
 from tests.helpers.clock import Clock
-from tests.helpers.waiting import more_threads, wait_until
+from tests.helpers.waiting import in_threads, more_threads, wait_until
 
 
 @pytest.fixture
@@ -28,6 +28,19 @@ def no_threads(monkeypatch):
 
 
 @pytest.fixture
+def waits(monkeypatch):
+    """The seconds of each wait of the module; a wait ends after a tenth of a second already."""
+    seconds_of_each = []
+
+    def shortened(event, seconds, **more):
+        seconds_of_each.append(seconds)
+        return wait(event, min(seconds, 0.1), **more)
+
+    monkeypatch.setattr(concurrency, 'wait', shortened)
+    return seconds_of_each
+
+
+@pytest.fixture
 def free():
     """What ends the threads of a test."""
     event = threading.Event()
@@ -35,39 +48,22 @@ def free():
     event.set()
 
 
-@pytest.fixture
-def set_back(monkeypatch):
-    """A function that sets the time of day back, after it was read once. Python 2.7 waits for an
-    event by the time of day; Python 3 does not."""
-    def set_back():
-        times = iter([time.time()])
-        monkeypatch.setattr(threading, '_time', lambda: next(times, 0), raising=False)
-
-    set_back()
-    return set_back
-
-
 # A call with a time limit
 
-def test_what_a_function_returns_or_raises_comes_through():
+def test_what_the_function_or_the_heartbeat_returns_or_raises_comes_through(free):
     assert call_with_timeout(lambda: 5, 600) == 5
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
+    with pytest.raises(IndexError):
+        call_with_timeout(lambda: free.wait(30), 600, heartbeat=lambda: [][0])
 
 
-def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then(free):
+def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then(free, waits):
     clock = Clock()
     with pytest.raises(TimedOut) as timed_out:
         call_with_timeout(lambda: free.wait(30), 150, lambda: clock.sleep(100), clock)
     assert len(clock.slept) == 2 and '%s' % timed_out.value == 'no answer for 150 seconds'
-
-
-def test_a_heartbeat_that_raises_ends_the_wait(free):
-    def heartbeat():
-        raise ValueError('stop')
-
-    with pytest.raises(ValueError):
-        call_with_timeout(lambda: free.wait(30), 600, heartbeat)
+    assert waits == [1, 0]
 
 
 def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(no_threads):
@@ -76,18 +72,27 @@ def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(n
         call_with_timeout(lambda: {}['x'], 600)
 
 
-def test_waits_end_when_the_time_of_day_is_set_back(free, set_back):
-    beats = []
+def test_waits_end_when_the_time_of_day_is_set_back(free, loop_of, monkeypatch):
+    def set_back():
+        """Set the time of day back after it was read once. Python 2.7 waits for an event by the
+        time of day; Python 3 does not."""
+        times = iter([time.time()])
+        monkeypatch.setattr(threading, '_time', lambda: next(times, 0), raising=False)
+
+    set_back()
     with pytest.raises(TimedOut):
-        call_with_timeout(lambda: free.wait(60), 0.1, lambda: beats.append(1))
-    assert len(beats) == 1
+        call_with_timeout(lambda: free.wait(60), 0.05)
     set_back()
-    assert SingleFlight(lambda: free.wait(60)).wait(0.1) is False
+    assert SingleFlight(lambda: free.wait(60)).wait(0.05) is False
     set_back()
-    assert wait(free, 0.1) is False
+    assert wait(free, 0.05) is False
+    set_back()
+    calls = Calls(0.02, 0.02)
+    loop_of(calls).start()
+    wait_until(lambda: len(calls.at) == 3)
 
 
-def test_a_stopwatch_is_over_when_the_wait_is_too_long():
+def test_a_stopwatch_has_expired_when_the_wait_is_too_long():
     clock = Clock()
     stopwatch = Stopwatch(10, clock)
     clock.advance(50)
@@ -113,11 +118,9 @@ def test_calls_run_at_the_same_time_and_their_answers_come_in_order():
         events[own].set()
         return all(event.wait(10) for event in events) and own
 
-    assert run_side_by_side([lambda own=own: meet(own) for own in range(3)]) == [0, 1, 2]
+    assert run_side_by_side([functools.partial(meet, own) for own in range(3)]) == [0, 1, 2]
+    # No call needs no thread, nor does one alone.
     assert run_side_by_side([]) == []
-
-
-def test_one_call_alone_needs_no_thread():
     assert run_side_by_side([threading.current_thread]) == [threading.current_thread()]
 
 
@@ -136,101 +139,69 @@ def test_the_first_failure_in_order_is_raised_after_all_have_ended():
     assert set(ended) == {'fine', first, second}
 
 
-def test_calls_run_one_after_the_other_if_no_thread_can_be_started(no_threads):
-    ended = []
+@pytest.mark.parametrize('startable', [0, 1])
+def test_calls_for_which_no_thread_can_be_started_run_after_the_others(monkeypatch, startable):
+    start, started, ended = concurrency.start_thread, [], []
+
+    def start_some(*arguments):
+        started.append(1)
+        return start(*arguments) if len(started) <= startable else None
 
     def note(value):
         ended.append(value)
-        return value, threading.current_thread()
+        return {'a': 1, 'b': 2, 'd': 4}[value]
 
-    answers = run_side_by_side([lambda value=value: note(value) for value in 'abc'])
-    assert answers == [(value, threading.current_thread()) for value in 'abc']
-    assert ended == ['a', 'b', 'c']
+    monkeypatch.setattr(concurrency, 'start_thread', start_some)
+    assert run_side_by_side([functools.partial(note, value) for value in 'abd']) == [1, 2, 4]
     with pytest.raises(KeyError):
-        run_side_by_side([lambda: note('d'), lambda: {}['x'], lambda: note('e')])
-    assert ended == ['a', 'b', 'c', 'd', 'e']
-
-
-def test_all_calls_are_made_if_only_some_threads_can_be_started(monkeypatch):
-    start, started = concurrency.start_thread, []
-
-    def start_one(*arguments):
-        started.append(1)
-        return start(*arguments) if len(started) == 1 else None
-
-    monkeypatch.setattr(concurrency, 'start_thread', start_one)
-    assert run_side_by_side([lambda value=value: value for value in 'abcd']) == ['a', 'b', 'c', 'd']
+        run_side_by_side([functools.partial(note, value) for value in 'bca'])
+    assert sorted(ended) == sorted('abdbca') and (startable or ''.join(ended) == 'abdbca')
 
 
 # A single flight
 
-def test_threads_that_ask_at_the_same_time_share_one_call(free):
-    calls, answers = [], []
+def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, monkeypatch):
+    calls, waiting, error = [], set(), ValueError('first')
 
     def call():
         calls.append(1)
         free.wait(30)
-
-    flight = SingleFlight(call)
-    assert not flight.is_running
-    threads = [threading.Thread(target=lambda: answers.append(flight.wait(30))) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: calls and flight.is_running)
-    assert flight.wait(0.01) is False
-    free.set()
-    for thread in threads:
-        thread.join()
-    assert answers == [True] * 5 and len(calls) == 1
-    wait_until(lambda: not flight.is_running)
-    assert flight.wait(30) is True and len(calls) == 2
-
-
-def test_all_threads_that_wait_get_the_error_and_the_next_call_is_a_new_one(free):
-    outcomes, raised, asking = [ValueError('first'), None], [], []
-
-    def call():
-        free.wait(30)
-        error = outcomes.pop(0)
-        if error:
+        if len(calls) == 1:
             raise error
 
-    def wait():
-        asking.append(1)
-        try:
+    def ask():
+        with pytest.raises(ValueError) as raised:
             flight.wait(30)
-        except ValueError as error:
-            raised.append(error)
+        return raised.value
 
+    def noted(event, seconds):
+        waiting.add(threading.current_thread())
+        return wait(event, seconds)
+
+    monkeypatch.setattr(concurrency, 'wait', noted)
     flight = SingleFlight(call)
-    threads = [threading.Thread(target=wait) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    # A thread that asks only after the end would start another call and raise nothing.
-    wait_until(lambda: flight.is_running and len(asking) == 3)
-    time.sleep(0.05)
+    assert not flight.is_running
+    answers = in_threads([ask] * 4)
+    wait_until(lambda: len(waiting) == 4 and flight.is_running)
+    assert flight.wait(0.01) is False
     free.set()
-    for thread in threads:
-        thread.join()
-    assert len(raised) == 3 and len(set(raised)) == 1
-    assert flight.wait(30) is True
-
-
-def test_a_flight_that_no_thread_can_be_started_for_has_not_ended(no_threads):
-    calls = []
-    flight = SingleFlight(lambda: calls.append(1))
-    assert flight.wait(30) is False
-    assert not flight.is_running and calls == []
+    assert answers() == [error] * 4 and len(calls) == 1
+    # The next call is a new one.
+    assert flight.wait(30) is True and len(calls) == 2 and not flight.is_running
 
 
 def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_ended(monkeypatch):
     calls, seen = [], []
     flight = SingleFlight(lambda: calls.append(1))
-    assert flight.wait(30) is True
-    # Others ask meanwhile, without the lock.
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: seen.append(flight.is_running))
-    assert flight.wait(30) is False
-    assert seen == [False] and not flight.is_running and calls == [1]
+    for ended in 0, 1:
+        with monkeypatch.context() as patched:
+            # Others ask meanwhile, without the lock.
+            patched.setattr(concurrency, 'start_thread',
+                            lambda *_: seen.append(flight.is_running))
+            assert flight.wait(30) is False and not flight.is_running
+        assert len(calls) == ended
+        assert flight.wait(30) is True
+    assert seen == [False, False]
 
 
 # Back-off
@@ -267,10 +238,11 @@ class Calls(object):
 
 @pytest.fixture
 def loop_of():
+    """A function that makes a Loop; all are stopped after the test."""
     made = []
 
-    def make(run_once, *more):
-        made.append(Loop(run_once, *more))
+    def make(*arguments):
+        made.append(Loop(*arguments))
         return made[-1]
 
     yield make
@@ -278,19 +250,13 @@ def loop_of():
         loop.stop(10)
 
 
-def test_a_loop_does_nothing_until_it_begins_and_its_calls_get_the_time(loop_of):
+def test_a_loop_does_nothing_until_it_is_started_and_its_calls_get_the_time(loop_of):
     ticks, calls = iter(range(100, 200)), Calls(0, 0.001, 0)
     loop = loop_of(calls, lambda: next(ticks))
     assert calls.at == [] and not loop.is_running
     assert loop.start() is True and loop.is_running
     wait_until(lambda: len(calls.at) == 4)
     assert calls.at == [100, 101, 102, 103]
-
-
-def test_a_loop_goes_on_when_the_time_of_day_is_set_back(loop_of, set_back):
-    calls = Calls(0.02, 0.02)
-    loop_of(calls).start()
-    wait_until(lambda: len(calls.at) == 3)
 
 
 def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
@@ -307,23 +273,24 @@ def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
     assert len(calls.at) == 4
 
 
-def test_a_wake_during_a_call_makes_another_call(loop_of, free):
-    calls, woken = [], []
+@pytest.mark.parametrize('method, pause', [('wake', 60), ('start', None)])
+def test_a_wake_or_a_start_during_a_call_makes_another_call(loop_of, method, pause):
+    calls = []
 
     def run_once(now):
         calls.append(now)
         if len(calls) == 1:
-            woken.append(loop.wake())
-        return 60
+            getattr(loop, method)()
+        return pause
 
     loop = loop_of(run_once)
     loop.start()
-    wait_until(lambda: len(calls) == 2)
+    wait_until(lambda: len(calls) == 2 and loop.is_running is (pause is not None))
     loop.stop(10)
     assert len(calls) == 2
 
 
-def test_a_call_that_returns_None_ends_the_thread_and_begin_starts_another(loop_of):
+def test_a_call_that_returns_None_ends_the_thread_and_start_begins_another(loop_of):
     calls = Calls(None, None)
     loop = loop_of(calls)
     for count in 1, 2, 3:
@@ -334,9 +301,8 @@ def test_a_call_that_returns_None_ends_the_thread_and_begin_starts_another(loop_
     assert loop.is_running and not loop.is_stopped
 
 
-def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_of):
-    # As a queue is used: put, then begin; a call takes what is there, and ends when that is
-    # nothing.
+def test_no_start_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_of):
+    # As a queue is used: put, then start; a call takes one item, and ends if there is none.
     lock, waiting, taken = threading.Lock(), [], []
 
     def run_once(now):
@@ -347,29 +313,13 @@ def test_no_begin_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_o
         return 0
 
     loop = loop_of(run_once)
-    for number in range(300):
+    for number in range(60):
         with lock:
             waiting.append(number)
         assert loop.start()
-        if number % 3 == 0:
-            # Often just when the thread is about to end.
-            wait_until(lambda: len(taken) == number + 1)
-    wait_until(lambda: len(taken) == 300)
+        # The next start often comes just when the thread is about to end.
+        wait_until(lambda: len(taken) == number + 1)
     wait_until(lambda: not loop.is_running)
-
-
-def test_a_begin_during_the_last_call_makes_another_call(loop_of):
-    calls = []
-
-    def run_once(now):
-        calls.append(now)
-        if len(calls) == 1:
-            assert loop.start()
-        return None
-
-    loop = loop_of(run_once)
-    loop.start()
-    wait_until(lambda: len(calls) == 2 and not loop.is_running)
 
 
 def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
@@ -409,50 +359,36 @@ def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
     assert len(calls.at) == 1
 
 
-def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, caplog):
+def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, caplog, waits):
     calls = Calls(ValueError('a slip'))
     loop = loop_of(calls)
     loop.start()
-    wait_until(lambda: caplog.records)
-    assert loop.is_running
     wait_until(lambda: len(calls.at) == 2)
-    assert 0.9 < calls.at[1] - calls.at[0] < 10
+    assert waits[0] == 1 and loop.is_running
     [record] = caplog.records
     assert record.levelno == logging.ERROR and record.exc_info
-    assert record.getMessage() == ('a background task of the search index failed; it is retried')
+    assert record.getMessage() == 'a background task of the search index failed; it is retried'
 
 
 def test_a_loop_that_no_thread_can_be_started_for_begins_when_one_can(loop_of, monkeypatch):
     calls = Calls()
     loop = loop_of(calls)
-    start = concurrency.start_thread
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
-    assert loop.start() is False and not loop.is_running
-    monkeypatch.setattr(concurrency, 'start_thread', start)
+    with monkeypatch.context() as patched:
+        patched.setattr(concurrency, 'start_thread', lambda *_: None)
+        assert loop.start() is False and not loop.is_running
     assert loop.start() is True
     wait_until(lambda: calls.at)
 
 
-def test_a_loop_is_over_in_a_forked_process(loop_of):
-    calls = Calls()
+def test_a_loop_is_stopped_in_a_forked_process(loop_of, monkeypatch):
+    calls, threads, parent = Calls(), more_threads(), os.getpid()
     running, unused = loop_of(calls), loop_of(calls)
     running.start()
     wait_until(lambda: calls.at)
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            began = time.time()
-            for loop in running, unused:
-                loop.wake()
-                loop.stop(0)
-            found = [running.is_stopped, running.start(), unused.is_stopped,
-                     unused.start(), unused.is_running, time.time() - began < 5]
-            os.write(write, json.dumps(found).encode('ascii'))
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, 'rb') as answers:
-        assert json.loads(answers.read().decode('ascii')) == [True, False, True, False, False, True]
-    os.waitpid(child, 0)
-    assert not running.is_stopped and running.is_running
+    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+    for loop in running, unused:
+        # Greenlets live on there.
+        loop.wake()
+        assert loop.is_stopped and loop.start() is False
+    wait_until(lambda: threads() == 0)
+    assert len(calls.at) == 1 and not unused.is_running

@@ -52,12 +52,13 @@ def killed_at_each(index, change, operation='*', every=1):
 
 
 class Meanwhile(object):
-    """Run ``action`` once, just before an engine's next request of an operation."""
+    """Run ``action`` once, just before an engine's next request of an operation, or, if ``event``
+    is ``after-call``, just after it. An error of ``action`` interrupts the engine there."""
 
-    def __init__(self, engine, operation, action):
+    def __init__(self, engine, operation, action, event='before-call'):
         self._action = action
         engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.' + operation, self._run_once)
+            '%s.dynamodb.%s' % (event, operation), self._run_once)
 
     def _run_once(self, **_):
         action, self._action = self._action, None
