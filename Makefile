@@ -9,9 +9,7 @@ PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
-# The registry's own code, in the same process, reads the configuration files: that is Python 2.7's.
-ON_PYTHON27 := $(ON_BOTH_PYTHONS) \
-    tests/test_configuration.py tests/plugin tests/end_to_end/plugin/test_configuration_files.py
+ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/test_configuration.py tests/plugin
 # Half of these, by time: `make test` runs the halves side by side.
 WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \

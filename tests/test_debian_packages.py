@@ -8,6 +8,7 @@ from dev.setup import components, debian_packages, toolchain
 from dev.setup.console import SetupError
 
 UNITS = ['nginx.service', 'podman.socket']
+BOTH = ' '.join(UNITS)
 
 
 @pytest.fixture
@@ -15,36 +16,21 @@ def nothing_installed(monkeypatch):
     monkeypatch.setattr(debian_packages, 'missing', lambda: sorted(debian_packages.PROGRAMS))
 
 
-def quiet(tmp_path, has_systemd, units=UNITS):
-    """Return the commands that DisabledServices runs before and after an installation."""
+@pytest.mark.parametrize('has_systemd,units,before,after', [
+    (True, UNITS, ['systemctl mask --runtime ' + BOTH],
+     ['systemctl unmask --runtime ' + BOTH, 'systemctl disable --now ' + BOTH]),
+    (False, UNITS, [], ['INIT/nginx stop', 'update-rc.d nginx disable']),
+    (True, [], [], []), (False, [], [], [])])
+def test_no_service_of_a_new_package_is_left_running(tmp_path, has_systemd, units, before, after):
     systemd, scripts, ran = tmp_path / 'systemd', tmp_path / 'init.d', []
-    scripts.mkdir()
+    for folder in [scripts] + [systemd] * has_systemd:
+        folder.mkdir()
     (scripts / 'nginx').write_text('')
-    if has_systemd:
-        systemd.mkdir()
     with debian_packages.DisabledServices(
-            units, lambda command, **streams: ran.append(' '.join(command)), str(systemd),
-            str(scripts)):
-        before = ran[:]
-    return before, [command.replace(str(scripts), '/etc/init.d') for command in ran[len(before):]]
-
-
-def test_systemd_starts_no_service_of_a_new_package(tmp_path):
-    before, after = quiet(tmp_path, has_systemd=True)
-    assert before == ['systemctl mask --runtime nginx.service podman.socket']
-    assert after == ['systemctl unmask --runtime nginx.service podman.socket',
-                     'systemctl disable --now nginx.service podman.socket']
-
-
-def test_without_systemd_the_init_scripts_are_stopped_and_disabled(tmp_path):
-    before, after = quiet(tmp_path, has_systemd=False)
-    assert before == []
-    assert after == ['/etc/init.d/nginx stop', 'update-rc.d nginx disable']
-
-
-@pytest.mark.parametrize('has_systemd', [True, False])
-def test_packages_without_services_touch_none(tmp_path, has_systemd):
-    assert quiet(tmp_path, has_systemd, []) == ([], [])
+            units, lambda command, **_: ran.append(' '.join(command).replace(str(scripts), 'INIT')),
+            str(systemd), str(scripts)):
+        assert ran == before
+    assert ran[len(before):] == after
 
 
 def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):

@@ -1,26 +1,24 @@
 # -*- coding: utf-8 -*-
-"""The registry's storage as the index reads it: local files and S3 with the drivers themselves, and
+"""The registry's storage as the index reads it: local files with docker-registry's own driver, and
 drivers that list and fail as others do (Python 2.7)."""
 from __future__ import unicode_literals
 
+import errno
 import os
 import shutil
-import subprocess
-import sys
-import threading
 
 import pytest
 
 pytest.importorskip('docker_registry', reason='docker-registry runs on Python 2.7 only: `make '
                     'test-py27` has these tests')
 
+from docker_registry import storage  # noqa: E402
 from docker_registry.core import compat, driver, exceptions  # noqa: E402
 from docker_registry.drivers import file as file_driver  # noqa: E402
-from dev.servers.process import ROOT  # noqa: E402
-from docker_registry_index.engine import Source, errors  # noqa: E402
-from docker_registry_index.engine.sync.listing import Listing  # noqa: E402
+from docker_registry_index.engine import errors  # noqa: E402
 from docker_registry_index.plugin.storage import RegistrySource  # noqa: E402
 from tests.helpers.names import ABSENT, ACCEPTED  # noqa: E402
+from tests.helpers.waiting import in_threads  # noqa: E402
 
 
 def quoted(name):
@@ -29,9 +27,9 @@ def quoted(name):
     return namespace, compat.quote_plus(str(repository))
 
 
-def put(store, name, content='[]'):
+def put(store, name):
     """Have a repository as the registry would: by its own paths."""
-    store.put_content(store.index_images_path(*quoted(name)), content)
+    store.put_content(store.index_images_path(*quoted(name)), '[]')
 
 
 def delete(store, name):
@@ -40,64 +38,168 @@ def delete(store, name):
 
 
 def names(source):
-    return sorted(name for namespace in source.namespaces() for name,
-                  description in source.repositories(namespace) if description is None)
+    return sorted(name for namespace in source.namespaces()
+                  for name, description in source.repositories(namespace) if description is None)
+
+
+def asks(source):
+    """Return functions that ask a source for each thing that it knows."""
+    return [lambda: list(source.namespaces()), lambda: list(source.repositories('library')),
+            lambda: source.has('library/nginx')]
+
+
+class Objects(driver.Base):
+    """An object storage in memory.
+
+    :param found: a function of its keys and a path, which returns what a driver lists there.
+    :ivar failures: how many of the next listings fail.
+    :ivar breaks_after: how many entries of a listing come before it fails.
+    """
+
+    hides_errors = True
+
+    def __init__(self, found):
+        self.keys, self.found = {}, found
+        self.failures, self.breaks_after = 0, None
+
+    def put_content(self, path, content):
+        self.keys[path] = content
+
+    def exists(self, path):
+        return path in self.keys
+
+    def remove(self, path):
+        for key in [key for key in self.keys if key.startswith(path + '/')]:
+            del self.keys[key]
+
+    def list_directory(self, path=None):
+        if self.failures:
+            self.failures -= 1
+            raise exceptions.FileNotFoundError(
+                path) if self.hides_errors else exceptions.ConnectionError('unavailable')
+        found = self.found(self.keys, path)
+        for number, entry in enumerate(found):
+            if number == self.breaks_after:
+                raise exceptions.FileNotFoundError(path)
+            yield entry
+        if not found:
+            raise exceptions.FileNotFoundError(path)
+
+
+def paths(keys, path):
+    """Full paths of what is directly below, those of directories once, with a slash."""
+    below = [key[len(path) + 1:].split('/') for key in all_below(keys, path)]
+    return sorted(set('%s/%s%s' % (path, parts[0], '/' if parts[1:] else '') for parts in below))
+
+
+def all_below(keys, path):
+    """As of Azure: all keys further down."""
+    return sorted(key for key in keys if key.startswith(path + '/'))
+
+
+def all_that_begin_alike(keys, path):
+    """As of Qiniu: all keys that begin so, without regard to directories."""
+    return sorted(key for key in keys if key.startswith(path))
+
+
+def only_names(keys, path):
+    return [each[len(path) + 1:] for each in paths(keys, path)]
+
+
+def cut(keys, path):
+    """As of S3 when storage_path ends with a slash: the first character is lost."""
+    return [each[1:] for each in paths(keys, path)]
+
+
+def paths_from_the_top(keys, path):
+    return ['/' + each for each in paths(keys, path)]
+
+
+WAYS = [paths, all_below, all_that_begin_alike, only_names, cut, paths_from_the_top]
 
 
 @pytest.fixture
-def store(tmpdir):
+def local(tmpdir):
     return file_driver.Storage(str(tmpdir.join('images')))
 
 
-@pytest.fixture
-def source(store):
-    for name in ACCEPTED:
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
+def objects(request):
+    return Objects(request.param)
+
+
+@pytest.fixture(params=WAYS + [None], ids=lambda way: way.__name__ if way else 'local files')
+def store(request, local):
+    """A storage of each kind."""
+    return Objects(request.param) if request.param else local
+
+
+def filled(store):
+    """Return the source of a storage with all names that it can have."""
+    # A driver that returns only names cannot tell a namespace `repositories` from the directory of
+    # all repositories.
+    store.names = sorted(name for name in ACCEPTED if not (
+        getattr(store, 'found', None) is only_names and name.startswith('repositories/')))
+    for name in store.names:
         put(store, name)
+    store.put_content(store.tag_path('library', 'nginx', 'latest'), 'x')
     return RegistrySource(store)
 
 
 @pytest.fixture
+def source(local):
+    return filled(local)
+
+
+@pytest.fixture
 def place(tmpdir):
-    """Return a function from a path of the storage to the file."""
+    """A function from a path of the local storage to the file."""
     return lambda path='': os.path.join(str(tmpdir), str('images'), str(path))
 
 
-def test_names_are_returned_as_they_were_pushed(source, store):
-    assert names(source) == sorted(ACCEPTED)
+def test_names_are_right_in_whatever_way_a_driver_lists_them(store):
+    assert names(RegistrySource(store)) == []
+    source = filled(store)
+    # one of which only a tag is left
+    store.put_content(store.tag_path('team', 'tagged', 'latest'), 'x')
+    left = sorted(store.names + ['team/tagged'])
     assert [name for name in ABSENT if source.has(name)] == []
-    assert [name for name in ACCEPTED if not source.has(name)] == []
-    for name in ACCEPTED:
+    while left:
+        assert names(source) == left
+        name = left.pop()
+        assert source.has(name) is True
         delete(store, name)
-        assert source.has(name) is False and name not in names(source)
+        assert not left or source.has(name) is False
     assert names(source) == []
 
 
-def test_a_repository_counts_as_long_as_any_tag_is_left_of_it(source, store):
-    store.put_content(store.tag_path('team', 'tagged', 'latest'), 'x')
-    assert source.has('team/tagged') is True and 'team/tagged' in names(source)
-    delete(store, 'team/tagged')
-    assert source.has('team/tagged') is False and 'team/tagged' not in names(source)
+def test_files_and_empty_directories_are_no_repositories(store, local, place):
+    source = filled(store)
+    for path in '.DS_Store', '_inodes', 'library/.DS_Store', 'library/_inodes':
+        store.put_content('repositories/' + path, 'x')
+    if store is local:
+        local.put_content('repositories/library/file', 'x')
+        os.mkdir(place('repositories/library/empty'))
+        assert source.has('library/file') is source.has('library/empty') is False
+    assert names(source) == store.names
 
 
-def test_a_new_registry_has_nothing(store):
-    assert names(RegistrySource(store)) == []
+def test_a_namespace_that_goes_while_it_is_listed_is_no_error(store, local, place):
+    source = filled(store)
+    namespaces = list(source.namespaces())
+    delete(store, 't+m/x')
+    assert 't%2Bm' in namespaces and list(source.repositories('t%2Bm')) == []
+    if store is local:
+        shutil.rmtree(place('repositories/t%2Bm'))
+        assert list(source.repositories('t%2Bm')) == []
 
 
 def test_a_path_beyond_ascii_is_read(tmpdir):
     store = file_driver.Storage(tmpdir.join('bücher').strpath.encode('utf-8'))
     put(store, 'library/nginx')
     source = RegistrySource(store)
-    assert names(source) == ['library/nginx'] and source.has('library/nginx') and not source.has(
-        'library/x')
-
-
-def test_files_and_empty_directories_are_no_repositories(source, place):
-    for path in ('.DS_Store', '_inodes', 'library/.DS_Store', 'library/_inodes', 'library/file'):
-        with open(place('repositories/' + path), 'w') as stream:
-            stream.write('x')
-    os.mkdir(place('repositories/library/empty'))
-    assert names(source) == sorted(ACCEPTED)
-    assert source.has('library/file') is source.has('library/empty') is False
+    assert names(source) == ['library/nginx']
+    assert (source.has('library/nginx'), source.has('library/x')) == (True, False)
 
 
 @pytest.mark.parametrize('path', ['library/c++', 'library/%25FF', 'library/c%252b', b'library/\xff',
@@ -107,22 +209,8 @@ def test_a_directory_that_no_name_leads_to_is_left_out_and_logged(source, place,
     os.makedirs(folder)
     open(os.path.join(folder, str('tag_latest')), 'w').close()
     assert names(source) == sorted(ACCEPTED)
-    logged = [record.getMessage() for record in caplog.records
-              if 'left out of the search index: 1 in repositories' in record.getMessage()]
-    assert len(logged) == 1
-
-
-def test_a_namespace_emptied_by_deletes_is_no_error(source, store, place):
-    store.remove('repositories/library/nginx')
-    store.remove('repositories/library/library')
-    assert os.listdir(place('repositories/library')) == []
-    assert names(source) == sorted(set(ACCEPTED) - {'library/nginx', 'library/library'})
-
-
-def test_a_namespace_that_goes_while_it_is_listed_is_no_error(source, place):
-    namespaces = list(source.namespaces())
-    shutil.rmtree(place('repositories/library'))
-    assert 'library' in namespaces and list(source.repositories('library')) == []
+    [logged] = caplog.messages
+    assert 'left out of the search index: 1 in repositories' in logged
 
 
 def break_directory(path):
@@ -139,24 +227,17 @@ def unmount(path):
 
 
 @pytest.mark.parametrize('end', [break_directory, unmount])
-def test_a_namespace_that_cannot_be_listed_is_an_error_and_not_empty(source, place, end):
-    end(place('repositories/library'))
-    with pytest.raises(OSError):
-        list(source.repositories('library'))
-    with pytest.raises(OSError):
-        source.has('library/nginx')
-    assert source.has('a/b/c') is True
-    assert 'library' in list(source.namespaces())
-
-
-@pytest.mark.parametrize('end', [break_directory, unmount])
-@pytest.mark.parametrize('path', ['repositories', ''])
-def test_a_storage_that_cannot_be_listed_is_an_error_and_not_empty(source, place, end, path):
+@pytest.mark.parametrize('path', ['repositories/library', 'repositories', ''])
+def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(source, place, end, path):
     end(place(path).rstrip('/'))
+    is_namespace = path.endswith('library')
     with pytest.raises(OSError):
-        list(source.namespaces())
+        list(source.repositories('library') if is_namespace else source.namespaces())
     with pytest.raises(OSError):
         source.has('library/nginx')
+    if is_namespace:
+        assert source.has('a/b/c') is True
+        assert 'library' in list(source.namespaces())
 
 
 def test_a_repository_that_cannot_be_listed_does_not_hide_the_others(source, place):
@@ -174,71 +255,82 @@ def test_a_disk_that_is_gone_is_an_error_and_no_absent_repository(source, place)
 
 def test_a_disk_that_recovers_while_a_repository_is_asked_for_has_it(source, place, monkeypatch):
     os.rename(place('repositories'), place('moved'))
-    real = os.listdir
+    listed, listdir = [], os.listdir
 
-    def mounted_after_the_first(path, calls=[]):
-        calls.append(path)
-        if len(calls) == 2:
+    def mounted_after_the_first(path):
+        listed.append(path)
+        if len(listed) == 2:
             os.rename(place('moved'), place('repositories'))
-        return real(path)
+        return listdir(path)
 
     monkeypatch.setattr(os, 'listdir', mounted_after_the_first)
     assert source.has('library/nginx') is True
 
 
-# A whole storage that another user may not read: what its own rights are is no matter.
-AS_NOBODY = '''
-import os, sys
-from docker_registry.drivers import file
-from docker_registry_index.plugin.storage import RegistrySource
-source = RegistrySource(file.Storage('images'))
-assert source.has(u'library/nginx'), 'all that it takes is imported now'
-os.setuid(65534)
-for ask in (lambda: list(source.namespaces()), lambda: list(source.repositories(u'library')),
-            lambda: source.has(u'library/nginx')):
-    try:
-        print(ask())
-    except OSError as error:
-        print(error.strerror)
-'''
+def test_missing_rights_are_an_error(source, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(os, 'listdir', refuse)
+    for ask in asks(source):
+        with pytest.raises(OSError):
+            ask()
 
 
-def as_nobody(place):
-    environment = dict(os.environ, PYTHONPATH=ROOT)
-    folder = place('..')
-    os.chmod(folder, 0o755)
-    # Its path is relative: the folders above, which are the tests', are no matter.
-    output = subprocess.check_output([sys.executable, '-B', '-c', AS_NOBODY], cwd=folder,
-                                     env=environment)
-    return output.decode('ascii').splitlines()
+def test_a_namespace_that_could_not_be_read_is_an_error_and_not_empty(objects):
+    source, objects.failures = filled(objects), 1
+    with pytest.raises(exceptions.UnreachableError) as caught:
+        list(source.repositories('library'))
+    assert str(caught.value) == 'repositories/library cannot be listed'
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason='only root can be somebody else')
-def test_missing_rights_are_an_error(source, place):
-    os.chmod(place('repositories/library'), 0o700)
-    listed, library, has = as_nobody(place)
-    assert 'library' in listed and library == has == 'Permission denied'
-    os.chmod(place('repositories'), 0o700)
-    assert as_nobody(place) == ['Permission denied'] * 3
+def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(objects):
+    source, objects.breaks_after = filled(objects), 2
+    with pytest.raises(exceptions.UnreachableError):
+        list(source.namespaces())
 
 
-def test_the_store_is_made_once_by_several_threads(monkeypatch, store):
-    from docker_registry import storage
-    made = []
-    monkeypatch.setattr(storage, 'load', lambda: made.append(1) or store)
-    source = RegistrySource()
-    threads = [threading.Thread(target=lambda: list(source.namespaces())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [1]
+def test_the_answer_to_another_question_is_an_error_and_not_empty():
+    # Forked workers that share a connection may read each other's answers.
+    source = RegistrySource(Objects(lambda *_: ['repositories/team/other/_index_images']))
+    for ask in asks(source)[1:]:
+        with pytest.raises(exceptions.UnreachableError) as caught:
+            ask()
+        assert 'that of another path: repositories/team/other' in str(caught.value)
 
 
-def test_a_store_that_could_not_be_made_is_retried(monkeypatch, store):
-    from docker_registry import storage
-    put(store, 'library/nginx')
-    answers = [IOError('unavailable'), store]
+def test_a_storage_that_is_unavailable_is_an_error_and_no_absent_repository(objects):
+    source = filled(objects)
+    for name in 'library/nginx', 'library/never':
+        objects.failures = 3
+        with pytest.raises(exceptions.UnreachableError):
+            source.has(name)
+    # It recovers while it is asked.
+    objects.failures = 1
+    assert source.has('library/nginx') is True
+
+
+def test_an_error_that_a_driver_raises_is_raised(objects):
+    source, objects.hides_errors = filled(objects), False
+    for ask in asks(source):
+        objects.failures = 1
+        with pytest.raises(exceptions.ConnectionError):
+            ask()
+
+
+def test_an_error_of_boto_is_shown_in_one_line_without_the_access_key():
+    exception = pytest.importorskip('boto.exception')
+    page = ('<?xml version="1.0"?>\n<Error><Code>InvalidAccessKeyId</Code><Message>no</Message>'
+            '<AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId></Error>')
+    shown = str(errors.StorageUnreadable('its namespaces', exception.S3ResponseError(
+        403, 'Forbidden', page)))
+    assert 'S3ResponseError: 403 Forbidden (InvalidAccessKeyId)' in shown
+    assert 'AKIAIOSF' not in shown and '\n' not in shown
+
+
+def test_the_driver_is_created_once_by_several_threads_and_again_after_an_error(
+        monkeypatch, local):
+    answers = [IOError('unavailable'), local]
 
     def load():
         answer = answers.pop(0)
@@ -247,199 +339,8 @@ def test_a_store_that_could_not_be_made_is_retried(monkeypatch, store):
         return answer
 
     monkeypatch.setattr(storage, 'load', load)
+    put(local, 'library/nginx')
     source = RegistrySource()
     with pytest.raises(IOError):
         source.has('library/nginx')
-    assert source.has('library/nginx') is True
-
-
-class Objects(driver.Base):
-    """An object storage in memory.
-
-    Each class below it is one way in which drivers list; `failures` makes it fail as they do.
-    """
-
-    hides_errors = True
-
-    def __init__(self):
-        self.keys = {}
-        self.failures = 0  # how many of the next listings fail
-        self.breaks_after = None  # how many entries of a listing come before it fails
-
-    def put_content(self, path, content):
-        self.keys[path] = content
-
-    def exists(self, path):
-        return path in self.keys
-
-    def remove(self, path):
-        for key in [key for key in self.keys if key.startswith(path + '/')]:
-            del self.keys[key]
-
-    def list_directory(self, path=None):
-        if self.failures:
-            self.failures -= 1
-            raise exceptions.FileNotFoundError(
-                path) if self.hides_errors else exceptions.ConnectionError('unavailable')
-        found = self.found(path)
-        for number, entry in enumerate(found):
-            if number == self.breaks_after:
-                raise exceptions.FileNotFoundError(path)
-            yield entry
-        if not found:
-            raise exceptions.FileNotFoundError(path)
-
-    def found(self, path):
-        """Full paths of what is directly below, those of directories once."""
-        below = [key[len(path) + 1:].split('/') for key in self.keys if key.startswith(path + '/')]
-        return sorted(set('%s/%s%s' % (path, parts[0], '/' if parts[1:] else '')
-                          for parts in below))
-
-
-class AllBelow(Objects):
-    """As of Azure: all keys further down."""
-
-    def found(self, path):
-        return sorted(key for key in self.keys if key.startswith(path + '/'))
-
-
-class AllThatBeginAlike(Objects):
-    """As of Qiniu: all keys that begin so, without regard to directories."""
-
-    def found(self, path):
-        return sorted(key for key in self.keys if key.startswith(path))
-
-
-class Names(Objects):
-    """Only the last part of each path, of directories with a slash."""
-
-    def found(self, path):
-        return [each[len(path) + 1:] for each in Objects.found(self, path)]
-
-
-class Cut(Objects):
-    """As of S3 when storage_path ends with a slash: the first character is lost."""
-
-    def found(self, path):
-        return [each[1:] for each in Objects.found(self, path)]
-
-
-class Slash(Objects):
-    """Paths from the top."""
-
-    def found(self, path):
-        return ['/' + each for each in Objects.found(self, path)]
-
-
-WAYS = [Objects, AllBelow, AllThatBeginAlike, Names, Cut, Slash]
-
-
-@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
-def objects(request):
-    return request.param()
-
-
-@pytest.fixture
-def read(objects):
-    # Names returns only names, and it cannot tell a namespace `repositories` from the directory of
-    # all repositories.
-    objects.names = sorted(name for name in ACCEPTED if not (
-        isinstance(objects, Names) and name.startswith('repositories/')))
-    for name in objects.names:
-        put(objects, name)
-    objects.put_content(objects.tag_path('library', 'nginx', 'latest'), 'x')
-    return RegistrySource(objects)
-
-
-def test_names_are_right_in_whatever_way_a_driver_lists_them(read, objects):
-    assert names(read) == objects.names
-    assert [name for name in ABSENT if read.has(name)] == []
-    for name in objects.names:
-        assert read.has(name) is True
-        delete(objects, name)
-        if objects.keys:
-            assert read.has(name) is False
-    assert names(read) == []
-
-
-def test_a_new_registry_of_objects_has_nothing(objects):
-    assert names(RegistrySource(objects)) == []
-
-
-def test_objects_among_the_directories_are_no_repositories(read, objects):
-    for path in ('.DS_Store', '_inodes', 'library/.DS_Store', 'library/_inodes'):
-        objects.put_content('repositories/' + path, 'x')
-    assert names(read) == objects.names
-
-
-def test_a_namespace_of_objects_that_goes_while_it_is_listed_is_no_error(read, objects):
-    namespaces = list(read.namespaces())
-    delete(objects, 't+m/x')
-    assert 't%2Bm' in namespaces and list(read.repositories('t%2Bm')) == []
-
-
-def test_a_namespace_that_could_not_be_read_is_an_error_and_not_empty(read, objects):
-    objects.failures = 1
-    with pytest.raises(exceptions.UnreachableError) as caught:
-        list(read.repositories('library'))
-    assert str(caught.value) == 'repositories/library cannot be listed'
-
-
-def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(read, objects):
-    objects.breaks_after = 2
-    with pytest.raises(exceptions.UnreachableError):
-        list(read.namespaces())
-
-
-def test_the_answer_to_another_question_is_an_error_and_not_empty(read, objects):
-    # Forked workers that share a connection may read each other's answers.
-    objects.found = lambda path: ['repositories/team/other/_index_images']
-    for ask in (lambda: list(read.repositories('library')), lambda: read.has('library/nginx')):
-        with pytest.raises(exceptions.UnreachableError) as caught:
-            ask()
-        assert 'that of another path: repositories/team/other' in str(caught.value)
-
-
-@pytest.mark.parametrize('name', ['library/nginx', 'library/never'])
-def test_a_storage_that_is_unavailable_is_an_error_and_no_absent_repository(read, objects, name):
-    objects.failures = 3
-    with pytest.raises(exceptions.UnreachableError):
-        read.has(name)
-
-
-def test_a_storage_that_recovers_while_a_repository_is_asked_for_has_it(read, objects):
-    objects.failures = 1
-    assert read.has('library/nginx') is True
-
-
-def test_what_a_driver_raises_comes_through(read, objects):
-    objects.hides_errors = False
-    for ask in (lambda: list(read.namespaces()), lambda: list(read.repositories('library')),
-                lambda: read.has('library/nginx')):
-        objects.failures = 1
-        with pytest.raises(exceptions.ConnectionError):
-            ask()
-
-
-@pytest.mark.parametrize('code', ['InvalidAccessKeyId', 'SignatureDoesNotMatch'])
-def test_an_error_of_boto_is_shown_in_one_line_without_the_access_key(caplog, code):
-    exception = pytest.importorskip('boto.exception')
-    page = ('<?xml version="1.0"?>\n<Error><Code>%s</Code><Message>no</Message>'
-            '<AWSAccessKeyId>%s</AWSAccessKeyId></Error>' % (code, 'AKIAIOSFODNN7EXAMPLE'))
-    refused = exception.S3ResponseError(403, 'Forbidden', page)
-
-    class Refusing(Source):
-        def namespaces(self):
-            return ['team', 'other']
-
-        def repositories(self, namespace):
-            if namespace == 'team':
-                raise refused
-            return []
-
-    list(Listing(Refusing()).batches(lambda: None))
-    lines = caplog.messages + [str(errors.StorageUnreadable('its repositories', refused))]
-    assert len(lines) == 2
-    for line in lines:
-        assert 'S3ResponseError: 403 Forbidden (%s)' % code in line
-        assert 'AKIAIOSF' not in line and '\n' not in line
+    assert in_threads([lambda: source.has('library/nginx')] * 8)() == [True] * 8
