@@ -63,7 +63,7 @@ def _holders(path, environ):
             raise SettingError(
                 _FLAVOUR, None, "is '%s', a flavour that %s does not have"
                 % (printable(name), where),
-                'set the environment variable to one of: %s' % ', '.join(flavours))
+                'set the environment variable to one of these: %s' % ', '.join(flavours))
         source = "flavour '%s' of %s" % (printable(name), where)
         found.insert(0, (_mapping(top_level[name], name, source, environ), source))
     return found
@@ -93,7 +93,7 @@ def read_file(path):
         problem = str(error)
     raise SettingError(
         _FILE, None, 'names %s, which %s' % (printable(path, _PATH_SHOWN), problem),
-        'correct the file, or set the environment variable to another')
+        'correct the file, or set the environment variable to another file')
 
 
 def block_of(kind, holder, source, environ):
@@ -175,7 +175,7 @@ def _misplaced(holder, source):
     for mapping, wanted in ((holder, _EXTENSIONS), (holder.get(_EXTENSIONS), _OURS)):
         if isinstance(mapping, dict) and wanted not in mapping:
             near = difflib.get_close_matches(wanted, [printable(key) for key in mapping], 1, 0.8)
-            warnings.extend(str('unknown key %s in %s is ignored, did you mean %s?'
+            warnings.extend(str('unknown key %s in %s is ignored (did you mean %s?)'
                                 % (key, source, wanted)) for key in near)
     return warnings
 

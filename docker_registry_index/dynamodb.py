@@ -77,7 +77,7 @@ class Index(Base):
             with self._indexes.index() as index:
                 found = index.search(search_term, limit)
         except errors.DynamoDBIndexError as error:
-            logger.error('search failed: %s; the registry returns status 503', error)
+            logger.error('a search is answered with 503: %s', error)
             _refuse(503, 'search is not available now, try again later')
         return [result._asdict() for result in found]
 
@@ -103,7 +103,7 @@ class Index(Base):
             with self._indexes.index() as index:
                 index.apply_change(name, is_there)
         except errors.InvalidName as error:
-            logger.warning('not in the search index: %s', error)
+            logger.warning('a repository is left out of the search index: %s', error)
         except Exception:
             logger.exception('the search index missed a change of %r; the next sync makes it', name)
 
@@ -118,7 +118,7 @@ def _limit_of_request():
     except ValueError:
         limit = 0
     if limit < 1:
-        _refuse(400, 'parameter n must be a whole number from 1 on, or left out for all results')
+        _refuse(400, 'parameter n must be a positive whole number; leave it out for all results')
     return limit
 
 

@@ -265,7 +265,7 @@ def test_a_configuration_that_cannot_work_is_one_clear_sentence(load, text, envi
 
 
 def test_an_unknown_flavour_is_an_error_that_names_all_flavours(load):
-    assert error_of(load, FILE, SETTINGS_FLAVOR='Prod').endswith('one of: common, dev, prod')
+    assert error_of(load, FILE, SETTINGS_FLAVOR='Prod').endswith('one of these: common, dev, prod')
 
 
 @pytest.mark.parametrize('name,problem', [

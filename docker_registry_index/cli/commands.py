@@ -242,9 +242,9 @@ def _load(report):
     if lease:
         return 'under way for %d s%s' % (
             lease['seconds'], '' if lease['alive'] else
-            ', and shows no sign of life: another process takes over soon')
+            ', without a heartbeat: another process takes over soon')
     last = report['last_load']
-    return 'none under way' + ('; the last one: ' + ', '.join(
+    return 'none under way' + ('; the last load: ' + ', '.join(
         '%s %s' % (last.get(kind), kind) for kind in (
             'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
 

@@ -81,7 +81,7 @@ def exit_with(act, is_json=False):
         _discard_output()
         if error.errno == errno.EPIPE:
             sys.exit(BROKEN_PIPE)
-        sys.exit(_failed(UNAVAILABLE, 'cannot print, or read: %s' % error, False))
+        sys.exit(_failed(UNAVAILABLE, 'cannot write output or read input: %s' % error, False))
 
 
 def _status(act, is_json):
@@ -94,7 +94,7 @@ def _status(act, is_json):
     except errors.DynamoDBIndexError as error:
         status = next((status for kinds, status in _STATUS_OF if isinstance(error, kinds)),
                       UNAVAILABLE)
-        advice = ('; if nothing was ever loaded, load creates them'
+        advice = ('; docker-registry-index load creates missing tables'
                   if isinstance(error, errors.MissingTable) else '')
         return _failed(status, '%s%s' % (error, advice), is_json)
     except ScratchError as error:

@@ -78,9 +78,8 @@ def source_of(config, names=None, optional=False):
         if optional:
             return None
         raise click.UsageError(
-            "the storage is read by docker-registry, and this Python cannot import it (%s); use "
-            "the registry's own Python, or give the names of the repositories with --names"
-            % error)
+            "docker-registry reads the storage, and this Python cannot import docker-registry "
+            "(%s); use the registry's own Python, or name the repositories with --names" % error)
     return RegistrySource()
 
 
@@ -109,8 +108,8 @@ def _service_needed():
         yield
     except (ImportError, SyntaxError) as error:
         raise click.UsageError(
-            'the service needs Python 3.9 or later and more packages (%s); with such a Python: pip '
-            'install docker-registry-index-dynamodb[service]' % error)
+            'the service needs Python 3.9 or later and more packages (%s); with such a Python: '
+            'run pip install docker-registry-index-dynamodb[service]' % error)
 
 
 def _is_of_service(config):
@@ -146,7 +145,7 @@ def _lines(names):
         try:
             name = line.decode('utf-8').strip()
         except UnicodeDecodeError:
-            raise click.BadParameter('line %d is not in UTF-8: %r' % (number, line[:80]),
+            raise click.BadParameter('line %d is not UTF-8: %r' % (number, line[:80]),
                                      param_hint='--names')
         if name:
             yield name

@@ -86,15 +86,15 @@ class InvalidArgument(DynamoDBIndexError, ValueError):
 class NewerDatabase(DynamoDBIndexError):
     """A newer release wrote the tables; nothing was changed."""
     facts = 'table', 'found', 'supported'
-    message = ('table %(table)s holds an index of format %(found)s, this release supports '
-               '%(supported)s: nothing was changed; install the newer release of '
+    message = ('table %(table)s holds an index of format %(found)s, but this release supports only '
+               'format %(supported)s; nothing was changed; install the newer release of '
                'docker-registry-index-dynamodb, or name another database')
 
 
 class ForeignDatabase(DynamoDBIndexError):
     """A table of that name exists, but another program created it."""
     facts = 'table', 'problem'
-    message = ('table %(table)s %(problem)s: nothing was changed; name another database or table '
+    message = ('table %(table)s %(problem)s; nothing was changed; name another database or table '
                'in the settings')
 
 
@@ -121,8 +121,8 @@ class LeaseTaken(DynamoDBIndexError):
 class ChangeConflict(DynamoDBIndexError):
     """Other processes changed the repository during each attempt; the change was not made."""
     facts = 'name', 'attempts'
-    message = ('the change of repository %(name)r was not made, because other processes changed it '
-               'during each of %(attempts)d attempts; try again')
+    message = ('the change of repository %(name)r was not made, because other processes changed '
+               'the repository during each of %(attempts)d attempts; try again')
 
 
 class StorageUnreadable(DynamoDBIndexError):
@@ -134,7 +134,7 @@ class StorageUnreadable(DynamoDBIndexError):
 
     @property
     def message(self):
-        return ('the storage of the registry does not report %(what)s: ' +
+        return ('the storage of the registry failed to report %(what)s: ' +
                 summary(self.problem).replace('%', '%%') +
                 '; check the storage and its settings')
 

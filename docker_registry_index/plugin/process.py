@@ -67,7 +67,7 @@ class ProcessIndexes(object):
             with self.index():
                 pass
         except Exception:
-            logger.exception('the search index could not be started; the next request retries')
+            logger.exception('the search index could not be started; the next request retries it')
 
     def _close(self):
         index = self._indexes.get(os.getpid())

@@ -95,8 +95,8 @@ class RegistrySource(Source):
             else:
                 nameless, example = nameless + 1, example or directory
         if nameless:
-            logger.warning('left out of the search index: %d in %.200s of the storage, such as '
-                           '%.80r: no repository name has this directory', nameless, path, example)
+            logger.warning('%d directories in %.200s of the storage are left out of the search '
+                           'index, as their names are not valid: %.80r', nameless, path, example)
 
 
 class _Listing(object):

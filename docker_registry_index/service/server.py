@@ -78,7 +78,7 @@ class Service:
         try:
             call_with_timeout(self.index.is_ready, _ASK)
         except (errors.RequestFailed, TimedOut) as error:
-            logger.warning('the first check of the search index failed: %s; it is repeated', error)
+            logger.warning('the first check of the search index failed; it is retried: %s', error)
         # Not 0: searches would wait for the first load.
         self.index.start(self._source, 1, self._metrics.note_load)
         self._description_worker.start()
@@ -126,7 +126,7 @@ class _Process:
         if isinstance(end, errors.DynamoDBIndexError):
             raise end
         if isinstance(end, Exception):
-            logger.error('the service has failed', exc_info=end)
+            logger.error('the service failed and exits; please report this error', exc_info=end)
             self._stop(1)
         logger.info('stopping: %s', signal.Signals(end).name)
         self._stop(0)
@@ -139,7 +139,7 @@ class _Process:
             self.server = make_server(self.service.app, listener, self.service_settings.threads)
             logger.info('listening on %s', self.service_settings.listen)
             self.server.run()
-            raise RuntimeError('its loop has ended')
+            raise RuntimeError('the loop of the web server has ended')
         except Exception as error:
             self.ends.put(error)
 

@@ -52,7 +52,7 @@ def password(text: str) -> str:
     """Return the text if it can be a password of Basic credentials; raise Refused if not."""
     if re.search(r'[\x00-\x1f\x7f]', text):
         raise Refused('contains a control character (not shown, it may be secret)',
-                      'copy it again, without line ends')
+                      'copy it again, without line breaks')
     return text
 
 
@@ -118,9 +118,9 @@ class ServiceSettings(BaseSettings):
         if (self.registry_username is not None and self.htpasswd is None
                 and not self.anonymous_read):
             raise SettingError(
-                'htpasswd', None, 'is missing, while the registry requires credentials: everybody '
-                'could read its names', 'set HTPASSWD to the file of the registry; or set '
-                'ANONYMOUS_READ to true if everybody may read')
+                'htpasswd', None, 'is missing, while registry_username is set: everybody could '
+                'read the names of the repositories', 'set HTPASSWD to the htpasswd file of the '
+                'registry; or set ANONYMOUS_READ to true if everybody may read them')
 
 
 def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],

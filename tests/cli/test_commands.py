@@ -82,9 +82,9 @@ def test_a_dry_run_without_one_table_shows_what_a_load_does(loaded, index, kind,
 def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded, index, arguments):
     arguments += '--names', '-'
     status, out, err = loaded(*arguments, given=b'team/web\n\nteam/caf\xe9\n')
-    assert (status, out) == (2, '') and 'line 3 is not in UTF-8' in err
+    assert (status, out) == (2, '') and 'line 3 is not UTF-8' in err
     status, out, err = loaded(*arguments + ('--json',), given=b'team/caf\xe9\n')
-    assert status == 2 and 'line 1 is not in UTF-8' in err and '"error"' in out
+    assert status == 2 and 'line 1 is not UTF-8' in err and '"error"' in out
     assert len(index.names()) == 4
 
 
@@ -100,7 +100,7 @@ def test_the_status_of_an_index(loaded, index):
     assert shown['postings_per_repository'] == len(index.postings()) / 4.0
     out = loaded('status', '--no-storage')[1]
     assert 'ready, format 3, synced at 20' in out
-    assert 'none under way; the last one: 4 found, 4 added, 0 adopted' in out
+    assert 'none under way; the last load: 4 found, 4 added, 0 adopted' in out
     assert '4 names, 4 rows' in out and '4 checked, 0 wrong, %.1f postings each' % (
         len(index.postings()) / 4.0) in out
 
@@ -164,7 +164,7 @@ def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, 
 def test_a_search_or_a_check_without_tables_says_what_creates_them(command, arguments):
     status, out, err = command(*arguments)
     assert (status, out) == (3, '') and re.match(
-        r'docker-registry-index: .*ResourceNotFoundException.*load creates them\n\Z', err)
+        r'docker-registry-index: .*ResourceNotFoundException.*load creates missing tables\n\Z', err)
 
 
 def test_tables_of_a_newer_release_are_status_5(loaded, index):

@@ -71,7 +71,8 @@ def test_ctrl_c_is_status_130_and_prints_nothing(status_of):
 
 
 @pytest.mark.parametrize('number, status, shown', [
-    (errno.EPIPE, 141, ''), (errno.ENOSPC, 3, 'docker-registry-index: cannot print, or read: ')])
+    (errno.EPIPE, 141, ''),
+    (errno.ENOSPC, 3, 'docker-registry-index: cannot write output or read input: ')])
 def test_an_output_that_fails_ends_the_output(status_of, monkeypatch, number, status, shown):
     # pytest's standard output has no file, so that nothing can be sent elsewhere.
     monkeypatch.setattr(sys, 'stdout', sys.stdout)

@@ -57,7 +57,7 @@ if PY2:
 def test_an_unreadable_storage_is_an_error_of_one_line_without_the_key():
     message = '%s' % errors.StorageUnreadable('its namespaces', IOError('refused\n%s' % KEY_ID))
     assert message == (
-        'the storage of the registry does not report its namespaces: %s: refused; check the '
+        'the storage of the registry failed to report its namespaces: %s: refused; check the '
         'storage and its settings' % IOError.__name__)
 
 

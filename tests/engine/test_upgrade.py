@@ -300,15 +300,15 @@ def assert_never_searched(late, error):
 def test_a_setting_that_names_an_older_table_stops_the_start(old):
     late = old.index.another(search_table=old.index.settings.search_table)
     assert refused(old.index, late, errors.ForeignDatabase) == (
-        'table %s holds an index of format %d, of an older release: nothing was changed; name '
+        'table %s holds an index of format %d, of an older release; nothing was changed; name '
         'another database or table in the settings' % (
             old.index.settings.search_table, old.old_format))
     assert_never_searched(late, errors.ForeignDatabase)
 
 
 NEWER_THAN_OURS = (
-    'holds an index of format %d, this release supports %d: nothing was changed; install the '
-    'newer release of docker-registry-index-dynamodb, or name another database'
+    'holds an index of format %d, but this release supports only format %d; nothing was changed; '
+    'install the newer release of docker-registry-index-dynamodb, or name another database'
     % (NEWER, postings.FORMAT))
 
 

@@ -168,7 +168,7 @@ def test_the_commands_read_a_storage_on_this_machine(command_of, tmp_path):
     assert command.json('load')[1]['added'] == 1 and command('check')[0] == 0
     status, _, err = command_of(STORAGE=str(tmp_path / 'nowhere'))('load')
     assert status == 3 and err.startswith('docker-registry-index: the storage of the registry '
-                                          'does not report'), err
+                                          'failed to report'), err
 
 
 def test_a_registry_that_is_unavailable_is_status_3(command_of):

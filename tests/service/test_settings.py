@@ -153,8 +153,8 @@ def test_the_file_may_name_variables():
 def test_an_unknown_key_of_the_block_is_a_warning():
     found, [warning] = settings_of({}, {'service': {'thread': 'x', 'threads': '4'}}, 'f.yml')
     assert found.threads == 4
-    assert warning.startswith('unknown key thread in service of f.yml is ignored, did you mean '
-                              'threads?; valid keys are: registry_url, ')
+    assert warning.startswith('unknown key thread in service of f.yml is ignored (did you mean '
+                              'threads?); valid keys are: registry_url, ')
 
 
 def test_a_user_of_the_file_and_a_password_of_the_environment_are_a_pair():

@@ -25,8 +25,8 @@ _CHECK_AGAIN = 5
 _CHECK_EVERY = 60
 _DAY = 86400
 
-_NOT_READY = ('the search index is not ready; the registry goes on without it, and the start of '
-              'the index is retried: %s')
+_NOT_READY = ('the search index is not ready; the registry works without it meanwhile, and the '
+              'start of the index is retried: %s')
 _NOT_CHECKED = 'the search index cannot be checked; the check is retried: %s'
 _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is retried: %s'
 
@@ -80,8 +80,8 @@ class Maintenance(object):
     def start(self):
         """Start the thread unless it runs. Never waits."""
         if not self._loop.is_running and not self._loop.is_stopped and not self._loop.start():
-            logger.error('no thread is left for the search index; each push and search tries to '
-                         'start one; raise the limit of threads of this process')
+            logger.error('no thread is left for the search index; each push and search retries; '
+                         'raise the thread limit of this process')
 
     def start_and_wait(self, seconds):
         """Start the thread, and wait until the index is ready or the first attempt has failed.
@@ -99,8 +99,8 @@ class Maintenance(object):
             self.stop(0)
             raise
         if seconds and self.is_loading:
-            logger.warning('the search index is still being loaded after %d seconds; searches find '
-                           'what is loaded already, and the load goes on', seconds)
+            logger.warning('the search index is still being loaded after %d seconds; the load '
+                           'continues, and searches find what is loaded so far', seconds)
         return is_ready
 
     def wait_until_usable(self):
@@ -251,7 +251,7 @@ class Maintenance(object):
     def _give_up(self, error):
         """Keep an error that only a person can correct; return the seconds until the next check."""
         if self.unusable is None:
-            logger.error('the search index cannot be used until that is corrected: %s', error)
+            logger.error('the search index cannot be used until the cause is corrected: %s', error)
         self.unusable = error
         self.is_ready = self.is_loading = False
         return _CHECK_EVERY

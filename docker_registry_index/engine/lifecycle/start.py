@@ -136,8 +136,8 @@ class Startup(object):
                            **{_FORMAT: {'N': str(postings.FORMAT)}})
         self.marker = after
         if after.resync and report.adopted:
-            logger.info('the search index is in table %s; when no worker of an older release runs '
-                        'any more, delete the search table of that release',
+            logger.info('the search index is now in table %s; once no worker of an older release '
+                        'runs, delete the search table of that release',
                         self._store.search_table)
         return report
 

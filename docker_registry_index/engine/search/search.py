@@ -239,5 +239,5 @@ def _checked_limit(limit):
         return None
     if isinstance(limit, bool) or not hasattr(limit, '__index__') or limit < 1:
         raise errors.InvalidArgument(
-            'limit', limit, 'give a whole number from 1 on, or None for all')
+            'limit', limit, 'give a positive whole number, or None for all')
     return limit

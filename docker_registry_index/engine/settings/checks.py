@@ -81,7 +81,7 @@ region = matching(
     r'(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?',
     "is not a region's name", 'write an AWS region such as us-east-1')
 
-path = matching(r'/.*', 'is not an absolute path', 'write the whole path, beginning with /')
+path = matching(r'/.*', 'is not an absolute path', 'write the full path, beginning with /')
 
 
 def whole(least, most):
@@ -98,7 +98,7 @@ def _number(convert, pattern, kind, least, most):
     def check(text):
         if not re.match(pattern, text) or not least <= convert(text) <= most:
             raise _refused(text, 'which is not a %s from %s to %s' % (kind, least, most),
-                           'write one such as %s' % max(1, least))
+                           'write a value such as %s' % max(1, least))
         return convert(text)
     return check
 
@@ -117,10 +117,10 @@ def secret(shortest=1):
     def check(text):
         if not _SECRET.match(text):
             raise Refused('contains a space, a control character or one outside ASCII (not shown, '
-                          'it is secret)', 'copy it again, without quotes and line ends')
+                          'it is secret)', 'copy it again, without quotes and line breaks')
         if len(text) < shortest:
             raise Refused('has fewer than %d characters' % shortest,
-                          'use a random one, such as that of: openssl rand -hex 32')
+                          'use a random value, such as the output of: openssl rand -hex 32')
         return text
     return check
 
@@ -149,10 +149,10 @@ def endpoint(text):
     refuse_hidden(text)
     _, host, port, _ = _ADDRESS.match(text).groups()
     if host.startswith('[') or ':' in (port or ''):
-        raise _refused(text, 'whose host is an IPv6 address, and the botocore of Python 2.7 '
-                       'refuses those', 'give the host a name, and write the name')
+        raise _refused(text, 'whose host is an IPv6 address, which botocore on Python 2.7 '
+                       'refuses', 'use a host name')
     if '_' in host:
-        raise _refused(text, 'whose host name has an underscore, and botocore refuses those',
+        raise _refused(text, 'whose host name has an underscore, which botocore refuses',
                        'give the host another name, such as a network alias of the container, or '
                        'write its IP address')
     return url(text)

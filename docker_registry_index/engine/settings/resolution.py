@@ -165,4 +165,4 @@ def _hint(word, names):
     """Return a question about the option that is probably meant, or ''."""
     word = word.lower().replace('-', '_').replace('dynamodb_', '')
     near = difflib.get_close_matches(word, names, 1)
-    return ', did you mean %s?' % near[0] if near else ''
+    return ' (did you mean %s?)' % near[0] if near else ''

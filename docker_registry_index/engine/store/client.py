@@ -172,8 +172,8 @@ class RetryingClient(object):
         if error.operation not in self._warned:
             self._warned.add(error.operation)
             logger.warning(
-                'DynamoDB throttles %s on %s: the load continues slowly; bill these tables on '
-                'demand to make it faster', error.operation, ', '.join(error.tables))
+                'DynamoDB throttles %s on %s; the load continues slowly; to speed it up, switch '
+                'the tables to on-demand billing', error.operation, ', '.join(error.tables))
 
 
 def _seconds_to_retry(error):

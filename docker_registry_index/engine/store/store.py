@@ -137,7 +137,7 @@ class Store(object):
                 return
         raise errors.RequestFailed(
             operation, sorted(wanted), 'ProvisionedThroughputExceededException',
-            'DynamoDB left items out at every attempt', retryable=True)
+            'DynamoDB left some items unprocessed in every attempt', retryable=True)
 
     def _pages(self, page_from):
         page = page_from(None)

@@ -137,7 +137,7 @@ def _create(store, table):
         if error.code != 'ResourceInUseException':
             raise
         return False
-    logger.info('created the DynamoDB table %s, billed on demand', table.name)
+    logger.info('created the DynamoDB table %s with on-demand billing', table.name)
     return True
 
 
@@ -152,5 +152,5 @@ def _wait_active(store, table, description, pause):
 def _pause(deadline, sleep, clock, table, problem):
     if clock() > deadline:
         raise errors.TableError(table.name, '%s after %d seconds' % (problem, CREATION_SECONDS),
-                                'check it in the AWS console, and start again')
+                                'check it in the AWS console, and try again')
     sleep(0.5)

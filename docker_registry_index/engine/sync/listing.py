@@ -111,8 +111,8 @@ class Listing(object):
     def _note_unreadable(self, namespace, error):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
-        logger.error('namespace %.80r of the storage cannot be read and is left as it is in the '
-                     'search index: %s', namespace, errors.summary(error))
+        logger.error('namespace %.80r of the storage cannot be read; its repositories stay '
+                     'unchanged in the search index: %s', namespace, errors.summary(error))
 
     def _begin(self):
         worker = _Worker(self._seconds, self._clock)
@@ -214,7 +214,7 @@ class Progress(object):
         rate = self._rate(listed)
         if rate is not None:
             logger.info('listing the storage for the search index: %d repositories so far, '
-                        '%.0f a second; %d of them done', listed, rate, done)
+                        '%.0f per second; %d of them done', listed, rate, done)
 
     def reach(self, done):
         """Note that so many more are done; log it every ten seconds."""
@@ -223,7 +223,7 @@ class Progress(object):
         rate = self._rate(done)
         if rate is not None:
             left = self._total - self._before - done
-            logger.info('loading the search index: %d of %d done, %.0f a second, about %d s left',
+            logger.info('loading the search index: %d of %d done, %.0f per second, about %d s left',
                         self._before + done, self._total, rate, left / max(rate, 0.001))
 
     def _rate(self, done):

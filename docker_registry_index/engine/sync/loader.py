@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: The outcomes that a load counts.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
+_NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later load retries it: %s'
 #: How many entries are compared before other greenlets run.
 _YIELD_EVERY = 100
 #: How many entries are written between two batches of the listing.
@@ -62,7 +63,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
             '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
         if self.complete:
             return counts
-        return '%s; NOT COMPLETE: %d namespaces could not be read' % (counts, len(self.unreadable))
+        return '%s; %d namespaces unreadable; NOT COMPLETE' % (counts, len(self.unreadable))
 
 
 class Loader(object):
@@ -216,7 +217,7 @@ class Loader(object):
             if _would_fail_for_all(error):
                 raise
             problem = error
-        logger.error('left out of the search index: %.80r: %s', entry.name, problem)
+        logger.error(_NOT_DONE, entry.name, 'updated', problem)
         return 'failed'
 
     def _now(self, entry, state):
@@ -243,9 +244,9 @@ class Loader(object):
             return False
         rows = snapshot.count('rows')
         if rows and not snapshot.count():
-            logger.error('the storage lists no repository at all, and the search index has %d: '
-                         'nothing is removed; check the settings of the storage, and if they are '
-                         'right, delete the tables', rows)
+            logger.error('the storage lists no repositories, but the search index has %d; nothing '
+                         'is removed; check the settings of the storage, or delete the tables if '
+                         'the storage is really empty', rows)
             return False
         return True
 
@@ -263,7 +264,7 @@ class Loader(object):
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
             if _would_fail_for_all(error):
                 raise
-            logger.error('not removed from the search index: %.80r: %s', entry.name, error)
+            logger.error(_NOT_DONE, entry.name, 'removed', error)
             return 'failed'
 
     def _remove(self, entry):

@@ -272,6 +272,6 @@ def _fits(name):
     try:
         text.check_name(name)
     except errors.InvalidName as error:
-        logger.warning('left out of the search index: %s', error)
+        logger.warning('a repository is left out of the search index: %s', error)
         return False
     return True

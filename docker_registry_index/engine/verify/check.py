@@ -115,10 +115,10 @@ class Checker(object):
             return None
         is_there = has(self._source, name)
         if is_there and found.row is None:
-            return Problem(name, 'storage', 'is in the storage and not in the index: a load adds '
+            return Problem(name, 'storage', 'is in the storage but not in the index; a load adds '
                            'it', False)
         if not is_there and found.row is not None and not self._writer.is_recent(found.row):
-            return Problem(name, 'index', 'is in the index and not in the storage: a load removes '
+            return Problem(name, 'index', 'is in the index but not in the storage; a load removes '
                            'it', False)
         return None
 

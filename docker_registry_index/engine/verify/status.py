@@ -103,7 +103,7 @@ class Status(object):
             for name in self._random.sample(names, min(SAMPLE // _NAMESPACES, len(names))):
                 finding = self._inspector.inspect(name, ())
                 if finding is not None and finding.row is None and has(self._source, name):
-                    yield name, 'is in the storage and not in the index'
+                    yield name, 'is in the storage but not in the index'
 
     def _table(self, kind, name):
         table = {'kind': kind, 'name': name, 'status': 'MISSING'}

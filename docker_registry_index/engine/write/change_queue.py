@@ -135,8 +135,8 @@ class CircuitBreaker(object):
     def note_overflow(self, limit):
         """Note that a change was refused because the queue is full."""
         if not self._overflow:
-            logger.error('the queue of the search index is full with %d changes; a sync with the '
-                         'storage makes further ones', limit)
+            logger.error('the change queue of the search index is full (%d changes); a sync after '
+                         'the outage makes further changes', limit)
         self._overflow += 1
 
     def note_success(self, is_late, is_last):
@@ -165,9 +165,9 @@ class CircuitBreaker(object):
         more = 0 if is_final else self._unlogged
         self._unlogged -= more
         log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
-        log('a change of %.80r in the search index failed%s%s: %s', name,
-            more and ', like %d others before' % more or '',
-            '' if is_final else '; it is retried', error)
+        log('a change of %.80r in the search index failed%s; it is %s: %s', name,
+            more and ', as did %d earlier changes' % more or '',
+            'dropped' if is_final else 'retried', error)
 
     def _was_just_logged(self):
         """Return True if the last log line is less than a minute old."""
@@ -275,8 +275,8 @@ class ChangeQueue(object):
                 self._log_lost(left)
 
     def _log_lost(self, names):
-        logger.error('%d changes of the search index are lost with this process; the next sync '
-                     'with the storage makes them: %s', len(names),
+        logger.error('%d changes of the search index are lost because this process ends; the next '
+                     'sync with the storage makes them: %s', len(names),
                      ', '.join('%.80r' % name for name in names[:_SHOWN]))
 
     def _put(self, entry):

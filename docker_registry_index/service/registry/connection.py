@@ -40,8 +40,8 @@ class RegistryUnavailable(DynamoDBIndexError):
     """The registry did not answer, or another server did; ``url`` is the one requested."""
 
     def __init__(self, url: str, problem: str, way_out: str = (
-            'the service retries later; check that the registry runs and that REGISTRY_URL leads '
-            'to it')) -> None:
+            'the service retries later; check that the registry runs and that REGISTRY_URL is its '
+            'address')) -> None:
         # A query may contain a signature.
         self.url = url.partition('?')[0]
         super().__init__(  # type: ignore[no-untyped-call]
@@ -145,7 +145,7 @@ class Connection:
         if url is None:
             raise RegistryUnavailable(
                 self.url, f"names the token server {challenge.get('realm')!r:.100}, which is "
-                'not https: no password is sent',
+                'not https, so no password is sent',
                 "correct the realm in the registry's own configuration")
         answer = call.get(url, 'application/json', self._basic)
         self._check_allowed(answer, url)

@@ -98,9 +98,9 @@ class CatalogSource(StorageSource):
             self._doubtful[name] = error
             count = len(self._doubtful)
             if count <= _SHOWN:
-                logger.warning('the tags of %.80r cannot be read; its entry in the search index '
-                               'stays unchanged: %s%s', name, error,
-                               '; others are not named' if count == _SHOWN else '')
+                logger.warning('the tags of %.80r cannot be read; the repository stays unchanged '
+                               'in the search index: %s%s', name, error,
+                               '; further ones are not logged' if count == _SHOWN else '')
 
 
 class Chunk(list[str]):

@@ -48,8 +48,8 @@ class StorageSource(Source):
         finally:
             if count:
                 logger.warning(
-                    'left out of the search index: %d in %.200r of the storage, such as %.80r: '
-                    'the name is not valid in a registry', count, str(namespace), example)
+                    '%d repositories in %.200r of the storage are left out of the search index, '
+                    'for example %.80r; their names are not valid', count, str(namespace), example)
 
 
 class FilesSource(StorageSource):

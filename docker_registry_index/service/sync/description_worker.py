@@ -148,7 +148,7 @@ class DescriptionWorker:
         try:
             self._read_notes()
         except errors.LeaseLost:
-            logger.info('another copy of the service reads the descriptions')
+            logger.info('another copy of the service now reads the descriptions')
         finally:
             self._lease.release()
             if self.done > done:
@@ -191,7 +191,7 @@ class DescriptionWorker:
             self._note_failure(note, error)
             return
         except errors.InvalidName as error:
-            logger.warning('no description is read: %s', error)
+            logger.warning('a description is not read: %s', error)
         else:
             if note.is_expected and not is_there and not has_expired:
                 return

@@ -97,7 +97,7 @@ class NotificationPool:
             self._reconciler.reconcile(change, self._seconds)
         except errors.InvalidName as error:
             # A retry would not make the name valid.
-            logger.warning('not in the search index: %s', error)
+            logger.warning('a repository is left out of the search index: %s', error)
         finally:
             with self._lock:
                 self.under_way -= 1
@@ -234,7 +234,7 @@ class Reconciler:
 
     def _note(self, name: str, why: object) -> None:
         """Note a repository for later, with its tag expected: the note may replace a push's."""
-        logger.info('%.80r is read again later: %s', name, why)
+        logger.info('repository %.80r is read again later: %s', name, why)
         for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 

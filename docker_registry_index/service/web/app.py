@@ -186,7 +186,7 @@ def _unavailable(dialect: Callable[[], Dialect], sentence: str,
 def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
     @app.errorhandler(errors.DynamoDBIndexError)
     def failed(error: Exception) -> flask.Response:
-        logger.error('a request for %s is answered 503: %s', flask.request.path, error)
+        logger.error('a request for %s is answered with 503: %s', flask.request.path, error)
         return _unavailable(dialect, _UNAVAILABLE)
 
     @app.errorhandler(Busy)

@@ -112,8 +112,8 @@ class Users:
         except (SettingError, OSError) as error:
             if str(error) != self._logged:
                 self._logged = str(error)
-                logger.error('the htpasswd file cannot be read, so its users stay as they were: %s',
-                             error)
+                logger.error('the changed htpasswd file cannot be read; its former users stay '
+                             'valid: %s', error)
 
     def _read(self) -> None:
         try:
@@ -124,7 +124,7 @@ class Users:
             raise SettingError(
                 'htpasswd', None, f'names {self._path}, which cannot be read: '
                 f'{getattr(error, "strerror", None) or error}',
-                'make it with: htpasswd -Bc FILE NAME')
+                'create it with: htpasswd -Bc FILE NAME')
         usable = {name: hashed for name, hashed in users.items() if is_usable(hashed)}
         if len(usable) < len(users):
             logger.warning('%d of %d users of %s have no bcrypt hash, so neither the service nor '

@@ -70,8 +70,8 @@ class DialectProbe:
                 self._dialect = _dialect(answer.headers)
                 self._until = time.monotonic() + _REMEMBERED
         except (OSError, ValueError) as error:
-            logger.info('the dialect of the registry is unknown, so the last one is used: %s',
-                        type(error).__name__)
+            logger.info('the registry does not report its version; the catalog keeps its present '
+                        'form: %s', type(error).__name__)
         return self._dialect
 
 

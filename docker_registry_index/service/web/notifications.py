@@ -58,8 +58,8 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
     def events() -> flask.Response:
         if not _is_authorized(flask.request.headers, secret):
             count('refused')
-            return refusal(401, 'the header Authorization must be "Bearer" and the secret of the '
-                                'settings', [('WWW-Authenticate', 'Bearer')])
+            return refusal(401, 'the header Authorization must be "Bearer" and the value of the '
+                                'setting events_secret', [('WWW-Authenticate', 'Bearer')])
         try:
             changes = _changes(flask.request)
             pool.apply(_with_valid_names(changes))
@@ -67,8 +67,8 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
             return _drop(error)
         except RetryLater as error:
             count('retry')
-            logger.warning('the registry has to retry a notification: %s', error)
-            return refusal(503, 'not now, retry later')
+            logger.warning('a notification is answered with 503 and retried: %s', error)
+            return refusal(503, 'not made yet, retry later')
         count('done' if changes else 'ignored')
         return flask.jsonify({})
 
@@ -76,8 +76,8 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
         count('malformed')
         if not _is_of_registry(flask.request):
             return refusal(400, str(error))
-        logger.error('a notification of the registry is dropped: %s; a sync begins, which finds '
-                     'its changes', error)
+        logger.error('a notification of the registry is dropped; a sync begins and finds its '
+                     'changes: %s', error)
         sync_soon()
         return refusal(202, str(error))
 
@@ -115,8 +115,8 @@ def _with_valid_names(changes: list[Change]) -> list[Change]:
     """Return the changes whose names are valid. No retry would help the others."""
     for change in changes:
         if not is_name(change.name):
-            logger.warning('a notification about %.80r is ignored: a registry has no such name',
-                           change.name)
+            logger.warning('a notification about %.80r is ignored, because no repository can have '
+                           'this name', change.name)
     return [change for change in changes if is_name(change.name)]
 
 

@@ -115,7 +115,7 @@ def test_an_output_that_nobody_reads_or_that_is_full_is_an_exit_status(loaded):
     with open('/dev/full', 'w') as full:
         status, _, err = loaded('search', '', stdout=full)
     assert status == 3 and err.startswith(
-        'docker-registry-index: cannot print') and 'No space left' in err
+        'docker-registry-index: cannot write output') and 'No space left' in err
 
 
 def no_space_for_files():
@@ -165,10 +165,10 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     assert command('load', '--dry-run')[:2] == (0, 'added    team/late\n')
     status, shown = command.json('status')
     assert (status, shown['storage'],
-            shown['wrong']) == (1, True, {'team/late': 'is in the storage and not in the index'})
+            shown['wrong']) == (1, True, {'team/late': 'is in the storage but not in the index'})
     status, out, _ = command('check')
     assert status == 1 and out.startswith(
-        'wrong  team/late: is in the storage and not in the index: a load adds it\n3 rows and ')
+        'wrong  team/late: is in the storage but not in the index; a load adds it\n3 rows and ')
     assert out.endswith(' postings and the storage: 1 problems, 0 repaired\n')
     del command.variables['DOCKER_REGISTRY_CONFIG']
     assert command('--config', os.path.relpath(CONFIGURATION, ROOT), 'load')[0] == 0
@@ -176,4 +176,4 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
     assert command('load', '--names', os.devnull)[0] == 0
     for arguments in ('load',), ('load', '--dry-run'), ('check',), ('status',):
         status, message = command.fails(*arguments)
-        assert status == 3 and 'the storage of the registry does not report' in message
+        assert status == 3 and 'the storage of the registry failed to report' in message

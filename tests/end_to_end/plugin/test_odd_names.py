@@ -38,7 +38,7 @@ def test_no_other_names_are_found(pushed):
 
 def test_a_name_that_the_index_cannot_hold_is_pushed_and_warned_about(pushed):
     warnings = [line for line in pushed.registry.log_text().splitlines()
-                if 'WARNING: not in the search index' in line]
+                if 'WARNING: a repository is left out of the search index' in line]
     assert len(warnings) == len(NOT_IN_THE_INDEX)
     assert '\x1b' not in ''.join(warnings)
 

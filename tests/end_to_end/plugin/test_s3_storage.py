@@ -201,7 +201,7 @@ point_at(%d)
 from docker_registry_index.dynamodb import Index
 Index(made.settings.database, 'AKIADUMMY', 'dummy')
 deadline = time.time() + 30
-while 'does not report' not in log.getvalue() and time.time() < deadline:
+while 'failed to report' not in log.getvalue() and time.time() < deadline:
     time.sleep(0.1)
 answer(log.getvalue())
 '''
@@ -209,6 +209,6 @@ answer(log.getvalue())
 
 def test_the_log_names_the_refusal_of_S3_and_no_access_key(s3, refusing):
     log = s3(POINT_AT + LOG_OF_THE_PLUGIN % refusing(403))
-    assert ('the storage of the registry does not report its namespaces: '
+    assert ('the storage of the registry failed to report its namespaces: '
             'S3ResponseError: 403 Forbidden') in log
     assert 'AKIAIOSF' not in log and 'AWSAccessKeyId' not in log

@@ -222,7 +222,7 @@ def test_a_warning_of_an_unknown_key_suggests_the_nearest_option(kind, option):
         settings, [warning] = resolve(
             kind, [Layer('x.yml', dict({key: 'value'}, **values_of(kind, option)))])
         assert getattr(settings, option.name) == used(kind, option)
-        hint = (', did you mean %s?' % option.name if key == wrong
+        hint = (' (did you mean %s?)' % option.name if key == wrong
                 else '; write a colon and a space after the name')
         assert warning == 'unknown key %s in x.yml is ignored%s; valid keys are: %s' % (
             re.split('[:=]', key)[0], hint, ', '.join(option.name for option in kind.OPTIONS))

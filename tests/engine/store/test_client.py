@@ -313,7 +313,7 @@ def test_a_throttled_load_goes_on_and_logs_it_once(caplog):
     assert all(0.7 * longest <= pause <= longest
                for pause, longest in zip(pauses, [0.5, 1, 2, 4, 4])), pauses
     (record,) = caplog.records
-    assert 'DynamoDB throttles put_item on db-search: the load continues' in record.getMessage()
+    assert 'DynamoDB throttles put_item on db-search; the load continues' in record.getMessage()
 
 
 @pytest.mark.parametrize('error, seconds', [

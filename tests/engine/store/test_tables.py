@@ -229,5 +229,5 @@ def test_the_wait_for_a_table_times_out(status, problem):
         store.create_missing()
     message = str(failed.value)
     assert 'db-search' in message and problem in message
-    assert '120 seconds' in message and 'start again' in message
+    assert '120 seconds' in message and 'try again' in message
     assert 120 <= sum(store.clock.slept) <= 121

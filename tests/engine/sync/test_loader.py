@@ -174,7 +174,7 @@ def test_a_repository_that_cannot_be_written_keeps_no_other_out(index, caplog):
     report = index.load(lambda: STORED)
     assert report.failed == 1
     assert index.names() == NAMES[1:]
-    assert 'left out of the search index: %r' % NAMES[0] in caplog.text
+    assert 'the entry of %r in the search index could not be updated' % NAMES[0] in caplog.text
     # Not for ever.
     assert index.load(lambda: STORED).added == 1
 
@@ -291,9 +291,9 @@ def test_a_long_load_logs_how_far_it_is(index, caplog):
     index.load(lambda: STORED, clock=lambda: 6 * next(ticks))
     listing, load = [[line for line in caplog.messages if part in line][0] for part
                      in (' so far, ', ' done, ')]
-    assert re.match(r'listing the storage for the search index: \d+ repositories so far, \d+ a '
+    assert re.match(r'listing the storage for the search index: \d+ repositories so far, \d+ per '
                     r'second; \d+ of them done$', listing)
-    assert re.match(r'loading the search index: 6 of 6 done, \d+ a second, about 0 s left', load)
+    assert re.match(r'loading the search index: 6 of 6 done, \d+ per second, about 0 s left', load)
 
 
 # Until a load was complete
@@ -389,7 +389,7 @@ def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatc
     # After one question without an answer, no more are asked.
     assert (report.removed, report.failed, len(asked)) == (0, 3, 1)
     assert old.names() == NAMES
-    assert caplog.text.count('not removed from the search index: ') == 3
+    assert caplog.text.count('could not be removed; a later load retries it: ') == 3
 
 
 # Tombstones that have expired

@@ -312,7 +312,7 @@ def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, c
     clock.advance(61)
     run_all(idle, clock())
     assert caplog.text.count('in the search index failed') == 2
-    assert 'others before; it is retried' in caplog.text
+    assert 'earlier changes; it is retried' in caplog.text
 
 
 def test_a_change_that_dynamodb_never_takes_is_dropped_and_logged_by_itself(
@@ -325,11 +325,11 @@ def test_a_change_that_dynamodb_never_takes_is_dropped_and_logged_by_itself(
     idle.apply_change('b/one', True)
     idle.run_once(0, clock())
     [_, dropped] = [record.getMessage() for record in caplog.records]
-    assert "b/one' in the search index failed: PutItem" in dropped and len(idle) == 3
+    assert "b/one' in the search index failed; it is dropped: PutItem" in dropped and len(idle) == 3
     clock.advance(61)
     index.failure = UNREADABLE
     idle.run_once(0, clock())
-    assert 'like 2 others before; it is retried' in caplog.records[-1].getMessage()
+    assert 'as did 2 earlier changes; it is retried' in caplog.records[-1].getMessage()
 
 
 def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
@@ -341,7 +341,7 @@ def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
     for number in range(30):
         idle.apply_change('b/%d' % number, True)
     assert len(idle) == 10
-    assert caplog.text.count('is full with') == 1
+    assert caplog.text.count('is full (') == 1
     assert called == []
     index.failure = None
     run_all(idle, clock() + 1)
@@ -425,7 +425,7 @@ def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, cap
     caplog.clear()
     # Also what is announced later.
     assert idle.apply_change('b/one', True) is False
-    assert 'lost with this process' in caplog.text and 'b/one' in caplog.text
+    assert 'lost because this process ends' in caplog.text and 'b/one' in caplog.text
 
 
 def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_longer(

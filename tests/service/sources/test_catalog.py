@@ -122,7 +122,7 @@ def test_a_doubtful_repository_stays_as_it_is_and_is_read_later(in_process_dynam
 def test_the_log_names_ten_doubtful_repositories(caplog, count, shown):
     listed(CatalogSource(Registry([FIFTY], dict.fromkeys(FIFTY[:count], FAILURE))))
     assert len(caplog.records) == shown
-    assert caplog.text.count('others are not named') == (shown == 10)
+    assert caplog.text.count('further ones are not logged') == (shown == 10)
 
 
 def test_invalid_names_are_left_out_with_one_warning_and_no_request(caplog):
@@ -130,6 +130,6 @@ def test_invalid_names_are_left_out_with_one_warning_and_no_request(caplog):
     with caplog.at_level(logging.WARNING):
         assert read_first_chunk(CatalogSource(registry)) == ['a', 'd']
     assert [record.getMessage() for record in caplog.records] == [
-        "left out of the search index: 2 in 'a to d' of the storage, such as 'B': "
-        "the name is not valid in a registry"]
+        "2 repositories in 'a to d' of the storage are left out of the search index, for example "
+        "'B'; their names are not valid"]
     assert registry.asked == ['a', 'd']

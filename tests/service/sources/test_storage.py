@@ -202,7 +202,7 @@ class TestBucket:
         put(s3, bucket, keys_of('a') + keys_of('B') + keys_of('C/d') + ['README', 'a/README'])
         with caplog.at_level(logging.WARNING):
             assert listed(S3Source(bucket, '', s3)) == (['a'], [])
-        assert 'such as' in caplog.text
+        assert 'for example' in caplog.text
 
     def test_a_missing_bucket_is_an_error(self, s3):
         source = S3Source('never-made', '', s3)

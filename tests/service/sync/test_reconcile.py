@@ -211,4 +211,4 @@ class TestPool:
             raise InvalidName(NAME, 'is not valid')
         index.act = fail
         NotificationPool(reconciler, 5).apply([change()])
-        assert 'not in the search index' in caplog.text
+        assert 'left out of the search index' in caplog.text
