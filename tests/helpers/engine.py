@@ -131,6 +131,13 @@ class EngineIndex(object):
             found += items
         return found
 
+    def write_format(self, number):
+        """Change the format in the ready marker."""
+        self.engine.client.call('update_item', TableName=self.settings.search_table, Key=READY_KEY,
+                                UpdateExpression='SET #format = :number',
+                                ExpressionAttributeNames={'#format': 'format'},
+                                ExpressionAttributeValues={':number': {'N': str(number)}})
+
     @property
     def dynamodb(self):
         """The boto3 client, for a Release010."""

@@ -1,5 +1,19 @@
-"""What a load sees of a source."""
+"""A registry's storage in a directory, and what a load sees of a source."""
+import os
+
 from docker_registry_index.engine.sync.listing import Listing
+
+__all__ = ['REPOSITORIES', 'listed', 'make_repositories']
+
+#: Where a registry's storage has the directories of its repositories.
+REPOSITORIES = 'docker/registry/v2/repositories/'
+
+
+def make_repositories(root, *names):
+    """Make repositories with a tag in a registry's storage."""
+    for name in names:
+        for folder in '_manifests/tags/latest/current', '_layers/sha256/0':
+            os.makedirs(os.path.join(str(root), REPOSITORIES, name, folder))
 
 
 def listed(source):

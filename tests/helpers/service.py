@@ -106,7 +106,8 @@ class InProcessService(ServiceClient):
         if self._own:
             self._own.__enter__()
         self.service.start()
-        wait_until(self.is_ready, 'the service is not ready')
+        # Without /readyz, which remembers its answer for two seconds.
+        wait_until(lambda: self.service.index.ready, 'the service is not ready')
         return self
 
     def __exit__(self, *failure):

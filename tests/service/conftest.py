@@ -1,9 +1,21 @@
-"""The service inside the test process."""
+"""The service inside the test process, and what its tests share."""
 import pytest
 
+from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import FakeRegistry
 from tests.helpers.service import InProcessService
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def index(in_process_dynamodb):
+    """An EngineIndex without tables."""
+    return EngineIndex(in_process_dynamodb.url)
 
 
 @pytest.fixture(scope='session')

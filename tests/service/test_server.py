@@ -1,9 +1,9 @@
 """The program of the service: how it starts, where it listens, and the commands beside it."""
-import json
 import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -12,18 +12,13 @@ from docker_registry_index.engine import Settings
 from docker_registry_index.service import server
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
-from tests.end_to_end.service.test_catalog import make_repositories
 from tests.helpers.command_line import CommandLine
-from tests.helpers.engine import EngineIndex
-from tests.helpers.registry import FakeRegistry
+from tests.helpers.listing import make_repositories
+from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.service import SECRET
+from tests.helpers.waiting import wait_until
 
 PASSWORD = 'never-show-this-word'
-
-
-@pytest.fixture
-def index(in_process_dynamodb):
-    return EngineIndex(in_process_dynamodb.url)
 
 
 @pytest.fixture
@@ -50,33 +45,26 @@ def refused(command, *arguments):
 
 @pytest.mark.parametrize('variables, problem', [
     ({'REGISTRY_URL': None, 'STORAGE': '/nowhere'}, 'registry_url is missing'),
-    ({'EVENTS_SECRET': None}, 'events_secret is missing'),
     ({'EVENTS_SECRET': SECRET[:9]},
      r'events_secret \(from environment variable EVENTS_SECRET\) has fewer'),
-    ({'REGISTRY_URL': 'http://u:%s@x' % PASSWORD},
-     r'registry_url \(from environment variable REGISTRY_URL\) is an address with a user'),
     ({'REGISTRY_PASSWORD': PASSWORD},
      r'registry_username \(from environment variable REGISTRY_USERNAME\) is missing or empty'),
     ({'HTPASSWD': '/nowhere/htpasswd'},
      'htpasswd names /nowhere/htpasswd, which cannot be read: No such file'),
-    ({'REGISTRY_CA': '/nowhere/ca.pem'},
-     'registry_ca names /nowhere/ca.pem, which cannot be used: No such file'),
     ({'REGISTRY_CA': '/dev/null'}, 'registry_ca names /dev/null'),
     ({'DYNAMODB_REGION': 'Region Nine'}, r'region \(from environment variable DYNAMODB_REGION\)'),
-    ({'DOCKER_REGISTRY_CONFIG': '/nowhere/x.yml'}, 'names /nowhere/x.yml, which cannot be read'),
-    ({'LISTEN': 'localhost'}, r'listen \(from environment variable LISTEN\)')])
+    ({'DOCKER_REGISTRY_CONFIG': '/nowhere/x.yml'}, 'names /nowhere/x.yml, which cannot be read')])
 def test_a_setting_that_cannot_work_is_status_2_and_one_sentence(command_of, variables, problem):
     assert re.search(problem, refused(command_of(**variables), 'serve'))
 
 
-@pytest.mark.parametrize('text, problem', [('service: [', 'not valid YAML|which'),
-                                           ('service: text', 'service'),
-                                           ('service:\n  threads: many\n', 'threads')])
-def test_a_broken_file_is_status_2_and_one_sentence(command_of, tmp_path, text, problem):
+def test_a_wrong_file_is_status_2_and_one_sentence(command_of, tmp_path):
     path = tmp_path / 'service.yml'
-    path.write_text(text)
-    err = refused(command_of(), '--config', str(path), 'serve')
-    assert re.search(problem, err) and 'service.yml' in err
+    for text, problem in (('service: [', 'is not valid YAML'),
+                          ('service:\n  threads: many\n', 'threads')):
+        path.write_text(text)
+        err = refused(command_of(), '--config', str(path), 'serve')
+        assert problem in err and 'service.yml' in err
 
 
 def test_an_address_where_it_cannot_listen_is_status_2_and_one_sentence(command_of):
@@ -108,17 +96,12 @@ def test_it_listens_on_any_kind_of_address(host):
     assert is_answered('127.0.0.1') is (host != '[::1]')
 
 
-def test_tables_of_a_newer_release_are_status_5_and_stay_as_they_are(command_of, index):
+def test_serving_on_tables_of_a_newer_release_is_status_5_and_changes_nothing(command_of, index):
     index.ready()
-    index.engine.client.call('update_item', TableName=index.settings.search_table,
-                             Key={'gram': {'S': '!'}, 'suffix': {'S': 'ready'}},
-                             UpdateExpression='SET #format = :newer',
-                             ExpressionAttributeNames={'#format': 'format'},
-                             ExpressionAttributeValues={':newer': {'N': '99'}})
+    index.write_format(99)
     before = {table: index.items(table) for table in index.tables()}
-    for name in 'serve', 'load', 'status':
-        status, out, err = command_of()(name)
-        assert (status, out) == (5, '') and 'newer release' in err
+    status, out, err = command_of()('serve')
+    assert (status, out) == (5, '') and 'newer release' in err
     assert {table: index.items(table) for table in index.tables()} == before
 
 
@@ -136,42 +119,48 @@ def test_serving_begins_without_dynamodb_and_without_a_registry():
         service.stop()
 
 
-@pytest.mark.parametrize('is_in_file', [False, True])
-def test_the_other_commands_read_the_settings_of_the_service(command_of, index, tmp_path,
-                                                             is_in_file):
+def test_a_late_tag_is_found_soon_and_the_answer_does_not_wait_for_it(start):
+    with start(EVENTS_WAIT='0.8') as service:
+        started = time.monotonic()
+        assert service.post([pushed('late/tag')]).status_code == 200
+        assert time.monotonic() - started < 1, 'a registry retries after a second'
+        [note] = service.index.engine.description_queue.notes(9)
+        assert note.name == 'late/tag' and note.is_expected and service.found('late') == []
+        service.registry.repositories['late/tag'] = 'Words'
+        assert wait_until(lambda: service.found('late'), 'it is not found', 5) < 2
+        assert service.search('late')['results'][0]['description'] == 'Words'
+        wait_until(lambda: service.index.engine.description_queue.notes(1), 'a note', expected=[])
+
+
+def test_the_other_commands_read_the_catalog_of_the_registry(command_of, tmp_path):
+    path = tmp_path / 'service.yml'
     with FakeRegistry({'team/web': 'The front end', 'team/api': None, 'nginx': None}) as registry:
-        command, options = command_of(REGISTRY_URL=registry.url), []
-        if is_in_file:
-            path = tmp_path / 'service.yml'
-            path.write_text('service:\n    registry_url: %s\n' % registry.url)
-            command, options = command_of(REGISTRY_URL=None), ['--config', str(path)]
-        shown = {}
-        for name, *arguments in (['load'], ['status'], ['check'], ['search', 'team']):
-            status, out, err = command(*options, name, *arguments, '--json')
-            assert (status, err) == (0, ''), (name, err)
-            shown[name] = json.loads(out)
-    assert [shown['load'][key] for key in ('found', 'complete', 'added')] == [3, True, 3]
-    assert shown['status']['ready'] and shown['status']['storage']
-    assert shown['status']['names'] == 3 and shown['status']['wrong'] == {}
-    assert [shown['check'][key] for key in ('rows', 'left', 'storage')] == [3, 0, True]
-    assert [result['name'] for result in shown['search']['results']] == ['team/api', 'team/web']
+        path.write_text('service:\n    registry_url: %s\n' % registry.url)
+        by_variable, by_file = command_of(REGISTRY_URL=registry.url), command_of(REGISTRY_URL=None)
+        load, status = by_variable.json('load')[1], by_variable.json('status')[1]
+        check, search = [by_file.json('--config', str(path), *arguments)[1]
+                         for arguments in (['check'], ['search', 'team'])]
+    assert [load[key] for key in ('found', 'complete', 'added')] == [3, True, 3]
+    assert [status[key] for key in ('ready', 'storage', 'names', 'wrong')] == [True, True, 3, {}]
+    assert [check[key] for key in ('rows', 'left', 'storage')] == [3, 0, True]
+    assert [result['name'] for result in search['results']] == ['team/api', 'team/web']
 
 
-def test_the_commands_read_a_storage_on_this_machine(command_of, tmp_path):
-    make_repositories(tmp_path, ['team/web', 'team/api', 'one'])
+def test_the_other_commands_read_a_storage_on_this_machine(command_of, tmp_path):
+    make_repositories(tmp_path, 'team/web', 'team/api')
     command = command_of(STORAGE=str(tmp_path), REGISTRY_URL=None, EVENTS_SECRET=None)
-    assert command.json('load')[1]['added'] == 3
-    make_repositories(tmp_path, ['team/new'])
+    assert command.json('load')[1]['added'] == 2
+    make_repositories(tmp_path, 'team/new')
     assert command('load', '--dry-run')[:2] == (0, 'added    team/new\n')
     status, out, _ = command('check')
     assert status == 1 and 'team/new' in out
-    assert command.json('load')[1]['added'] == 1 and command('check')[0] == 0
-    status, _, err = command_of(STORAGE=str(tmp_path / 'nowhere'))('load')
-    assert status == 3 and err.startswith('docker-registry-index: the storage of the registry '
-                                          'failed to report'), err
 
 
-def test_a_registry_that_is_unavailable_is_status_3(command_of):
-    status, out, err = command_of(REGISTRY_URL='http://127.0.0.1:%d' % free_port(),
-                                  REGISTRY_USERNAME='u', REGISTRY_PASSWORD=PASSWORD)('load')
-    assert (status, out) == (3, '') and 'docker-registry-index: ' in err and PASSWORD not in err
+@pytest.mark.parametrize('storage, problem', [
+    (None, 'the registry cannot be read'), ('/nowhere', 'No such file or directory')])
+def test_a_storage_that_cannot_be_read_is_status_3(command_of, storage, problem):
+    command = command_of(STORAGE=storage, REGISTRY_URL='http://127.0.0.1:%d' % free_port(),
+                         REGISTRY_USERNAME='u', REGISTRY_PASSWORD=PASSWORD)
+    status, out, err = command('load')
+    assert (status, out) == (3, '') and problem in err and PASSWORD not in err
+    assert err.startswith('docker-registry-index: the storage of the registry failed to report')

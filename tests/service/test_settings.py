@@ -60,6 +60,21 @@ def environ_of(block):
     return {name.upper(): value for name, value in block.items()}
 
 
+def in_file(block):
+    return {}, {'service': block}, '/etc/service.yml'
+
+
+def origin(name, is_in_file):
+    return 'service of /etc/service.yml' if is_in_file else 'environment variable ' + name.upper()
+
+
+def refused(*arguments, act=settings_of):
+    """Return the text of the SettingError that is raised."""
+    with pytest.raises(SettingError) as error:
+        act(*arguments)
+    return str(error.value)
+
+
 def test_these_are_all_options():
     assert set(GOOD) == set(BAD) == set(option.name for option in OPTIONS)
 
@@ -83,14 +98,10 @@ def test_each_option_comes_from_the_environment_and_from_the_file(name):
 def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_in_file):
     for text in BAD[name]:
         block = dict(BESIDE.get(name, {}), **{name: text})
-        with pytest.raises(SettingError) as refused:
-            settings_of(*(({}, {'service': block}, '/etc/service.yml') if is_in_file
-                          else (environ_of(block), {})))
-        origin = ('service of /etc/service.yml' if is_in_file else 'environment variable '
-                  + name.upper())
-        shown = str(refused.value)
-        assert shown.startswith('setting %s (from %s) ' % (name, origin)) and '; ' in shown, shown
-        assert SECRET[:15] not in shown and len(shown) < 500 and re.match(r'[ -~]+\Z', shown), shown
+        shown = refused(*in_file(block) if is_in_file else (environ_of(block), {}))
+        assert shown.startswith('setting %s (from %s) ' % (name, origin(name, is_in_file))), shown
+        assert '; ' in shown and len(shown) < 500 and re.match(r'[ -~]+\Z', shown), shown
+        assert SECRET[:15] not in shown, shown
 
 
 def test_the_defaults():
@@ -101,25 +112,20 @@ def test_the_defaults():
         option.name for option in OPTIONS if option.default is None]
 
 
-@pytest.mark.parametrize('given', ['registry_username', 'registry_password', 'storage_access_key',
-                                   'storage_secret_key'])
-def test_half_a_pair_is_refused(given):
+@pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
+@pytest.mark.parametrize('is_in_file', [False, True])
+def test_half_a_pair_is_refused(given, is_in_file):
     [missing] = BESIDE[given]
-    ways = [(({given.upper(): SECRET, missing.upper(): ''}, {}), 'environment variable '
-             + given.upper()), (({}, {'service': {given: SECRET}}, 'f.yml'), 'service of f.yml')]
-    for arguments, origin in ways:
-        with pytest.raises(SettingError) as refused:
-            settings_of(*arguments)
-        missing_from = origin.replace(given.upper(), missing.upper())
-        assert str(refused.value) == (
-            'setting %s (from %s) is missing or empty, while %s is given by %s; give both in that '
-            'one place, or neither' % (missing, missing_from, given, origin))
+    text = refused(*in_file({given: SECRET}) if is_in_file
+                   else ({given.upper(): SECRET, missing.upper(): ''}, {}))
+    assert text == (
+        'setting %s (from %s) is missing or empty, while %s is given by %s; give both in that '
+        'one place, or neither' % (missing, origin(missing, is_in_file), given,
+                                   origin(given, is_in_file)))
 
 
-def test_what_is_required_and_missing_is_named():
-    with pytest.raises(SettingError) as refused:
-        settings_of({'REGISTRY_URL': 'http://x'}, {})[0].check_serving()
-    assert str(refused.value) == (
+def test_a_missing_setting_is_named():
+    assert refused(act=settings_of({'REGISTRY_URL': 'http://x'}, {})[0].check_serving) == (
         'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block '
         'service of the file')
 
@@ -127,27 +133,21 @@ def test_what_is_required_and_missing_is_named():
 def test_a_registry_with_users_is_not_shown_to_everybody_by_accident():
     closed = {'REGISTRY_URL': 'http://127.0.0.1:5000', 'EVENTS_SECRET': '0123456789abcdef',
               'REGISTRY_USERNAME': 'index', 'REGISTRY_PASSWORD': 'pass'}
-    with pytest.raises(SettingError) as refused:
-        settings_of(closed, {})[0].check_serving()
-    assert 'setting htpasswd is missing' in str(refused.value)
-    assert 'ANONYMOUS_READ' in str(refused.value)
+    # A load shows nothing to anybody, so reading the settings is no error.
+    shown = refused(act=settings_of(closed, {})[0].check_serving)
+    assert 'setting htpasswd is missing' in shown and 'ANONYMOUS_READ' in shown
     for more in {'HTPASSWD': '/etc/htpasswd'}, {'ANONYMOUS_READ': 'true'}:
         settings_of(dict(closed, **more), {})[0].check_serving()
-    # A load shows nothing to anybody.
-    settings_of(closed, {})
 
 
 def test_the_file_may_name_variables():
-    found, _ = settings_of({'A_SECRET': '0123456789abcdef'},
-                           {'service': {'registry_url': '_env:NOWHERE:http://127.0.0.1:5000',
-                                        'events_secret': '_env:A_SECRET',
-                                        'storage': '_env:NOWHERE'}})
-    assert (found.registry_url, found.events_secret,
-            found.storage) == ('http://127.0.0.1:5000', '0123456789abcdef', None)
-    with pytest.raises(SettingError) as refused:
-        settings_of({'A_SECRET': 'short'}, {'service': {'events_secret': '_env:A_SECRET'}})
-    assert 'environment variable A_SECRET' in str(refused.value)
-    assert 'short' not in str(refused.value).replace('shorter', '')
+    block = {'registry_url': '_env:NOWHERE:http://127.0.0.1:5000',
+             'events_secret': '_env:A_SECRET', 'storage': '_env:NOWHERE'}
+    found, _ = settings_of({'A_SECRET': SECRET}, {'service': block})
+    assert (found.registry_url, found.events_secret, found.storage) == (
+        'http://127.0.0.1:5000', SECRET, None)
+    shown = refused({'A_SECRET': SECRET[:9]}, {'service': block})
+    assert 'environment variable A_SECRET' in shown and SECRET[:9] not in shown
 
 
 def test_an_unknown_key_of_the_block_is_a_warning():
@@ -158,40 +158,30 @@ def test_an_unknown_key_of_the_block_is_a_warning():
 
 
 def test_a_user_of_the_file_and_a_password_of_the_environment_are_a_pair():
-    found, _ = settings_of({'REGISTRY_PASSWORD': 'x'}, {'service': {'registry_username': 'reader'}})
-    assert (found.registry_username, found.registry_password) == ('reader', 'x')
-
-
-@pytest.mark.parametrize('quote', ['"', "'"])
-def test_quotes_around_the_text_of_a_variable_are_no_part_of_it(quote):
-    assert settings_of({'EVENTS_SECRET': quote + SECRET + quote}, {})[0].events_secret == SECRET
+    found, _ = settings_of({'REGISTRY_PASSWORD': '"x"'}, {'service': {'registry_username': 'me'}})
+    assert (found.registry_username, found.registry_password) == ('me', 'x'), 'without the quotes'
 
 
 @pytest.mark.parametrize('block', ['text', ['a'], 7, True])
 def test_a_block_that_is_no_mapping_is_refused(block):
-    with pytest.raises(SettingError) as refused:
-        settings_of({}, {'service': block}, 'f.yml')
-    assert str(refused.value).startswith('setting service (from f.yml) is of type ')
+    assert refused(*in_file(block)).startswith(
+        'setting service (from /etc/service.yml) is of type ')
 
 
 def test_a_file_is_read_as_it_is_written(tmp_path):
     path = tmp_path / 'service.yml'
-    path.write_text('extensions:\n    dynamodb_index:\n        database: other\nservice:\n    '
-                    'registry_url: http://127.0.0.1:5000\n'
-                    '    events_secret: 0123456789012345\n    threads: 08\n    anonymous_read: no\n'
-                    '    storage:\n    registry_username: 0x10\n    registry_password: 1e3\n')
+    path.write_text('service: {events_secret: 0123456789012345, threads: 08, anonymous_read: no, '
+                    'storage: , registry_username: 0x10, registry_password: 1e3}')
     found, warnings = settings_of({'THREADS': '9'}, read_file(str(path)))
-    assert (found.events_secret, found.threads, found.anonymous_read, found.storage,
-            found.registry_username, found.registry_password,
-            warnings) == ('0123456789012345', 9, False, None, '0x10', '1e3', [])
+    assert (found.events_secret, found.threads, found.anonymous_read, found.storage) == (
+        '0123456789012345', 9, False, None)
+    assert (found.registry_username, found.registry_password, warnings) == ('0x10', '1e3', [])
 
 
-@pytest.mark.parametrize('text, wanted', [('s3://bucket', ('bucket', '')),
-                                          ('s3://bucket/', ('bucket', '/')),
-                                          ('s3://my.bucket/a/b', ('my.bucket', '/a/b')),
-                                          ('/path', None)])
-def test_a_bucket_and_its_root(text, wanted):
-    assert bucket_of(text) == wanted
+def test_a_bucket_and_its_root():
+    assert [bucket_of(text) for text in (
+        's3://bucket', 's3://bucket/', 's3://my.bucket/a/b', '/path')] == [
+        ('bucket', ''), ('bucket', '/'), ('my.bucket', '/a/b'), None]
 
 
 def test_a_service_under_test_gets_no_setting_from_outside():

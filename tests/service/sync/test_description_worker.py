@@ -8,7 +8,6 @@ from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
-from tests.helpers.clock import Clock
 
 NOTE = Note('acme/web', '1', True)
 FAILURES = [RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True),
@@ -21,11 +20,14 @@ def notes(count):
 
 
 class Index:
-    """A SearchIndex with some notes, or that raises; it is its own lease and queue."""
+    """A SearchIndex with some notes, or that raises; it is its own lease and queue. It is also the
+    Reconciler, which finds a repository or not, or raises, and counts its requests."""
+
+    is_there, errors, asked = False, {}, 0
 
     def __init__(self):
         self.description_queue, self.kept, self.error, self.reads = self, [], None, 0
-        self.is_free = True
+        self.is_free, self.act = True, lambda: None
 
     def lease(self, kind):
         return self
@@ -42,20 +44,10 @@ class Index:
     def renew(self):
         pass
 
-    def release(self):
-        pass
+    release = renew
 
     def done(self, note):
         self.kept.remove(note)
-
-
-class Reconciler:
-    """One that finds a repository or not, or raises; counts its requests."""
-
-    is_there, errors, asked = False, {}, 0
-
-    def act(self):
-        """Called with every request."""
 
     def describe(self, name, seconds):
         self.asked += 1
@@ -69,25 +61,15 @@ class Reconciler:
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def index():
     return Index()
 
 
 @pytest.fixture
-def reconciler():
-    return Reconciler()
-
-
-@pytest.fixture
-def worker(index, reconciler, clock, monkeypatch):
+def worker(index, clock, monkeypatch):
     # Each pause is shortened at random, here by nothing.
     monkeypatch.setattr(random, 'uniform', lambda least, most: most)
-    return DescriptionWorker(index, reconciler, clock)
+    return DescriptionWorker(index, index, clock)
 
 
 def pauses(worker, clock, count):
@@ -116,55 +98,57 @@ def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
 
 
 def test_tables_that_are_being_created_are_no_failure(worker, index, clock):
-    index.error = MissingTable('query', ['table'], 'ResourceNotFoundException', 'no such table',
-                               False)
+    index.error = MissingTable('query', ['t'], 'ResourceNotFoundException', 'no table', False)
     assert pauses(worker, clock, 3) == [PAUSE] * 3
 
 
-def test_an_unavailable_registry_makes_pauses_longer(worker, index, reconciler, clock):
-    index.kept, reconciler.errors = [NOTE], {'*': UNAVAILABLE}
-    assert pauses(worker, clock, 3) == [PAUSE, 2 * PAUSE, 4 * PAUSE]
+def test_an_unavailable_registry_makes_pauses_longer_and_proves_no_missing_tag(
+        worker, index, clock):
+    index.kept, index.errors = [NOTE], {'*': UNAVAILABLE}
+    assert pauses(worker, clock, 6) == [PAUSE * 2 ** number for number in range(6)]
+    assert sum(PAUSE * 2 ** number for number in range(6)) > 2 * TAG_SECONDS
     assert index.kept == [NOTE]
+    index.errors, index.is_there = {}, True
+    pauses(worker, clock, 1)
+    assert index.kept == []
 
 
-def test_an_unreadable_repository_stays_noted_and_delays_no_other(
-        worker, index, reconciler, clock):
+def test_an_unreadable_repository_stays_noted_and_delays_no_other(worker, index, clock):
     index.kept = notes(250)
-    reconciler.errors = {index.kept[3].name: UNAVAILABLE}
+    index.errors = {index.kept[3].name: UNAVAILABLE}
     assert pauses(worker, clock, 2) == [PAUSE, PAUSE]
     assert (worker.done, worker.waiting, len(index.kept)) == (249, 1, 1)
 
 
-def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
-        worker, index, reconciler, clock):
+def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(worker, index, clock):
     index.kept = notes(40)
-    reconciler.errors = {note.name: UNAVAILABLE for note in index.kept[:20]}
+    index.errors = {note.name: UNAVAILABLE for note in index.kept[:20]}
     pauses(worker, clock, 2)
-    assert (reconciler.asked, worker.done) == (12, 0)
+    assert (index.asked, worker.done) == (12, 0)
     pauses(worker, clock, 3)  # while everything fails, each read asks for one more group
-    assert (reconciler.asked, worker.done) == (12 + 4 + 4 + 20, 20) and index.kept == notes(20)
+    assert (index.asked, worker.done) == (12 + 4 + 4 + 20, 20) and index.kept == notes(20)
 
 
-def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, reconciler, clock):
+def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, clock):
     index.kept, index.is_free = notes(3), False
     pauses(worker, clock, 3)
-    assert worker.waiting == 3 and not reconciler.asked
+    assert worker.waiting == 3 and not index.asked
 
 
-def test_a_note_with_an_invalid_name_is_removed(worker, index, reconciler, clock):
-    index.kept, reconciler.errors = notes(1), {'*': InvalidName('a', 'is odd')}
+def test_a_note_with_an_invalid_name_is_removed(worker, index, clock):
+    index.kept, index.errors = notes(1), {'*': InvalidName('a', 'is odd')}
     pauses(worker, clock, 2)
     assert index.kept == [] and worker.done == 1
 
 
-def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler, clock):
+def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, clock):
     index.error = FAILURES[0]
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
     index.error, index.kept, reads = None, [NOTE], index.reads
     worker.notify(NOTE)
-    assert worker.run_once(clock.now) < 1 and (index.reads, reconciler.asked) == (reads, 1)
-    reconciler.is_there = True
+    assert worker.run_once(clock.now) < 1 and (index.reads, index.asked) == (reads, 1)
+    index.is_there = True
     clock.advance(1)
     assert worker.run_once(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
     assert index.kept == [] and worker.done == 1
@@ -173,13 +157,12 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, reconciler,
 
 
 def test_a_tag_that_does_not_come_is_awaited_for_five_minutes_with_few_requests(
-        worker, index, reconciler, clock):
+        worker, index, clock):
     started, index.kept = clock.now, [NOTE]
     while index.kept:
         worker.run_once(clock.now)
         clock.advance(0.25)
-    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS
-    assert reconciler.asked < 60
+    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS and index.asked < 60
 
 
 def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(clock):
@@ -187,6 +170,7 @@ def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(c
     waits.add(NOTE)
     assert waits.take_due() == [(NOTE, False)] and waits.seconds() == 0.25
     clock.advance(0.25)
+    waits.add(NOTE)
     assert waits.take_due() == [(NOTE, True)] and waits.take_due() == []
     clock.advance(80 - 0.25)
     assert waits.take_due() == [(NOTE, True)] and waits.seconds() == 10
@@ -203,9 +187,8 @@ def test_a_stopped_worker_begins_nothing(worker, index, clock):
     assert index.reads == 0
 
 
-def test_a_stop_lets_requests_under_way_end(worker, index, reconciler, clock):
-    index.kept = notes(9)
-    reconciler.act = lambda: worker.stop(0)
+def test_a_stop_lets_requests_under_way_end(worker, index, clock):
+    index.kept, index.act = notes(9), lambda: worker.stop(0)
     clock.advance(PAUSE)
     worker.run_once(clock.now)
     assert worker.done == 4 and len(index.kept) == 5

@@ -1,5 +1,6 @@
-"""What a change of a repository makes of the registry's answers: no server, DynamoDB or sleeps."""
+"""What a change of a repository makes of the registry's answers."""
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -8,10 +9,9 @@ from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.reconcile import (
     LIMIT, Change, NotificationPool, Reconciler, RetryLater)
-from tests.helpers.clock import Clock
+from tests.helpers.engine import EngineIndex
 
 NAME = 'acme/web'
-FAILED = RequestFailed('transact_write_items', ['table'], 'ThrottlingException', 'slow', True)
 UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
 
 
@@ -61,11 +61,6 @@ class Registry:
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def index():
     return Index()
 
@@ -84,6 +79,10 @@ def change(tag='1', reference='sha256:1'):
     return Change(NAME, reference, tag)
 
 
+def applications(count):
+    return [Change('acme/app-%d' % number, None, None) for number in range(count)]
+
+
 @pytest.mark.parametrize('pushed, reference, text', [
     (change(), 'sha256:1', 'pushed'), (change(None, None), '1', 'of the last tag'),
     (change('sha256-' + 'a' * 64 + '.sig'), '1', 'not of the signature')])
@@ -99,9 +98,11 @@ def test_a_repository_without_tags_is_removed(reconciler, index, registry):
     index[NAME], registry.answers = 'old', [[]]
     reconciler.reconcile(change(None, None), 1)
     assert index == {} and index.noted == [] and len(registry.timeouts) == 2
+    index[NAME] = 'old'
+    assert reconciler.describe(NAME, 1) is False and index == {}
 
 
-def test_a_tag_that_comes_late_is_awaited(reconciler, index, registry, clock):
+def test_a_late_tag_is_awaited(reconciler, index, registry, clock):
     registry.answers = [[], [], ['1']]
     reconciler.reconcile(change(), 1)
     assert index == {NAME: None} and index.noted == []
@@ -109,28 +110,24 @@ def test_a_tag_that_comes_late_is_awaited(reconciler, index, registry, clock):
 
 
 def test_a_tag_that_does_not_come_in_half_a_second_is_noted(reconciler, index, registry, clock):
-    registry.answers = [[]]
-    notes = []
+    registry.answers, notes = [[]], []
     reconciler.on_note = notes.append
     reconciler.reconcile(change(), 10)
     assert index == {} and notes == [Note(NAME, '1', True)]
     assert 0.3 < sum(clock.slept) < 0.5 and len(registry.timeouts) <= 8
 
 
-def test_a_registry_that_changes_meanwhile_is_asked_again(reconciler, index, registry):
+def test_a_registry_that_changes_meanwhile_is_asked_up_to_three_times(reconciler, index, registry):
     registry.answers = [['1'], [], []]
     reconciler.reconcile(change(), 1)
     assert index == {} and index.noted == []
-
-
-def test_a_registry_that_never_stops_changing_is_asked_three_times_and_noted(
-        reconciler, index, registry):
     registry.answers = [['1'], []] * 5
     reconciler.reconcile(change(), 1)
     assert index.noted == [NAME] and len(registry.answers) == 4
 
 
-def test_a_registry_that_is_unavailable_is_noted_and_changes_nothing(reconciler, index, registry):
+def test_an_unavailable_registry_changes_nothing_and_its_repository_is_noted(
+        reconciler, index, registry):
     index[NAME], registry.answers = 'old', [UNAVAILABLE]
     reconciler.reconcile(change(), 1)
     assert index == {NAME: 'old'} and index.noted == [NAME]
@@ -164,9 +161,21 @@ def test_among_a_hundred_tags_latest_is_looked_up(reconciler, index, registry, l
     assert reconciler.describe(NAME, 1) is True and index == {NAME: text}
 
 
-def test_describe_returns_false_for_a_repository_without_tags(reconciler, index, registry):
-    index[NAME], registry.answers = 'old', [[]]
-    assert reconciler.describe(NAME, 1) is False and index == {}
+def test_a_change_whose_answer_is_lost_does_not_bring_a_repository_back(
+        in_process_dynamodb, registry):
+    index = EngineIndex(in_process_dynamodb.url).ready()
+    other, call = index.another(), index.engine.client.call
+
+    def send_twice(operation, **arguments):
+        if operation == 'transact_write_items':
+            index.engine.client.call, registry.answers = call, [[]]
+            other.remove(NAME)
+            call(operation, **arguments)
+            # The answer is lost, so botocore retries the request, and DynamoDB refuses it.
+        return call(operation, **arguments)
+    index.engine.client.call = send_twice
+    Reconciler(index.engine, registry).reconcile(change(), 20)
+    assert index.engine.client.call == call and index.search('') == []
 
 
 class TestPool:
@@ -180,7 +189,7 @@ class TestPool:
 
     def test_it_returns_when_all_changes_are_made(self, reconciler, index):
         pool = NotificationPool(reconciler, 5)
-        pool.apply([Change('acme/app-%d' % number, None, None) for number in range(2 * LIMIT)])
+        pool.apply(applications(2 * LIMIT))
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
     def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
@@ -195,20 +204,15 @@ class TestPool:
         assert index == {NAME: None}
 
     def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
-        pool = NotificationPool(reconciler, 0.05)
         with pytest.raises(RetryLater, match='%d other changes' % LIMIT):
-            pool.apply([Change('acme/app-%d' % number, None, None) for number in range(LIMIT + 1)])
+            NotificationPool(reconciler, 0.05).apply(applications(LIMIT + 1))
 
-    def test_a_failure_of_dynamodb_is_not_now(self, reconciler, index):
-        def fail():
-            raise FAILED
-        index.act = fail
+    def test_a_failure_of_dynamodb_is_not_now_and_an_invalid_name_is_logged(
+            self, reconciler, index, caplog):
+        pool = NotificationPool(reconciler, 5)
+        index.act = Mock(side_effect=RequestFailed('query', ['t'], 'Throttled', 'slow', True))
         with pytest.raises(RetryLater):
-            NotificationPool(reconciler, 5).apply([change()])
-
-    def test_an_invalid_name_is_logged_and_not_retried(self, reconciler, index, caplog):
-        def fail():
-            raise InvalidName(NAME, 'is not valid')
-        index.act = fail
-        NotificationPool(reconciler, 5).apply([change()])
+            pool.apply([change()])
+        index.act = Mock(side_effect=InvalidName(NAME, 'is not valid'))
+        pool.apply([change()])
         assert 'left out of the search index' in caplog.text

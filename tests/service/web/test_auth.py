@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.web import auth
-from docker_registry_index.service.web.auth import Busy, Users, basic_credentials
+from docker_registry_index.service.web.auth import Users, basic_credentials
 from tests.helpers.waiting import wait_until
 
 LONG = 'x' * 72
@@ -26,13 +26,13 @@ def hashed(password, cost=4, prefix=b'2b'):
 
 def lines_of(passwords):
     """Return the lines of a file with these users, between lines that are no users."""
-    made = ['# users of the registry', '', '   ']
     prefixes = {'bob': b'2y', 'old': b'2a'}
-    made += ['%s:%s' % (name, hashed(password, prefix=prefixes.get(name, b'2b')))
-             for name, password in passwords.items()]
-    return '\n'.join(made + ['md5:$apr1$abc$0123456789abcdefghijkl', 'plain:plain',
-                             'sha:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=', 'broken:$2y$05$short',
-                             '#alice:no', ''])
+    return '\n'.join([
+        '# users of the registry', '', '   ', *(
+            '%s:%s' % (name, hashed(password, prefix=prefixes.get(name, b'2b')))
+            for name, password in passwords.items()),
+        'md5:$apr1$abc$0123456789abcdefghijkl', 'plain:plain', '#alice:no',
+        'sha:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=', 'broken:$2y$05$short', ''])
 
 
 def header(user, password):
@@ -75,19 +75,16 @@ def basic(content):
 
 @pytest.mark.parametrize('value', [None] + [
     basic(each) for each in (
-        b'alice:', b'alice:correct hors', b'alice:correct horse\0', b'alice:\0',
-        b'alice:Correct horse', b':', b':correct horse', b'ALICE:correct horse',
-        b'nobody:correct horse', b'#alice:no', b'md5:md5', b'plain:plain', b'sha:password',
-        b'broken:x', b'alice\0:correct horse', b'al\tice:x', b'alice\n:correct horse',
-        b'a' * 300 + b':x', b'alice:' + b'x' * 5000, '\U0001f433:é'.encode(), b'\xff\xfe:\xff',
-        b'alice', b'', b'alice:correct horse\xff', b'\0:\0', b'\x1b[31mred:x')] + [
-    b'', b' ', b'Basic', b'Basic ', b'basic =', b'Basic !!!', b'Basic a', b'Basic ,', b'Basic \xff',
-    b'BASIC \x80\x81', b'\xe9', b'\xff \xff', b'"', b'=', b'Basic ' + b'A' * 5000,
-    basic(b'alice:correct horse') + b'\xff', basic(b'alice:correct horse')[:-1],
-    basic(b'alice:correct horse').replace(b' ', b'\t'),
+        b'alice:', b'alice:correct hors', b'alice:correct horse\0', b'alice:Correct horse', b':',
+        b':correct horse', b'ALICE:correct horse', b'nobody:correct horse', b'#alice:no',
+        b'md5:md5', b'plain:plain', b'sha:password', b'broken:x', b'alice\0:correct horse',
+        b'alice\n:correct horse', b'a' * 300 + b':x', b'alice:' + b'x' * 5000, b'\xff\xfe:\xff',
+        b'alice', b'', b'alice:correct horse\xff', b'\0:\0')] + [
+    b'', b' ', b'Basic', b'Basic ', b'basic =', b'Basic !!!', b'Basic a', b'BASIC \x80\x81',
+    b'\xe9', b'\xff \xff', b'"', b'Basic ' + b'A' * 5000, basic(b'alice:correct horse') + b'\xff',
+    basic(b'alice:correct horse')[:-1], basic(b'alice:correct horse').replace(b' ', b'\t'),
     basic(b'alice:correct horse') + b', ' + basic(b'alice:correct horse'), b'Bearer x',
-    b'Bearer \xe9', b'Digest username="alice"', b'Digest username="\xff', b'Digest a=\xe9, b',
-    b'Digest username*=utf-8\'\'%FF', b'Digest =', b'Digest "', b'Negotiate ,,,==='])
+    b'Digest username="alice"', b'Digest username="\xff', b'Digest username*=utf-8\'\'%FF'])
 def test_without_right_credentials_nobody_reads(guarded, value):
     lines = [] if value is None else [b'Authorization: ' + value]
     search, catalog = [guarded.request_bytes('GET', path.encode(), *lines) for path in PROTECTED]
@@ -174,11 +171,12 @@ def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded
         return plain(password, hashed)
 
     monkeypatch.setattr(auth, 'matches', slow)
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        flood = [pool.submit(statuses, guarded, header('alice', 'wrong-%d' % number))
-                 for number in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        flood = [pool.submit(guarded.get, PROTECTED[0], headers=header('alice', 'wrong-%d' % each))
+                 for each in range(5)]
         try:
-            wait_until(lambda: len(computing) == 2, 'two passwords are being checked')
+            # Four hold half of the eight threads, so the fifth is refused.
+            wait_until(lambda: len(computing) == 2 and any(each.done() for each in flood))
             search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
                                for path in PROTECTED]
             assert search.status_code == 503
@@ -189,48 +187,23 @@ def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded
             assert len(computing) == 2, 'two are computed at once'
         finally:
             go_on.set()
-        assert all(set(each.result()) <= {401, 503} for each in flood)
-    monkeypatch.undo()
+        assert sorted(each.result().status_code for each in flood) == [401] * 4 + [503]
     assert statuses(guarded, header('bob', PASSWORDS['bob'])) == [200, 200]
-
-
-def test_no_more_passwords_than_the_limit_are_checked(tmp_path, monkeypatch):
-    path, begun, go_on = tmp_path / 'htpasswd', threading.Semaphore(0), threading.Event()
-    path.write_text('alice:%s\n' % hashed('right'))
-    users = Users(str(path), limit=1)
-
-    def slow(password, hashed):
-        begun.release()
-        return go_on.wait(20)
-
-    monkeypatch.setattr(auth, 'matches', slow)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(users.may_read, 'alice', 'right')
-        assert begun.acquire(timeout=20)
-        with pytest.raises(Busy):
-            users.may_read('alice', 'other')
-        go_on.set()
-        assert first.result() is True
-    assert users.may_read('alice', 'other') is True, 'another one is checked again'
-
-
-@pytest.mark.parametrize('content', ['alice', 'a line\n', '#ok\nalice:$2y$05$x\nbad'])
-def test_the_parser_refuses_another_format(content):
-    with pytest.raises(ValueError):
-        auth.parse_htpasswd(content.encode())
 
 
 def test_the_parser_reads_what_the_registry_reads():
     assert auth.parse_htpasswd(b' a:1 \r\n\n#b:2\n  # c:3\nd:4:5\n:6\n\xff:7\na:8') == {
         b'a': b'8', b'd': b'4:5', b'': b'6', b'\xff': b'7'}
     assert auth.parse_htpasswd(b'') == {}
-    for usable in ('2a', '2b', '2y'):
-        assert auth.is_usable(hashed('x', prefix=usable.encode()).encode())
+    for content in b'alice', b'a line\n', b'#ok\nalice:$2y$05$x\nbad':
+        with pytest.raises(ValueError):
+            auth.parse_htpasswd(content)
+    for usable in (b'2a', b'2b', b'2y'):
+        assert auth.is_usable(hashed('x', prefix=usable).encode())
     for none in (b'', b'$2y$', b'$2y$05$short', b'$2y$99$' + b'.' * 53, b'$apr1$x$y', b'{SHA}x',
                  b'plain', b'\xff' * 60, b'$2y$05$' + b'a' * 60):
         assert not auth.is_usable(none), none
-    nobody = auth.dummy_hash()
-    assert auth.is_usable(nobody) and not auth.matches(b'', nobody)
+    assert auth.is_usable(auth.dummy_hash())
 
 
 def test_each_cost_of_the_file_is_computed_for_any_user(tmp_path, monkeypatch):

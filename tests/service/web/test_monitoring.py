@@ -6,29 +6,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.service.web.monitoring import Readiness
-from tests.helpers.clock import Clock
-from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.scripted_server import page
 from tests.helpers.service import SECRET, InProcessService
 from tests.helpers.waiting import wait_until
 
 STORED = {'team/web': 'The front end', 'team/api': None}
-
-
-@pytest.fixture(scope='module')
-def place(start):
-    with start(STORED) as made:
-        yield made
-
-
-def test_a_running_service_is_live_and_ready(place):
-    assert place.get('/healthz').json() == {'live': True}
-    assert place.get('/readyz').json() == {'ready': True}
-    before = place.dynamodb_requests('BatchGetItem')
-    for _ in range(20):
-        assert place.get('/healthz').status_code == place.get('/readyz').status_code == 200
-    assert place.dynamodb_requests('BatchGetItem') - before <= 2
 
 
 class Index:
@@ -48,8 +31,8 @@ class Index:
         return True
 
 
-def test_an_answer_of_dynamodb_is_valid_for_two_seconds_and_a_slow_one_is_not_awaited():
-    index, clock = Index(), Clock()
+def test_an_answer_of_dynamodb_is_valid_for_two_seconds_and_a_slow_one_is_not_awaited(clock):
+    index = Index()
     readiness = Readiness(index, clock, 0.05)
     for seconds, asked in ((0, 1), (1.9, 1), (0.2, 2)):
         clock.advance(seconds)
@@ -68,19 +51,25 @@ def test_an_answer_of_dynamodb_is_valid_for_two_seconds_and_a_slow_one_is_not_aw
     assert 'the index is not ready' in readiness.problem()
 
 
-def test_while_the_first_load_runs_the_service_is_live_and_not_ready(in_process_dynamodb):
-    with FakeRegistry(STORED) as registry:
-        go_on, names, tags = threading.Event(), page({'repositories': sorted(STORED)}), page(
-            {'tags': ['x']})
+@pytest.fixture(scope='module')
+def place(start):
+    with start(STORED) as made:
+        yield made
 
-        def slow(handler):
+
+def test_while_the_first_load_runs_the_service_is_live_and_not_ready(index):
+    with FakeRegistry(STORED) as registry:
+        go_on = threading.Event()
+
+        def answer_late(handler):
             assert 'tags' not in handler.path or go_on.wait(20)
-            (tags if 'tags' in handler.path else names)(handler)
-        registry.trouble = slow
-        place = InProcessService(EngineIndex(in_process_dynamodb.url), registry)
+            page({'repositories': sorted(STORED), 'tags': ['x']})(handler)
+        registry.trouble = answer_late
+        place = InProcessService(index, registry)
         place.service.start()
         try:
-            assert place.get('/healthz').status_code == place.get('/v1/_ping').status_code == 200
+            assert place.get('/healthz').json() == {'live': True}
+            assert place.get('/v1/_ping').status_code == 200
             answer = place.get('/readyz')
             assert answer.status_code == 503 and answer.json() == {
                 'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
@@ -89,6 +78,7 @@ def test_while_the_first_load_runs_the_service_is_live_and_not_ready(in_process_
             registry.trouble = None
             go_on.set()
             wait_until(place.is_ready)
+            assert place.get('/readyz').json() == {'ready': True}
             assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
             assert [place.counted(name) for name in (
                 'ready', 'load_repositories', 'load_repositories_total')] == [1, 2, 2]
@@ -97,64 +87,57 @@ def test_while_the_first_load_runs_the_service_is_live_and_not_ready(in_process_
             place.service.stop()
 
 
-def test_each_request_is_counted_and_timed_by_route_and_status(place):
-    def counts(route, status):
+@pytest.mark.parametrize('path, route, status', [
+    ('/v1/search?q=web', '/v1/search', 200), ('/v1/search?n=x', '/v1/search', 400),
+    ('/v2/_catalog?n=2000', '/v2/_catalog', 400), ('/no/such/address', 'other', 404),
+    ('/v2/x', 'other', 404), ('/healthz', '/healthz', 200), ('/events', 'other', 405)])
+def test_each_request_is_counted_and_timed_by_route_and_status(place, path, route, status):
+    def counts():
         labels = 'route="%s"' % route
         return [place.counted('http_requests_total', '%s,status="%s"' % (labels, status)),
                 place.counted('http_request_seconds_count', labels)]
-
-    for route, status, path in [
-            ('/v1/search', 200, '/v1/search?q=web'), ('/v1/search', 400, '/v1/search?n=x'),
-            ('/v2/_catalog', 200, '/v2/_catalog?n=1'), ('/v2/_catalog', 400, '/v2/_catalog?n=2000'),
-            ('other', 404, '/no/such/address'), ('other', 404, '/v2/x'),
-            ('/healthz', 200, '/healthz'), ('/v1/_ping', 200, '/v1/_ping'),
-            ('other', 405, '/v1/search')]:
-        before = counts(route, status)
-        for _ in range(3):
-            assert place.request('POST' if status == 405 else 'GET', path).status_code == status
-        assert counts(route, status) == [count + 3 for count in before], path
+    before = counts()
+    for _ in range(3):
+        assert place.get(path).status_code == status
+    assert counts() == [count + 3 for count in before]
 
 
 def test_requests_to_dynamodb_are_counted_with_their_units_and_outcomes(place):
-    before = [place.counted(name, 'operation="Query"')
-              for name in ('dynamodb_requests_total', 'dynamodb_units_total')]
+    def counts():
+        return [place.counted(name, 'operation="Query"')
+                for name in ('dynamodb_requests_total', 'dynamodb_units_total')]
+    before = counts()
     assert place.found('web') == ['team/web']
-    after = [place.counted(name, 'operation="Query"')
-             for name in ('dynamodb_requests_total', 'dynamodb_units_total')]
-    assert all(new > old for new, old in zip(after, before))
+    assert all(new > old for new, old in zip(counts(), before))
     assert place.counted('dynamodb_requests_total', 'outcome="ok"') > 0
-    assert place.post([pushed('team/web')]).status_code == 200
-    assert place.counted('notifications_total', 'result="done"') >= 1
 
 
 def test_prometheus_can_read_the_metrics(place):
     answer = place.get('/metrics')
     assert answer.headers['Content-Type'].startswith('text/plain; version=')
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    wanted = {'http_requests': 'counter', 'http_request_seconds': 'histogram',
-              'notifications': 'counter', 'dynamodb_requests': 'counter',
-              'dynamodb_units': 'counter', 'ready': 'gauge',
-              'load_repositories': 'gauge', 'load_repositories_total': 'gauge',
-              'notifications_under_way': 'gauge', 'descriptions_read': 'gauge'}
-    for name, kind in wanted.items():
-        family = families['registry_index_' + name]
-        assert family.type == kind and family.documentation.endswith('.'), name
+    for kind, names in (('counter', 'http_requests notifications dynamodb_requests dynamodb_units'),
+                        ('gauge', 'ready load_repositories load_repositories_total '
+                                  'notifications_under_way descriptions_read'),
+                        ('histogram', 'http_request_seconds')):
+        for name in names.split():
+            family = families['registry_index_' + name]
+            assert family.type == kind and family.documentation.endswith('.'), name
     assert 'process_cpu_seconds' in families
     assert families['registry_index_ready'].samples[0].value == 1
     assert SECRET not in answer.text
 
 
-def test_while_dynamodb_is_unavailable_every_answer_says_so_and_afterwards_all_is_well(place):
+def test_while_dynamodb_is_unavailable_every_answer_says_so(start):
     def refuse(**_):
-        raise ConnectionError('DynamoDB is away')
-    events = place.service.index.client.dynamodb.meta.events
-    failed = place.dynamodb_requests() - place.counted('dynamodb_requests_total', 'outcome="ok"')
-    events.register('before-send.dynamodb', refuse)
-    try:
+        raise ConnectionError('DynamoDB is unavailable')
+    with start(STORED) as place:
+        events = place.service.index.client.dynamodb.meta.events
+        events.register('before-send.dynamodb', refuse)
         for path in '/healthz', '/metrics', '/v1/_ping':
             assert place.get(path).status_code == 200, path
-        wait_until(lambda: not place.is_ready(), 'it stays ready', 10)
-        assert 'DynamoDB' in place.get('/readyz').json()['error']
+        answer = place.get('/readyz')
+        assert answer.status_code == 503 and 'DynamoDB' in answer.json()['error']
         answer = place.get('/v1/search?q=web')
         assert answer.status_code == 503
         assert answer.json() == {'error': 'search is not available now, try again later'}
@@ -165,18 +148,16 @@ def test_while_dynamodb_is_unavailable_every_answer_says_so_and_afterwards_all_i
             '{"errors":[{"code":"UNAVAILABLE","message":"service unavailable","detail":null}]}\n')
         answer = place.post([pushed('team/web')])
         assert (answer.status_code, answer.json()['error']) == (503, 'not made yet, retry later')
-    finally:
         events.unregister('before-send.dynamodb', refuse)
-    wait_until(place.is_ready, 'it does not recover', 10)
-    assert place.found('web') == ['team/web'] and place.get('/v2/_catalog').status_code == 200
-    assert place.post([pushed('team/web')]).status_code == 200
-    assert place.dynamodb_requests() - place.counted(
-        'dynamodb_requests_total', 'outcome="ok"') >= failed + 4
-    assert place.counted('notifications_total', 'result="retry"') >= 1
+        assert place.found('web') == ['team/web'] and place.get('/v2/_catalog').status_code == 200
+        assert place.post([pushed('team/web')]).status_code == 200
+        assert place.dynamodb_requests() - place.counted(
+            'dynamodb_requests_total', 'outcome="ok"') >= 4
+        assert place.counted('notifications_total', 'result="retry"') == 1
 
 
 def recovers(place):
-    wait_until(lambda: place.is_ready() and place.get('/v2/_catalog').status_code == 200)
+    wait_until(lambda: place.get('/v2/_catalog').status_code == 200)
     assert place.found('', n=100) == sorted(STORED)
 
 
@@ -193,8 +174,8 @@ def test_the_first_request_notices_that_tables_are_deleted_and_they_are_made_aga
     place.index.assert_whole()
 
 
-def test_readiness_alone_notices_that_the_search_table_is_deleted(place):
-    place.index.engine.client.call('delete_table', TableName=place.index.settings.search_table)
-    wait_until(lambda: not place.is_ready(), 'it stays ready', 10)
-    wait_until(lambda: place.get('/v1/search?q=web').status_code == 200)
-    recovers(place)
+def test_readiness_alone_notices_that_the_search_table_is_deleted(start):
+    with start(STORED) as place:
+        place.index.engine.client.call('delete_table', TableName=place.index.settings.search_table)
+        assert not place.is_ready()
+        recovers(place)

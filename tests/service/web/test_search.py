@@ -14,55 +14,68 @@ from tests.helpers.registry import deleted, pushed
 #: Control characters, marks of direction, and what breaks a line.
 UNSAFE = [chr(number) for number in [*range(0x20), *range(0x7f, 0xa0), 0x200e, 0x200f,
                                      *range(0x2028, 0x202f), *range(0x2066, 0x206a)]]
+#: Eleven names on pages of any size.
+MANY = dict.fromkeys(['api/web', 'api/web-api', 'web', 'a/a', 'a/aa', 'my-sql/db_1', 'x/sql', 'sql',
+                      'my/web.sql', 'proxy/nginx', 'pi/api'])
 
 
 class HTTPIndex:
-    """The adapter of the contract: a push and a delete are notifications, a search is a request of
-    docker."""
+    """The adapter of the contract: pushes and deletes are notifications, and a search is a request
+    of docker."""
 
     def __init__(self, service):
-        self._service = service
-        self.there = {}
+        self._service, self._there = service, {}
 
     def fill(self, repositories):
-        for name, text in list(self.there.items()):
+        if repositories != self._there:
             # A push without a description keeps the existing one.
-            if repositories.get(name, '') != text:
-                self.remove(name)
-        for name in repositories:
-            if name not in self.there:
-                self.add(name, repositories[name])
+            self.remove(*[name for name, text in self._there.items()
+                          if repositories.get(name, '') != text])
+            self._add({name: repositories[name] for name in set(repositories) - set(self._there)})
 
     def add(self, name, description=None):
-        self._service.registry.repositories[name] = self.there[name] = description
-        assert self._service.post([pushed(name)]).status_code == 200
+        self._add({name: description})
 
-    def remove(self, name):
-        del self.there[name], self._service.registry.repositories[name]
-        assert self._service.post([deleted(name)]).status_code == 200
+    def _add(self, repositories):
+        self._service.registry.repositories.update(repositories)
+        self._there.update(repositories)
+        assert self._service.post([pushed(name) for name in repositories]).status_code == 200
+
+    def remove(self, *names):
+        for name in names:
+            del self._there[name], self._service.registry.repositories[name]
+        assert self._service.post([deleted(name) for name in names]).status_code == 200
 
     def search(self, term, limit=None):
         """Read pages of 100 results, or of the limit if it is lower."""
-        size, found, page = min(limit or 100, 100), [], 1
-        while limit is None or len(found) < limit:
+        size = min(limit or 100, 100)
+        return self.pages(term, size, last=limit and -(-limit // size))[:limit]
+
+    def pages(self, term, size, last=None):
+        """Return the results of all pages of a size, or of those up to the last."""
+        found, page, count = [], 0, 1
+        while page < (last or count) and page < count:
+            page += 1
             answer = self._service.search(term, n=size, page=page)
             found += [(result['name'], result['description']) for result in answer['results']]
-            if answer['num_pages'] == page:
-                break
-            page += 1
-        return found[:limit]
+            count = answer['num_pages']
+            assert (answer['page'], answer['page_size']) == (page, size)
+            assert answer['num_results'] == len(found)
+            assert count in (page, page + 1) and (count == page or len(found) == page * size)
+        return found
 
 
 @pytest.fixture(scope='module')
-def shared(service):
-    index = HTTPIndex(service)
-    yield index
-    index.fill({})
+def index(service):
+    made = HTTPIndex(service)
+    yield made
+    made.fill({})
 
 
 @pytest.fixture
-def index(shared):
-    return shared
+def many(index):
+    index.fill(MANY)
+    return index
 
 
 class TestService(SearchContract):
@@ -86,33 +99,18 @@ class TestService(SearchContract):
         for term in ('a/b-ab'[start:end] for start in range(6) for end in range(start + 1, 7)):
             assert index.search(term) == [('a/b-ab', '')]
 
-    @pytest.mark.parametrize('term', ['node', 'node.js', '.js', 'ront', '(c', 'acme', 'web', 'it',
-                                      'team node', 'room', 'lot of'])
-    def test_the_description_in_a_manifest_is_found_by_the_starts_of_its_words(self, index, term):
+    def test_the_description_in_a_manifest_is_found_by_the_starts_of_its_words(self, index):
         index.fill(self.DESCRIBED)
-        assert index.search(term) == oracle.answer(self.DESCRIBED, term)
-
-
-#: Eleven names on pages of any size.
-MANY = dict.fromkeys(['api/web', 'api/web-api', 'web', 'a/a', 'a/aa', 'my-sql/db_1', 'x/sql', 'sql',
-                      'my/web.sql', 'proxy/nginx', 'pi/api'])
+        for term in ('node', 'node.js', '.js', 'ront', '(c', 'acme', 'web', 'it', 'team node',
+                     'room', 'lot of'):
+            assert index.search(term) == oracle.answer(self.DESCRIBED, term), term
 
 
 @pytest.mark.parametrize('term, size', [('a', 100), ('api', 1), ('', 3), ('/', 2), ('web sql', 1),
                                         ('db_', 3), ('sql', 4), ('nothing', 10)])
-def test_pages_together_are_all_results_each_once(index, service, term, size):
-    index.fill(MANY)
-    wanted, found, page = oracle.answer(MANY, term), [], 1
-    while True:
-        answer = service.search(term, n=size, page=page)
-        assert (answer['page'], answer['page_size']) == (page, size)
-        assert answer['num_results'] == len(found) + len(answer['results'])
-        found += [(result['name'], '') for result in answer['results']]
-        if answer['num_pages'] == page:
-            break
-        assert answer['num_pages'] == page + 1 and len(answer['results']) == size
-        page += 1
-    assert len(set(found)) == len(found) and sorted(found) == sorted(wanted)
+def test_pages_together_are_all_results_each_once(many, term, size):
+    found = many.pages(term, size)
+    assert sorted(found) == sorted(oracle.answer(MANY, term))
     # The first page has what a limit prefers.
     oracle.check_limited(MANY, term, size, found[:size])
 
@@ -122,36 +120,32 @@ def test_pages_together_are_all_results_each_once(index, service, term, size):
                                       '\x00', '%', '+', '&', '#']), max_size=5).map(''.join)
        | st.text(st.characters(blacklist_characters=':@', blacklist_categories=('Cs', 'Lu', 'Lt')),
                  max_size=12), limit=st.integers(1, 100))
-def test_random_terms_find_what_the_oracle_finds(shared, term, limit):
-    shared.fill(MANY)
-    oracle.check_limited(MANY, term, limit, shared.search(term, limit))
+def test_random_terms_find_what_the_oracle_finds(many, term, limit):
+    oracle.check_limited(MANY, term, limit, many.search(term, limit))
 
 
-def test_a_reference_finds_what_its_name_finds(index):
-    index.fill({'team/web': None, 'team/web-api': None, 'library/nginx': None})
-    assert index.search('team/web') == [('team/web', ''), ('team/web-api', '')]
-    for term in ('team/web:1.0', 'team/web:latest', 'team/web@sha256:' + 'ab' * 32,
-                 'team/web:1@sha256:' + 'cd' * 32, 'TEAM/WEB:', 'team/web:a\nb'):
-        assert index.search(term) == index.search('team/web'), term
+def test_a_reference_finds_what_its_name_finds(many):
+    for term in ('api/web:1.0', 'api/web@sha256:' + 'ab' * 32, 'api/web:1@sha256:' + 'cd' * 32,
+                 'API/WEB:', 'api/web:a\nb'):
+        assert many.search(term) == [('api/web', ''), ('api/web-api', '')], term
     for term in (':', ':latest', '@sha256:' + 'ab' * 32, ' :1 '):
-        assert index.search(term) == [], 'a tag alone belongs to no repository'
+        assert many.search(term) == [], 'a tag alone belongs to no repository'
 
 
-@pytest.mark.parametrize('query', ['', '?', '?q=', '?q=%20', '?n=', '?page=', '?n=&page=&q=', '?q',
-                                   '?x=1'])
-def test_no_term_finds_everything_in_the_order_of_names(index, service, query):
-    index.fill({'b/b': None, 'a/b': None, 'a': None})
+@pytest.mark.parametrize('query, size', [
+    ('', 25), ('?q=', 25), ('?q=%20', 25), ('?n=', 25), ('?n=&page=&q=', 25), ('?q', 25),
+    ('?x=1', 25), ('?n=1', 1), ('?n=007', 7), ('?n=100', 100), ('?n=3&n=9', 3)])
+def test_no_term_finds_as_many_as_the_page_has_in_the_order_of_names(many, service, query, size):
     answer = service.get('/v1/search' + query)
-    assert answer.status_code == 200
-    assert [result['name'] for result in answer.json()['results']] == ['a', 'a/b', 'b/b']
-
-
-BAD = ['0', '-1', '101', 'abc', '1.0', '1e1', '%2B5', ' 5', '5 ', '%D9%A3', '%C2%B2', '\xff',
-       '00000000000000000001', '9' * 30, '%00', '0x10', '1_0', 'true', '%FF', "5'", '\xe9', '1\xff']
+    assert answer.status_code == 200 and answer.json()['page_size'] == size
+    assert [result['name'] for result in answer.json()['results']] == [
+        name for name, _ in oracle.answer(MANY, '')][:size]
 
 
 @pytest.mark.parametrize('name', ['n', 'page'])
-@pytest.mark.parametrize('value', BAD)
+@pytest.mark.parametrize('value', [
+    '0', '-1', '101', 'abc', '1.0', '1e1', '%2B5', ' 5', '5 ', '%D9%A3', '%C2%B2', '\xff',
+    '00000000000000000001', '9' * 30, '%00', '0x10', '1_0', 'true', '%FF', "5'", '\xe9', '1\xff'])
 def test_a_number_that_is_none_is_refused_with_a_sentence(service, name, value):
     target = '/v1/search?q=a&%s=%s' % (name, value)
     answer = service.request_bytes('GET', target.encode('latin-1'))
@@ -159,12 +153,16 @@ def test_a_number_that_is_none_is_refused_with_a_sentence(service, name, value):
     assert answer.json() == {'error': 'parameter %s must be a whole number from 1 to 100' % name}
 
 
-@pytest.mark.parametrize('query, size', [('', 25), ('?n=1', 1), ('?n=007', 7), ('?n=100', 100),
-                                         ('?n=3&n=9', 3)])
-def test_a_page_has_as_many_results_as_the_request_says(index, service, query, size):
-    index.fill({'a/%d' % number: None for number in range(26)})
-    answer = service.get('/v1/search' + query).json()
-    assert answer['page_size'] == size and len(answer['results']) == min(size, 26)
+@pytest.mark.parametrize('query, term', [
+    (b'q=%FF', '\ufffd'), (b'q=we%E9b', 'we\ufffdb'), (b'%e9=1', ''), (b'%ff', ''),
+    (b'q=\xff', '\ufffd'), (b'q=web&%ff=%fe', 'web'), (b'q=w%C3%A9b', 'w\xe9b'),
+    (b'q=%ed%a0%80', '\ufffd' * 3), (b'q=a+b%2Bc', 'a b+c'), (b'q=\x01%00', '??'),
+    (b'q=a%3Bb;n=0', 'a;b;n=0'), (b'q=100%', '100%'), (b'q=a=b', 'a=b'), (b'q=&q=web', ''),
+    (b'q=' + b'a' * 3000, 'a' * 3000), (b'%00=1', ''), (b'&&&', '')])
+def test_a_search_reads_any_bytes(many, service, query, term):
+    answer = service.request_bytes('GET', b'/v1/search?' + query)
+    assert answer.status_code == 200 and answer.json()['query'] == term
+    assert ('\ufffd' in term) <= (answer.json()['results'] == []), 'no name contains U+FFFD'
 
 
 def test_the_answer_byte_for_byte(index, service):
@@ -200,18 +198,3 @@ def test_no_answer_contains_what_steers_a_terminal(index, service):
         assert 'red' in index.search('evil')[0][1]
     finally:
         service.index.engine.remove('team/raw' + UNSAFE[-1])
-
-
-@pytest.mark.parametrize('query, term', [
-    (b'q=%FF', '\ufffd'), (b'q=we%E9b', 'we\ufffdb'), (b'%e9=1', ''), (b'%ff', ''),
-    (b'q=\xff', '\ufffd'), (b'q=web&%ff=%fe', 'web'), (b'q=w%C3%A9b', 'w\xe9b'),
-    (b'q=%ed%a0%80', '\ufffd' * 3),
-    (b'q=%e2%82', '\ufffd'), (b'q=a+b%2Bc', 'a b+c'), (b'q=\x01%00', '??'), (b'q=a;b', 'a;b'),
-    (b'q=a%3Bb;n=0', 'a;b;n=0'), (b'q=100%', '100%'), (b'q=%zz', '%zz'), (b'q=a=b', 'a=b'),
-    (b'q=&q=web', ''), (b'%71=web', 'web'), (b'q=' + b'a' * 3000, 'a' * 3000), (b'%00=1', ''),
-    (b'=', ''), (b'&&&', '')])
-def test_a_search_reads_any_bytes(index, service, query, term):
-    index.fill({'team/web': None})
-    answer = service.request_bytes('GET', b'/v1/search?' + query)
-    assert answer.status_code == 200 and answer.json()['query'] == term
-    assert ('\ufffd' in term) <= (answer.json()['results'] == []), 'no name contains U+FFFD'
