@@ -4,17 +4,16 @@ and never called ready before."""
 from __future__ import unicode_literals
 
 import itertools
-import threading
 
 import pytest
 
-from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine import ListSource, errors
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
 from tests.helpers.faults import Killed, Meanwhile, killed_at_each
 from tests.helpers.hooks import taken_back
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import in_threads, wait_until
 
 STORE = [('a/one', None), ('a/two', None), ('b/one', None)]
 NAMES = [name for name, _ in STORE]
@@ -25,19 +24,6 @@ GONE = 'b/old'
 COMBINATIONS = [gone for count in (1, 2, 3) for gone in itertools.combinations(range(3), count)]
 
 
-class Storage(Source):
-    """A storage of STORE."""
-
-    def namespaces(self):
-        return ['all']
-
-    def repositories(self, namespace):
-        return STORE
-
-    def has(self, name):
-        return (name, None) in STORE
-
-
 @pytest.fixture
 def index(processes):
     yield processes[0].ready(STORE)
@@ -46,7 +32,6 @@ def index(processes):
 
 def begin_again(index):
     """Make the tables anew, for the next case of a test."""
-    index.engine.close()
     index.delete_what_is_left()
     index.ready(STORE)
 
@@ -76,7 +61,7 @@ def assert_right(index):
 
 def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, processes):
     other = processes[1]
-    for gone in index.telling(COMBINATIONS, every=2, first=0):
+    for gone in index.telling(COMBINATIONS, every=3, first=1):
         def lose_and_load():
             lose(index, gone)
             assert other.ensure_ready(lambda: STORE) is True
@@ -93,6 +78,7 @@ def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, proc
 @pytest.mark.parametrize('gone', [(0,), (2,)], ids=['repository', 'search'])
 def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, processes, gone):
     _, other, third = processes
+    deaths = []
 
     def lose_and_make_anew():
         lose(third, gone)
@@ -102,7 +88,6 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, pr
             deaths.append(death)
 
     def load():
-        del deaths[:]
         with taken_back(index.engine):
             Meanwhile(index.engine, 'TransactWriteItems', lose_and_make_anew)
             try:
@@ -110,10 +95,9 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, pr
             except (errors.LeaseLost, errors.RequestFailed):
                 pass
         if deaths:
-            raise deaths[0]
+            raise deaths.pop()
 
-    deaths = []
-    for count in killed_at_each(other, load, every=9):
+    for count in killed_at_each(other, load, every=12):
         if third.engine.is_ready():
             assert is_right(third)
         assert third.take_over(lambda: STORE) is True
@@ -125,29 +109,46 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, pr
 def test_a_load_that_began_after_they_were_made_goes_on(index, processes):
     """A process that saw them missing and is slow does not end the load of a faster one."""
     _, slow, fast = processes
-    go_on, loads, ended = threading.Event(), [], []
-    faster = threading.Thread(target=lambda: ended.append(fast.ensure_ready(
-        lambda: go_on.wait(20) and STORE)))
+    slow_waits, loads, loading = [], [], []
     lose(index, (2,))
 
+    def storage():
+        wait_until(lambda: slow_waits)
+        return STORE
+
     def be_faster():
-        faster.start()
+        loading.append(in_threads([lambda: fast.ensure_ready(storage)]))
         wait_until(lambda: 'lease' in index.items(index.settings.version_table)[0])
 
     def wait_for_the_lease(seconds):
-        go_on.set()
-        faster.join(20)
+        slow_waits.append(seconds)
+        assert loading[0]() == [True]
 
     # Just before the slow one would write into them that nothing is ready.
     count = itertools.count()
     slow.engine.client.dynamodb.meta.events.register(
         'after-call.dynamodb.DescribeTable', lambda **_: be_faster() if next(count) == 2 else None)
     assert slow.ensure_ready(lambda: loads.append(1) or STORE, sleep=wait_for_the_lease) is True
-    assert (ended, loads) == ([True], [])
+    assert slow_waits and loads == []
     assert_right(index)
 
 
 # The only process
+
+class Storage(ListSource):
+    """A storage of STORE.
+
+    :param note: called with 'listing' or 'asking', before it is listed or asked for a repository.
+    """
+
+    def __init__(self, note=lambda moment: None):
+        ListSource.__init__(self, lambda: note('listing') or STORE)
+        self._note = note
+
+    def has(self, name):
+        self._note('asking')
+        return (name, None) in STORE
+
 
 def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads(
         index, processes):
@@ -158,31 +159,19 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
     for moment, gone in index.telling(cases, every=8, first=0):
         lost = []
 
-        def lose_once():
-            if not lost:
-                lost.append(1)
+        def lose_once(now='ending'):
+            if now == moment and not lost:
+                lost.append(now)
                 lose(index, gone)
-
-        class Losing(Storage):
-            def repositories(self, namespace):
-                if moment == 'listing':
-                    lose_once()
-                return STORE
-
-            def has(self, name):
-                if moment == 'asking':
-                    lose_once()
-                return (name, None) in STORE
 
         if moment != 'ending':
             index.engine.add(GONE)
             put_back(index, index.settings.repository_table, {'name': {'S': GONE}}, 'touched')
         put_back(index, index.settings.search_table, READY_KEY, 'synced', 'tried')
-        upkeep = Maintenance(loading.store,
-                             lambda heartbeat: loading.load(Losing(), heartbeat), clock)
+        upkeep = Maintenance(loading.store, lambda heartbeat: loading.load(
+            Storage(lose_once), heartbeat), clock)
         with taken_back(loading.engine):
-            if moment == 'ending':
-                Meanwhile(loading.engine, 'TransactWriteItems', lose_once)
+            Meanwhile(loading.engine, 'TransactWriteItems', lose_once)
             for _ in range(20):
                 clock.advance(upkeep.run_once(clock()))
                 if lost and is_right(index):
@@ -202,7 +191,7 @@ def put_back(index, table, key, *times):
 
 def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
     running = index.another(push_wait=1)
-    for gone in index.telling(COMBINATIONS, every=2, first=0):
+    for gone in index.telling(COMBINATIONS, every=7, first=4):
         assert running.engine.start(Storage()) is True
         lose(index, gone)
 
