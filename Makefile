@@ -15,6 +15,9 @@ WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
     $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py)
+# Python 3 keeps compiled modules out of the checkout, but keeps them: a run need not compile again.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
     dist clean bench-service test lint test-py3 test-py27 \

@@ -3,22 +3,25 @@
 Only on Python 3. It has no server, so it is for tests of one process; requests of several threads
 are answered one by one, because moto has no locks.
 """
-import copyreg
+import collections
+import copy
 import functools
 import os
 import threading
 
 import botocore.handlers
 import botocore.session
+import botocore.useragent
 import moto
+import moto.core.responses
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import Table
 
 __all__ = ['InProcessDynamoDB']
 
 
-def _copy_of(item):
-    """Return an Item of the same values."""
+def _copy_of_item(item, memo=None):
     copied = object.__new__(Item)
     copied.hash_key, copied.range_key = item.hash_key, item.range_key
     copied.attrs = LimitedSizeDict()
@@ -26,10 +29,36 @@ def _copy_of(item):
     return copied
 
 
+def _all_items(table):
+    return sorted(
+        (item for value in table.items.values()
+         for item in (value.values() if table.has_range_key else [value])),
+        key=lambda item: (item.hash_key.cast_value, item.range_key and item.range_key.cast_value))
+
+
+def _copy_of_table(table, memo):
+    copied = copy.copy(table)
+    copied.items = collections.defaultdict(dict)
+    for key, value in table.items.items():
+        copied.items[key] = (
+            {range_key: _copy_of_item(item) for range_key, item in value.items()}
+            if table.has_range_key else _copy_of_item(value))
+    return copied
+
+
+# What follows changes how long moto and botocore take, but not what they do.
+#
 # moto copies all tables of a region before each transaction. moto changes items in place, but never
-# values, so the copies of an item may share them: two thirds of the time of the tests.
-copyreg.pickle(DynamoType, lambda value: 'shared')
-copyreg.pickle(Item, lambda item: (functools.partial(_copy_of, item), ()))
+# values, so the copies of an item may share them.
+DynamoType.__deepcopy__ = lambda value, memo: value
+Item.__deepcopy__ = _copy_of_item
+Table.__deepcopy__ = _copy_of_table
+# moto sorts all items of a table for each page, and converts both keys at each comparison.
+Table.all_items = _all_items
+# For each request, moto lists the methods of a class, and botocore builds the same header twice.
+moto.core.responses.method_names_from_class = functools.lru_cache(maxsize=None)(
+    moto.core.responses.method_names_from_class)
+botocore.useragent.UserAgentString.to_string = lambda self: 'Boto3'
 # All clients share what botocore reads from its files: a client then takes a third of the time.
 botocore.session.create_loader = functools.lru_cache(maxsize=None)(
     botocore.session.create_loader)
