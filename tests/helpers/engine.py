@@ -131,12 +131,13 @@ class EngineIndex(object):
             found += items
         return found
 
-    def write_format(self, number):
-        """Change the format in the ready marker."""
-        self.engine.client.call('update_item', TableName=self.settings.search_table, Key=READY_KEY,
-                                UpdateExpression='SET #format = :number',
-                                ExpressionAttributeNames={'#format': 'format'},
-                                ExpressionAttributeValues={':number': {'N': str(number)}})
+    def change_item(self, table, key, **attributes):
+        """Set attributes of an item, in DynamoDB's notation, as another program would."""
+        self.store.call(
+            'update_item', TableName=table, Key=key,
+            UpdateExpression='SET ' + ', '.join('#%s = :%s' % (name, name) for name in attributes),
+            ExpressionAttributeNames={'#' + name: name for name in attributes},
+            ExpressionAttributeValues={':' + name: value for name, value in attributes.items()})
 
     @property
     def dynamodb(self):

@@ -1,5 +1,5 @@
 """The client of a registry's API, on answers that are usual, odd, or no registry's at all."""
-import time
+import threading
 
 import pytest
 
@@ -15,16 +15,12 @@ def client(server):
     return RegistryClient(server.url)
 
 
-@pytest.mark.parametrize('name', ['Upper/Case', '../../v2/a', 'a?b', '', None, 'a' * 256, 'x\n'])
-def test_an_invalid_name_is_absent_without_a_request(server, client, name):
-    assert client.tags(name) == [] and not client.has(name)
-    assert client.manifest(name, 'latest') is None and client.config(name, HEX) is None
-    assert not server.requests
-
-
-@pytest.mark.parametrize('reference', ['../tags/list', 'a b', 'a' * 129, 'sha256:0', '', None])
-def test_an_invalid_reference_is_absent_without_a_request(server, client, reference):
-    assert client.manifest('a/b', reference) is None and client.config('a/b', reference) is None
+def test_an_invalid_name_or_reference_is_absent_without_a_request(server, client):
+    for name in 'Upper/Case', '../../v2/a', 'a?b', '', None, 'a' * 256, 'x\n':
+        assert client.tags(name) == [] and not client.has(name)
+        assert client.manifest(name, 'latest') is None and client.config(name, HEX) is None
+    for reference in '../tags/list', 'a b', 'a' * 129, 'sha256:0', '', None:
+        assert client.manifest('a/b', reference) is client.config('a/b', reference) is None
     assert not server.requests
 
 
@@ -39,11 +35,8 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client, answer):
 
 @pytest.mark.parametrize('answer', [
     page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
-    page('busy', 503), page('slow down', 429), page('{}', 500), reset,
-    error_page('UNSUPPORTED', status=400), page('<html>', 400), page('gone', 301, Location='/*'),
-    error_page('UNKNOWN', status=500)],
-    ids=['html-404', 'json-404', 'empty-404', '503', '429', '500', 'reset', 'another-400',
-         'html-400', 'redirect-loop', 'errors-500'])
+    page('busy', 503), page('{}', 500), reset, page('<html>', 400), page('', 301, Location='/*'),
+    error_page('UNSUPPORTED', status=400), error_page('UNKNOWN', status=500)])
 def test_an_answer_of_no_registry_is_not_an_absence(server, client, answer):
     server.answers['*'] = answer
     for ask in (lambda: client.tags('a/b'), lambda: client.has('a/b'),
@@ -66,30 +59,32 @@ def test_garbage_is_not_a_list(server, client, body):
     assert client.config('a/b', HEX) is None or body.startswith('{"')
 
 
-@pytest.mark.parametrize('tags, expected', [('null', []), ('[]', []), ('["1", "2"]', ['1', '2'])])
-def test_no_tags_are_null_or_an_empty_list(server, client, tags, expected):
-    server.answers['/v2/a/b/tags/list?n=100'] = page('{"name": "a/b", "tags": %s}' % tags)
+@pytest.mark.parametrize('listed, expected', [(None, []), ([], []), (['1', '2'], ['1', '2'])])
+def test_a_list_without_values_is_null_or_empty(server, client, listed, expected):
+    server.answers = {'/v2/a/b/tags/list?n=100': page({'name': 'a/b', 'tags': listed}),
+                      '/v2/_catalog?n=1000': page({'repositories': listed})}
     assert client.tags('a/b') == expected and client.has('a/b') is bool(expected)
+    assert list(client.catalog()) == [expected]
 
 
 def test_a_config_is_read_up_to_4_megabytes(server, client):
-    sent = []
+    sent, is_over = [], threading.Event()
 
     def endless(handler):
         handler.send_response(200)
-        handler.send_header('Content-Length', str(200 * 1024 * 1024))
         handler.end_headers()
-        for _ in range(200):
-            handler.wfile.write(b' ' * 1024 * 1024)
-            sent.append(1)
+        try:
+            for _ in range(200):
+                handler.wfile.write(b' ' * 1024 * 1024)
+                sent.append(1)
+        finally:
+            is_over.set()
     server.answers['*'] = endless
     assert client.config('a/b', HEX) is None
-    time.sleep(0.05)  # the sockets have buffers
-    assert len(sent) < 30
-    server.answers['*'] = page(b'{"a": 1}' + b' ' * (BLOB_BYTES - 8))
-    assert client.config('a/b', HEX) == {'a': 1}
-    server.answers['*'] = page(b'{"a": 1}' + b' ' * (BLOB_BYTES - 7))
-    assert client.config('a/b', HEX) is None
+    assert is_over.wait(20) and len(sent) < 30, 'the sockets have buffers'
+    for spaces, config in (BLOB_BYTES - 8, {'a': 1}), (BLOB_BYTES - 7, None):
+        server.answers['*'] = page(b'{"a": 1}' + b' ' * spaces)
+        assert client.config('a/b', HEX) == config
     with pytest.raises(RegistryUnavailable, match='more bytes than a registry would'):
         client.manifest('a/b', 'latest')
 
@@ -132,10 +127,6 @@ class TestCatalog:
         with pytest.raises(RegistryUnavailable):
             list(client.catalog())
         assert len(server.requests) == 101
-
-    def test_null_is_an_empty_catalog(self, server, client):
-        server.answers['*'] = page({'repositories': None})
-        assert list(client.catalog()) == [[]]
 
     def test_a_page_size_that_is_refused_is_left_to_the_registry(self, server, client):
         server.answers = {'/v2/_catalog': page({'repositories': ['a']}), '/v2/_catalog?n=1000':

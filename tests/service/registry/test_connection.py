@@ -12,7 +12,7 @@ from dev.servers.process import free_port
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
-from tests.helpers.scripted_server import ScriptedServer, drip, error_page, late, page, reset
+from tests.helpers.scripted_server import ScriptedServer, drip, error_page, late, page
 
 SECRET = 'pass:w\xf6rd'
 BASIC = 'Basic ' + base64.b64encode(b'reader:' + SECRET.encode()).decode()
@@ -32,23 +32,22 @@ class TestTimeouts:
     @pytest.mark.parametrize('timeout', [0, -1])
     def test_nothing_is_sent_if_no_time_is_left(self, server, timeout):
         client = RegistryClient(server.url)
-        for ask in (lambda: client.tags('a/b', timeout=timeout),
-                    lambda: client.has('a/b', timeout=timeout),
-                    lambda: client.manifest('a/b', 'latest', timeout=timeout),
-                    lambda: client.config('a/b', HEX, timeout=timeout)):
+        for ask, *reference in (client.tags,), (client.manifest, 'latest'), (client.config, HEX):
             with pytest.raises(RegistryUnavailable):
-                ask()
+                ask('a/b', *reference, timeout=timeout)
         assert not server.requests
 
     def test_a_refused_connection_is_reported_with_its_address(self):
-        port = free_port()
-        with pytest.raises(RegistryUnavailable, match='127.0.0.1:%d.*refused' % port):
-            RegistryClient('http://127.0.0.1:%d' % port).tags('a/b')
+        url = 'http://127.0.0.1:%d' % free_port()
+        client = RegistryClient(url, 'reader', 'hidden')
+        with pytest.raises(RegistryUnavailable, match=url + '.*refused') as failed:
+            client.tags('a/b')
+        assert 'hidden' not in str(failed.value) + repr(failed.value) + repr(client)
+        assert failed.value.url == url + '/v2/a/b/tags/list'
 
-    @pytest.mark.parametrize('limits, least, most', [({}, 0.6, 5), ({'timeout': 5}, 0.3, 0.59)],
-                             ids=['without a timeout', 'with a timeout'])
+    @pytest.mark.parametrize('limits, retries', [({}, 1), ({'timeout': 5}, 0)])
     def test_a_failed_connection_is_retried_once_unless_there_is_a_timeout(
-            self, limits, least, most):
+            self, caplog, limits, retries):
         with contextlib.ExitStack() as opened:
             full = opened.enter_context(socket.socket())
             full.bind(('127.0.0.1', 0))
@@ -58,11 +57,10 @@ class TestTimeouts:
                 filler.setblocking(False)
                 filler.connect_ex(full.getsockname())
             client = RegistryClient('http://127.0.0.1:%d' % full.getsockname()[1],
-                                    connect_timeout=0.3)
-            started = time.monotonic()
+                                    connect_timeout=0.05)
             with pytest.raises(RegistryUnavailable, match='accepts no connection in time'):
                 client.tags('a/b', **limits)
-            assert least <= time.monotonic() - started < most
+            assert caplog.text.count('Retrying') == retries, 'urllib3 logs it'
 
 
 class TestCredentials:
@@ -75,22 +73,14 @@ class TestCredentials:
             assert server.requests[0][1]['Authorization'] == BASIC
             assert elsewhere.requests[0][1]['Authorization'] is None
             challenge = 'Bearer realm="%s/token"' % elsewhere.url
-            for answer in (page('denied', 403), page('', 401, WWW_Authenticate=challenge),
-                           error_page('NAME_UNKNOWN')):
-                elsewhere.answers['*'] = answer
+            for elsewhere.answers['*'] in (
+                    page('denied', 403), page('', 401, WWW_Authenticate=challenge),
+                    error_page('NAME_UNKNOWN')):
                 with pytest.raises(RegistryUnavailable) as failed:
                     client.config('a/b', HEX)
                 assert not isinstance(failed.value, CredentialsRefused)
                 assert 's3cret' not in str(failed.value)
             assert '/token' not in ''.join(elsewhere.paths)
-
-    def test_no_message_contains_the_password(self, server):
-        server.answers['*'] = reset
-        client = RegistryClient(server.url, 'reader', 'hidden')
-        with pytest.raises(RegistryUnavailable) as failed:
-            client.tags('a/b')
-        assert 'hidden' not in str(failed.value) + repr(failed.value) + repr(client)
-        assert failed.value.url == server.url + '/v2/a/b/tags/list'
 
     @pytest.mark.parametrize('credentials, problem', [((), 'requires credentials'),
                                                       (('reader', 'guess'), 'refuses')])
@@ -165,7 +155,7 @@ class TestTokens:
             if handler.headers['Authorization'] == 'Bearer ' + server.token:
                 return page({'tags': ['1'], 'repositories': ['a/b']})(handler)
             challenge = 'Bearer realm="%s/token",service="the registry"' % server.url
-            page({'errors': [{'code': 'UNAUTHORIZED'}]}, 401, WWW_Authenticate=challenge)(handler)
+            page('', 401, WWW_Authenticate=challenge)(handler)
         server.answers['*'] = answer
         return server
 
@@ -192,9 +182,8 @@ class TestTokens:
 
     def test_a_token_that_is_refused_is_renewed(self, closed):
         client = RegistryClient(closed.url)
-        assert client.tags('a/b') == ['1']
-        closed.token = 't2'
-        assert client.tags('a/b') == ['1']
+        for closed.token in 't1', 't2':
+            assert client.tags('a/b') == ['1']
 
     @pytest.mark.parametrize('seconds, count', [(300, 1), (5, 2), (0, 1), (-1, 1), ('x', 1)])
     def test_a_token_is_kept_until_shortly_before_its_end_or_a_minute(self, closed, seconds, count):
@@ -216,20 +205,17 @@ class TestTokens:
         with pytest.raises(CredentialsRefused, match='refuses'):
             client.tags('a/b')
 
-    def test_a_token_server_may_refuse_the_password(self, closed):
+    def test_an_answer_without_a_token_is_unusable_and_may_be_a_refusal(self, closed):
+        for body in '', '[]', '{}', '{"token": 3}', '{"token": "a\\r\\nb"}', '{"token": ""}':
+            closed.given = page(body)
+            with pytest.raises(RegistryUnavailable, match='sends no token'):
+                RegistryClient(closed.url).tags('a/b')
         closed.given = page('', 401)
         with pytest.raises(CredentialsRefused, match='refuses'):
             RegistryClient(closed.url, 'reader', SECRET).tags('a/b')
 
-    @pytest.mark.parametrize(
-        'body', ['', '[]', '{}', '{"token": 3}', '{"token": "a\\r\\nb"}', '{"token": ""}'])
-    def test_an_answer_without_a_token_is_unusable(self, closed, body):
-        closed.given = page(body)
-        with pytest.raises(RegistryUnavailable, match='sends no token'):
-            RegistryClient(closed.url).tags('a/b')
-
-    @pytest.mark.parametrize('realm', ['', 'ftp://127.0.0.1/', 'file:///etc/passwd'])
-    def test_a_realm_that_is_no_web_address_is_refused(self, server, realm):
-        server.answers['*'] = page('', 401, WWW_Authenticate='Bearer realm="%s"' % realm)
-        with pytest.raises(RegistryUnavailable, match='realm'):
-            RegistryClient(server.url).tags('a/b')
+    def test_a_realm_that_is_no_web_address_is_refused(self, server):
+        for realm in '', 'ftp://127.0.0.1/', 'file:///etc/passwd':
+            server.answers['*'] = page('', 401, WWW_Authenticate='Bearer realm="%s"' % realm)
+            with pytest.raises(RegistryUnavailable, match='realm'):
+                RegistryClient(server.url).tags('a/b')
