@@ -12,7 +12,6 @@ import re
 import botocore.session
 import botocore.utils
 import pytest
-from hypothesis import given, strategies as st
 
 from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.engine.settings.options import KEY_PAIR, Settings
@@ -49,22 +48,15 @@ def test_every_option_has_a_default():
         'version_table': 'docker-registry-version',
         'search_table': 'docker-registry-search-3',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
-        'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5,
-        'sync_interval': 86400, 'connect_timeout': 1, 'read_timeout': 3,
-        'attempts': 3}
+        'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5, 'sync_interval': 86400,
+        'connect_timeout': 1, 'read_timeout': 3, 'attempts': 3}
     assert warnings == []
 
 
-@given(st.lists(st.fixed_dictionaries(
-    dict((name, st.sampled_from([None, '', value])) for name, value in {
-        'database': 'other', 'region': 'eu-west-1', 'search_table': 's-table',
-        'endpoint_url': 'http://127.0.0.1:8000'}.items())), max_size=4))
-def test_options_are_resolved_one_by_one(layers):
-    settings, _ = resolve([Layer('layer', values) for values in layers])
-    defaults = Settings(database=settings.database)
-    for name in ('database', 'region', 'endpoint_url', 'search_table'):
-        found = [values[name] for values in layers if values[name]]
-        assert getattr(settings, name) == (found[0] if found else getattr(defaults, name))
+def test_options_are_resolved_one_by_one():
+    settings, _ = resolve([Layer('a', {'database': '', 'region': 'eu-west-1'}),
+                           Layer('b', {'database': 'other', 'region': 'us-east-1'})])
+    assert (settings.database, settings.region) == ('other', 'eu-west-1')
 
 
 @pytest.mark.parametrize('name, accepted, refused', [
@@ -85,29 +77,26 @@ def test_a_number_is_refused_outside_its_bounds(name, accepted, refused):
 # The key pair
 
 @pytest.mark.parametrize('name', KEY_PAIR)
-@pytest.mark.parametrize('value', [
-    'hUsH hUsH', 'hUsH\nhUsH', 'hUsH\thUsH', 'hUsH\x00', 'hUsH\x7f',
-    'hUsH\u00e9', 'hUsH\u200b', 'hUsH\U0001f600', 'hUsH\u00e9'.encode('utf-8'),
-    b'hUsH\xff'])
-def test_a_badly_copied_key_is_refused_and_not_shown(name, value):
-    error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET}, **{str(name): value}))
-    assert error.setting == name and error.source == 'line %s of x.yml' % name
-    assert 'hUsH' not in repr(error) + str(error)
+def test_a_badly_copied_key_is_refused_and_not_shown(name):
+    for value in ('hUsH hUsH', 'hUsH\nhUsH', 'hUsH\thUsH', 'hUsH\x00', 'hUsH\x7f', 'hUsH\u00e9',
+                  'hUsH\u200b', 'hUsH\U0001f600', 'hUsH\u00e9'.encode('utf-8'), b'hUsH\xff'):
+        error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET},
+                               **{str(name): value}))
+        assert error.setting == name and error.source == 'line %s of x.yml' % name
+        assert 'hUsH' not in repr(error) + str(error)
 
 
 def test_repr_shows_the_first_four_characters_of_the_key():
     shown = repr(Settings(access_key=KEY, secret_access_key=SECRET, database='x'))
     assert "access_key='AKIA...'" in shown and "database='x'" in shown
     assert KEY not in shown and SECRET not in shown
-    short = repr(Settings(access_key='hush', secret_access_key='hush'))
-    assert 'hush' not in short
+    assert 'hush' not in repr(Settings(access_key='hush', secret_access_key='hush'))
 
 
 def test_a_temporary_key_is_warned_about():
-    _, warnings = resolve([Layer('x', {
+    _, [warning] = resolve([Layer('x', {
         'access_key': 'ASIAIOSFODNN7EXAMPLE', 'secret_access_key': SECRET})])
-    assert len(warnings) == 1 and 'AWS_SESSION_TOKEN' in warnings[0]
-    assert SECRET not in warnings[0]
+    assert 'AWS_SESSION_TOKEN' in warning and SECRET not in warning
 
 
 # Tables, region and endpoint
@@ -171,67 +160,59 @@ def test_an_availability_zone_is_refused_with_its_region():
     assert refusal(region='eu-west-1b').way_out == 'write its region, eu-west-1'
 
 
-@pytest.mark.parametrize('value', ['x', 'x' * 244, '.', 'a.b_c-9', 2014, 1.5])
-def test_tables_are_named_after_the_database(value):
-    settings = settings_of(database=value)
-    assert [settings.repository_table, settings.version_table, settings.search_table] == [
-        '%s-%s' % (value, ending) for ending in ('repository', 'version', 'search-3')]
+def test_tables_are_named_after_the_database():
+    for value in 'x', 'x' * 244, '.', 'a.b_c-9', 2014, 1.5:
+        settings = settings_of(database=value)
+        assert [settings.repository_table, settings.version_table, settings.search_table] == [
+            '%s-%s' % (value, ending) for ending in ('repository', 'version', 'search-3')]
 
 
-@pytest.mark.parametrize('setting, other', [
-    ('version_table', 'repository_table'), ('search_table', 'repository_table'),
-    ('search_table', 'version_table')])
-def test_two_tables_with_one_name_are_refused(setting, other):
-    error = refusal(**{str(setting): 'one', str(other): 'one'})
-    assert error.setting == setting
-    assert '%s (from line %s of x.yml)' % (other, other) in error.problem
-    settings_of(**{str(setting): 'one', str(other): 'One'})
+@pytest.mark.parametrize('given, setting, other', [
+    ({'repository_table': 'one', 'version_table': 'one'}, 'version_table', 'repository_table'),
+    ({'repository_table': 'one', 'search_table': 'one'}, 'search_table', 'repository_table'),
+    ({'version_table': 'one', 'search_table': 'one'}, 'search_table', 'version_table'),
+    # The default of another one.
+    ({'repository_table': 'docker-registry-search-3'}, 'search_table', 'repository_table'),
+    ({'version_table': 'docker-registry-repository'}, 'version_table', 'repository_table'),
+    ({'search_table': 'docker-registry-version'}, 'search_table', 'version_table')])
+def test_two_tables_with_one_name_are_refused(given, setting, other):
+    error = refusal(**given)
+    assert error.setting == setting and ', as is %s (from ' % other in error.problem
+    for name in given:
+        assert 'line %s of x.yml' % name in str(error)
+    settings_of(**dict(given, **{str(setting): 'One'}))
 
 
-@pytest.mark.parametrize('name, same', [
-    ('repository_table', 'docker-registry-search-3'),
-    ('version_table', 'docker-registry-repository'),
-    ('search_table', 'docker-registry-version')])
-def test_a_table_may_not_have_the_default_name_of_another(name, same):
-    error = refusal(**{str(name): same})
-    assert same in error.problem and 'line %s of x.yml' % name in str(error)
+@pytest.mark.parametrize('problem, way_out, values', [
+    ('neither http:// nor https://', 'http://127.0.0.1', ['localhost:8000', 'ftp://localhost']),
+    ('an underscore', 'another name', ['http://dynamodb_local:8000', 'https://a.b_c/x']),
+    ('an IPv6 address', 'a host name', ['http://[::1]:8000', 'http://::1:8000']),
+    ('not a number from 1 to 65535', 'write the port', ['http://h:65536', 'http://h:x/y',
+                                                        'http://h:']),
+    ('not a host name', 'write a name', ['http://', 'http://a b:80']),
+    ('whose path', 'leave the path out', ['http://h/a b'])])
+def test_each_fault_of_an_endpoint_is_named_with_its_way_out(problem, way_out, values):
+    for value in values:
+        error = refusal(endpoint_url=value)
+        assert error.problem.startswith("is '%s', wh" % value)
+        assert problem in error.problem and way_out in error.way_out
 
 
-@pytest.mark.parametrize('value,problem,way_out', [
-    ('localhost:8000', 'neither http:// nor https://', 'http://127.0.0.1'),
-    ('ftp://localhost', 'neither http:// nor https://', 'http://127.0.0.1'),
-    ('http://dynamodb_local:8000', 'an underscore', 'another name'),
-    ('https://a.b_c/x', 'an underscore', 'another name'),
-    ('http://[::1]:8000', 'an IPv6 address', 'a host name'),
-    ('http://::1:8000', 'an IPv6 address', 'a host name'),
-    ('http://h:65536', 'not a number from 1 to 65535', 'write the port'),
-    ('http://h:x/y', 'not a number from 1 to 65535', 'write the port'),
-    ('http://h:', 'not a number from 1 to 65535', 'write the port'),
-    ('http://', 'not a host name', 'write a name'),
-    ('http://a b:80', 'not a host name', 'write a name'),
-    ('http://h/a b', 'whose path', 'leave the path out')])
-def test_each_fault_of_an_endpoint_is_named_with_its_way_out(value, problem, way_out):
-    error = refusal(endpoint_url=value)
-    assert error.problem.startswith("is '%s', wh" % value)
-    assert problem in error.problem and way_out in error.way_out
-
-
-@pytest.mark.parametrize('value', [
-    'https://user:hUsH@dynamodb.example', 'https://hUsH@h', 'h://a:hUsH@b',
-    'https://h/?X-Amz-Signature=hUsH', 'https://h?hUsH', 'https://h/#hUsH',
-    'user:hUsH@h', 'https://u:hUsH@h:99999', 'https://u:hUsH\n@h'])
-def test_a_secret_in_the_endpoint_is_refused_and_not_shown(value):
-    error = refusal(endpoint_url=value)
-    assert error.setting == 'endpoint_url'
-    assert 'hUsH' not in str(error) + repr(error)
-    assert 'settings of their own' in error.way_out
+def test_a_secret_in_the_endpoint_is_refused_and_not_shown():
+    for value in (
+            'https://user:hUsH@dynamodb.example', 'https://hUsH@h', 'h://a:hUsH@b',
+            'https://h/?X-Amz-Signature=hUsH', 'https://h?hUsH', 'https://h/#hUsH', 'user:hUsH@h',
+            'https://u:hUsH@h:99999', 'https://u:hUsH\n@h'):
+        error = refusal(endpoint_url=value)
+        assert error.setting == 'endpoint_url' and 'settings of their own' in error.way_out
+        assert 'hUsH' not in str(error) + repr(error)
 
 
 # Warnings
 
 @pytest.mark.parametrize('key, meant', [
-    ('databse', 'database'), ('end-point', 'endpoint_url'), ('secret_key', 'secret_access_key'),
-    ('access_key_id', 'access_key'), ('dynamodb_region', 'region'), ('tables', None)])
+    ('databse', 'database'), ('secret_key', 'secret_access_key'), ('access_key_id', 'access_key'),
+    ('dynamodb_region', 'region'), ('tables', None)])
 def test_a_warning_of_a_misspelled_key_suggests_the_nearest_option(key, meant):
     settings, [warning] = resolve([Layer('x.yml', {key: 'value', 'database': 'x'})])
     assert settings.database == 'x' and 'x.yml' in warning
@@ -242,8 +223,7 @@ def test_a_layer_may_have_a_way_out_of_its_own():
     layer = Layer('s3', {'region': 'EU', 'database': 'a b'}, ways_out={'region': 'name another'})
     with pytest.raises(SettingError) as caught:
         resolve([Layer('x.yml', {'database': 'x'}), layer])
-    assert caught.value.setting == 'region'
-    assert caught.value.way_out == 'name another'
+    assert (caught.value.setting, caught.value.way_out) == ('region', 'name another')
     with pytest.raises(SettingError) as caught:
         resolve([Layer('x.yml', {'region': 'EU'}), layer])
     assert 'A-Z' in caught.value.way_out

@@ -38,10 +38,9 @@ def get(client):
     return failed.value
 
 
-def answer(status, body):
-    return ('HTTP/1.1 %d Status\r\nContent-Type: application/x-amz-json-1.0'
-            '\r\nContent-Length: %d\r\nConnection: close\r\n\r\n'
-            % (status, len(body))).encode('ascii') + body
+def answer(status, body, kind='application/x-amz-json-1.0'):
+    return ('HTTP/1.1 %d Status\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close'
+            '\r\n\r\n' % (status, kind, len(body))).encode('ascii') + body
 
 
 def refusal(status, code, message='Because of it.', **more):
@@ -85,71 +84,56 @@ def client(server, no_pauses):
 
 # Refusals
 
-@pytest.mark.parametrize('status, code, retryable, throttled', [
-    (400, 'ProvisionedThroughputExceededException', True, True),
-    (400, 'ThrottlingException', True, True),
-    (400, 'RequestLimitExceeded', True, True),
-    (400, 'LimitExceededException', True, False),
-    (400, 'TransactionInProgressException', True, False),
-    (500, 'InternalServerError', True, False),
-    (503, 'ServiceUnavailable', True, False),
-    (502, 'Whatever', True, False),
-    (400, 'ValidationException', False, False),
-    (400, 'AccessDeniedException', False, False),
-    (400, 'UnrecognizedClientException', False, False),
-    (400, 'ExpiredTokenException', False, False),
-    (400, 'ItemCollectionSizeLimitExceededException', False, False)])
+@pytest.mark.parametrize('code, status, retryable, throttled, kind', [
+    ('ProvisionedThroughputExceededException', 400, True, True, errors.RequestFailed),
+    ('ThrottlingException', 400, True, True, errors.RequestFailed),
+    ('RequestLimitExceeded', 400, True, True, errors.RequestFailed),
+    ('LimitExceededException', 400, True, False, errors.RequestFailed),
+    ('TransactionInProgressException', 400, True, False, errors.RequestFailed),
+    ('InternalServerError', 500, True, False, errors.RequestFailed),
+    ('ServiceUnavailable', 503, True, False, errors.RequestFailed),
+    ('Whatever', 502, True, False, errors.RequestFailed),
+    ('ValidationException', 400, False, False, errors.RequestFailed),
+    ('AccessDeniedException', 400, False, False, errors.RequestFailed),
+    ('ExpiredTokenException', 400, False, False, errors.RequestFailed),
+    ('ResourceNotFoundException', 400, False, False, errors.MissingTable),
+    # botocore's own standard mode does not retry these either.
+    ('ConditionalCheckFailedException', 400, True, False, errors.ConditionFailed),
+    ('TransactionConflictException', 400, True, False, errors.ConditionFailed)])
 def test_a_refusal_names_its_cause_and_the_way_out(
-        client, no_pauses, status, code, retryable, throttled):
+        client, no_pauses, status, code, retryable, throttled, kind):
     error = get(client.answer(refusal(status, code)))
-    assert type(error) is errors.RequestFailed
+    assert type(error) is kind
     assert (error.operation, error.tables, error.code) == ('get_item', ('db-repository',), code)
     assert (error.retryable, error.throttled) == (retryable, throttled)
+    assert error.invalid == (code == 'ValidationException')
+    is_condition = kind is errors.ConditionFailed
+    assert list(error.reasons) == [code[:-len('Exception')]] * is_condition
     assert str(error).startswith('get_item on db-repository failed: ' + code)
-    assert 'Because of it.' in str(error)
-    assert str(error).endswith(LATER if retryable else CHECK)
-    assert len(no_pauses) < Settings().attempts
+    assert 'Because of it.' in str(error) and str(error).endswith(LATER if retryable else CHECK)
+    assert len(no_pauses) <= (0 if is_condition or not retryable else 2)
 
 
-@pytest.mark.parametrize('code, reason', [
-    ('ConditionalCheckFailedException', 'ConditionalCheckFailed'),
-    ('TransactionConflictException', 'TransactionConflict')])
-def test_a_failed_condition_of_a_single_write_is_an_error_of_its_own(
-        client, no_pauses, code, reason):
-    with pytest.raises(errors.ConditionFailed) as refused:
-        client.answer(refusal(400, code)).call(
-            'update_item', TableName='db-version', Key={'version': {'N': '1'}})
-    error = refused.value
-    assert (error.operation, error.tables, error.code, error.reasons) == (
-        'update_item', ('db-version',), code, [reason])
-    assert error.retryable and not error.throttled and not error.invalid
-    assert str(error).endswith(LATER)
-    # botocore's own standard mode retries neither.
-    assert no_pauses == []
-
-
-def test_a_missing_table_is_an_error_of_its_own(client, no_pauses):
+def test_an_error_names_every_table_of_a_batch(client):
     with pytest.raises(errors.MissingTable) as refused:
         client.answer(refusal(400, 'ResourceNotFoundException')).call(
             'batch_get_item', RequestItems={
                 name: {'Keys': [{'name': {'S': 'a'}}]} for name in ('b-x', 'a-x')})
     assert refused.value.tables == ('a-x', 'b-x')
-    assert not refused.value.retryable and no_pauses == []
 
 
-@pytest.mark.parametrize('codes, kind, throttled, invalid, retryable', [
-    (['None', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
-    (['TransactionConflict', 'None'], errors.ConditionFailed, False, False, True),
+@pytest.mark.parametrize('codes, kind, throttled, invalid', [
+    (['None', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False),
+    (['TransactionConflict', 'None'], errors.ConditionFailed, False, False),
     # The other write has to be read, whatever else was refused.
-    (['ThrottlingError', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False, True),
-    (['None', 'ThrottlingError'], errors.RequestFailed, True, False, True),
-    (['ProvisionedThroughputExceeded'], errors.RequestFailed, True, False, True),
+    (['ThrottlingError', 'ConditionalCheckFailed'], errors.ConditionFailed, False, False),
+    (['None', 'ThrottlingError'], errors.RequestFailed, True, False),
+    (['ProvisionedThroughputExceeded'], errors.RequestFailed, True, False),
     # An invalid action stays invalid.
-    (['None', 'ValidationError'], errors.RequestFailed, False, True, False),
-    (['ConditionalCheckFailed', 'ValidationError'], errors.RequestFailed, False, True, False),
-    ([], errors.RequestFailed, False, False, True)], ids=lambda value: None)
-def test_a_cancelled_transaction_reports_its_reasons(
-        client, codes, kind, throttled, invalid, retryable):
+    (['None', 'ValidationError'], errors.RequestFailed, False, True),
+    (['ConditionalCheckFailed', 'ValidationError'], errors.RequestFailed, False, True),
+    ([], errors.RequestFailed, False, False)], ids=lambda value: None)
+def test_a_cancelled_transaction_reports_its_reasons(client, codes, kind, throttled, invalid):
     client.answer(refusal(400, 'TransactionCanceledException', 'Cancelled.',
                           CancellationReasons=[{'Code': code} for code in codes]))
     with pytest.raises(errors.RequestFailed) as refused:
@@ -158,87 +142,74 @@ def test_a_cancelled_transaction_reports_its_reasons(
     error = refused.value
     assert type(error) is kind and error.code == 'TransactionCanceledException'
     assert error.reasons == [None if code == 'None' else code for code in codes]
-    assert (error.throttled, error.invalid, error.retryable) == (throttled, invalid, retryable)
-    assert error.tables == ('db-search',)
-    assert str(error).endswith(LATER if retryable else CHECK)
+    assert (error.throttled, error.invalid, error.retryable) == (throttled, invalid, not invalid)
+    assert error.tables == ('db-search',) and str(error).endswith(CHECK if invalid else LATER)
 
 
-def test_a_refused_signature_shows_neither_token_nor_key(client, caplog):
+@pytest.mark.parametrize('message, begins', [
+    ('Nicht möglich: 日本 \U0001f433', 'Nicht m'), ('clear \x1b[2J it', 'clear '), ('', ''),
+    ('x' * 5000, 'x' * 200), ('one\u2028two', 'one'), ('one\x85two', 'one'),
+    ('The request signature does not match.\n\nThe Canonical String for this request should have '
+     "been\n'POST\n/\n\nx-amz-security-token:TOKENTOKEN\n' " + SECRET, 'The request signature')],
+    ids=lambda value: None)
+def test_an_error_shows_one_line_of_ascii_and_no_key_whatever_dynamodb_returns(
+        client, message, begins, caplog):
     caplog.set_level(logging.INFO)
-    error = get(client.answer(refusal(
-        400, 'InvalidSignatureException', 'The request signature we calculated does not match the '
-        'signature you provided.\n\nThe Canonical String for this request should have been\n'
-        "'POST\n/\n\nx-amz-security-token:TOKENTOKEN\n' " + SECRET)))
-    for shown in (str(error), repr(error), caplog.text):
-        assert 'TOKENTOKEN' not in shown and SECRET not in shown
-        assert '\n' not in shown
-    assert 'does not match' in str(error)
-
-
-@pytest.mark.parametrize('message', ['Nicht möglich: 日本 \U0001f433', 'clear \x1b[2J it', 'x' * 5000,
-                                     '', 'one\u2028two', 'one\x85two'], ids=lambda value: None)
-def test_an_error_can_be_logged_whatever_dynamodb_returns(client, message, caplog):
-    error = get(client.answer(refusal(400, 'ValidationException', message)))
-    shown = str(error)
-    assert len(shown) < 1200 and '\x1b' not in shown
-    assert all(' ' <= character <= '~' for character in shown)
+    error = get(client.answer(refusal(400, 'InvalidSignatureException', message)))
+    assert ': ' + begins in str(error) and len(str(error)) < 1200
+    assert all(' ' <= character <= '~' for character in str(error))
     logging.getLogger('any').warning('failed: %s', error)
-    assert shown in caplog.text
+    assert str(error) in caplog.text
+    for shown in repr(error), caplog.text:
+        assert 'TOKENTOKEN' not in shown and SECRET not in shown
 
 
-@pytest.mark.parametrize('body', [
-    b'<html>Not found</html>', b'', b'{', b'[]', b'null', b'{"__type": 3}',
-    '<html>Verboten für Sie</html>'.encode('latin-1')], ids=lambda value: None)
-@pytest.mark.parametrize('status', [200, 302, 403, 404, 503])
+@pytest.mark.parametrize('status, body', [
+    (302, b''), (403, b'null'), (404, b'[]'), (503, b'{'), (200, b'<html>Not found</html>'),
+    (200, b''), (200, b'{'), (200, b'[]'), (200, b'null'), (200, b'{"__type": 3}'),
+    (200, '<html>Verboten für Sie</html>'.encode('latin-1'))], ids=lambda value: None)
 def test_a_web_server_that_is_no_dynamodb_is_an_error(client, status, body):
-    error = get(client.answer(
-        answer(status, body).replace(b'application/x-amz-json-1.0', b'text/html')))
-    assert 'get_item on db-repository failed: ' in str(error)
-    if status == 200:
-        assert 'check endpoint_url and the proxies' in str(error)
+    shown = str(get(client.answer(answer(status, body, 'text/html'))))
+    assert 'get_item on db-repository failed: ' in shown
+    assert status != 200 or 'check endpoint_url and the proxies' in shown
 
 
 # Failures of the network
 
-def test_a_closed_port_is_retried(no_pauses):
+def test_a_closed_port_and_a_closed_connection_are_retried(client, no_pauses):
     probe = socket.socket()
     probe.bind(('127.0.0.1', 0))
     port = probe.getsockname()[1]
     probe.close()
-    error = get(client_of('http://127.0.0.1:%d' % port))
-    assert error.code == 'EndpointConnectionError' and error.retryable
-    assert 'db-repository' in str(error)
-    assert len(no_pauses) == Settings().attempts - 1
-
-
-def test_a_closed_connection_is_retried(client, no_pauses):
-    assert get(client.answer(b'')).retryable
-    assert len(no_pauses) == Settings().attempts - 1
+    closed = client_of('http://127.0.0.1:%d' % port)
+    for refused, codes in [(closed, ['EndpointConnectionError']), (
+            client.answer(b''), ['ConnectionClosedError', 'ConnectionError'])]:
+        error = get(refused)
+        assert error.code in codes and error.retryable and 'db-repository' in str(error)
+        assert len(no_pauses) == Settings().attempts - 1
+        del no_pauses[:]
 
 
 def test_a_request_to_a_server_that_never_answers_times_out(no_pauses):
     with listening(None) as url:
-        client = client_of(url, read_timeout=0.2, attempts=4)
-        started = time.time()
+        client, started = client_of(url, read_timeout=0.1, attempts=2), time.time()
         error = get(client)
     assert error.code == 'ReadTimeoutError' and error.retryable
-    assert 0.8 <= time.time() - started < 5
-    assert len(no_pauses) == 3
+    assert 0.2 <= time.time() - started < 5 and len(no_pauses) == 1
 
 
 def test_the_time_outs_are_those_of_the_settings():
     config = client_of('http://127.0.0.1:1', connect_timeout=0.5,
                        read_timeout=7, attempts=2).dynamodb.meta.config
     assert (config.connect_timeout, config.read_timeout) == (0.5, 7)
-    assert config.retries['total_max_attempts'] == 2
-    assert config.retries['mode'] == 'standard'
+    assert config.retries['total_max_attempts'] == 2 and config.retries['mode'] == 'standard'
 
 
 def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
     keys = {'access_key': 'AKIADUMMY', 'secret_access_key': 'dummy'}
     assert request_timeout(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
     assert request_timeout(Settings(attempts=1, read_timeout=2, **keys)) == 3
-    assert request_timeout(Settings(attempts=7, **keys)) == (7 * 4 + 1 + 2 + 4 + 8 + 16 + 20)
+    assert request_timeout(Settings(attempts=7, **keys)) == 7 * 4 + 1 + 2 + 4 + 8 + 16 + 20
     # Credentials of a role need a request of their own.
     assert request_timeout(Settings(attempts=1)) == 2 * 4
 
@@ -252,16 +223,16 @@ def test_missing_credentials_are_an_error(monkeypatch):
 
 @pytest.mark.parametrize('arguments, expected', [
     ({'TableName': 'db-rows', 'Key': {'name': {'S': 7}}},
-     'wrong parameters: Invalid type for parameter Key.name.S;'),
+     'Invalid type for parameter Key.name.S;'),
     ({'TableName': 'db-rows', 'Key': {'name': {'S': SECRET}}, 'Keys': SECRET},
-     'wrong parameters: Unknown parameter in input: "Keys", must be one of'),
-    ({'Key': {}},
-     'wrong parameters: Missing required parameter in input: "TableName"')])
+     'Unknown parameter in input: "Keys", must be one of'),
+    ({'Key': {}}, 'Missing required parameter in input: "TableName"')])
 def test_wrong_parameters_are_an_error_that_shows_no_values(server, arguments, expected):
     with pytest.raises(errors.RequestFailed) as refused:
         server[0].call('get_item', **arguments)
     assert refused.value.code == 'ParamValidationError' and not refused.value.retryable
-    assert expected in str(refused.value) and SECRET not in str(refused.value)
+    assert 'wrong parameters: ' + expected in str(refused.value)
+    assert SECRET not in str(refused.value)
 
 
 def test_requests_go_to_the_endpoint_only(client, monkeypatch):
@@ -309,11 +280,10 @@ def test_a_throttled_load_goes_on_and_logs_it_once(caplog):
     assert client.call('put_item', TableName='db-search') == (
         'put_item', {'TableName': 'db-search'})
     # Shortened at random, so that not all loads retry at once.
-    assert len(pauses) == 5
-    assert all(0.7 * longest <= pause <= longest
-               for pause, longest in zip(pauses, [0.5, 1, 2, 4, 4])), pauses
-    (record,) = caplog.records
-    assert 'DynamoDB throttles put_item on db-search; the load continues' in record.getMessage()
+    assert [0.7 * longest <= pause <= longest for pause, longest
+            in zip(pauses, [0.5, 1, 2, 4, 4])] == [True] * 5, pauses
+    [line] = caplog.messages
+    assert 'DynamoDB throttles put_item on db-search; the load continues' in line
 
 
 @pytest.mark.parametrize('error, seconds', [
@@ -325,8 +295,7 @@ def test_a_load_that_is_refused_for_too_long_fails(error, seconds):
     client, pauses = retrying(Refusing(*[error] * 1000))
     with pytest.raises(errors.RequestFailed) as raised:
         client.call('put_item')
-    assert raised.value is error
-    assert seconds < sum(pauses) <= seconds + 4
+    assert raised.value is error and seconds < sum(pauses) <= seconds + 4
 
 
 @pytest.mark.parametrize('error', [
@@ -344,17 +313,15 @@ def test_an_error_that_a_retry_cannot_change_is_raised_at_once(error):
 
 
 def test_a_heartbeat_is_made_before_each_attempt_and_can_end_them():
-    beats = []
+    beats, refusing = [], Refusing(*[THROTTLED] * 10)
 
     def heartbeat():
         beats.append(1)
         if len(beats) == 3:
             raise errors.LeaseLost('db-version')
 
-    refusing = Refusing(*[THROTTLED] * 10)
-    client, _ = retrying(refusing, heartbeat)
     with pytest.raises(errors.LeaseLost):
-        client.call('put_item')
+        retrying(refusing, heartbeat)[0].call('put_item')
     assert refusing.calls == 2
 
 
@@ -374,25 +341,23 @@ def run(program, *arguments):
         guard.cancel()
 
 
-def test_searches_work_while_a_module_is_being_imported(real_dynamodb_endpoint, tmp_path):
-    # During an import, Python 2.7 holds a lock that imports of other threads wait for.
-    (tmp_path / 'host.py').write_text(textwrap.dedent('''
-        from tests.helpers.engine import EngineIndex
-        import sys
-        index = EngineIndex(sys.argv[1])
-        index.ready([('team/web', None), ('team/other', 'a webshop')])
-        found = index.search('eb') + index.search('webs')
-        index.delete_tables()
-    '''))
-    assert run('''
-        import sys
-        sys.path.insert(0, sys.argv[2])
-        import host
-        print([str(name) for name, _ in host.found])
-    ''', real_dynamodb_endpoint, str(tmp_path)) == "['team/web', 'team/other']"
+if PY2:  # No other program needs gevent, and later Pythons lock only the module that is imported.
+    def test_searches_work_while_a_module_is_being_imported(dynamodb_endpoint, tmp_path):
+        (tmp_path / 'host.py').write_text(textwrap.dedent('''
+            from tests.helpers.engine import EngineIndex
+            import sys
+            index = EngineIndex(sys.argv[1])
+            index.ready([('team/web', None), ('team/other', 'a webshop')])
+            found = index.search('eb') + index.search('webs')
+            index.delete_tables()
+        '''))
+        assert run('''
+            import sys
+            sys.path.insert(0, sys.argv[2])
+            import host
+            print([str(name) for name, _ in host.found])
+        ''', dynamodb_endpoint, str(tmp_path)) == "['team/web', 'team/other']"
 
-
-if PY2:  # The environment of Python 3 has no gevent, and no program needs it there.
     def test_searches_work_under_gevent(dynamodb_endpoint):
         assert run('''
             from gevent import monkey
@@ -403,27 +368,21 @@ if PY2:  # The environment of Python 3 has no gevent, and no program needs it th
             index = EngineIndex(sys.argv[1])
             index.ready([('team/web', None), ('team/other', 'a webshop')])
             # While a search waits, other greenlets of the worker go on.
-            searches = [gevent.spawn(index.search, 'eb', 25)
-                        for _ in range(20)]
+            searches = [gevent.spawn(index.search, 'eb', 25) for _ in range(20)]
             gevent.joinall(searches, timeout=30)
-            print(set(str(result[0]) for search in searches
-                      for result in search.value))
-            print(run_side_by_side([gevent.getcurrent] * 2)[1]
-                  is not gevent.getcurrent())
+            print(set(str(result[0]) for search in searches for result in search.value))
+            print(run_side_by_side([gevent.getcurrent] * 2)[1] is not gevent.getcurrent())
             index.delete_tables()
         ''', dynamodb_endpoint) == "set(['team/web'])\nTrue"
 
 
 @pytest.mark.parametrize('variables', [
-    {'AWS_PROFILE': 'not-there'},
-    {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE', 'AWS_SECRET_ACCESS_KEY': None}],
+    {'AWS_PROFILE': 'not-there'}, {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE'}],
     ids=['profile', 'half a pair'])
 def test_an_unusable_aws_configuration_of_the_machine_is_one_sentence(monkeypatch, variables):
+    monkeypatch.delenv(str('AWS_SECRET_ACCESS_KEY'), raising=False)
     for name, value in variables.items():
-        if value is None:
-            monkeypatch.delenv(str(name), raising=False)
-        else:
-            monkeypatch.setenv(str(name), str(value))
+        monkeypatch.setenv(str(name), str(value))
     with pytest.raises(errors.SettingError) as refused:
         Client(Settings(region='us-east-1', endpoint_url='http://127.0.0.1:1'))
     assert 'access_key' in str(refused.value) and '\n' not in str(refused.value)
@@ -431,32 +390,31 @@ def test_an_unusable_aws_configuration_of_the_machine_is_one_sentence(monkeypatc
 
 ROLE = '''
     import logging, os, sys, time
-    if sys.argv[2] == 'gevent':
+    if sys.argv[1] == 'gevent':
         from gevent import monkey
         monkey.patch_all()
     logging.basicConfig(stream=sys.stdout, format='%(message)s')
     logging.getLogger('botocore').setLevel(logging.CRITICAL)
     from docker_registry_index.engine import SearchIndex, Settings, errors
-    index = SearchIndex(Settings(
-        database='test-role', region='us-east-1', read_timeout=0.5,
-        connect_timeout=0.5, attempts=1))
+    index = SearchIndex(Settings(database='test-role', region='us-east-1', read_timeout=0.1,
+                                 connect_timeout=0.1, attempts=1))
     began = time.time()
     assert index.start(lambda: []) is False
     for _ in range(2):
         try:
             index.search('a')
         except errors.RequestFailed as error:
-            assert 'no credentials within 1 seconds' in str(error), error
+            assert 'no credentials within 0.2 seconds' in str(error), error
     assert index.apply_change('a/b', True) is False
-    seconds = time.time() - began
-    print('%s %.1f' % ('fine' if seconds < 10 + 5 else 'late', seconds))
+    # botocore itself would try for a minute.
+    print('in time' if time.time() - began < 10 else 'late')
     sys.stdout.flush()
     os._exit(0)
 '''
 
 
 @pytest.mark.parametrize('threads', ['plain'] + ['gevent'] * PY2)
-def test_a_role_whose_service_never_answers_stops_nothing(tmp_path, monkeypatch, threads):
+def test_a_role_whose_service_never_answers_delays_no_caller(tmp_path, monkeypatch, threads):
     token = tmp_path / 'token'
     token.write_text('x' * 20)
     monkeypatch.delenv(str('AWS_ACCESS_KEY_ID'), raising=False)
@@ -464,11 +422,10 @@ def test_a_role_whose_service_never_answers_stops_nothing(tmp_path, monkeypatch,
         for name, value in {
                 'HTTPS_PROXY': url, 'AWS_EC2_METADATA_DISABLED': 'true',
                 'AWS_ROLE_ARN': 'arn:aws:iam::123456789012:role/x',
-                'AWS_WEB_IDENTITY_TOKEN_FILE': token,
-                'AWS_CONFIG_FILE': '/dev/null', 'BOTO_CONFIG': '/dev/null',
-                'AWS_SHARED_CREDENTIALS_FILE': '/dev/null'}.items():
+                'AWS_WEB_IDENTITY_TOKEN_FILE': token, 'AWS_CONFIG_FILE': '/dev/null',
+                'BOTO_CONFIG': '/dev/null', 'AWS_SHARED_CREDENTIALS_FILE': '/dev/null'}.items():
             monkeypatch.setenv(str(name), str(value))
-        printed = run(ROLE, url, threads)
-    assert printed.splitlines()[-1].startswith('fine'), printed
+        printed = run(ROLE, threads)
+    assert printed.splitlines()[-1] == 'in time', printed
     # The start and the push together log it once.
     assert printed.count('not ready') == 1, printed

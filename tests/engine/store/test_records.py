@@ -35,40 +35,33 @@ def test_a_name_is_read_only_from_a_key_of_its_kind(name):
 
 # Row
 
-def test_a_row_of_release_0_1_0_records_no_postings():
-    row = Row.of({'name': {'S': 'a'}, 'description': {'S': 'words'}})
-    assert row[:-1] == ('words', False, '', None, 0)
-    assert Row.of({'name': {'S': 'a'}})[:-1] == (None, False, '', None, 0)
-    assert Row.of(None) is None
-
-
-def test_every_attribute_of_a_row_is_read():
-    item = {'name': {'S': 'a'}, 'description': {'S': 'new'}, 'postings': NUMBER,
-            'indexed': {'S': 'old'}, 'touched': {'N': '1500000000'},
-            'writing': {'L': [{'S': 'token'}, {'S': 'old'}]}}
-    assert Row.of(item) == ('new', True, 'old', ['token', 'old'], 1500000000, item)
-
-
-@pytest.mark.parametrize('number', [postings.FORMAT - 1, postings.FORMAT + 1])
-def test_a_row_of_another_format_is_not_indexed(number):
-    assert not Row.of({'name': {'S': 'a'}, 'postings': {'N': str(number)}}).is_indexed
-
-
-@pytest.mark.parametrize('wrong', [
-    {'description': {'N': '1'}, 'postings': {'S': '3'}, 'indexed': {'N': '1'},
-     'touched': {'S': 'now'}, 'writing': {'S': 'token'}},
-    {'postings': {'L': []}, 'touched': {'N': '-1.5'},
-     'writing': {'L': [{'S': 'token'}, {'N': '1'}]}},
-    {'writing': {'L': []}, 'touched': {'N': '1E3'}}])
-def test_an_attribute_of_a_wrong_type_counts_as_absent(wrong):
-    assert Row.of(dict({'name': {'S': 'a'}}, **wrong))[:-1] == (None, False, '', None, 0)
-
-
-# RepositoryState
-
 def row(**attributes):
     return Row.of(dict({'name': {'S': 'a'}}, **attributes))
 
+
+@pytest.mark.parametrize('attributes, read', [
+    ({}, (None, False, '', None, 0)),
+    # As release 0.1.0 writes it.
+    ({'description': {'S': 'words'}}, ('words', False, '', None, 0)),
+    ({'description': {'S': 'new'}, 'postings': NUMBER, 'indexed': {'S': 'old'},
+      'touched': {'N': '1500000000'}, 'writing': {'L': [{'S': 'token'}, {'S': 'old'}]}},
+     ('new', True, 'old', ['token', 'old'], 1500000000)),
+    # Another format.
+    ({'postings': {'N': str(postings.FORMAT - 1)}}, (None, False, '', None, 0)),
+    ({'postings': {'N': str(postings.FORMAT + 1)}}, (None, False, '', None, 0)),
+    # Wrong types count as absent.
+    ({'description': {'N': '1'}, 'postings': {'S': '3'}, 'indexed': {'N': '1'},
+      'touched': {'S': 'now'}, 'writing': {'S': 'token'}}, (None, False, '', None, 0)),
+    ({'postings': {'L': []}, 'touched': {'N': '-1.5'},
+      'writing': {'L': [{'S': 'token'}, {'N': '1'}]}}, (None, False, '', None, 0)),
+    ({'writing': {'L': []}, 'touched': {'N': '1E3'}}, (None, False, '', None, 0))],
+    ids=lambda value: None)
+def test_every_attribute_of_a_row_is_read_if_it_has_the_right_type(attributes, read):
+    assert row(**attributes) == read + (dict(attributes, name={'S': 'a'}),)
+    assert Row.of(None) is None
+
+
+# RepositoryState
 
 OURS = row(description={'S': 'words'}, postings=NUMBER, indexed={'S': 'words'})
 BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
@@ -77,6 +70,9 @@ BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
 @pytest.mark.parametrize('state, is_current, is_half_added, has_all, has_exact', [
     (NOTHING, False, False, False, False),
     (RepositoryState(OURS, 'words'), True, False, True, True),
+    # An empty description is the same as none.
+    (RepositoryState(row(postings=NUMBER), ''), True, False, True, True),
+    (RepositoryState(row(postings=NUMBER, description={'S': ''}), ''), True, False, True, True),
     # The postings of an older description, or none.
     (RepositoryState(OURS, 'other'), False, False, True, True),
     (RepositoryState(OURS, None), False, False, False, False),
@@ -94,12 +90,6 @@ def test_a_state_reports_what_is_recorded_of_the_postings(
         state, is_current, is_half_added, has_all, has_exact):
     assert (state.is_current, state.is_half_added) == (is_current, is_half_added)
     assert (state.has_all_postings, state.has_exact_postings) == (has_all, has_exact)
-
-
-def test_an_empty_description_is_the_same_as_none():
-    state = RepositoryState(row(postings=NUMBER), '')
-    assert state.is_current
-    assert state._replace(row=row(postings=NUMBER, description={'S': ''})).is_current
 
 
 def test_a_state_lists_every_description_whose_postings_may_exist():
@@ -120,20 +110,14 @@ def read_back(marker):
     return ReadyMarker.of(action['Item'])
 
 
-def test_an_item_that_is_no_marker_is_none():
+def test_a_marker_without_some_attributes_is_read_and_any_other_item_is_none():
     for item in None, {}, dict(READY_KEY):
         assert ReadyMarker.of(item) is None
-
-
-def test_a_sync_is_due_at_once_if_the_marker_is_of_a_release_without_syncs():
-    marker = ReadyMarker.of(dict(READY_KEY, format={'N': '1'}, number={'S': 'x'}))
-    assert marker == ReadyMarker(1, 'x', None, None, None, 0, False)
-    assert next_sync(marker, 86400) == 0
-
-
-def test_an_unreadable_report_is_none():
-    item = dict(READY_KEY, format={'N': '1'}, number={'S': 'x'}, report={'S': '{'})
-    assert ReadyMarker.of(item).report is None
+    old = dict(READY_KEY, format={'N': '1'}, number={'S': 'x'})
+    assert ReadyMarker.of(dict(old, report={'S': '{'})).report is None
+    assert ReadyMarker.of(old) == ReadyMarker(1, 'x', None, None, None, 0, False)
+    # Of a release without syncs.
+    assert next_sync(ReadyMarker.of(old), 86400) == 0
 
 
 SOON, INTERVAL = 600, 86400
@@ -180,7 +164,6 @@ def test_each_further_incomplete_load_doubles_the_pause():
     # A day at most.
     assert next_sync(marker, 10 ** 7) == 1000 + 86400
     marker = marker.after(WHOLE, 'number', 2000)
-    assert marker.failures == 0
     assert next_sync(marker.after(PART, 'number', 3000), 7200) == 3600
 
 

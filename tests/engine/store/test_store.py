@@ -40,29 +40,25 @@ def store_of(client, clock=None):
     return Store(SETTINGS, client, (clock or Clock()).sleep)
 
 
-def test_a_store_has_the_names_of_its_tables():
-    store = store_of(None)
+def test_a_store_has_the_names_of_its_tables_and_reads_an_item_consistently():
+    client = Scripted({'Item': {'name': {'S': 'a'}}}, {})
+    store = store_of(client)
     assert (store.repository_table, store.version_table, store.search_table) == (
         'db-repository', 'db-version', 'db-search-%d' % postings.FORMAT)
     assert list(store.tables) == ['repository', 'version', 'search']
-
-
-@pytest.mark.parametrize('response, item', [
-    ({}, None), ({'Item': {'name': {'S': 'a'}}}, {'name': {'S': 'a'}})])
-def test_an_item_is_read_consistently(response, item):
-    client = Scripted(response)
-    assert store_of(client).get('t', {'name': {'S': 'a'}}) == item
+    assert store.get('t', {'name': {'S': 'a'}}) == {'name': {'S': 'a'}}
+    assert store.get('t', {'name': {'S': 'a'}}) is None
     assert client.requests == [('get_item', {
-        'TableName': 't', 'Key': {'name': {'S': 'a'}}, 'ConsistentRead': True})]
+        'TableName': 't', 'Key': {'name': {'S': 'a'}}, 'ConsistentRead': True})] * 2
 
 
 # Pages
 
-def query(condition, consistent=False, **more):
+def query(condition, consistent=False, values=(), **more):
     """The request of a Query of the gram "sa"."""
-    values = dict({':gram': {'S': 'sa'}}, **more.pop('values', {}))
     return 'query', dict(more, TableName='db-search-3', KeyConditionExpression=condition,
-                         ExpressionAttributeValues=values, ConsistentRead=consistent)
+                         ExpressionAttributeValues=dict({':gram': {'S': 'sa'}}, **dict(values)),
+                         ConsistentRead=consistent)
 
 
 @pytest.mark.parametrize('arguments, request_made', [
@@ -85,32 +81,26 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
          {'Items': [3]}]
 
 
-@pytest.mark.parametrize('limit', [None, 2])
+@pytest.mark.parametrize('size', [{}, {'Limit': 2}])
 @pytest.mark.parametrize('read, request_made', [
     (lambda store, limit: store.query_all('sa', limit), query('gram = :gram', True)),
     (lambda store, limit: store.scan_all('t', limit),
      ('scan', {'TableName': 't', 'ConsistentRead': True}))], ids=['gram', 'table'])
-def test_all_pages_of_a_gram_or_a_table_are_read_consistently(read, request_made, limit):
+def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(
+        read, request_made, size):
     client = Scripted(*PAGES)
-    assert list(read(store_of(client), limit)) == [1, 2, 3]
+    items = read(store_of(client), size.get('Limit'))
+    assert [next(items), next(items)] == [1, 2] and len(client.requests) == 1
+    assert list(items) == [3]
     operation, arguments = request_made
-    size = {'Limit': limit} if limit else {}
     assert client.requests == [
         (operation, dict(arguments, **dict(size, **start)))
         for start in ({}, {'ExclusiveStartKey': 'x'}, {'ExclusiveStartKey': 'y'})]
 
 
-def test_a_page_is_read_only_when_it_is_needed():
-    client = Scripted(*PAGES)
-    items = store_of(client).scan_all('t')
-    assert client.requests == []
-    assert [next(items), next(items)] == [1, 2] and len(client.requests) == 1
-
-
 def test_a_missing_table_can_count_as_empty():
     missing = errors.MissingTable('scan', ['t'], 'ResourceNotFoundException', 'none', False)
-    client = Scripted(missing, missing, {'Items': [1]})
-    empty = store_of(client).with_missing_tables_empty()
+    empty = store_of(Scripted(missing, missing, {'Items': [1]})).with_missing_tables_empty()
     assert list(empty.scan_all('t')) == []
     assert list(empty.retrying().query_all('sa')) == []
     assert list(empty.scan_all('t')) == [1]
@@ -126,23 +116,20 @@ def asked(*names):
     return {'t': {'Keys': keys(*names), 'ConsistentRead': True}}
 
 
-def test_a_batch_of_reads_is_one_request():
-    client, clock = Scripted({'Responses': {'t': [1, 2]}}), Clock()
-    assert store_of(client, clock).batch_get(asked('a', 'b', 'c')) == {'t': [1, 2]}
-    assert client.requests == [('batch_get_item', {'RequestItems': asked('a', 'b', 'c')})]
-    assert clock.slept == []
-
-
-def test_keys_that_are_left_out_are_retried():
+def test_keys_that_are_left_out_of_a_batch_are_retried():
     client, clock = Scripted(
         {'Responses': {'t': [1], 'u': [7]}, 'UnprocessedKeys': asked('b', 'c')},
         {'Responses': {}, 'UnprocessedKeys': asked('b', 'c')},
-        {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}}), Clock()
+        {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}}, {'Responses': {'t': [1]}}), Clock()
     wanted = dict(asked('a', 'b', 'c'), u={'Keys': keys('a')})
     assert store_of(client, clock).batch_get(wanted) == {'t': [1, 2, 3], 'u': [7]}
     assert client.batches == [wanted, asked('b', 'c'), asked('b', 'c')]
-    pauses = clock.slept
-    assert len(pauses) == 2 and 0 < pauses[0] <= 0.05 < pauses[1] * 2 <= 0.2
+    first, second = clock.slept
+    assert 0 < first <= 0.05 < second * 2 <= 0.2
+    # Nothing is left out: one request.
+    assert store_of(client, clock).batch_get(asked('a')) == {'t': [1]}
+    assert client.requests[3:] == [('batch_get_item', {'RequestItems': asked('a')})]
+    assert len(clock.slept) == 2
 
 
 def test_a_caller_may_do_without_some_keys():
@@ -152,19 +139,25 @@ def test_a_caller_may_do_without_some_keys():
     assert found == {'t': [1]} and len(client.requests) == 2
 
 
-def test_keys_that_are_always_left_out_are_an_error():
-    client, clock = Scripted(
-        lambda RequestItems: {'Responses': {}, 'UnprocessedKeys': RequestItems}), Clock()
-    with pytest.raises(errors.RequestFailed) as failed:
-        store_of(client, clock).batch_get(asked('a'))
-    assert failed.value.throttled and failed.value.retryable
-    assert failed.value.tables == ('t',) and failed.value.operation == 'batch_get_item'
-    assert len(client.requests) == len(clock.slept) + 1 == 6
-    assert max(clock.slept) <= 2 and sum(clock.slept) < 2
-
-
 def puts(*numbers):
     return [{'PutRequest': {'Item': {'gram': {'N': str(number)}}}} for number in numbers]
+
+
+@pytest.mark.parametrize('operation, left_out, write_or_read, first', [
+    ('batch_get_item', 'UnprocessedKeys', lambda store: store.batch_get(asked('a')), asked('a')),
+    ('batch_write_item', 'UnprocessedItems',
+     lambda store: store.batch_write('t', puts(*range(26))), {'t': puts(*range(25))})],
+    ids=['keys', 'items'])
+def test_what_is_always_left_out_is_an_error_before_the_next_batch(
+        operation, left_out, write_or_read, first):
+    client, clock = Scripted(
+        lambda RequestItems: {'Responses': {}, left_out: RequestItems}), Clock()
+    with pytest.raises(errors.RequestFailed) as failed:
+        write_or_read(store_of(client, clock))
+    assert failed.value.throttled and failed.value.retryable
+    assert failed.value.tables == ('t',) and failed.value.operation == operation
+    assert client.batches == [first] * 6
+    assert len(clock.slept) == 5 and max(clock.slept) <= 2 and sum(clock.slept) < 2
 
 
 @pytest.mark.parametrize('count, sizes', [
@@ -174,7 +167,7 @@ def test_writes_are_batches_of_25(count, sizes):
     store_of(client).batch_write('t', puts(*range(count)))
     sent = [batch['t'] for batch in client.batches]
     assert [len(batch) for batch in sent] == sizes and sum(sent, []) == puts(*range(count))
-    assert set(operation for operation, _ in client.requests) <= {'batch_write_item'}
+    assert GET_BATCH == 100
 
 
 def test_items_that_are_left_out_are_retried_before_the_next_batch():
@@ -185,14 +178,6 @@ def test_items_that_are_left_out_are_retried_before_the_next_batch():
     assert len(clock.slept) == 1
 
 
-def test_items_that_are_always_left_out_are_an_error_before_the_next_batch():
-    client = Scripted(lambda RequestItems: {'UnprocessedItems': RequestItems})
-    with pytest.raises(errors.RequestFailed) as failed:
-        store_of(client).batch_write('t', puts(*range(26)))
-    assert failed.value.throttled and failed.value.operation == 'batch_write_item'
-    assert all(batch == {'t': puts(*range(25))} for batch in client.batches)
-
-
 def test_a_failed_request_of_a_batch_is_raised():
     refused = errors.RequestFailed('batch_get_item', ['t'], 'AccessDeniedException', 'no', False)
     client = Scripted({'Responses': {}, 'UnprocessedKeys': asked('a')}, refused)
@@ -201,13 +186,9 @@ def test_a_failed_request_of_a_batch_is_raised():
     assert failed.value is refused
 
 
-def test_batches_have_the_sizes_that_dynamodb_accepts():
-    assert (GET_BATCH, WRITE_BATCH) == (100, 25)
-
-
 # Loads
 
-def test_a_retrying_store_asks_the_heartbeat_before_each_attempt():
+def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)
     client = Scripted(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
     beats, clock = [], Clock()

@@ -41,34 +41,24 @@ class Storage(Source):
                 self.free.wait(30)
 
 
-@pytest.fixture
-def storage_of():
-    """The class Storage; namespaces that hang go on when the test has ended."""
-    made = []
-
-    def make(*arguments):
-        made.append(Storage(*arguments))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.free.set()
-
-
 def names_of(content):
     """Return all repositories of namespaces, sorted."""
     return sorted('%s/%s' % (team, app) for team in content for app in content[team])
 
 
 def listed(source, heartbeat=lambda: None, meanwhile=lambda: False, **more):
-    """Return the names that a listing yields, sorted, and its unreadable namespaces, sorted."""
+    """Return the names that a listing yields, sorted, and its unreadable namespaces, sorted.
+    Namespaces that hang go on then."""
     listing = Listing(source, **more)
-    names = sorted(name for batch in listing.batches(heartbeat, meanwhile) for name, _ in batch)
-    return names, sorted(listing.unreadable)
+    try:
+        names = sorted(name for batch in listing.batches(heartbeat, meanwhile) for name, _ in batch)
+        return names, sorted(listing.unreadable)
+    finally:
+        source.free.set()
 
 
 def test_every_repository_of_every_namespace_is_listed_once():
-    content = {'team-%d' % team: ['app-%04d' % app for app in range(1100)] for team in range(20)}
+    content = {'team-%d' % team: ['app-%03d' % app for app in range(600)] for team in range(20)}
     assert listed(Storage(content)) == (names_of(content), [])
     assert listed(Storage({})) == ([], [])
 
@@ -97,8 +87,7 @@ def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
 
 
 class Broken(Storage):
-    """A storage whose namespaces cannot be listed after the first; those that hang do so for long.
-    """
+    """A storage whose namespaces cannot be listed after the first, because it fails or hangs."""
 
     def namespaces(self):
         yield 'a'
@@ -114,12 +103,11 @@ class Broken(Storage):
 def test_a_storage_of_which_nothing_can_be_read_is_an_error(source, error):
     with pytest.raises(errors.StorageUnreadable) as failed:
         listed(source, seconds=0.2)
-    source.free.set()
     assert error in str(failed.value)
 
 
-def test_a_storage_that_hangs_stops_neither_the_heartbeat_nor_work_between_batches(storage_of):
-    source, beats, left = storage_of({'a': ['one']}, ['a']), [], list(range(50))
+def test_a_storage_that_hangs_stops_neither_the_heartbeat_nor_work_between_batches():
+    source, beats, left = Storage({'a': ['one']}, ['a']), [], list(range(20))
 
     def meanwhile():
         if len(beats) > 3 and not left:
@@ -127,19 +115,22 @@ def test_a_storage_that_hangs_stops_neither_the_heartbeat_nor_work_between_batch
         return bool(left) and left.pop() is not None
 
     assert listed(source, lambda: beats.append(1), meanwhile) == (['a/one'], [])
-    assert left == [] and len(beats) > 50
+    assert left == [] and len(beats) > 20
 
 
 def test_a_heartbeat_that_raises_ends_the_listing_and_its_threads():
-    more = more_threads()
-    endless = Storage({'team-%d' % team: ['app-%d' % app for app in range(5000)] for team
-                       in range(50)})
+    more, never = more_threads(), threading.Event()
+
+    class Endless(Storage):
+        def repositories(self, namespace):
+            while not never.wait(0.001):
+                yield namespace + '/x', None
 
     def heartbeat():
         raise ValueError('stop')
 
     with pytest.raises(ValueError):
-        listed(endless, heartbeat)
+        listed(Endless({'n%d' % number: [] for number in range(THREADS)}), heartbeat)
     wait_until(lambda: not more())
 
 
@@ -151,37 +142,34 @@ def test_a_listing_for_which_no_thread_can_be_started_is_an_error(monkeypatch):
 
 
 def test_a_single_worker_lists_all(monkeypatch):
-    start, started = listing_module.start_thread, []
-
-    def start_two(*arguments):
-        started.append(1)
-        return start(*arguments) if len(started) <= 2 else None
-
-    monkeypatch.setattr(listing_module, 'start_thread', start_two)
+    start, left = listing_module.start_thread, [1, 1]
+    monkeypatch.setattr(listing_module, 'start_thread',
+                        lambda *arguments: left and left.pop() and start(*arguments) or None)
     names, unreadable = listed(Storage({'n%02d' % number: ['x'] for number in range(40)}))
     assert (len(names), unreadable) == (40, [])
 
 
 # Namespaces from which nothing comes
 
-def test_namespaces_that_hang_are_unreadable_and_take_no_thread_of_the_others(storage_of, caplog):
+def test_namespaces_that_hang_are_unreadable_and_take_no_thread_of_the_others(caplog):
     content = {'team-%02d' % team: ['app-%d' % app for app in range(3)] for team in range(30)}
     hanging = ['hung-%d' % number for number in range(THREADS - 1)] + ['late-hung']
-    source = storage_of(dict(content, **dict.fromkeys(hanging, ['app-0', 'app-1'])), hanging)
-    assert listed(source, seconds=0.2) == (names_of(content), hanging)
+    source = Storage(dict(content, **dict.fromkeys(hanging, ['app-0', 'app-1'])), hanging)
+    assert listed(source, seconds=0.1) == (names_of(content), hanging)
     for name in hanging:
         assert [line for line in caplog.messages if '%r' % name in line and 'no answer for' in line]
 
 
-def test_a_storage_that_hangs_everywhere_is_unreadable(storage_of):
-    hanging, more = ['hung-%02d' % number for number in range(50)], more_threads()
+def test_a_storage_that_hangs_everywhere_is_unreadable():
+    hanging, more, running = ['hung-%02d' % number for number in range(50)], more_threads(), []
+    source = Storage({name: ['app'] for name in hanging}, hanging)
     with pytest.raises(errors.StorageUnreadable):
-        listed(storage_of({name: ['app'] for name in hanging}, hanging), seconds=0.2)
-    assert more() <= 2 * THREADS + 1
+        listed(source, lambda: running.append(more()), seconds=0.1)
+    assert max(running) <= 2 * THREADS + 1
 
 
 def test_slow_repositories_do_not_count_as_hanging():
-    clock, beats, content = Clock(), [], {'slow': ['app-0', 'app-1', 'app-2']}
+    clock, beats, content = Clock(), [], {'slow': ['app-0', 'app-1']}
 
     class Slow(Storage):
         def repositories(self, namespace):
@@ -197,28 +185,24 @@ def test_slow_repositories_do_not_count_as_hanging():
 
 
 def test_a_slow_reader_does_not_count_as_a_storage_that_hangs():
-    clock, names, counts = Clock(), [], [0]
+    clock, names, taken, counts = Clock(), [], [], [0]
 
     class Large(Storage):
-        count = 0
-
         def repositories(self, namespace):
-            for pair in super(Large, self).repositories(namespace):
-                self.count += 1
-                yield pair
-
-    source = Large({'large': range(30000)})
-    listing = Listing(source, 300, clock)
+            for number in range(30000):
+                taken.append(number)
+                yield '%s/%d' % (namespace, number), None
 
     def has_stopped():
-        counts.append(source.count)
+        counts.append(len(taken))
         return counts[-2] == counts[-1] > 0
 
+    listing = Listing(Large({'large': []}), 300, clock)
     for batch in listing.batches(lambda: None):
         if not names:
             # The reader does not read: once the queue is full, the storage waits for it.
             wait_until(has_stopped)
-            assert source.count < 30000
+            assert len(taken) < 30000
             clock.advance(500)
         names += batch
     assert len(names) == 30000 and listing.unreadable == []

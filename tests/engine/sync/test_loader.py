@@ -20,8 +20,8 @@ from tests.helpers.names import name_with_postings
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.waiting import wait_until
 
-STORED = [('t-%d/a%d' % (number % 3, number), None) for number in range(6)]
-NAMES = sorted(name for name, _ in STORED)
+NAMES = sorted('t-%d/a%d' % (number % 3, number) for number in range(6))
+STORED = [(name, None) for name in reversed(NAMES)]
 HOUR = 3600
 
 
@@ -44,13 +44,7 @@ def fresh(index):
 
 
 @pytest.fixture
-def either(request, index):
-    """An index that was loaded once, or one that never was."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def batches(monkeypatch):
+def short_batches(monkeypatch):
     """Two repositories share a transaction."""
     monkeypatch.setattr(loader, 'LONGEST', 20)
 
@@ -70,7 +64,7 @@ def hours_from_now(hours):
     return lambda: time.time() + hours * HOUR
 
 
-@pytest.mark.usefixtures('batches')
+@pytest.mark.usefixtures('short_batches')
 def test_a_load_reports_what_it_did_and_a_second_one_writes_nothing(index):
     made, reported = RequestsMade(index.engine), []
     report = index.load(lambda: STORED, progress=lambda done, total: reported.append((done, total)))
@@ -81,12 +75,11 @@ def test_a_load_reports_what_it_did_and_a_second_one_writes_nothing(index):
     assert max(made.actions) <= 20
     with made.counted():
         report = index.load(lambda: STORED)
-    assert (report.found, report.added, report.unchanged) == (6, 0, 6)
-    assert report.complete
+    assert (report.found, report.added, report.unchanged) == (6, 0, 6) and report.complete
     assert set(made.operations) == {'Query', 'Scan'}
 
 
-@pytest.mark.usefixtures('batches')
+@pytest.mark.usefixtures('short_batches')
 def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(index, other):
     written = []
     for _ in killed_at_each(index, lambda: index.load(lambda: STORED), 'TransactWriteItems'):
@@ -98,8 +91,8 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(index, other)
     assert written == [0, 2, 4]
 
 
-@pytest.mark.parametrize('either', ['index', 'fresh'], indirect=True)
-def test_a_repository_removed_while_a_load_runs_is_not_brought_back(either, other):
+@pytest.mark.parametrize('state', ['index', 'fresh'])
+def test_a_repository_removed_while_a_load_runs_is_not_brought_back(request, state, other):
     def listing():
         yield NAMES[3], None
         # Listed, and then removed from the storage, which the index is notified of.
@@ -107,8 +100,8 @@ def test_a_repository_removed_while_a_load_runs_is_not_brought_back(either, othe
         for pair in STORED:
             yield pair
 
-    either.load(listing)
-    assert either.assert_whole() == NAMES[:3] + NAMES[4:]
+    request.getfixturevalue(state).load(listing)
+    assert other.assert_whole() == NAMES[:3] + NAMES[4:]
 
 
 def test_rows_without_postings_are_indexed_with_their_description(index):
@@ -130,31 +123,6 @@ def test_postings_whose_row_is_gone_stay_only_if_the_storage_has_the_repository(
     assert index.search('some') == [] and index.assert_whole() == stored
 
 
-def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog):
-    caplog.set_level(logging.WARNING)
-    names = ['good/one', '', 'bad/\x07bell', 'x' * 256, 'good/one']
-    report = index.load(lambda: [(name, None) for name in names])
-    assert report.added == 1
-    assert index.names() == ['good/one']
-    assert len(caplog.records) == 3
-    assert '\x07' not in caplog.text
-
-
-@pytest.mark.parametrize('operation, count, fault', [
-    ('Scan', 8, {}), ('Query', 8, {}),
-    ('TransactWriteItems', 8, {'reasons': ['ProvisionedThroughputExceeded', 'ThrottlingError']}),
-    ('TransactWriteItems', 3, {'code': 'InternalServerError', 'status': 500})])
-def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
-        index, caplog, operation, count, fault):
-    pauses, made = [], Throttle(index.engine, operation, count, **fault)
-    assert index.load(lambda: STORED, sleep=pauses.append).added == len(STORED)
-    # Pauses of no length let other greenlets run.
-    pauses = [pause for pause in pauses if pause]
-    assert made.left == 0 and len(pauses) == count and max(pauses) <= 4
-    assert index.names() == NAMES
-    assert caplog.text.count('throttles') == ('code' not in fault)
-
-
 @pytest.mark.parametrize('listed', [False, True])
 def test_a_load_ends_a_long_removal_that_was_killed(index, other, limit, listed):
     name = name_with_postings(limit + 2)
@@ -168,14 +136,35 @@ def test_a_load_ends_a_long_removal_that_was_killed(index, other, limit, listed)
     assert index.search('b-cd') == [(name, 'some words')] * listed
 
 
+def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog):
+    caplog.set_level(logging.WARNING)
+    names = ['good/one', '', 'bad/\x07bell', 'x' * 256, 'good/one']
+    assert index.load(lambda: [(name, None) for name in names]).added == 1
+    assert index.names() == ['good/one']
+    assert len(caplog.records) == 3 and '\x07' not in caplog.text
+
+
+@pytest.mark.parametrize('operation, count, fault', [
+    ('Scan', 8, {}), ('Query', 8, {}),
+    ('TransactWriteItems', 8, {'reasons': ['ProvisionedThroughputExceeded', 'ThrottlingError']}),
+    ('TransactWriteItems', 3, {'code': 'InternalServerError', 'status': 500})])
+def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
+        index, caplog, operation, count, fault):
+    pauses, made = [], Throttle(index.engine, operation, count, **fault)
+    assert index.load(lambda: STORED[:2], sleep=pauses.append).added == 2
+    # Pauses of no length let other greenlets run.
+    pauses = [pause for pause in pauses if pause]
+    assert made.left == 0 and len(pauses) == count and max(pauses) <= 4
+    assert caplog.text.count('throttles') == ('code' not in fault)
+
+
 def test_a_repository_that_cannot_be_written_keeps_no_other_out(index, caplog):
     # The transaction of several is refused, then the first of them alone.
     Throttle(index.engine, 'TransactWriteItems', 2, ['None', 'ValidationError'])
-    report = index.load(lambda: STORED)
-    assert report.failed == 1
+    assert index.load(lambda: STORED).failed == 1
     assert index.names() == NAMES[1:]
     assert 'the entry of %r in the search index could not be updated' % NAMES[0] in caplog.text
-    # Not for ever.
+    # The next load adds it.
     assert index.load(lambda: STORED).added == 1
 
 
@@ -211,15 +200,15 @@ class Storage(Source):
         return [(name, None) for name in self.names if name.split('/')[0] == namespace]
 
     def has(self, name):
-        if isinstance(self.later, Exception):
-            raise self.later
         return name in self.later
 
 
 def test_a_repository_gone_from_the_storage_is_removed_with_all_its_postings(old):
-    report = old.load(Storage(*NAMES[:4]))
-    assert (report.removed, report.unchanged) == (2, 4)
-    assert report.complete
+    storage = Storage(*NAMES[1:4])
+    # The storage is asked once more before anything is removed.
+    storage.later.add(NAMES[0])
+    report = old.load(storage)
+    assert (report.removed, report.unchanged) == (2, 4) and report.complete
     assert old.assert_whole() == NAMES[:4] and old.search('words') == []
 
 
@@ -229,23 +218,13 @@ def test_a_repository_touched_within_the_last_hour_is_not_removed(old):
     # A push of what is there is a touch.
     assert old.engine.add(NAMES[2]) is False
     report = old.load(Storage(*NAMES[3:]))
-    assert (report.removed, report.recent) == (1, 2)
-    assert report.complete
+    assert (report.removed, report.recent) == (1, 2) and report.complete
     assert old.names() == [NAMES[0]] + NAMES[2:]
-
-
-def test_the_storage_is_asked_once_more_before_anything_is_removed(old):
-    storage = Storage(*NAMES[2:])
-    storage.later.add(NAMES[1])
-    report = old.load(storage)
-    assert (report.removed, report.unchanged) == (1, 5)
-    assert old.names() == NAMES[1:]
 
 
 def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
     report = old.load(Storage())
-    assert (report.removed, report.failed) == (0, 6)
-    assert not report.complete
+    assert (report.removed, report.failed) == (0, 6) and not report.complete
     assert old.names() == NAMES
     assert 'check the settings of the storage' in caplog.text
 
@@ -254,17 +233,33 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     storage = Storage(*(NAMES[1:] + ['t-0/new', 't-1/new']))
     storage.broken.add('t-1')
     report = old.load(storage)
-    assert report.unreadable == ('t-1',)
-    assert not report.complete
-    assert (report.added, report.removed) == (1, 0)
+    assert (report.unreadable, report.added, report.removed) == (('t-1',), 1, 0)
+    assert not report.complete and 'NOT COMPLETE' in caplog.text
     assert old.names() == sorted(NAMES + ['t-0/new'])
-    assert old.search('words') == [(NAMES[5], 'some words')]
-    assert 'NOT COMPLETE' in caplog.text
     # Once the namespace can be read, the next load makes up for all.
     storage.broken.clear()
     report = old.load(storage)
     assert (report.added, report.removed) == (1, 1) and report.complete
     assert old.names() == sorted(storage.names)
+
+
+def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
+    monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.1)
+    free, asked = threading.Event(), []
+
+    class Hanging(Storage):
+        def has(self, name):
+            asked.append(name)
+            free.wait(30)
+
+    try:
+        report = old.load(Hanging(*NAMES[3:]))
+    finally:
+        free.set()
+    # After one question without an answer, no more are asked.
+    assert (report.removed, report.failed, len(asked)) == (0, 3, 1)
+    assert old.names() == NAMES
+    assert caplog.text.count('could not be removed; a later load retries it: ') == 3
 
 
 def test_a_difference_shows_all_and_writes_nothing(old):
@@ -273,14 +268,13 @@ def test_a_difference_shows_all_and_writes_nothing(old):
     put_row(old, 'a/old')
     delete_row(old, NAMES[4])
     source = Storage(*[name for name in NAMES if name not in (NAMES[0], NAMES[3], NAMES[4])])
+    expected = {'recent': NAMES[0], 'added': NAMES[2], 'removed': NAMES[3], 'cleaned': NAMES[4],
+                'adopted': 'a/old'}
     made = RequestsMade(old.engine)
-    difference = sorted(old.engine.difference(source))
+    assert dict(old.engine.difference(source)) == expected
     assert set(made.operations) == {'Query', 'Scan'}
-    assert difference == sorted([('recent', NAMES[0]), ('added', NAMES[2]), ('removed', NAMES[3]),
-                                 ('cleaned', NAMES[4]), ('adopted', 'a/old')])
     report = old.load(source)
-    assert [getattr(report, kind) for kind in (
-        'recent', 'added', 'removed', 'cleaned', 'adopted')] == [1] * 5
+    assert [getattr(report, kind) for kind in expected] == [1] * 5
 
 
 # The log
@@ -326,7 +320,13 @@ def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
     assert reported[0][0] >= 6 and reported[-1] == (7, 7)
 
 
-@pytest.mark.usefixtures('batches')
+def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
+    made, seen = RequestsMade(index.engine), []
+    index.load(Slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen) == 5))
+    assert seen == [False] * 5 and 'TransactWriteItems' in made.operations
+
+
+@pytest.mark.usefixtures('short_batches')
 def test_a_first_load_leaves_what_a_killed_one_had_written(fresh, other):
     ended = []
     KillAfter(other.engine, 2, 'TransactWriteItems')
@@ -352,12 +352,9 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     touch(fresh, 'z/gone', 24)
     fresh.engine.add('z/removed')
     fresh.engine.remove('z/removed')
-
-    class Gone(Storage):
-        def has(self, name):
-            return False
-
-    report = fresh.load(Gone(*NAMES + ['old/one', 'z/removed'] + NAMES))
+    storage = Storage(*NAMES + ['old/one', 'z/removed'] + NAMES)
+    storage.later.clear()
+    report = fresh.load(storage)
     assert (report.found, report.added, report.adopted, report.recent,
             report.removed) == (8, 7, 3, 1, 1)
     assert fresh.assert_whole() == sorted(NAMES + [
@@ -366,42 +363,19 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
                                     in ('old/gone', 'old/one', 't/gone')]
 
 
-def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
-    made, seen = RequestsMade(index.engine), []
-    index.load(Slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen) == 5))
-    assert seen == [False] * 5
-    assert 'TransactWriteItems' in made.operations
-
-
-def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
-    monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.2)
-    free, asked = threading.Event(), []
-
-    class Hanging(Storage):
-        def has(self, name):
-            asked.append(name)
-            free.wait(30)
-
-    try:
-        report = old.load(Hanging(*NAMES[3:]))
-    finally:
-        free.set()
-    # After one question without an answer, no more are asked.
-    assert (report.removed, report.failed, len(asked)) == (0, 3, 1)
-    assert old.names() == NAMES
-    assert caplog.text.count('could not be removed; a later load retries it: ') == 3
-
-
 # Tombstones that have expired
+
+REST = Storage(*NAMES[2:])
+
 
 def tombstones(index):
     """Return the number of each tombstone, by name."""
     return {name_of_key(item, tombstone_key): item['number']['S'] for item in index.tombstones()}
 
 
-def load_later(index, source):
-    """Load as if all tombstones had expired."""
-    return index.load(source, wall_clock=hours_from_now(TOMBSTONE_SECONDS // HOUR + 1))
+def load_later(index):
+    """Load the rest as if all tombstones had expired."""
+    return index.load(REST, wall_clock=hours_from_now(TOMBSTONE_SECONDS // HOUR + 1))
 
 
 @pytest.fixture
@@ -416,9 +390,8 @@ def test_a_load_deletes_the_tombstones_that_have_expired(removed):
     before, made = tombstones(removed), RequestsMade(removed.engine)
     assert sorted(before) == NAMES[:2]
     # A difference deletes none.
-    assert list(removed.engine.difference(Storage(*NAMES[2:]))) == []
-    assert tombstones(removed) == before
-    assert removed.load(Storage(*NAMES[2:])).unchanged == 4
+    assert list(removed.engine.difference(REST)) == [] and tombstones(removed) == before
+    assert removed.load(REST).unchanged == 4
     assert tombstones(removed) == {NAMES[1]: before[NAMES[1]]}
     assert made.operations.count('DeleteItem') == 1 and 'TransactWriteItems' not in made.operations
 
@@ -426,16 +399,15 @@ def test_a_load_deletes_the_tombstones_that_have_expired(removed):
 def test_a_tombstone_that_is_written_anew_before_its_deletion_stays(removed, other):
     before = tombstones(removed)
     Meanwhile(removed.engine, 'DeleteItem', lambda: other.engine.remove(NAMES[0]))
-    assert removed.load(Storage(*NAMES[2:])).complete
-    after = tombstones(removed)
-    assert sorted(after) == NAMES[:2] and after[NAMES[0]] != before[NAMES[0]]
-    removed.load(Storage(*NAMES[2:]))
-    assert tombstones(removed) == after
+    for _ in range(2):
+        assert removed.load(REST).complete
+        after = tombstones(removed)
+        assert sorted(after) == NAMES[:2] and after[NAMES[0]] != before[NAMES[0]]
 
 
 def test_a_load_deletes_the_tombstones_that_a_killed_one_left(removed, other):
     left = []
-    for _ in killed_at_each(other, lambda: load_later(other, Storage(*NAMES[2:])), 'DeleteItem'):
+    for _ in killed_at_each(other, lambda: load_later(other), 'DeleteItem'):
         left.append(len(tombstones(removed)))
     # Killed before the first and between the two; then the rest is deleted.
     assert left == [2, 1] and tombstones(removed) == {}
@@ -446,7 +418,7 @@ def test_a_late_load_brings_back_nothing_that_was_removed_while_tombstones_expir
         for name in NAMES[1:]:
             yield name, None
         # Removed after it was listed, as another load deletes the tombstone of before.
-        load_later(other, Storage(*NAMES[2:]))
+        load_later(other)
         other.engine.remove(NAMES[1])
 
     report = removed.load(listing)
@@ -459,7 +431,7 @@ def test_a_load_adds_a_repository_whose_old_tombstone_another_load_deletes(remov
     def listing():
         for name in NAMES[2 - added:]:
             yield name, None
-        load_later(other, Storage(*NAMES[2:]))
+        load_later(other)
 
     assert removed.load(listing).added == added
     assert removed.names() == NAMES[2 - added:]

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from docker_registry_index.engine import Source, errors
-from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
 from tests.helpers.waiting import in_threads, wait_until
 
@@ -68,23 +67,22 @@ def test_an_answer_of_the_storage_is_returned_and_its_error_means_that_it_is_unr
 
 
 def test_after_too_many_unanswered_questions_no_more_are_asked_until_one_is_answered(hanging):
-    source, began = TimedSource(hanging, 0.2, unanswered=2), monotonic()
+    source = TimedSource(hanging, 0.05, unanswered=2)
     found = asked(source, 'a')
     assert 'the storage of the registry failed to report whether it has' in found
-    assert 'no answer for' in found and monotonic() - began < 10
+    assert 'no answer for' in found
     # One of two: others are still asked.
     assert source.has('there') is True
     assert 'no answer for' in asked(source, 'b')
-    count, began = len(hanging.asked), monotonic()
+    count = len(hanging.asked)
     for _ in range(20):
         assert 'no answer for' in asked(source, 'there')
-    assert len(hanging.asked) == count and monotonic() - began < 3
+    assert len(hanging.asked) == count
     hanging.release('a')
     wait_until(lambda: asked(source, 'there') is True)
-    assert len(hanging.asked) == count + 1
     # Again one of two; the second is asked, and after it no more.
-    assert 'no answer for' in asked(source, 'c')
-    assert 'no answer for' in asked(source, 'there')
+    for name in 'c', 'there':
+        assert 'no answer for' in asked(source, name)
     assert hanging.asked[count:] == ['there', 'c']
     # A late answer that is an error counts as one, too.
     hanging.problem = IOError('no rights')
@@ -114,60 +112,49 @@ def test_the_heartbeat_goes_on_meanwhile_and_can_end_the_wait(hanging):
 # One repository
 
 class Writer(object):
-    """Notes what is written, and has the storage change after some of it.
+    """Notes what is written, and calls ``then`` after each write."""
 
-    :param then: for each write, what happens after it: a function; None for nothing.
-    """
-
-    def __init__(self, *then):
+    def __init__(self, then=lambda: None):
         self.written = []
-        self._then = list(then)
+        self._then = then
 
     def set(self, name, is_there):
         self.written.append((name, is_there))
-        then = self._then.pop(0) if self._then else None
-        if then:
-            then()
+        self._then()
+
+
+def reconcile(storage, writer=None, seconds=10, name='team/web'):
+    """Make one repository equal to the storage; return what is written."""
+    writer = writer or Writer()
+    StorageReconciler(TimedSource(storage, seconds), writer).reconcile(name)
+    return writer.written
 
 
 @pytest.mark.parametrize('names', [['team/web'], []])
 def test_the_index_is_made_equal_to_the_storage(names):
-    storage, writer = Storage(*names), Writer()
-    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
-    assert writer.written == [('team/web', bool(names))]
+    storage = Storage(*names)
+    assert reconcile(storage) == [('team/web', bool(names))]
     assert storage.asked == ['team/web'] * 2
 
 
-def test_a_storage_that_changes_meanwhile_is_followed():
+def test_a_storage_that_changes_meanwhile_is_followed_three_times():
     storage = Storage('team/web')
-    writer = Writer(lambda: storage.names.discard('team/web'))
-    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
-    assert writer.written == [('team/web', True), ('team/web', False)]
+    assert reconcile(storage, Writer(lambda: storage.names.discard('team/web'))) == [
+        ('team/web', True), ('team/web', False)]
     # Another repository changes: no further write.
-    writer = Writer(lambda: storage.names.update(['other']))
-    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
-    assert writer.written == [('team/web', False)]
-
-
-def test_a_storage_that_changes_again_and_again_is_followed_three_times():
-    storage = Storage('team/web')
-
-    def change():
-        storage.names ^= {'team/web'}
-
-    writer = Writer(*[change] * 10)
-    # A later change has its own announcement.
-    StorageReconciler(TimedSource(storage, 10), writer).reconcile('team/web')
-    assert writer.written == [('team/web', is_there) for is_there in (True, False, True)]
+    assert reconcile(storage, Writer(lambda: storage.names.add('other'))) == [('team/web', False)]
+    # Changes again and again: a later change has its own announcement.
+    assert reconcile(storage, Writer(lambda: storage.names.symmetric_difference_update(
+        ['team/web']))) == [('team/web', is_there) for is_there in (False, True, False)]
 
 
 def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
     writer = Writer()
     with pytest.raises(errors.StorageUnreadable):
-        StorageReconciler(TimedSource(hanging, 0.2), writer).reconcile('a')
+        reconcile(hanging, writer, 0.05, 'a')
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
-        StorageReconciler(TimedSource(hanging, 10), writer).reconcile('there')
+        reconcile(hanging, writer, 10, 'there')
     assert writer.written == []
 
 
@@ -176,4 +163,4 @@ def test_an_error_of_the_writer_is_raised():
         raise errors.ChangeConflict('team/web', 8)
 
     with pytest.raises(errors.ChangeConflict):
-        StorageReconciler(TimedSource(Storage(), 10), Writer(fail)).reconcile('team/web')
+        reconcile(Storage(), Writer(fail))

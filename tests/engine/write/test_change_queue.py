@@ -22,38 +22,38 @@ CONFLICT = errors.ChangeConflict('a/one', 8)
 UNREADABLE = errors.StorageUnreadable('it', IOError('no disk'))
 #: DynamoDB will never accept such a change.
 NEVER = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
+TWENTY = ['a/%02d' % number for number in range(20)]
 
 
 class Index(object):
-    """What a queue changes: a set of names, and what was asked of it."""
+    """What a queue changes: a set of names, and what was asked of it.
+
+    :ivar failure: raised by each attempt, as long as it is set.
+    :ivar hold: an Event that each attempt waits for.
+    :ivar called: the queue's reports of a missing table or of an overflow."""
+
+    failure = hold = None
 
     def __init__(self):
-        self.names = set()
-        self.storage = set()
-        self.made = []
-        self.reconciled = []
-        #: Raised by each attempt, as long as it is set.
-        self.failure = None
-        #: An Event that each attempt waits for.
-        self.hold = None
+        self.names, self.storage = set(), set()
+        self.made, self.reconciled, self.called = [], [], []
         self.entered = threading.Event()
 
     def change(self, name, is_there):
         self.made.append((name, is_there))
-        self.attempt()
-        (self.names.add if is_there else self.names.discard)(name)
+        self._attempt(name, is_there)
 
     def reconcile(self, name):
         self.reconciled.append(name)
-        self.attempt()
-        (self.names.add if name in self.storage else self.names.discard)(name)
+        self._attempt(name, name in self.storage)
 
-    def attempt(self):
+    def _attempt(self, name, is_there):
         self.entered.set()
         if self.hold:
             assert self.hold.wait(30)
         if self.failure:
             raise self.failure
+        (self.names.add if is_there else self.names.discard)(name)
 
 
 @pytest.fixture
@@ -62,25 +62,20 @@ def index():
 
 
 @pytest.fixture
-def called():
-    return []
-
-
-@pytest.fixture
 def clock():
     return Clock()
 
 
 @pytest.fixture
-def make(index, called):
+def make(index):
     """A function that makes a queue whose callers wait so many seconds at most; all are closed at
     the end."""
     made = []
 
     def make(seconds=20, clock=monotonic, **more):
         made.append(ChangeQueue(index.change, index.reconcile, seconds,
-                                lambda: called.append('missing'),
-                                lambda: called.append('overflow'), clock, **more))
+                                lambda: index.called.append('missing'),
+                                lambda: index.called.append('overflow'), clock, **more))
         return made[-1]
 
     yield make
@@ -92,7 +87,7 @@ def make(index, called):
 
 
 @pytest.fixture
-def followed(make):
+def threaded(make):
     """A queue with threads of its own, whose time passes twenty times as fast."""
     return make(clock=lambda: 20 * monotonic(), poll_seconds=0.02)
 
@@ -104,30 +99,38 @@ def idle(make, clock, monkeypatch):
     return make(clock=clock, sleep=clock.sleep)
 
 
-def run_all(queue, now, thread=0):
+def run_all(queue, now):
     """Make all changes that are due, in this thread."""
-    while queue.run_once(thread, now) == 0:
+    while queue.run_once(0, now) == 0:
         pass
+
+
+def fail_once(queue, index, clock, failure, names=('a/one',)):
+    """Announce changes, of which the first fails."""
+    index.failure = failure
+    for name in names:
+        queue.apply_change(name, True)
+    queue.run_once(0, clock())
+    index.failure = None
 
 
 # At once
 
-def test_a_change_is_made_before_follow_returns_and_no_thread_is_left(followed, index):
+def test_a_change_is_made_before_apply_change_returns_and_no_thread_is_left(threaded, index):
     more = more_threads()
-    assert followed.apply_change('a/one', True) is True
-    assert index.names == {'a/one'}
-    assert followed.apply_change('a/one', False) is True
-    assert index.names == set()
-    assert len(followed) == 0 and index.reconciled == []
+    for is_there, names in (True, {'a/one'}), (False, set()):
+        assert threaded.apply_change('a/one', is_there) is True
+        assert index.names == names
+    assert len(threaded) == 0 and index.reconciled == []
     wait_until(lambda: not more())
 
 
 def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
     index.hold = threading.Event()
-    short, began = make(0.2, poll_seconds=0.02), monotonic()
+    short, began = make(0.1, poll_seconds=0.02), monotonic()
     assert short.apply_change('a/one', True) is False
     # The clock of Python 2.7 ticks a hundred times a second.
-    assert 0.18 < monotonic() - began < 2
+    assert 0.08 < monotonic() - began < 2
     # Meanwhile another worker has deleted it, in the storage and here.
     index.hold.set()
     wait_until(lambda: len(short) == 0)
@@ -140,36 +143,32 @@ def test_a_later_change_waits_for_the_one_under_way(idle, index, clock):
     join = in_threads([lambda: idle.run_once(0, clock())])
     assert index.entered.wait(10)
     idle.apply_change('a/one', False)
-    assert idle.run_once(1, clock()) > 0
-    assert index.reconciled == ['a/one']
+    assert idle.run_once(1, clock()) > 0 and index.reconciled == ['a/one']
     index.hold.set()
     assert join() == [0]
     run_all(idle, clock())
     assert index.reconciled == ['a/one'] * 2 and len(idle) == 0
 
 
-def test_eight_changes_are_made_side_by_side_and_no_more(followed, index):
+def test_eight_changes_are_made_side_by_side_and_no_more(threaded, index):
     index.hold, more = threading.Event(), more_threads()
-    names = ['a/%02d' % number for number in range(20)]
-    join = in_threads([lambda name=name: followed.apply_change(name, True) for name in names])
-    wait_until(lambda: len(index.made) == change_queue.THREADS and len(followed) == 20)
+    join = in_threads([lambda name=name: threaded.apply_change(name, True) for name in TWENTY])
+    wait_until(lambda: len(index.made) == change_queue.THREADS and len(threaded) == 20)
     assert more() == 20 + change_queue.THREADS == 28
     index.hold.set()
-    assert join() == [True] * 20
-    assert index.names == set(names)
+    assert join() == [True] * 20 and index.names == set(TWENTY)
 
 
 def test_no_wake_up_is_lost(index, make):
     # A change that no thread is woken for would wait for half a minute.
-    followed, began = make(poll_seconds=30), monotonic()
+    queue, began = make(poll_seconds=30), monotonic()
 
     def use(number):
-        return [followed.apply_change('a/%d' % (n % number), n % 3 > 0) for n in range(100)]
+        return [queue.apply_change('a/%d' % (each % number), each % 3 > 0) for each in range(100)]
 
     # Several change the same repositories, and wait for each other.
     answers = in_threads([lambda number=number: use(number) for number in range(1, 11)])()
-    assert len(followed) == 0 and index.reconciled == []
-    assert monotonic() - began < 20
+    assert len(queue) == 0 and index.reconciled == [] and monotonic() - began < 20
     # Only a caller whose change gave way to a newer one was not waiting for its own.
     assert len(index.made) == sum(each.count(True) for each in answers)
 
@@ -177,36 +176,23 @@ def test_no_wake_up_is_lost(index, make):
 # Later
 
 def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
-        followed, index, caplog):
+        threaded, index, caplog):
     caplog.set_level(logging.INFO)
-    index.failure, began = UNAVAILABLE, monotonic()
-    assert followed.apply_change('a/one', True) is False
-    # During the outage no caller waits.
-    index.hold = threading.Event()
+    index.failure, began, more = UNAVAILABLE, monotonic(), more_threads()
+    # During the outage no caller waits, and one thread stays.
     for number in range(50):
-        assert followed.apply_change('b/%d' % number, True) is False
-    assert monotonic() - began < 5
-    index.storage = {'a/one'} | {'b/%d' % number for number in range(49)}
-    index.failure = None
-    index.hold.set()
-    wait_until(lambda: len(followed) == 0)
-    assert index.names == index.storage
-    assert len(index.made) == 1
-    assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
-    assert '51 changes were made late' in caplog.text
-    assert followed.apply_change('c/one', True) is True
-
-
-def test_one_thread_stays_while_dynamodb_is_unavailable(followed, index):
-    more = more_threads()
-    index.failure = UNAVAILABLE
-    for number in range(50):
-        followed.apply_change('a/%d' % number, True)
+        assert threaded.apply_change('a/%d' % number, True) is False
         assert more() <= 2
-    wait_until(lambda: more() <= 1)
+    assert monotonic() - began < 5
     attempts = len(index.reconciled)
-    wait_until(lambda: len(index.reconciled) > attempts + 1)
-    assert more() == 1
+    wait_until(lambda: len(index.reconciled) > attempts + 1 and more() == 1)
+    index.storage = set('a/%d' % number for number in range(49))
+    index.failure = None
+    wait_until(lambda: len(threaded) == 0)
+    assert index.names == index.storage and len(index.made) == 1
+    assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
+    assert '50 changes were made late' in caplog.text
+    assert threaded.apply_change('c/one', True) is True
 
 
 def test_only_the_newest_change_of_a_repository_is_kept(idle, index, clock):
@@ -225,10 +211,10 @@ def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
         assert outage.is_open and 0.7 <= outage.retry_at - clock.now <= 1
         outage.note_success(False, True)
         assert not outage.is_open
-    outage.note_failure('a/one', UNAVAILABLE)
-    clock.now = outage.retry_at
-    outage.note_failure('a/one', UNAVAILABLE)
-    assert 1.4 <= outage.retry_at - clock.now <= 2
+    for first, longest in (0.7, 1), (1.4, 2):
+        outage.note_failure('a/one', UNAVAILABLE)
+        assert first <= outage.retry_at - clock.now <= longest
+        clock.now = outage.retry_at
 
 
 @pytest.mark.parametrize('failure, pauses', [
@@ -240,25 +226,19 @@ def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failur
     for pause in pauses:
         # A pause is shortened at random, by 30 % at most.
         attempts, begun = len(index.reconciled), clock()
-        clock.now = begun + 0.69 * pause
-        idle.run_once(0, clock())
-        assert len(index.reconciled) == attempts
-        clock.now = begun + pause
-        idle.run_once(0, clock())
-        assert len(index.reconciled) == attempts + 1
+        for part, more in (0.69, 0), (1, 1):
+            clock.now = begun + part * pause
+            idle.run_once(0, clock())
+            assert len(index.reconciled) == attempts + more
 
 
 def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
-    index.failure = UNAVAILABLE
-    for number in range(5):
-        idle.apply_change('a/%d' % number, True)
-    idle.run_once(0, clock())
+    fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:5])
     clock.advance(100)
-    index.failure, index.hold = None, threading.Event()
+    index.hold = threading.Event()
     join = in_threads([lambda: idle.run_once(0, clock())])
     wait_until(lambda: len(index.reconciled) == 2)
-    assert idle.run_once(1, clock()) > 0
-    assert len(index.reconciled) == 2
+    assert idle.run_once(1, clock()) > 0 and len(index.reconciled) == 2
     index.hold.set()
     assert join() == [0]
     # The outage is over: all are made at once.
@@ -266,17 +246,15 @@ def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     assert len(idle) == 0
 
 
-def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle, index, clock):
+def test_one_thread_stays_while_a_change_waits_and_none_otherwise(idle, index, clock):
     index.failure = CONFLICT
     idle.apply_change('a/one', True)
     assert idle.run_once(3, clock()) == 0
     # The change is not due: one thread stays for it, and the others end.
     assert [idle.run_once(thread, clock()) for thread in (5, 0, 3)] == [0.2, None, None]
-    assert idle.run_once(5, clock() + 1) == 0.2
-    assert idle.run_once(0, clock() + 1) is None
+    assert [idle.run_once(thread, clock() + 1) for thread in (5, 0)] == [0.2, None]
     index.failure = None
-    assert idle.run_once(5, clock() + 3) == 0
-    assert [idle.run_once(thread, clock() + 3) for thread in (5, 0)] == [None, None]
+    assert [idle.run_once(thread, clock() + 3) for thread in (5, 5, 0)] == [0, None, None]
     assert len(index.reconciled) == 2
 
 
@@ -284,13 +262,10 @@ def test_one_thread_stays_while_something_waits_and_none_when_nothing_does(idle,
     CONFLICT, UNREADABLE,
     errors.ConditionFailed('UpdateItem', ['t'], 'TransactionConflictException', 'x', True,
                            ['TransactionConflict'])])
-def test_a_failure_that_is_no_outage_holds_up_no_other_change(
-        idle, index, clock, failure, caplog):
-    index.failure = failure
-    idle.apply_change('a/one', True)
-    idle.run_once(0, clock())
+def test_a_failure_that_is_no_outage_holds_up_no_other_change(idle, index, clock, failure, caplog):
+    fail_once(idle, index, clock, failure)
     assert len(idle) == 1 and ('ERROR' in caplog.text) == (failure is not CONFLICT)
-    index.failure, index.storage = None, {'a/one', 'b/two'}
+    index.storage = {'a/one', 'b/two'}
     idle.apply_change('b/two', True)
     run_all(idle, clock())
     assert index.reconciled == ['a/one', 'b/two'] and len(idle) == 1
@@ -299,61 +274,45 @@ def test_a_failure_that_is_no_outage_holds_up_no_other_change(
     assert index.names == {'a/one', 'b/two'} and len(idle) == 0
 
 
-def test_a_storage_that_is_down_is_logged_once_in_a_minute(idle, index, clock, caplog):
-    index.failure = UNREADABLE
-    for number in range(20):
-        idle.apply_change('a/%d' % number, True)
-    for _ in range(59):
-        run_all(idle, clock())
-        clock.advance(1)
-    assert len(index.reconciled) > 50
-    assert caplog.text.count('in the search index failed') == 1
-    # Each is due again by then.
-    clock.advance(61)
-    run_all(idle, clock())
-    assert caplog.text.count('in the search index failed') == 2
-    assert 'earlier changes; it is retried' in caplog.text
-
-
-def test_a_change_that_dynamodb_never_takes_is_dropped_and_logged_by_itself(
+def test_a_storage_that_is_down_is_logged_once_a_minute_and_a_dropped_change_by_itself(
         idle, index, clock, caplog):
     index.failure = UNREADABLE
-    for number in range(3):
-        idle.apply_change('a/%d' % number, True)
-        idle.run_once(0, clock())
+    for name in TWENTY:
+        idle.apply_change(name, True)
+    run_all(idle, clock())
+    # DynamoDB never takes this change, so it is not retried.
     index.failure = NEVER
     idle.apply_change('b/one', True)
     idle.run_once(0, clock())
-    [_, dropped] = [record.getMessage() for record in caplog.records]
-    assert "b/one' in the search index failed; it is dropped: PutItem" in dropped and len(idle) == 3
-    clock.advance(61)
+    assert "b/one' in the search index failed; it is dropped: PutItem" in caplog.messages[-1]
+    assert len(idle) == 20
     index.failure = UNREADABLE
-    idle.run_once(0, clock())
-    assert 'as did 2 earlier changes; it is retried' in caplog.records[-1].getMessage()
+    for _ in range(59):
+        run_all(idle, clock())
+        clock.advance(1)
+    assert len(index.reconciled) > 50 and len(caplog.messages) == 2
+    # Each is due again by then.
+    clock.advance(61)
+    run_all(idle, clock())
+    assert len(caplog.messages) == 3 and 'earlier changes; it is retried' in caplog.messages[-1]
 
 
 def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
-        idle, index, clock, called, monkeypatch, caplog):
+        idle, index, clock, monkeypatch, caplog):
     monkeypatch.setattr(change_queue, 'LIMIT', 10)
-    index.failure = UNAVAILABLE
-    idle.apply_change('first', True)
-    idle.run_once(0, clock())
+    fail_once(idle, index, clock, UNAVAILABLE)
     for number in range(30):
         idle.apply_change('b/%d' % number, True)
-    assert len(idle) == 10
-    assert caplog.text.count('is full (') == 1
-    assert called == []
-    index.failure = None
+    assert len(idle) == 10 and caplog.text.count('is full (') == 1 and index.called == []
     run_all(idle, clock() + 1)
-    assert called == ['overflow'] and len(idle) == 0
+    assert index.called == ['overflow'] and len(idle) == 0
 
 
-def test_a_missing_table_is_reported(idle, index, clock, called):
-    index.failure = errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False)
-    idle.apply_change('a/one', True)
-    idle.run_once(0, clock())
-    assert called == ['missing']
-    index.failure, index.storage = None, {'a/one'}
+def test_a_missing_table_is_reported(idle, index, clock):
+    fail_once(idle, index, clock,
+              errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False))
+    assert index.called == ['missing']
+    index.storage = {'a/one'}
     run_all(idle, clock() + 1)
     assert index.names == {'a/one'}
 
@@ -362,65 +321,49 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, ma
     real, refused = concurrency.start_thread, [True, True]
     monkeypatch.setattr(concurrency, 'start_thread',
                         lambda run: None if refused and refused.pop() else real(run))
-    waiting, began = make(), monotonic()
+    queue, began = make(), monotonic()
     index.storage = {'a/one'}
     # No thread can make the first, so its caller does not wait.
-    assert waiting.apply_change('a/one', True) is False
-    assert waiting.apply_change('b/two', True) is True
+    assert queue.apply_change('a/one', True) is False
+    assert queue.apply_change('b/two', True) is True
     assert monotonic() - began < 10
-    wait_until(lambda: len(waiting) == 0)
-    assert index.names == {'a/one', 'b/two'}
-    assert index.made == [('b/two', True)]
-
-
-def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
-    waiting = QueuedChanges()
-    for name in 'late/1', 'late/2', 'new':
-        entry = QueuedChange(name, True)
-        waiting.add(entry)
-        if name != 'new':
-            waiting.make_late(entry)
-    assert [waiting.take(0, ()).name for _ in range(3)] == ['new', 'late/1', 'late/2']
+    wait_until(lambda: len(queue) == 0)
+    assert index.names == {'a/one', 'b/two'} and index.made == [('b/two', True)]
 
 
 # A fork
 
-def test_a_process_that_is_forked_makes_no_change_of_its_parent(followed, index, monkeypatch):
+def test_a_process_that_is_forked_makes_no_change_of_its_parent(threaded, index, monkeypatch):
     more = more_threads()
     index.failure = UNAVAILABLE
-    followed.apply_change('a/one', True)
+    threaded.apply_change('a/one', True)
     parent = os.getpid()
     # Greenlets live on there.
     monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
     wait_until(lambda: not more())
     attempts, index.failure = len(index.reconciled), None
-    assert followed.apply_change('b/two', True) is False
-    assert not more()
+    assert threaded.apply_change('b/two', True) is False and not more()
     assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
-    assert len(followed) == 2
+    assert len(threaded) == 2
 
 
 # The end
 
 def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
-    index.failure = UNAVAILABLE
-    for number in range(20):
-        idle.apply_change('a/%d' % number, True)
-    idle.run_once(0, clock())
-    index.failure = None
-    index.storage = {'a/%d' % number for number in range(20)}
+    fail_once(idle, index, clock, UNAVAILABLE, TWENTY)
+    index.storage = set(TWENTY)
     idle.close(5)
     assert index.names == index.storage and len(idle) == 0
 
 
 def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, caplog):
     index.failure = UNAVAILABLE
-    for number in range(20):
-        idle.apply_change('a/%02d' % number, True)
+    for name in TWENTY:
+        idle.apply_change(name, True)
     idle.close(5)
     # After three failures no more are tried.
     assert len(index.reconciled) == 3 and clock.slept == []
-    [line] = [record.getMessage() for record in caplog.records if 'are lost' in record.getMessage()]
+    [line] = [line for line in caplog.messages if 'are lost' in line]
     assert line.startswith('20 changes') and 'a/12' in line and 'a/13' not in line
     caplog.clear()
     # Also what is announced later.
@@ -441,26 +384,38 @@ def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_long
     join()
 
 
-def test_a_queue_that_is_closed_has_no_thread(followed, index):
+def test_a_queue_that_is_closed_has_no_thread(threaded, index):
     more = more_threads()
     index.failure = UNAVAILABLE
-    followed.apply_change('a/one', True)
-    followed.close(0.1)
+    threaded.apply_change('a/one', True)
+    threaded.close(0.1)
     wait_until(lambda: not more())
 
 
 # The entries
 
+def entries_of(*late):
+    """Return QueuedChanges with some whose callers have timed out."""
+    entries = QueuedChanges()
+    for name in late:
+        entry = QueuedChange(name, True)
+        entries.add(entry)
+        entries.make_late(entry)
+    return entries
+
+
+def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
+    waiting = entries_of('late/1', 'late/2')
+    waiting.add(QueuedChange('new', True))
+    assert [waiting.take(0, ()).name for _ in range(3)] == ['new', 'late/1', 'late/2']
+
+
 def test_a_take_of_one_of_many_entries_copies_none():
-    waiting = QueuedChanges()
-    for number in range(50000):
-        entry = QueuedChange('late/%d' % number, True)
-        waiting.add(entry)
-        waiting.make_late(entry)
-    began = monotonic()
-    for number in range(1000):
+    waiting, began = entries_of(*['late/%d' % number for number in range(10000)]), monotonic()
+    for number in range(5000):
         assert waiting.take(0, ()).name == 'late/%d' % number
-    assert monotonic() - began < 1
+    # Copies of all would take seconds.
+    assert monotonic() - began < 0.5
 
 
 def test_an_entry_whose_caller_has_timed_out_gives_way_to_a_newer_one():

@@ -21,34 +21,29 @@ def whole(name, words=''):
         words)
 
 
-def added_and_removed(name):
-    """Return the two changes."""
-    tombstone = PLANNER.tombstone(name, 'number', 0)
-    return PLANNER.put(name, None, NOTHING), PLANNER.delete(name, whole(name), tombstone)
-
-
 @pytest.mark.parametrize('count, transactions', [
     (80, 1), (96, 1), (97, 1), (98, 3), (99, 3), (100, 4), (198, 4), (199, 5), (255, 5)])
-def test_a_change_of_more_than_97_postings_needs_several_transactions(count, transactions):
+def test_more_than_97_postings_need_several_transactions_which_hold_while_the_token_stands(
+        count, transactions):
     name = name_with_postings(count)
     assert len(postings.postings(name)) == count
-    for change in added_and_removed(name):
+    for change in [PLANNER.put(name, None, NOTHING),
+                   PLANNER.delete(name, whole(name), PLANNER.tombstone(name, 'number', 0))]:
         assert plan.is_short(change) == (transactions == 1)
+        if plan.is_short(change):
+            assert len(change.actions) <= 100
+            continue
         planned = list(PLANNER.transactions(change, 'token'))
-        assert max(map(len, planned)) <= 100
-        assert transactions == (1 if plan.is_short(change) else len(planned))
+        assert len(planned) == transactions and max(map(len, planned)) <= 100
         assert sum(map(len, planned)) >= len(change.actions)
-
-
-def test_each_later_transaction_holds_only_while_the_token_stands():
-    for change in added_and_removed(name_with_postings(120)):
-        planned = list(PLANNER.transactions(change, 'token'))
-        [written] = [value for value in list(planned[0][0].values())[0][
-            'ExpressionAttributeValues'].values() if 'L' in value]
+        first, others = [[list(actions[0].values())[0] for actions in part]
+                         for part in (planned[:1], planned[1:])]
+        [written] = [value for value in first[0]['ExpressionAttributeValues'].values()
+                     if 'L' in value]
         assert written['L'][0] == {'S': 'token'}
-        for [first] in [[list(actions[0].values())[0]] for actions in planned[1:]]:
-            assert first['ConditionExpression'] == '#own[0] = :token'
-            assert first['ExpressionAttributeValues'][':token'] == {'S': 'token'}
+        for each in others:
+            assert each['ConditionExpression'] == '#own[0] = :token'
+            assert each['ExpressionAttributeValues'][':token'] == {'S': 'token'}
 
 
 def test_the_descriptions_of_a_change_under_way_are_those_before_and_after():
