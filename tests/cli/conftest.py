@@ -4,7 +4,7 @@ import pytest
 from tests.helpers.command_line import CommandLine
 from tests.helpers.engine import EngineIndex
 
-NAMES = ['library/nginx', 'team/api', 'team/web', 'team/\u00fc']
+NAMES = [('library/nginx', None), ('team/api', None), ('team/web', None), ('team/\u00fc', None)]
 
 
 @pytest.fixture
@@ -22,12 +22,18 @@ def command_of(index, capsys):
 
 
 @pytest.fixture
-def command(command_of):
+def loaded(index, command_of):
+    """The command on an index of NAMES."""
+    index.ready(NAMES)
     return command_of()
 
 
+@pytest.fixture(scope='module')
+def shared_index(dynamodb_endpoint):
+    return EngineIndex(dynamodb_endpoint).ready(NAMES)
+
+
 @pytest.fixture
-def loaded(index, command):
-    """The command on an index of NAMES."""
-    index.ready([(name, None) for name in NAMES])
-    return command
+def shared(shared_index, capsys):
+    """The command on an index of NAMES that all tests of a module read."""
+    return CommandLine(shared_index, capsys)

@@ -10,22 +10,18 @@ from docker_registry_index.engine.store.records import READY_KEY
 from tests.docs import pages
 
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
-
-
-def delete_row(index, name):
-    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
-                             Key={'name': {'S': name}})
+SORTED = sorted(NAMES.split())
 
 
 # search
 
-def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(loaded, index):
-    assert loaded('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
-    assert loaded('search', 'i', '-n', '1')[1].count('\n') == 1
-    assert loaded('search', 'nowhere') == (1, '', '')
-    assert loaded.json('search', '\u00dc') == (
+def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(shared):
+    assert shared('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
+    assert shared('search', 'i', '-n', '1')[1].count('\n') == 1
+    assert shared('search', 'nowhere') == (1, '', '')
+    assert shared.json('search', '\u00dc') == (
         0, {'query': '\u00dc', 'results': [{'name': 'team/\u00fc', 'description': ''}]})
-    assert loaded.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
+    assert shared.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
 
 
 def test_a_search_prints_nothing_that_a_terminal_obeys(loaded, index):
@@ -37,29 +33,35 @@ def test_a_search_prints_nothing_that_a_terminal_obeys(loaded, index):
 
 # load
 
-def test_a_load_reports_what_it_did(command, index):
+def test_a_load_reports_what_it_did(command_of, index):
+    command = command_of()
     status, shown = command.json('load', '--names', '-', given=NAMES)
     assert status == 0 and (shown['found'], shown['added'], shown['complete'],
                             shown['unreadable']) == (4, 4, True, [])
     status, out, err = command('load', '--names', '-', given=NAMES)
     assert re.match(r'4 repositories in the storage: 0 added.* 4 unchanged.*, in [0-9.]+ s\n\Z',
                     out)
-    assert (status, err) == (0, '') and index.names() == sorted(NAMES.split())
+    assert (status, err) == (0, '') and index.names() == SORTED
 
 
-def test_a_dry_run_shows_the_difference_and_writes_nothing(loaded, index):
+def test_a_dry_run_shows_the_difference_and_writes_nothing(shared, shared_index):
     given = 'team/web\nteam/new\nlibrary/nginx\nteam/api\n'
-    assert loaded('load', '--names', '-', '--dry-run',
+    assert shared('load', '--names', '-', '--dry-run',
                   given=given) == (0, 'added    team/new\nrecent   team/\u00fc\n', '')
-    assert loaded.json('load', '--names', '-', '--dry-run', given=given) == (
+    assert shared.json('load', '--names', '-', '--dry-run', given=given) == (
         0, [{'name': 'team/new', 'change': 'added'}, {'name': 'team/\u00fc', 'change': 'recent'}])
-    assert loaded.json('load', '--dry-run', '--names', '-', given=NAMES) == (0, [])
-    assert 'team/new' not in index.names()
+    assert shared.json('load', '--dry-run', '--names', '-', given=NAMES) == (0, [])
+    assert shared_index.names() == SORTED
 
 
-def test_a_dry_run_before_the_first_load_adds_everything_and_creates_no_table(command):
-    expected = ''.join('added    %s\n' % name for name in sorted(NAMES.split()))
+def test_before_the_first_load_no_command_creates_a_table_and_errors_name_load(command_of):
+    command = command_of()
+    expected = ''.join('added    %s\n' % name for name in SORTED)
     assert command('load', '--dry-run', '--names', '-', given=NAMES)[:2] == (0, expected)
+    for arguments in ('search', 'web'), ('check', '--no-storage'), ('check', '--names', os.devnull):
+        status, out, err = command(*arguments)
+        assert (status, out) == (3, '') and err.startswith('docker-registry-index: ')
+        assert 'ResourceNotFoundException' in err and err.endswith('load creates missing tables\n')
     status, out, err = command('status', '--no-storage')
     assert status == 1 and out.count('MISSING') == 3 and 'NOT READY' in out and err == ''
 
@@ -77,36 +79,38 @@ def test_a_dry_run_without_one_table_shows_what_a_load_does(loaded, index, kind,
     index.assert_whole()
 
 
-@pytest.mark.parametrize('arguments', [('load',), ('load', '--dry-run'), ('check',)],
-                         ids=' '.join)
-def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(loaded, index, arguments):
+@pytest.mark.parametrize('arguments', [('load',), ('load', '--dry-run'), ('check',)])
+def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(
+        shared, shared_index, arguments):
     arguments += '--names', '-'
-    status, out, err = loaded(*arguments, given=b'team/web\n\nteam/caf\xe9\n')
+    status, out, err = shared(*arguments, given=b'team/web\n\nteam/caf\xe9\n')
     assert (status, out) == (2, '') and 'line 3 is not UTF-8' in err
-    status, out, err = loaded(*arguments + ('--json',), given=b'team/caf\xe9\n')
+    status, out, err = shared(*arguments + ('--json',), given=b'team/caf\xe9\n')
     assert status == 2 and 'line 1 is not UTF-8' in err and '"error"' in out
-    assert len(index.names()) == 4
+    assert shared_index.names() == SORTED
 
 
 # check and status
 
-def test_the_status_of_an_index(loaded, index):
-    status, shown = loaded.json('status', '--no-storage')
+def test_the_status_of_an_index(shared, shared_index):
+    status, shown = shared.json('status', '--no-storage')
+    postings = len(shared_index.postings()) / 4.0
     assert status == 0
     assert (shown['ready'], shown['format'], shown['names'], shown['rows'], shown['sampled'],
             shown['wrong'], shown['lease']) == (True, 3, 4, 4, 4, {}, None)
     assert abs(shown['synced'] - time.time()) < 60 and shown['last_load']['added'] == 4
     assert [table['status'] for table in shown['tables']] == ['ACTIVE'] * 3
-    assert shown['postings_per_repository'] == len(index.postings()) / 4.0
-    out = loaded('status', '--no-storage')[1]
-    assert 'ready, format 3, synced at 20' in out
-    assert 'none under way; the last load: 4 found, 4 added, 0 adopted' in out
-    assert '4 names, 4 rows' in out and '4 checked, 0 wrong, %.1f postings each' % (
-        len(index.postings()) / 4.0) in out
+    assert shown['postings_per_repository'] == postings
+    out = shared('status', '--no-storage')[1]
+    for part in ('ready, format 3, synced at 20', '4 names, 4 rows',
+                 'none under way; the last load: 4 found, 4 added, 0 adopted',
+                 '4 checked, 0 wrong, %.1f postings each' % postings):
+        assert part in out
 
 
 def test_what_is_wrong_is_shown_checked_and_repaired(loaded, index):
-    delete_row(index, 'team/web')
+    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
+                             Key={'name': {'S': 'team/web'}})
     status, shown = loaded.json('status', '--no-storage')
     assert (status, list(shown['wrong']), shown['names'], shown['rows']) == (1, ['team/web'], 4, 3)
     status, shown = loaded.json('check', '--no-storage')
@@ -121,8 +125,8 @@ def test_what_is_wrong_is_shown_checked_and_repaired(loaded, index):
     index.assert_whole()
 
 
-def test_a_check_with_names_finds_what_a_load_would_add(loaded):
-    status, shown = loaded.json('check', '--names', '-', given='team/web\nteam/missing\n')
+def test_a_check_with_names_finds_what_a_load_would_add(shared):
+    status, shown = shared.json('check', '--names', '-', given='team/web\nteam/missing\n')
     assert (status, shown['storage']) == (1, True)
     assert [(problem['name'], problem['kind']) for problem in shown['problems']] == [
         ('team/missing', 'storage')]
@@ -130,12 +134,10 @@ def test_a_check_with_names_finds_what_a_load_would_add(loaded):
 
 # What goes wrong
 
-@pytest.mark.parametrize('arguments', [('search',), ('nothing',), ('search', 'x', '-n', '0'),
-                                       ('search', 'x', '-n', 'many'),
-                                       ('load', '--names', '/no/such/file'),
-                                       ('status', '--no-such')])
-def test_wrong_usage_is_status_2(command, arguments):
-    status, out, err = command(*arguments)
+@pytest.mark.parametrize('arguments', ['search', 'nothing', 'search x -n 0', 'search x -n many',
+                                       'load --names /no/such/file', 'status --no-such'])
+def test_wrong_usage_is_status_2(shared, arguments):
+    status, out, err = shared(*arguments.split())
     assert (status, out) == (2, '') and 'Usage: ' in err
 
 
@@ -147,41 +149,28 @@ def test_a_wrong_setting_is_status_2_and_one_line(command_of):
     assert 'setting attempts' in command.fails('search', 'x')[1]
 
 
-@pytest.mark.parametrize('arguments', [
-    ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'),
-    ('load', '--names', os.devnull)], ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize('arguments', ['search x', 'check --no-storage', 'status --no-storage',
+                                       'load --names ' + os.devnull])
 def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, arguments):
     monkeypatch.setattr(client, 'FAULT_SECONDS', 0)
     # Discard's port: nothing listens there.
     command = command_of(DYNAMODB_ATTEMPTS='1', DYNAMODB_ENDPOINT_URL='http://127.0.0.1:9')
-    status, out, err = command(*arguments + ('--json',))
+    status, out, err = command(*arguments.split() + ['--json'])
     assert status == 3 and err.count('\n') == 1 and 'EndpointConnectionError' in err
     assert 'EndpointConnectionError' in out
 
 
-@pytest.mark.parametrize('arguments', [('search', 'web'), ('check', '--no-storage'),
-                                       ('check', '--names', os.devnull)])
-def test_a_search_or_a_check_without_tables_says_what_creates_them(command, arguments):
-    status, out, err = command(*arguments)
-    assert (status, out) == (3, '') and re.match(
-        r'docker-registry-index: .*ResourceNotFoundException.*load creates missing tables\n\Z', err)
-
-
 def test_tables_of_a_newer_release_are_status_5(loaded, index):
-    index.engine.client.call('update_item', TableName=index.settings.search_table, Key=READY_KEY,
-                             UpdateExpression='SET #format = :newer',
-                             ExpressionAttributeNames={'#format': 'format'},
-                             ExpressionAttributeValues={':newer': {'N': '99'}})
-    for arguments in ('search', 'x'), ('check', '--no-storage'), ('status', '--no-storage'), (
-            'load', '--names', os.devnull), ('load', '--names', os.devnull, '--dry-run'):
-        status, message = loaded.fails(*arguments)
+    index.change_item(index.settings.search_table, READY_KEY, format={'N': '99'})
+    for arguments in ('search x', 'check --no-storage', 'status --no-storage',
+                      'load --names ' + os.devnull, 'load --dry-run --names ' + os.devnull):
+        status, message = loaded.fails(*arguments.split())
         assert status == 5 and 'newer release' in message
 
 
 # The page
 
-@pytest.mark.parametrize('arguments', [
-    (), ('status',), ('search',), ('load',), ('check',), ('serve',)], ids=' '.join)
-def test_the_page_shows_the_help_as_it_is(command, arguments):
-    status, out, _ = command(*arguments + ('--help',))
+@pytest.mark.parametrize('arguments', [[], ['status'], ['search'], ['load'], ['check'], ['serve']])
+def test_the_page_shows_the_help_as_it_is(shared, arguments):
+    status, out, _ = shared(*arguments + ['--help'])
     assert status == 0 and '```\n%s```\n' % out in pages.read('docs/command-line.md')

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from unittest.mock import MagicMock, Mock, call
 
 import click
 import pytest
@@ -24,11 +25,16 @@ STATUSES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch):
+    """Other tests may have left threads in this process."""
+    monkeypatch.setattr(output, 'THREADS_END', 0)
+
+
 @pytest.fixture
-def status_of(capsys, monkeypatch):
+def status_of(capsys):
     """A function that calls exit_with() and returns the exit status and both outputs."""
-    def exit_status(act, is_json=False, seconds=0):
-        monkeypatch.setattr(output, 'THREADS_END', seconds)
+    def exit_status(act, is_json=False):
         with pytest.raises(SystemExit) as ended:
             output.exit_with(act, is_json)
         return (ended.value.code,) + tuple(capsys.readouterr())
@@ -36,9 +42,7 @@ def status_of(capsys, monkeypatch):
 
 
 def raising(error):
-    def act():
-        raise error
-    return act
+    return Mock(side_effect=error)
 
 
 @pytest.mark.parametrize('error, status', STATUSES, ids=lambda value: type(value).__name__)
@@ -50,8 +54,9 @@ def test_each_error_has_an_exit_status_and_one_line(status_of, error, status):
     assert found == status and str(error) in json.loads(out)['error'] and str(error) in err
 
 
-def test_the_status_of_a_function_is_the_exit_status(status_of):
+def test_the_status_of_a_function_is_the_exit_status_and_that_of_ctrl_c_is_130(status_of):
     assert status_of(lambda: output.NOT_OK) == (1, '', '')
+    assert status_of(raising(KeyboardInterrupt())) == (130, '', '')
 
 
 def test_an_unknown_error_is_not_hidden():
@@ -66,10 +71,6 @@ def test_a_usage_error_is_a_document_with_json_and_left_to_click(capsys):
         assert capsys.readouterr() == (documents, '')
 
 
-def test_ctrl_c_is_status_130_and_prints_nothing(status_of):
-    assert status_of(raising(KeyboardInterrupt())) == (130, '', '')
-
-
 @pytest.mark.parametrize('number, status, shown', [
     (errno.EPIPE, 141, ''),
     (errno.ENOSPC, 3, 'docker-registry-index: cannot write output or read input: ')])
@@ -81,7 +82,8 @@ def test_an_output_that_fails_ends_the_output(status_of, monkeypatch, number, st
     assert sys.stdout is None
 
 
-def test_the_end_waits_for_background_threads(status_of):
+def test_the_end_waits_for_background_threads(status_of, monkeypatch):
+    monkeypatch.setattr(output, 'THREADS_END', 2)
     is_over = threading.Event()
     thread = threading.Thread(target=is_over.wait, daemon=True)
     thread.start()
@@ -90,37 +92,18 @@ def test_the_end_waits_for_background_threads(status_of):
         threading.Timer(0.05, is_over.set).start()
         return output.OK
 
-    assert status_of(act, seconds=20)[0] == 0
+    assert status_of(act)[0] == 0
     assert not thread.is_alive()
 
 
-@pytest.fixture
-def bars(monkeypatch):
-    """The progress that was shown: a list of (step, length)."""
-    shown = []
-
-    class Bar(object):
-        def __init__(self, length, **_):
-            self.length = length
-
-        def update(self, step):
-            shown.append((step, self.length))
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *failure):
-            shown.append('closed')
-
-    monkeypatch.setattr(click, 'progressbar', Bar)
-    return shown
-
-
-@pytest.mark.parametrize('is_terminal, expected', [(False, []), (True, [(2, 9), (5, 9), 'closed'])])
-def test_progress_is_shown_on_a_terminal_only(bars, monkeypatch, is_terminal, expected):
+@pytest.mark.parametrize('is_terminal', [False, True])
+def test_progress_is_shown_on_a_terminal_only(monkeypatch, is_terminal):
+    bar = MagicMock()
+    monkeypatch.setattr(click, 'progressbar', Mock(return_value=bar))
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: is_terminal)
-    with output.Bar('loading') as bar:
-        bar.update(0, 0)
-        bar.update(2, 9)
-        bar.update(7, 9)
-    assert bars == expected
+    with output.Bar('loading') as shown:
+        for done, total in (0, 0), (2, 9), (7, 9):
+            shown.update(done, total)
+    assert bar.update.call_args_list == ([call(2), call(5)] if is_terminal else [])
+    assert [each.kwargs['length'] for each in click.progressbar.call_args_list] == [9] * is_terminal
+    assert bar.__exit__.called is is_terminal

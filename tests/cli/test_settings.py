@@ -1,6 +1,7 @@
 """The command line uses the settings of docker-registry, or those of the service."""
 import os
 import sys
+from unittest import mock
 
 import pytest
 
@@ -9,28 +10,17 @@ from docker_registry_index.cli import settings
 from docker_registry_index.service.settings import ServiceSettings
 
 
-@pytest.fixture
-def taken(monkeypatch, tmp_path):
-    """A function from the text of a file and variables to the engine's Settings."""
-    def take(text, **environ):
-        path = tmp_path / 'config.yml'
-        path.write_text(text)
-        for name in ('REGISTRY_URL', 'STORAGE', 'SETTINGS_FLAVOR', 'DYNAMODB_DATABASE'):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        return settings.index_of(str(path)).settings
-    return take
-
-
 @pytest.mark.parametrize('environ, text, given', [
     ({}, '', False), ({}, 'extensions: {}', False), ({}, ServiceSettings.BLOCK + ':', True),
     ({'REGISTRY_URL': 'x'}, '', True), ({'STORAGE': '/x'}, '', True),
     ({'STORAGE': ''}, '', False), ({'EVENTS_SECRET': 'x'}, '', False)])
-def test_a_service_has_another_database_and_no_flavours(taken, environ, text, given):
-    flavour = '' if given else 'dev: {}\n'
-    assert taken(flavour + text, **environ).database == ('registry' if given else 'docker-registry')
-    assert taken(flavour + text, DYNAMODB_DATABASE='mine', **environ).database == 'mine'
+def test_a_service_has_another_database_and_no_flavours(tmp_path, environ, text, given):
+    path = tmp_path / 'config.yml'
+    path.write_text(('' if given else 'dev: {}\n') + text)
+    for more, database in (({}, 'registry' if given else 'docker-registry'),
+                           ({'DYNAMODB_DATABASE': 'mine'}, 'mine')):
+        with mock.patch.dict(os.environ, dict(environ, **more), clear=True):
+            assert settings.index_of(str(path)).settings.database == database
 
 
 def test_a_configuration_file_can_be_given(command_of):
