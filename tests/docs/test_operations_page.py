@@ -114,13 +114,13 @@ KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settin
 
 
 @pytest.mark.parametrize('page, sentence', [
-    (PAGE, 'gives up a connection after %d s and an answer after %d s. It is tried %d times, with '
-           'pauses of up to 1 s and 2 s: %d s at the worst' % (
+    (PAGE, 'waits at most %d s for a connection and %d s for a response. It makes %d attempts, with '
+           'pauses of up to 1 s and 2 s: at most %d s in all' % (
                KEYS.connect_timeout, KEYS.read_timeout, KEYS.attempts, request_timeout(KEYS))),
-    (PAGE, 'With the keys of a role it is %d s at the worst' % request_timeout(ROLE)),
-    (PAGE, 'first search waits up to %d s' % attempt_timeout(KEYS)),
-    (PAGE, 'waits for its change %d s at most' % KEYS.push_wait),
-    (PAGE, 'up to %d 000 repositories a process' % (change_queue.LIMIT // 1000)),
+    (PAGE, 'With the keys of a role, it takes at most %d s' % request_timeout(ROLE)),
+    (PAGE, 'first search of a worker waits up to %d s' % attempt_timeout(KEYS)),
+    (PAGE, 'waits for its change for at most %d s' % KEYS.push_wait),
+    (PAGE, 'for up to %d 000 repositories' % (change_queue.LIMIT // 1000)),
     ('docs/design.md', 'three requests at their slowest, %d seconds by default and %d with the '
                        'keys of a role' % (3 * request_timeout(KEYS), 3 * request_timeout(ROLE))),
     ('docs/design.md', 'wait up to %d seconds' % KEYS.startup_wait),
