@@ -4,17 +4,15 @@ from __future__ import unicode_literals
 
 import os
 import threading
-import time
 
 import pytest
 
-from docker_registry_index.engine import Source, errors, index as door
+from docker_registry_index.engine import Source, errors, index as index_module
 from tests.helpers.engine import EngineIndex
-from tests.helpers.network import listening
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.waiting import more_threads
 
 STORED = [('a/web', 'the door'), ('b/worker', None)]
-NAMES = [name for name, _ in STORED]
 
 
 class HalfReadable(Source):
@@ -38,27 +36,21 @@ def index(processes):
     processes[0].engine.close()
 
 
-@pytest.fixture
-def other(index, processes):
-    """The engine of another process; the index is ready."""
+def test_an_index_is_ready_and_complete_only_after_its_start(index, monkeypatch):
     index.ready(STORED)
-    yield processes[1]
-    processes[1].engine.close()
-
-
-def test_an_index_is_ready_and_complete_only_after_its_start(index, three_engines):
-    index.ready(STORED)
-    unused = EngineIndex(index.settings.endpoint_url, index.settings.database)
-    assert (unused.engine.ready, unused.engine.complete) == (False, False)
+    unused = EngineIndex(index.settings.endpoint_url, index.settings.database).engine
+    assert (unused.ready, unused.complete) == (False, False)
     # To end it, or to ask for a sync, does nothing.
-    unused.engine.sync_soon()
-    unused.engine.close()
+    unused.sync_soon()
+    unused.close()
     made = RequestsMade(index.engine)
     assert index.engine.start(lambda: STORED) is True
+    assert (index.engine.ready, index.engine.complete) == (True, True)
     # A warm start is one batch of reads and nothing after it.
     assert made.operations == ['BatchGetItem']
-    assert (index.engine.ready, index.engine.complete) == (True, True)
-    assert made.operations == ['BatchGetItem']
+    # As while a sync finds that the search table is missing, before the next check.
+    monkeypatch.setattr(index_module.Maintenance, 'marker', None)
+    assert (index.engine.ready, index.engine.complete) == (True, False)
 
 
 def test_an_index_whose_storage_could_not_be_read_is_ready_and_not_complete(index):
@@ -67,59 +59,26 @@ def test_an_index_whose_storage_could_not_be_read_is_ready_and_not_complete(inde
     assert index.search('web') == [('a/web', '')]
 
 
-def test_an_index_that_has_just_lost_its_ready_marker_is_not_complete(index, monkeypatch):
-    index.engine.start(lambda: STORED)
-    # As while a sync finds that the search table is missing, before the next check.
-    monkeypatch.setattr(door.Maintenance, 'marker', None)
-    assert (index.engine.ready, index.engine.complete) == (True, False)
-
-
-def test_a_start_that_must_not_wait_makes_no_request_itself(other):
-    threads = []
-    other.dynamodb.meta.events.register(
-        'before-call.dynamodb', lambda **_: threads.append(threading.current_thread()))
-    other.engine.start(lambda: STORED, 0)
-    assert threading.current_thread() not in threads
-    assert sorted(name for name, _ in other.search('')) == NAMES
-
-
-def test_the_first_searches_wait_for_a_load_that_the_start_did_not_wait_for(index):
-    searching = threading.Event()
+def test_a_start_that_must_not_wait_makes_no_request_and_the_first_searches_wait(index):
+    threads, searching = [], threading.Event()
 
     def source():
         assert searching.wait(10)
         return STORED
 
+    index.dynamodb.meta.events.register(
+        'before-call.dynamodb', lambda **_: threads.append(threading.current_thread()))
     assert index.engine.start(source, 0) is False
+    assert threading.current_thread() not in threads
     threading.Timer(0.1, searching.set).start()
-    assert sorted(name for name, _ in index.search('')) == NAMES
+    assert sorted(index.search('')) == [('a/web', 'the door'), ('b/worker', '')]
 
 
-def test_a_start_waits_no_longer_than_it_may_for_a_response():
-    with listening(None) as url:
-        hidden = EngineIndex(url, connect_timeout=20, read_timeout=20)
-        began = time.time()
-        assert hidden.engine.start(lambda: STORED, 0.2) is False
-        assert time.time() - began < 5
-    hidden.engine.close()
-
-
-def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index):
-    index.ready(STORED)
-    reads, writes = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            index.engine.client.call('scan', TableName=index.settings.version_table)
-        except BaseException as error:
-            os.write(writes, type(error).__name__.encode('ascii'))
-        finally:
-            os._exit(0)
-    os.close(writes)
-    os.waitpid(child, 0)
-    assert os.read(reads, 100) == b'Stopped'
-    os.close(reads)
-    assert len(index.search('')) == len(STORED)
+def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index, monkeypatch):
+    parent = os.getpid()
+    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+    with pytest.raises(errors.Stopped):
+        index.engine.client.call('list_tables')
 
 
 class Hanging(Source):
@@ -136,23 +95,22 @@ class Hanging(Source):
 
 
 def test_a_storage_that_does_not_answer_keeps_a_limited_number_of_threads(index, monkeypatch):
-    queues = []
-    monkeypatch.setattr(door, 'ChangeQueue', lambda *parts: queues.append(parts) or Queue())
-    monkeypatch.setattr(door, 'ANSWER_SECONDS', 0.1)
-    monkeypatch.setattr(door, 'UNANSWERED', 3)
-    storage, threads = Hanging(), threading.active_count()
+    class Queue(object):
+        """A ChangeQueue without changes."""
+
+        def __init__(self, change, reconcile, *more):
+            self.close = lambda seconds: None
+            reconcilers.append(reconcile)
+
+    reconcilers, storage = [], Hanging()
+    monkeypatch.setattr(index_module, 'ChangeQueue', Queue)
+    monkeypatch.setattr(index_module, 'ANSWER_SECONDS', 0.1)
+    monkeypatch.setattr(index_module, 'UNANSWERED', 3)
     index.engine.start(storage)
     index.engine.close()
-    reconcile = queues[0][1]
+    threads = more_threads()
     for number in range(6):
         with pytest.raises(errors.StorageUnreadable):
-            reconcile('a/%d' % number)
-    assert threading.active_count() - threads <= 3
+            reconcilers[0]('a/%d' % number)
+    assert threads() <= 3
     storage.ends.set()
-
-
-class Queue(object):
-    """A ChangeQueue without changes."""
-
-    def close(self, seconds):
-        pass

@@ -24,30 +24,26 @@ class Release010(object):
 
     def create_tables(self):
         """Create the two tables, as the first start of 0.1.0 did."""
-        self._dynamodb.create_table(TableName=self._repositories, ProvisionedThroughput=_FIVE,
-                                    KeySchema=[{'AttributeName': 'name', 'KeyType': 'HASH'}],
-                                    AttributeDefinitions=[{'AttributeName': 'name',
-                                                           'AttributeType': 'S'},
-                                                          {'AttributeName': 'description',
-                                                           'AttributeType': 'S'}],
-                                    GlobalSecondaryIndexes=[{
-                                        'IndexName': _INDEX,
-                                        'KeySchema': [{'AttributeName': 'description',
-                                                       'KeyType': 'HASH'}],
-                                        'Projection': {'ProjectionType': 'ALL'},
-                                        'ProvisionedThroughput': _FIVE}])
-        self._dynamodb.create_table(TableName=self._versions, ProvisionedThroughput=_FIVE,
-                                    KeySchema=[{'AttributeName': 'version', 'KeyType': 'HASH'}],
-                                    AttributeDefinitions=[
-                                        {'AttributeName': 'version', 'AttributeType': 'N'}])
+        by_description = {
+            'IndexName': _INDEX, 'ProvisionedThroughput': _FIVE,
+            'KeySchema': [{'AttributeName': 'description', 'KeyType': 'HASH'}],
+            'Projection': {'ProjectionType': 'ALL'}}
+        self._create(self._repositories, 'name', GlobalSecondaryIndexes=[by_description],
+                     AttributeDefinitions=[{'AttributeName': 'name', 'AttributeType': 'S'},
+                                           {'AttributeName': 'description', 'AttributeType': 'S'}])
+        self._create(self._versions, 'version', AttributeDefinitions=[
+            {'AttributeName': 'version', 'AttributeType': 'N'}])
         for table in self._repositories, self._versions:
             self._dynamodb.get_waiter('table_exists').wait(
                 TableName=table, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
 
-    def start(self):
-        """Read the version, or write it if there is none.
+    def _create(self, table, key, **more):
+        self._dynamodb.create_table(
+            TableName=table, ProvisionedThroughput=_FIVE,
+            KeySchema=[{'AttributeName': key, 'KeyType': 'HASH'}], **more)
 
-        0.1.0 uses the first row of a scan.
+    def start(self):
+        """Read the version, or write it if there is none. 0.1.0 uses the first row of a scan.
 
         :raises UnknownVersion: the version is not 1.
         """
@@ -61,21 +57,20 @@ class Release010(object):
         """Put repositories without descriptions, in batches of 25, as the first start did."""
         for first in range(0, len(names), 25):
             self._dynamodb.batch_write_item(RequestItems={self._repositories: [
-                {'PutRequest': {'Item': {'name': {'S': name}}}}
-                for name in names[first:first + 25]]})
+                {'PutRequest': {'Item': {'name': {'S': name}}}} for name in names[first:first + 25]
+            ]})
 
     def created(self, name):
         """Follow the signal repository_created: put the row, whose description is ''."""
-        self._dynamodb.put_item(TableName=self._repositories,
-                                Item={'name': {'S': name}},
-                                Expected={'name': {'Exists': False},
-                                          'description': {'Exists': False}})
+        self._dynamodb.put_item(
+            TableName=self._repositories, Item={'name': {'S': name}},
+            Expected={'name': {'Exists': False}, 'description': {'Exists': False}})
 
     def updated(self, name):
         """Follow repository_updated: get the row, and put it without its description, even if it
         has changed meanwhile."""
-        row = self._dynamodb.get_item(TableName=self._repositories,
-                                      Key={'name': {'S': name}})['Item']
+        row = self._dynamodb.get_item(
+            TableName=self._repositories, Key={'name': {'S': name}})['Item']
         row.pop('description', None)
         self._dynamodb.put_item(TableName=self._repositories, Item=row)
 
@@ -109,19 +104,14 @@ class Release010(object):
 
 def put_as_0_1_0(index, name):
     """Put a row into an EngineIndex's table, without a description."""
-    index.engine.client.call('put_item', TableName=index.settings.repository_table,
-                             Item={'name': {'S': name}})
+    Release010(index).load([name])
 
 
 def update_as_0_1_0(index, name):
     """Read a row and put it without its description."""
-    client, table = index.engine.client, index.settings.repository_table
-    row = client.call('get_item', TableName=table, Key={'name': {'S': name}})['Item']
-    row.pop('description', None)
-    client.call('put_item', TableName=table, Item=row)
+    Release010(index).updated(name)
 
 
 def delete_as_0_1_0(index, name):
     """Delete a row."""
-    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
-                             Key={'name': {'S': name}})
+    Release010(index).deleted(name)

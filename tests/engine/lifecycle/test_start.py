@@ -108,7 +108,7 @@ def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
     assert waiting.engine.add('a/new') is True
 
 
-def test_a_start_does_not_wait_again_for_a_load_that_is_older_than_startup_wait(not_ready):
+def test_neither_a_second_start_nor_a_sync_waits_for_a_long_load_of_another_process(not_ready):
     clock, waits = Clock(), []
     holder, waiting = Lease(not_ready.store, 5, clock), not_ready.another(startup_wait=4)
     assert holder.acquire()
@@ -123,6 +123,8 @@ def test_a_start_does_not_wait_again_for_a_load_that_is_older_than_startup_wait(
         waits.append(clock() - began)
     # The second start returns after one heartbeat.
     assert waits[0] >= 4 and waits[1] < 1.5
+    with pytest.raises(errors.LeaseTaken):
+        waiting.starter(refuse_to_list, clock=clock, sleep=sleep).sync()
 
 
 def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(index, other):
