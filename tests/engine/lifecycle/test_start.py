@@ -99,6 +99,11 @@ def test_processes_of_two_threads_that_start_at_once_load_once(processes):
     assert in_threads(starts)() == [True] * 6 and len(loads) == 1
 
 
+def test_a_process_that_takes_the_lease_just_after_a_load_has_ended_does_not_load(index, other):
+    Meanwhile(other.engine, 'UpdateItem', lambda: index.ready(STORE))
+    assert other.ensure_ready(refuse_to_list) is True
+
+
 def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
     assert Lease(not_ready.store).acquire()
     clock, waiting = Clock(), not_ready.another(startup_wait=2)
