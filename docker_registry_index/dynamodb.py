@@ -82,7 +82,7 @@ class Index(Base):
         return [result._asdict() for result in found]
 
     def _start(self, wait):
-        index = SearchIndex(self._settings, at_once=wait is None)
+        index = SearchIndex(self._settings, connect_now=wait is None)
         index.start(RegistrySource(), wait)
         return index
 

@@ -199,7 +199,7 @@ def _report_of(index, source):
     if all(table['status'] in ('ACTIVE', 'UPDATING') for table in tables):
         report['names'], report['rows'], sample = status.counts()
         (report['sampled'], report['postings_per_repository'],
-         report['wrong']) = status.drift(sample)
+         report['wrong']) = status.inspect(sample)
     return report
 
 

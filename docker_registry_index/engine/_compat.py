@@ -1,4 +1,4 @@
-"""All differences between Python 2.7 and 3 that concern the engine."""
+"""Names that hide the differences between Python 2.7 and 3 from the engine."""
 
 import os
 import sys
@@ -19,29 +19,29 @@ text_type = type(u'')
 
 if PY2:
     def monotonic():
-        """Return seconds since some moment, whatever happens to the wall clock. Python 2.7 has no
-        time.monotonic. times(2) counts ticks of 10 ms from a fixed point in the past, which is
-        precise enough for a lease."""
+        """Return the seconds since a fixed moment, whatever happens to the wall clock. Python 2.7
+        has no time.monotonic. times(2) counts ticks of 10 ms from a fixed point in the past, which
+        is precise enough for a lease."""
         return os.times()[4]
 else:
     monotonic = time.monotonic
 
 
 def sleep(seconds):
-    """Sleep, and let other threads and greenlets run. time.sleep is looked up at each call, because
+    """Sleep, and let other threads and greenlets run. Each call looks up time.sleep, because
     gunicorn's --preload imports this module before gevent patches time. The unpatched function
     would stop all greenlets."""
     time.sleep(seconds)
 
 
-def wait(event, seconds, longest_nap=0.05):
-    """Wait for an event, for so many seconds at most; return True if it is set. Python 2.7 waits
-    in ever longer naps, because its Event.wait uses the time of day, and never ends if that is
-    set back."""
+def wait(event, seconds, longest_pause=0.05):
+    """Wait until an event is set, at most ``seconds``; return True if it is set. Python 2.7 polls
+    the event, with ever longer pauses. Its Event.wait uses the time of day, and would not end if
+    that is set back."""
     if not PY2:
         return event.wait(seconds)
-    end, nap = monotonic() + seconds, 0.001
+    end, pause = monotonic() + seconds, 0.001
     while not event.is_set() and monotonic() < end:
-        sleep(min(nap, max(0, end - monotonic())))
-        nap = min(2 * nap, longest_nap)
+        sleep(min(pause, max(0, end - monotonic())))
+        pause = min(2 * pause, longest_pause)
     return event.is_set()

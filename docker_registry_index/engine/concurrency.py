@@ -16,12 +16,12 @@ __all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_wit
 
 logger = logging.getLogger(__name__)
 
-#: How many times a pause is doubled at most.
+#: The most times that a pause is doubled.
 _DOUBLED = 30
 
 
 class TimedOut(Exception):
-    """A call did not end within its time limit.
+    """Raised if a call does not end within its time limit.
 
     :param seconds: for which the caller waited."""
 
@@ -44,7 +44,7 @@ def start_thread(function, *arguments):
 
 
 class _Call(object):
-    """A call of a function in any thread, and its result.
+    """One call of a function, which any thread may make, and its result.
 
     :ivar ended: an Event, set once the function has ended."""
 
@@ -107,9 +107,9 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
 
 
 class Stopwatch(object):
-    """Measures how long a caller or a thread has been waiting.
+    """Measures a wait, and expires after a time limit.
 
-    :param seconds: after which the wait is too long."""
+    :param seconds: the time limit."""
 
     def __init__(self, seconds, clock=monotonic):
         self.seconds = seconds
@@ -117,24 +117,24 @@ class Stopwatch(object):
         self._since = None
 
     def start(self):
-        """Start measuring, or start again from zero."""
+        """Begin to measure a wait, or begin again from zero."""
         self._since = self._clock()
 
     def stop(self):
-        """Stop measuring: the wait has ended."""
+        """Stop measuring, because the wait has ended."""
         self._since = None
 
     @property
     def has_expired(self):
-        """True if the wait is too long."""
+        """True if the current wait is longer than the time limit."""
         since = self._since
         return since is not None and self._clock() - since > self.seconds
 
 
 class SingleFlight(object):
-    """Runs a function in a thread of its own, once for all callers at the same time.
+    """Runs a function in a thread of its own; callers who come meanwhile share that run.
 
-    :param function: a function without arguments."""
+    :param function: takes no arguments."""
 
     def __init__(self, function):
         self._function = function
@@ -143,11 +143,11 @@ class SingleFlight(object):
 
     @property
     def is_running(self):
-        """True while the function runs."""
+        """True while the function is running."""
         return self._call is not None and not self._call.ended.is_set()
 
     def wait(self, seconds):
-        """Wait for the function to end; start it unless it runs.
+        """Wait until the function ends; start it first unless it is running.
 
         :returns: True if the function has ended within so many seconds.
         :raises: what the function raised."""
@@ -166,12 +166,12 @@ class SingleFlight(object):
 
 
 class Backoff(object):
-    """Pauses that double, each shortened at random.
+    """A series of pauses: each is twice as long as the one before, then shortened at random.
 
     :param first: seconds of the first pause.
     :param longest: seconds of the longest pause.
     :param least: the smallest fraction of a pause that remains.
-    :param taken: the number of pauses before, perhaps in another process."""
+    :param taken: the number of earlier pauses, perhaps of another process."""
 
     # Each change in a queue may have a Backoff.
     __slots__ = ('_first', '_longest', '_least', '_taken')
@@ -184,7 +184,7 @@ class Backoff(object):
 
     @property
     def has_begun(self):
-        """True if there was a pause since the last reset."""
+        """True if there was a pause after the last reset."""
         return self._taken > 0
 
     def next(self):
@@ -194,15 +194,15 @@ class Backoff(object):
         return pause * random.uniform(self._least, 1)
 
     def reset(self):
-        """Start with the first pause again."""
+        """Begin again with the first pause."""
         self._taken = 0
 
 
 class Loop(object):
     """Calls a function again and again in a background thread, until it is stopped.
 
-    In a process that is forked later, the loop is over: greenlets live on there, but the
-    connections belong to the parent.
+    In a process that is forked later, the loop is stopped: its greenlet would continue there, but
+    the connections belong to the parent process.
 
     :param run_once: takes the time, does what is due, and returns the seconds until the next call.
         If it returns None, the thread ends; ``start`` starts another one.
@@ -215,11 +215,11 @@ class Loop(object):
         self._lock = threading.Lock()
         self._is_running = self._is_stopping = False
         self._woken = threading.Event()
-        self._resting = threading.Event()
-        self._resting.set()
+        self._idle = threading.Event()
+        self._idle.set()
 
     def start(self):
-        """Start the thread, or wake it. Never waits.
+        """Start the thread, or wake it if it is running. Never waits.
 
         :returns: False if the system cannot start another thread."""
         with self._lock:
@@ -233,37 +233,37 @@ class Loop(object):
 
     @property
     def is_running(self):
-        """True while there is a thread."""
+        """True while the thread exists."""
         return self._is_running
 
     @property
     def is_stopped(self):
-        """True if the loop was stopped, or this is another process."""
+        """True after stop(), and in a forked process."""
         return self._is_stopping or self._process != os.getpid()
 
     def wake(self):
-        """End the pause: make the next call now."""
+        """End the current pause, so that the next call is made now."""
         self._woken.set()
 
     def stop(self, seconds=0):
-        """Make no further call.
+        """Stop the loop: it makes no further call.
 
-        :param seconds: to wait at most for a call under way."""
+        :param seconds: the longest wait for a call under way."""
         self._is_stopping = True
         self._woken.set()
-        wait(self._resting, seconds)
+        wait(self._idle, seconds)
 
     def _run(self):
         while not self.is_stopped:
-            self._resting.clear()
-            # A wake from now on leads to another call: this one may miss its cause.
+            self._idle.clear()
+            # A wake() from now on leads to another call, because this call may miss its cause.
             self._woken.clear()
             pause = self._call()
-            self._resting.set()
-            if pause is None and self._has_ended():
+            self._idle.set()
+            if pause is None and self._ends():
                 return
             if pause:
-                wait(self._woken, pause, longest_nap=0.2)
+                wait(self._woken, pause, longest_pause=0.2)
 
     def _call(self):
         if self.is_stopped:
@@ -274,7 +274,8 @@ class Loop(object):
             logger.exception('a background task of the search index failed; it is retried')
             return 1
 
-    def _has_ended(self):
+    def _ends(self):
+        """Return True if the thread must end; False if it was woken meanwhile."""
         with self._lock:
             self._is_running = self._woken.is_set()
             return not self._is_running

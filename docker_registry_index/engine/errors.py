@@ -1,4 +1,4 @@
-"""Every error that the engine raises: one root class, and subclasses that carry the facts.
+"""All errors of the engine: one root class, and subclasses whose attributes carry the facts.
 
 A message names what failed and why, and ends with what to do. It contains no credential.
 Errors of libraries may contain whole requests and responses. For a refused signature, botocore
@@ -34,9 +34,9 @@ _QUERY = re.compile(r'\?\S+')
 
 
 class DynamoDBIndexError(Exception):
-    """Root of all errors of this package.
+    """The root class of all errors of this package.
 
-    :cvar facts: the names of the attributes that the arguments become, in their order.
+    :cvar facts: the names of the attributes, in the order of the arguments that set them.
     :cvar message: the message, a format string for the facts."""
     facts, message = ('text',), '%(text)s'
 
@@ -46,7 +46,7 @@ class DynamoDBIndexError(Exception):
 
 
 class MissingDependency(DynamoDBIndexError):
-    """A library that this package needs is not installed. This is no ImportError on purpose:
+    """Raised if a required library is not installed. It is deliberately no ImportError, because
     docker-registry ignores an ImportError of a search backend and then reports "Unknown index
     type"."""
     facts = 'module', 'install'
@@ -55,7 +55,7 @@ class MissingDependency(DynamoDBIndexError):
 
 
 class SettingError(DynamoDBIndexError):
-    """A setting has an unusable value, so the program does not start.
+    """Raised if a setting has an unusable value, so that the program cannot start.
 
     :param setting: the setting's name, such as ``repository_table``.
     :param source: where the value came from, such as ``environment variable
@@ -71,20 +71,20 @@ class SettingError(DynamoDBIndexError):
 
 
 class InvalidName(DynamoDBIndexError, ValueError):
-    """A repository name that the index cannot hold."""
+    """Raised for a repository name that the index cannot contain."""
     facts = 'name', 'problem'
     message = ('repository name %(name).80r %(problem)s; use 1 to 255 characters, at most 1000 '
                'bytes of UTF-8, without control characters')
 
 
 class InvalidArgument(DynamoDBIndexError, ValueError):
-    """A public method was called with an invalid argument."""
+    """Raised if a public method is called with an invalid argument."""
     facts = 'argument', 'value', 'way_out'
     message = 'argument %(argument)s is %(value).80r; %(way_out)s'
 
 
 class NewerDatabase(DynamoDBIndexError):
-    """A newer release wrote the tables; nothing was changed."""
+    """Raised if a newer release has written the tables; nothing was changed."""
     facts = 'table', 'found', 'supported'
     message = ('table %(table)s holds an index of format %(found)s, but this release supports only '
                'format %(supported)s; nothing was changed; install the newer release of '
@@ -92,44 +92,44 @@ class NewerDatabase(DynamoDBIndexError):
 
 
 class ForeignDatabase(DynamoDBIndexError):
-    """A table of that name exists, but another program created it."""
+    """Raised if a table exists, but does not belong to this index; nothing was changed."""
     facts = 'table', 'problem'
     message = ('table %(table)s %(problem)s; nothing was changed; name another database or table '
                'in the settings')
 
 
 class TableError(DynamoDBIndexError):
-    """A table could not be created, or did not become active within two minutes."""
+    """Raised if a table cannot be created, or is not active within two minutes."""
     facts = 'table', 'problem', 'way_out'
     message = 'table %(table)s %(problem)s; %(way_out)s'
 
 
 class LeaseLost(DynamoDBIndexError):
-    """Another process took over the load; this one must stop writing."""
+    """Raised if another process has taken over the lease, so that this one must stop writing."""
     facts = ('table',)
     message = ('another process took over the lease in table %(table)s while this one was loading; '
                'no data is lost, and the other process continues the load')
 
 
 class LeaseTaken(DynamoDBIndexError):
-    """Another process has been loading for ``age`` seconds; this one did nothing."""
+    """Raised if another process has been loading for ``age`` seconds; this one did nothing."""
     facts = 'table', 'age'
     message = ('another process holds the lease in table %(table)s and has been loading for '
                '%(age)d seconds; wait until its load ends')
 
 
 class ChangeConflict(DynamoDBIndexError):
-    """Other processes changed the repository during each attempt; the change was not made."""
+    """Raised if a change was not made, because other processes interfered with each attempt."""
     facts = 'name', 'attempts'
     message = ('the change of repository %(name)r was not made, because other processes changed '
                'the repository during each of %(attempts)d attempts; try again')
 
 
 class StorageUnreadable(DynamoDBIndexError):
-    """The registry's storage could not be read.
+    """Raised if the registry's storage cannot be read.
 
-    :param what: what was requested from it.
-    :param problem: the exception that it raised."""
+    :param what: what was requested from the storage.
+    :param problem: the exception that the storage raised."""
     facts = 'what', 'problem'
 
     @property
@@ -140,11 +140,11 @@ class StorageUnreadable(DynamoDBIndexError):
 
 
 class Stopped(DynamoDBIndexError):
-    """This process is ending; another process continues its work."""
+    """Raised in a process that is ending; another process continues its work."""
     facts, message = (), 'this process is ending; another process continues its work'
 
 
-#: Error codes, and reasons of a cancelled transaction, that mean throttling.
+#: The error codes of throttling, and the reasons that a throttled transaction gives.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _THROTTLES = frozenset([
     'ProvisionedThroughputExceededException', 'RequestLimitExceeded', 'ThrottlingException',
@@ -153,7 +153,7 @@ _THROTTLES = frozenset([
 
 
 class RequestFailed(DynamoDBIndexError):
-    """DynamoDB refused or did not answer a request and its retries.
+    """Raised if DynamoDB refuses or does not answer a request and its retries.
 
     :param operation: the API operation, such as ``Query``.
     :param tables: the names of its tables.
@@ -185,26 +185,26 @@ class RequestFailed(DynamoDBIndexError):
 
 
 class ConditionFailed(RequestFailed):
-    """A condition of a write does not hold, or another write of the item is under way. Nothing was
-    written. For a transaction, ``reasons`` shows which of its actions failed."""
+    """Raised if a write's condition does not hold, or another write of the item is under way.
+    Nothing was written. For a transaction, ``reasons`` shows which of its actions failed."""
 
     throttled = invalid = False
 
 
 class MissingTable(RequestFailed):
-    """A table that the request names does not exist."""
+    """Raised if a table that the request names does not exist."""
 
 
 def first_line(error):
-    """Return the first line of an error in ASCII, which is all that Python 2.7 can log. Of a text
-    like an access key ID, only the first four characters are kept."""
+    """Return the first line of an error in ASCII, which is all that Python 2.7 can log. Only the
+    first four characters of an access key ID are kept."""
     lines = _text(error).splitlines() or ['']
     return _escaped(_redacted(lines[0]))[:_LONGEST]
 
 
 def summary(error):
-    """Return the name of an error's class, its first line, and the code of the service if there is
-    one. The name is not repeated if the line begins with it."""
+    """Return the class name of an error, its first line, and the service's error code, if any. The
+    name is not repeated if the line begins with it."""
     name, line = type(error).__name__, first_line(error)
     if not line.startswith(name):
         line = '%s: %s' % (name, line) if line else name
@@ -224,7 +224,7 @@ def _text(error):
         try:
             return read(error)
         except UnicodeError:
-            # On Python 2.7, an error may contain text or bytes that are not ASCII.
+            # In Python 2.7, an error may contain text or bytes that are not ASCII.
             continue
     return ''
 

@@ -1,4 +1,4 @@
-"""SearchIndex: the public interface of the engine. It assembles the other modules."""
+"""SearchIndex, the public interface of the engine, which assembles the other modules."""
 
 from __future__ import unicode_literals
 
@@ -25,26 +25,26 @@ __all__ = ['SearchIndex']
 
 #: Seconds for the queued changes, and then for a load under way, when a process ends.
 _CLOSE_SECONDS = 5
-#: Seconds within which the storage must report if it has a repository, and how many of these
-#: questions may remain unanswered.
+#: Seconds within which the storage must report whether it has a repository, and how many of these
+#: calls may time out.
 ANSWER_SECONDS, UNANSWERED = 10, 8
 
 
 class SearchIndex(object):
     """The search index of one registry, kept in three DynamoDB tables.
 
-    To create one costs no request. Several threads may use it, and any number of processes may
-    use the same tables. A process that is forked later needs a SearchIndex of its own.
+    Creating one costs no request. Several threads may use it, and any number of processes may use
+    the same tables. A process that is forked later needs a SearchIndex of its own.
 
     A program that keeps running calls ``start`` once, ``apply_change`` after every push and delete,
     and ``close`` at its end. The other methods do one thing each, and raise their errors.
 
     :param settings: a Settings.
-    :param at_once: True to search for credentials now; see Client."""
+    :param connect_now: True to find credentials now; see Client."""
 
-    def __init__(self, settings, at_once=True):
+    def __init__(self, settings, connect_now=True):
         self.settings = settings
-        self.client = Client(settings, at_once)
+        self.client = Client(settings, connect_now)
         self._store = store = Store(settings, self.client)
         self._search = Search(store)
         self._writer = Writer(store)
@@ -53,19 +53,19 @@ class SearchIndex(object):
         self._maintenance = self._queue = None
 
     def start(self, source, wait=None, progress=None):
-        """Make the index ready, in the background if that takes long.
+        """Make the index ready; continue in the background if that takes long.
 
         :param source: a Source, or a function that returns (name, description or None) pairs.
-        :param wait: seconds to wait for a load at most; by default the setting startup_wait. The
+        :param wait: the most seconds to wait for a load; by default the setting startup_wait. The
             method also waits for the first check of the index, as long as one request may take.
             With 0, it does not wait at all, and the first searches wait for a load instead.
         :param progress: called now and then during loads with (done, total).
         :returns: True if the index is ready. If not, searches find what is loaded already, and a
-            background thread goes on to make the index ready.
+            background thread continues to make the index ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem if the index is ready, and one a minute."""
-        maintenance = Maintenance(self._store, self._loading(source, progress))
+        maintenance = Maintenance(self._store, self._load_function(source, progress))
         timed_source = TimedSource(as_source(source), ANSWER_SECONDS, UNANSWERED)
         self._queue = ChangeQueue(
             self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
@@ -79,21 +79,20 @@ class SearchIndex(object):
         Returns after ``push_wait`` seconds at most. If the change does not finish in time or fails,
         it is queued. Before it is retried, the storage is asked for the current state.
 
-        :returns: True if the change is made.
+        :returns: True if the change was made in time.
         :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.start()
         return self._queue.apply_change(text.check_name(name), is_there)
 
     def sync_soon(self):
-        """Sync the started index with the storage soon, in the background, because a change may
-        have been missed. Costs one load, also for several calls before the load begins."""
+        """Sync the started index with the storage in the background, because a change may have been
+        missed. Costs one load, even if the method is called several times before it begins."""
         if self._maintenance:
             self._maintenance.sync_soon()
 
     def close(self):
-        """Stop the background threads: queued changes are made, and a load under way gives its
-        lease back. Takes ten seconds at most. Does nothing the second time, nor in a process that
-        was forked."""
+        """Make the queued changes, and stop the background threads; a load releases its lease.
+        Takes ten seconds at most. Does nothing the second time, nor in a forked process."""
         if self._maintenance and not self._maintenance.is_stopped:
             self._queue.close(_CLOSE_SECONDS)
             self._maintenance.stop(_CLOSE_SECONDS)
@@ -111,32 +110,32 @@ class SearchIndex(object):
         return marker is not None and marker.synced is not None
 
     def search(self, term, limit=None, skip=0):
-        """Return the repositories matching ``term``, best first. See Search.search.
+        """Return the repositories that match ``term``, best first. See Search.search.
 
         :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
         self._wait_until_usable()
-        with self._missing_tables_noticed():
+        with self._missing_tables_reported():
             return self._search.search(term, limit, skip)
 
     def catalog(self, after=None, limit=None):
         """Return names in the order of a registry's catalog. See Search.catalog."""
         self._wait_until_usable()
-        with self._missing_tables_noticed():
+        with self._missing_tables_reported():
             return self._search.catalog(after, limit)
 
     def add(self, name, description=None):
-        """Add ``name`` or change its description; return True if that changed the index. See
+        """Add ``name``, or change its description; return True if anything changed. See
         Writer.add."""
-        with self._missing_tables_noticed():
+        with self._missing_tables_reported():
             return self._writer.add(name, description)
 
     def remove(self, name):
         """Remove ``name``; return True if the index had it. See Writer.remove."""
-        with self._missing_tables_noticed():
+        with self._missing_tables_reported():
             return self._writer.remove(name)
 
     def lease(self, kind):
-        """Return a Lease of another kind than that of loads; not held yet."""
+        """Return a Lease of another kind than that of loads. It is not held yet."""
         return lease_of(self._store, kind=kind)
 
     def is_ready(self):
@@ -152,14 +151,15 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises StorageUnreadable: no part of the storage can be read.
         :raises TableError, RequestFailed: the load has not ended; call again."""
-        return Startup(self._store, self._loading(source, progress)).sync()
+        return Startup(self._store, self._load_function(source, progress)).sync()
 
     def difference(self, source):
-        """Return what a load would do; a missing table counts as empty. See Loader.difference."""
+        """Return what a load would change; a missing table counts as empty. See
+        Loader.difference."""
         return Loader(self._store.with_missing_tables_empty(), as_source(source)).difference()
 
     def checker(self, source=None, progress=None):
-        """Return a Checker of this index; its check() yields each Problem.
+        """Return a Checker of this index, whose check() yields each Problem.
 
         :param source: as for start; None to check without the storage.
         :param progress: called now and then with (done, total); total is 0 until it is counted."""
@@ -169,8 +169,8 @@ class SearchIndex(object):
         """Return a Status of this index; ``source`` as for checker."""
         return Status(self._store, source and as_source(source))
 
-    def _loading(self, source, progress):
-        """Return a function of a heartbeat that loads; see Loader.load."""
+    def _load_function(self, source, progress):
+        """Return a function that takes a heartbeat function and loads; see Loader.load."""
         store, source = self._store, as_source(source)
         return lambda heartbeat: Loader(store, source, heartbeat, progress).load()
 
@@ -179,8 +179,8 @@ class SearchIndex(object):
             self._maintenance.wait_until_usable()
 
     @contextlib.contextmanager
-    def _missing_tables_noticed(self):
-        """Make the maintenance check the index at once if a table is missing."""
+    def _missing_tables_reported(self):
+        """Check the index in the background if a request in the block finds a table missing."""
         try:
             yield
         except errors.MissingTable:

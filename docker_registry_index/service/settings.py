@@ -34,7 +34,7 @@ def storage(text: str) -> str:
     """Return the text if it is a bucket or a directory; raise Refused if not."""
     if text.startswith('/'):
         return text
-    checks.refuse_hidden(text)
+    checks.refuse_secrets(text)
     if not _BUCKET.match(text):
         raise Refused(f"is '{printable(text)}', which is neither a bucket nor a directory",
                       'write s3://BUCKET or s3://BUCKET/ROOTDIRECTORY, or the absolute path of '

@@ -1,12 +1,12 @@
-"""Lease: one process of all hosts at a time loads the index, or reads descriptions.
+"""Lease: lets one process at a time, on any machine, load the index or read descriptions.
 
 The protocol is that of the Amazon DynamoDB Lock Client. The version row contains the holder's
-record number, which changes with every heartbeat. A process that sees the same number for the
+record number, which changes with every heartbeat. A process that reads the same number for the
 holder's whole lease time, on its own monotonic clock, may take over. Clocks are never compared.
 https://aws.amazon.com/blogs/database/building-distributed-locks-with-the-dynamodb-lock-client/
 
-A record number is the holder's id and a counter. If the answer to a heartbeat is lost, the holder
-recognizes its lease by the id."""
+A record number is the holder's id and a counter. If the response to a heartbeat is lost, the
+holder recognizes its lease by the id."""
 
 from __future__ import unicode_literals
 
@@ -20,24 +20,24 @@ from ..store.records import VERSION_KEY
 __all__ = ['Lease', 'lease_of']
 
 #: Seconds of a lease, unless three requests may take longer: the one that is under way when a
-#: heartbeat is due, the heartbeat, and the next.
+#: heartbeat is due, the heartbeat, and the next request.
 LEASE_SECONDS = 20
-#: Attempts of a heartbeat while the transaction of another process is in the way.
+#: Attempts of a heartbeat while a transaction of another process prevents it.
 _ATTEMPTS = 3
 
 
 class Lease(object):
-    """A lease that this object holds or wants to hold.
+    """A lease that this object holds or tries to acquire.
 
-    The object remembers when it saw which record number. So a process that tries now and then
-    takes over as soon as one that waits all the time.
+    The object remembers when it first read the current record number. So a process that tries now
+    and then takes over as soon as one that tries all the time.
 
     :param store: a Store.
     :param seconds: for which other processes wait for a heartbeat; 20 by default.
     :param clock: returns seconds that never go back.
-    :param request: seconds that one request of the holder may take; 0 by default.
+    :param request: the most seconds that one request of the holder takes; 0 by default.
     :param kind: the attribute of the version row that contains the lease. The names of two more
-        attributes begin with it. Each kind is a lease of its own."""
+        attributes begin with it. Each kind is a separate lease."""
 
     def __init__(self, store, seconds=LEASE_SECONDS, clock=monotonic, request=0, kind='lease'):
         self._store = store
@@ -58,32 +58,32 @@ class Lease(object):
 
     @property
     def age(self):
-        """The seconds for which the holder has had the lease, at its last heartbeat and by its own
-        clock."""
+        """The seconds for which the holder has held the lease, as it wrote at its last
+        heartbeat."""
         return float(self._seen_row.get(self._kind + '_age', {}).get('N', 0))
 
     @property
-    def seconds_seen(self):
-        """The lease time of the holder, in seconds."""
+    def holder_seconds(self):
+        """The lease time that the holder wrote, in seconds."""
         seconds = self._seen_row.get(self._kind + '_seconds', {}).get('N')
         return float(seconds or self._seconds)
 
     def acquire(self):
-        """Try once to take the lease; return True if it is held now. Costs one consistent GetItem,
-        and one UpdateItem if the lease seems free."""
+        """Try once to take the lease; return True if this object holds it now. Costs one consistent
+        GetItem, and one UpdateItem if the lease seems free."""
         number = self.read()
         if number is None:
             condition, values = 'attribute_not_exists(%s)' % self._kind, {}
         elif number.startswith(self._owner):
-            condition, values = self._ours()
-        elif self._clock() - self._seen_since > self.seconds_seen:
+            condition, values = self._held_condition()
+        elif self._clock() - self._seen_since > self.holder_seconds:
             condition, values = '%s = :seen' % self._kind, {':seen': {'S': number}}
         else:
             return False
         self._since = self._renewed = self._clock()
         try:
             # The condition of a retried request fails if its first attempt succeeded.
-            self._is_held = self._write(condition, values) or self._is_seen_ours()
+            self._is_held = self._write(condition, values) or self._is_still_held()
         except errors.RequestFailed:
             # If DynamoDB made the change, the next attempt finds the lease held by this object.
             self._is_held = False
@@ -93,8 +93,8 @@ class Lease(object):
     def renew(self):
         """Send a heartbeat if a twentieth of the lease time has passed since the last one.
 
-        A request that begins right after this method ends within the lease time, however slow it
-        is. Costs one UpdateItem if a heartbeat is due.
+        A request that begins right after this method ends within the lease time, even if it is
+        slow. Costs one UpdateItem if a heartbeat is due.
 
         :raises LeaseLost: another process took the lease over.
         :raises RequestFailed: the heartbeat failed, and the slowest request would not end within
@@ -102,32 +102,32 @@ class Lease(object):
         if self._clock() - self._renewed < self._seconds / 20.0:
             return
         for _ in range(_ATTEMPTS):
-            if self._is_renewed() or not self._is_short():
+            if self._try_to_renew() or not self._ends_soon():
                 return
         raise errors.RequestFailed(
             'update_item', [self._table], 'TransactionConflictException',
             'the lease could not be renewed in time', retryable=True)
 
     def release_with(self, *actions, **attributes):
-        """Give the lease back and make ``actions``, in one transaction.
+        """Release the lease and write ``actions``, in one transaction.
 
         Costs one TransactWriteItems.
 
         :param attributes: typed values to write into the version row.
-        :raises LeaseLost: another process took the lease over; none of the actions was made."""
-        condition, values = self._ours()
-        update = self._give_back
+        :raises LeaseLost: another process took the lease over; nothing was written."""
+        condition, values = self._held_condition()
+        update = self._release_expression
         if attributes:
             update = 'SET %s %s' % (', '.join('#%s = :%s' % (name, name) for name in attributes),
                                     update)
             values.update({':' + name: value for name, value in attributes.items()})
-        give_back = {'TableName': self._table, 'Key': VERSION_KEY, 'UpdateExpression': update,
-                     'ConditionExpression': condition, 'ExpressionAttributeValues': values}
+        release = {'TableName': self._table, 'Key': VERSION_KEY, 'UpdateExpression': update,
+                   'ConditionExpression': condition, 'ExpressionAttributeValues': values}
         if attributes:
-            give_back['ExpressionAttributeNames'] = {'#' + name: name for name in attributes}
+            release['ExpressionAttributeNames'] = {'#' + name: name for name in attributes}
         try:
             self._store.call('transact_write_items',
-                             TransactItems=[{'Update': give_back}] + list(actions))
+                             TransactItems=[{'Update': release}] + list(actions))
         except errors.ConditionFailed as error:
             if error.reasons[:1] != ['ConditionalCheckFailed']:
                 raise
@@ -136,8 +136,8 @@ class Lease(object):
         self._is_held = False
 
     def release(self):
-        """Give the lease back if this object may hold it. If the request fails, other processes
-        take the lease over after its time, and this object takes it at its next attempt."""
+        """Release the lease if this object may hold it. If the request fails, other processes can
+        take the lease over after its time, and this object can take it at once."""
         if not self._is_held:
             return
         try:
@@ -148,26 +148,27 @@ class Lease(object):
             self._is_held = False
 
     def revoke(self, number):
-        """Take the lease away from the holder of a record number, so that its load cannot end.
+        """Take the lease from the holder with this record number, so that its load cannot end.
 
         Costs one UpdateItem.
 
-        :param number: None if nobody holds the lease; then nothing is done.
+        :param number: None if no process holds the lease; then nothing is done.
         :returns: False if the record number has changed."""
         if number is None:
             return True
         try:
             self._store.call(
                 'update_item', TableName=self._table, Key=VERSION_KEY,
-                UpdateExpression=self._give_back, ConditionExpression=self._kind + ' = :seen',
+                UpdateExpression=self._release_expression,
+                ConditionExpression=self._kind + ' = :seen',
                 ExpressionAttributeValues={':seen': {'S': number}})
         except errors.ConditionFailed:
             return False
         return True
 
     def read(self):
-        """Return the record number, and remember when it was first seen; None if nobody holds the
-        lease. Costs one consistent GetItem."""
+        """Return the record number, and remember when it was first read; None if no process holds
+        the lease. Costs one consistent GetItem."""
         row = self._store.get(self._table, VERSION_KEY) or {}
         number = row.get(self._kind, {}).get('S')
         if number != self._seen:
@@ -177,24 +178,24 @@ class Lease(object):
         return number
 
     @property
-    def _give_back(self):
+    def _release_expression(self):
         return 'REMOVE {0}, {0}_seconds, {0}_age'.format(self._kind)
 
-    def _ours(self):
-        """Return the condition that this object holds the lease, and its values."""
+    def _held_condition(self):
+        """Return the condition that this object holds the lease, and the values in it."""
         return 'begins_with(%s, :owner)' % self._kind, {':owner': {'S': self._owner}}
 
-    def _is_seen_ours(self):
-        """Read the row; return True if this object holds the lease."""
+    def _is_still_held(self):
+        """Return True if this object holds the lease, after reading the row."""
         return (self.read() or '').startswith(self._owner)
 
-    def _is_renewed(self):
+    def _try_to_renew(self):
         try:
-            if self._write(*self._ours()):
+            if self._write(*self._held_condition()):
                 return True
-            is_lost = not self._is_seen_ours()
+            is_lost = not self._is_still_held()
         except errors.RequestFailed as error:
-            if not error.retryable or self._is_short():
+            if not error.retryable or self._ends_soon():
                 raise
             return False
         if is_lost:
@@ -202,15 +203,14 @@ class Lease(object):
             raise errors.LeaseLost(self._table)
         return False
 
-    def _is_short(self):
-        """Return True if the lease may end before a request that begins now."""
+    def _ends_soon(self):
+        """Return True if the lease may end before a request that begins now ends."""
         left = self._renewed + self._seconds - self._clock()
         return left < self._request
 
     def _write(self, condition, values):
         """Write a new record number; return False if the condition does not hold."""
-        # Measured from before the request: to its holder, a lease must never seem younger than to
-        # other processes.
+        # Taken before the request: the lease must not end later for its holder than for others.
         now = self._clock()
         self._counter += 1
         # Set before the request: if Ctrl-C interrupts it, DynamoDB may still make the change.
@@ -232,6 +232,6 @@ class Lease(object):
 
 
 def lease_of(store, clock=monotonic, kind='lease'):
-    """Return a Lease whose time is long enough for three of the slowest requests; not held yet."""
+    """Return a Lease, not held yet, whose time is enough for three of the slowest requests."""
     request = request_timeout(store.settings)
     return Lease(store, max(LEASE_SECONDS, 3 * request), clock, request, kind)

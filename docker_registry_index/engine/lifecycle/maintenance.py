@@ -32,12 +32,12 @@ _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is
 
 
 class Maintenance(object):
-    """The maintenance of one index by one process. It logs an outage once.
+    """Maintains one index in one process, and logs each outage once.
 
     :param store: a Store.
     :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
     :param wall_clock: returns Unix seconds.
-    :param startup: makes a Startup of the store and four functions."""
+    :param startup: returns the Startup of the store and four functions."""
 
     def __init__(self, store, load, clock=monotonic, wall_clock=time.time, startup=Startup):
         settings = store.settings
@@ -46,8 +46,8 @@ class Maintenance(object):
         self._interval = settings.sync_interval
         self._load_seconds = settings.startup_wait
         # Long enough for a request to fail, so that its error can be raised.
-        self._longest_check = request_timeout(settings) + 1
-        self._attempt = attempt_timeout(settings)
+        self._check_seconds = request_timeout(settings) + 1
+        self._attempt_seconds = attempt_timeout(settings)
         self._wait_until = None
         self._clock = clock
         self._wall_clock = wall_clock
@@ -74,11 +74,11 @@ class Maintenance(object):
 
     @property
     def is_stopped(self):
-        """True if the maintenance was stopped, or this is a process that was forked later."""
+        """True after stop(), and in a forked process."""
         return self._loop.is_stopped
 
     def start(self):
-        """Start the thread unless it runs. Never waits."""
+        """Start the thread unless it is running. Never waits."""
         if not self._loop.is_running and not self._loop.is_stopped and not self._loop.start():
             logger.error('no thread is left for the search index; each push and search retries; '
                          'raise the thread limit of this process')
@@ -86,7 +86,7 @@ class Maintenance(object):
     def start_and_wait(self, seconds):
         """Start the thread, and wait until the index is ready or the first attempt has failed.
 
-        :param seconds: to wait for a load at most. With 0, the first searches wait instead, so
+        :param seconds: the longest wait for a load. With 0, the first searches wait instead, so
             that their results are complete.
         :returns: True if the index is ready.
         :raises NewerDatabase, ForeignDatabase: nothing was changed."""
@@ -94,7 +94,7 @@ class Maintenance(object):
             self._wait_until = self._clock() + self._load_seconds
         try:
             self.start()
-            is_ready = self._wait(seconds, min(seconds, self._longest_check))
+            is_ready = self._wait(seconds, min(seconds, self._check_seconds))
         except Exception:
             self.stop(0)
             raise
@@ -104,32 +104,32 @@ class Maintenance(object):
         return is_ready
 
     def wait_until_usable(self):
-        """Return once a search may read the index.
+        """Wait until a search may read the index.
 
         Waits for the first check of the index, as long as one attempt of a request may take. If
         the start did not wait for a load, waits for the load too.
 
-        :raises NewerDatabase, ForeignDatabase: a result could be wrong."""
+        :raises NewerDatabase, ForeignDatabase: a result might be wrong."""
         self.start()
         seconds = 0
         if self._wait_until is not None:
             seconds = max(0, self._wait_until - self._clock())
-        self._wait(seconds, self._attempt)
+        self._wait(seconds, self._attempt_seconds)
 
     def check_soon(self):
-        """Check the index now, because a table is missing."""
+        """Check the index in the background now, because a table is missing."""
         self.is_ready = False
         self._loop.wake()
 
     def sync_soon(self):
-        """Sync the index soon, because a change was given up."""
+        """Sync the index in the background soon, because a change was lost."""
         self._is_sync_wanted = True
         self._loop.wake()
 
     def stop(self, seconds):
-        """Stop the thread; a load under way gives its lease back.
+        """Stop the thread; a load under way releases its lease.
 
-        :param seconds: to wait for the thread at most."""
+        :param seconds: the longest wait for the thread."""
         self._loop.stop(seconds)
 
     def run_once(self, now):
@@ -139,15 +139,15 @@ class Maintenance(object):
             pause = self._try(self._check)
             self._checked.set()
             return pause
-        pause = self._try(self._keep if self.is_ready else self._make_ready)
+        pause = self._try(self._check_and_sync if self.is_ready else self._make_ready)
         self._first_run.set()
         return pause
 
     def _wait(self, seconds, for_check):
         """Wait until the index is ready or the first attempt has failed.
 
-        :param seconds: to wait at most if a load is needed.
-        :param for_check: seconds to wait at most for the first check.
+        :param seconds: the longest wait if a load is needed.
+        :param for_check: the longest wait for the first check, in seconds.
         :returns: True if the index is ready.
         :raises NewerDatabase, ForeignDatabase, SettingError: the index cannot be used until the
             tables or the settings are corrected."""
@@ -184,12 +184,12 @@ class Maintenance(object):
         except errors.Stopped:
             return 0
         except (errors.NewerDatabase, errors.ForeignDatabase, errors.SettingError) as error:
-            return self._give_up(error)
+            return self._note_unusable(error)
         except errors.LeaseLost as error:
             logger.warning('%s', error)
             return _CHECK_AGAIN
         except Exception as error:
-            return self._fail(error)
+            return self._note_failure(error)
         if self.is_ready:
             if self.unusable:
                 logger.info('the search index can be used again')
@@ -201,7 +201,7 @@ class Maintenance(object):
         self._message = _NOT_CHECKED if self.is_ready else _NOT_READY
         self.is_ready = self._startup.is_ready()
         self.is_loading = not self.is_ready
-        return self._until_next() if self.is_ready else 0
+        return self._seconds_until_check() if self.is_ready else 0
 
     def _make_ready(self):
         self._message = _NOT_READY
@@ -210,37 +210,37 @@ class Maintenance(object):
         if self.is_loading:
             return _CHECK_AGAIN
         logger.info('the search index is ready')
-        return self._until_next()
+        return self._seconds_until_check()
 
-    def _keep(self):
+    def _check_and_sync(self):
         """Check that the index is still ready, and sync it if a sync is due."""
         pause = self._check()
-        if not self.is_ready or not self._is_due(self.marker):
+        if not self.is_ready or not self._is_sync_due(self.marker):
             return pause
         self._message = _NOT_SYNCED
-        # A change that is given up from now on needs another sync.
+        # A change that is lost from now on needs another sync.
         is_wanted, self._is_sync_wanted = self._is_sync_wanted, False
         try:
-            self._startup.sync(lambda marker: is_wanted or self._is_due(marker))
+            self._startup.sync(lambda marker: is_wanted or self._is_sync_due(marker))
         except BaseException as error:
             self._is_sync_wanted = self._is_sync_wanted or is_wanted
             if not isinstance(error, errors.LeaseTaken):
                 raise
             return _CHECK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
-        return self._until_next()
+        return self._seconds_until_check()
 
-    def _until_next(self):
-        """Return the seconds until the next check, at random so that processes do not check at
-        once."""
-        left = min(self._seconds_left(self.marker), _CHECK_EVERY)
+    def _seconds_until_check(self):
+        """Return the seconds until the next check, at random so that processes check at different
+        times."""
+        left = min(self._seconds_until_sync(self.marker), _CHECK_EVERY)
         return max(0, left) * random.uniform(1, 1.1)
 
-    def _is_due(self, marker):
-        return self._seconds_left(marker) <= 0
+    def _is_sync_due(self, marker):
+        return self._seconds_until_sync(marker) <= 0
 
-    def _seconds_left(self, marker):
-        """Return the seconds until the next sync, by the wall clock: a process rarely lives as
-        long as the interval. A wrong clock only makes the sync early or late."""
+    def _seconds_until_sync(self, marker):
+        """Return the seconds until the next sync. They depend on the wall clock, because a process
+        rarely lives as long as the interval. A wrong clock only makes a sync early or late."""
         failed = self._sync_at - self._now
         if self._is_sync_wanted or marker is None:
             return failed
@@ -248,15 +248,15 @@ class Maintenance(object):
             return _CHECK_EVERY
         return max(failed, next_sync(marker, self._interval) - self._wall_clock())
 
-    def _give_up(self, error):
-        """Keep an error that only a person can correct; return the seconds until the next check."""
+    def _note_unusable(self, error):
+        """Keep an error that a person must correct; return the seconds until the next check."""
         if self.unusable is None:
             logger.error('the search index cannot be used until the cause is corrected: %s', error)
         self.unusable = error
         self.is_ready = self.is_loading = False
         return _CHECK_EVERY
 
-    def _fail(self, error):
+    def _note_failure(self, error):
         """Log the first failure of an outage; return the seconds until the next attempt."""
         self.is_loading = False
         backoff = self._backoffs[self._message]
@@ -274,8 +274,8 @@ def next_sync(marker, interval):
     """Return when the next sync is due, in Unix seconds.
 
     The next sync is due ``interval`` seconds after a complete load. If the load was not complete,
-    or found rows of another release, it is due after RETRY seconds. Each further failure doubles
-    these, up to the interval or a day. The marker keeps the count, for all processes."""
+    or found rows of another release, the sync is due after RETRY seconds. Each further failure
+    doubles that time, up to the interval or a day. The marker counts failures for all processes."""
     if marker.tried is None:
         return 0
     if marker.synced == marker.tried and not marker.resync:

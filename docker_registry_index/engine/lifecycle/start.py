@@ -1,7 +1,7 @@
-"""Start: creates missing tables and loads the index until it is ready, one load at a time.
+"""Startup: creates the missing tables of an index, and loads it until it is ready.
 
-The lease decides which process loads. The ready marker shows that an index is ready. The end of a
-load changes both in one transaction."""
+The lease decides which process loads. The ready marker shows that an index is ready. At the end of
+a load, one transaction releases the lease and writes the marker."""
 
 from __future__ import unicode_literals
 
@@ -23,17 +23,17 @@ __all__ = ['RETRY', 'Startup']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a load that was not complete is repeated.
+#: Seconds after which an incomplete load is repeated.
 RETRY = 600
 #: The attribute of the version row that contains the newest format of postings in this database.
 _FORMAT = 'format'
 
-#: A lock for each process and search table, so that the threads of a process load an index once.
+#: A lock for each process and search table, so that only one thread of a process loads an index.
 _loading = {}
 
 
 class Startup(object):
-    """The start of one index, and its later loads.
+    """Makes one index ready, and makes its later loads.
 
     :param store: a Store.
     :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
@@ -48,13 +48,13 @@ class Startup(object):
         self._clock = clock
         self._wall_clock = wall_clock
         self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
-        # The same for all calls: the lease time is longer than a call waits.
+        # One for all calls, because the lease time is longer than a call waits.
         self._lease = lease_of(store, clock)
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
 
     def is_ready(self):
-        """Return True if the tables exist, the ready marker too, and the format is that of today.
+        """Return True if all tables and the ready marker exist, in the format of this release.
 
         Costs one consistent BatchGetItem of three read units.
 
@@ -72,12 +72,12 @@ class Startup(object):
             self._check_database()
             return False
         self._check_format((found.get(store.version_table) or [{}])[0])
-        self._note((found.get(store.search_table) or [None])[0])
+        self._keep_marker((found.get(store.search_table) or [None])[0])
         return self.marker is not None
 
     def ensure_ready(self):
-        """Return True once the index is ready. Return False if another process still loads it
-        after ``startup_wait`` seconds, or has loaded for longer than that already.
+        """Make the index ready; return True once it is. Return False if another process still loads
+        it after ``startup_wait`` seconds, or has been loading for longer than that already.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: the index is not ready; call again."""
@@ -85,7 +85,7 @@ class Startup(object):
             return self.is_ready() or self._prepare()
 
     def sync(self, is_due=lambda marker: True):
-        """Load once, now; return the LoadReport.
+        """Make one load now, and return its LoadReport.
 
         :param is_due: a function of the ReadyMarker, called once the lease is held. If it returns
             False, the method does nothing and returns None.
@@ -116,13 +116,13 @@ class Startup(object):
                 return True
             try:
                 if lease.acquire():
-                    # Another process may have ended its load just before.
+                    # Another process may have completed its load just before.
                     return self.is_ready() or bool(self._load_under(lease))
             except errors.LeaseLost as error:
                 logger.warning('%s', error)
             finally:
                 lease.release()
-            # docker-registry often replaces its workers, and each would wait again.
+            # docker-registry often replaces its workers, and each new worker would wait again.
             is_old = lease.is_alive and lease.age > seconds
             if is_old or self._clock() > deadline:
                 return False
@@ -153,9 +153,9 @@ class Startup(object):
         if found > postings.FORMAT:
             raise errors.NewerDatabase(self._store.version_table, found, postings.FORMAT)
 
-    def _note(self, item):
-        """Keep the marker; refuse one of another format. Each format has a search table of its own,
-        but a setting may name that of another one."""
+    def _keep_marker(self, item):
+        """Keep the marker of an item, or None; refuse one of another format. Each format has a
+        search table of its own, but a setting may name the table of another format."""
         marker, table = ReadyMarker.of(item), self._store.search_table
         if marker and marker.format > postings.FORMAT:
             raise errors.NewerDatabase(table, marker.format, postings.FORMAT)
@@ -168,35 +168,35 @@ class Startup(object):
         self._read_marker()
         self._check_database()
         seen = []
-        create_missing(self._store, lambda: self._is_in_the_way(seen), self._sleep)
+        create_missing(self._store, lambda: self._stop_older_load(seen), self._sleep)
 
-    def _is_in_the_way(self, seen):
+    def _stop_older_load(self, seen):
         """Stop a load that began before a table was lost, and delete the ready marker, so that
-        neither calls the index ready.
+        neither declares the index ready.
 
         :param seen: [the record number of the lease] before the tables were described. If it has
             changed, a later load has created the tables.
-        :returns: True if the caller must describe the tables again and call this again."""
+        :returns: True if the caller must describe the tables again and call this method again."""
         lease = lease_of(self._store, self._clock)
         try:
             holder = [lease.read()]
-            is_over = holder == seen and lease.revoke(*holder)
+            is_stopped = holder == seen and lease.revoke(*holder)
         except errors.MissingTable:
             # The lease is lost with the version table.
-            is_over, holder = True, []
+            is_stopped, holder = True, []
         seen[:] = holder
-        if is_over:
-            self._void(self._read_marker())
-        return not is_over
+        if is_stopped:
+            self._delete_marker(self._read_marker())
+        return not is_stopped
 
     def _read_marker(self):
         try:
-            self._note(self._store.get(self._store.search_table, READY_KEY))
+            self._keep_marker(self._store.get(self._store.search_table, READY_KEY))
         except errors.MissingTable:
             self.marker = None
         return self.marker
 
-    def _void(self, marker):
-        """Delete the marker that was read, unless another process has replaced it."""
+    def _delete_marker(self, marker):
+        """Delete a marker that was read, unless another process has replaced it."""
         if marker is not None:
             self._store.delete_numbered(READY_KEY, marker.number)

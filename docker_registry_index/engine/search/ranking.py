@@ -1,6 +1,6 @@
-"""The words of a search term, and how well a repository matches them. Pure.
+"""The words of a search term, and the rank of a repository that matches them. Pure.
 
-These are the rules of docs/search.md."""
+docs/search.md has the rules."""
 
 from __future__ import unicode_literals
 
@@ -18,9 +18,9 @@ Result = collections.namedtuple('Result', 'name description')
 
 
 def parse(term):
-    """Return the words that a repository must match: a tuple of folded text. It is empty for an
-    empty term, which every repository matches. None if no repository can match: a word is longer
-    than any name, or has a control character."""
+    """Return the words that a repository must match, a tuple of text in lower case. It is empty for
+    an empty term, which every repository matches. Return None if no repository can match, because a
+    word is longer than any name or has a control character."""
     words = text.split_words(term)
     if any(text.length(word) > text.NAME_CHARACTERS or text.has_control(word) for word in words):
         return None
@@ -28,22 +28,22 @@ def parse(term):
 
 
 def longest(words):
-    """Return the words whose postings are read: the four longest, which are likely the rarest, the
-    longest first."""
+    """Return the four longest words, the longest first: they are probably the rarest, so a search
+    reads their postings only."""
     return sorted(words, key=len, reverse=True)[:4]
 
 
 def group(words, name):
-    """Return the group of a match for a limit, from 0 (kept first) to 3: the longest word is a
-    whole word of the name, starts one, is inside one, or is not in the name."""
+    """Return the group of a match, from 0 to 3; a limit keeps lower groups first. The longest word
+    is a whole word of the name (0), starts one (1), is inside one (2), or not in the name (3)."""
     best = _best_place(longest(words)[0], text.fold(name))
     return IN_DESCRIPTION if best is None else best
 
 
 def rank(words, name, description):
-    """Return how well a repository matches: 0 (best) to 3; None if it does not match.
+    """Return the rank of a repository, from 0 (best) to 3; None if it does not match.
 
-    0: the name ends in the term or has it as a whole word, 1: a word of the name starts with it,
+    0: the name ends with the word or has it as a whole word, 1: a word of the name starts with it,
     2: it is inside a word, 3: a word of the description starts with it. Of several words, the worst
     match counts."""
     worst = WHOLE_WORD

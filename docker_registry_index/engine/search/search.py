@@ -1,4 +1,4 @@
-"""Search: ranges of postings, read until no better result can follow.
+"""Search: reads ranges of postings until no better result can follow.
 
 A search never returns a partial result: it is complete or fails. Postings of names too long for one
 transaction have a flag. The row of such a repository records whether all its postings exist."""
@@ -16,16 +16,16 @@ from . import ranking
 
 __all__ = ['Search']
 
-#: The most postings of a range's first pages; later pages have a megabyte.
+#: The most postings on each of a range's first pages; later pages have a megabyte.
 _PAGE = 1000
-#: The most items that a page of names is asked for; a megabyte has fewer.
+#: The most items requested for a page of names; a megabyte has fewer.
 _LONGEST_PAGE = 20000
 
 
 class Search(object):
-    """Searches of one index.
+    """Searches one index, and lists its names.
 
-    Reads are eventually consistent, at half the price: a push is found within a second, usually
+    Reads are eventually consistent, at half the price. A push is found within a second, usually
     much sooner, and never in part.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-consistency.html
 
@@ -35,7 +35,7 @@ class Search(object):
         self._store = store
 
     def search(self, term, limit=None, skip=0):
-        """Return the repositories matching ``term``: a list of ranking.Result.
+        """Return a list of ranking.Result: the repositories that match ``term``.
 
         Sorted by rank, then by name. docs/search.md defines what a term means and what a limit
         leaves out.
@@ -59,64 +59,64 @@ class Search(object):
         if limit is not None:
             limit += skip
         if not words:
-            return self._listed(None, limit)[skip:]
-        readings = [Reading(self._store, word, words, limit) for word in ranking.longest(words)]
-        return self._read_until_found(readings, limit).best(skip)
+            return self._list(None, limit)[skip:]
+        searches = [WordSearch(self._store, word, words, limit) for word in ranking.longest(words)]
+        return self._read_until_found(searches, limit).best(skip)
 
     def catalog(self, after=None, limit=None):
-        """Return the names after ``after``, which may be any text, in the order of a registry's
-        catalog: a list. Costs one Query for each page of 1 MB, and one BatchGetItem for each 100
-        names in it that are too long for one transaction."""
+        """Return a list of the names after ``after``, any text, in the order of a registry's
+        catalog. Costs one Query for each page of 1 MB, and one BatchGetItem for each 100 names in
+        it that are too long for one transaction."""
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
-        return [result.name for result in self._listed(after, _checked_limit(limit))]
+        return [result.name for result in self._list(after, _checked_limit(limit))]
 
-    def _read_until_found(self, readings, limit):
+    def _read_until_found(self, searches, limit):
         """Read until all postings of one word are read, or enough of the first word; return the
-        Reading of that word."""
-        first = readings[0]
-        if limit is None or len(readings) > 1:
-            wanted = [pages for reading in readings for pages in reading.ranges]
+        WordSearch of that word."""
+        first = searches[0]
+        if limit is None or len(searches) > 1:
+            wanted = [reader for search in searches for reader in search.readers]
         else:
-            wanted = first.ranges[:1]
+            wanted = first.readers[:1]
         while True:
             self._read(wanted)
-            for reading in readings:
-                if reading.is_exhausted:
-                    return reading
-            wanted = first.still_needed()
+            for search in searches:
+                if search.is_exhausted:
+                    return search
+            wanted = first.needed_readers()
             if not wanted:
                 return first
 
-    def _listed(self, after, limit):
+    def _list(self, after, limit):
         found, start = [], None
         while True:
             size = None if limit is None else min(limit - len(found), _LONGEST_PAGE)
             page = self._store.query(postings.CATALOG, after=after, limit=size, start=start)
-            found.extend(result for result, _ in self._whole(
+            found.extend(result for result, _ in self._complete_results(
                 (item, None) for item in page['Items']))
             start = page.get('LastEvaluatedKey')
             if start is None or len(found) == limit:
                 return found
 
-    def _read(self, ranges):
-        """Read a page of each range, side by side."""
-        read = run_side_by_side([pages.next_page for pages in ranges])
-        for result, pages in self._whole(
-                (item, pages) for pages, page in zip(ranges, read) for item in page):
-            pages.take(result)
+    def _read(self, readers):
+        """Read the next page of each reader, side by side."""
+        pages = run_side_by_side([reader.next_page for reader in readers])
+        for result, reader in self._complete_results(
+                (item, reader) for reader, page in zip(readers, pages) for item in page):
+            reader.keep(result)
 
-    def _whole(self, items):
-        """Return the results of (item, label) pairs, without those of names too long for one
-        transaction whose postings are incomplete."""
+    def _complete_results(self, items):
+        """Return (result, label) of (item, label) pairs. Names that are too long for one
+        transaction are left out if their postings are incomplete."""
         results = [(_result(item), label, 'v' in item) for item, label in items]
         doubtful = set(result.name for result, _, is_doubtful in results if is_doubtful)
-        indexed = self._indexed(sorted(doubtful))
+        indexed = self._indexed_names(sorted(doubtful))
         return [(result, label) for result, label, is_doubtful in results
                 if not is_doubtful or result.name in indexed]
 
-    def _indexed(self, names):
-        """Return those of ``names`` whose rows record that all postings exist. Costs a BatchGetItem
-        for each 100 names, half a read unit a name."""
+    def _indexed_names(self, names):
+        """Return the set of ``names`` whose rows record that all postings exist. Costs a
+        BatchGetItem for each 100 names, half a read unit a name."""
         indexed, table = set(), self._store.repository_table
         for first in range(0, len(names), GET_BATCH):
             found = self._store.batch_get({table: {
@@ -128,12 +128,13 @@ class Search(object):
         return indexed
 
 
-class Pages(object):
-    """The postings of one class that match a word, page by page."""
+class RangeReader(object):
+    """Reads the postings of one class that match a word, page by page. ``place`` is the index of
+    the class in postings.CLASSES; ``sizes`` are the numbers of postings on the first pages."""
 
-    def __init__(self, store, reading, place, wanted, sizes):
+    def __init__(self, store, search, place, wanted, sizes):
         self._store = store
-        self._reading = reading
+        self._search = search
         self._range = wanted
         self._start = None
         self._sizes = iter(sizes)
@@ -141,20 +142,20 @@ class Pages(object):
         self.is_exhausted = False
 
     def next_page(self):
-        """Read one page more and return its items."""
+        """Read one more page and return its items."""
         page = self._store.query(self._range.gram, self._range.prefix,
                                  limit=next(self._sizes, None), start=self._start)
         self._start = page.get('LastEvaluatedKey')
         self.is_exhausted = self._start is None
         return page['Items']
 
-    def take(self, result):
-        """Keep a result of a page of this range."""
-        self._reading.take(self.place, result)
+    def keep(self, result):
+        """Keep a result of this range."""
+        self._search.keep(self.place, result)
 
 
-class Reading(object):
-    """The results of the postings of one word: the repositories that match all words of the term,
+class WordSearch(object):
+    """Reads the postings of one word, and keeps the repositories that match all words of the term,
     each once, in its best class.
 
     :param word: the one word.
@@ -166,17 +167,18 @@ class Reading(object):
         self._words = words
         self._limit = limit
         self._kept = collections.OrderedDict()
-        self.ranges = [
-            Pages(store, self, place, postings.range_of(kind, word), _page_sizes(words, limit))
+        self.readers = [
+            RangeReader(store, self, place, postings.range_of(kind, word),
+                        _page_sizes(words, limit))
             for place, kind in enumerate(postings.CLASSES)]
 
     @property
     def is_exhausted(self):
         """True if all postings of the word were read."""
-        return all(pages.is_exhausted for pages in self.ranges)
+        return all(reader.is_exhausted for reader in self.readers)
 
-    def take(self, place, result):
-        """Keep a result that matches all words and was not found in a better class."""
+    def keep(self, place, result):
+        """Keep a result if it matches all words, and is not kept in a better class already."""
         rank = ranking.rank(self._words, *result)
         if rank is None:
             return
@@ -186,29 +188,30 @@ class Reading(object):
             del self._kept[result.name]
         self._kept[result.name] = (place, rank, result)
 
-    def still_needed(self):
-        """Return the ranges that may contain a better result than those kept."""
+    def needed_readers(self):
+        """Return the readers whose ranges may contain a better result than those kept."""
         needed = []
-        for pages in self.ranges:
-            count = sum(kept[0] <= pages.place for kept in self._kept.values())
+        for reader in self.readers:
+            count = sum(kept[0] <= reader.place for kept in self._kept.values())
             if self._limit is not None and count >= self._limit:
                 break
-            if not pages.is_exhausted:
-                needed.append(pages)
+            if not reader.is_exhausted:
+                needed.append(reader)
         return needed
 
     def best(self, skip=0):
-        """Return the results from ``skip`` to the limit, in order; the best groups are kept."""
+        """Return the best results, without the first ``skip``, in the order of a search."""
         best = list(self._kept.values())
         if skip or (self._limit is not None and len(best) > self._limit):
-            best.sort(key=self._order)
+            best.sort(key=self._limit_order)
             best = best[skip:self._limit]
         best.sort(key=lambda kept: (kept[1], kept[2].name))
         return [kept[2] for kept in best]
 
-    def _order(self, kept):
-        """Return the sort key of a result. It does not depend on the postings that were read, so
-        pages neither repeat nor lose a result: whole words come first, as in the postings."""
+    def _limit_order(self, kept):
+        """Return the key by which a limit prefers a result: whole words first, as in the postings.
+        It does not depend on the postings that were read, so pages neither repeat nor lose a
+        result."""
         place, _, result = kept
         group = ranking.group(self._words, result.name)
         first = ranking.longest(self._words)[0]
@@ -220,9 +223,9 @@ class Reading(object):
 
 
 def _page_sizes(words, limit):
-    """Return the sizes of a range's first pages; later pages have 1 MB."""
+    """Return the numbers of postings on a range's first pages; later pages have 1 MB."""
     if limit is None:
-        # Of several words, a rare one makes reading the others unnecessary.
+        # If one of several words is rare, the others need not be read.
         return [100] if len(words) > 1 else []
     # A little more than the limit, because a name that has the term twice has two postings; still
     # within half a read unit. From the second page on, most postings are such repeats.

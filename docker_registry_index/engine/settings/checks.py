@@ -1,4 +1,4 @@
-"""Checks of settings: each returns the value of a text. Pure.
+"""Checks of settings: functions that return the value of a text. Pure.
 
 A check takes text and returns the value, or raises Refused with one problem and one way out.
 A function with parameters, such as ``seconds(0, 60)``, returns a check. A check that only one table
@@ -12,7 +12,7 @@ import re
 from .._compat import text_type
 
 __all__ = ['Refused', 'as_text', 'endpoint', 'is_port', 'matching', 'path', 'printable',
-           'refuse_hidden', 'region', 'seconds', 'secret', 'switch', 'url', 'whole']
+           'refuse_secrets', 'region', 'seconds', 'secret', 'switch', 'url', 'whole']
 
 _SHOWN = 80
 
@@ -27,7 +27,7 @@ _SECRET = re.compile(r'[!-~]+\Z')
 
 
 class Refused(Exception):
-    """A value is unusable; `problem` never shows a secret."""
+    """Raised if a value is unusable; ``problem`` never contains a secret."""
 
     def __init__(self, problem, way_out):
         self.problem = problem
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def printable(value, limit=_SHOWN):
-    """Return a value for a message: ASCII, on one line, cut to the limit."""
+    """Return the text of a value for a message: in ASCII, on one line, cut to the limit."""
     if isinstance(value, bytes):
         value = value.decode('utf-8', 'replace')
     shown = text_type(value).encode('unicode_escape').decode('ascii')
@@ -48,7 +48,7 @@ def printable(value, limit=_SHOWN):
 def as_text(value, exact=False):
     """Return a value as stripped text, or None for None, empty text and white space.
 
-    :param exact: True to refuse numbers too: YAML may have changed what was written (0123 becomes
+    :param exact: True to refuse numbers, too, because YAML may have changed the text (0123 becomes
         83)."""
     if value is None:
         return None
@@ -62,7 +62,7 @@ def as_text(value, exact=False):
 
 
 def matching(pattern, problem, way_out):
-    """Return a check for text that matches a regular expression as a whole."""
+    """Return a check that accepts text which matches a regular expression as a whole."""
     compiled = re.compile(r'(?:%s)\Z' % pattern, re.DOTALL)
 
     def check(text):
@@ -85,12 +85,12 @@ path = matching(r'/.*', 'is not an absolute path', 'write the full path, beginni
 
 
 def whole(least, most):
-    """Return a check for a whole number, which returns an int."""
+    """Return a check that converts a whole number to int."""
     return _number(int, r'[0-9]{1,9}\Z', 'whole number', least, most)
 
 
 def seconds(least, most):
-    """Return a check for seconds with up to three decimals, which returns a float."""
+    """Return a check that converts seconds with up to three decimals to float."""
     return _number(float, r'[0-9]{1,9}(?:\.[0-9]{1,3})?\Z', 'number of seconds', least, most)
 
 
@@ -113,7 +113,7 @@ def switch(text):
 
 
 def secret(shortest=1):
-    """Return a check for a key or password that fits an HTTP header; messages never show it."""
+    """Return a check that accepts a key or password for an HTTP header, and never shows it."""
     def check(text):
         if not _SECRET.match(text):
             raise Refused('contains a space, a control character or one outside ASCII (not shown, '
@@ -126,8 +126,8 @@ def secret(shortest=1):
 
 
 def url(text):
-    """Return the text if it is the base address of an HTTP service."""
-    refuse_hidden(text)
+    """Return the text if it is the base address of an HTTP service; otherwise raise Refused."""
+    refuse_secrets(text)
     scheme, host, port, path_ = _ADDRESS.match(text).groups()
     if scheme is None:
         raise _refused(text, 'which begins with neither http:// nor https://',
@@ -145,8 +145,8 @@ def url(text):
 
 
 def endpoint(text):
-    """Return the text if it is the base address of an HTTP service that botocore can use."""
-    refuse_hidden(text)
+    """Return the text if it is an address that botocore accepts; otherwise raise Refused."""
+    refuse_secrets(text)
     _, host, port, _ = _ADDRESS.match(text).groups()
     if host.startswith('[') or ':' in (port or ''):
         raise _refused(text, 'whose host is an IPv6 address, which botocore on Python 2.7 '
@@ -163,8 +163,8 @@ def is_port(text):
     return bool(re.match(r'[0-9]{1,5}\Z', text)) and 1 <= int(text) <= 65535
 
 
-def refuse_hidden(text):
-    """Refuse an address that may contain a secret, and do not show it."""
+def refuse_secrets(text):
+    """Raise Refused for an address that may contain a secret, without showing it."""
     if '@' in text or '?' in text or '#' in text:
         raise Refused('is an address with a user, a query or a fragment in it (not shown, it may '
                       'be secret)', 'write it without these; user, password and keys have settings '

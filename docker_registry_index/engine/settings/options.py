@@ -1,6 +1,6 @@
-"""The engine's settings: the table of its options. Everything that lists or reads options uses it.
+"""The engine's settings: the table of its options, which all code that reads or lists them uses.
 
-An option is one entry here, and its row in docs/settings.md."""
+Each option is one entry here, and one row in docs/settings.md."""
 
 from __future__ import unicode_literals
 
@@ -25,7 +25,7 @@ _KEY_ID_LENGTH = 16
 class Option(object):
     """One setting.
 
-    :param default: the text if no place has a value; ``{database}`` and other options above it are
+    :param default: the text if no layer has a value; ``{database}`` and other options above it are
         filled in. None for no value.
     :param check: returns the value of a text, or raises Refused.
     :param meaning: one line for the documentation.
@@ -67,7 +67,7 @@ _table = _table_name(3, 255, 'DynamoDB refuses as a table name')
 
 
 def _interval(text):
-    """Return the text as the seconds between two syncs; 0 for no syncs."""
+    """Return the seconds between two syncs, 0 for no syncs; otherwise raise Refused."""
     seconds = checks.seconds(0, 31536000)(text)
     if 0 < seconds < 60:
         raise checks.Refused('is %s, which is less than a minute' % checks.printable(text),
@@ -76,8 +76,8 @@ def _interval(text):
 
 
 def _region_of_aws(text):
-    """Refuse a name that does not have the form of an AWS region. Regions are not compared with a
-    list: AWS opens new ones, and an installed botocore has only those of its release."""
+    """Raise Refused for a text without the form of an AWS region. It is not compared with a list,
+    because AWS opens new regions, and an installed botocore has only those of its release."""
     zone = re.match('(%s)[a-z]\\Z' % _REGION_OF_AWS, text)
     if zone:
         raise checks.Refused(
@@ -124,19 +124,19 @@ class Settings(BaseSettings):
     # AWS refuses a key with the secret of another key; its message does not name the cause.
     PAIRS = (KEY_PAIR,)
 
-    def check_together(self, givers):
-        """Refuse two tables with one name and, without an endpoint, a region that is not of AWS."""
+    def check_together(self, layers):
+        """Refuse two tables with one name, and a region outside AWS without an endpoint_url."""
         owners = {}
         for name in _TABLES:
             value = getattr(self, name)
             owner = owners.setdefault(value, name)
             if owner != name:
                 raise SettingError(
-                    name, givers[name].origin(name), "is '%s', as is %s (from %s)" % (
-                        value, owner, givers[owner].origin(owner)),
+                    name, layers[name].origin(name), "is '%s', as is %s (from %s)" % (
+                        value, owner, layers[owner].origin(owner)),
                     'give each table a name of its own')
         if self.endpoint_url is None:
-            givers['region'].checked(_region_of_aws, 'region', self.region)
+            layers['region'].checked(_region_of_aws, 'region', self.region)
 
     def warnings(self):
         """Warn about temporary keys, which need a session token."""

@@ -1,7 +1,7 @@
-"""How each option of a table gets its value: from the first of many places that has one. Pure.
+"""Resolves settings: each option gets its value from the strongest layer that has one. Pure.
 
 A program reads files and the environment, and passes their values as layers, the strongest first.
-The tables are those of the engine (options.py) and of the service."""
+The engine (options.py) and the service each have a table of options."""
 
 from __future__ import unicode_literals
 
@@ -21,7 +21,7 @@ _ACCESS_KEY_ID = re.compile('([A-Z][A-Z0-9]{3})[A-Z0-9]{12,}')
 
 
 class Layer(object):
-    """Values from one place.
+    """The values from one place, such as a block of a file.
 
     :param source: the name of the place in messages, such as ``flavour 'prod' of c.yml``.
     :param values: mapping of option name to value; None, empty text and white space count as
@@ -41,7 +41,7 @@ class Layer(object):
         return self.origins.get(name, self.source)
 
     def get(self, option):
-        """Return the option's text, or None if this layer has none."""
+        """Return the text of an option, or None if this layer has none."""
         return self.checked(lambda value: checks.as_text(value, exact=option.secret),
                             option.name, self.values.get(option.name))
 
@@ -64,19 +64,19 @@ _DEFAULTS = Layer('the default', {})
 
 
 class BaseSettings(object):
-    """Resolved and checked settings, which do not change: an attribute for each option.
+    """Resolved and checked settings: an unchangeable attribute for each option.
 
-    A subclass has the table, as constants, and may override check_together and warnings:
+    A subclass has these constants, and may override check_together and warnings:
 
     - BLOCK: the block of the options in a configuration file;
     - OPTIONS: a tuple of Option; a default may name options above it;
-    - PAIRS: a tuple of pairs of names; both are given in one layer, or neither;
-    - MIXES_LAYERS: True if the halves of a pair may come from two layers nevertheless.
+    - PAIRS: a tuple of pairs of option names; one layer gives both, or neither;
+    - MIXES_LAYERS: True if two layers may give the two options of a pair.
 
-    :param layers: the strongest first. Each option comes from the first one that has it, else its
-        default is used.
+    :param layers: the strongest first. Each option comes from the first layer that has it; if none
+        has it, the default is used.
     :param given: options by their names, stronger than all layers.
-    :raises SettingError: a value is unusable; the error is of the first such value."""
+    :raises SettingError: a value is unusable; the error names the first such value."""
 
     MIXES_LAYERS = False
 
@@ -87,38 +87,38 @@ class BaseSettings(object):
                 type(self).__name__, name, _hint(name, names)))
         origins = dict((name, 'argument %s' % name) for name in given)
         layers = (Layer('arguments', given, origins),) + layers + (_DEFAULTS,)
-        givers = {}
+        used = {}
         for option in self.OPTIONS:
-            self.__dict__[option.name], givers[option.name] = self._find(option, layers)
-        self._check_pairs(givers, layers)
-        self.check_together(givers)
+            self.__dict__[option.name], used[option.name] = self._find(option, layers)
+        self._check_pairs(used, layers)
+        self.check_together(used)
 
-    def check_together(self, givers):
-        """Refuse values that are unusable together.
+    def check_together(self, layers):
+        """Raise SettingError for values that are unusable together.
 
-        :param givers: mapping of each option's name to the layer that its value comes from."""
+        :param layers: mapping of each option's name to the layer of its value."""
 
     def warnings(self):
         """Return a list of warnings about values that may be unusable."""
         return []
 
     def _find(self, option, layers):
-        """Return an option's value and the first layer that has it."""
-        for giver in layers:
-            text = giver.get(option)
+        """Return the value of an option, and the first layer that has it."""
+        for layer in layers:
+            text = layer.get(option)
             if text is not None:
                 break
         else:
             text = option.default and option.default.format(**self.__dict__)
-        value = text and giver.checked(option.check, option.name, text)
+        value = text and layer.checked(option.check, option.name, text)
         # A native string: gevent of Python 2 may deadlock on a host name in unicode:
         # https://github.com/gevent/gevent/issues/349
-        return str(value) if isinstance(value, text_type) else value, giver
+        return str(value) if isinstance(value, text_type) else value, layer
 
-    def _check_pairs(self, givers, layers):
+    def _check_pairs(self, used, layers):
         for pair in self.PAIRS:
-            given, missing = sorted(pair, key=lambda name: layers.index(givers[name]))
-            layer, other = givers[given], givers[missing]
+            given, missing = sorted(pair, key=lambda name: layers.index(used[name]))
+            layer, other = used[given], used[missing]
             if layer is not other and (other is _DEFAULTS or not self.MIXES_LAYERS):
                 raise SettingError(
                     missing, layer.origin(missing), 'is missing or empty, while %s is given by %s'
@@ -137,7 +137,7 @@ class BaseSettings(object):
 
 
 def resolve(kind, layers):
-    """Return the settings of a class that the layers give, and a list of warnings."""
+    """Return the settings of a class, resolved from the layers, and a list of warnings."""
     layers = list(layers)
     settings = kind(*layers)
     return settings, settings.warnings() + [
@@ -162,7 +162,7 @@ def _unknown(kind, layer):
 
 
 def _hint(word, names):
-    """Return a question about the option that is probably meant, or ''."""
+    """Return a suggestion of the option that is probably meant, or ''."""
     word = word.lower().replace('-', '_').replace('dynamodb_', '')
     near = difflib.get_close_matches(word, names, 1)
     return ' (did you mean %s?)' % near[0] if near else ''

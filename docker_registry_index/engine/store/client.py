@@ -1,7 +1,7 @@
-"""The connection to DynamoDB; no other module of the engine imports boto3 or botocore.
+"""The client of DynamoDB. No other module of the engine imports boto3 or botocore.
 
-The engine makes every request by Client.call, which replaces the errors of boto3 by the engine's
-own."""
+The engine makes every request with Client.call, which raises the engine's errors in place of
+boto3's."""
 
 from __future__ import unicode_literals
 
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 #: More than the requests that a gevent worker is likely to make at once.
 CONNECTIONS = 50
-#: Seconds before credentials expire, during which botocore requires new ones.
+#: Seconds before the end of credentials in which botocore requires new ones.
 _LAST_SECONDS = 600
 #: Seconds of throttling after which a load fails.
 THROTTLED_SECONDS = 600
-#: Seconds of other faults, such as lost connections, after which it fails: its lease has ended.
+#: Seconds of other faults, such as lost connections, after which a load fails: its lease has ended.
 FAULT_SECONDS = 20
 #: Seconds between two attempts of a load: well below the time of a lease.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4
@@ -40,39 +40,38 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _RETRYABLE = frozenset(['InternalServerError', 'LimitExceededException', 'ServiceUnavailable',
                         'TransactionInProgressException'])
-#: Error codes of a single write, and the reason that a cancelled transaction gives for the same.
+#: The error codes of a single write, and the reasons that a cancelled transaction gives instead.
 _CONDITIONS = {'ConditionalCheckFailedException': 'ConditionalCheckFailed',
                'TransactionConflictException': 'TransactionConflict'}
 
 
 class Client(object):
-    """One connection pool to DynamoDB, safe to use from several threads.
+    """A DynamoDB client with one connection pool; several threads may use it.
 
     :param settings: a Settings; without a key pair in it, credentials come from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
-    :param at_once: True to search for credentials now, which may take requests to a service of the
-        machine; False to leave it to the first call.
+    :param connect_now: True to find credentials now, which may take requests to a service of the
+        machine; False to leave that to the first call.
     :raises SettingError: botocore's own configuration cannot be used."""
 
-    def __init__(self, settings, at_once=True):
+    def __init__(self, settings, connect_now=True):
         self._settings = settings
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._connected = None
-        if at_once:
+        if connect_now:
             self._connect()
 
     @property
     def dynamodb(self):
-        """The low-level boto3 client; its event hooks see every request."""
+        """The low-level boto3 client, whose event hooks are called for every request."""
         return self._connect()[0]
 
     def call(self, operation, **arguments):
         """Make one request and return the response.
 
         :param operation: a method of the boto3 client, such as ``query``.
-        :raises MissingTable, ConditionFailed, RequestFailed: after the attempts of this client are
-            used up.
+        :raises MissingTable, ConditionFailed, RequestFailed: all attempts of this client failed.
         :raises Stopped: this process was forked from the client's process, and would share its
             connections."""
         if self._process != os.getpid():
@@ -113,12 +112,12 @@ class Client(object):
 class Credentials(object):
     """The credentials of a client, which may expire and be renewed.
 
-    botocore requests them from STS, with five attempts within a minute, whatever the time-outs of
+    botocore requests them from STS, with five attempts within a minute, whatever the timeouts of
     the client. So another thread makes this request.
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-provider
 
     :param found: the credentials that botocore found, or None.
-    :param seconds: how long a request waits for them."""
+    :param seconds: the longest time that a request waits for them."""
 
     def __init__(self, found, seconds):
         self._needs_refresh = getattr(found, 'refresh_needed', lambda *_: False)
@@ -137,7 +136,7 @@ class Credentials(object):
 
 
 class RetryingClient(object):
-    """A Client for loads, which retries throttled and failed requests.
+    """A Client for loads and checks, which retries throttled and failed requests.
 
     Tables of release 0.1.0 have five read and five write units. The load of a large registry needs
     more than a burst of these.
@@ -153,8 +152,8 @@ class RetryingClient(object):
         self._warned = set()
 
     def call(self, operation, **arguments):
-        """As Client.call, but retry a throttled request for up to ten minutes, and a request with
-        another fault for up to 20 seconds."""
+        """Make a request as Client.call does, and retry it: for up to ten minutes if it is
+        throttled, for up to 20 seconds after another fault."""
         began, backoff = self._clock(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             self._heartbeat()
@@ -184,13 +183,13 @@ def _seconds_to_retry(error):
 
 
 def attempt_timeout(settings):
-    """Return the most seconds that one attempt of a request takes."""
+    """Return the most seconds that one attempt of a request can take."""
     return settings.connect_timeout + settings.read_timeout
 
 
 def request_timeout(settings):
-    """Return the most seconds that one request takes with its attempts. Credentials that are not
-    in the settings take one attempt more.
+    """Return the most seconds that a request with all its attempts can take. Credentials that are
+    not in the settings take the time of one more attempt.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html"""
@@ -263,8 +262,8 @@ def _tables(arguments):
 
 
 def _reason(error):
-    """Return botocore's message in one line. For wrong parameters, the second line contains the
-    problem and then their values, which are left out."""
+    """Return botocore's message in one line. For wrong parameters, its second line contains the
+    problem, and then values, which are left out."""
     if isinstance(error, botocore.exceptions.ParamValidationError):
         report = '%s' % error.kwargs.get('report', '')
         return 'wrong parameters: ' + first_line(report.split(', value:')[0])

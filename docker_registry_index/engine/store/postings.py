@@ -1,18 +1,18 @@
 """The postings of a repository: the suffix index. Pure, no I/O.
 
-There is one posting for every suffix of a name, and a search is one range of one item collection;
-docs/design.md explains why::
+There is one posting for each suffix of a name, and a search reads a range of the postings of one
+gram. docs/design.md explains why::
 
-    gram    class + first character of the suffix       (hash key)
+    gram    the class + the first character of the suffix  (hash key)
     suffix  the suffix + END + the name before the suffix  (range key)
-    d       the description, so that a Query answers by itself
-    n       the name, if the range key does not spell it
+    d       the description, so that a search needs no further request
+    n       the name, if the range key does not contain it
     v       1: a search has to read the repository's row, see write/plan.py
 
 Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
-The collection ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before
-all other characters. Its item is also the witness: it is written together with the other postings,
-and proves which of them a repository has."""
+The gram ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before all
+other characters. A name's item there is its witness: it is written together with the other
+postings, and proves which of them a repository has."""
 
 from __future__ import unicode_literals
 
@@ -27,8 +27,8 @@ __all__ = [
     'witness', 'witness_key',
 ]
 
-#: The number of this format. Each format has a search table of its own. Formats 1 and 2 were those
-#: of releases 0.2.0 and 0.4.0.
+#: The number of the format of postings. Each format has a search table of its own. Formats 1 and 2
+#: were those of releases 0.2.0 and 0.4.0.
 FORMAT = 3
 
 START, INSIDE, DESCRIBED, CATALOG = 's', 'i', 'd', '/'
@@ -46,12 +46,12 @@ _DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
 
 #: One item of the search table, without the types of DynamoDB.
 Posting = collections.namedtuple('Posting', 'gram suffix name description')
-#: The range keys beginning with a prefix under one gram.
+#: The postings of one gram whose range keys begin with a prefix.
 Range = collections.namedtuple('Range', 'gram prefix')
 
 
 def postings(name, description=''):
-    """Return all postings of a repository except its witness, a list.
+    """Return a list of all postings of a repository, except its witness.
 
     :param name: a name that text.check_name accepts.
     :param description: a clean description, or ''."""
@@ -64,29 +64,29 @@ def postings(name, description=''):
 
 
 def witness(name, description=''):
-    """Return the posting that lists the name and proves that all others exist."""
+    """Return the posting that lists a name, and proves that its other postings exist."""
     return Posting(CATALOG, catalog_key(name), name, description)
 
 
 def witness_key(name):
-    """Return the key of a name's witness for DynamoDB."""
+    """Return the DynamoDB key of the witness of a name."""
     return {'gram': {'S': CATALOG}, 'suffix': {'S': catalog_key(name)}}
 
 
 def catalog_key(name):
-    """Return the sort key of a name, or of any text, in the order of a registry's catalog.
+    """Return the range key of a name, or of any text, in the order of a registry's catalog.
 
     https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go"""
     return name.replace('/', _END)
 
 
 def gram(kind, rest):
-    """Return the hash key of the postings of a class whose suffix is, or begins with, ``rest``."""
+    """Return the hash key of the postings of a class whose suffixes begin with ``rest``."""
     return kind + text.CHARACTER.match(rest).group()
 
 
 def is_gram(gram):
-    """Return True if a hash key is one of postings."""
+    """Return True if a hash key is that of postings, and not of markers."""
     return gram[:1] in CLASSES or gram == CATALOG
 
 
@@ -96,8 +96,8 @@ def range_of(kind, word):
 
 
 def best_class(word, name, description):
-    """Return the place among CLASSES of the first class in which a repository matches a word, and
-    the range keys of its postings that match there."""
+    """Return the index in CLASSES of the first class in which a repository matches a word, and the
+    range keys of the postings of that class that match."""
     found = postings(name, description)
     for place, kind in enumerate(CLASSES):
         wanted = range_of(kind, word)
@@ -112,7 +112,7 @@ def name_of(item):
     """Return the repository name of a stored posting."""
     if 'n' in item:
         return item['n']['S']
-    return _spelled(item['gram']['S'], item['suffix']['S'])
+    return _name_in_keys(item['gram']['S'], item['suffix']['S'])
 
 
 def to_item(posting):
@@ -120,13 +120,13 @@ def to_item(posting):
     item = {'gram': {'S': posting.gram}, 'suffix': {'S': posting.suffix}}
     if posting.description:
         item['d'] = {'S': posting.description}
-    if _spelled(posting.gram, posting.suffix) != posting.name:
+    if _name_in_keys(posting.gram, posting.suffix) != posting.name:
         item['n'] = {'S': posting.name}
     return item
 
 
-def _spelled(gram, suffix):
-    """Return the name that the keys of a posting spell."""
+def _name_in_keys(gram, suffix):
+    """Return the name that the keys of a posting contain."""
     if gram == CATALOG:
         return suffix.replace(_END, '/')
     rest, _, before = suffix.partition(_END)
@@ -134,7 +134,7 @@ def _spelled(gram, suffix):
 
 
 def _posting(kind, rest, name, position, description):
-    # The range key spells the name only if the name is in lower case.
+    # The range key contains the name only if the name is in lower case.
     before = name[:position] if text.fold(name) == name else None
     suffix = _key(rest.translate(_ENCODE), before, name)
     return Posting(gram(kind, rest), suffix, name, description)
@@ -150,9 +150,9 @@ def _key(rest, ending, name):
 
 
 def _positions(folded):
-    """Return the positions that need a posting, each with its class. A suffix is left out if it
-    begins another one of a class that is as good: that one matches every term that it would
-    match."""
+    """Return (position, class) of each suffix that needs a posting. A suffix is left out if an
+    earlier suffix begins with it and has a class that is as good. Each term that matches the
+    later suffix also matches the earlier one."""
     kinds = [(position, START if _starts_word(folded, position) else INSIDE)
              for position in (character.start() for character in text.CHARACTER.finditer(folded))]
     return [(position, kind) for position, kind in kinds

@@ -1,6 +1,6 @@
 """The records in the tables besides postings, and the meaning of their attributes. Pure.
 
-Only this module contains the names of the attributes as they are stored."""
+Only this module contains the names of their attributes as they are stored."""
 
 from __future__ import unicode_literals
 
@@ -35,33 +35,32 @@ def tombstone_key(name):
 
 
 def pending_key(name):
-    """Return the key of the note that a description is pending."""
+    """Return the key of the note that the description of a repository is pending."""
     return {'gram': {'S': MARKERS}, 'suffix': {'S': _PENDING + name}}
 
 
-def name_of_key(key, kind):
-    """Return the name in a key that the function ``kind`` made; None for any other key."""
-    prefix = kind('')['suffix']['S']
+def name_of_key(key, make_key):
+    """Return the name in a key that the function ``make_key`` returned; None for other keys."""
+    prefix = make_key('')['suffix']['S']
     suffix = key['suffix']['S']
     return suffix[len(prefix):] if suffix.startswith(prefix) else None
 
 
 class Row(collections.namedtuple('Row', 'description is_indexed indexed writing touched item')):
-    """A repository's row as it was read.
+    """The row of a repository, as it was read.
 
     Other programs may have written attributes of other types; such an attribute counts as absent.
 
     :param description: as stored, or None.
-    :param is_indexed: True if the row records that all postings exist, in our format. A row that
-        release 0.1.0 wrote does not.
-    :param indexed: the description that the postings were written with, or ''. A worker of release
-        0.1.0 updates a row by writing back all attributes that it read, including ours, but
-        without the description.
+    :param is_indexed: True if the row records that all postings exist, in the format of this
+        release. A row that release 0.1.0 wrote does not.
+    :param indexed: the description that the postings were written with, or ''. To update a row, a
+        worker of release 0.1.0 writes back all attributes that it read, except the description.
     :param writing: [token, description, ...] while a change of several transactions is under way
         or was broken off; else None.
-    :param touched: when the repository was last pushed or changed, in Unix seconds, give or take
+    :param touched: when the repository was last pushed or changed, in Unix seconds, accurate to
         half an hour; 0 if unknown.
-    :param item: all of the row as DynamoDB returned it, for conditions."""
+    :param item: the whole row as DynamoDB returned it, for conditions."""
     __slots__ = ()
 
     #: The attributes that this package writes into a row, beside the description.
@@ -69,7 +68,7 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
 
     @classmethod
     def of(cls, item):
-        """Return the Row of an item of the repository table; None for None."""
+        """Return the Row of an item of the repository table; None if there is no item."""
         if item is None:
             return None
         touched = item.get(cls.TOUCHED, {}).get('N', '')
@@ -82,13 +81,13 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
 
 
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):
-    """The state of a repository, as read before a change.
+    """The state of a repository, as it was read before a change.
 
     :param row: a Row; None if there is none.
     :param witness: the description in the witness ('' for none), which proves which postings
         exist; None if there is no witness.
     :param begun: descriptions whose postings may exist because an attempt at this change was
-        broken off."""
+        interrupted."""
     __slots__ = ()
 
     def __new__(cls, row, witness, begun=frozenset()):
@@ -96,31 +95,31 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_current(self):
-        """True if row and postings agree."""
+        """True if the row and the postings agree."""
         return (self.row is not None and self.row.writing is None and self.row.is_indexed and
                 self.witness == text.clean_description(self.row.description))
 
     @property
     def is_half_added(self):
-        """True if some postings may exist and no search may find the name: the row has the token of
-        a change that was broken off, and does not record that all its postings exist."""
+        """True if only some postings may exist, so that no search finds the name: a change was
+        interrupted, and its token is in a row that does not record that all postings exist."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 
     @property
     def has_all_postings(self):
-        """True if the name has all its postings, whatever the row contains."""
+        """True if all postings of the name exist, whatever the row contains."""
         return self.witness is not None and not (self.row is not None and self.row.writing)
 
     @property
     def has_exact_postings(self):
-        """True if the postings are exactly those that the witness proves. A row that does not
-        record its postings may have lost the token of a change that was broken off."""
+        """True if exactly the postings exist that the witness proves. A row that does not record
+        its postings may have lost the token of an interrupted change."""
         return self.has_all_postings and self.row is not None and self.row.is_indexed
 
     @property
     def descriptions(self):
-        """Every description whose postings may exist now."""
+        """The set of all descriptions whose postings may exist now."""
         found = set(self.begun)
         if self.witness is not None:
             found.add(self.witness)
@@ -137,15 +136,15 @@ class ReadyMarker(collections.namedtuple(
         'ReadyMarker', 'format number synced tried report failures resync')):
     """The marker that an index is ready.
 
-    It is stored beside the postings, so it cannot outlive them; docs/design.md describes when it
-    is written and removed.
+    It is stored beside the postings, so it is lost with them. docs/design.md describes when it is
+    written and deleted.
 
     :param format: the format of the postings, an int.
     :param number: a random text that no other marker has.
     :param synced: when the last complete load ended, in Unix seconds; None if none was complete.
-    :param tried: when the last load ended, likewise.
+    :param tried: when the last load ended, in Unix seconds, or None.
     :param report: the LoadReport of the last load as a dictionary, or None.
-    :param failures: how many loads in a row, up to the last one, were incomplete.
+    :param failures: the number of consecutive incomplete loads, up to the last load.
     :param resync: True if the first complete load found rows, perhaps of another release, whose
         workers may still write; another load follows soon."""
     __slots__ = ()
@@ -157,7 +156,7 @@ class ReadyMarker(collections.namedtuple(
 
     @classmethod
     def of(cls, item):
-        """Return the ReadyMarker of an item of the search table; None if it is no marker."""
+        """Return the ReadyMarker of an item of the search table; None for any other item."""
         if 'N' not in (item or {}).get('format', {}):
             return None
         return cls(int(item['format']['N']), item['number']['S'], _number(item, 'synced'),
@@ -165,7 +164,7 @@ class ReadyMarker(collections.namedtuple(
                    'resync' in item)
 
     def put(self, table):
-        """Return the action of a transaction that writes the marker."""
+        """Return the transaction action that writes the marker."""
         item = dict(READY_KEY, number={'S': self.number})
         for name in 'format', 'synced', 'tried', 'failures':
             number = getattr(self, name)
@@ -178,13 +177,13 @@ class ReadyMarker(collections.namedtuple(
         return {'Put': {'TableName': table, 'Item': item}}
 
     def after(self, report, number, now):
-        """Return the marker after a load.
+        """Return the marker to write after a load.
 
-        :param report: a LoadReport."""
+        :param report: the LoadReport."""
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
         if not report.complete:
             return self._replace(number=number, tried=now, report=kept, failures=self.failures + 1)
-        # Rows that existed before are of another release, or of a load that was broken off.
+        # Rows that existed before are those of another release, or of an interrupted load.
         return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
                            self.synced is None and report.adopted + report.unchanged > 0)
 

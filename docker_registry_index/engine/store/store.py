@@ -1,4 +1,4 @@
-"""The store of one index: its three tables, and the requests that the engine makes to them."""
+"""Store: the three tables of one index, and the requests that the engine makes to them."""
 
 from __future__ import unicode_literals
 
@@ -33,13 +33,13 @@ class Store(object):
         self._sleep = sleep
 
     def retrying(self, heartbeat=lambda: None, sleep=sleep):
-        """Return the same store for a load or a check: it retries throttled and failed requests.
+        """Return a Store of the same tables that retries throttled and failed requests.
 
         :param heartbeat: called before each attempt; raises to stop."""
         return Store(self.settings, RetryingClient(self.client, heartbeat, sleep), sleep)
 
     def with_missing_tables_empty(self):
-        """Return the same store, which reads a missing table as an empty one."""
+        """Return a Store of the same tables that reads a missing table as an empty one."""
         return Store(self.settings, _EmptyWhereMissing(self.client), self._sleep)
 
     def call(self, operation, **arguments):
@@ -51,7 +51,7 @@ class Store(object):
         return self.call('get_item', TableName=table, Key=key, ConsistentRead=True).get('Item')
 
     def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False):
-        """Return a page of the items of one gram in the search table, in their order.
+        """Return a page of the items of one gram in the search table, in the order of their keys.
 
         :param prefix: only items whose suffix begins with this text.
         :param after: only items whose suffix is greater than this text.
@@ -78,7 +78,7 @@ class Store(object):
             gram, limit=limit, start=start, consistent=True))
 
     def delete_numbered(self, key, number):
-        """Delete an item of the search table, unless another one with another number replaced it.
+        """Delete the item of a key in the search table, if it has this number.
 
         Costs a DeleteItem: a write unit.
 
@@ -102,7 +102,7 @@ class Store(object):
         return self._pages(page_from)
 
     def batch_get(self, wanted, enough=lambda left: not left):
-        """Return the items of BatchGetItems: a list for each table that has some.
+        """Return the items of these keys: a dictionary of table to a list, for each table with any.
 
         :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
         :param enough: a function of the keys that DynamoDB left out, in the same form; it returns
@@ -115,7 +115,7 @@ class Store(object):
         return found
 
     def batch_write(self, table, requests):
-        """Make puts and deletes: a BatchWriteItem for each 25.
+        """Put and delete items of a table, with a BatchWriteItem for each 25.
 
         :param requests: a list of {'PutRequest': ...} and {'DeleteRequest': ...}.
         :raises RequestFailed: DynamoDB left items out at every attempt; some are written."""
@@ -125,7 +125,7 @@ class Store(object):
                 pass
 
     def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
-        """Yield the responses, and retry the keys or items that a throttled DynamoDB leaves out."""
+        """Yield each response, and retry the keys or items that a throttled DynamoDB leaves out."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -150,7 +150,7 @@ class Store(object):
 
 
 class _EmptyWhereMissing(object):
-    """A client for the reads of a load before the tables exist."""
+    """A client that reads a missing table as an empty one."""
 
     def __init__(self, client):
         self._client = client

@@ -1,8 +1,8 @@
 """The three tables: their names and keys, and how missing ones are created.
 
-`<database>-repository` is the truth and has the keys of release 0.1.0; `<database>-version` has one
-row, which 0.1.0 reads too; `<database>-search-<format>` holds the postings. docs/design.md draws
-all three."""
+`<database>-repository` is the source of truth, and has the keys of release 0.1.0.
+`<database>-version` has one row, which 0.1.0 reads, too. `<database>-search-<format>` contains the
+postings. docs/design.md describes all three."""
 
 from __future__ import unicode_literals
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: The version number of release 0.1.0, which refuses every other.
 VERSION = '1'
-#: Seconds until a new table should be active; it takes five to ten on AWS.
+#: The most seconds until a new table is active; it takes five to ten on AWS.
 CREATION_SECONDS = 120
 
 #: A table: its name, and (attribute, type) of each of its keys.
@@ -27,7 +27,7 @@ Table = collections.namedtuple('Table', 'name hash_key range_key')
 
 
 def tables(settings):
-    """Return the tables of ``settings``, as a dictionary by their roles."""
+    """Return the tables that ``settings`` name: a dictionary of role to Table."""
     return collections.OrderedDict([
         ('repository', Table(settings.repository_table, ('name', 'S'), None)),
         ('version', Table(settings.version_table, ('version', 'N'), None)),
@@ -36,7 +36,7 @@ def tables(settings):
 
 
 def definition(table):
-    """Return the arguments of CreateTable, with billing on demand."""
+    """Return the arguments of CreateTable for a table, billed on demand."""
     keys = [(key, kind) for key, kind in ((table.hash_key, 'HASH'), (table.range_key, 'RANGE'))
             if key]
     return {
@@ -49,7 +49,7 @@ def definition(table):
 
 
 def check_version(store):
-    """Refuse a database of another version, as release 0.1.0 does; return the rows of the table.
+    """Return the rows of the version table; refuse another version, as release 0.1.0 does.
 
     Costs a consistent Scan of the version table, of one row.
 
@@ -67,13 +67,13 @@ def check_version(store):
 def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=monotonic):
     """Create the missing tables, wait until all are active, and return the names of the new ones.
 
-    All are created before the first is waited for. Costs a DescribeTable for each table, one more
-    for each check of a table that is not active, and a CreateTable for each missing table.
+    All are created before any wait. Costs a DescribeTable for each table, one more for each check
+    of a table that is not active, and a CreateTable for each missing table.
 
     :param store: a Store.
     :param before_creating: called before the first CreateTable, if some tables exist and others
         do not. If it returns True, the tables are described again, and it is called again.
-    :raises ForeignDatabase: a table has other keys than ours; nothing was created then.
+    :raises ForeignDatabase: a table has other keys than those of this index; nothing was created.
     :raises TableError: a table did not become active within two minutes."""
     pause = functools.partial(_pause, clock() + CREATION_SECONDS, sleep, clock)
     is_settled = False
@@ -88,7 +88,7 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
 
 
 def _describe_all(store, pause):
-    """Return the description of each table by its name; None for a missing one."""
+    """Return a dictionary of table name to the table's description; None for a missing table."""
     found = {}
     for table in store.tables.values():
         found[table.name] = _describe_settled(store, table, pause)

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
-"""Text in the index: folding, words, names, descriptions. Pure.
+"""The text in the index: lower case, words, names and descriptions. Pure.
 
-All Pythons must agree on every character, because one of them may remove what another has written.
-So this module lists white space, word characters and letters with a lower case, and does not use
-the interpreter's own Unicode tables. A character counts once, even if a narrow build of Python 2.7
+All Pythons must agree on every character, because one may remove what another has written. So this
+module lists white space, word characters and letters with a lower case, and does not use the
+interpreter's own Unicode tables. A character counts once, even if a narrow build of Python 2.7
 stores it as two."""
 
 from __future__ import unicode_literals
@@ -21,7 +21,7 @@ __all__ = [
 
 #: The longest name that Distribution accepts; names of docker-registry are much shorter.
 NAME_CHARACTERS = 255
-#: The most bytes of a name that fit into a range key (1 024 bytes) beside its separators:
+#: The most bytes of a name that fit into a range key (1 024 bytes) beside END and a digest:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 NAME_BYTES = 1000
 #: The most characters of the short description of Docker Hub, and of a description in
@@ -62,9 +62,9 @@ def to_text(value):
 
 
 def fold(text):
-    """Return ``text`` in lower case, one character for each. The lower case of a name must contain
-    that of each substring, so characters are converted one by one. Python 3 converts a final sigma
-    by its neighbours, and one letter (U+0130) into two characters."""
+    """Return ``text`` in lower case, converted character by character. The lower case of a name
+    must contain that of each substring. Python 3 would convert a final sigma by its neighbours, and
+    the letter U+0130 into two characters."""
     return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
 
 
@@ -88,7 +88,7 @@ def has_control(text):
 
 
 def check_name(name):
-    """Return ``name`` as text, if the index can hold it.
+    """Return ``name`` as text if the index can contain it.
 
     :raises InvalidName: the name is empty, longer than 255 characters or 1 000 bytes, has a control
         character, or is not well-formed."""
@@ -108,14 +108,14 @@ def check_name(name):
 
 def cut_to_key(text):
     """Return the beginning of ``text``, short enough for a condition on a key. Every name is
-    shorter, so it compares with the beginning as with the whole text."""
+    shorter than that, so a comparison of names with the beginning has the same result."""
     size = NAME_BYTES + 4
     return to_text(text).encode('utf-8')[:size].decode('utf-8', 'ignore')
 
 
 def clean_description(description):
-    """Return ``description`` for a terminal and an index key: without control characters, with
-    single spaces for white space, and cut to 100 characters."""
+    """Return ``description`` without control characters, with single spaces for white space, and
+    cut to 100 characters, so that it fits a terminal and the key of an index."""
     if not description:
         return ''
     # Some white space is a control character, and a control character may be between two spaces.
@@ -125,6 +125,6 @@ def clean_description(description):
 
 
 def word_tails(description):
-    """Return, for each word start in a clean description, the text to the next space. "Node.js API"
+    """Return the text from each word start in a clean description to the next space. "Node.js API"
     gives "node.js", "js" and "api". A term matches a word start if one of them begins with it."""
     return [match.group(1) for match in _TAIL.finditer(fold(description))]

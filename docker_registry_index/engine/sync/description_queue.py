@@ -1,8 +1,8 @@
-"""The description queue: notes of repositories whose descriptions are still to be read.
+"""The description queue: notes of the repositories whose descriptions are still to be read.
 
-It serves a program that reads descriptions one by one after a load. A note is written to the search
-table before its repository is, so a crash loses no description. A note is deleted when the
-description has been read."""
+It is for a program that reads descriptions one by one after a load. The note of a repository is
+written to the search table before the repository, so a crash loses no description. The note is
+deleted when the description has been read."""
 
 from __future__ import unicode_literals
 
@@ -16,7 +16,7 @@ __all__ = ['DescriptionQueue', 'Note']
 
 
 class Note(collections.namedtuple('Note', 'name number is_expected')):
-    """A note that the description of a repository is to be read.
+    """A note that the description of a repository is still to be read.
 
     :param name: the name of the repository.
     :param number: a random text that no other note of this name has.
@@ -34,10 +34,9 @@ class DescriptionQueue(object):
         self._store = store
 
     def note(self, names, is_expected=False):
-        """Note that the descriptions of these repositories are to be read.
+        """Write a note for each of these repositories, and return the list of notes.
 
         :param is_expected: see Note.
-        :returns: a list of Note.
 
         Costs a write unit for each name, and a BatchWriteItem for each 25.
 
@@ -48,11 +47,11 @@ class DescriptionQueue(object):
         return notes
 
     def notes(self, limit, after=None):
-        """Return a list of Note, in the order of their names.
+        """Return a list of the notes, in the order of their names.
 
         Costs a Query: half a read unit if there is no note.
 
-        :param limit: the length of the list at most, 1 or more.
+        :param limit: the most notes, 1 or more.
         :param after: a name; only notes of later names are returned."""
         page = self._store.query(
             MARKERS, prefix=pending_key('')['suffix']['S'], limit=limit,

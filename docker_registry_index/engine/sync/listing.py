@@ -1,6 +1,6 @@
-"""Lists a storage: several namespaces at the same time, so that none waits for another.
+"""Lists the repositories of a storage, several namespaces at the same time.
 
-A namespace that cannot be read, or that does not answer, is left out and logged."""
+A namespace that cannot be read, or does not answer, is left out and logged."""
 
 from __future__ import unicode_literals
 
@@ -14,16 +14,16 @@ __all__ = ['Listing', 'Progress', 'STORAGE_SECONDS']
 
 logger = logging.getLogger(__name__)
 
-#: How many namespaces are listed at the same time.
+#: The most namespaces that are listed at the same time.
 THREADS = 8
 #: Seconds without an answer after which a storage counts as unreadable.
 STORAGE_SECONDS = 600
 #: Seconds between two log lines on the progress.
-_PAUSE = 10
+_LOG_SECONDS = 10
 
 _BATCH = 500
-#: Seconds between two checks for what was listed.
-_NAP = 0.05
+#: Seconds between two checks of what the workers have found.
+_POLL_SECONDS = 0.05
 _LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
 
 
@@ -31,7 +31,7 @@ class Listing(object):
     """One listing of a storage.
 
     :param source: a Source. Its methods are called in other threads, so that the caller's heartbeat
-        goes on while a storage hangs.
+        continues while a storage hangs.
     :param seconds: a namespace that yields nothing for so long counts as unreadable.
     :param clock: returns seconds that only go forward."""
 
@@ -42,7 +42,7 @@ class Listing(object):
         self._stopwatch = Stopwatch(seconds, clock)
         self._seconds = seconds
         self._clock = clock
-        self._is_over = False
+        self._is_stopped = False
         self._first_error = None
         self._count = 0
         self._working = set()
@@ -54,19 +54,19 @@ class Listing(object):
         """Yield lists of (name, description or None).
 
         :param heartbeat: called at least once a second; raises to stop.
-        :param meanwhile: called between two lists; returns True if it had work to do, and is then
+        :param meanwhile: called between two lists; returns True if it did any work, and is then
             called again at once.
         :raises StorageUnreadable: the namespaces could not be listed, or none of them could be
             read.
         :raises: what the heartbeat and meanwhile raise."""
-        self._is_over = start_thread(self._list_namespaces) is None
+        self._is_stopped = start_thread(self._list_namespaces) is None
         try:
             for _ in range(THREADS):
-                self._begin()
+                self._start_worker()
             for batch in self._received(heartbeat, meanwhile):
                 yield batch
         finally:
-            self._is_over = True
+            self._is_stopped = True
         if self.unreadable and len(self.unreadable) == self._count:
             raise errors.StorageUnreadable('its repositories', self._first_error)
 
@@ -78,8 +78,8 @@ class Listing(object):
             try:
                 worker, kind, value = self._found.get_nowait()
             except queue.Empty:
-                # get() with a timeout goes by the time of day on Python 2.7.
-                sleep(0 if was_busy else _NAP)
+                # In Python 2.7, get() with a timeout depends on the time of day.
+                sleep(0 if was_busy else _POLL_SECONDS)
                 continue
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)
@@ -106,7 +106,7 @@ class Listing(object):
             if len(hanging) > THREADS:
                 # The whole storage seems to hang, and threads that timed out still run.
                 raise errors.StorageUnreadable('its repositories', error)
-            self._begin()
+            self._start_worker()
 
     def _note_unreadable(self, namespace, error):
         self.unreadable.append(namespace)
@@ -114,15 +114,15 @@ class Listing(object):
         logger.error('namespace %.80r of the storage cannot be read; its repositories stay '
                      'unchanged in the search index: %s', namespace, errors.summary(error))
 
-    def _begin(self):
+    def _start_worker(self):
         worker = _Worker(self._seconds, self._clock)
-        if not self._is_over and start_thread(self._work, worker) is not None:
+        if not self._is_stopped and start_thread(self._run_worker, worker) is not None:
             self._working.add(worker)
         elif not self._working:
             raise errors.StorageUnreadable('its repositories', RuntimeError('no thread is left'))
 
     def _list_namespaces(self):
-        """Put the namespaces into the workers' queue, and None after the last."""
+        """Put the namespaces into the queue of the workers, and None after the last one."""
         try:
             self._stopwatch.start()
             for namespace in self._source.namespaces():
@@ -137,8 +137,8 @@ class Listing(object):
         self._stopwatch.stop()
         self._put(self._namespaces, None)
 
-    def _work(self, worker):
-        while not self._is_over:
+    def _run_worker(self, worker):
+        while not self._is_stopped:
             try:
                 named = self._namespaces.get(timeout=1)
             except queue.Empty:
@@ -149,14 +149,14 @@ class Listing(object):
                 break
             worker.namespace, namespace = named
             try:
-                self._list(worker, namespace)
+                self._list_namespace(worker, namespace)
             finally:
                 worker.stop()
             if worker.has_timed_out:
                 return
         self._put(self._found, (worker, _ENDED, None))
 
-    def _list(self, worker, namespace):
+    def _list_namespace(self, worker, namespace):
         batch = []
         worker.start()
         try:
@@ -166,7 +166,7 @@ class Listing(object):
                     worker.stop()
                     self._put(self._found, (worker, _LISTED, batch))
                     batch = []
-                if self._is_over or worker.has_timed_out:
+                if self._is_stopped or worker.has_timed_out:
                     return
                 worker.start()
         except Exception as error:
@@ -177,7 +177,7 @@ class Listing(object):
 
     def _put(self, where, what):
         """Put an item into a queue; return False if the listing is over."""
-        while not self._is_over:
+        while not self._is_stopped:
             try:
                 where.put(what, timeout=1)
                 return True
@@ -187,19 +187,19 @@ class Listing(object):
 
 
 class _Worker(Stopwatch):
-    """A thread that lists one namespace after another, and measures how long it waits."""
+    """The state of a thread that lists one namespace after another, and the time it waits."""
 
     namespace = None
     has_timed_out = False
 
 
 class Progress(object):
-    """Logs the progress of a listing of a storage, or of a load.
+    """Logs the progress of a listing or a load, every ten seconds.
 
     :param clock: returns seconds that only go forward.
-    :param total: how many repositories the load compares.
-    :param before: how many of them were compared during the listing.
-    :param report: called with (done, total), too; None for none."""
+    :param total: the number of repositories that the load compares.
+    :param before: the number of those that were compared during the listing.
+    :param report: also called with (done, total), or None."""
 
     def __init__(self, clock, total=0, before=0, report=None):
         self._clock = clock
@@ -207,17 +207,17 @@ class Progress(object):
         self._before = before
         self._report = report
         self._began = clock()
-        self._next = self._began + _PAUSE
+        self._next = self._began + _LOG_SECONDS
 
-    def list(self, listed, done):
-        """Note how many repositories were listed, and done; log it every ten seconds."""
+    def note_listed(self, listed, done):
+        """Note the numbers of repositories that were listed and loaded so far."""
         rate = self._rate(listed)
         if rate is not None:
             logger.info('listing the storage for the search index: %d repositories so far, '
                         '%.0f per second; %d of them done', listed, rate, done)
 
-    def reach(self, done):
-        """Note that so many more are done; log it every ten seconds."""
+    def note_loaded(self, done):
+        """Note the number of repositories that were compared after the listing."""
         if self._report:
             self._report(self._before + done, self._total)
         rate = self._rate(done)
@@ -227,9 +227,9 @@ class Progress(object):
                         self._before + done, self._total, rate, left / max(rate, 0.001))
 
     def _rate(self, done):
-        """Return how many were done a second if a log line is due; else None."""
+        """Return the number of repositories per second if a log line is due, otherwise None."""
         now = self._clock()
         if now < self._next:
             return None
-        self._next = now + _PAUSE
+        self._next = now + _LOG_SECONDS
         return done / max(now - self._began, 0.001)

@@ -1,8 +1,8 @@
 """Load: makes the index equal to the registry's storage, difference by difference.
 
-What is there already costs no write, so a load that was killed goes on where it stopped, and a
-later load is a sync. Until one load was complete, loads write while the storage is still being
-listed: some processes do not live long enough to list all of it."""
+What is indexed already costs no write. So a load continues the work of one that was killed, and a
+later load is a sync. Until one load is complete, loads write while the storage is still being
+listed, because some processes do not live long enough to list all of it."""
 
 from __future__ import unicode_literals
 
@@ -18,7 +18,7 @@ from ..write.writer import Writer
 from .description_queue import DescriptionQueue
 from .listing import STORAGE_SECONDS, Progress
 from .reconcile import TimedSource
-from .snapshot import Survey
+from .snapshot import SnapshotReader
 
 __all__ = ['LoadReport', 'Loader']
 
@@ -27,24 +27,24 @@ logger = logging.getLogger(__name__)
 #: The outcomes that a load counts.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
 _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later load retries it: %s'
-#: How many entries are compared before other greenlets run.
+#: The number of entries that are compared before other greenlets run.
 _YIELD_EVERY = 100
-#: How many entries are written between two batches of the listing.
-_FEW = 20
+#: The number of entries that are written between two batches of the listing.
+_WRITTEN_AT_ONCE = 20
 
 
 class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
         'unreadable', 'seconds'))):
-    """What a load did.
+    """The results of a load, as numbers of repositories.
 
     :param found: repositories in the registry's storage.
     :param added: repositories that were not in the index.
     :param adopted: rows that had no postings or outdated ones, such as those of release 0.1.0.
-    :param cleaned: names whose postings were deleted because their row was gone, or because their
-        removal had been broken off.
-    :param removed: repositories removed because the storage does not have them any more.
-    :param recent: repositories that the storage does not have, but that stay for now: they were
-        pushed or changed within the last hour.
+    :param cleaned: names whose postings were deleted because they had no row, or because their
+        removal had been interrupted.
+    :param removed: repositories removed because the storage no longer has them.
+    :param recent: repositories that the storage does not have, but that are kept for now, because
+        they were pushed or changed within the last hour.
     :param unchanged: repositories that were correct already.
     :param failed: repositories that could not be written or removed; the log contains the reasons.
     :param unreadable: a tuple of the namespaces that could not be listed.
@@ -53,12 +53,12 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
 
     @property
     def complete(self):
-        """True if nothing failed: the index equals the storage, but for recent repositories."""
+        """True if nothing failed: the index equals the storage, except for recent repositories."""
         return not (self.failed or self.unreadable)
 
     @property
     def summary(self):
-        """The counts in one line, for people."""
+        """The numbers in one line of text."""
         counts = '%d repositories in the storage: %s' % (self.found, ', '.join(
             '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
         if self.complete:
@@ -67,21 +67,21 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
 
 
 class Loader(object):
-    """Loads one index, once.
+    """Makes one load of one index.
 
-    :param store: a Store; throttling only slows the load down.
+    :param store: a Store; throttling only makes the load slower.
     :param source: a Source.
-    :param heartbeat: called often while working; raises to stop the load.
-    :param progress: called every hundred repositories with (done, total)."""
+    :param heartbeat: called often during the load; raises to stop it.
+    :param progress: called with (done, total) after each hundred repositories."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
                  clock=monotonic, wall_clock=time.time):
         self._store = store.retrying(heartbeat, sleep)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
-        self._survey = Survey(self._store, source, heartbeat, sleep, clock)
+        self._reader = SnapshotReader(self._store, source, heartbeat, sleep, clock)
         self._timed_source = TimedSource(source, STORAGE_SECONDS, heartbeat=heartbeat)
-        self._pending = DescriptionQueue(self._store)
+        self._description_queue = DescriptionQueue(self._store)
         self._source = source
         self._heartbeat = heartbeat
         self._progress = progress
@@ -90,33 +90,33 @@ class Loader(object):
         self._wall_clock = wall_clock
 
     def load(self):
-        """Index every repository of the storage, and no other.
+        """Index every repository of the storage, and remove all others from the index.
 
         A repository that the storage does not list is removed if the storage, asked for it alone,
         does not have it, and if it was not touched within the last hour. If the storage lists no
         repository at all, nothing is removed.
 
         :returns: a LoadReport.
-        :raises RequestFailed, LeaseLost: what was written until then stays; load again.
-        :raises StorageUnreadable: nothing of the storage can be read.
+        :raises RequestFailed, LeaseLost: what was written so far is kept; load again.
+        :raises StorageUnreadable: no part of the storage can be read.
 
         Costs a Scan of the rows, a Query of all names and one of the tombstones. Each
         TransactWriteItems adds several repositories. A repository that is removed costs three
-        requests, and a tombstone that has expired a DeleteItem."""
+        requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
         counts = collections.Counter()
-        snapshot = self._survey.take(lambda snapshot: self._write_few(snapshot, counts))
+        snapshot = self._reader.take(lambda snapshot: self._write_listed(snapshot, counts))
         try:
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
             self._write_all(snapshot, counts)
             if self._source.describes_later:
-                self._pending.note(self._source.doubtful())
+                self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
         finally:
             snapshot.close()
         report = LoadReport(
-            found, unreadable=self._survey.unreadable, seconds=self._clock() - started,
+            found, unreadable=self._reader.unreadable, seconds=self._clock() - started,
             **{kind: counts[kind] for kind in _KINDS})
         log = logger.info if report.complete else logger.error
         log('loaded the search index in %.1f s: %s', report.seconds, report.summary)
@@ -124,24 +124,24 @@ class Loader(object):
 
     def difference(self):
         """Yield (outcome, name) of each repository that a load would not count as unchanged. The
-        outcome is added, adopted, cleaned, removed, recent or failed. Costs what load costs,
-        without the writes."""
-        snapshot = self._survey.take()
+        outcome is added, adopted, cleaned, removed, recent or failed. Costs the same reads as a
+        load."""
+        snapshot = self._reader.take()
         try:
             is_trusted = self._is_trusted(snapshot)
             for entry in snapshot.entries():
                 self._heartbeat()
                 kind, _ = self._plan(entry)
                 if kind == 'gone':
-                    kind = self._if_removable(entry, is_trusted, self._is_gone)
+                    kind = self._remove_if_allowed(entry, is_trusted, self._check_removal)
                 if kind != 'unchanged':
                     yield kind, entry.name
         finally:
             snapshot.close()
 
-    def _write_few(self, snapshot, counts):
-        """Write some of what was listed; return True if there was any."""
-        entries = snapshot.take_listed(_FEW)
+    def _write_listed(self, snapshot, counts):
+        """Write a few of the repositories that were listed; return True if there were any."""
+        entries = snapshot.take_listed(_WRITTEN_AT_ONCE)
         self._write_entries(entries, counts)
         self._sleep(0)
         return bool(entries)
@@ -150,19 +150,19 @@ class Loader(object):
         is_trusted = self._is_trusted(snapshot)
         progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
                             self._progress)
-        self._write_entries(snapshot.entries(), counts, is_trusted, progress.reach)
+        self._write_entries(snapshot.entries(), counts, is_trusted, progress.note_loaded)
 
-    def _write_entries(self, entries, counts, is_trusted=False, reach=lambda done: None):
+    def _write_entries(self, entries, counts, is_trusted=False, note_progress=lambda done: None):
         batch, size, done = [], 0, -1
         for done, entry in enumerate(entries):
             self._heartbeat()
             if done % _YIELD_EVERY == 0:
                 self._sleep(0)
-                reach(done)
+                note_progress(done)
             kind, change = self._plan(entry)
             if change is None:
                 if kind == 'gone':
-                    kind = self._if_removable(entry, is_trusted, self._remove)
+                    kind = self._remove_if_allowed(entry, is_trusted, self._remove)
                 counts[kind] += 1
                 continue
             if size + len(change.actions) > LONGEST:
@@ -171,10 +171,10 @@ class Loader(object):
             batch.append((kind, entry, change))
             size += len(change.actions)
         self._flush(batch, counts)
-        reach(done + 1)
+        note_progress(done + 1)
 
     def _plan(self, entry):
-        """Return (outcome, Change or None) of a repository."""
+        """Return (outcome, Change or None) of a repository; 'gone' if it may have to be removed."""
         state = entry.state
         if state.is_current:
             return 'unchanged' if entry.is_listed else 'gone', None
@@ -188,12 +188,13 @@ class Loader(object):
         return 'cleaned', self._planner.delete(entry.name, state)
 
     def _flush(self, batch, counts):
-        """Write a batch in one transaction, or one by one if that is refused."""
+        """Write a batch in one transaction, or each change by itself if that is refused."""
         self._heartbeat()
         if self._source.describes_later:
             # Adopted ones, too: notes of another release are in a search table of its own.
-            self._pending.note(entry.name for kind, entry, change in batch
-                               if kind in ('added', 'adopted') and not change.target)
+            self._description_queue.note(
+                entry.name for kind, entry, change in batch
+                if kind in ('added', 'adopted') and not change.target)
         if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
             counts.update(kind for kind, _, _ in batch)
             return
@@ -201,13 +202,14 @@ class Loader(object):
             counts[self._write(kind, entry)] += 1
 
     def _write(self, kind, entry):
-        """Plan one repository again and write it; return the outcome. A repository that cannot be
-        written does not keep the others out."""
+        """Plan one repository again and write it; return the outcome. If it cannot be written, the
+        load continues with the others."""
         try:
             if kind == 'added' and self._was_removed(entry):
                 return 'unchanged'
             self._writer.change(
-                entry.name, lambda state: self._plan(self._now(entry, state))[1], sure=True)
+                entry.name, lambda state: self._plan(self._with_state(entry, state))[1],
+                read_witness=True)
             return kind
         except errors.ChangeConflict as error:
             if self._was_removed(entry):
@@ -220,25 +222,25 @@ class Loader(object):
         logger.error(_NOT_DONE, entry.name, 'updated', problem)
         return 'failed'
 
-    def _now(self, entry, state):
-        """Return the entry of the same repository with its current state."""
+    def _with_state(self, entry, state):
+        """Return the entry with the current state of its repository."""
         if state.row is None and entry.state.row is not None and entry.is_listed:
             # Another process deleted the row, perhaps release 0.1.0, which writes no tombstone.
             entry = entry._replace(is_listed=self._timed_source.has(entry.name))
         return entry._replace(state=state)
 
     def _was_removed(self, entry):
-        """Return True if the repository was removed since the load began. A tombstone that is gone
-        had expired: another load has deleted it."""
-        return self._survey.removal(entry.name) not in (None, entry.removal)
+        """Return True if the repository was removed since the load began. A tombstone that no
+        longer exists had expired, and another load has deleted it."""
+        return self._reader.removal(entry.name) not in (None, entry.removal)
 
     def _is_trusted(self, snapshot):
         """Return True if repositories that were not listed may be removed.
 
-        An unreadable namespace may contain any of them: the index does not record the namespace of
-        a repository. A storage without any repository is more often the wrong storage than an
-        emptied one."""
-        if self._survey.unreadable:
+        An unreadable namespace may contain any of them, because the index does not record the
+        namespace of a repository. A storage without any repository is more often the wrong storage
+        than an empty one."""
+        if self._reader.unreadable:
             logger.error('nothing is removed from the search index, because some namespaces of '
                          'the storage could not be read')
             return False
@@ -250,7 +252,7 @@ class Loader(object):
             return False
         return True
 
-    def _if_removable(self, entry, is_trusted, remove):
+    def _remove_if_allowed(self, entry, is_trusted, remove):
         """Call ``remove`` for a repository that the storage does not list, if the load may remove
         it; return the outcome."""
         if self._writer.is_recent(entry.state.row):
@@ -268,13 +270,13 @@ class Loader(object):
             return 'failed'
 
     def _remove(self, entry):
-        return self._writer.remove_if(entry.name, lambda: self._is_gone(entry) == 'removed')
+        return self._writer.remove_if(entry.name, lambda: not self._timed_source.has(entry.name))
 
-    def _is_gone(self, entry):
+    def _check_removal(self, entry):
         return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
 
     def _delete_expired(self, snapshot):
-        """Delete the tombstones that have expired, unless a newer one has replaced them."""
+        """Delete each tombstone that has expired, unless a newer one has replaced it."""
         for name, number in snapshot.expired(self._wall_clock()):
             try:
                 self._store.delete_numbered(tombstone_key(name), number)
@@ -283,5 +285,5 @@ class Loader(object):
 
 
 def _would_fail_for_all(error):
-    """Return True if an error concerns more than one repository."""
+    """Return True if an error would fail the other repositories, too."""
     return isinstance(error, errors.RequestFailed) and not error.invalid

@@ -9,19 +9,19 @@ from .source import has
 
 __all__ = ['StorageReconciler', 'TimedSource']
 
-#: How often a repository is written while the storage changes.
+#: The most times that a repository is written while the storage changes.
 _ATTEMPTS = 3
 
 
 class TimedSource(object):
-    """Asks a Source if it has a repository, and waits for the answer only so long.
+    """Asks a Source whether it has a repository, with a time limit.
 
-    A storage that hangs raises nothing, and each question keeps a thread. So once too many
-    questions have timed out, no further one is asked until one of them is answered.
+    A storage that hangs raises nothing, and each call keeps a thread. So after too many calls have
+    timed out, no further call is made until one of them ends.
 
     :param source: a Source.
-    :param seconds: the time limit of a question.
-    :param unanswered: how many questions may time out.
+    :param seconds: the time limit of a call.
+    :param unanswered: the most calls that may hang at the same time.
     :param heartbeat: called at least once a second meanwhile; raises to stop."""
 
     def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None):
@@ -29,34 +29,34 @@ class TimedSource(object):
         self._seconds = seconds
         self._unanswered = unanswered
         self._heartbeat = heartbeat
-        # The questions without an answer: when each was asked.
-        self._asked = {}
+        # The start of each call under way.
+        self._calls = {}
 
     def has(self, name):
         """Return True if the storage has a repository now.
 
-        :raises StorageUnreadable: the storage failed, or the question timed out."""
-        question, now = object(), monotonic()
+        :raises StorageUnreadable: the storage failed, or the call timed out."""
+        call, now = object(), monotonic()
         # Not the whole time: the clock of Python 2.7 ticks only a hundred times a second.
-        late = sum(now - since > 0.9 * self._seconds for since in list(self._asked.values()))
+        late = sum(now - since > 0.9 * self._seconds for since in list(self._calls.values()))
         try:
             if late >= self._unanswered:
                 raise TimedOut(self._seconds)
-            self._asked[question] = now
-            return call_with_timeout(lambda: self._ask(question, name), self._seconds,
+            self._calls[call] = now
+            return call_with_timeout(lambda: self._ask(call, name), self._seconds,
                                      self._heartbeat)
         except TimedOut as error:
             raise errors.StorageUnreadable('whether it has %.80r' % name, error)
 
-    def _ask(self, question, name):
+    def _ask(self, call, name):
         try:
             return has(self._source, name)
         finally:
-            del self._asked[question]
+            del self._calls[call]
 
 
 class StorageReconciler(object):
-    """Makes the index contain a repository exactly if the storage has it.
+    """Makes the index contain a repository if, and only if, the storage has it.
 
     :param source: a TimedSource.
     :param writer: a Writer."""
@@ -66,12 +66,12 @@ class StorageReconciler(object):
         self._writer = writer
 
     def reconcile(self, name):
-        """Make the index agree with the storage, also if the storage changes meanwhile. After three
-        changes it stops: the registry announces later ones.
+        """Make the index agree with the storage, even if the storage changes meanwhile. Return
+        after three such changes, because the registry announces later ones.
 
-        Costs two questions to the storage, and a Writer.add or Writer.remove.
+        Costs two calls of the storage, and a Writer.add or Writer.remove.
 
-        :raises StorageUnreadable: the storage failed, or a question timed out.
+        :raises StorageUnreadable: the storage failed, or a call timed out.
         :raises: as Writer.add."""
         for _ in range(_ATTEMPTS):
             is_there = self._source.has(name)

@@ -1,7 +1,7 @@
-"""The snapshot that a load works from: it joins the storage's repositories and the index's.
+"""The snapshot of a storage and its index, from which a load works.
 
 A temporary file keeps it, so that a load needs the same memory for any number of repositories. It
-is read in small pieces, so that the heartbeat of the load goes on. No other module uses sqlite3."""
+is read in small pieces, so that the load's heartbeat continues. No other module uses sqlite3."""
 
 from __future__ import unicode_literals
 
@@ -17,26 +17,26 @@ from ..store.records import (
     MARKERS, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, tombstone_key)
 from .listing import Listing, Progress
 
-__all__ = ['Entry', 'ScratchError', 'Snapshot', 'Survey', 'scratch_database']
+__all__ = ['Entry', 'ScratchError', 'Snapshot', 'SnapshotReader', 'scratch_database']
 
 logger = logging.getLogger(__name__)
 
 #: The error of a full or missing disk for temporary files.
 ScratchError = sqlite3.Error
 
-#: Kilobytes of a temporary database in memory; the rest is in the file.
+#: The kilobytes of a temporary database in memory; the rest is in the file.
 _CACHE = 4096
-#: How many entries are read from the file, and how many names are counted, at a time.
+#: The number of entries that are read from the file, and of names that are counted, at a time.
 _ENTRIES_AT_ONCE, _COUNTED_AT_ONCE = 500, 5000
-#: How many items a page has: few, because a page is decoded without a pause, and a gevent worker
-#: serves no request meanwhile.
+#: The items of a page: few, because a page is decoded without a pause, and a gevent worker serves
+#: no request meanwhile.
 _PAGE = 1000
-#: How many items are read before other greenlets run.
+#: The number of items that are read before other greenlets run.
 _YIELD_EVERY = 100
 
 _TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
-# The next names of each table: SQLite would sort all names of a table as one piece.
+# Selects the next names of each table, because SQLite would sort all names of a table at once.
 _NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
     'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name LIMIT ?2)' % table
     for table in ('listed', 'rows', 'witnesses'))
@@ -49,7 +49,7 @@ _ENTRIES = '''
 
 
 def scratch_database():
-    """Return a connection to a new, empty database, which is deleted when it is closed.
+    """Return a connection to a new, empty database, which is deleted when the connection is closed.
 
     SQLite creates its file, which has no name, in the folder of the environment variable
     SQLITE_TMPDIR or TMPDIR, otherwise in /var/tmp, /usr/tmp or /tmp. Any thread may use the
@@ -66,23 +66,23 @@ def scratch_database():
 class Entry(collections.namedtuple('Entry', 'name is_listed description state removal')):
     """One repository of the storage, of the index or of both.
 
-    :param is_listed: True if the storage listed it.
+    :param is_listed: True if the storage listed the repository.
     :param description: its description in the storage; None if there is none.
     :param state: its RepositoryState in the index.
-    :param removal: the number of its tombstone, noted before the storage was listed; None if there
-        was none."""
+    :param removal: the number of its tombstone before the storage was listed; None if there was
+        none."""
     __slots__ = ()
 
 
 class Snapshot(object):
-    """Notes names of the storage and of the index, then returns them joined, in order.
+    """Collects the names of a storage and its index, then returns them joined, in order.
 
     :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self):
         self._taken_to = 0
-        #: How many names note_listed has noted; how many entries take_listed has returned.
-        self.places = self.taken = 0
+        #: The number of names that note_listed has added; of entries that take_listed has returned.
+        self.listed = self.taken = 0
         self._database = scratch_database()
         self._database.execute('BEGIN')
         for table, columns in _TABLES.items():
@@ -95,25 +95,24 @@ class Snapshot(object):
         self._database.close()
 
     def note_listed(self, pairs):
-        """Note (name, description or None) pairs of the storage; the first pair of a name
-        counts."""
+        """Add (name, description or None) pairs of the storage; the first pair of a name counts."""
         triples = []
         for name, description in pairs:
-            self.places += 1
-            triples.append((name, description, self.places))
+            self.listed += 1
+            triples.append((name, description, self.listed))
         self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
 
     def note_row(self, item):
-        """Note a row as DynamoDB returned it."""
-        self._note('rows', item['name']['S'], sqlite3.Binary(marshal.dumps(item)))
+        """Add a row as DynamoDB returned it."""
+        self._insert('rows', item['name']['S'], sqlite3.Binary(marshal.dumps(item)))
 
     def note_witness(self, name, description):
-        """Note a witness and its description, '' for none."""
-        self._note('witnesses', name, description)
+        """Add a witness and its description, '' for none."""
+        self._insert('witnesses', name, description)
 
     def note_removal(self, name, number, expires=0):
-        """Note a tombstone: its number, and the Unix time when it expires."""
-        self._note('removals', name, number, expires)
+        """Add a tombstone: its number, and the Unix time when it expires."""
+        self._insert('removals', name, number, expires)
 
     def expired(self, now):
         """Yield (name, number) of each tombstone that has expired."""
@@ -121,11 +120,11 @@ class Snapshot(object):
             'SELECT name, number FROM removals WHERE expires < ?', (now,)))
 
     def count(self, table='listed'):
-        """Return how many names were noted in a table, ``listed`` or ``rows``."""
+        """Return the number of names in a table, ``listed`` or ``rows``."""
         return self._database.execute('SELECT count(*) FROM %s' % table).fetchone()[0]
 
     def count_all(self, heartbeat=lambda: None):
-        """Return how many entries there are, including those that were taken.
+        """Return the number of all entries, including those that were taken.
 
         :param heartbeat: called every 5 000 names."""
         total, last = 0, ''
@@ -138,7 +137,7 @@ class Snapshot(object):
         return total
 
     def entries(self):
-        """Yield an Entry for each name that was not taken, in the order of the names' UTF-8."""
+        """Yield an Entry for each name that was not taken, in the order of the names in UTF-8."""
         last, page = '', [None]
         while page:
             page = self._database.execute(_ENTRIES % _NAMES, (last, _ENTRIES_AT_ONCE)).fetchall()
@@ -148,15 +147,15 @@ class Snapshot(object):
                 last = entry.name
 
     def take_listed(self, count):
-        """Take so many entries that the storage listed, in the order in which they were noted, and
-        return them; entries() leaves them out."""
+        """Return the next ``count`` entries that the storage listed, in the order of the listing;
+        entries() leaves these out."""
         page = self._database.execute(_ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
         found = list(map(_entry, page))
         self._taken_to = max([self._taken_to] + [place for place, _ in found])
         self.taken += len(found)
         return [entry for _, entry in found]
 
-    def _note(self, table, *values):
+    def _insert(self, table, *values):
         self._database.execute('INSERT OR REPLACE INTO %s VALUES (%s)' % (
             table, ', '.join('?' * len(values))), values)
 
@@ -168,7 +167,7 @@ def _entry(line):
     return place, Entry(name, bool(is_listed), description, RepositoryState(row, witness), removal)
 
 
-class Survey(object):
+class SnapshotReader(object):
     """Reads a storage and its index into a Snapshot.
 
     :param store: a Store that retries.
@@ -188,48 +187,48 @@ class Survey(object):
         """Return a Snapshot of the storage and the index; the caller closes it.
 
         :param meanwhile: called with the Snapshot while the storage is being listed, if the index
-            was never loaded completely; returns True if it had work to do.
+            was never loaded completely; returns True if it did any work.
         :raises RequestFailed, LeaseLost: as the store and the heartbeat do.
-        :raises StorageUnreadable: nothing of the storage can be read."""
+        :raises StorageUnreadable: no part of the storage can be read."""
         snapshot = Snapshot()
         try:
-            # Tombstones are read before the storage is listed: a newer one shows that the listing
-            # is out of date.
-            if self._note_markers(snapshot) or not meanwhile:
-                self._note_storage(snapshot)
-                self._note_index(snapshot)
+            # Read the tombstones before listing the storage: a newer tombstone shows that the
+            # listing is out of date.
+            if self._add_tombstones(snapshot) or not meanwhile:
+                self._add_storage(snapshot)
+                self._add_index(snapshot)
             else:
-                self._note_index(snapshot)
-                self._note_storage(snapshot, lambda: meanwhile(snapshot))
+                self._add_index(snapshot)
+                self._add_storage(snapshot, lambda: meanwhile(snapshot))
         except BaseException:
             snapshot.close()
             raise
         return snapshot
 
     def removal(self, name):
-        """Return the current number of a name's tombstone, or None. Costs a GetItem."""
+        """Return the current number of the tombstone of a name, or None. Costs a GetItem."""
         item = self._store.get(self._store.search_table, tombstone_key(name))
         return None if item is None else item['number']['S']
 
     def rows(self):
-        """Yield the items of all rows."""
-        return self._shared(self._store.scan_all(self._store.repository_table, _PAGE))
+        """Yield the item of each row."""
+        return self._cooperatively(self._store.scan_all(self._store.repository_table, _PAGE))
 
     def witnesses(self):
         """Yield (name, description or '') of each witness."""
-        for item in self._shared(self._store.query_all(postings.CATALOG, limit=_PAGE)):
+        for item in self._cooperatively(self._store.query_all(postings.CATALOG, limit=_PAGE)):
             yield postings.name_of(item), item.get('d', {}).get('S', '')
 
     def postings(self):
-        """Yield the items of all postings, witnesses included."""
-        for item in self._shared(self._store.scan_all(self._store.search_table, _PAGE)):
+        """Yield the item of each posting, including the witnesses."""
+        for item in self._cooperatively(self._store.scan_all(self._store.search_table, _PAGE)):
             if postings.is_gram(item['gram']['S']):
                 yield item
 
-    def _note_markers(self, snapshot):
-        """Note the tombstones; return True if the index was ever loaded completely."""
+    def _add_tombstones(self, snapshot):
+        """Add the tombstones; return True if a load of the index was ever complete."""
         marker = None
-        for item in self._shared(self._store.query_all(MARKERS, limit=_PAGE)):
+        for item in self._cooperatively(self._store.query_all(MARKERS, limit=_PAGE)):
             name = name_of_key(item, tombstone_key)
             if name is not None:
                 snapshot.note_removal(name, item['number']['S'],
@@ -238,29 +237,29 @@ class Survey(object):
                 marker = ReadyMarker.of(item)
         return marker is not None and marker.synced is not None
 
-    def _note_storage(self, snapshot, meanwhile=lambda: False):
+    def _add_storage(self, snapshot, meanwhile=lambda: False):
         if not self._source:
             return
         listing, progress = Listing(self._source), Progress(self._clock)
 
         def heartbeat():
             self._heartbeat()
-            progress.list(snapshot.places, snapshot.taken)
+            progress.note_listed(snapshot.listed, snapshot.taken)
 
         for batch in listing.batches(heartbeat, meanwhile):
             snapshot.note_listed((text.to_text(name), text.clean_description(description))
-                                 for name, description in batch if _fits(name))
+                                 for name, description in batch if _is_valid(name))
         self.unreadable = tuple(listing.unreadable)
 
-    def _note_index(self, snapshot):
+    def _add_index(self, snapshot):
         for item in self.rows():
-            if _fits(item['name']['S']):
+            if _is_valid(item['name']['S']):
                 snapshot.note_row(item)
         for name, description in self.witnesses():
             snapshot.note_witness(name, description)
 
-    def _shared(self, items):
-        """Yield items, and let other greenlets run now and then."""
+    def _cooperatively(self, items):
+        """Yield items; after each hundred, let other greenlets run."""
         for place, item in enumerate(items):
             if place % _YIELD_EVERY == 0:
                 self._sleep(0)
@@ -268,7 +267,7 @@ class Survey(object):
             yield item
 
 
-def _fits(name):
+def _is_valid(name):
     try:
         text.check_name(name)
     except errors.InvalidName as error:

@@ -1,4 +1,4 @@
-"""Source, the interface of a registry's storage; the plugin and the service implement it."""
+"""Source, the interface to a registry's storage, which the plugin and the service implement."""
 
 from __future__ import unicode_literals
 
@@ -8,22 +8,22 @@ __all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
 
 
 class Source(object):
-    """A registry's storage, as a load reads it. Several threads may call its methods at the same
-    time. The methods may raise anything: what cannot be read is logged and left as it is in the
-    index, and the load does not count as complete."""
+    """The interface through which a load reads a registry's storage. Several threads may call its
+    methods at the same time. The methods may raise any exception: unreadable repositories are
+    logged and not changed in the index, and the load does not count as complete."""
 
     #: True if descriptions are read later, one by one. A load then notes each repository that it
     #: adds, see description_queue.py.
     describes_later = False
 
     def namespaces(self):
-        """Return the namespaces, which are listed independently: any objects. Their text is their
-        name in the log."""
+        """Return the namespaces: any objects, whose text is their name in the log. Each is listed
+        independently."""
         raise NotImplementedError
 
     def repositories(self, namespace):
-        """Return the repositories of one namespace: (name, description or None) pairs. None keeps
-        the description that the index has."""
+        """Return the repositories of a namespace as (name, description or None) pairs. None keeps
+        the description in the index."""
         raise NotImplementedError
 
     def has(self, name):
@@ -31,9 +31,9 @@ class Source(object):
         raise NotImplementedError
 
     def doubtful(self):
-        """Return a set of the names that the last listing could not decide: the storage may have
-        them or not. A load neither adds nor removes them, and counts as complete. If descriptions
-        are read later, these repositories are read, too."""
+        """Return the set of the names that the storage may or may not have, after the last listing.
+        A load neither adds nor removes them, and counts as complete. If descriptions are read
+        later, these repositories are read, too."""
         return frozenset()
 
 
@@ -56,7 +56,7 @@ class ListSource(Source):
 
 
 def as_source(source):
-    """Return ``source`` if it is a Source; return the ListSource of a function."""
+    """Return ``source`` if it is a Source, or the ListSource of a function."""
     return source if isinstance(source, Source) else ListSource(source)
 
 
@@ -71,9 +71,10 @@ def has(source, name):
 
 
 def listed(what, listing):
-    """Return what a function yields that lists ``what`` of a storage, as a list.
+    """Return a list of the items that the function ``listing`` returns from a storage.
 
-    :raises StorageUnreadable: the function raised something."""
+    :param what: names the items in the error.
+    :raises StorageUnreadable: the function failed."""
     try:
         return list(listing())
     except Exception as error:

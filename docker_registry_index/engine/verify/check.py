@@ -1,6 +1,6 @@
 """Check: compares rows, postings and the storage, and repairs postings.
 
-Pushes go on during a check. So each repository that seems wrong is read again, consistently,
+Pushes continue during a check. So each repository that seems wrong is read again, consistently,
 before it is reported as a problem."""
 
 from __future__ import unicode_literals
@@ -13,13 +13,13 @@ from .._compat import sleep
 from ..store import postings, text
 from ..store.records import Row, repository_key
 from ..store.store import GET_BATCH
-from ..sync.snapshot import Survey, scratch_database
+from ..sync.snapshot import SnapshotReader, scratch_database
 from ..sync.source import has
 from ..write.writer import Writer
 
 __all__ = ['Checker', 'Checksums', 'Finding', 'Inspector', 'Problem', 'expected_items']
 
-#: Attempts to inspect a repository that is changed meanwhile.
+#: Attempts to inspect a repository that changes meanwhile.
 _ATTEMPTS = 5
 _SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
 
@@ -27,9 +27,9 @@ _SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
 class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
     """A problem of one repository.
 
-    :param name: of the repository.
+    :param name: the name of the repository.
     :param kind: ``postings`` if row and postings differ; ``row`` if the row was never indexed, or
-        a change of it was interrupted; ``storage`` if only the storage has the repository;
+        its last change was interrupted; ``storage`` if only the storage has the repository;
         ``index`` if only the index has it.
     :param detail: a description of the problem.
     :param repaired: True if the problem was repaired."""
@@ -37,7 +37,7 @@ class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
 
 
 class Checker(object):
-    """Checks one index, once.
+    """Makes one check of one index.
 
     :param store: a Store.
     :param source: a Source; None to check without the storage.
@@ -46,19 +46,19 @@ class Checker(object):
     def __init__(self, store, source=None, progress=None, sleep=sleep):
         store = store.retrying(sleep=sleep)
         self._writer = Writer(store)
-        self._survey = Survey(store, source, sleep=sleep)
+        self._reader = SnapshotReader(store, source, sleep=sleep)
         self._inspector = Inspector(store)
         self._source = source
         self._progress = progress or (lambda done, total: None)
-        #: The numbers of rows and postings that were read.
+        #: The numbers of rows and postings that were read so far.
         self.rows = self.postings = 0
 
     def check(self, repair=False):
         """Yield a Problem for each repository that has one.
 
-        :param repair: True to make the postings equal to the row. A load repairs the differences
-            from the storage.
-        :raises RequestFailed: the check has not ended.
+        :param repair: True to make the postings match the row. A load repairs the differences from
+            the storage.
+        :raises RequestFailed: the check did not end.
         :raises StorageUnreadable: no part of the storage can be read.
 
         Costs a Scan of the rows and a Scan of the postings. If a repository seems wrong, costs
@@ -80,7 +80,7 @@ class Checker(object):
             checksums.close()
 
     def _note_rows(self, checksums):
-        snapshot = self._survey.take()
+        snapshot = self._reader.take()
         try:
             for entry in snapshot.entries():
                 if entry.state.row is not None:
@@ -92,7 +92,7 @@ class Checker(object):
             snapshot.close()
 
     def _note_postings(self, checksums):
-        for item in self._survey.postings():
+        for item in self._reader.postings():
             self.postings += 1
             if self.postings % 1000 == 0:
                 self._progress(self.postings, 0)
@@ -101,7 +101,7 @@ class Checker(object):
             checksums.add_found(postings.name_of(item), item)
 
     def _note_keys(self, checksums):
-        for item in self._survey.postings():
+        for item in self._reader.postings():
             name = postings.name_of(item)
             if checksums.is_suspect(name):
                 checksums.note_key(name, item['gram']['S'], item['suffix']['S'])
@@ -123,10 +123,10 @@ class Checker(object):
         return None
 
     def _repair(self, name, found):
-        """Write all postings anew, and delete the surplus ones; return True if that helped."""
+        """Write all postings again, and delete surplus ones; return True if no problem remains."""
         planner = self._writer.planner
 
-        def plan_anew(state):
+        def plan_again(state):
             if state.row is None:
                 change = planner.delete(name, state)
             else:
@@ -134,19 +134,19 @@ class Checker(object):
                 state = state._replace(row=state.row._replace(is_indexed=False))
                 change = planner.put(name, None, state)
             # The witness has its own action, with a condition.
-            there = set(_key(action) for action in change.body)
+            there = set(_key_of_action(action) for action in change.body)
             there.add((postings.CATALOG, postings.catalog_key(name)))
             return change._replace(body=change.body + [
                 planner.delete_posting(gram, suffix) for gram, suffix in found.surplus
                 if (gram, suffix) not in there])
 
-        self._writer.change(name, plan_anew, sure=True)
+        self._writer.change(name, plan_again, read_witness=True)
         again = self._inspector.inspect(name, found.surplus)
         return again is not None and not again.detail
 
 
 class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus')):
-    """The result of an inspection of one repository.
+    """The result of inspecting one repository.
 
     :param row: its Row, or None.
     :param kind: row or postings.
@@ -157,7 +157,7 @@ class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus
 
 
 class Inspector(object):
-    """Inspects repositories one by one.
+    """Compares the row and the postings of single repositories.
 
     :param store: a Store."""
 
@@ -165,9 +165,9 @@ class Inspector(object):
         self._store = store
 
     def inspect(self, name, keys):
-        """Return a Finding; None if the repository is changed during each attempt.
+        """Return the Finding of a repository; None if the repository changes during each attempt.
 
-        :param keys: of the postings that a scan found.
+        :param keys: the keys of the postings that a scan found.
 
         Costs two GetItem of the row and a BatchGetItem for each 100 postings."""
         before = self._row(name)
@@ -182,18 +182,18 @@ class Inspector(object):
     def _finding(self, name, item, keys):
         row = Row.of(item)
         items = {} if row is None else {_key_of(each): each for each in expected_items(name, row)}
-        there = self._get(set(items) | set(map(tuple, keys)) | {
+        there = self._existing_items(set(items) | set(map(tuple, keys)) | {
             (postings.CATALOG, postings.catalog_key(name))})
         missing = sum(there.get(key) != each for key, each in items.items())
         surplus = sorted(set(there) - set(items))
-        kind, detail = _judge(row, missing, surplus)
+        kind, detail = _kind_and_detail(row, missing, surplus)
         return Finding(row, kind, detail, missing, surplus)
 
     def _row(self, name):
         return self._store.get(self._store.repository_table, repository_key(name))
 
-    def _get(self, keys):
-        """Return the items that exist, by key."""
+    def _existing_items(self, keys):
+        """Return a dictionary of key to item, for each key with an item."""
         found, keys, table = {}, sorted(keys), self._store.search_table
         for first in range(0, len(keys), GET_BATCH):
             page = self._store.batch_get({table: {
@@ -209,10 +209,10 @@ class Inspector(object):
 class Checksums(object):
     """Compares expected and found postings, and lists the names whose postings differ.
 
-    A temporary file keeps only the number of postings of each name and a sum of their digests. So
-    any number of postings is compared in little memory.
+    A temporary file keeps only the number of postings of each name and the sum of their digests. So
+    the comparison needs little memory for any number of postings.
 
-    :param names: how many names are kept in memory at a time.
+    :param names: the most names in memory at a time.
     :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self, names=20000):
@@ -232,20 +232,20 @@ class Checksums(object):
         self._database.close()
 
     def add_expected(self, name, items):
-        """Add the items that a name should have."""
+        """Add the items that should exist for a name."""
         for item in items:
             self._add('expected', name, item)
 
     def add_found(self, name, item):
-        """Add an item that exists."""
+        """Add an item that exists for a name."""
         self._add('found', name, item)
 
     def add_suspect(self, name):
-        """Add a name to the suspects, whatever its postings are."""
+        """Add a name to the suspects without comparing its postings."""
         self._database.execute('INSERT OR IGNORE INTO suspects VALUES (?)', (name,))
 
     def compare(self):
-        """Add each name whose items differ to the suspects; return the number of suspects."""
+        """Add each name whose items differ to the suspects; return the number of all suspects."""
         for table in self._sums:
             self._flush(table)
         for one, other in ('expected', 'found'), ('found', 'expected'):
@@ -260,11 +260,11 @@ class Checksums(object):
             'SELECT 1 FROM suspects WHERE name = ?', (name,)).fetchone() is not None
 
     def note_key(self, name, gram, suffix):
-        """Keep the key of an item of a suspect."""
+        """Keep the key of an item that exists for a suspect."""
         self._database.execute('INSERT OR IGNORE INTO keys VALUES (?, ?, ?)', (name, gram, suffix))
 
     def suspects(self):
-        """Yield (name, keys kept of its items) for each suspect, in order."""
+        """Yield (name, keys of its items) for each suspect, in the order of the names."""
         for (name,) in self._database.execute('SELECT name FROM suspects ORDER BY name'):
             yield name, self._database.execute(
                 'SELECT gram, suffix FROM keys WHERE name = ?', (name,)).fetchall()
@@ -286,19 +286,19 @@ class Checksums(object):
         sums.clear()
 
 
-def _key(action):
+def _key_of_action(action):
     [arguments] = action.values()
     return _key_of(arguments.get('Key') or arguments['Item'])
 
 
 def _digest(item):
-    """Return a digest of 48 bits: the sum of a thousand fits into an integer of SQLite."""
+    """Return a digest of 48 bits, so that the sum of a thousand fits into an SQLite integer."""
     written = json.dumps(item, sort_keys=True, default=repr)
     return int(hashlib.md5(written.encode('ascii')).hexdigest()[:12], 16)
 
 
 def expected_items(name, row):
-    """Return the items of the search table that the row of a repository demands."""
+    """Return the items of the search table that should exist for the row of a repository."""
     description = text.clean_description(row.description)
     return [postings.to_item(posting) for posting in
             postings.postings(name, description) + [postings.witness(name, description)]]
@@ -308,7 +308,7 @@ def _key_of(item):
     return item['gram']['S'], item['suffix']['S']
 
 
-def _judge(row, missing, surplus):
+def _kind_and_detail(row, missing, surplus):
     """Return the kind and detail of a Finding."""
     counts = '%d postings missing or wrong, %d too many' % (missing, len(surplus))
     if row is None:

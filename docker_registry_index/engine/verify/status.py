@@ -1,4 +1,4 @@
-"""Status: the tables, the load under way, and a sample of the repositories, inspected."""
+"""Status: reports on the tables, the load under way, and a sample of the repositories."""
 
 from __future__ import unicode_literals
 
@@ -8,7 +8,7 @@ from .. import errors
 from .._compat import sleep
 from ..lifecycle.lease import Lease
 from ..lifecycle.start import Startup
-from ..sync.snapshot import Survey
+from ..sync.snapshot import SnapshotReader
 from ..sync.source import has, listed
 from .check import Inspector, expected_items
 
@@ -16,29 +16,29 @@ __all__ = ['Status']
 
 #: The number of repositories in a sample.
 SAMPLE = 100
-#: The number of namespaces of the storage that a sample is taken from.
+#: The most namespaces of the storage from which a sample is taken.
 _NAMESPACES = 5
 #: Seconds between two reads of a lease.
 _READ_EVERY = 0.5
 
 
 class Status(object):
-    """The status of one index.
+    """Reports the status of one index.
 
     :param store: a Store.
     :param source: a Source; None to inspect without the storage."""
 
     def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
         self._store = store.retrying(sleep=sleep)
-        self._survey = Survey(self._store, source, sleep=sleep)
+        self._reader = SnapshotReader(self._store, source, sleep=sleep)
         self._inspector = Inspector(self._store)
         self._source = source
         self._sleep = sleep
         self._random = choice
 
     def tables(self):
-        """Return a dictionary for each table, with its status and units. Costs one DescribeTable
-        for each."""
+        """Return a list with a dictionary for each table: its status and units. Costs one
+        DescribeTable for each table."""
         return [self._table(kind, table.name) for kind, table in self._store.tables.items()]
 
     def marker(self):
@@ -50,14 +50,14 @@ class Status(object):
         return start.marker
 
     def lease(self):
-        """Return {'seconds': for how long the holder has loaded, 'alive': True if a heartbeat was
-        seen}; None if no process loads. Waits for a heartbeat for a fifth of the lease time, by
-        default nine seconds. Costs one GetItem, and one more each half second."""
+        """Return {'seconds': how long the holder has been loading, 'alive': True if it sent a
+        heartbeat}; None if no process loads. Waits for a heartbeat for a fifth of the lease time,
+        by default nine seconds. Costs one GetItem, and one more each half second."""
         lease = Lease(self._store)
         try:
             if lease.read() is None:
                 return None
-            for _ in range(int(lease.seconds_seen / 5 / _READ_EVERY)):
+            for _ in range(int(lease.holder_seconds / 5 / _READ_EVERY)):
                 self._sleep(_READ_EVERY)
                 if lease.read() is None:
                     return None
@@ -71,15 +71,15 @@ class Status(object):
         """Return the number of names in the catalog, the number of rows, and a sample of the names.
         Costs a Query of all names and a Scan of the rows."""
         names, sample = 0, []
-        for name, _ in self._survey.witnesses():
+        for name, _ in self._reader.witnesses():
             names += 1
-            self._maybe_keep(sample, names, name)
-        rows = sum(1 for _ in self._survey.rows())
+            self._sample(sample, names, name)
+        rows = sum(1 for _ in self._reader.rows())
         return names, rows, sample
 
-    def drift(self, sample):
+    def inspect(self, sample):
         """Inspect a sample of names; return their number, the average number of postings, and a
-        dictionary {name: what is wrong}. Costs some requests for each name."""
+        dictionary of name to what is wrong. Costs some requests for each name."""
         wrong, numbers = {}, []
         for name in sample:
             finding = self._inspector.inspect(name, ())
@@ -95,7 +95,7 @@ class Status(object):
         return len(sample), average, wrong
 
     def _missing(self):
-        """Yield (name, what is wrong) for names of a sample of the storage that the index lacks."""
+        """Take a sample of the storage; yield (name, what is wrong) for names not in the index."""
         namespaces = listed('its namespaces', self._source.namespaces)
         for namespace in self._random.sample(namespaces, min(_NAMESPACES, len(namespaces))):
             names = [name for name, _ in listed(
@@ -118,7 +118,7 @@ class Status(object):
             table['write_units'] = units['WriteCapacityUnits']
         return table
 
-    def _maybe_keep(self, sample, number, name):
+    def _sample(self, sample, number, name):
         """Put a name into the sample or not, so that each name has the same chance."""
         if len(sample) < SAMPLE:
             sample.append(name)

@@ -1,7 +1,7 @@
-"""The change queue: it makes changes at once or later, and no caller waits long.
+"""The change queue, which makes changes in background threads and retries those that fail.
 
-A change that fails stays in the queue and is retried. It may be out of date by then, so a retry
-asks the storage for the current state."""
+A change may be out of date when it is retried, so a retry asks the storage for the current
+state."""
 
 from __future__ import unicode_literals
 
@@ -18,17 +18,17 @@ __all__ = ['ChangeQueue', 'CircuitBreaker', 'LIMIT']
 
 logger = logging.getLogger(__name__)
 
-#: How many changes may wait, one for each repository: a few megabytes.
+#: The most changes in a queue, one for each repository: a few megabytes.
 LIMIT = 10000
-#: How many changes are made at the same time.
+#: The most changes that are made at the same time.
 THREADS = 8
 #: Seconds until a change that failed for its own reasons is retried, at first and at most.
 _FIRST_RETRY, _LAST_RETRY = 2, 60
-#: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
+#: Seconds between two attempts while the circuit breaker is open, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
 #: Seconds between two log lines on changes that fail for other reasons.
 _LOG_SECONDS = 60
-#: How many names a log line shows.
+#: The most names in a log line.
 _SHOWN = 10
 
 
@@ -37,7 +37,7 @@ class QueuedChange(object):
 
     :ivar is_fresh: True while its caller waits: no later change can have happened.
     :ivar due: the time of the next attempt, on the queue's clock.
-    :ivar ended: an Event, set when its caller need not wait any longer; None without a caller."""
+    :ivar ended: an Event, set when its caller can return; None without a caller."""
 
     __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
 
@@ -64,35 +64,35 @@ class QueuedChanges(object):
         """Return the names of the repositories, in the order of their changes."""
         return list(self._fresh) + list(self._late)
 
-    def add(self, entry):
+    def add(self, change):
         """Add a repository's newest change."""
-        self._fresh[entry.name] = entry
+        self._fresh[change.name] = change
 
     def drop(self, name):
         """Remove and return the change of a repository; return None if there is none."""
         return self._fresh.pop(name, None) or self._late.pop(name, None)
 
-    def make_late(self, entry):
+    def make_late(self, change):
         """Note that the caller has timed out, so the change may be out of date when it is made."""
-        entry.is_fresh = False
-        if self._fresh.get(entry.name) is entry:
-            self._late[entry.name] = self._fresh.pop(entry.name)
+        change.is_fresh = False
+        if self._fresh.get(change.name) is change:
+            self._late[change.name] = self._fresh.pop(change.name)
 
-    def put_back(self, entry):
+    def put_back(self, change):
         """Add a change again, unless the queue has a newer one of the repository."""
-        if entry.name not in self._fresh:
-            self._late.setdefault(entry.name, entry)
+        if change.name not in self._fresh:
+            self._late.setdefault(change.name, change)
 
     def take(self, now, other_than):
         """Remove and return the first change that is due; return None if there is none.
 
         :param now: the time on the clock of ``due``; None to take a change that is not due, too.
         :param other_than: names not to take."""
-        for entries in self._fresh, self._late:
-            # On Python 2.7, items() copies all entries.
-            for name in entries:
-                if name not in other_than and (now is None or entries[name].due <= now):
-                    return entries.pop(name)
+        for changes in self._fresh, self._late:
+            # On Python 2.7, items() copies all changes.
+            for name in changes:
+                if name not in other_than and (now is None or changes[name].due <= now):
+                    return changes.pop(name)
         return None
 
 
@@ -114,11 +114,11 @@ class CircuitBreaker(object):
 
     @property
     def is_open(self):
-        """True if the last change failed because DynamoDB is unavailable."""
+        """True if the last change failed, and DynamoDB was the cause."""
         return self._backoff.has_begun
 
     def note_failure(self, name, error):
-        """Note that a change failed; return True if DynamoDB is the cause."""
+        """Note that a change failed; return True if DynamoDB was the cause."""
         if not isinstance(error, errors.RequestFailed) or (
                 error.invalid or isinstance(error, errors.ConditionFailed)):
             self._log_other(name, error)
@@ -142,16 +142,16 @@ class CircuitBreaker(object):
     def note_success(self, is_late, is_last):
         """Note that a change was made.
 
-        :param is_late: True if the caller did not wait for the change any more.
-        :param is_last: True if no change waits any more.
+        :param is_late: True if the caller had timed out.
+        :param is_last: True if the queue is empty now.
         :returns: True if a sync must make changes that did not fit into the queue."""
         self._backoff.reset()
         self._late += is_late
         if not is_last or not self._late:
             return False
         logger.info('the search index has caught up: %d changes were made late', self._late)
-        lacks, self._late, self._overflow = self._overflow > 0, 0, 0
-        return lacks
+        has_overflowed, self._late, self._overflow = self._overflow > 0, 0, 0
+        return has_overflowed
 
     def _log_other(self, name, error):
         if isinstance(error, errors.ChangeConflict):
@@ -181,16 +181,17 @@ class CircuitBreaker(object):
 class ChangeQueue(object):
     """Makes the changes of one process.
 
-    :param change: called with a name and whether the repository is there; writes it to the index.
+    :param write: called with a name and True if the repository exists; writes that to the index.
     :param reconcile: called with a name; makes the index agree with the storage.
-    :param wait: seconds that a caller waits at most.
+    :param wait: the most seconds that a caller waits.
     :param on_missing_table: called when a table is missing.
-    :param on_overflow: called when DynamoDB has recovered and the queue has refused changes.
-    :param poll_seconds: seconds between two checks of the thread that stays while changes wait."""
+    :param on_overflow: called when DynamoDB has recovered, if the queue had refused changes.
+    :param poll_seconds: seconds between two checks of the queue by the one thread that stays while
+        no queued change is due."""
 
-    def __init__(self, change, reconcile, wait, on_missing_table=lambda: None,
+    def __init__(self, write, reconcile, wait, on_missing_table=lambda: None,
                  on_overflow=lambda: None, clock=monotonic, sleep=sleep, poll_seconds=0.2):
-        self._change = change
+        self._write = write
         self._reconcile = reconcile
         self._wait = wait
         self._on_missing_table = on_missing_table
@@ -199,69 +200,69 @@ class ChangeQueue(object):
         self._sleep = sleep
         self._poll_seconds = poll_seconds
         self._lock = threading.RLock()
-        self._waiting = QueuedChanges()
+        self._queued = QueuedChanges()
         self._running = {}
         self._is_closed = self._is_over = False
         self._breaker = CircuitBreaker(clock)
-        # The number of the thread that stays while no waiting change is due; None for none.
-        self._keeper = None
+        # The number of the thread that polls the queue while no change is due, or None.
+        self._poller = None
         self._threads = [Loop(functools.partial(self.run_once, number), clock)
                          for number in range(THREADS)]
 
     def __len__(self):
-        """Return how many changes are not made yet."""
+        """Return the number of changes that are not made yet."""
         with self._lock:
-            return len(self._waiting) + len(self._running)
+            return len(self._queued) + len(self._running)
 
     def apply_change(self, name, is_there):
-        """Make the index contain a repository, or not; return True if that is done. Returns when
-        it is done, or after the wait, or at once during an outage of DynamoDB. Raises nothing."""
-        entry = QueuedChange(name, is_there)
+        """Add or remove a repository in the index; return True if that is done. Returns when it is
+        done, or after the wait, or at once if the circuit breaker is open. Raises nothing."""
+        change = QueuedChange(name, is_there)
         with self._lock:
             if self._is_over:
                 self._log_lost([name])
                 return False
-            if not self._put(entry):
+            if not self._put(change):
                 return False
-            if self._breaker.is_open or self._is_closed or not self._begin():
-                self._waiting.make_late(entry)
-                self._begin()
+            if self._breaker.is_open or self._is_closed or not self._start_threads():
+                self._queued.make_late(change)
+                self._start_threads()
                 return False
-            entry.ended = threading.Event()
-        wait(entry.ended, self._wait)
+            change.ended = threading.Event()
+        wait(change.ended, self._wait)
         with self._lock:
-            self._waiting.make_late(entry)
-            return entry.is_made
+            self._queued.make_late(change)
+            return change.is_made
 
     def run_once(self, thread, now):
         """Make one change that is due.
 
         :param thread: the number of the calling thread.
-        :returns: the seconds until its next call; None if no change waits, or if another thread
-            stays for those that wait."""
+        :returns: the seconds until the thread's next call; None if the queue is empty, or if
+            another thread polls it."""
         with self._lock:
-            if self._keeper == thread:
-                self._keeper = None
-            entry = self._next(now)
-            if entry is None:
-                if self._keeper is not None or not len(self._waiting):
+            if self._poller == thread:
+                self._poller = None
+            change = self._next(now)
+            if change is None:
+                if self._poller is not None or not len(self._queued):
                     return None
-                self._keeper = thread
+                self._poller = thread
                 return self._poll_seconds
-        self._try(entry)
+        self._try(change)
         return 0
 
     def close(self, seconds):
-        """Make the changes that wait in this thread, and start none after so many seconds. Changes
-        that are left then are lost, and logged."""
+        """Make the queued changes in this thread; start none after so many seconds. Changes that
+        remain are lost, and logged."""
         deadline, failures = self._clock() + seconds, 0
         with self._lock:
             self._is_closed = True
         while self._clock() < deadline and failures < 3:
             with self._lock:
-                entry = self._take(None)
-            if entry is not None:
-                failures = 0 if self._try(entry) else failures + 1
+                change = self._take(None)
+            if change is not None:
+                failures = 0 if self._try(change) else failures + 1
             elif len(self):
                 self._sleep(self._poll_seconds)
             else:
@@ -270,7 +271,7 @@ class ChangeQueue(object):
             self._is_over = True
             for thread in self._threads:
                 thread.stop()
-            left = self._waiting.names() + list(self._running)
+            left = self._queued.names() + list(self._running)
             if left:
                 self._log_lost(left)
 
@@ -279,83 +280,83 @@ class ChangeQueue(object):
                      'sync with the storage makes them: %s', len(names),
                      ', '.join('%.80r' % name for name in names[:_SHOWN]))
 
-    def _put(self, entry):
-        """Add the newest change of a repository, unless the queue is full."""
-        older = self._waiting.drop(entry.name)
+    def _put(self, change):
+        """Add the newest change of a repository; return False if the queue is full."""
+        older = self._queued.drop(change.name)
         if older is not None and older.ended is not None:
             # A newer change replaces it, so its caller need not wait.
             older.ended.set()
-        if older is None and len(self._waiting) >= LIMIT:
+        if older is None and len(self._queued) >= LIMIT:
             self._breaker.note_overflow(LIMIT)
             return False
-        self._waiting.add(entry)
+        self._queued.add(change)
         return True
 
-    def _begin(self):
-        """Start as many threads as there is work for; one while DynamoDB is unavailable.
+    def _start_threads(self):
+        """Start a thread for each change; only one while the circuit breaker is open.
 
-        :returns: True if there is a thread."""
+        :returns: True if a thread is running."""
         if self._is_closed:
             return False
-        if self._breaker.is_open and self._keeper is not None:
+        if self._breaker.is_open and self._poller is not None:
             return True
         wanted = 1 if self._breaker.is_open else min(THREADS, len(self))
         return any([thread.start() for thread in self._threads[:wanted]])
 
     def _next(self, now):
-        """Remove an entry that is due and return it; return None if there is none."""
+        """Remove and return a change that may be made now; return None if there is none."""
         breaker = self._breaker
         if self._is_closed or breaker.is_open and (self._running or now < breaker.retry_at):
             return None
         return self._take(now)
 
     def _take(self, now):
-        entry = self._waiting.take(now, self._running)
-        if entry is not None:
-            self._running[entry.name] = entry
-        return entry
+        change = self._queued.take(now, self._running)
+        if change is not None:
+            self._running[change.name] = change
+        return change
 
-    def _try(self, entry):
+    def _try(self, change):
         """Make one change; return True if it was made."""
-        was_fresh = entry.is_fresh
+        was_fresh = change.is_fresh
         try:
             if was_fresh:
-                self._change(entry.name, entry.is_there)
+                self._write(change.name, change.is_there)
             else:
-                self._reconcile(entry.name)
+                self._reconcile(change.name)
         except errors.Stopped:
             # The process was forked meanwhile.
             return False
         except Exception as error:
-            self._fail(entry, error)
+            self._fail(change, error)
             return False
         with self._lock:
-            del self._running[entry.name]
-            if was_fresh and not entry.is_fresh:
-                # Its caller has timed out: a later change may have happened since.
-                self._waiting.put_back(entry)
+            del self._running[change.name]
+            if was_fresh and not change.is_fresh:
+                # The caller has timed out: a later change may have happened since.
+                self._queued.put_back(change)
             else:
-                entry.is_made = True
-                self._end(entry, late=not was_fresh)
+                change.is_made = True
+                self._end(change, late=not was_fresh)
         return True
 
-    def _end(self, entry, late):
-        if entry.ended is not None:
-            entry.ended.set()
+    def _end(self, change, late):
+        if change.ended is not None:
+            change.ended.set()
         if self._breaker.note_success(late, not len(self)):
             self._on_overflow()
-        self._begin()
+        self._start_threads()
 
-    def _fail(self, entry, error):
+    def _fail(self, change, error):
         with self._lock:
-            del self._running[entry.name]
-            if not self._breaker.note_failure(entry.name, error):
-                entry.backoff = entry.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
-                entry.due = self._clock() + entry.backoff.next()
+            del self._running[change.name]
+            if not self._breaker.note_failure(change.name, error):
+                change.backoff = change.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
+                change.due = self._clock() + change.backoff.next()
             if not getattr(error, 'invalid', False):
-                entry.is_fresh = False
-                self._waiting.put_back(entry)
-            if entry.ended is not None:
-                entry.ended.set()
+                change.is_fresh = False
+                self._queued.put_back(change)
+            if change.ended is not None:
+                change.ended.set()
         if isinstance(error, errors.MissingTable):
             self._on_missing_table()

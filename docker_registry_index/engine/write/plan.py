@@ -1,12 +1,13 @@
-"""Plans what to write so that one repository's postings follow its row. Does no I/O.
+"""Plans the writes that make the postings of one repository match its row. Does no I/O.
 
-A change is a list of TransactWriteItems actions. The head is the row, the witness and the
-tombstone, each on the condition that it is still as it was read; the body is the other postings.
-If a condition fails, nothing changes, and the change is planned again from the current state.
+A change is a list of TransactWriteItems actions. The head writes the row, the witness and the
+tombstone, each on the condition that it is still as it was read. The body writes the other
+postings. If a condition fails, nothing changes, and the change is planned again.
 
 A change too long for one transaction becomes several. The first writes a token into the row, and
-the last removes it; the others hold only while the token stands. The postings carry ``v``: a search
-uses them only if the row shows that they are indexed, which the last transaction writes."""
+the last removes it; the others succeed only while the row has the token. The postings have the
+flag ``v``: a search uses them only if the row records, since the last transaction, that they are
+complete."""
 
 from __future__ import unicode_literals
 
@@ -17,40 +18,39 @@ from ..store.records import Row, repository_key, tombstone_key
 
 __all__ = ['Change', 'LONGEST', 'Planner', 'descriptions', 'is_short']
 
-#: How many actions a transaction may have:
+#: The most actions of a transaction:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 LONGEST = 100
-#: How many actions a head may have: the row, the witness, and a tombstone or a loader's guard.
+#: The most actions of a head: the row, the witness, and a tombstone or a loader's guard.
 _LONGEST_HEAD = 3
 
 
 class Change(collections.namedtuple('Change', 'name state description target head body')):
-    """One repository's change.
+    """The planned change of one repository.
 
-    :param state: the RepositoryState that it was planned from.
-    :param description: the new description of the row; None leaves it.
-    :param target: the description that the postings will have; None if they will be gone.
+    :param state: the RepositoryState that the change was planned from.
+    :param description: the new description of the row; None keeps the existing one.
+    :param target: the description that the postings will have; None if they will be deleted.
     :param head: the actions with conditions: of the row, then of the witness, then others.
     :param body: the actions without conditions."""
     __slots__ = ()
 
     @property
     def actions(self):
-        """All actions, for one transaction."""
+        """All actions, in one list."""
         return self.head + self.body
 
 
 def is_short(change):
-    """Return True if one transaction makes ``change``. If one transaction can add a name but not
-    remove it, because the tombstone does not fit, adding it is not short either: its postings need
-    ``v``."""
+    """Return True if one transaction makes ``change``. The addition of a name counts as long if its
+    removal, with a tombstone, is too long for one transaction: its postings need ``v``."""
     return len(change.body) <= LONGEST - _LONGEST_HEAD
 
 
 def descriptions(change):
-    """Return a set of the descriptions that postings may have while ``change`` is under way. It is
-    empty for a short change, which is made at once or not at all."""
-    return set() if is_short(change) else _descriptions(change)
+    """Return the set of the descriptions that postings may have while ``change`` is being made. It
+    is empty for a short change, which is made as a whole or not at all."""
+    return set() if is_short(change) else _possible_descriptions(change)
 
 
 class Planner(object):
@@ -65,7 +65,7 @@ class Planner(object):
         self._search = store.search_table
 
     def put(self, name, description, state, guard=()):
-        """Return the change after which ``name`` is there, with all postings.
+        """Return the Change that adds ``name`` with all postings, or updates it.
 
         :param description: clean text; None keeps that of the row.
         :param guard: further actions with conditions."""
@@ -84,9 +84,9 @@ class Planner(object):
         return Change(name, state, description, target, head, body)
 
     def delete(self, name, state, tombstone=None):
-        """Return the change after which ``name`` and its postings are gone.
+        """Return the Change that deletes ``name`` and its postings.
 
-        :param tombstone: the action that leaves a tombstone, or None."""
+        :param tombstone: the action that writes a tombstone, or None."""
         head = [{'Delete': self._on_row(name, state.row)},
                 {'Delete': self._on_witness(name, state.witness)}]
         if tombstone:
@@ -94,8 +94,8 @@ class Planner(object):
         return Change(name, state, None, None, head, self._deletes(name, state, keep=()))
 
     def touch(self, name, row):
-        """Return an Update that notes the time of this push in the row, if the row is still as it
-        was read."""
+        """Return an Update that writes the time of this push into the row, if the row is still as
+        it was read."""
         return _updated(self._on_row(name, row), [self._touched()], [])
 
     def tombstone(self, name, number, expires):
@@ -108,7 +108,7 @@ class Planner(object):
             tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
 
     def not_removed_since(self, name, number):
-        """Return a check that holds if ``name`` was not removed since a load began.
+        """Return a ConditionCheck that ``name`` was not removed since a load began.
 
         :param number: that of its tombstone before the load listed the registry's storage; None if
             there was none."""
@@ -126,20 +126,21 @@ class Planner(object):
             'gram': {'S': gram}, 'suffix': {'S': suffix}}}}
 
     def transactions(self, change, token):
-        """Yield the actions of each transaction of ``change``, which is not short, in order.
+        """Yield the actions of each transaction of a ``change`` that is not short, in order.
 
         :param token: a random text that no other change has."""
-        yield self._begin(change, token)
-        body = [_verified(action) for action in change.body]
-        still_ours = {'ConditionCheck': self._on_own_row(change.name, token)}
+        yield self._first_transaction(change, token)
+        body = [_flagged(action) for action in change.body]
+        has_token = {'ConditionCheck': self._on_row_with_token(change.name, token)}
         for first in range(0, len(body), LONGEST - 1):
-            yield [still_ours] + body[first:first + LONGEST - 1]
-        yield self._end(change, token)
+            yield [has_token] + body[first:first + LONGEST - 1]
+        yield self._last_transaction(change, token)
 
-    def _begin(self, change, token):
-        """Return the actions that write the token. A repository that is being removed is not
-        indexed any more and loses its witness. A whole one is, even if 0.1.0 wrote over its row."""
-        writing = [token] + sorted(_descriptions(change))
+    def _first_transaction(self, change, token):
+        """Return the actions of the first transaction, which writes the token. A repository that is
+        being removed loses its witness, and its row no longer records postings. If all postings
+        exist, the row records that, even if 0.1.0 has overwritten it."""
+        writing = [token] + sorted(_possible_descriptions(change))
         sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
             removes = [Row.POSTINGS]
@@ -151,15 +152,15 @@ class Planner(object):
             witness = {'ConditionCheck': self._on_witness(change.name, change.state.witness)}
         return [row, witness] + change.head[2:]
 
-    def _end(self, change, token):
-        """Return the actions that write the row and its witness as the change plans them."""
-        own_row = self._on_own_row(change.name, token)
+    def _last_transaction(self, change, token):
+        """Return the actions of the last transaction, which writes or deletes row and witness."""
+        own_row = self._on_row_with_token(change.name, token)
         if change.target is None:
             return [{'Delete': own_row}]
         sets, removes = _indexed(change.target)
         witness = postings.witness(change.name, change.target)
         return [{'Update': _updated(own_row, sets + [self._touched()], removes + [Row.WRITING])},
-                _verified(self._put_posting(witness))]
+                _flagged(self._put_posting(witness))]
 
     def _touched(self):
         return Row.TOUCHED, {'N': str(int(self._clock()))}
@@ -167,8 +168,8 @@ class Planner(object):
     def _row_update(self, name, row, description, sets, removes):
         """Return an Update of the row, if it is still as it was read.
 
-        :param description: None leaves it, '' removes it: DynamoDB refuses an empty text as a key
-            of the secondary index that 0.1.0 made.
+        :param description: None keeps the existing one, '' removes it: DynamoDB refuses an empty
+            text as a key of the secondary index that 0.1.0 made.
         :param sets: further (attribute, typed value) pairs.
         :param removes: further attributes to remove."""
         sets, removes = list(sets), list(removes)
@@ -193,8 +194,8 @@ class Planner(object):
                 tests.append('attribute_not_exists(#%s)' % attribute)
         return self._on_item(name, tests, names, values)
 
-    def _on_own_row(self, name, token):
-        """Return an action on the row, if this token stands in it."""
+    def _on_row_with_token(self, name, token):
+        """Return an action on the row, if the row has this token."""
         return self._on_item(name, ['#own[0] = :token'], {'#own': Row.WRITING},
                              {':token': {'S': token}})
 
@@ -230,15 +231,15 @@ class Planner(object):
 
     def _deletes(self, name, state, keep):
         # Postings of the name are deleted before those of the description. If several transactions
-        # are needed, the name is gone after the first.
-        stays = set(posting[:2] for posting in keep)
-        goes = set()
+        # are needed, no search finds the name after the first.
+        kept = set(posting[:2] for posting in keep)
+        existing = set()
         for description in state.descriptions:
-            goes.update(_by_key(name, description))
-        return [self.delete_posting(*key) for key in sorted(goes - stays, reverse=True)]
+            existing.update(_by_key(name, description))
+        return [self.delete_posting(*key) for key in sorted(existing - kept, reverse=True)]
 
 
-def _descriptions(change):
+def _possible_descriptions(change):
     found = set(change.state.descriptions)
     if change.target is not None:
         found.add(change.target)
@@ -250,8 +251,8 @@ def _by_key(name, description):
 
 
 def _indexed(description):
-    """Return the attributes to set and those to remove in a row to record that its postings have
-    this description."""
+    """Return the attributes to set and to remove in a row, to record that its postings have this
+    description."""
     sets = [(Row.POSTINGS, {'N': str(postings.FORMAT)})]
     if description:
         return sets + [(Row.INDEXED, {'S': description})], []
@@ -259,7 +260,7 @@ def _indexed(description):
 
 
 def _updated(action, sets, removes):
-    """Return ``action`` with the UpdateExpression of these attributes."""
+    """Return ``action`` with an UpdateExpression that sets and removes these attributes."""
     for attribute, value in sets:
         action.setdefault('ExpressionAttributeValues', {})[':' + attribute] = value
     for attribute in [attribute for attribute, _ in sets] + list(removes):
@@ -274,8 +275,8 @@ def _updated(action, sets, removes):
     return action
 
 
-def _verified(action):
-    """Return the action; if it is a Put, with the flag that makes a search read the row."""
+def _flagged(action):
+    """Return the action. If it is a Put, its item has the flag that makes a search read the row."""
     if 'Put' in action:
         action = {'Put': dict(action['Put'], Item=dict(action['Put']['Item'], v={'N': '1'}))}
     return action

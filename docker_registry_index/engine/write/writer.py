@@ -1,8 +1,8 @@
-"""The writer: it changes repositories in the index, even if other processes change the same ones.
+"""The writer, which changes repositories in the index although other processes do the same.
 
-Each change is planned from the state that was read. It is written on the condition that this state
-still stands, and planned again if not. So with any number of writers, also of release 0.1.0, the
-postings follow the row."""
+Each change is planned from the state that was read. It is written on the condition that the state
+is still the same, and planned again if not. So the postings match the row, with any number of
+writers, including those of release 0.1.0."""
 
 from __future__ import unicode_literals
 
@@ -18,21 +18,21 @@ from . import plan as plans
 
 __all__ = ['Writer']
 
-#: How often a change is planned while others change the same repository.
+#: The most times that a change is planned while others change the same repository.
 ATTEMPTS = 8
-#: Seconds between two attempts, at most: at first and at last.
+#: The most seconds between the first two attempts, and between any two.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.28
-#: Seconds that a tombstone is kept: longer than any load takes.
+#: Seconds for which a tombstone is kept: longer than any load takes.
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 #: Seconds after which a further push of the same repository is noted again.
 TOUCH_SECONDS = 1800
 #: Seconds after a push in which no sync removes the repository. The registry announces a push
-#: before the storage has it, but less than this time before.
+#: before the storage has it, but less than this time earlier.
 REST_SECONDS = 3600
 
 
 class Writer(object):
-    """Writes one index.
+    """Adds, updates and removes the repositories of one index.
 
     :param store: a Store.
     :param clock: returns Unix seconds."""
@@ -44,19 +44,19 @@ class Writer(object):
         self.planner = plans.Planner(store, clock)
 
     def set(self, name, is_there):
-        """Add ``name`` to the index, or remove it; see add and remove."""
+        """Add ``name`` to the index if ``is_there`` is True, otherwise remove it."""
         return self.add(name) if is_there else self.remove(name)
 
     def add(self, name, description=None):
         """Add ``name`` to the index; return True if anything changed.
 
-        Costs a GetItem, a read unit. If the repository is there already and its last push was noted
-        over half an hour ago, also an UpdateItem, a write unit. If it is not there, also a
-        TransactWriteItems, two write units for each posting.
+        Costs a GetItem, a read unit. If the repository is indexed already, and its last push was
+        noted over half an hour ago, also costs an UpdateItem, a write unit. If it is not indexed,
+        also costs a TransactWriteItems, two write units for each posting.
 
         :param description: None keeps the existing one, '' removes it.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. A change too long for
-            one transaction may have begun; the next change or load of the name ends it."""
+            one transaction may have begun; the next change or load of the name completes it."""
         name = text.check_name(name)
         if description is not None:
             description = text.clean_description(description)
@@ -70,10 +70,10 @@ class Writer(object):
         return self.change(name, plan)
 
     def remove(self, name):
-        """Remove ``name`` from the index; return True if it was there.
+        """Remove ``name`` from the index; return True if the index had it.
 
-        Costs a GetItem and a TransactWriteItems. It leaves a tombstone in any case, so that a load
-        under way cannot bring the name back.
+        Costs a GetItem and a TransactWriteItems. It always writes a tombstone, so that a load under
+        way cannot add the name again.
 
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed."""
         name = text.check_name(name)
@@ -88,10 +88,10 @@ class Writer(object):
         return was_there[0]
 
     def remove_if(self, name, is_gone):
-        """Remove a repository that the storage does not have any more.
+        """Remove a repository that the storage no longer has.
 
-        A repository that was touched within the last hour, or is touched meanwhile, stays: a push
-        is announced before the storage has it.
+        A repository that was touched within the last hour, or is touched meanwhile, is kept,
+        because a push is announced before the storage has it.
 
         :param is_gone: asks the storage, and returns True if it lacks the repository; called after
             the row was read.
@@ -114,7 +114,7 @@ class Writer(object):
             outcome[:] = ['removed']
             return self.planner.delete(name, state, self._tombstone(name))
 
-        self.change(name, plan, sure=True)
+        self.change(name, plan, read_witness=True)
         return outcome[0]
 
     def is_recent(self, row):
@@ -122,12 +122,12 @@ class Writer(object):
         future does not count."""
         return abs(self._clock() - row.touched) < REST_SECONDS
 
-    def change(self, name, plan, sure=False):
-        """Plan and write until no other writer interferes, eight times at most.
+    def change(self, name, plan, read_witness=False):
+        """Plan and write a change until no other writer interferes, eight times at most.
 
         :param plan: called with a RepositoryState; returns a Change, or None if there is nothing
             to do.
-        :param sure: True to read the witness at once instead of guessing it.
+        :param read_witness: True to read the witness at once, False to derive it from the row.
         :returns: True if anything changed.
         :raises ChangeConflict, RequestFailed: nothing changed."""
         begun, refusal = frozenset(), None
@@ -136,14 +136,14 @@ class Writer(object):
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._sleep(backoff.next())
-            state = self._read(name, sure or attempt > 0)
+            state = self._read(name, read_witness or attempt > 0)
             planned = plan(state._replace(begun=begun))
             if planned is None:
                 return False
             refusal = self._write(planned)
             if refusal is None:
                 return True
-            # A writer that deletes the row deletes the note of these descriptions with it.
+            # A writer that deletes the row also deletes its record of these descriptions.
             begun |= plans.descriptions(planned)
         if isinstance(refusal, errors.ConditionFailed):
             raise errors.ChangeConflict(name, ATTEMPTS)
@@ -160,11 +160,11 @@ class Writer(object):
                 return False
             raise
 
-    def _read(self, name, sure):
-        """Read the row, and the witness only if ``sure``: the conditions of the change reveal a
-        wrong guess."""
+    def _read(self, name, read_witness):
+        """Return the RepositoryState. Unless ``read_witness`` is True, the witness is derived from
+        the row; if it is wrong, a condition of the change fails."""
         row = Row.of(self._store.get(self._store.repository_table, repository_key(name)))
-        if sure or (row is not None and row.writing):
+        if read_witness or (row is not None and row.writing):
             item = self._store.get(self._store.search_table, postings.witness_key(name))
             witness = None if item is None else item.get('d', {}).get('S', '')
         else:
@@ -172,7 +172,7 @@ class Writer(object):
         return RepositoryState(row, witness)
 
     def _write(self, change):
-        """Make ``change``; return the refusal, or None if it is made."""
+        """Write ``change``; return None, or the error if DynamoDB refuses it."""
         if plans.is_short(change):
             return self._transact(change.actions)
         for actions in self.planner.transactions(change, uuid.uuid4().hex):
@@ -185,7 +185,7 @@ class Writer(object):
         try:
             self._store.call('transact_write_items', TransactItems=actions)
         except errors.RequestFailed as error:
-            # A condition, another transaction or throttling cancelled it: it is planned again.
+            # A condition, another transaction or throttling cancelled it: plan the change again.
             if error.invalid or not error.reasons:
                 raise
             return error
@@ -196,8 +196,8 @@ class Writer(object):
             name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
 
     def _touch(self, name, row):
-        """Note that an existing repository was pushed, unless that was noted lately; return False
-        if the row has changed meanwhile."""
+        """Write the time of a push into the row, unless the time there is recent; return False if
+        the row has changed meanwhile."""
         if abs(self._clock() - row.touched) < TOUCH_SECONDS:
             return True
         try:
