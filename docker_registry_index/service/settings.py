@@ -67,32 +67,32 @@ def user(text: str) -> str:
 #: In the order of docs/service.md.
 OPTIONS = (
     Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
-    Option('registry_username', None, user, 'The user who reads the registry, if it asks for one.'),
+    Option('registry_username', None, user, 'The user who reads the registry, if it requires one.'),
     Option('registry_password', None, password, 'The password of that user.', secret=True),
     Option('registry_ca', None, checks.path,
-           "The file of CA certificates for the registry, in place of this machine's."),
+           "The file of CA certificates to trust; by default, those of certifi."),
     Option('events_secret', None, checks.secret(_SECRET_LENGTH),
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
-           'Seconds after which a notification is answered, even if it is not done.'),
+           'Seconds after which a notification is answered, even if its change is not made.'),
     Option('htpasswd', None, checks.path,
-           'The htpasswd file of the registry; without one, anybody may read.'),
+           'The htpasswd file of the registry; without it, everybody may read.'),
     Option('anonymous_read', 'false', checks.switch,
-           'Answer requests without credentials, too, although htpasswd is set.'),
+           'Also answer requests without credentials, although htpasswd is set.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
-    Option('threads', '16', checks.whole(2, 256), 'The number of requests answered at once.'),
+    Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10000),
            'The largest number of names on a page of the catalog.'),
     Option('storage', None, storage,
-           'Where a load lists the repositories: s3://BUCKET/ROOTDIRECTORY or an absolute path; by '
-           'default, in the catalog of the registry.'),
+           "What a load lists: s3://BUCKET/ROOTDIRECTORY or an absolute path; by default, the "
+           "registry's catalog."),
     Option('storage_region', None, checks.region, 'The region of the bucket.'),
     Option('storage_access_key', None, checks.secret(),
            'The access key ID for the bucket; without a pair, botocore finds one.', secret=True),
     Option('storage_secret_key', None, checks.secret(),
            'The secret access key that belongs to it.', secret=True),
     Option('storage_endpoint_url', None, checks.endpoint,
-           "The address of S3, if it is not the region's own."),
+           "The address of S3, if it is not that of the region."),
 )
 
 

@@ -89,7 +89,7 @@ def _region_of_aws(text):
 
 #: In the order of resolution and of the documentation.
 OPTIONS = (
-    _option('database', 'docker-registry', _database, 'What the names of the tables begin with.'),
+    _option('database', 'docker-registry', _database, 'The beginning of the names of the tables.'),
     _option('repository_table', '{database}-repository', _table, 'The table of the repositories.'),
     _option('version_table', '{database}-version', _table,
             'The table of the version, the format and the lease.'),
@@ -102,17 +102,17 @@ OPTIONS = (
     _option('secret_access_key', None, checks.secret(),
             'The secret access key that belongs to it.', fallback='s3_secret_key', secret=True),
     _option('endpoint_url', None, checks.endpoint,
-            "The address of DynamoDB, when it is not the region's own."),
+            "The address of DynamoDB, if it is not that of the region."),
     _option('startup_wait', '30', checks.seconds(0, 3600),
-            'Seconds a start waits for a load before it serves.'),
+            'Seconds that a start waits for a load before it serves.'),
     _option('push_wait', '5', checks.seconds(0, 3600),
-            'Seconds a push or delete waits at most for its change.'),
+            'Seconds that a push or delete waits at most for its change.'),
     _option('sync_interval', '86400', _interval,
-            'Seconds between two syncs with the storage; 0 for none.'),
+            'Seconds between two syncs with the storage; 0 for no syncs.'),
     _option('connect_timeout', '1', checks.seconds(0.1, 60),
-            'Seconds for a connection to DynamoDB.'),
-    _option('read_timeout', '3', checks.seconds(0.1, 60), 'Seconds for an answer of DynamoDB.'),
-    _option('attempts', '3', checks.whole(1, 10), 'How often a request to DynamoDB is tried.'),
+            'Seconds to wait for a connection to DynamoDB.'),
+    _option('read_timeout', '3', checks.seconds(0.1, 60), 'Seconds to wait for a response.'),
+    _option('attempts', '3', checks.whole(1, 10), 'The number of attempts for a request.'),
 )
 
 
