@@ -9,7 +9,6 @@ from docker_registry_index.engine.store.tables import tables
 from tests.docs import pages
 
 PAGE = 'docs/design.md'
-NAME = 'acme/web'
 FIGURES = pages.read(PAGE).split('## Four paths')[1].split('## Tables')[0].split('```')[1::2]
 MODULES = {os.path.relpath(path, os.path.join(pages.ROOT, 'docker_registry_index')): tree
            for path, tree in pages.modules()}
@@ -24,11 +23,9 @@ def spelled(posting):
 
 def test_the_postings_of_the_example_are_those_that_are_made():
     rows = [[pages.code(row[0])[0], row[1]] for row in pages.table(PAGE, '`gram`')]
-    made = postings.postings(NAME) + [postings.witness(NAME)]
+    made = postings.postings('acme/web') + [postings.witness('acme/web')]
     assert rows == [spelled(posting) for posting in made]
-
-
-def test_the_example_of_a_posting_left_out_is_left_out():
+    # The example of a posting that is left out.
     suffixes = [posting.suffix.partition('\x01')[0] for posting in postings.postings('library/a-a')]
     assert 'a' not in suffixes and len(suffixes) == len('library/a-a') - 1
 

@@ -57,18 +57,16 @@ def index(in_process_dynamodb):
     return EngineIndex(in_process_dynamodb.url).ready([('acme/web', None), ('acme/gone', None)])
 
 
-def test_without_its_rows_the_index_becomes_equal_to_the_storage_and_serves_meanwhile(index):
+def test_the_index_recovers_from_deleted_and_from_restored_tables(index):
+    call = index.engine.client.call
     assert requests(PAGE)[0] == ('DeleteTable', {'TableName': Settings().repository_table})
-    index.engine.client.call('delete_table', TableName=index.settings.repository_table)
-    assert index.search('web') == [('acme/web', '')]
+    call('delete_table', TableName=index.settings.repository_table)
+    assert index.search('web') == [('acme/web', '')], 'searches go on'
     index.another().ready([('acme/web', None), ('acme/missed', None)])
     assert index.search('') == [('acme/missed', ''), ('acme/web', '')]
-
-
-def test_a_restored_repository_table_brings_its_descriptions_back(index):
     index.engine.add('acme/web', 'restored text')
-    for table in (index.settings.version_table, index.settings.search_table):
-        index.engine.client.call('delete_table', TableName=table)
+    for table in index.settings.version_table, index.settings.search_table:
+        call('delete_table', TableName=table)
     index.another().ready([('acme/web', None)])
     assert index.search('restored') == [('acme/web', 'restored text')]
 
@@ -135,8 +133,7 @@ def test_a_number_of_a_page_is_that_of_the_engine(page, sentence):
 def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_states(index):
     limits = []
     index.engine.client.dynamodb.meta.events.register(
-        'provide-client-params.dynamodb.Query',
-        lambda params, **_: limits.append(params['Limit']))
+        'provide-client-params.dynamodb.Query', lambda params, **_: limits.append(params['Limit']))
     index.search('acme', 25)
     assert len(limits) == 3
     assert 'A search with `n=25` reads %d of a kind' % limits[0] in pages.prose('docs/cost.md')
