@@ -31,15 +31,13 @@ class CommandLine(object):
                                'DYNAMODB_ACCESS_KEY': 'AKIADUMMY',
                                'DYNAMODB_SECRET_ACCESS_KEY': SECRET}, **variables)
 
-    def __call__(self, *arguments, **more):
+    def __call__(self, *arguments, given=b'', **more):
         """Return the exit status, the standard output and the standard error of a run. None of them
         ever contains a secret or a traceback.
 
-        :param given: the standard input, text or bytes.
-        """
-        given = more.pop('given', b'')
-        status, out, err = self.run(
-            arguments, given if isinstance(given, bytes) else given.encode('utf-8'), **more)
+        :param given: the standard input, text or bytes."""
+        given = given if isinstance(given, bytes) else given.encode()
+        status, out, err = self.run(arguments, given, **more)
         assert SECRET not in out + err and 'Traceback' not in err, err
         return status, out, err
 
@@ -53,7 +51,7 @@ class CommandLine(object):
             try:
                 main(list(arguments), prog_name='docker-registry-index')
             except SystemExit as end:
-                return (end.code,) + tuple(self._capture.readouterr())
+                return (end.code, *self._capture.readouterr())
             finally:
                 signal.signal(signal.SIGTERM, previous)
 

@@ -20,8 +20,7 @@ class EngineIndex(object):
 
     :param endpoint: the URL of a local DynamoDB.
     :param database: of another EngineIndex, to share its tables.
-    :param more: further settings.
-    """
+    :param more: further settings."""
 
     def __init__(self, endpoint, database=None, **more):
         database = database or 'test-' + uuid.uuid4().hex[:12]
@@ -55,8 +54,7 @@ class EngineIndex(object):
     def ensure_ready(self, source, **times):
         """Create what is missing, and load if that is new; return whether it is ready.
 
-        :param times: the sleep and the clock of the Startup.
-        """
+        :param times: the sleep and the clock of the Startup."""
         return self.starter(source, **times).ensure_ready()
 
     def take_over(self, source):
@@ -72,8 +70,7 @@ class EngineIndex(object):
     def load(self, source, heartbeat=lambda: None, **more):
         """Make the index equal to the storage, and return the LoadReport.
 
-        :param more: further arguments of the Loader.
-        """
+        :param more: further arguments of the Loader."""
         return Loader(self.store, as_source(source), heartbeat, **more).load()
 
     def fill(self, repositories):
@@ -184,9 +181,8 @@ class EngineIndex(object):
         for item in found:
             item.pop('v', None)
         assert sorted(found, key=_key) == sorted(expected, key=_key)
-        names = self.names()
-        assert names == sorted(rows)
-        return names
+        assert self.names() == sorted(rows)
+        return sorted(rows)
 
 
 def _key(item):

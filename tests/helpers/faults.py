@@ -2,26 +2,33 @@
 
 from __future__ import unicode_literals
 
+import collections
+import copy
 import itertools
 
 from tests.helpers.hooks import taken_back
+
+#: What botocore reads of the HTTP response of an error.
+Answer = collections.namedtuple('Answer', 'status_code')
 
 
 class Killed(BaseException):
     """The process died. It is no Exception, so that no handler catches it."""
 
 
+def _register(engine, operation, handler, event='before-call'):
+    engine.client.dynamodb.meta.events.register('%s.dynamodb.%s' % (event, operation), handler)
+
+
 class KillAfter(object):
     """Let ``count`` requests of an engine pass, then raise Killed at each, as if its process were
     dead: requests of its `finally` clauses fail, too.
 
-    :param operation: count only requests of this operation.
-    """
+    :param operation: count only requests of this operation."""
 
     def __init__(self, engine, count, operation='*'):
-        self.left = count
-        engine.client.dynamodb.meta.events.register('before-call.dynamodb.*', self._die_or_pass)
-        self._operation = operation
+        self.left, self._operation = count, operation
+        _register(engine, '*', self._die_or_pass)
 
     def _die_or_pass(self, model, **_):
         if self.left == 0:
@@ -37,8 +44,7 @@ def killed_at_each(index, change, operation='*', every=1):
     :param index: the EngineIndex whose engine makes the change.
     :param operation: count only requests of this operation.
     :param every: on moto, where each attempt takes longer, kill before every second (or third, ...)
-        request only.
-    """
+        request only."""
     for count in itertools.count(0, every if index.is_in_process else 1):
         with taken_back(index.engine):
             KillAfter(index.engine, count, operation)
@@ -57,8 +63,7 @@ class Meanwhile(object):
 
     def __init__(self, engine, operation, action, event='before-call'):
         self._action = action
-        engine.client.dynamodb.meta.events.register(
-            '%s.dynamodb.%s' % (event, operation), self._run_once)
+        _register(engine, operation, self._run_once, event)
 
     def _run_once(self, **_):
         action, self._action = self._action, None
@@ -71,7 +76,7 @@ class AtRequest(object):
 
     def __init__(self, engine, number, action):
         self.left, self._action = number, action
-        engine.client.dynamodb.meta.events.register('before-call.dynamodb.*', self._count)
+        _register(engine, '*', self._count)
 
     def _count(self, **_):
         if self.left == 0:
@@ -80,32 +85,19 @@ class AtRequest(object):
 
 
 class Throttle(object):
-    """Answer the next ``count`` attempts of an operation with a throttle, or another error code.
-    """
+    """Answer the next ``count`` attempts of an operation with a throttle, or another error code."""
 
     def __init__(self, engine, operation, count, reasons=None,
                  code='ProvisionedThroughputExceededException', status=400):
-        self.left = count
-        self._reasons = reasons
-        self._code = code
-        self._answer = Answer(status)
-        engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.' + operation, self._refuse)
+        self.left, self._status = count, status
+        self._document = {'Error': {'Code': code, 'Message': 'not now'},
+                          'ResponseMetadata': {'HTTPStatusCode': status}}
+        if reasons:
+            self._document['Error']['Code'] = 'TransactionCanceledException'
+            self._document['CancellationReasons'] = [{'Code': reason} for reason in reasons]
+        _register(engine, operation, self._refuse)
 
     def _refuse(self, **_):
-        if self.left == 0:
-            return None
-        self.left -= 1
-        answer = {'Error': {'Code': self._code, 'Message': 'not now'},
-                  'ResponseMetadata': {'HTTPStatusCode': self._answer.status_code}}
-        if self._reasons:
-            answer['Error']['Code'] = 'TransactionCanceledException'
-            answer['CancellationReasons'] = [{'Code': reason} for reason in self._reasons]
-        return self._answer, answer
-
-
-class Answer(object):
-    """What botocore reads of the HTTP response of an error."""
-
-    def __init__(self, status_code=400):
-        self.status_code = status_code
+        if self.left:
+            self.left -= 1
+            return Answer(self._status), copy.deepcopy(self._document)

@@ -17,13 +17,8 @@ ABSENT = ['library/ngin', 'library/nginx2', 'Library/nginx', 'nginx', '', '/', '
 def many_words(count, first=16):
     """Return a description of so many words, each with a posting of its own.
 
-    :param first: the number that the first word stands for; other numbers are other words.
-    """
+    :param first: the number that the first word stands for; other numbers are other words."""
     return ' '.join('%x' % number for number in range(first, first + count))
-
-
-#: About as many words as a description may have.
-MANY_WORDS = many_words(33)
 
 
 def name_with_postings(count):

@@ -4,17 +4,16 @@ from __future__ import unicode_literals
 
 import contextlib
 import socket
-import threading
 
 import botocore.exceptions
 import botocore.httpsession
 
+from docker_registry_index.engine.concurrency import start_thread
+
 
 class LostAnswer(object):
-    """Inside the block, the answer to an engine's next request is lost.
-
-    DynamoDB executes the request; boto3 sees a closed connection.
-    """
+    """Inside the block, the answer to an engine's next request is lost: DynamoDB executes the
+    request, and boto3 sees a closed connection."""
 
     def __init__(self, engine):
         self._events = engine.client.dynamodb.meta.events
@@ -41,8 +40,7 @@ class LostAnswer(object):
 def listening(answer):
     """Run a server on 127.0.0.1 that answers each connection alike; give its URL.
 
-    :param answer: the bytes to send, or a function that returns them; None to send nothing.
-    """
+    :param answer: the bytes to send, or a function that returns them; None to send nothing."""
     server = socket.socket()
     server.bind(('127.0.0.1', 0))
     server.listen(20)
@@ -60,9 +58,7 @@ def listening(answer):
                 connection.sendall(answer() if callable(answer) else answer)
                 connection.close()
 
-    thread = threading.Thread(target=serve)
-    thread.daemon = True
-    thread.start()
+    thread = start_thread(serve)
     try:
         yield 'http://127.0.0.1:%d' % server.getsockname()[1]
     finally:

@@ -39,18 +39,18 @@ class FakeRegistry(ScriptedServer):
             return error_page('NAME_UNKNOWN')(handler)
         if what == 'list':
             return page({'name': name, 'tags': ['latest']})(handler)
+        text = self.repositories[name]
         return page({'schemaVersion': 2, 'mediaType': MANIFEST,
-                     'annotations': {DESCRIPTION: self.repositories[name]}
-                     if self.repositories[name] else {}}, Content_Type=MANIFEST)(handler)
+                     'annotations': {DESCRIPTION: text} if text else {}},
+                    Content_Type=MANIFEST)(handler)
 
 
 def pushed(name, digest=DIGEST, tag='latest', media_type=MANIFEST, action='push', **more):
     """Return the event that Distribution sends after a push."""
     return {'id': str(uuid.uuid4()), 'timestamp': '2026-01-01T00:00:00Z', 'action': action,
-            'request': {'method': 'PUT'}, 'actor': {},
-            'source': {}, 'target': dict({'mediaType': media_type, 'digest': digest,
-                                          'repository': name, 'tag': tag,
-                                          'url': 'http://registry/'}, **more)}
+            'request': {'method': 'PUT'}, 'actor': {}, 'source': {}, 'target': dict(
+                {'mediaType': media_type, 'digest': digest, 'repository': name, 'tag': tag,
+                 'url': 'http://registry/'}, **more)}
 
 
 def deleted(name, digest=DIGEST):

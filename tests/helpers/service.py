@@ -1,10 +1,10 @@
 """The service under test: what tests ask of it, and the service inside the test process."""
 import json
-import re
 from urllib.parse import unquote_to_bytes
 
 import flask.testing
 import werkzeug.wrappers
+from prometheus_client.parser import text_string_to_metric_families
 
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
@@ -16,31 +16,25 @@ __all__ = ['InProcessService', 'NOTIFICATION', 'SECRET', 'ServiceClient']
 #: The media type of notifications, and the secret of the tests that they carry.
 NOTIFICATION = 'application/vnd.docker.distribution.events.v1+json'
 SECRET = 'never-show-this-secret'
-_SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)$')
 
 
 class ServiceClient:
-    """What tests ask of a service.
+    """What tests ask of a service. Its method request(method, path, headers, data, params) returns
+    the answer, with status_code, headers, content, text and json().
 
     :ivar index: an EngineIndex on the tables of the service.
     :ivar registry: beside the service."""
-
-    def request(self, method, path, headers=None, data=None, params=None):
-        """Return the answer, with status_code, headers, content, text and json()."""
-        raise NotImplementedError
 
     def get(self, path, **more):
         return self.request('GET', path, **more)
 
     def post(self, body, **headers):
-        """Send a notification: bytes, or a list of events; by default with the secret.
-
-        A header that is None is left out."""
+        """Send a notification: bytes, or a list of events; by default with the secret. A header
+        that is None is left out."""
         content = body if isinstance(body, bytes) else json.dumps({'events': body}).encode()
-        wanted = dict({'Content-Type': NOTIFICATION, 'Authorization': 'Bearer ' + SECRET},
-                      **headers)
+        headers = {'Content-Type': NOTIFICATION, 'Authorization': 'Bearer ' + SECRET, **headers}
         return self.request('POST', '/events', data=content, headers={
-            name: value for name, value in wanted.items() if value is not None})
+            name: value for name, value in headers.items() if value is not None})
 
     def search(self, term, **more):
         """Return the answer to a search, as JSON."""
@@ -56,14 +50,10 @@ class ServiceClient:
         return self.get('/readyz').status_code == 200
 
     def metrics(self):
-        """Return the samples of /metrics: (name, labels as written, sorted) to a number."""
-        samples, answer = {}, self.get('/metrics')
-        assert answer.status_code == 200, answer.text
-        for line in answer.text.splitlines():
-            found = None if line.startswith('#') else _SAMPLE.match(line)
-            if found:
-                samples[found[1], ','.join(sorted((found[2] or '').split(',')))] = float(found[3])
-        return samples
+        """Return the samples of /metrics: (name, labels as 'a="b",c="d"', sorted) to a number."""
+        return {(sample.name, ','.join(sorted('%s="%s"' % pair for pair in sample.labels.items()))):
+                sample.value for family in text_string_to_metric_families(self.get('/metrics').text)
+                for sample in family.samples}
 
     def counted(self, name, labels=''):
         """Return the sum of the samples of one name with all these labels: 'a="b",c="d"'."""
@@ -72,11 +62,10 @@ class ServiceClient:
                    if each == 'registry_index_' + name and wanted <= set(having.split(',')))
 
     def dynamodb_requests(self, operation=None):
-        """Return how many requests to DynamoDB the service has made.
-
-        The service itself makes a Query every ten seconds."""
-        return self.counted('dynamodb_requests_total', 'operation="%s"' % operation if operation
-                            else '')
+        """Return how many requests to DynamoDB the service has made. It makes a Query every ten
+        seconds by itself."""
+        return self.counted('dynamodb_requests_total',
+                            'operation="%s"' % operation if operation else '')
 
 
 class _Answer(werkzeug.wrappers.Response):
@@ -94,7 +83,7 @@ class InProcessService(ServiceClient):
     :param settings: further environment variables of the service."""
 
     def __init__(self, index, registry=None, **settings):
-        self.index, self._own = index, FakeRegistry() if registry is None else None
+        self.index, self._own = index, None if registry else FakeRegistry()
         self.registry = registry or self._own
         # A notification may take longer than a registry would wait, as on a busy machine.
         self.service = Service(index.settings, settings_of(dict(
@@ -125,11 +114,10 @@ class InProcessService(ServiceClient):
         """Return the answer to a request whose parts are bytes, as waitress hands them on."""
         path, _, query = target.partition(b'?')
         # In the environment, because Flask's client would read //x as the name of a host.
-        environ = {'PATH_INFO': unquote_to_bytes(path).decode('latin-1'),
-                   'QUERY_STRING': query.decode('latin-1'),
-                   'REQUEST_URI': target.decode('latin-1')}
+        environ = {'PATH_INFO': unquote_to_bytes(path), 'QUERY_STRING': query,
+                   'REQUEST_URI': target}
         for line in lines:
-            name, _, value = line.partition(b':')
-            environ['HTTP_' + name.decode('latin-1').upper().replace('-', '_')] = value.strip(
-                b' \t').decode('latin-1')
-        return self.request(method, '/', **environ)
+            name, _, value = line.decode('latin-1').partition(':')
+            environ['HTTP_' + name.upper().replace('-', '_')] = value.strip(' \t').encode('latin-1')
+        return self.request(method, '/', **{
+            name: value.decode('latin-1') for name, value in environ.items()})
