@@ -123,7 +123,7 @@ KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settin
                        'keys of a role' % (3 * request_timeout(KEYS), 3 * request_timeout(ROLE))),
     ('docs/design.md', 'wait up to %d seconds' % KEYS.startup_wait),
     ('docs/design.md', 'expire after %s' % {7 * 24 * 3600: 'a week'}[writer.TOMBSTONE_SECONDS]),
-    ('docs/design.md', 'has %d actions at most' % plan.LONGEST),
+    ('docs/design.md', 'has at most %d actions' % plan.LONGEST),
     ('docs/search.md', 'beyond %d characters is cut' % text.DESCRIPTION_CHARACTERS),
     ('docs/search.md', 'more than %d characters' % text.NAME_CHARACTERS)])
 def test_a_number_of_a_page_is_that_of_the_engine(page, sentence):
