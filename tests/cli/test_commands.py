@@ -6,7 +6,6 @@ import time
 import pytest
 
 from docker_registry_index.engine.store import client
-from docker_registry_index.engine.store.records import READY_KEY
 from tests.docs import pages
 
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
@@ -161,7 +160,7 @@ def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, 
 
 
 def test_tables_of_a_newer_release_are_status_5(loaded, index):
-    index.change_item(index.settings.search_table, READY_KEY, format={'N': '99'})
+    index.write_format(99)
     for arguments in ('search x', 'check --no-storage', 'status --no-storage',
                       'load --names ' + os.devnull, 'load --dry-run --names ' + os.devnull):
         status, message = loaded.fails(*arguments.split())

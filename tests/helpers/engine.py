@@ -136,6 +136,10 @@ class EngineIndex(object):
             ExpressionAttributeNames={'#' + name: name for name in attributes},
             ExpressionAttributeValues={':' + name: value for name, value in attributes.items()})
 
+    def write_format(self, number):
+        """Change the format in the ready marker."""
+        self.change_item(self.settings.search_table, READY_KEY, format={'N': str(number)})
+
     @property
     def dynamodb(self):
         """The boto3 client, for a Release010."""

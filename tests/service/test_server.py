@@ -9,7 +9,6 @@ import pytest
 
 from dev.servers.process import free_port
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.store.records import READY_KEY
 from docker_registry_index.service import server
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
@@ -99,7 +98,7 @@ def test_it_listens_on_any_kind_of_address(host):
 
 def test_serving_on_tables_of_a_newer_release_is_status_5_and_changes_nothing(command_of, index):
     index.ready()
-    index.change_item(index.settings.search_table, READY_KEY, format={'N': '99'})
+    index.write_format(99)
     before = {table: index.items(table) for table in index.tables()}
     status, out, err = command_of()('serve')
     assert (status, out) == (5, '') and 'newer release' in err
