@@ -38,21 +38,20 @@ class TestEngine(SearchContract):
         'team/spaces': '  a\tlot \n of   room\x1b[31m ',
     }
 
-    @pytest.mark.parametrize('term', [
-        'node', 'node.js', 'js', '.js', 'front', 'ront', 'c', '(c', 'acme',
-        'web', 'scale', 'post', 'sql', 'it', 'team node', 'beyond', 'room',
-        'x' * 99, 'x' * 100, 'lot of', 'ACME FRONT'])
-    def test_a_description_is_found_by_the_starts_of_its_words(self, index, term):
+    def test_a_description_is_found_by_the_starts_of_its_words(self, index):
         described = {name: text and text.replace('\x1b', '')
                      for name, text in self.DESCRIBED.items()}
         index.fill(self.DESCRIBED)
-        assert index.search(term) == oracle.answer(described, term)
+        for term in ['node', 'node.js', 'js', '.js', 'front', 'ront', 'c', '(c', 'acme', 'web',
+                     'scale', 'post', 'sql', 'it', 'team node', 'beyond', 'room', 'x' * 99,
+                     'x' * 100, 'lot of', 'ACME FRONT']:
+            assert index.search(term) == oracle.answer(described, term), term
 
     def test_a_name_of_255_characters_is_found_by_its_substrings(self, index):
         index.fill({})
         name = ('a/' + ''.join('%02x.' % number for number in range(128)))[:255]
         index.add(name, 'a long one')
-        step = 31 if index.is_in_process else 1
+        step = 61 if index.is_in_process else 1
         for term in set(name[start:start + length] for length in (1, 2, 3, 7, 100, 255)
                         for start in range(0, 256 - length, step if length < 4 else 13 + step)):
             assert index.search(term) == [(name, 'a long one')], term
@@ -123,13 +122,9 @@ def test_thousands_of_repositories_are_found_by_thousands_of_terms(shared, reque
         repositories[name] = None
     shared.fill(repositories)
     names = sorted(repositories)
-    for _ in range(count):
+    for number in range(count):
         name = chance.choice(names)
         start = chance.randrange(len(name))
         term = name[start:start + chance.randint(1, 9)]
         oracle.check_limited(repositories, term, 25, shared.search(term, 25))
-    for _ in range(60):
-        name = chance.choice(names)
-        start = chance.randrange(len(name))
-        term = name[start:start + chance.randint(2, 9)]
-        assert shared.search(term) == oracle.answer(repositories, term)
+        assert number % 30 or shared.search(term) == oracle.answer(repositories, term)

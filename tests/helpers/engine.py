@@ -9,6 +9,7 @@ from docker_registry_index.engine.lifecycle.start import Startup
 from docker_registry_index.engine.store.records import (
     MARKERS, READY_KEY, Row, name_of_key, tombstone_key)
 from docker_registry_index.engine.store.store import Store
+from docker_registry_index.engine.store.text import clean_description
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
 from docker_registry_index.engine.verify.check import expected_items
@@ -78,14 +79,14 @@ class EngineIndex(object):
         if repositories == self._filled:
             return
         self.ready()
-        for name in self.names():
-            if name not in repositories:
-                self.engine.remove(name)
+        before = dict(self.search(''))
+        for name in set(before) - set(repositories):
+            self.engine.remove(name)
         # The removals are older than this listing, so the load may add again.
         self.load(lambda: repositories.items())
-        for name, description in repositories.items():
-            if self._filled is None or description != self._filled.get(name):
-                self.engine.add(name, description or '')
+        for name in set(before) & set(repositories):
+            if clean_description(repositories[name]) != before[name]:
+                self.engine.add(name, repositories[name] or '')
         self._filled = dict(repositories)
 
     def add(self, name, description):
