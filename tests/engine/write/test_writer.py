@@ -54,28 +54,26 @@ def test_each_change_is_one_read_and_one_transaction(index, writer, clock):
         assert made.operations == ['GetItem', 'TransactWriteItems']
         assert description(index) == text
         index.assert_whole()
-        if text == 'With words':
+        if text:
             assert index.rows()[NAME] == {
                 'name': {'S': NAME}, 'description': {'S': text}, 'indexed': {'S': text},
                 'postings': {'N': '3'}, 'touched': {'N': str(int(clock()))}}
     assert index.rows() == {} and index.postings() == []
 
 
-def test_a_push_of_an_existing_repository_is_one_read(index):
+def test_a_push_of_an_existing_repository_is_one_read_and_its_row_has_no_empty_description(index):
     made = RequestsMade(index.engine)
+    for empty in None, '', ' \t', '\x00', b'':
+        index.engine.add(NAME, empty)
+        assert sorted(index.rows()[NAME]) == ['name', 'postings', 'touched']
+        assert index.search('web') == [(NAME, '')]
+        index.engine.remove(NAME)
     for before, same in [(None, [None]), ('', [None, '']), ('d e', [None, 'd e', ' d\t e '])]:
         index.engine.add(NAME, before)
         for after in same:
             with made.counted():
                 assert index.engine.add(NAME, after) is False
             assert made.operations == ['GetItem'], (before, after)
-
-
-@pytest.mark.parametrize('given', [None, '', ' \t', '\x00', b''])
-def test_an_empty_description_is_left_out_of_the_row(index, given):
-    index.engine.add(NAME, given)
-    assert sorted(index.rows()[NAME]) == ['name', 'postings', 'touched']
-    assert index.search('web') == [(NAME, '')]
 
 
 def test_unusual_names_are_added_and_removed(index):
@@ -197,21 +195,17 @@ def test_a_load_reads_again_what_another_writer_changed_before_it_writes(index, 
 
 # Refusals
 
-@pytest.mark.parametrize('reason', ['ThrottlingError', 'TransactionConflict',
-                                    'ProvisionedThroughputExceeded'])
-def test_a_refused_transaction_is_retried(index, writer, clock, reason):
-    Throttle(index.engine, 'TransactWriteItems', ATTEMPTS - 1, [None, reason])
-    assert writer.add(NAME, 'with words') is True
-    assert len(clock.slept) == ATTEMPTS - 1 and sum(clock.slept) < 5
-    assert description(index) == 'with words'
-
-
 @pytest.mark.parametrize('reason, raised', [
-    ('ThrottlingError', errors.RequestFailed), ('TransactionConflict', errors.ChangeConflict),
+    ('ThrottlingError', errors.RequestFailed),
+    ('ProvisionedThroughputExceeded', errors.RequestFailed),
+    ('TransactionConflict', errors.ChangeConflict),
     ('ConditionalCheckFailed', errors.ChangeConflict)])
-def test_a_change_that_is_always_refused_ends_in_a_clear_error(
+def test_a_refused_change_is_retried_and_ends_in_a_clear_error_if_it_is_always_refused(
         index, writer, clock, reason, raised):
-    writer.add(NAME, 'kept in words')
+    Throttle(index.engine, 'TransactWriteItems', ATTEMPTS - 1, [None, reason])
+    assert writer.add(NAME, 'kept in words') is True
+    assert len(clock.slept) == ATTEMPTS - 1 and sum(clock.slept) < 5
+    del clock.slept[:]
     for change in lambda: writer.add(NAME, 'described anew'), lambda: writer.remove(NAME):
         with taken_back(index.engine):
             fault = Throttle(index.engine, 'TransactWriteItems', 100, [None, reason])
@@ -265,12 +259,9 @@ def test_a_push_of_an_existing_repository_is_noted_after_half_an_hour(
     writer.add(NAME, 'in words')
     clock.advance(passed)
     made = RequestsMade(index.engine)
-    assert writer.add(NAME, 'in words') is False
-    assert made.operations == ['GetItem'] + ['UpdateItem'] * is_noted
+    assert not writer.add(NAME, 'in words') and not writer.add(NAME)
+    assert made.operations == ['GetItem'] + ['UpdateItem'] * is_noted + ['GetItem']
     assert touched(index) == clock() - passed * (not is_noted)
-    with made.counted():
-        assert writer.add(NAME) is False
-    assert made.operations == ['GetItem']
 
 
 @pytest.mark.parametrize('value', [None, {'S': '1500000000'}, {'N': '-5'}, {'N': '1.5'},
@@ -312,22 +303,6 @@ def test_a_note_that_meets_a_transaction_is_retried_and_any_other_failure_is_an_
 
 # A removal of what the storage does not have any more
 
-class Gone(object):
-    """Answers of a storage whether it lacks a repository, in order; the last one again and again.
-    An error is raised."""
-
-    def __init__(self, *answers):
-        self._answers = list(answers)
-        self.asked = 0
-
-    def __call__(self):
-        self.asked += 1
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
 @pytest.fixture
 def old(writer, clock):
     """NAME is there, and was touched so long ago that it may be removed."""
@@ -343,33 +318,29 @@ def test_a_repository_is_removed_an_hour_after_its_last_push(
     for name in [NAME, long] if passed == 3600 else [NAME]:
         writer.add(name, 'in words')
         clock.advance(passed)
-        gone = Gone(True)
-        assert writer.remove_if(name, gone) == outcome
+        answers, is_recent = [True], outcome == 'recent'
+        assert writer.remove_if(name, answers.pop) == outcome
         # The storage is not asked for a recent one.
-        assert gone.asked == (outcome == 'removed')
-        assert list(index.rows()) == [name] * (outcome == 'recent')
-        assert ('removed ' + name in [item['suffix']['S'] for item in index.tombstones()]) == (
-            outcome == 'removed')
+        assert len(answers) == is_recent and list(index.rows()) == [name] * is_recent
+        assert ('removed ' + name in [item['suffix']['S'] for item in index.tombstones()]) != (
+            is_recent)
 
 
 def test_a_repository_that_was_never_touched_is_removed_and_a_missing_one_ignored(index, writer):
     put_as_0_1_0(index, NAME)
-    assert writer.remove_if(NAME, Gone(True)) == 'removed'
-    gone = Gone(True)
-    assert writer.remove_if(NAME, gone) == 'unchanged' and gone.asked == 0
+    assert writer.remove_if(NAME, lambda: True) == 'removed'
+    assert writer.remove_if(NAME, [].pop) == 'unchanged'
 
 
 @pytest.mark.usefixtures('old')
-def test_a_repository_that_the_storage_has_or_may_have_stays(index, writer):
-    assert writer.remove_if(NAME, Gone(False)) == 'unchanged'
+def test_a_repository_that_the_storage_has_or_may_have_stays(index, writer, another):
+    def fail():
+        raise errors.StorageUnreadable('the storage', 'unavailable')
+
+    assert writer.remove_if(NAME, lambda: False) == 'unchanged'
     with pytest.raises(errors.StorageUnreadable):
-        writer.remove_if(NAME, Gone(errors.StorageUnreadable('the storage', 'unavailable')))
-    assert NAME in index.rows()
-
-
-@pytest.mark.usefixtures('old')
-def test_the_storage_is_asked_after_the_row_was_read(index, writer, another):
-    # A push after the question changes what was read; True: the storage lacks the repository.
+        writer.remove_if(NAME, fail)
+    # It is pushed after the row was read, as the storage answers that it lacks the repository.
     assert writer.remove_if(NAME, lambda: another.add(NAME) in (True, False)) == 'recent'
     assert NAME in index.rows()
 
@@ -380,26 +351,24 @@ def test_a_push_between_the_read_and_the_delete_keeps_the_repository(
         writer.add(name)
         clock.advance(REST_SECONDS)
         Meanwhile(index.engine, 'TransactWriteItems', lambda: another.add(name))
-        gone = Gone(True)
-        assert writer.remove_if(name, gone) == 'recent'
-        assert gone.asked == 1 and name in index.rows()
+        answers = [True]
+        assert writer.remove_if(name, answers.pop) == 'recent'
+        assert answers == [] and name in index.rows()
 
 
 @pytest.mark.usefixtures('old')
-def test_a_row_that_others_wrote_is_read_and_the_storage_asked_again(
-        index, other, writer, clock):
+def test_a_row_that_others_wrote_is_read_and_the_storage_asked_again(index, other, writer, clock):
     Meanwhile(index.engine, 'TransactWriteItems', lambda: put_as_0_1_0(other, NAME))
-    gone = Gone(True, False)
-    assert writer.remove_if(NAME, gone) == 'unchanged'
-    assert gone.asked == 2 and NAME in index.rows()
+    answers = [False, True]
+    assert writer.remove_if(NAME, answers.pop) == 'unchanged' and answers == []
     writer.add(NAME)
     clock.advance(REST_SECONDS)
     # A removal that is overtaken again and again is given up.
     Throttle(index.engine, 'TransactWriteItems', 100, [None, 'TransactionConflict'])
-    gone = Gone(True)
+    answers = [True] * ATTEMPTS
     with pytest.raises(errors.ChangeConflict):
-        writer.remove_if(NAME, gone)
-    assert gone.asked == ATTEMPTS and NAME in index.rows()
+        writer.remove_if(NAME, answers.pop)
+    assert answers == [] and NAME in index.rows()
 
 
 # Many writers
