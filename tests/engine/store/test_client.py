@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 
@@ -21,6 +20,7 @@ from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store.client import Client, RetryingClient, request_timeout
 from tests.helpers.clock import Clock
 from tests.helpers.network import listening
+from tests.helpers.scripted_client import ScriptedClient
 
 SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'
 LATER, CHECK = 'try again later', 'check the settings, the IAM rights and the tables'
@@ -114,12 +114,15 @@ def test_a_refusal_names_its_cause_and_the_way_out(
     assert len(no_pauses) <= (0 if is_condition or not retryable else 2)
 
 
-def test_an_error_names_every_table_of_a_batch(client):
+def test_an_error_names_every_table_of_a_batch_and_no_other_host_is_asked(client, monkeypatch):
+    hosts, plain = [], socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *more, **named: (
+        hosts.append(host) or plain(host, *more, **named)))
     with pytest.raises(errors.MissingTable) as refused:
         client.answer(refusal(400, 'ResourceNotFoundException')).call(
             'batch_get_item', RequestItems={
                 name: {'Keys': [{'name': {'S': 'a'}}]} for name in ('b-x', 'a-x')})
-    assert refused.value.tables == ('a-x', 'b-x')
+    assert refused.value.tables == ('a-x', 'b-x') and set(hosts) == {'127.0.0.1'}
 
 
 @pytest.mark.parametrize('codes, kind, throttled, invalid', [
@@ -235,50 +238,27 @@ def test_wrong_parameters_are_an_error_that_shows_no_values(server, arguments, e
     assert SECRET not in str(refused.value)
 
 
-def test_requests_go_to_the_endpoint_only(client, monkeypatch):
-    hosts, plain = [], socket.getaddrinfo
-
-    def recording(host, port, *arguments, **named):
-        hosts.append('http://%s:%s' % (host, port))
-        return plain(host, port, *arguments, **named)
-
-    monkeypatch.setattr(socket, 'getaddrinfo', recording)
-    get(client.answer(refusal(400, 'ResourceNotFoundException')))
-    assert hosts and set(hosts) == {client.dynamodb.meta.endpoint_url}
-
-
 # The client of a load
-
-class Refusing(object):
-    """A client whose requests fail with these errors, one after the other, and then succeed."""
-
-    def __init__(self, *failures):
-        self.failures = list(failures)
-        self.calls = 0
-
-    def call(self, operation, **arguments):
-        self.calls += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        return operation, arguments
-
 
 def failed(code, retryable=True, kind=errors.RequestFailed, reasons=()):
     return kind('put_item', ['db-search'], code, 'not now', retryable, reasons)
 
 
-def retrying(client, heartbeat=lambda: None):
-    clock = Clock()
-    return RetryingClient(client, heartbeat, clock.sleep, clock), clock.slept
+def retrying(heartbeat, *failures):
+    """Return a client whose requests fail with these errors, one after the other, and then succeed;
+    the requests; and the pauses between them."""
+    clock, client = Clock(), ScriptedClient(*failures + ({'Items': []},))
+    return (RetryingClient(client, heartbeat, clock.sleep, clock), client.requests, clock.slept)
 
 
 THROTTLED = failed('ThrottlingException')
 
 
 def test_a_throttled_load_goes_on_and_logs_it_once(caplog):
-    client, pauses = retrying(Refusing(*[THROTTLED] * 5))
-    assert client.call('put_item', TableName='db-search') == (
-        'put_item', {'TableName': 'db-search'})
+    beats = []
+    client, requests, pauses = retrying(lambda: beats.append(1), *[THROTTLED] * 5)
+    assert client.call('put_item', TableName='db-search') == {'Items': []}
+    assert requests == [('put_item', {'TableName': 'db-search'})] * 6 and len(beats) == 6
     # Shortened at random, so that not all loads retry at once.
     assert [0.7 * longest <= pause <= longest for pause, longest
             in zip(pauses, [0.5, 1, 2, 4, 4])] == [True] * 5, pauses
@@ -289,92 +269,36 @@ def test_a_throttled_load_goes_on_and_logs_it_once(caplog):
 @pytest.mark.parametrize('error, seconds', [
     (THROTTLED, 600),
     (failed('TransactionCanceledException', reasons=[None, 'ThrottlingError']), 600),
-    (failed('InternalServerError'), 20),
-    (failed('EndpointConnectionError'), 20)], ids=lambda value: None)
+    (failed('InternalServerError'), 20), (failed('EndpointConnectionError'), 20),
+    # A retry cannot change these.
+    (failed('AccessDeniedException', retryable=False), 0),
+    (failed('ResourceNotFoundException', False, errors.MissingTable), 0),
+    (failed('ConditionalCheckFailedException', kind=errors.ConditionFailed), 0),
+    (failed('TransactionCanceledException', True, errors.ConditionFailed,
+            ['ThrottlingError', 'ConditionalCheckFailed']), 0)], ids=lambda value: None)
 def test_a_load_that_is_refused_for_too_long_fails(error, seconds):
-    client, pauses = retrying(Refusing(*[error] * 1000))
-    with pytest.raises(errors.RequestFailed) as raised:
+    client, requests, pauses = retrying(lambda: None, *[error] * 1000)
+    with pytest.raises(type(error)) as raised:
         client.call('put_item')
-    assert raised.value is error and seconds < sum(pauses) <= seconds + 4
+    assert raised.value is error and len(requests) == len(pauses) + 1
+    assert seconds < sum(pauses) <= seconds + 4 or pauses == [] and seconds == 0
 
 
-@pytest.mark.parametrize('error', [
-    failed('AccessDeniedException', retryable=False),
-    failed('ResourceNotFoundException', False, errors.MissingTable),
-    failed('ConditionalCheckFailedException', kind=errors.ConditionFailed),
-    failed('TransactionCanceledException', True, errors.ConditionFailed,
-           ['ThrottlingError', 'ConditionalCheckFailed'])], ids=lambda value: None)
-def test_an_error_that_a_retry_cannot_change_is_raised_at_once(error):
-    refusing = Refusing(error)
-    client, pauses = retrying(refusing)
-    with pytest.raises(type(error)):
-        client.call('put_item')
-    assert refusing.calls == 1 and pauses == []
-
-
-def test_a_heartbeat_is_made_before_each_attempt_and_can_end_them():
-    beats, refusing = [], Refusing(*[THROTTLED] * 10)
+def test_a_heartbeat_before_each_attempt_can_end_them():
+    beats = []
 
     def heartbeat():
         beats.append(1)
         if len(beats) == 3:
             raise errors.LeaseLost('db-version')
 
+    client, requests, _ = retrying(heartbeat, *[THROTTLED] * 10)
     with pytest.raises(errors.LeaseLost):
-        retrying(refusing, heartbeat)[0].call('put_item')
-    assert refusing.calls == 2
+        client.call('put_item')
+    assert len(requests) == 2
 
 
 # The machine, and other programs' threads
-
-def run(program, *arguments):
-    """Run a program in a Python of its own; return its output."""
-    process = subprocess.Popen(
-        [sys.executable, '-c', textwrap.dedent(program)] + list(arguments),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=ROOT))
-    # A deadlock would never end.
-    guard = threading.Timer(60, process.kill)
-    guard.start()
-    try:
-        return process.communicate()[0].decode('utf-8', 'replace').strip()
-    finally:
-        guard.cancel()
-
-
-if PY2:  # No other program needs gevent, and later Pythons lock only the module that is imported.
-    def test_searches_work_while_a_module_is_being_imported(dynamodb_endpoint, tmp_path):
-        (tmp_path / 'host.py').write_text(textwrap.dedent('''
-            from tests.helpers.engine import EngineIndex
-            import sys
-            index = EngineIndex(sys.argv[1])
-            index.ready([('team/web', None), ('team/other', 'a webshop')])
-            found = index.search('eb') + index.search('webs')
-            index.delete_tables()
-        '''))
-        assert run('''
-            import sys
-            sys.path.insert(0, sys.argv[2])
-            import host
-            print([str(name) for name, _ in host.found])
-        ''', dynamodb_endpoint, str(tmp_path)) == "['team/web', 'team/other']"
-
-    def test_searches_work_under_gevent(dynamodb_endpoint):
-        assert run('''
-            from gevent import monkey
-            monkey.patch_all()
-            import gevent, sys, threading
-            from docker_registry_index.engine.concurrency import run_side_by_side
-            from tests.helpers.engine import EngineIndex
-            index = EngineIndex(sys.argv[1])
-            index.ready([('team/web', None), ('team/other', 'a webshop')])
-            # While a search waits, other greenlets of the worker go on.
-            searches = [gevent.spawn(index.search, 'eb', 25) for _ in range(20)]
-            gevent.joinall(searches, timeout=30)
-            print(set(str(result[0]) for search in searches for result in search.value))
-            print(run_side_by_side([gevent.getcurrent] * 2)[1] is not gevent.getcurrent())
-            index.delete_tables()
-        ''', dynamodb_endpoint) == "set(['team/web'])\nTrue"
-
 
 @pytest.mark.parametrize('variables', [
     {'AWS_PROFILE': 'not-there'}, {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE'}],
@@ -389,43 +313,47 @@ def test_an_unusable_aws_configuration_of_the_machine_is_one_sentence(monkeypatc
 
 
 ROLE = '''
-    import logging, os, sys, time
-    if sys.argv[1] == 'gevent':
-        from gevent import monkey
-        monkey.patch_all()
-    logging.basicConfig(stream=sys.stdout, format='%(message)s')
-    logging.getLogger('botocore').setLevel(logging.CRITICAL)
-    from docker_registry_index.engine import SearchIndex, Settings, errors
-    index = SearchIndex(Settings(database='test-role', region='us-east-1', read_timeout=0.1,
-                                 connect_timeout=0.1, attempts=1))
-    began = time.time()
-    assert index.start(lambda: []) is False
-    for _ in range(2):
-        try:
-            index.search('a')
-        except errors.RequestFailed as error:
-            assert 'no credentials within 0.2 seconds' in str(error), error
-    assert index.apply_change('a/b', True) is False
-    # botocore itself would try for a minute.
-    print('in time' if time.time() - began < 10 else 'late')
-    sys.stdout.flush()
-    os._exit(0)
+import logging, os, sys, time
+if sys.argv[1] == 'gevent':
+    from gevent import monkey
+    monkey.patch_all()
+logging.basicConfig(stream=sys.stdout, format='%(message)s')
+logging.getLogger('botocore').setLevel(logging.CRITICAL)
+from docker_registry_index.engine import SearchIndex, Settings, errors
+index = SearchIndex(Settings(database='test-role', region='us-east-1', read_timeout=0.1,
+                             connect_timeout=0.1, attempts=1))
+began = time.time()
+assert index.start(lambda: []) is False
+for _ in range(2):
+    try:
+        index.search('a')
+    except errors.RequestFailed as error:
+        assert 'no credentials within 0.2 seconds' in str(error), error
+assert index.apply_change('a/b', True) is False
+# botocore itself would try for a minute.
+print('in time' if time.time() - began < 10 else 'late')
+sys.stdout.flush()
+os._exit(0)
 '''
 
 
 @pytest.mark.parametrize('threads', ['plain'] + ['gevent'] * PY2)
-def test_a_role_whose_service_never_answers_delays_no_caller(tmp_path, monkeypatch, threads):
+def test_a_role_whose_service_never_answers_delays_no_caller(tmp_path, threads):
     token = tmp_path / 'token'
     token.write_text('x' * 20)
-    monkeypatch.delenv(str('AWS_ACCESS_KEY_ID'), raising=False)
+    environment = dict(os.environ, PYTHONPATH=ROOT, **{
+        'AWS_EC2_METADATA_DISABLED': 'true', 'AWS_ROLE_ARN': 'arn:aws:iam::123456789012:role/x',
+        'AWS_WEB_IDENTITY_TOKEN_FILE': str(token), 'AWS_CONFIG_FILE': '/dev/null',
+        'BOTO_CONFIG': '/dev/null', 'AWS_SHARED_CREDENTIALS_FILE': '/dev/null'})
+    environment.pop('AWS_ACCESS_KEY_ID', None)
     with listening(None) as url:
-        for name, value in {
-                'HTTPS_PROXY': url, 'AWS_EC2_METADATA_DISABLED': 'true',
-                'AWS_ROLE_ARN': 'arn:aws:iam::123456789012:role/x',
-                'AWS_WEB_IDENTITY_TOKEN_FILE': token, 'AWS_CONFIG_FILE': '/dev/null',
-                'BOTO_CONFIG': '/dev/null', 'AWS_SHARED_CREDENTIALS_FILE': '/dev/null'}.items():
-            monkeypatch.setenv(str(name), str(value))
-        printed = run(ROLE, threads)
+        process = subprocess.Popen([sys.executable, '-c', ROLE, threads], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, env=dict(environment, HTTPS_PROXY=url))
+        # A deadlock would never end.
+        guard = threading.Timer(60, process.kill)
+        guard.start()
+        printed = process.communicate()[0].decode('utf-8', 'replace')
+        guard.cancel()
     assert printed.splitlines()[-1] == 'in time', printed
     # The start and the push together log it once.
     assert printed.count('not ready') == 1, printed

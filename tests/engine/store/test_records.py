@@ -101,15 +101,6 @@ def test_a_state_lists_every_description_whose_postings_may_exist():
 
 # ReadyMarker
 
-def read_back(marker):
-    """Return a marker as another process reads it from the table."""
-    action = marker.put('table')['Put']
-    assert action['TableName'] == 'table'
-    assert {name: action['Item'][name] for name in READY_KEY} == READY_KEY
-    assert ReadyMarker.of(action['Item']) == marker
-    return ReadyMarker.of(action['Item'])
-
-
 def test_a_marker_without_some_attributes_is_read_and_any_other_item_is_none():
     for item in None, {}, dict(READY_KEY):
         assert ReadyMarker.of(item) is None
@@ -146,7 +137,10 @@ SOON, INTERVAL = 600, 86400
 def test_the_next_sync_is_due_soon_or_after_the_interval(reports, synced, resync, due):
     marker = ReadyMarker.none()
     for number, report in enumerate(reports, 1):
-        marker = read_back(marker.after(report, 'number', 1000 * number))
+        marker = marker.after(report, 'number', 1000 * number)
+        written = marker.put('table')['Put']
+        assert written['TableName'] == 'table' and ReadyMarker.of(written['Item']) == marker
+        assert {name: written['Item'][name] for name in READY_KEY} == READY_KEY
     assert (marker.synced, marker.resync, next_sync(marker, INTERVAL)) == (synced, resync, due)
     assert (marker.format, marker.number, marker.tried, marker.report['found']) == (
         postings.FORMAT, 'number', 1000 * len(reports), 5)
@@ -157,7 +151,7 @@ def test_the_next_sync_is_due_soon_or_after_the_interval(reports, synced, resync
 def test_each_further_incomplete_load_doubles_the_pause():
     marker, pauses = ReadyMarker.none(), []
     for count in range(1, 41):
-        marker = read_back(marker.after(PART, 'number', 1000))
+        marker = ReadyMarker.of(marker.after(PART, 'number', 1000).put('table')['Put']['Item'])
         assert marker.failures == count
         pauses.append(next_sync(marker, 7200) - 1000)
     assert pauses[:5] == [600, 1200, 2400, 4800, 7200] and set(pauses[4:]) == {7200}

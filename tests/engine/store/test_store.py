@@ -9,31 +9,9 @@ from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.store import GET_BATCH, WRITE_BATCH, Store
 from tests.helpers.clock import Clock
+from tests.helpers.scripted_client import ScriptedClient
 
 SETTINGS = Settings(database='db', region='us-east-1')
-
-
-class Scripted(object):
-    """A client that returns one response after the other, and keeps the requests.
-
-    A response may be an error to raise, or a function of the request; the last one is repeated.
-    """
-
-    def __init__(self, *responses):
-        self._responses = list(responses)
-        self.requests = []
-
-    def call(self, operation, **arguments):
-        self.requests.append((operation, arguments))
-        response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
-        if isinstance(response, Exception):
-            raise response
-        return response(**arguments) if callable(response) else response
-
-    @property
-    def batches(self):
-        """The items or keys of each request."""
-        return [arguments['RequestItems'] for _, arguments in self.requests]
 
 
 def store_of(client, clock=None):
@@ -41,7 +19,7 @@ def store_of(client, clock=None):
 
 
 def test_a_store_has_the_names_of_its_tables_and_reads_an_item_consistently():
-    client = Scripted({'Item': {'name': {'S': 'a'}}}, {})
+    client = ScriptedClient({'Item': {'name': {'S': 'a'}}}, {})
     store = store_of(client)
     assert (store.repository_table, store.version_table, store.search_table) == (
         'db-repository', 'db-version', 'db-search-%d' % postings.FORMAT)
@@ -72,7 +50,7 @@ def query(condition, consistent=False, values=(), **more):
     ({'consistent': True}, query('gram = :gram', consistent=True))], ids=lambda value: None)
 def test_a_query_reads_one_page_of_one_gram(arguments, request_made):
     page = {'Items': [1], 'LastEvaluatedKey': 'x'}
-    client = Scripted(page)
+    client = ScriptedClient(page)
     assert store_of(client).query('sa', **arguments) is page
     assert client.requests == [request_made]
 
@@ -88,7 +66,7 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
      ('scan', {'TableName': 't', 'ConsistentRead': True}))], ids=['gram', 'table'])
 def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(
         read, request_made, size):
-    client = Scripted(*PAGES)
+    client = ScriptedClient(*PAGES)
     items = read(store_of(client), size.get('Limit'))
     assert [next(items), next(items)] == [1, 2] and len(client.requests) == 1
     assert list(items) == [3]
@@ -100,7 +78,7 @@ def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(
 
 def test_a_missing_table_can_count_as_empty():
     missing = errors.MissingTable('scan', ['t'], 'ResourceNotFoundException', 'none', False)
-    empty = store_of(Scripted(missing, missing, {'Items': [1]})).with_missing_tables_empty()
+    empty = store_of(ScriptedClient(missing, missing, {'Items': [1]})).with_missing_tables_empty()
     assert list(empty.scan_all('t')) == []
     assert list(empty.retrying().query_all('sa')) == []
     assert list(empty.scan_all('t')) == [1]
@@ -117,7 +95,7 @@ def asked(*names):
 
 
 def test_keys_that_are_left_out_of_a_batch_are_retried():
-    client, clock = Scripted(
+    client, clock = ScriptedClient(
         {'Responses': {'t': [1], 'u': [7]}, 'UnprocessedKeys': asked('b', 'c')},
         {'Responses': {}, 'UnprocessedKeys': asked('b', 'c')},
         {'Responses': {'t': [2, 3]}, 'UnprocessedKeys': {}}, {'Responses': {'t': [1]}}), Clock()
@@ -133,8 +111,8 @@ def test_keys_that_are_left_out_of_a_batch_are_retried():
 
 
 def test_a_caller_may_do_without_some_keys():
-    client = Scripted({'Responses': {'t': [1]}, 'UnprocessedKeys': dict(asked('b'), u={})},
-                      {'Responses': {}, 'UnprocessedKeys': asked('b')})
+    client = ScriptedClient({'Responses': {'t': [1]}, 'UnprocessedKeys': dict(asked('b'), u={})},
+                            {'Responses': {}, 'UnprocessedKeys': asked('b')})
     found = store_of(client).batch_get(asked('a', 'b'), enough=lambda left: 'u' not in left)
     assert found == {'t': [1]} and len(client.requests) == 2
 
@@ -150,7 +128,7 @@ def puts(*numbers):
     ids=['keys', 'items'])
 def test_what_is_always_left_out_is_an_error_before_the_next_batch(
         operation, left_out, write_or_read, first):
-    client, clock = Scripted(
+    client, clock = ScriptedClient(
         lambda RequestItems: {'Responses': {}, left_out: RequestItems}), Clock()
     with pytest.raises(errors.RequestFailed) as failed:
         write_or_read(store_of(client, clock))
@@ -163,7 +141,7 @@ def test_what_is_always_left_out_is_an_error_before_the_next_batch(
 @pytest.mark.parametrize('count, sizes', [
     (0, []), (1, [1]), (WRITE_BATCH, [25]), (WRITE_BATCH + 1, [25, 1]), (60, [25, 25, 10])])
 def test_writes_are_batches_of_25(count, sizes):
-    client = Scripted({})
+    client = ScriptedClient({})
     store_of(client).batch_write('t', puts(*range(count)))
     sent = [batch['t'] for batch in client.batches]
     assert [len(batch) for batch in sent] == sizes and sum(sent, []) == puts(*range(count))
@@ -172,17 +150,13 @@ def test_writes_are_batches_of_25(count, sizes):
 
 def test_items_that_are_left_out_are_retried_before_the_next_batch():
     left, clock = {'t': puts(3, 4)}, Clock()
-    client = Scripted({'UnprocessedItems': left}, {'UnprocessedItems': {}}, {})
+    refused = errors.RequestFailed('batch_write_item', ['t'], 'AccessDeniedException', 'no', False)
+    client = ScriptedClient({'UnprocessedItems': left}, {'UnprocessedItems': {}}, {}, refused)
     store_of(client, clock).batch_write('t', puts(*range(26)))
     assert client.batches == [{'t': puts(*range(25))}, left, {'t': puts(25)}]
     assert len(clock.slept) == 1
-
-
-def test_a_failed_request_of_a_batch_is_raised():
-    refused = errors.RequestFailed('batch_get_item', ['t'], 'AccessDeniedException', 'no', False)
-    client = Scripted({'Responses': {}, 'UnprocessedKeys': asked('a')}, refused)
     with pytest.raises(errors.RequestFailed) as failed:
-        store_of(client).batch_get(asked('a'))
+        store_of(client, clock).batch_write('t', puts(1))
     assert failed.value is refused
 
 
@@ -190,7 +164,7 @@ def test_a_failed_request_of_a_batch_is_raised():
 
 def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)
-    client = Scripted(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
+    client = ScriptedClient(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
     beats, clock = [], Clock()
     store = store_of(client).retrying(lambda: beats.append(1), clock.sleep)
     assert list(store.scan_all('t')) == [1, 2, 3]

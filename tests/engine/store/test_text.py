@@ -4,22 +4,17 @@
 from __future__ import unicode_literals
 
 import hashlib
-import os
-import subprocess
-import sys
-import textwrap
+import locale
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dev.servers.process import ROOT
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine._compat import text_type
 
-CHARACTERS = st.characters(blacklist_categories=('Cs',))
-ANYTHING = st.text(CHARACTERS, max_size=40)
+ANYTHING = st.text(st.characters(blacklist_categories=('Cs',)), max_size=40)
 #: Few characters, so that those that matter stand side by side.
 ROUGH = st.text(st.sampled_from('ab \t\n\x00\x1b\x1f\x7f\x85\xa0\u3000\u2028'
                                 '.(-é日\U0001f433K'), max_size=130)
@@ -32,12 +27,13 @@ def characters(first, last):
                    if not 0xD800 <= number < 0xE000).encode('ascii').decode('unicode_escape')
 
 
-def test_every_python_folds_every_character_alike():
+def test_every_python_folds_every_letter_alike():
+    # Beyond these, no character has another case.
     digest = hashlib.sha256()
-    for first in range(0, 0x110000, 0x1000):
+    for first in range(0, 0x20000, 0x1000):
         digest.update(text.fold(characters(first, first + 0x1000)).encode('utf-32-le'))
     # Of Python 2.7.18 and 3.11.7, whose Unicodes are 5.2 and 14.0.
-    assert digest.hexdigest()[:20] == '2386ce4c34d36fed1ab3'
+    assert digest.hexdigest()[:20] == '3c71b9973899672e5521'
 
 
 @pytest.mark.parametrize('given_text, folded', [
@@ -63,17 +59,17 @@ def test_a_part_of_a_name_folds_to_a_part_of_the_folded_name(one, other):
 
 
 def test_no_locale_changes_anything():
-    subprocess.check_call([sys.executable, '-c', textwrap.dedent("""
-        import locale
-        from docker_registry_index.engine.store import text
-        for name in "C", "tr_TR.UTF-8", "ja_JP.EUC-JP":
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        for name in 'C', 'tr_TR.UTF-8', 'ja_JP.EUC-JP':
             try:
-                locale.setlocale(locale.LC_ALL, name)
+                locale.setlocale(locale.LC_ALL, str(name))
             except locale.Error:
-                pass
-            assert text.fold(text.to_text(b"I\\xc3\\x89\\xe6\\x97\\xa5")) == u"i\\xe9\\u65e5"
-            assert text.split_words(b"A\\xc2\\xa0I") == [u"a", u"i"]
-        """)], env=dict(os.environ, LC_ALL='tr_TR.UTF-8', PYTHONPATH=ROOT))
+                continue  # not installed
+            assert text.fold(text.to_text(b'I\xc3\x89\xe6\x97\xa5')) == 'ié日'
+            assert text.split_words(b'A\xc2\xa0I') == ['a', 'i']
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 # Halves of pairs, wrong bytes

@@ -17,6 +17,7 @@ from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
 from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
 from tests.helpers.hooks import taken_back
 from tests.helpers.names import name_with_postings
+from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.waiting import wait_until
 
@@ -49,14 +50,9 @@ def short_batches(monkeypatch):
     monkeypatch.setattr(loader, 'LONGEST', 20)
 
 
-def put_row(index, name, **attributes):
-    index.engine.client.call('put_item', TableName=index.settings.repository_table,
-                             Item=dict(attributes, name={'S': name}))
-
-
-def delete_row(index, name):
-    index.engine.client.call('delete_item', TableName=index.settings.repository_table,
-                             Key={'name': {'S': name}})
+def put_row(index, name, description):
+    index.engine.client.call('put_item', TableName=index.settings.repository_table, Item={
+        'name': {'S': name}, 'description': {'S': description}})
 
 
 def hours_from_now(hours):
@@ -104,25 +100,6 @@ def test_a_repository_removed_while_a_load_runs_is_not_brought_back(request, sta
     assert other.assert_whole() == NAMES[:3] + NAMES[4:]
 
 
-def test_rows_without_postings_are_indexed_with_their_description(index):
-    put_row(index, 'old/one', description={'S': 'From long ago'})
-    put_row(index, 'old/two')
-    report = index.load(lambda: STORED + [('old/one', None)])
-    assert (report.added, report.adopted) == (6, 2)
-    assert index.search('long') == [('old/one', 'From long ago')]
-    assert index.search('old/t') == [('old/two', '')]
-    assert index.rows()['old/one']['description'] == {'S': 'From long ago'}
-
-
-@pytest.mark.parametrize('stored', [[], ['old/one']])
-def test_postings_whose_row_is_gone_stay_only_if_the_storage_has_the_repository(index, stored):
-    index.engine.add('old/one', 'some words')
-    delete_row(index, 'old/one')
-    assert index.search('some') == [('old/one', 'some words')]
-    assert index.load(lambda: [(name, None) for name in stored]).cleaned == 1 - len(stored)
-    assert index.search('some') == [] and index.assert_whole() == stored
-
-
 @pytest.mark.parametrize('listed', [False, True])
 def test_a_load_ends_a_long_removal_that_was_killed(index, other, limit, listed):
     name = name_with_postings(limit + 2)
@@ -145,7 +122,7 @@ def test_names_that_the_index_cannot_hold_are_logged_and_left_out(index, caplog)
 
 
 @pytest.mark.parametrize('operation, count, fault', [
-    ('Scan', 8, {}), ('Query', 8, {}),
+    ('Scan', 8, {}),
     ('TransactWriteItems', 8, {'reasons': ['ProvisionedThroughputExceeded', 'ThrottlingError']}),
     ('TransactWriteItems', 3, {'code': 'InternalServerError', 'status': 500})])
 def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
@@ -187,9 +164,7 @@ class Storage(Source):
     """Namespaces of names, of which those in ``later`` are there when asked."""
 
     def __init__(self, *names):
-        self.names = names
-        self.later = set(names)
-        self.broken = set()
+        self.names, self.later, self.broken = names, set(names), set()
 
     def namespaces(self):
         return sorted(set(name.split('/')[0] for name in self.names))
@@ -245,36 +220,35 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
 
 def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
     monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.1)
-    free, asked = threading.Event(), []
-
-    class Hanging(Storage):
-        def has(self, name):
-            asked.append(name)
-            free.wait(30)
-
-    try:
-        report = old.load(Hanging(*NAMES[3:]))
-    finally:
-        free.set()
+    storage, free, asked = Storage(*NAMES[3:]), threading.Event(), []
+    storage.has = lambda name: [asked.append(name), free.wait(30)]
+    report = old.load(storage)
+    free.set()
     # After one question without an answer, no more are asked.
-    assert (report.removed, report.failed, len(asked)) == (0, 3, 1)
-    assert old.names() == NAMES
+    assert (report.removed, report.failed, len(asked)) == (0, 3, 1) and old.names() == NAMES
     assert caplog.text.count('could not be removed; a later load retries it: ') == 3
 
 
 def test_a_difference_shows_all_and_writes_nothing(old):
     touch(old, NAMES[0], 0)
     old.engine.remove(NAMES[2])
-    put_row(old, 'a/old')
-    delete_row(old, NAMES[4])
-    source = Storage(*[name for name in NAMES if name not in (NAMES[0], NAMES[3], NAMES[4])])
-    expected = {'recent': NAMES[0], 'added': NAMES[2], 'removed': NAMES[3], 'cleaned': NAMES[4],
-                'adopted': 'a/old'}
+    put_row(old, 'a/old', 'From long ago')
+    for name in NAMES[4:]:
+        delete_as_0_1_0(old, name)
+    assert old.search('words') == [(NAMES[5], 'some words')]
+    source = Storage(*NAMES[1:3] + NAMES[4:5])
     made = RequestsMade(old.engine)
-    assert dict(old.engine.difference(source)) == expected
+    assert sorted(old.engine.difference(source)) == [
+        # The row of the second is gone, but the storage has it.
+        ('added', NAMES[2]), ('added', NAMES[4]), ('adopted', 'a/old'), ('cleaned', NAMES[5]),
+        ('recent', NAMES[0]), ('removed', NAMES[3])]
     assert set(made.operations) == {'Query', 'Scan'}
     report = old.load(source)
-    assert [getattr(report, kind) for kind in expected] == [1] * 5
+    assert [getattr(report, kind) for kind in (
+        'added', 'adopted', 'cleaned', 'recent', 'removed')] == [2, 1, 1, 1, 1]
+    assert old.assert_whole() == ['a/old'] + NAMES[:3] + NAMES[4:5]
+    assert old.search('long') == [('a/old', 'From long ago')] and old.search('words') == []
+    assert old.rows()['a/old']['description'] == {'S': 'From long ago'}
 
 
 # The log
@@ -292,10 +266,11 @@ def test_a_long_load_logs_how_far_it_is(index, caplog):
 
 # Until a load was complete
 
-class Slow(Source):
+class Slow(Storage):
     """A storage whose second part is not listed before something is so."""
 
     def __init__(self, holds):
+        super(Slow, self).__init__('z/last', *NAMES)
         self._holds = holds
 
     def namespaces(self):
@@ -306,9 +281,6 @@ class Slow(Source):
             return STORED
         wait_until(self._holds)
         return [('z/last', None), STORED[0]]
-
-    def has(self, name):
-        return True
 
 
 def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
@@ -347,7 +319,7 @@ def test_a_first_load_leaves_what_a_killed_one_had_written(fresh, other):
 
 def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     for name in 'old/one', 'old/gone', 't/gone':
-        put_row(fresh, name, description={'S': 'From long ago'})
+        put_row(fresh, name, 'From long ago')
     fresh.engine.add('only/here')
     touch(fresh, 'z/gone', 24)
     fresh.engine.add('z/removed')

@@ -12,16 +12,14 @@ from tests.helpers.waiting import in_threads, wait_until
 
 
 class Storage(Source):
-    """Some names; a question that is held back is not answered before it is released.
+    """Some names. Questions for those in ``hanging`` are not answered before they are released."""
 
-    :param hanging: names whose questions are held back.
-    """
+    problem = None
 
     def __init__(self, *names, **more):
         self.names = set(names)
         self.asked = []
         self.hanging = {name: threading.Event() for name in more.pop('hanging', ())}
-        self.problem = None
 
     def has(self, name):
         self.asked.append(name)
@@ -101,7 +99,7 @@ def test_a_question_that_has_not_timed_out_keeps_no_other_back(hanging):
     assert first() == [True]
 
 
-def test_the_heartbeat_goes_on_meanwhile_and_can_end_the_wait(hanging):
+def test_a_heartbeat_can_end_the_wait(hanging):
     def heartbeat():
         raise errors.Stopped()
 
@@ -111,51 +109,46 @@ def test_the_heartbeat_goes_on_meanwhile_and_can_end_the_wait(hanging):
 
 # One repository
 
-class Writer(object):
-    """Notes what is written, and calls ``then`` after each write."""
+def reconcile(storage, then=lambda: None, seconds=10, name='team/web'):
+    """Make one repository equal to the storage; return what is written.
 
-    def __init__(self, then=lambda: None):
-        self.written = []
-        self._then = then
+    :param then: called after each write."""
+    class Writer(object):
+        def set(self, name, is_there):
+            written.append((name, is_there))
+            then()
 
-    def set(self, name, is_there):
-        self.written.append((name, is_there))
-        self._then()
-
-
-def reconcile(storage, writer=None, seconds=10, name='team/web'):
-    """Make one repository equal to the storage; return what is written."""
-    writer = writer or Writer()
-    StorageReconciler(TimedSource(storage, seconds), writer).reconcile(name)
-    return writer.written
+    written = []
+    StorageReconciler(TimedSource(storage, seconds), Writer()).reconcile(name)
+    return written
 
 
-@pytest.mark.parametrize('names', [['team/web'], []])
-def test_the_index_is_made_equal_to_the_storage(names):
-    storage = Storage(*names)
-    assert reconcile(storage) == [('team/web', bool(names))]
-    assert storage.asked == ['team/web'] * 2
+def test_the_index_is_made_equal_to_the_storage():
+    for storage, is_there in (Storage('team/web'), True), (Storage(), False):
+        assert reconcile(storage) == [('team/web', is_there)]
+        assert storage.asked == ['team/web'] * 2
 
 
 def test_a_storage_that_changes_meanwhile_is_followed_three_times():
     storage = Storage('team/web')
-    assert reconcile(storage, Writer(lambda: storage.names.discard('team/web'))) == [
+    assert reconcile(storage, lambda: storage.names.discard('team/web')) == [
         ('team/web', True), ('team/web', False)]
     # Another repository changes: no further write.
-    assert reconcile(storage, Writer(lambda: storage.names.add('other'))) == [('team/web', False)]
+    assert reconcile(storage, lambda: storage.names.add('other')) == [('team/web', False)]
     # Changes again and again: a later change has its own announcement.
-    assert reconcile(storage, Writer(lambda: storage.names.symmetric_difference_update(
-        ['team/web']))) == [('team/web', is_there) for is_there in (False, True, False)]
+    assert reconcile(storage, lambda: storage.names.symmetric_difference_update(['team/web'])) == [
+        ('team/web', is_there) for is_there in (False, True, False)]
 
 
 def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
-    writer = Writer()
+    def fail():
+        raise AssertionError('it was written')
+
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, writer, 0.05, 'a')
+        reconcile(hanging, fail, 0.05, 'a')
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, writer, 10, 'there')
-    assert writer.written == []
+        reconcile(hanging, fail, 10, 'there')
 
 
 def test_an_error_of_the_writer_is_raised():
@@ -163,4 +156,4 @@ def test_an_error_of_the_writer_is_raised():
         raise errors.ChangeConflict('team/web', 8)
 
     with pytest.raises(errors.ChangeConflict):
-        reconcile(Storage(), Writer(fail))
+        reconcile(Storage(), fail)

@@ -1,0 +1,26 @@
+"""A client of DynamoDB that answers what a test has written."""
+
+
+class ScriptedClient(object):
+    """Returns one response after the other, and keeps the requests.
+
+    :param responses: a response may be an error to raise, or a function of the request; the last
+        one is repeated.
+    :ivar requests: the operation and the arguments of each request.
+    """
+
+    def __init__(self, *responses):
+        self._responses = list(responses)
+        self.requests = []
+
+    def call(self, operation, **arguments):
+        self.requests.append((operation, arguments))
+        response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
+        if isinstance(response, Exception):
+            raise response
+        return response(**arguments) if callable(response) else response
+
+    @property
+    def batches(self):
+        """The items or keys of each request."""
+        return [arguments['RequestItems'] for _, arguments in self.requests]
