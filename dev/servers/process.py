@@ -149,6 +149,11 @@ class Server(object):
         """Return True if the process runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def status(self):
+        """Exit status of the process, or None while it runs or before it was launched."""
+        return self._process and self._process.poll()
+
     def log_text(self):
         """Return what this server wrote since it was launched."""
         if not os.path.exists(self.log_path):

@@ -14,23 +14,42 @@ class ScriptedServer:
 
     :param answers: path (with its query, else without, else '*') to a function of the handler.
     :param tls: an ssl.SSLContext to serve https, or None.
-    :ivar requests: (path, headers) of each request."""
+    :ivar requests: (path, headers) of each request, when its head has arrived.
+    :ivar bodies: (method, body) of each request except GET, when it is complete.
+    :ivar connections: how many clients have opened."""
 
     def __init__(self, answers=None, tls=None):
         self.answers = answers or {}
-        self.requests = []
+        self.requests, self.bodies, self.connections = [], [], 0
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
             disable_nagle_algorithm = True
 
-            def do_GET(self):
+            def setup(self):
+                super().setup()
+                server.connections += 1
+
+            def answer(self):
                 server.requests.append((self.path, self.headers))
+                if self.command != 'GET':
+                    server.bodies.append((self.command, self.body()))
                 for path in (self.path, self.path.partition('?')[0], '*'):
                     if path in server.answers:
                         return server.answers[path](self)
                 self.send_error(500, 'not expected: ' + self.path)
+
+            do_GET = do_POST = do_PUT = do_PATCH = answer
+
+            def body(self):
+                if self.headers['Transfer-Encoding'] != 'chunked':
+                    return self.rfile.read(int(self.headers['Content-Length'] or 0))
+                parts, size = [], -1
+                while size:
+                    size = int(self.rfile.readline(), 16)
+                    parts.append(self.rfile.read(size + 2)[:size])
+                return b''.join(parts)
 
             def log_message(self, *arguments):
                 pass

@@ -7,7 +7,7 @@ import requests
 
 from dev.storage.oci_images import DESCRIPTION
 
-__all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'TITLE', 'Images', 'digest_of']
+__all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'Images', 'direct_session']
 
 OCI = {'manifest': 'application/vnd.oci.image.manifest.v1+json',
        'config': 'application/vnd.oci.image.config.v1+json',
@@ -17,7 +17,6 @@ DOCKER = {'manifest': 'application/vnd.docker.distribution.manifest.v2+json',
           'config': 'application/vnd.docker.container.image.v1+json',
           'layer': 'application/vnd.docker.image.rootfs.diff.tar',
           'index': 'application/vnd.docker.distribution.manifest.list.v2+json'}
-TITLE = 'org.opencontainers.image.title'
 
 
 def digest_of(content):
@@ -25,90 +24,80 @@ def digest_of(content):
     return 'sha256:' + hashlib.sha256(content).hexdigest()
 
 
+def direct_session(auth=None):
+    """Return a session of requests that uses no proxy and no .netrc of this machine."""
+    session = requests.Session()
+    session.trust_env, session.auth = False, auth
+    return session
+
+
 class Images:
     """The images of the registry at `url`, as the user `auth`: a (name, password) pair or None."""
 
     def __init__(self, url, auth=None):
-        self.url = url
-        self.session = requests.Session()
-        self.session.trust_env = False
-        self.session.auth = auth
+        self.url, self.session = url, direct_session(auth)
 
-    def push(self, name, tag='latest', labels=None, annotations=None, kinds=OCI, layers=1, **more):
+    def push(self, name, tag='latest', text=None, kinds=OCI, layers=1):
         """Push an image and return its digest. Each tag of a name is another image.
 
         :param tag: None to push by digest only.
-        :param more: further members of the manifest."""
+        :param text: its description, in a label; or None."""
         config = json.dumps({
             'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': []},
-            'history': [{'comment': '%s:%s:%s' % (name, tag, labels)}],
-            'config': {'Labels': labels} if labels is not None else {}}).encode()
+            'history': [{'comment': '%s:%s:%s' % (name, tag, text)}],
+            'config': {'Labels': {DESCRIPTION: text}} if text else {}}).encode()
         manifest = {'schemaVersion': 2, 'mediaType': kinds['manifest'],
                     'config': dict(self.blob(name, config), mediaType=kinds['config']),
                     'layers': [dict(self.blob(name, b'layer %d of all' % place),
                                     mediaType=kinds['layer']) for place in range(layers)]}
-        if annotations is not None:
-            manifest['annotations'] = annotations
-        return self.put(name, tag, dict(manifest, **more), kinds['manifest'])
+        return self.put(name, tag, json.dumps(manifest).encode(), kinds['manifest'])
 
-    def push_some(self):
-        """Push images, one of them deleted and one without a tag; return the names with a tag."""
-        names = ['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y']
-        for name in names:
-            self.push(name)
-        self.delete('z/gone', self.push('z/gone'))
-        self.push('z/untagged', None)
-        return names
+    def push_index(self, name, tag, children, annotations, kinds=OCI):
+        """Push an index of images for linux/amd64.
 
-    def push_index(self, name, tag, children, annotations=None, kinds=OCI):
-        """Push an index of manifests and return its digest.
-
-        :param children: pairs of a digest in `name` and its platform, 'os/architecture' or None."""
+        :param children: the digests of manifests in `name`."""
         listed = []
-        for digest, platform in children:
+        for digest in children:
             body = self.get(name, digest)
-            entry = {'mediaType': body.headers['Content-Type'], 'digest': digest,
-                     'size': len(body.content)}
-            if platform:
-                entry['platform'] = dict(zip(('os', 'architecture'), platform.split('/')))
-            listed.append(entry)
-        index = {'schemaVersion': 2, 'mediaType': kinds['index'], 'manifests': listed}
-        if annotations is not None:
-            index['annotations'] = annotations
-        return self.put(name, tag, index, kinds['index'])
+            listed.append({'mediaType': body.headers['Content-Type'], 'digest': digest,
+                           'size': len(body.content),
+                           'platform': {'os': 'linux', 'architecture': 'amd64'}})
+        index = {'schemaVersion': 2, 'mediaType': kinds['index'], 'manifests': listed,
+                 'annotations': annotations}
+        self.put(name, tag, json.dumps(index).encode(), kinds['index'])
 
     def blob(self, name, content):
         """Push a blob and return the digest and size of its descriptor."""
-        started = self._done(self.session.post('%s/v2/%s/blobs/uploads/' % (self.url, name)))
+        started = self._done('POST', name, 'blobs/uploads/')
         place = urljoin(self.url, started.headers['Location'])
         place += '%sdigest=%s' % ('&' if '?' in place else '?', digest_of(content))
-        self._done(self.session.put(place, data=content,
-                                    headers={'Content-Type': 'application/octet-stream'}))
+        self._done('PUT', name, place, data=content,
+                   headers={'Content-Type': 'application/octet-stream'})
         return {'digest': digest_of(content), 'size': len(content)}
 
     def put(self, name, tag, manifest, media_type):
-        """Push a manifest (a dict, or bytes) and return its digest."""
-        content = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
-        url = '%s/v2/%s/manifests/%s' % (self.url, name, tag or digest_of(content))
-        self._done(self.session.put(url, data=content, headers={'Content-Type': media_type}))
-        return digest_of(content)
+        """Push a manifest (bytes) and return its digest."""
+        self._done('PUT', name, 'manifests/%s' % (tag or digest_of(manifest)), data=manifest,
+                   headers={'Content-Type': media_type})
+        return digest_of(manifest)
 
     def get(self, name, reference):
         """Return the answer to a GET of a manifest."""
-        accepted = ', '.join([OCI['manifest'], OCI['index'], DOCKER['manifest'], DOCKER['index']])
-        return self._done(self.session.get('%s/v2/%s/manifests/%s' % (self.url, name, reference),
-                                           headers={'Accept': accepted}))
+        accepted = [kinds[kind] for kinds in (OCI, DOCKER) for kind in ('manifest', 'index')]
+        return self._done('GET', name, 'manifests/' + reference,
+                          headers={'Accept': ', '.join(accepted)})
 
     def tag(self, name, reference, tag):
         """Give an image one more tag."""
         there = self.get(name, reference)
-        return self.put(name, tag, there.content, there.headers['Content-Type'])
+        self.put(name, tag, there.content, there.headers['Content-Type'])
 
     def delete(self, name, reference):
-        """Delete an image by its digest. Version 3 can also delete a tag."""
-        self._done(self.session.delete('%s/v2/%s/manifests/%s' % (self.url, name, reference)))
+        """Delete an image by its digest."""
+        self._done('DELETE', name, 'manifests/' + reference)
 
-    def _done(self, answer):
-        assert answer.status_code < 300, (answer.request.method, answer.url, answer.status_code,
-                                          answer.text[:300])
+    def _done(self, method, name, path, **more):
+        url = path if path.startswith('http') else '%s/v2/%s/%s' % (self.url, name, path)
+        answer = self.session.request(method, url, **more)
+        assert answer.status_code < 300, (method, url, answer.status_code, answer.text[:300])
         return answer

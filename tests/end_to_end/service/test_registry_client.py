@@ -1,5 +1,4 @@
 """The registry client and the sources of a load, on the real Distribution."""
-import bcrypt
 import pytest
 
 from dev.servers.registry_v2 import Distribution, s3_storage
@@ -9,77 +8,50 @@ from docker_registry_index.service.registry.connection import CredentialsRefused
 from docker_registry_index.service.registry.image import description
 from docker_registry_index.service.sources.catalog import CatalogSource
 from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
-from tests.end_to_end.service.images import DESCRIPTION, DOCKER, OCI, TITLE, Images
+from tests.end_to_end.service.clients import write_htpasswd
+from tests.end_to_end.service.images import DESCRIPTION, DOCKER, OCI, Images
+from tests.end_to_end.service.programs import needs
 from tests.helpers.listing import listed
 
+pytestmark = needs('docker-registry')
 SECRET = 'pass:w\xf6rd'
 HEX = 'sha256:' + '0' * 64
 
 
-@pytest.fixture(scope='module')
-def client(distribution):
-    return RegistryClient(distribution.url)
-
-
-def test_tags_are_those_there_are_now(images, client):
-    digest = images.push('tags/some', '1')
-    images.tag('tags/some', '1', '2')
-    assert sorted(client.tags('tags/some')) == ['1', '2'] and client.has('tags/some')
-    images.delete('tags/some', digest)
-    assert client.tags('tags/some') == [] and not client.has('tags/some')
-    assert client.tags('tags/nobody') == [] and client.manifest('tags/nobody', 'latest') is None
-    assert client.config('tags/nobody', HEX) is None
-
-
 @pytest.mark.parametrize('kinds', [OCI, DOCKER], ids=['oci', 'docker'])
-def test_manifests_indexes_and_configs_are_read(images, client, kinds):
-    digest = images.push('manifests/some', '1', labels={'a': 'b'}, kinds=kinds)
-    images.push_index('manifests/some', 'both', [(digest, 'linux/amd64')], kinds=kinds)
-    manifest = client.manifest('manifests/some', '1')
-    assert manifest['mediaType'] == kinds['manifest']
-    assert client.manifest('manifests/some', digest) == manifest
-    assert client.manifest('manifests/some', 'both')['mediaType'] == kinds['index']
-    config = client.config('manifests/some', manifest['config']['digest'])
-    assert config['config'] == {'Labels': {'a': 'b'}}
-    layer = manifest['layers'][0]['digest']
-    assert client.config('manifests/some', layer) is None, 'a layer is no JSON'
-    for unknown in 'nope', HEX:
-        assert client.manifest('manifests/some', unknown) is None
-        assert client.config('manifests/some', unknown) is None
+def test_tags_images_and_indexes_are_read(tmp_path, kinds):
+    with Distribution(tmp_path) as registry:
+        client, images, name = RegistryClient(registry.url), Images(registry.url), 'some/name'
+        digest = images.push(name, '1', 'In a label', kinds)
+        images.tag(name, '1', '2')
+        images.push_index(name, 'index', [digest], {}, kinds)
+        images.push_index(name, 'described', [digest], {DESCRIPTION: 'In the index'}, kinds)
+        assert sorted(client.tags(name)) == ['1', '2', 'described', 'index'] and client.has(name)
+        manifest = client.manifest(name, '1')
+        assert manifest['mediaType'] == kinds['manifest'] and manifest == client.manifest(
+            name, digest)
+        assert client.manifest(name, 'index')['mediaType'] == kinds['index']
+        config = client.config(name, manifest['config']['digest'])
+        assert config['config'] == {'Labels': {DESCRIPTION: 'In a label'}}
+        assert client.config(name, manifest['layers'][0]['digest']) is None, 'a layer is no JSON'
+        for tag, text in (('2', 'In a label'), ('index', 'In a label'), ('3', None),
+                          ('described', 'In the index')):
+            assert description(client, name, tag) == text
+        for other, unknown in ((name, 'nope'), (name, HEX), ('some/other', HEX)):
+            assert client.manifest(other, unknown) is client.config(other, unknown) is None
+        images.delete(name, digest)
+        assert sorted(client.tags(name)) == ['described', 'index']
+        assert client.tags('some/other') == [] and not client.has('some/other')
 
 
-def test_the_description_is_read_from_annotations_labels_and_indexes(images, client):
-    images.push('of/label', labels={DESCRIPTION: 'in a label', TITLE: 'x'})
-    images.push('of/annotation', labels={DESCRIPTION: 'no'},
-                annotations={DESCRIPTION: 'in an annotation'})
-    images.push('of/title', labels={TITLE: 'no'}, annotations={TITLE: 'a title'})
-    plain = images.push('of/nothing')
-    images.push('of/nothing', 'sbom', annotations={DESCRIPTION: 'SBOM'},
-                subject={'mediaType': OCI['manifest'], 'digest': plain, 'size': 1})
-    arm = images.push('of/index', None, labels={DESCRIPTION: 'arm'})
-    amd = images.push('of/index', '1', labels={DESCRIPTION: 'amd'})
-    images.push_index('of/index', 'child', [(arm, 'linux/arm64'), (amd, 'linux/amd64')],
-                      annotations={TITLE: 'no'})
-    images.push_index('of/index', 'self', [(arm, None)], annotations={DESCRIPTION: 'in the index'})
-    expected = {'label': 'in a label', 'annotation': 'in an annotation', 'title': 'a title',
-                'nothing': None, 'nothing:sbom': None, 'index:child': 'amd',
-                'index:self': 'in the index', 'nobody': None}
-    for each, text in expected.items():
-        name, _, tag = each.partition(':')
-        assert description(client, 'of/' + name, tag or 'latest') == text, each
-
-
-def test_a_catalog_with_users_and_small_pages_is_read_to_its_end(
-        distribution_is_installed, tmp_path):
-    hashed = bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4))
-    (tmp_path / 'users').write_bytes(b'reader:' + hashed + b'\n')
-    with Distribution(tmp_path / 'images', htpasswd=tmp_path / 'users',
-                      additions={'catalog': {'maxentries': 4}}) as closed:
+def test_a_catalog_with_users_and_small_pages_is_read_to_its_end(tmp_path):
+    with Distribution(tmp_path / 'images', write_htpasswd(tmp_path, 'reader', SECRET),
+                      {'catalog': {'maxentries': 4}}) as closed:
         client = RegistryClient(closed.url, 'reader', SECRET)
         assert list(client.catalog()) == [[]]
         names = ['acme/app%02d' % number for number in range(10)]
         for name in names:
-            Images(closed.url, ('reader'.encode(), SECRET.encode())).push(name, layers=0)
+            Images(closed.url, (b'reader', SECRET.encode())).push(name, layers=0)
         pages = list(client.catalog())
         assert sum(pages, []) == names
         assert len(pages) > 2, 'n=1000 was refused, and the pages were followed'
@@ -95,8 +67,7 @@ def test_a_catalog_with_users_and_small_pages_is_read_to_its_end(
 
 @pytest.mark.parametrize('root', [None, '', '/some/prefix/'],
                          ids=['folder', 'bucket', 'bucket with a prefix'])
-def test_sources_list_what_the_registry_has_stored(
-        distribution_is_installed, request, tmp_path, root):
+def test_sources_list_what_the_registry_has_stored(request, tmp_path, root):
     storage, source = tmp_path, FilesSource(str(tmp_path))
     if root is not None:
         url = request.getfixturevalue('ministack').url
@@ -105,8 +76,12 @@ def test_sources_list_what_the_registry_has_stored(
         source = S3Source(name, root, s3_client(url, 'us-east-1', 'local', 'local-secret'))
     assert listed(source) == ([], []), 'a new registry is empty'
     with Distribution(storage) as server:
-        expected = Images(server.url).push_some()
+        images, names = Images(server.url), ['a', 'a-b', 'a/b', 'a/b/c', 'a0', 'z/y']
+        for name in names:
+            images.push(name)
+        images.delete('z/gone', images.push('z/gone'))
+        images.push('z/untagged', None)
         for each in source, CatalogSource(RegistryClient(server.url)):
-            assert listed(each) == (expected, [])
-            names = ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged', 'never')
-            assert [each.has(name) for name in names] == [True] * 3 + [False] * 4
+            assert listed(each) == (names, [])
+            assert [each.has(name) for name in ('a', 'a/b', 'z/y', 'z', 'z/gone', 'z/untagged',
+                                                'never')] == [True] * 3 + [False] * 4

@@ -1,5 +1,5 @@
-"""A service is stopped while requests hang at DynamoDB and a load is under way: it gives its lease
-back at once, and the process ends in time."""
+"""docker-registry-index serve is stopped: during a start, or while requests hang at DynamoDB and a
+load is under way. It gives its lease back at once, and the process ends within a limit."""
 import concurrent.futures
 import contextlib
 import os
@@ -9,41 +9,26 @@ import time
 
 import pytest
 
-from dev.servers.process import free_port, http_status
+from dev.servers.process import http_status, is_taken
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.test_serve_command import Served, post, settings_of
-from tests.helpers.engine import EngineIndex
+from tests.end_to_end.service.beside import Beside
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.scripted_server import late, page
+from tests.helpers.service import SECRET
 from tests.helpers.waiting import wait_until
 
 #: Seconds that docs/service.md states, and those that a busy machine adds.
 BACKGROUND, ALL, BUSY = 8, 25, 4
 
 
-@pytest.fixture
-def loading(dynamodb_local):
-    """(service, proxy, index) of a first load that takes a minute: the registry is slow."""
-    with FakeRegistry({'team/load-%03d' % number: None for number in range(400)}) as registry, \
-            Proxy(dynamodb_local.url) as proxy:
-        tags, names = page({'tags': ['x']}), page({'repositories': sorted(registry.repositories)})
-        registry.trouble = late(1, lambda handler: (tags if 'tags' in handler.path
-                                                    else names)(handler))
-        # One attempt that waits for longer than a stop may take.
-        settings = settings_of(proxy.url, 'test-stop-%d-%d' % (os.getpid(), proxy.port),
-                               REGISTRY_URL=registry.url, DYNAMODB_READ_TIMEOUT='60',
-                               DYNAMODB_ATTEMPTS='1')
-        served = Served(settings)
-        try:
-            served.wait('/healthz')
-            wait_until(lambda: sum('tags' in path for path in registry.paths) > 4, 'no load begins',
-                       30)
-            index = EngineIndex(dynamodb_local.url, settings['DYNAMODB_DATABASE'])
-            wait_until(lambda: lease(index) is not None, 'it has no lease', 5)
-            yield served, proxy, index
-        finally:
-            if served.process.poll() is None:
-                served.end(signal.SIGKILL)
+@contextlib.contextmanager
+def silent_connections(port):
+    """Connections that are idle, or have sent half a head or half a body."""
+    with contextlib.ExitStack() as opened:
+        for content in (b'', b'GET /healthz HT',
+                        b'POST /events HTTP/1.1\r\nContent-Length: 9\r\n\r\n{') * 20:
+            opened.enter_context(socket.create_connection(('127.0.0.1', port))).sendall(content)
+        yield
 
 
 def lease(index):
@@ -53,77 +38,73 @@ def lease(index):
                                     ConsistentRead=True).get('Item', {}).get('lease')
 
 
-def test_the_lease_is_given_back_at_once_and_the_process_ends_in_time(loading):
-    served, proxy, index = loading
-    with proxy.black_hole('Query'), concurrent.futures.ThreadPoolExecutor(4) as pool, silent(
-            served.port):
-        searches = [pool.submit(http_status, served.port, '/v1/search?q=load', 60)
-                    for _ in range(4)]
-        wait_until(lambda: proxy.outcomes['black hole'] >= 4, 'no search hangs', 10)
-        began = time.monotonic()
-        for number in signal.SIGTERM, signal.SIGINT:
-            served.process.send_signal(number)
-            time.sleep(0.3)
-        assert http_status(served.port, '/v1/search?q=load',
-                           60) == http_status(served.port, '/readyz', 60) == 503, 'it is stopping'
-        assert http_status(served.port, '/healthz', 60) == 200 and time.monotonic() - began < BUSY
-        wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)
-        given_back, is_running = time.monotonic() - began, served.process.poll() is None
-        status, _, out, err = served.end(0, ALL + BUSY)  # it only waits
-        took = time.monotonic() - began
-        print('\nthe lease is given back after %.1f s, the process ends after %.1f s'
-              % (given_back, took))
-        assert status == 0 and took < ALL + BUSY, err
-        assert is_running and [search.result() for search in searches] == [
-            None] * 4, 'they were waited for, and then cut off'
+def seconds_until_end(service, *numbers, limit=BACKGROUND + BUSY):
+    """Send signals to a service; return the seconds until it has ended well."""
+    began = time.monotonic()
+    for number in numbers:
+        os.kill(service.pid, number)
+        time.sleep(0.3)
+    wait_until(lambda: not service.running, 'it does not end', limit, service)
+    took, log = time.monotonic() - began, service.log_text()
+    assert service.status == 0 and 'Traceback' not in log and SECRET not in log, log
+    return took
 
 
-@contextlib.contextmanager
-def silent(port):
-    """Connections that are idle, or have sent half a head or half a body."""
-    with contextlib.ExitStack() as opened:
-        for content in (b'', b'GET /healthz HT',
-                        b'POST /events HTTP/1.1\r\nContent-Length: 9\r\n\r\n{') * 20:
-            opened.enter_context(socket.create_connection(('127.0.0.1', port))).sendall(content)
-        yield
+def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dynamodb_local):
+    with FakeRegistry(dict.fromkeys('team/%03d' % number for number in range(150))) as registry, \
+            Proxy(dynamodb_local.url) as proxy, concurrent.futures.ThreadPoolExecutor(9) as pool:
+        # So the load takes at least ten seconds.
+        tags, names = page({'tags': ['x']}), page({'repositories': sorted(registry.repositories)})
+        registry.trouble = late(1, lambda handler: (tags if 'tags' in handler.path
+                                                    else names)(handler))
+        # One attempt that waits for longer than a stop may take.
+        place = Beside(proxy.url, registry, DYNAMODB_READ_TIMEOUT='60', DYNAMODB_ATTEMPTS='1')
+        index, service = Beside(dynamodb_local.url, registry, place.database).index, place.service
+        with contextlib.ExitStack() as running:
+            running.callback(service.stop)
+            service.launch()
+            wait_until(lambda: sum('tags' in path for path in registry.paths) > 4,
+                       'no load begins', 30)
+            wait_until(lambda: lease(index), 'it has no lease', 5)
+            running.enter_context(silent_connections(service.port))
+            posts = [pool.submit(place.post, [pushed('slow/%d' % number)]) for number in range(4)]
+            wait_until(lambda: sum('slow' in path for path in registry.paths) == 4)
+            running.enter_context(proxy.black_hole('Query'))
+            searches = [pool.submit(http_status, service.port, '/v1/search?q=load', 60)
+                        for _ in range(4)]
+            wait_until(lambda: proxy.outcomes['black hole'] >= 4, 'no search hangs', 10)
+            end = pool.submit(seconds_until_end, service, signal.SIGTERM, signal.SIGINT,
+                              limit=ALL + BUSY)
+            began = time.monotonic()
+            time.sleep(0.5)
+            assert [http_status(service.port, path, 60) for path in (
+                '/v1/search?q=load', '/readyz', '/healthz')] == [503, 503, 200]
+            assert time.monotonic() - began < BUSY
+            wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)
+            print('\nthe lease is given back after %.1f s' % (time.monotonic() - began))
+            assert service.running and [post.result().status_code for post in posts] == [200] * 4
+            print('the process ends after %.1f s' % end.result())
+            assert end.result() > BACKGROUND and [search.result() for search in searches] == [
+                None] * 4, 'they were waited for, and then cut off'
+            assert 'stopping: SIGTERM' in service.log_text()
+        registry.trouble = None
+        again = Beside(dynamodb_local.url, registry, place.database)
+        serve = again.service.command
+        # The access log alone is the standard output.
+        again.service.command = lambda: ['sh', '-c', 'exec "$@" 2>/dev/null', 'sh'] + serve()
+        with again, silent_connections(again.service.port):
+            assert again.found('slow') == ['slow/%d' % number for number in range(4)]
+            seconds_until_end(again.service, signal.SIGINT)
+            assert '"GET /v1/search?q=slow HTTP/1.1" 200' in again.service.log_text()
+            assert 'stopping' not in again.service.log_text()
 
 
-def test_without_requests_under_way_it_ends_soon(loading):
-    served, proxy, index = loading
-    with silent(served.port):
-        status, seconds, out, err = served.end()
-    assert status == 0 and seconds < BACKGROUND + BUSY, (seconds, err)
-    assert lease(index) is None
-
-
-@pytest.mark.parametrize('number, seconds', [(signal.SIGINT, 0), (signal.SIGTERM, 1),
-                                             (signal.SIGTERM, 3.5)])
+@pytest.mark.parametrize('number, seconds', [(signal.SIGINT, 0), (signal.SIGTERM, 3.5)])
 def test_a_start_that_waits_for_dynamodb_ends_soon(dynamodb_local, number, seconds):
-    with Proxy(dynamodb_local.url) as proxy, proxy.black_hole():
-        served = Served(settings_of(proxy.url, 'test-start-%d' % proxy.port,
-                                    DYNAMODB_READ_TIMEOUT='60'))
-        wait_until(lambda: is_taken(served.port), 'it does not listen', 20)
+    with Proxy(dynamodb_local.url) as proxy, proxy.black_hole(), contextlib.ExitStack() as running:
+        service = Beside(proxy.url, DYNAMODB_READ_TIMEOUT='60').service
+        running.callback(service.stop)
+        service.launch()
+        wait_until(lambda: is_taken(service.port), 'it does not listen', 20)
         time.sleep(seconds)
-        status, took, out, err = served.end(number)
-        assert status == 0 and took < BACKGROUND + BUSY, (status, took, err)
-
-
-def is_taken(port):
-    with socket.socket() as connection:
-        return connection.connect_ex(('127.0.0.1', port)) == 0
-
-
-def test_requests_that_take_long_are_answered(dynamodb_local):
-    with FakeRegistry({'team/slow': None}) as registry:
-        settings = settings_of(dynamodb_local.url, 'test-long-%d' % free_port(),
-                               REGISTRY_URL=registry.url, EVENTS_WAIT='20')
-        served = Served(settings).wait()
-        registry.trouble = late(4, page({'tags': ['x']}))
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            answers = [pool.submit(post, served.port, pushed('team/slow-%d' % number))
-                       for number in range(8)]
-            time.sleep(1)
-            status, took, out, err = served.end(signal.SIGTERM, ALL + BUSY)
-            print('\nthe process ends after %.1f s' % took)
-            assert [answer.result() for answer in answers] == [200] * 8, err
-        assert status == 0 and BACKGROUND < took < ALL, (took, err)
+        seconds_until_end(service, number)
