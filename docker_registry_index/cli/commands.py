@@ -18,22 +18,22 @@ __all__ = ['main']
 _JSON = click.option('--json', 'is_json', is_flag=True, help='Print one JSON document.')
 _NAMES = click.option(
     '--names', type=click.File('rb'), metavar='FILE',
-    help="Read the repositories from a file, one name a line, instead of the registry's storage; - "
-         'for the standard input.')
+    help="Take the repositories from a file, one name per line, not from the registry's storage; - "
+         'is the standard input.')
 
 
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='docker-registry-index')
 @click.option('--config', metavar='FILE', type=click.Path(),
-              help='Configuration file of the registry or the service, instead of the one that '
-                   'DOCKER_REGISTRY_CONFIG names.')
+              help='The configuration file of the registry or the service; by default, the file '
+                   'that DOCKER_REGISTRY_CONFIG names.')
 @click.pass_context
 def main(context, config):
-    """The search index of a private docker registry, in DynamoDB.
+    """Search, load and check the DynamoDB index of a private Docker registry.
 
-    Exit status: 0 success; 1 nothing is found, or something is wrong; 2 an option or a setting is
-    wrong; 3 DynamoDB, the storage or the disk for temporary files cannot be used; 4 another process
-    is loading; 5 the tables belong to a newer release or another program."""
+    Exit status: 0 success; 1 nothing found, index not ready, problems found or load not complete; 2
+    wrong option or setting; 3 DynamoDB, the storage or a disk cannot be used; 4 another process is
+    loading; 5 the tables belong to a newer release or another program."""
     context.obj = config
 
 
@@ -48,15 +48,14 @@ def command(function):
 
 @command
 @click.option('--storage/--no-storage', 'with_storage', default=None,
-              help='Also compare the sample with the storage of the registry (default if '
-                   'docker-registry is installed).')
+              help="Also compare with the registry's storage (default if this Python can read it).")
 @_JSON
 def status(index, config, with_storage, is_json):
-    """Show tables, state and counts, and check a sample.
+    """Show the tables, the state and the counts, and check a sample.
 
-    Checks 100 random repositories: their postings must match their rows, and the storage must have
-    them. The index must have a sample of the storage. Exit status 1 if the index is not ready or
-    anything in the sample is wrong."""
+    Checks if 100 random repositories have the right postings and are in the storage, and if some
+    repositories of the storage are in the index. Exit status 1 if the index is not ready, or if the
+    check finds a problem."""
     source = None
     if with_storage is not False:
         source = source_of(config, optional=not with_storage)
@@ -68,7 +67,7 @@ def status(index, config, with_storage, is_json):
 @command
 @click.argument('term')
 @click.option('--limit', '-n', type=click.IntRange(min=1), default=25,
-              show_default=True, help='Show at most this many.')
+              show_default=True, help='Show at most this many results.')
 @_JSON
 def search(index, config, term, limit, is_json):
     """Search for TERM, as docker search does.
@@ -96,8 +95,8 @@ def load(index, config, dry_run, names, is_json):
     """Make the index equal to the storage of the registry.
 
     Adds missing repositories and removes deleted ones, except those pushed within the last hour.
-    Searches, pushes and deletes go on meanwhile. Exit status 1 if the load is not complete, 4 if
-    another process is loading."""
+    Searches, pushes and deletes continue during the load. Exit status 1 if the load is not
+    complete, 4 if another process is loading."""
     # SIGTERM ends a load as Ctrl-C does: the load gives its lease back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     source = source_of(config, names)
@@ -124,17 +123,16 @@ def _show_difference(index, source, is_json):
 
 
 @command
-@click.option('--repair', is_flag=True, help='Repair what is wrong.')
+@click.option('--repair', is_flag=True, help='Repair rows and postings that do not agree.')
 @click.option('--storage/--no-storage', 'with_storage', default=None,
-              help='Also compare with the storage of the registry (default if docker-registry is '
-                   'installed).')
+              help="Also compare with the registry's storage (default if this Python can read it).")
 @_NAMES
 @_JSON
 def check(index, config, repair, with_storage, names, is_json):
-    """Prove that rows, postings and storage agree.
+    """Check that rows, postings and storage agree.
 
-    Reads every row and every posting. Exit status 1 if something is wrong and was not repaired. Use
-    load to repair differences from the storage."""
+    Reads every row and every posting. Exit status 1 if there are problems that were not repaired.
+    To repair differences from the storage, run load."""
     source = None
     if names or with_storage is not False:
         source = source_of(config, names, optional=not with_storage)
@@ -157,10 +155,10 @@ def check(index, config, repair, with_storage, names, is_json):
 @main.command()
 @click.pass_obj
 def serve(config):
-    """Serve search and catalog beside a registry of v2 or v3.
+    """Serve search and catalog for a registry v2 or v3.
 
-    Runs until SIGTERM or SIGINT ends it. Exit status 2 if a setting is wrong, 5 if the tables
-    belong to a newer release."""
+    Runs until it receives SIGTERM or SIGINT. Exit status 2 if a setting is wrong, 5 if the tables
+    belong to a newer release or another program."""
     def act():
         settings, service = service_of(config)
         program = server()
