@@ -260,18 +260,20 @@ NEWER_THAN_OURS = (
     % (NEWER, postings.FORMAT))
 
 
+def write_format(index, table, key, number):
+    item = dict(index.store.get(table, key), format={'N': str(number)})
+    index.store.call('put_item', TableName=table, Item=item)
+    return table
+
+
 def by_marker(index, number=NEWER):
     """Write the format as a later release that uses the same search table does."""
-    index.write_format(number)
-    return index.settings.search_table
+    return write_format(index, index.settings.search_table, READY_KEY, number)
 
 
 def by_version_row(index, number=NEWER):
     """Write the format as a later release with a search table of its own does."""
-    table = index.settings.version_table
-    index.store.call('put_item', TableName=table,
-                     Item=dict(VERSION_KEY, format={'N': str(number)}))
-    return table
+    return write_format(index, index.settings.version_table, VERSION_KEY, number)
 
 
 each_newer = pytest.mark.parametrize('newer', [by_marker, by_version_row])
