@@ -1,89 +1,44 @@
 """Which folder may import which, and how large the modules are: read from their sources."""
-
-from __future__ import unicode_literals
-
 import ast
-import io
-import os
-import sys
+import collections
+import pathlib
 
 import pytest
 
 import docker_registry_index
 
-PACKAGE = os.path.dirname(os.path.abspath(docker_registry_index.__file__))
-
+PACKAGE = pathlib.Path(docker_registry_index.__file__).parent
 #: Folders and single modules, the lowest first. A module imports only modules of its own layer and
 #: of the layers below it.
 LAYERS = [
-    ['__init__'],
-    ['engine/_compat'],
-    ['engine/errors'],
-    ['engine/concurrency'],
-    ['engine/settings'],
-    ['engine/store'],
-    ['engine/search'],
-    ['engine/write'],
-    ['engine/sync'],
-    ['engine/lifecycle'],
-    ['engine/verify'],
-    ['engine/index'],
-    ['engine/__init__'],
-    ['configuration'],
-    ['plugin'],
-    ['service/__init__', 'service/settings'],
-    ['service/registry'],
-    ['service/sources'],
-    ['service/sync'],
-    ['service/web'],
-    ['service/server'],
-    ['cli'],
-    ['dynamodb', '__main__'],
-]
+    ['__init__'], ['engine/_compat'], ['engine/errors'], ['engine/concurrency'],
+    ['engine/settings'], ['engine/store'], ['engine/search'], ['engine/write'], ['engine/sync'],
+    ['engine/lifecycle'], ['engine/verify'], ['engine/index'], ['engine/__init__'],
+    ['configuration'], ['plugin'], ['service/__init__', 'service/settings'], ['service/registry'],
+    ['service/sources'], ['service/sync'], ['service/web'], ['service/server'], ['cli'],
+    ['dynamodb', '__main__']]
 #: What the modules without input and output need of the standard library.
 HARMLESS = {'__future__', 'collections', 'difflib', 'hashlib', 'json', 'numbers', 're'}
-PURE = {
-    'engine/errors', 'engine/settings/checks', 'engine/settings/options',
-    'engine/settings/resolution', 'engine/store/postings', 'engine/store/records',
-    'engine/store/text', 'engine/search/ranking', 'engine/sync/source', 'engine/write/plan',
-}
+PURE = {'engine/errors', 'engine/settings/checks', 'engine/settings/options',
+        'engine/settings/resolution', 'engine/store/postings', 'engine/store/records',
+        'engine/store/text', 'engine/search/ranking', 'engine/sync/source', 'engine/write/plan'}
 STANDARD = HARMLESS | {'contextlib', 'functools', 'logging', 'marshal', 'os', 'Queue', 'queue',
                        'random', 'sqlite3', 'sys', 'threading', 'time', 'uuid'}
 AWS = {'boto3', 'botocore'}
-#: Lines of the longest module, and modules of the largest folder.
-LONGEST, LARGEST = 450, 10
+#: Lines of the package and of the longest module; modules of the package and of the largest folder.
+ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 10000, 450, 60, 10
 
-
-def all_modules():
-    """Return the paths of all modules, without .py, relative to the package."""
-    found = []
-    for folder, _, names in os.walk(PACKAGE):
-        for name in names:
-            if name.endswith('.py'):
-                path = os.path.join(folder, name[:-3])
-                found.append(os.path.relpath(path, PACKAGE).replace(os.sep, '/'))
-    return sorted(found)
-
-
-MODULES = all_modules()
-ENGINE = [name for name in MODULES if name.startswith('engine/')]
-#: Python 2.7 cannot parse the service, which has type hints.
-PARSED = [name for name in MODULES if sys.version_info[0] > 2 or not name.startswith('service/')]
-
-
-def source_of(module):
-    with io.open(os.path.join(PACKAGE, module + '.py'), 'rb') as source:
-        return source.read()
-
-
-def parsed(module):
-    return ast.parse(source_of(module))
+SOURCES = {str(path.relative_to(PACKAGE).with_suffix('')): path.read_bytes()
+           for path in sorted(PACKAGE.rglob('*.py'))}
+NODES = {module: list(ast.walk(ast.parse(source))) for module, source in SOURCES.items()}
+LINES = {module: len(source.splitlines()) for module, source in SOURCES.items()}
+ENGINE = [module for module in SOURCES if module.startswith('engine/')]
 
 
 def outside(module):
     """Return the packages from outside that a module imports."""
     found = set()
-    for node in ast.walk(parsed(module)):
+    for node in NODES[module]:
         if isinstance(node, ast.Import):
             found.update(alias.name.split('.')[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -95,89 +50,58 @@ def outside(module):
 
 def inside(module):
     """Yield the modules of this package that a module imports."""
-    for node in ast.walk(parsed(module)):
-        if not isinstance(node, ast.ImportFrom) or not node.level:
-            continue
-        base = module.split('/')[:-node.level] + (node.module.split('.') if node.module else [])
-        for alias in node.names:
-            for path in (base + [alias.name], base, base + ['__init__']):
-                if '/'.join(path) in MODULES:
-                    yield '/'.join(path)
-                    break
-            else:
-                raise AssertionError('%s imports %s' % (module, base))
+    for node in NODES[module]:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = module.split('/')[:-node.level] + (node.module or '').split('.')
+            base = [name for name in base if name]
+            for alias in node.names:
+                paths = ['/'.join(path) for path in (
+                    base + [alias.name], base, base + ['__init__'])]
+                yield next(path for path in paths if path in SOURCES)
 
 
 def layer(module):
-    """Return the number of a module's layer; None if it has none."""
-    for number, layered in enumerate(LAYERS):
-        for name in layered:
-            if module == name or module.startswith(name + '/'):
-                return number
-    return None
+    """Return the number of a module's only layer."""
+    [found] = [number for number, names in enumerate(LAYERS) for name in names
+               if module == name or module.startswith(name + '/')]
+    return found
 
 
-@pytest.mark.parametrize('module', PARSED)
+@pytest.mark.parametrize('module', SOURCES)
 def test_a_module_imports_only_from_its_own_layer_and_those_below(module):
-    assert layer(module) is not None, 'no layer'
     for imported in inside(module):
         assert layer(imported) <= layer(module), '%s imports %s' % (module, imported)
 
 
-def test_every_layer_is_there():
-    for name in sum(LAYERS, []):
-        assert [module for module in MODULES
-                if module == name or module.startswith(name + '/')], name
-    assert PURE <= set(MODULES)
+def test_every_layer_and_pure_module_exists():
+    assert {layer(module) for module in SOURCES} == set(range(len(LAYERS)))
+    assert PURE <= set(SOURCES)
 
 
-def test_the_engine_imports_the_standard_library_and_boto3_only():
-    found = set().union(*[outside(module) for module in ENGINE])
-    assert found == STANDARD | AWS
-
-
-def test_one_module_imports_boto3_and_botocore():
+def test_the_engine_imports_the_standard_library_and_boto3_only_and_that_in_one_module():
+    assert set().union(*map(outside, ENGINE)) == STANDARD | AWS
     assert [module for module in ENGINE if outside(module) & AWS] == ['engine/store/client']
 
 
 @pytest.mark.parametrize('module', sorted(PURE))
 def test_a_pure_module_does_no_input_or_output(module):
     assert outside(module) <= HARMLESS
-    called = [node.func.id for node in ast.walk(parsed(module)) if isinstance(node, ast.Call)
-              and isinstance(node.func, ast.Name)]
-    assert not {'open', 'print', 'input', 'eval', 'exec'} & set(called)
+    called = {node.func.id for node in NODES[module]
+              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not {'open', 'print', 'input', 'eval', 'exec'} & called
     assert set(inside(module)) <= PURE | {'engine/_compat', 'engine/__init__'}
 
 
-def test_few_modules_import_docker_registry_or_yaml():
-    found = {}
-    for module in PARSED:
-        for package in outside(module) & {'docker_registry', 'yaml'}:
-            found.setdefault(package, set()).add(module)
-    assert found['docker_registry'] <= {'cli/settings', 'dynamodb', 'plugin/storage'}
-    assert len(found['yaml']) == 1
-
-
-def test_the_package_stays_small():
-    assert len([name for name in MODULES if not name.endswith('__init__')]) <= 60
-    assert sum(len(source_of(name).splitlines()) for name in MODULES) <= 10000
-
-
-def test_the_package_itself_imports_nothing():
+def test_few_modules_import_docker_registry_or_yaml_and_the_package_itself_nothing():
+    users = [module for module in SOURCES if 'docker_registry' in outside(module)]
+    assert set(users) <= {'cli/settings', 'dynamodb', 'plugin/storage'}
+    assert len([module for module in SOURCES if 'yaml' in outside(module)]) == 1
     assert not outside('__init__') and not list(inside('__init__'))
 
 
-# Sizes
-
-def test_no_folder_has_too_many_modules():
-    folders = {}
-    for module in MODULES:
-        folder, _, name = module.rpartition('/')
-        if name != '__init__':
-            folders.setdefault(folder, []).append(name)
-    assert {folder: names for folder, names in folders.items() if len(names) > LARGEST} == {}
-
-
-@pytest.mark.parametrize('module', MODULES)
-def test_no_module_is_too_long(module):
-    assert len(source_of(module).splitlines()) <= LONGEST
+def test_the_package_its_folders_and_its_modules_stay_small():
+    assert sum(LINES.values()) <= ALL_LINES
+    assert {module: lines for module, lines in LINES.items() if lines > LONGEST} == {}
+    folders = collections.Counter(module.rpartition('/')[0] for module in SOURCES
+                                  if not module.endswith('__init__'))
+    assert sum(folders.values()) <= ALL_MODULES and max(folders.values()) <= LARGEST, folders

@@ -1,7 +1,6 @@
 """Reads the documents for the tests that compare them with the code."""
 import ast
 import functools
-import io
 import os
 import re
 
@@ -16,7 +15,7 @@ CURRENT = [page for page in ALL if page != 'CHANGELOG.md']
 @functools.lru_cache(None)
 def read(path):
     """Return the text of a file of the checkout."""
-    with io.open(os.path.join(ROOT, path), encoding='utf-8') as source:
+    with open(os.path.join(ROOT, path), encoding='utf-8') as source:
         return source.read()
 
 
@@ -57,15 +56,11 @@ def commands(path, program):
     return [line for line in examples.splitlines() if line.startswith(program + ' ')]
 
 
-def headings(path, level='#+'):
-    """Return the headings of a page, examples left out."""
+def anchors(path):
+    """Return the anchors that GitHub makes of the headings of a page, examples left out."""
     text = re.sub(r'```.*?```', '', read(path), flags=re.DOTALL)
-    return re.findall(r'^%s (.+)$' % level, text, re.MULTILINE)
-
-
-def anchor(heading):
-    """Return the anchor that GitHub makes of a heading."""
-    return re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+    return [re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+            for heading in re.findall(r'^#+ (.+)$', text, re.MULTILINE)]
 
 
 @functools.lru_cache(None)

@@ -57,20 +57,17 @@ def test_the_context_has_what_is_copied_and_what_the_package_is_built_from():
         'setup.py', 'setup.cfg', 'docker_registry_index'}
 
 
-def test_the_plugin_has_its_configuration_flavour_and_backend():
+def test_the_plugin_has_its_configuration_and_every_variable_is_read():
     given = variables('Dockerfile')
     folder, name = os.path.split(given['DOCKER_REGISTRY_CONFIG'])
     assert ['config', folder] in instructions('Dockerfile', 'COPY')
     assert given['SETTINGS_FLAVOR'] in yaml.safe_load(pages.read('config/' + name))
     assert pages.exists(given['SEARCH_BACKEND'].replace('.', '/') + '.py')
-
-
-def test_every_variable_is_read_by_the_configuration_or_the_registry():
-    named = set(re.findall(r'-e (\w+)=', text('Dockerfile'))) | set(variables('Dockerfile'))
-    assert {name for name in named - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}
-            if '_env:%s' % name not in pages.read('config/config_dynamo.yml')} == OF_THE_REGISTRY
+    named = set(re.findall(r'-e (\w+)=', text('Dockerfile'))) | set(given)
+    assert {each for each in named - {'PATH', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR'}
+            if '_env:%s' % each not in pages.read('config/' + name)} == OF_THE_REGISTRY
     assert not pages.exists(REGISTRY) or all(
-        "'%s'" % name in pages.read(REGISTRY) for name in OF_THE_REGISTRY)
+        "'%s'" % each in pages.read(REGISTRY) for each in OF_THE_REGISTRY)
 
 
 def test_the_service_listens_where_the_container_is_asked():

@@ -112,8 +112,8 @@ KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settin
 
 
 @pytest.mark.parametrize('page, sentence', [
-    (PAGE, 'waits at most %d s for a connection and %d s for a response. It makes %d attempts, with '
-           'pauses of up to 1 s and 2 s: at most %d s in all' % (
+    (PAGE, 'waits at most %d s for a connection and %d s for a response. It makes %d attempts, '
+           'with pauses of up to 1 s and 2 s: at most %d s in all' % (
                KEYS.connect_timeout, KEYS.read_timeout, KEYS.attempts, request_timeout(KEYS))),
     (PAGE, 'With the keys of a role, it takes at most %d s' % request_timeout(ROLE)),
     (PAGE, 'first search of a worker waits up to %d s' % attempt_timeout(KEYS)),

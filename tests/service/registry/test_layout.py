@@ -6,18 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.registry import layout
-
-HEX = 'f' * 64
-
-
-def keys_of(name, tags=1, layers=1, revisions=1, uploads=0):
-    """Return the keys that Distribution keeps for a repository."""
-    return (['%s/_layers/sha256/%064x/link' % (name, place) for place in range(layers)] +
-            ['%s/_manifests/revisions/sha256/%064x/link' % (name, place)
-             for place in range(revisions)] +
-            ['%s/_manifests/tags/v%d/%s' % (name, place, rest) for place in range(tags)
-             for rest in ('current/link', 'index/sha256/%s/link' % HEX)] +
-            ['%s/_uploads/%036x/startedat' % (name, place) for place in range(uploads)])
+from tests.helpers.listing import keys_of
 
 
 class Bucket:

@@ -4,8 +4,6 @@ import re
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.contract import oracle, suite
 from tests.contract.suite import SearchContract
@@ -113,15 +111,6 @@ def test_pages_together_are_all_results_each_once(many, term, size):
     assert sorted(found) == sorted(oracle.answer(MANY, term))
     # The first page has what a limit prefers.
     oracle.check_limited(MANY, term, size, found[:size])
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(term=st.lists(st.sampled_from(['api', 'web', 'a', 'aa', '/', '-', '_', '.', ' ', 'p', 'é',
-                                      '\x00', '%', '+', '&', '#']), max_size=5).map(''.join)
-       | st.text(st.characters(blacklist_characters=':@', blacklist_categories=('Cs', 'Lu', 'Lt')),
-                 max_size=12), limit=st.integers(1, 100))
-def test_random_terms_find_what_the_oracle_finds(many, term, limit):
-    oracle.check_limited(MANY, term, limit, many.search(term, limit))
 
 
 def test_a_reference_finds_what_its_name_finds(many):
