@@ -51,7 +51,8 @@ customer-portal/customer-portal-frontend-staging
 DESCRIPTION = ('Receives payments of the web shop, checks them for fraud and passes them on to the '
                'bank')
 #: Operations that the README shows, too.
-SEARCH, OTHER_SEARCH = 'a search with enough word starts', 'any other search for one word'
+SEARCH = 'a search for one word, if word starts fill the limit'
+OTHER_SEARCH = 'any other search for one word'
 FIRST_PUSH = 'the first push of a repository'
 
 Counted = collections.namedtuple('Counted',
@@ -119,21 +120,21 @@ def operations():
     new, removed = (round(UNITS_OF_AN_ACTION * mean(kind), 1) for kind in ('new', 'removed'))
     return [
         (SEARCH, '1 Query', 0.5, 0),
-        (OTHER_SEARCH, '3 Query, in 2 waits', 1.5, 0),
+        (OTHER_SEARCH, '3 Queries, in 2 round trips', 1.5, 0),
         ('a push of an indexed repository', '2 GetItem', 2, 0),
-        ('the same, once in half an hour', '2 GetItem, 1 UpdateItem', 2, 1),
+        ('the same, once every half hour', '2 GetItem, 1 UpdateItem', 2, 1),
         (FIRST_PUSH, '2 GetItem, 1 TransactWriteItems', 2, new),
         ('a delete of a repository', '1 GetItem, 1 TransactWriteItems, 1 DeleteItem later', 1,
          removed + 1),
-        ('a start of a worker, index ready', '1 BatchGetItem', 3, 0),
+        ('a start of a worker, if the index is ready', '1 BatchGetItem', 3, 0),
         ('a check of the index, once a minute in each process', '1 BatchGetItem', 3, 0),
-        ('a read of the notes by the service, every 10 seconds', '1 Query', 0.5, 0),
-        ('an answer of /readyz, every 2 seconds at most', '1 BatchGetItem', 3, 0),
+        ('a read of the notes by the service, once in 10 seconds', '1 Query', 0.5, 0),
+        ('an answer of /readyz, at most once in 2 seconds', '1 BatchGetItem', 3, 0),
     ]
 
 
 def operations_table():
-    return table(['Operation', 'Requests', 'Read units', 'Write units', 'A million of them'],
+    return table(['Operation', 'Requests', 'Read units', 'Write units', 'Price of a million'],
                  [[what, requests, number(reads), number(writes), a_million(reads, writes)]
                   for what, requests, reads, writes in operations()])
 
@@ -158,8 +159,8 @@ def load_table():
         writes, stored = UNITS_OF_AN_ACTION * mean('loaded') * size, mean('stored') * size
         rows.append([number(size), number(round(writes, -2)), dollars(writes=writes),
                      number(round(stored / 1e6, 1)) + ' MB', dollars(byte_months=stored)])
-    return table(['Repositories', 'Write units of the first load', 'Its price', 'Stored',
-                  'Storage a month'], rows)
+    return table(['Repositories', 'Write units of the first load', 'Price of the load', 'Stored',
+                  'Price of storage a month'], rows)
 
 
 def summary():
@@ -171,7 +172,7 @@ def summary():
         ['a search for one word', '%s or %s' % (number(few[0]), number(more[0])), number(few[1]),
          '%s or %s a million' % (a_million(*few), a_million(*more))],
         [FIRST_PUSH, number(push[0]), number(push[1]), '%s a million' % a_million(*push)],
-        ['the first load of 10 000 repositories', 'a few', number(round(load, -3)),
+        ['the first load of 10 000 repositories', 'under 20', number(round(load, -3)),
          '%s once' % dollars(writes=load)]])
 
 
