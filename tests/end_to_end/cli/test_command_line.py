@@ -42,41 +42,33 @@ class CommandProcess(CommandLine):
 
 @pytest.fixture
 def index(dynamodb_local):
-    made = EngineIndex(dynamodb_local.url)
+    made = EngineIndex(dynamodb_local.url).ready([(name, None) for name in NAMES.split()])
     yield made
     made.delete_what_is_left()
 
 
-@pytest.fixture(params=sorted(PYTHONS))
-def loaded(request, index):
-    """The command of each Python, on an index of NAMES."""
-    index.ready([(name, None) for name in NAMES.split()])
-    return CommandProcess(request.param, index)
-
-
-def test_each_command_works_as_a_process(loaded, index):
-    given = NAMES + 'team/new\n'
-    assert loaded('load', '--names', '-', '--dry-run', given=given) == (
+@pytest.mark.parametrize('python', sorted(PYTHONS))
+def test_each_command_works_as_a_process(python, index):
+    command, given = CommandProcess(python, index), NAMES + 'team/new\n'
+    assert command('load', '--names', '-', '--dry-run', given=given) == (
         0, 'added    team/new\n', '')
-    assert loaded.json('load', '--names', '-', given=given)[1]['added'] == 1
+    assert command.json('load', '--names', '-', given=given)[1]['added'] == 1
     index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
         'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'}, 'd': {'S': 'a \x1b[31m and \u00fc'}})
-    assert loaded('search', '\u00fc') == (0, 'team/\u00fc  \n', '')
-    assert loaded('search', 'xyz') == (0, 'team/xyz  a ?[31m and \u00fc\n', '')
-    assert loaded.json('check', '--no-storage')[0] == 1
-    status, out, err = loaded('check', '--no-storage', '--repair')
+    assert command('search', '\u00fc') == (0, 'team/\u00fc  \n', '')
+    assert command('search', 'xyz') == (0, 'team/xyz  a ?[31m and \u00fc\n', '')
+    status, out, err = command('check', '--no-storage', '--repair')
     assert status == 0 and out.endswith('1 problems, 1 repaired\n') and err == ''
-    assert 'ready, format 3, synced at 20' in loaded('status', '--no-storage')[1]
-    assert loaded('load', '--names', '-', given=b'\xe9')[0] == 2
+    assert 'ready, format 3, synced at 20' in command('status', '--no-storage')[1]
     index.assert_whole()
 
 
 @contextlib.contextmanager
-def long_load(loaded, index, folder):
+def long_load(command, index, folder):
     """A load that is under way, and ended with the block at the latest."""
     names = folder / 'names'
     names.write_text(''.join('many/repository-%05d\n' % number for number in range(2000)))
-    process = loaded.launch('load', '--names', str(names))
+    process = command.launch('load', '--names', str(names))
     try:
         wait_until(lambda: 'lease' in version_of(index), 'no load begins', 60)
         yield process
@@ -89,80 +81,64 @@ def version_of(index):
     return index.items(index.settings.version_table)[0]
 
 
-def test_a_load_excludes_others_and_gives_the_lease_back_when_it_is_ended(loaded, index, tmp_path):
-    with long_load(loaded, index, tmp_path) as holder:
-        status, shown = loaded.json('status', '--no-storage')
-        assert shown['lease']['alive'] is True
-        status, out, err = loaded('load', '--names', '-', given=NAMES)
+def test_a_load_excludes_others_and_gives_its_lease_back_when_it_is_ended(index, tmp_path):
+    command = CommandProcess('3', index)
+    with long_load(command, index, tmp_path) as holder:
+        assert command.json('status', '--no-storage')[1]['lease']['alive'] is True
+        status, out, err = command('load', '--names', '-', given=NAMES)
         assert (status, out) == (4, '') and 'another process holds the lease' in err
         holder.send_signal(signal.SIGTERM)
         assert holder.wait(timeout=30) == 143
         assert 'lease' not in version_of(index)
-    with long_load(loaded, index, tmp_path) as interrupted:
+    with long_load(CommandProcess('2.7', index), index, tmp_path) as interrupted:
         interrupted.send_signal(signal.SIGINT)
         out, err = interrupted.communicate(timeout=30)
         assert (interrupted.returncode, out, err) == (130, b'', b'')
         assert 'lease' not in version_of(index)
 
 
-def test_an_output_that_nobody_reads_or_that_is_full_is_an_exit_status(loaded):
-    for arguments in ('search', ''), ('status', '--no-storage', '--json'):
-        process = loaded.launch(*arguments)
-        process.stdout.close()
-        process.stdout = None
-        _, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (141, b'')
+@pytest.mark.parametrize('python', sorted(PYTHONS))
+def test_an_output_that_is_closed_or_full_is_an_exit_status(python, index):
+    command = CommandProcess(python, index)
+    process = command.launch('search', '')
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, b'')
     with open('/dev/full', 'w') as full:
-        status, _, err = loaded('search', '', stdout=full)
-    assert status == 3 and err.startswith(
-        'docker-registry-index: cannot write output') and 'No space left' in err
-
-
-def no_space_for_files():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        status, _, err = command('search', '', stdout=full)
+    assert status == 3 and err.startswith('docker-registry-index: cannot write output')
+    assert 'No space left' in err
 
 
 def test_a_full_disk_for_temporary_files_is_status_3(index, tmp_path):
-    index.ready()
     many = tmp_path / 'names'  # more than is kept in memory
     many.write_text(''.join('%s/%06d\n' % ('x' * 200, number) for number in range(40000)))
-    command = CommandProcess('3', index)
-    for arguments in ('check',), ('load',):
-        status, message = command.fails(*arguments + ('--names', str(many)),
-                                        preexec_fn=no_space_for_files)
+    for name in 'check', 'load':
+        status, message = CommandProcess('3', index).fails(
+            name, '--names', str(many),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
         assert status == 3 and 'temporary file cannot be used' in message and 'TMPDIR' in message
     assert 'lease' not in version_of(index)
 
 
 def test_python_2_has_no_service(index):
     command = CommandProcess('2.7', index, STORAGE='/nowhere')
-    for arguments in ('serve',), ('load',):
-        status, out, err = command(*arguments)
+    for name in 'serve', 'load':
+        status, out, err = command(name)
         assert (status, out) == (2, '') and 'pip install' in err, err
         assert 'the service needs Python 3.9 or later' in err
 
 
-# The storage of the registry
-
-@pytest.fixture
-def seeded(ministack, dynamodb_local):
+def test_the_registrys_own_file_environment_and_storage_are_used(ministack, dynamodb_local):
     place = Place(ministack.url, dynamodb_local.url)
-    place.seed('team/web', 'library/nginx', 'team/api')
-    yield place
-    for kind in place.tables():
-        place.dynamodb.delete_table(TableName=place.table(kind))
-
-
-def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
-    command = CommandProcess('2.7', EngineIndex(seeded.dynamodb_url, seeded.name))
-    command.variables.update(seeded.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION,
-                                             SETTINGS_FLAVOR='prod'))
+    place.put('team/web', 'library/nginx', 'team/api')
+    command = CommandProcess('2.7', EngineIndex(place.dynamodb_url, place.name))
+    command.variables.update(place.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION,
+                                            SETTINGS_FLAVOR='prod'))
     assert command('load')[0] == 0
     assert command('search', '')[1].split() == ['library/nginx', 'team/api', 'team/web']
-    status, shown = command.json('check')
-    assert (status, shown['storage'], shown['rows'], shown['problems']) == (0, True, 3, [])
-    seeded.seed('team/late')
-    assert command('load', '--dry-run')[:2] == (0, 'added    team/late\n')
+    place.put('team/late')
     status, shown = command.json('status')
     assert (status, shown['storage'],
             shown['wrong']) == (1, True, {'team/late': 'is in the storage but not in the index'})
@@ -171,9 +147,10 @@ def test_the_registrys_own_file_environment_and_storage_are_used(seeded):
         'wrong  team/late: is in the storage but not in the index; a load adds it\n3 rows and ')
     assert out.endswith(' postings and the storage: 1 problems, 0 repaired\n')
     del command.variables['DOCKER_REGISTRY_CONFIG']
-    assert command('--config', os.path.relpath(CONFIGURATION, ROOT), 'load')[0] == 0
+    given = '--config', os.path.relpath(CONFIGURATION, ROOT)
+    assert command(*given + ('load', '--dry-run'))[:2] == (0, 'added    team/late\n')
     command.variables['AWS_BUCKET'] = 'no-such-bucket'
     assert command('load', '--names', os.devnull)[0] == 0
-    for arguments in ('load',), ('load', '--dry-run'), ('check',), ('status',):
-        status, message = command.fails(*arguments)
+    for name in 'load', 'check':
+        status, message = command.fails(name)
         assert status == 3 and 'the storage of the registry failed to report' in message

@@ -30,8 +30,3 @@ def index(dynamodb_local):
     made = EngineIndex(dynamodb_local.url)
     yield made
     made.delete_tables()
-
-
-def through(proxy, index, **more):
-    """Another engine on the same tables, behind a proxy."""
-    return EngineIndex(proxy.url, index.settings.database, **more)

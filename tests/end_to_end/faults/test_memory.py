@@ -6,11 +6,10 @@ import sys
 
 import pytest
 
-from dev.servers.process import ROOT, LOCAL, free_port
+from dev.servers.process import LOCAL, ROOT, free_port
 
 #: Megabytes: what SQLite keeps of its temporary file, pages of answers, the allocator's own.
-LOAD_GROWS_BY = 10
-PUSHES_GROW_BY = 10
+LOAD_GROWS_BY = PUSHES_GROW_BY = 10
 
 LOAD = '''
 from docker_registry_index.engine import Source
@@ -41,11 +40,11 @@ for number in range({count}):
 '''
 #: A plain process, and one as a worker of docker-registry is.
 PLAIN = sys.executable, ''
-WORKER = os.path.join(LOCAL, 'py27', 'bin',
-                      'python'), 'from gevent import monkey; monkey.patch_all()'
+WORKER = (os.path.join(LOCAL, 'py27', 'bin', 'python'),
+          'from gevent import monkey; monkey.patch_all()')
 PROGRAM = '''
 %s
-import json, re
+import json, os, re, sys
 from tests.helpers.engine import EngineIndex
 
 def peak():
@@ -55,7 +54,6 @@ def peak():
 
 %s
 print(json.dumps([before, peak()]))
-import os, sys
 sys.stdout.flush()
 os._exit(0)
 '''
@@ -65,20 +63,19 @@ def grown_by(program, process=PLAIN, **values):
     """Megabytes by which the peak of a process's memory has grown in a program."""
     python, first = process
     done = subprocess.run([python, '-c', PROGRAM % (first, program.format(**values))], cwd=ROOT,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    before, after = json.loads(done.stdout.decode().splitlines()[-1])
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after = json.loads(done.stdout.splitlines()[-1])
     print('%r: %.1f MB before, %.1f MB more at the peak' % (values, before, after - before))
     return after - before
 
 
 def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
-    grown = grown_by(LOAD, url=dynamodb_local.url, count=500)
-    assert grown_by(LOAD, url=dynamodb_local.url, count=100000 if is_long
-                    else 1500) < grown + LOAD_GROWS_BY
+    url, count = dynamodb_local.url, 100000 if is_long else 1500
+    assert grown_by(LOAD, url=url, count=count) < LOAD_GROWS_BY + grown_by(LOAD, url=url, count=500)
 
 
 @pytest.mark.parametrize('process', [PLAIN, WORKER], ids=['plain', 'worker'])
 def test_ten_thousand_pushes_with_DynamoDB_unavailable_are_kept_in_little_memory(process):
-    assert grown_by(PUSHES, process, url='http://127.0.0.1:%d' % free_port(),
-                    count=10000) < PUSHES_GROW_BY
+    url = 'http://127.0.0.1:%d' % free_port()
+    assert grown_by(PUSHES, process, url=url, count=10000) < PUSHES_GROW_BY

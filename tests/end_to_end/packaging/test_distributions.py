@@ -12,11 +12,11 @@ import tarfile
 import zipfile
 
 import pytest
+import setuptools
 
-from dev.servers.process import ROOT
+from dev.servers.process import LOCAL, ROOT
 from packaging.requirements import Requirement
 
-LOCAL = os.path.join(ROOT, '.local')
 PYTHON27 = os.path.join(LOCAL, 'py27', 'bin', 'python')
 NAME = 'docker-registry-index-dynamodb'
 SERVICE = 'docker_registry_index/service/'
@@ -30,13 +30,6 @@ DEPENDENCIES = {'2': os.path.join(LOCAL, 'py27', 'lib', 'python2.7', 'site-packa
 Environment = collections.namedtuple('Environment', 'major python for_building')
 
 
-def run(*command, **environment):
-    """Run a command and return its output; its output is the failure's text."""
-    status, output = outcome(*command, **environment)
-    assert status == 0, '%s\n%s' % (' '.join(command), output)
-    return output
-
-
 def outcome(*command, **environment):
     """Run a command and return its status and its output."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -44,18 +37,34 @@ def outcome(*command, **environment):
     return done.returncode, done.stdout
 
 
-def stated_version():
-    with open(os.path.join(ROOT, 'docker_registry_index', '__init__.py')) as source:
-        return re.search("__version__ = '(.+)'", source.read()).group(1)
+def run(*command, **environment):
+    """Run a command and return its output; its output is the failure's text."""
+    status, output = outcome(*command, **environment)
+    assert status == 0, '%s\n%s' % (' '.join(command), output)
+    return output.strip()
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding='utf-8') as source:
+        return source.read()
+
+
+VERSION = re.search("__version__ = '(.+)'", read('docker_registry_index', '__init__.py')).group(1)
+
+
+def modules_below(package):
+    """Return the paths of all modules of a package, from its own folder on."""
+    found = []
+    for folder, _, files in os.walk(package):
+        found += [os.path.relpath(os.path.join(folder, name), os.path.dirname(package))
+                  for name in files if name.endswith('.py')]
+    return sorted(found)
 
 
 def modules(major='3'):
-    """Return the paths of all modules of the package in this checkout that are for one Python."""
-    found = []
-    for folder, _, files in os.walk(os.path.join(ROOT, 'docker_registry_index')):
-        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files
-                  if name.endswith('.py')]
-    return sorted(path for path in found if major == '3' or not path.startswith(SERVICE))
+    """Return the paths of all modules in this checkout that are for one Python."""
+    found = modules_below(os.path.join(ROOT, 'docker_registry_index'))
+    return [path for path in found if major == '3' or not path.startswith(SERVICE)]
 
 
 @pytest.fixture(scope='module')
@@ -106,138 +115,103 @@ def environment(request, tmp_path_factory):
         run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27, str(folder))
         return Environment('2', python, NO_WARNING)
     run(sys.executable, '-m', 'venv', str(folder))
-    import setuptools
     return Environment('3', python,
                        {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
 
 
-def imported_version(python):
-    return run(python, '-c', 'import docker_registry_index as it; print(it.__version__)',
-               PYTHONPATH='').strip()
-
-
-def installed_package(python):
-    """Return the folder of the package that an environment has."""
-    return run(python, '-c',
-               'import os, docker_registry_index as it; print(os.path.dirname(it.__file__))',
-               PYTHONPATH='').strip()
-
-
-def installed_modules(python):
-    """Return the paths of the modules of the package that an environment has."""
-    package, found = installed_package(python), []
-    for folder, _, files in os.walk(package):
-        found += [os.path.relpath(os.path.join(folder, name), os.path.dirname(package))
-                  for name in files if name.endswith('.py')]
-    return sorted(found)
-
-
-def command(environment, *arguments):
-    """Run the command of an environment with the dependencies of another one; return its status and
-    its output."""
-    program = os.path.join(os.path.dirname(environment.python), 'docker-registry-index')
-    return outcome(program, *arguments, PYTHONPATH=DEPENDENCIES[environment.major])
-
-
-def test_there_is_a_wheel_for_each_python(wheels):
-    assert {major: path.name
-            for major, path in wheels.items()} == {major: '%s-%s-py%s-none-any.whl' % (
-                NAME.replace('-', '_'), stated_version(), major) for major in '23'}
+def assert_installed(major, python):
+    """Assert that an environment has the package for its Python; return the package's folder."""
+    version, package = run(
+        python, '-c', 'import os, docker_registry_index as it; print(it.__version__); '
+        'print(os.path.dirname(it.__file__))', PYTHONPATH='').splitlines()
+    assert version == VERSION
+    assert modules_below(package) == modules(major)
+    return package
 
 
 @pytest.mark.parametrize('major', ['2', '3'])
-def test_a_wheel_holds_every_module_for_its_python_and_nothing_else(wheels, major):
+def test_a_wheel_holds_every_module_for_its_python_and_the_license(wheels, major):
+    assert sorted(wheels) == ['2', '3']
+    assert wheels[major].name == '%s-%s-py%s-none-any.whl' % (
+        NAME.replace('-', '_'), VERSION, major)
     assert set(modules('3')) - set(modules('2')), 'there is no service'
     with zipfile.ZipFile(str(wheels[major])) as archive:
-        assert sorted(name for name in archive.namelist() if '.dist-info/' not in name) == modules(
-            major)
+        names = archive.namelist()
+    assert sorted(name for name in names if '.dist-info/' not in name) == modules(major)
+    assert any(os.path.basename(name) == 'LICENSE' for name in names)
 
 
-def test_all_carry_the_license(wheels, sdist):
-    for wheel in wheels.values():
-        with zipfile.ZipFile(str(wheel)) as archive:
-            assert any(os.path.basename(name) == 'LICENSE' for name in archive.namelist())
+def test_the_source_package_holds_all_it_builds_from_and_all_that_its_pages_link_to(sdist):
     with tarfile.open(str(sdist)) as archive:
-        assert 'Apache License' in archive.extractfile(
-            '%s/LICENSE' % sdist.name[:-len('.tar.gz')]).read().decode()
-
-
-def test_the_source_package_holds_all_it_builds_from(sdist):
-    folder = sdist.name[:-len('.tar.gz')]
-    with tarfile.open(str(sdist)) as archive:
-        names = set(os.path.relpath(name, folder) for name in archive.getnames())
-    texts = ['README.md', 'LICENSE', 'CHANGELOG.md', 'config/config_dynamo.yml',
-             'requirements/registry-py27.txt']
-    assert names >= set(modules() + ['setup.py', 'setup.cfg'] + texts)
-
-
-def test_the_links_of_the_pages_lead_to_files_of_the_source_package(sdist):
-    with tarfile.open(str(sdist)) as archive:
-        names = set(archive.getnames())
-        assert '%s/docs/settings.md' % sdist.name[:-len('.tar.gz')] in names
-        for page in sorted(name for name in names if name.endswith('.md')):
-            for target in re.findall(r'\]\(([^)#]+)', archive.extractfile(page).read().decode()):
-                path = os.path.normpath(os.path.join(os.path.dirname(page), target))
-                assert '://' in target or path in names, '%s in %s' % (target, page)
+        texts = {os.path.relpath(member.name, sdist.name[:-len('.tar.gz')]):
+                 archive.extractfile(member).read() for member in archive if member.isfile()}
+    assert set(texts) >= set(modules() + [
+        'setup.py', 'setup.cfg', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs/settings.md',
+        'config/config_dynamo.yml', 'requirements/registry-py27.txt'])
+    assert b'Apache License' in texts['LICENSE']
+    for page in sorted(name for name in texts if name.endswith('.md')):
+        for target in re.findall(r'\]\(([^)#]+)', texts[page].decode()):
+            path = os.path.normpath(os.path.join(os.path.dirname(page), target))
+            assert '://' in target or path in texts or any(
+                name.startswith(path + '/') for name in texts), '%s in %s' % (target, page)
 
 
 @pytest.mark.parametrize('major', ['2', '3'])
 def test_the_metadata_has_what_an_index_shows(metadata, major):
-    assert (metadata[major]['Name'], metadata[major]['Version']) == (NAME, stated_version())
+    assert (metadata[major]['Name'], metadata[major]['Version']) == (NAME, VERSION)
     assert metadata[major]['Description-Content-Type'] == 'text/markdown'
     text = metadata[major].get_payload() or metadata[major]['Description']
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as readme:
-        assert readme.readline().strip() in text
+    assert read('README.md').splitlines()[0] in text
 
 
 @pytest.mark.parametrize('python, major', [('2.6.9', None), ('2.7.18', '2'), ('3.0', None),
                                            ('3.6.15', None), ('3.8.18', None), ('3.9.0', '3'),
                                            ('3.13.1', '3')])
 def test_each_python_it_runs_on_has_one_wheel_that_installs_on_it(metadata, python, major):
-    suited = [each
-              for each in sorted(metadata) if Requirement(
-                  'python' + metadata[each]['Requires-Python']).specifier.contains(python)]
+    suited = [each for each in sorted(metadata) if Requirement(
+        'python' + metadata[each]['Requires-Python']).specifier.contains(python)]
     assert suited == [major] * bool(major)
 
 
-@pytest.mark.parametrize('python', sorted(LOCKS))
-def test_it_pulls_little_and_versions_that_are_tested(metadata, python):
-    wanted = requirements(metadata[python[0]], python_version=python)
-    assert [requirement.name for requirement in wanted] == ['boto3', 'click', 'PyYAML']
-    assert all(requirement.specifier.contains(locked(LOCKS[python])[requirement.name])
-               for requirement in wanted)
-
-
 def requirements(metadata, **environment):
-    """Return the requirements of a wheel that hold in an environment of markers."""
+    """Return the requirements of a wheel that hold in an environment of markers, by name."""
     found = [Requirement(text) for text in metadata.get_all('Requires-Dist')]
-    return [each for each in found if each.marker is None
-            or each.marker.evaluate(dict({'extra': ''}, **environment))]
+    return {each.name: each for each in found if each.marker is None
+            or each.marker.evaluate(dict({'extra': ''}, **environment))}
 
 
 def locked(name):
     """Return the versions in a file of requirements/, by package."""
-    with open(os.path.join(ROOT, 'requirements', name)) as lock:
-        return dict(re.findall('^([^#=]+)==([^;\n]+)', lock.read(), re.MULTILINE))
+    return dict(re.findall('^([^#=]+)==([^;\n]+)', read('requirements', name), re.MULTILINE))
 
 
-def test_the_extra_of_the_service_pulls_versions_that_are_tested(metadata):
+def assert_tested(wanted, versions):
+    """Assert that the versions that the tests install are among those that are wanted."""
+    assert all(each.specifier.contains(versions[name]) for name, each in wanted.items())
+
+
+@pytest.mark.parametrize('python', sorted(LOCKS))
+def test_it_requires_three_packages_in_versions_that_are_tested(metadata, python):
+    wanted = requirements(metadata[python[0]], python_version=python)
+    assert list(wanted) == ['boto3', 'click', 'PyYAML']
+    assert_tested(wanted, locked(LOCKS[python]))
+
+
+def test_the_extra_of_the_service_requires_versions_that_are_tested(metadata):
     assert metadata['3'].get_all('Provides-Extra') == ['service']
     assert metadata['2'].get_all('Provides-Extra') is None
     wanted = requirements(metadata['3'], python_version='3.9', extra='service')
-    assert {'boto3', 'click', 'Flask', 'waitress'} < set(requirement.name for requirement in wanted)
-    versions = locked('service-py3.txt')
-    assert all(requirement.specifier.contains(versions[requirement.name]) for requirement in wanted)
-    others = locked('test-py3.txt')
-    assert [name for name in versions if name in others and versions[name] != others[name]] == [], (
-        'both are installed into one environment')
+    assert {'boto3', 'click', 'Flask', 'waitress'} < set(wanted)
+    versions, others = locked('service-py3.txt'), locked('test-py3.txt')
+    assert_tested(wanted, versions)
+    # Both are installed into one environment.
+    assert [name for name in versions if others.get(name, versions[name]) != versions[name]] == []
 
 
 def test_what_builds_the_wheel_for_python_2_is_pinned():
     versions = locked('test-py27.txt')
-    for name in ('setuptools', 'wheel'):
-        assert run(PYTHON27, '-c', 'import %s as it; print(it.__version__)'
-                   % name).strip() == versions[name]
+    for name in 'setuptools', 'wheel':
+        assert run(PYTHON27, '-c', 'print(__import__("%s").__version__)' % name) == versions[name]
 
 
 def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environment):
@@ -246,29 +220,26 @@ def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environm
     status, output = outcome(python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[other])])
     assert status != 0 and 'is not a supported wheel' in output
     run(python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[major])])
-    assert imported_version(python) == stated_version()
-    assert installed_modules(python) == modules(major)
-    run(python, '-m', 'compileall', '-q', '-f', installed_package(python))
-    status, output = command(environment, '--help')
-    assert status == 0 and 'serve' in output
-    status, output = command(environment, 'serve')
+    run(python, '-m', 'compileall', '-q', '-f', assert_installed(major, python))
+    command = os.path.join(os.path.dirname(python), 'docker-registry-index')
+    variables = {'PYTHONPATH': DEPENDENCIES[major]}
+    assert 'serve' in run(command, '--help', **variables)
+    status, output = outcome(command, 'serve', **variables)
+    assert status == 2
     if major == '2':
-        expected = 'Error: the service needs Python 3.9 or later and more packages ('
-        assert status == 2 and output.splitlines()[-1].startswith(expected)
+        assert output.splitlines()[-1].startswith(
+            'Error: the service needs Python 3.9 or later and more packages (')
     else:
-        assert status == 2 and 'registry_url' in output.lower()
+        assert 'registry_url' in output.lower()
 
 
 def test_the_source_package_installs_what_is_for_its_python(sdist, environment):
     major, python, for_building = environment
     run(python, '-m', 'pip', 'install', '--no-build-isolation', '--force-reinstall',
         *OFFLINE + [str(sdist)], **for_building)
-    assert imported_version(python) == stated_version()
-    assert installed_modules(python) == modules(major)
+    assert_installed(major, python)
 
 
 def test_setup_py_states_no_version_of_its_own():
-    with open(os.path.join(ROOT, 'setup.py')) as source:
-        texts = [node.value for node in ast.walk(ast.parse(source.read()))
-                 if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    assert stated_version() not in texts
+    assert VERSION not in [node.value for node in ast.walk(ast.parse(read('setup.py')))
+                           if isinstance(node, ast.Constant)]

@@ -1,13 +1,10 @@
 """A place of its own for each registry under test: a bucket in S3 and a database in DynamoDB that
 no other test uses."""
-from __future__ import absolute_import
-
 import contextlib
 import json
 import os
 import re
 import signal
-import threading
 import time
 import uuid
 
@@ -18,19 +15,22 @@ from dev.storage import v1_images
 from dev.storage.s3 import Bucket
 from docker_registry_index.engine.concurrency import Backoff
 from tests.end_to_end.plugin.v1_client import V1Client
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import in_threads, wait_until
 
-__all__ = ['Place', 'LISTED', 'LOADED', 'LOG_PROCESS', 'image', 'seed_folder', 'wait_for_load',
-           'wait_for_workers', 'workers_of']
+__all__ = ['BACKEND', 'Place', 'LISTED', 'LOADED', 'gunicorn', 'image', 'seed_folder',
+           'wait_for_load', 'wait_for_workers', 'workers_of']
 
+BACKEND = 'docker_registry_index.dynamodb'
 #: The log lines of a load that has listed the storage, and of one that has ended.
 LISTED = 'loading the search index: %d repositories in the storage'
 LOADED = 'loaded the search index in'
 
-_TABLES = ('repository', 'version', 'search')
-#: gunicorn's option for an access log with the id of each worker's process, by which a test knows
-#: that all have answered.
-LOG_PROCESS = ['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
+
+def gunicorn(*options):
+    """Return the setting GUNICORN_OPTS: these options, and an access log with the id of each
+    worker's process, by which a test knows that all have answered."""
+    return json.dumps(['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
+                      + list(options))
 
 
 def image(content='anything'):
@@ -55,6 +55,8 @@ class Place(object):
     """
 
     storage_path = '/prod'
+    #: What is in no log of a registry here.
+    never_logged = 'Traceback'
 
     def __init__(self, s3_url, dynamodb_url, keys=('local', 'local-secret')):
         self.name = 'e2e-' + uuid.uuid4().hex[:12]
@@ -68,34 +70,51 @@ class Place(object):
         """Return the environment of a registry here, with `more` on top; None removes a
         variable."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
-        settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=json.dumps(LOG_PROCESS))
-        settings.update(more)
-        return settings
+        return dict(settings, **dict({'DYNAMODB_DATABASE': self.name, 'GUNICORN_OPTS': gunicorn()},
+                                     **more))
 
     def registry(self, **more):
         """Return a registry of this place, not started."""
         return Registry(self.settings(**more))
 
     @contextlib.contextmanager
+    def launched(self, **more):
+        """Launch a registry here; give a V1Client at once, with the registry as `registry`."""
+        registry = self.registry(**more)
+        registry.launch()
+        try:
+            yield V1Client(registry.url, registry)
+            assert self.never_logged not in registry.log_text()
+        finally:
+            registry.stop()
+
+    @contextlib.contextmanager
     def running(self, **more):
-        """Run a registry here, with all its workers up; gives a V1Client with the registry as
+        """Run a registry here, with all its workers up; give a V1Client with the registry as
         `registry`."""
-        with self.registry(**more) as registry:
-            wait_for_workers(registry)
-            client = V1Client(registry.url)
-            client.registry = registry
+        with self.launched(**more) as client:
+            client.registry.wait_until_ready()
+            wait_for_workers(client.registry)
             yield client
             # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second
             # first.
-            os.kill(registry.pid, signal.SIGQUIT)
-            deadline = time.monotonic() + 5
-            while registry.running and time.monotonic() < deadline:
-                time.sleep(0.02)
+            os.kill(client.registry.pid, signal.SIGQUIT)
+            wait_until(lambda: not client.registry.running, 'it does not end')
 
     def seed(self, *names):
-        """Put repositories into S3 as a registry would have left them there."""
+        """Put repositories with images into S3, as a registry would have left them there."""
         for name in names:
             v1_images.put_repository(self.bucket, self.storage_path, name, {'latest': image(name)})
+
+    def put(self, *names):
+        """Put into S3 all that docker-registry itself reads of a repository without images: one
+        object instead of ten."""
+        for name in names:
+            self.bucket.put(self.key(name), b'[]')
+
+    def key(self, name):
+        """Return the key in S3 of a repository's list of images."""
+        return '%s/repositories/%s/_index_images' % (self.storage_path.strip('/'), name)
 
     def table(self, kind):
         """Return the name of a table: `kind` is repository, version or search."""
@@ -103,10 +122,9 @@ class Place(object):
 
     def tables(self):
         """Return the kinds of those tables that are there."""
-        there = set()
-        for page in self.dynamodb.get_paginator('list_tables').paginate():
-            there.update(page['TableNames'])
-        return [kind for kind in _TABLES if self.table(kind) in there]
+        pages = self.dynamodb.get_paginator('list_tables').paginate()
+        there = [name for page in pages for name in page['TableNames']]
+        return [kind for kind in ('repository', 'version', 'search') if self.table(kind) in there]
 
     def drop(self, *kinds):
         """Delete tables, and wait until they are gone."""
@@ -122,23 +140,19 @@ class Place(object):
                                                              ConsistentRead=True)
         return [item for page in pages for item in page['Items']]
 
+    def names(self):
+        """Return the names in the repository table, sorted."""
+        return sorted(row['name']['S'] for row in self.rows() if 'name' in row)
+
 
 def wait_for_workers(registry, seconds=40):
     """Wait until each worker of a registry has answered: the log contains all starts then."""
-    client = V1Client(registry.url)
-    deadline = time.monotonic() + seconds
+    client, deadline = V1Client(registry.url), time.monotonic() + seconds
     pauses = Backoff(0.05, 1, least=1)
-    while len(_processes(registry)) < registry.workers:
-        if time.monotonic() > deadline:
-            raise AssertionError('only processes %s answer after %d seconds:\n%s'
-                                 % (_processes(registry), seconds, registry.log_text()))
+    while len(processes_of(registry)) < registry.workers:
+        assert time.monotonic() < deadline, 'not all workers answer:\n' + registry.log_text()
         # Several at once: one alone would go to the same worker again and again.
-        pings = [threading.Thread(target=client.request, args=('GET', '/v1/_ping'))
-                 for _ in range(3)]
-        for ping in pings:
-            ping.start()
-        for ping in pings:
-            ping.join()
+        in_threads([lambda: client.request('GET', '/v1/_ping')] * 3)()
         # 100 requests would make gunicorn rebuild the worker that is up.
         time.sleep(pauses.next())
 
@@ -154,5 +168,6 @@ def workers_of(registry):
         return [int(pid) for pid in children.read().split()]
 
 
-def _processes(registry):
+def processes_of(registry):
+    """Return the ids of the processes that have answered a request."""
     return set(re.findall(r'^process <?(\d+)>? answers', registry.log_text(), re.MULTILINE))

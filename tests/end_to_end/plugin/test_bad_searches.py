@@ -28,19 +28,13 @@ def names(answer):
     return [result['name'] for result in json.loads(body)['results']]
 
 
-def test_a_term_of_100_KB_is_refused_by_the_web_server(ask):
+def test_a_term_that_is_in_no_name_finds_nothing_whatever_it_is_made_of(ask):
+    for term in ('a' * 3000, '%C3%A9' * 600, '%00', 'a%00', '%1b%5b31m', 'a%7f', '%ff', 'a%ff',
+                 '%ed%a0%80', '%f4%90%80%80', '%c0%af', '%', '%zz', '%25', '*', '_', '%5c', '%27',
+                 '%22', '%F0%9F%90%B3'):
+        assert names(ask('q=' + term)) == names(ask('q=%s&n=25' % term)) == [], term
     status, body = ask('q=' + 'a' * 100 * 1024)
     assert (status, 'Request Line is too large' in body) == (400, True)
-
-
-@pytest.mark.parametrize('query', ['q=' + 'a' * 3000, 'q=' + '%C3%A9' * 600, 'q=%00', 'q=a%00',
-                                   'q=%1b%5b31m', 'q=a%7f', 'q=%ff', 'q=a%ff', 'q=%ed%a0%80',
-                                   'q=%f4%90%80%80', 'q=%c0%af', 'q=%', 'q=%zz', 'q=%25', 'q=*',
-                                   'q=_', 'q=%5c', 'q=%27', 'q=%22', 'q=%F0%9F%90%B3', 'q=a%20%00',
-                                   ], ids=lambda query: query[:12])
-def test_a_term_that_is_in_no_name_finds_nothing_whatever_it_is_made_of(ask, query):
-    assert names(ask(query)) == []
-    assert names(ask(query + '&n=25')) == []
 
 
 @pytest.mark.parametrize('query', ['', 'q', 'q=', 'q=+', 'q=%0a', 'q=%20%09', 'term=a', 'q[]=a',
@@ -57,15 +51,11 @@ def test_a_wrong_limit_is_refused_with_a_sentence_that_names_it(ask, limit):
     assert 'parameter n ' in json.loads(body)['error']
 
 
-@pytest.mark.parametrize('limit', ['1', '01', '2', '3', '100', '1000000', '9' * 40, '9' * 3000],
-                         ids=lambda limit: limit[:8])
-def test_a_limit_however_large_is_kept(ask, limit):
-    assert names(ask('q=acme&n=' + limit)) == SEEDED[:min(2, int(limit))]
-
-
-@pytest.mark.parametrize('query', ['q=acme&n=', 'q=acme&n', 'q=acme', 'q=acme&N=1'])
-def test_an_empty_limit_is_no_limit(ask, query):
-    assert names(ask(query)) == SEEDED[:2]
+def test_a_limit_is_kept_however_large_and_an_empty_one_is_none(ask):
+    for limit in '1', '01', '2', '3', '1000000', '9' * 40, '9' * 3000:
+        assert names(ask('q=acme&n=' + limit)) == SEEDED[:min(2, int(limit))]
+    for query in 'q=acme&n=', 'q=acme&n', 'q=acme', 'q=acme&N=1':
+        assert names(ask(query)) == SEEDED[:2]
 
 
 def test_the_first_of_two_equal_parameters_counts(ask):

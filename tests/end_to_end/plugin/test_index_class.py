@@ -1,5 +1,5 @@
 """The class Index as release 0.1.0 documented it, used by a program of Python 2.7 instead of by the
-registry."""
+registry; and docker-registry without gunicorn and gevent, whose threads are plain ones."""
 import json
 import os
 import subprocess
@@ -8,88 +8,93 @@ import pytest
 
 from dev.servers.process import local_environment
 from dev.servers.registry_v1 import CONFIGURATION, PY27_BIN
-from tests.end_to_end.plugin.registry_place import Place, seed_folder
+from tests.end_to_end.plugin.registry_place import BACKEND, Place, seed_folder
+
+NGINX, PROXY = 'library/nginx', 'ops/nginx-proxy'
 
 
 @pytest.fixture
 def run(place, tmp_path):
-    """A function that runs a program where an index of one local repository is set up, and returns
-    what it prints as JSON."""
-    seed_folder(tmp_path, 'acme/local')
+    """A function that runs a program where the storage has two local repositories, and returns what
+    it prints as JSON."""
+    seed_folder(tmp_path, NGINX, PROXY)
 
     def run_program(program):
         settings = place.settings(DOCKER_REGISTRY_CONFIG=CONFIGURATION, SETTINGS_FLAVOR='dev',
-                                  STORAGE_PATH=str(tmp_path), PYTHONDONTWRITEBYTECODE='1')
-        done = subprocess.run([os.path.join(PY27_BIN, 'python'), '-c',
-                               'import json; from docker_registry_index.dynamodb import Index\n'
-                               + program], env=local_environment(settings), cwd=str(tmp_path),
-                              timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              universal_newlines=True)
+                                  STORAGE_PATH=str(tmp_path), PYTHONDONTWRITEBYTECODE='1',
+                                  SEARCH_BACKEND=BACKEND)
+        done = subprocess.run([os.path.join(PY27_BIN, 'python'), '-c', program],
+                              env=local_environment(settings), cwd=str(tmp_path), timeout=90,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
     return run_program
 
 
-def test_it_needs_no_arguments_and_no_request_and_a_second_one_loads_nothing(run):
-    assert run('''
+INDEX = '''
+import json, os
 import docker_registry_index.dynamodb as plugin
-loads = []
-first, plugin.RegistrySource = Index(), lambda: lambda: loads.append(True) or []
-print(json.dumps([first.results("loc"), first.results(), Index().results("local"), loads]))''') == [
-        [{'name': 'acme/local', 'description': ''}]] * 3 + [[]]
+listdir, loads = os.listdir, []
+def refused(path):
+    if 'repositories' in path:
+        raise OSError(13, 'Permission denied')
+    return listdir(path)
+names = lambda index, *term: [result['name'] for result in index.results(*term)]
+
+os.listdir = refused
+found = [names(plugin.Index(), 'nginx')]
+os.listdir = listdir
+first, plugin.RegistrySource = plugin.Index(), lambda: lambda: loads.append(True) or []
+found += [names(first, 'nginx'), names(first), names(plugin.Index(), 'proxy'), loads]
+print(json.dumps(found))
+'''
+
+
+def test_it_needs_no_arguments_and_loads_the_storage_once_it_can_be_listed(run):
+    assert run(INDEX) == [[], [NGINX, PROXY], [NGINX, PROXY], [PROXY], []]
 
 
 def test_its_arguments_of_0_1_0_beat_every_setting(run, place):
     # ministack takes a key of twelve digits for the account whose tables these are
     account = '345678901234'
     found = run('''
+import json
+from docker_registry_index.dynamodb import Index
 index = Index("argument-of-0-1-0", "%(account)s", "its-secret")
 by_name = Index(database="argument-of-0-1-0", dynamodb_access_key="%(account)s",
                 dynamodb_secret_access_key="its-secret")
-print(json.dumps([index.results("local"), by_name.results("local"), by_name.version]))
+print(json.dumps([index.results("proxy"), by_name.results("proxy"), by_name.version]))
 ''' % {'account': account})
-    assert found == [[{'name': 'acme/local', 'description': ''}]] * 2 + [1]
+    assert found == [[{'name': PROXY, 'description': ''}]] * 2 + [1]
     other = Place(place.s3_url, place.dynamodb_url, keys=(account, 'its-secret'))
     assert sorted(other.dynamodb.list_tables()['TableNames']) == [
         'argument-of-0-1-0-' + kind for kind in ['repository', 'search-3', 'version']]
     assert place.tables() == []
 
 
-FORKS = '''
-import os, sys
-index = Index()
-children = []
-for child in range(3):
-    pid = os.fork()
-    if not pid:
-        for number in range(10):
-            name = "child-%d-%d" % (child, number)
-            index._handle_repository_created(None, "team", name, None)
-            found = [each["name"] for each in index.results(name)]
-            local = index.results("acme/local")[0]["name"]
-            if "team/" + name not in found or local != "acme/local":
-                sys.stderr.write("%r %r\\n" % (name, found))
-                os._exit(1)
-        sys.exit(0)
-    children.append(pid)
-ends = [os.waitpid(pid, 0)[1] for pid in children]
-print(json.dumps([ends, len(index.results("child"))]))'''
+PLAIN_THREADS = '''
+import json, sys, threading
+from docker_registry.wsgi import application
+if 'gevent.monkey' in sys.modules:
+    assert not sys.modules['gevent.monkey'].saved, 'the threads are greenlets'
+client = application.test_client()
+
+def ask(query):
+    results = json.loads(client.get('/v1/search?' + query).data)['results']
+    return [result['name'] for result in results]
+
+answers = [ask('q=nginx'), ask('q=ginx&n=25'), ask('q=')]
+assert client.put('/v1/repositories/team/pushed/', data='[]').status_code == 200
+answers.append(ask('q=ushe&n=25'))
+found = []
+threads = [threading.Thread(target=lambda: found.append(ask('q=ginx&n=25'))) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(json.dumps(answers + found))
+'''
 
 
-def test_processes_forked_from_it_have_threads_and_connections_of_their_own(run):
-    assert run(FORKS) == [[0, 0, 0], 30]
-
-
-def test_a_storage_that_cannot_be_listed_stops_nothing_and_is_listed_by_the_next(run):
-    assert run('''
-import os
-listdir = os.listdir
-def refused(path):
-    if "repositories" in path:
-        raise OSError(13, "Permission denied")
-    return listdir(path)
-os.listdir = refused
-found = [Index().results("local")]
-os.listdir = listdir
-found.append(Index().results("local"))
-print(json.dumps(found))''') == [[], [{'name': 'acme/local', 'description': ''}]]
+def test_start_load_push_and_searches_end_with_plain_threads(run):
+    """Python 2.7 holds its lock of imports while the index starts, and threads run beside it."""
+    both = [NGINX, PROXY]
+    assert run(PLAIN_THREADS) == [both] * 3 + [['team/pushed']] + [both] * 8

@@ -1,8 +1,11 @@
 """The real registry finds the repositories of S3 and each push at once, and no deleted one."""
+import contextlib
+
 import pytest
 
 from tests.end_to_end.plugin.conftest import SEEDED
-from tests.end_to_end.plugin.registry_place import LISTED, LOADED, image
+from tests.end_to_end.plugin.registry_place import LISTED, LOADED, gunicorn, image, wait_for_workers
+from tests.helpers.waiting import in_threads
 
 
 @pytest.fixture
@@ -12,44 +15,35 @@ def client(seeded):
         seeded[1].delete(name)
 
 
-def test_repositories_that_were_in_S3_before_the_first_start_are_found(client):
-    assert client.names('nginx') == ['library/nginx', 'ops/nginx-proxy']
-    assert set(SEEDED) <= set(client.names())
+def layers(top):
+    return [part.layer for part in reversed(top.chain())]
 
 
-def test_two_workers_that_start_together_load_once(client):
+def test_the_first_start_creates_tables_billed_on_demand_and_loads_what_S3_has_once(seeded):
+    place, client = seeded
+    assert client.names() == SEEDED and client.names('nginx', 1) == ['library/nginx']
+    assert client.search('billing') == [{'name': 'acme/billing-api', 'description': ''}]
+    assert client.pull('acme/billing-api') == layers(image('acme/billing-api'))
+    # two workers have started
     assert client.registry.log_text().count(LISTED % len(SEEDED)) == 1
     assert client.registry.log_text().count(LOADED) == 1
-
-
-def test_the_first_start_makes_all_three_tables_billed_on_demand(seeded):
-    place, _ = seeded
     assert place.tables() == ['repository', 'version', 'search']
     modes = [place.dynamodb.describe_table(TableName=place.table(kind))['Table'].get(
         'BillingModeSummary', {}).get('BillingMode') for kind in place.tables()]
     assert modes == ['PAY_PER_REQUEST'] * 3
 
 
-def test_a_result_has_a_name_and_a_description_and_nothing_else(client):
-    assert client.search('billing') == [{'name': 'acme/billing-api', 'description': ''}]
-
-
-def test_the_limit_that_docker_search_sends_is_kept(client):
-    assert client.names('nginx', 1) == ['library/nginx']
-    assert client.names('', 2) == sorted(client.names())[:2]
-
-
-def test_a_repository_from_S3_is_pulled(client):
-    assert client.pull('acme/billing-api') == [
-        part.layer for part in reversed(image('acme/billing-api').chain())]
-
-
-def test_a_pushed_repository_is_found_by_every_worker_and_pulled(client):
-    pushed = image('pushed')
+def test_a_pushed_repository_is_found_by_every_worker_and_a_deleted_one_by_none(client):
+    pushed, again = image('pushed'), image('again')
     client.push('team/fresh-push', {'latest': pushed, '1.0': pushed})
     assert [client.names('fresh-push') for _ in range(6)] == [['team/fresh-push']] * 6
-    assert client.pull('team/fresh-push', '1.0') == [part.layer
-                                                     for part in reversed(pushed.chain())]
+    client.push('team/fresh-push', {'latest': again})
+    assert client.pull('team/fresh-push', '1.0') == layers(pushed)
+    assert client.pull('team/fresh-push') == layers(again)
+    client.delete('team/fresh-push')
+    assert [client.names('fresh-push') for _ in range(6)] == [[]] * 6
+    client.push('team/fresh-push', {'latest': again})
+    assert client.names('fresh-push') == ['team/fresh-push']
 
 
 def test_a_repository_without_a_namespace_is_found_in_library(client):
@@ -57,44 +51,52 @@ def test_a_repository_without_a_namespace_is_found_in_library(client):
     assert client.names('official-one') == ['library/official-one']
 
 
-def test_a_repository_pushed_again_is_found_once(client):
-    client.push('team/overwritten', {'latest': image('first')})
-    client.push('team/overwritten', {'latest': image('second')})
-    assert client.names('overwritten') == ['team/overwritten']
-    assert client.pull('team/overwritten')[0] == image('second').layer
-
-
-def test_a_repository_is_found_as_soon_as_its_push_begins(client):
-    client.begin_push('team/only-begun')
-    assert client.names('only-begun') == ['team/only-begun']
-
-
-def test_a_deleted_repository_is_gone_for_every_worker(client):
-    client.push('team/short-lived', {'latest': image('short')})
-    client.delete('team/short-lived')
-    assert [client.names('short-lived') for _ in range(6)] == [[]] * 6
-
-
-def test_a_repository_without_tags_is_gone_if_all_its_tags_were_deleted_at_once(client):
-    client.push('team/all-tags', {'latest': image('tags'), '1.0': image('tags')})
-    client.expect([200], 'DELETE', '/v1/repositories/team/all-tags/tags')
-    assert client.names('all-tags') == []
-
-
-def test_a_deleted_repository_that_is_pushed_again_is_found_again(client):
-    for _ in range(2):
-        client.push('team/comes-back', {'latest': image('back')})
-        client.delete('team/comes-back')
-    client.push('team/comes-back', {'latest': image('back')})
-    assert client.names('comes-back') == ['team/comes-back']
-
-
 def test_the_failed_delete_of_an_unknown_repository_leaves_the_others(client):
     assert client.request('DELETE', '/v1/repositories/acme/billing/').status_code == 404
     assert client.names('acme/billing') == ['acme/billing-api']
 
 
-def test_deleting_the_only_tag_leaves_the_repository_in_the_index(client):
-    client.push('team/untagged', {'latest': image('untagged')})
-    client.expect([200], 'DELETE', '/v1/repositories/team/untagged/tags/latest')
-    assert client.names('untagged') == ['team/untagged']
+def test_a_repository_stays_without_its_only_tag_and_goes_with_all_tags_at_once(client):
+    client.push('team/tagged', {'latest': image('tags')})
+    client.expect([200], 'DELETE', '/v1/repositories/team/tagged/tags/latest')
+    assert client.names('tagged') == ['team/tagged']
+    client.push('team/tagged', {'latest': image('tags'), '1.0': image('tags')})
+    client.expect([200], 'DELETE', '/v1/repositories/team/tagged/tags')
+    assert client.names('tagged') == []
+
+
+def test_every_answer_is_right_while_workers_are_rebuilt_and_nothing_is_loaded_again(place_on_each):
+    place_on_each.put(*SEEDED)
+    # docker-registry itself has its workers rebuilt after 100 requests
+    with place_on_each.running(GUNICORN_OPTS=gunicorn('--max-requests', '20')) as client:
+        def ask(number):
+            if number % 20 == 0:
+                name = 'load/number-%d' % number
+                client.begin_push(name)
+                found = client.names('number-%d' % number)
+                client.delete(name)
+                return found == [name] and client.names('number-%d' % number) == []
+            return client.names('nginx', 25) == ['library/nginx', 'ops/nginx-proxy']
+
+        users = [lambda first=first: all(ask(number) for number in range(first, 120, 8))
+                 for first in range(8)]
+        assert in_threads(users)() == [True] * 8
+        assert client.names() == SEEDED
+        log = client.registry.log_text()
+    assert log.count('Booting worker') >= 4, 'no worker was rebuilt'
+    assert log.count(LOADED) == 1
+
+
+def test_registries_started_at_the_same_moment_load_once_and_all_serve_everything(place_on_each):
+    names = sorted('team-%d/application-%03d' % (number % 7, number) for number in range(30))
+    place_on_each.put(*names)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(place_on_each.launched()) for _ in range(3)]
+        for client in clients:
+            client.registry.wait_until_ready()
+            wait_for_workers(client.registry)
+            # Often enough that both workers answer.
+            assert [client.names('application') for _ in range(6)] == [names] * 6
+        logs = ''.join(client.registry.log_text() for client in clients)
+    assert logs.count(LOADED) == logs.count(LISTED % 30) == 1
+    assert '30 repositories in the storage: 30 added' in logs

@@ -23,10 +23,12 @@ class V1Client(object):
 
     Each request has its own connection, so that each of gunicorn's workers gets some, and no worker
     waits for an idle connection when it stops.
+
+    :ivar registry: the server, or None.
     """
 
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, registry=None):
+        self.url, self.registry = url, registry
 
     def request(self, method, path, headers=None, **arguments):
         """Send a request and return the answer, whatever its status."""
@@ -52,7 +54,7 @@ class V1Client(object):
         return {'Authorization': 'Token ' + answer.headers['X-Docker-Token']}
 
     def push(self, name, tags):
-        """Push a repository: `tags` maps a tag to a dev.seed.Image."""
+        """Push a repository: `tags` maps a tag to its v1_images.Image."""
         images = {image.id: image for top in tags.values() for image in top.chain()}
         tag_of = {image.id: tag for tag, image in tags.items()}
         token = self.begin_push(name, [(image, tag_of.get(image.id)) for image in images.values()])
