@@ -1,9 +1,9 @@
-"""Read the settings of the engine or the service from a configuration file and the environment.
+"""Reads the settings of the engine or the service from a configuration file and the environment.
 
-The file is read as docker-registry 0.9.1 reads it, with two differences. The block may also stand
-at the top level, where release 0.1.0 documented it. Each value stays the text of the file, because
+The file is read as docker-registry 0.9.1 reads it, with two differences. The block may also be at
+the top level, where release 0.1.0 documented it. Each value remains the text of the file, because
 YAML reads a secret key of digits as a number; only null and the merge key (``<<: *common``) keep
-their YAML meaning. The command line needs PyYAML for it, but not docker_registry."""
+their YAML meaning. The command line needs PyYAML for this, but not docker_registry."""
 
 from __future__ import unicode_literals
 
@@ -32,26 +32,26 @@ _NULLS = ('', '~', 'null', 'Null', 'NULL')
 def load(path, environ, arguments=None):
     """Return the engine's Settings for a configuration file, and a list of warnings.
 
-    Strongest first: arguments, the block of the flavour, the block of the top level, environment
-    variables DYNAMODB_*, the S3 settings of the flavour, defaults.
+    The layers are, the strongest first: arguments, the block of the flavour, the block of the top
+    level, environment variables DYNAMODB_*, the S3 settings of the flavour, defaults.
 
-    :param path: of the file, see :func:`path_of`; None for the environment alone.
+    :param path: path of the file, see :func:`path_of`; None for the environment alone.
     :param environ: mapping of environment variables, such as os.environ.
     :param arguments: mapping of argument name to value; names are those of the options, with or
         without ``dynamodb_`` in front.
-    :raises SettingError: for a file or value that cannot work."""
-    holders = [] if path is None else _holders(path, environ)
-    layers = [_arguments(arguments or {})]
-    layers += [block_of(Settings, holder, source, environ) for holder, source in holders]
+    :raises SettingError: the file or a value is unusable."""
+    parents = [] if path is None else _block_parents(path, environ)
+    layers = [_argument_layer(arguments or {})]
+    layers += [block_of(Settings, parent, source, environ) for parent, source in parents]
     layers += [environment_of(Settings, environ)]
-    layers += [_s3(holder, source, environ) for holder, source in holders[:1]]
+    layers += [_s3_layer(parent, source, environ) for parent, source in parents[:1]]
     settings, warnings = resolve(Settings, layers)
-    return settings, [warning for holder, source in holders
-                      for warning in _misplaced(holder, source)] + warnings
+    return settings, [warning for parent, source in parents
+                      for warning in _misplaced_blocks(parent, source)] + warnings
 
 
-def _holders(path, environ):
-    """Return the chosen flavour and the top level, each with its name for messages."""
+def _block_parents(path, environ):
+    """Return the mappings that may contain the block, each with its name for messages."""
     where = printable(path, _PATH_SHOWN)
     top_level = read_file(path)
     found = [(top_level, 'the top level of %s' % where)]
@@ -82,8 +82,8 @@ def path_of(environ, config_module):
 def read_file(path):
     """Return the file's top level as a mapping, every scalar as text.
 
-    :raises SettingError: if it cannot be read, or contains no mapping.
-    :raises MissingDependency: without PyYAML."""
+    :raises SettingError: the file cannot be read, or contains no mapping.
+    :raises MissingDependency: PyYAML is missing."""
     try:
         with io.open(path, 'rb') as stream:
             return _parse_mapping(stream.read())
@@ -96,31 +96,30 @@ def read_file(path):
         'correct the file, or set the environment variable to another file')
 
 
-def block_of(kind, holder, source, environ):
-    """Return the layer of a block: of the top level of a file, or of a flavour.
+def block_of(kind, parent, source, environ):
+    """Return the Layer of the block of a class of settings, in a flavour or in the top level.
 
-    :param kind: whose block, a class of settings.
-    :param holder: the mapping that contains the block.
-    :param source: names the holder in messages."""
+    :param kind: the class of settings.
+    :param parent: the mapping that contains the block.
+    :param source: names that mapping in messages."""
     name = kind.BLOCK
     for key in name.split('.'):
-        holder = _mapping(holder.get(key), name if name.endswith(key) else key, source, environ)
-    return _evaluated(holder, dict((key, key) for key in holder), '%s of %s' % (name, source),
-                      environ)
+        parent = _mapping(parent.get(key), name if name.endswith(key) else key, source, environ)
+    return _layer(parent, dict((key, key) for key in parent), '%s of %s' % (name, source), environ)
 
 
 def environment_of(kind, environ):
-    """Return the layer of the environment variables of a class of settings."""
+    """Return the Layer of the environment variables of a class of settings."""
     return Layer(
         'the environment',
         dict((option.name, unquote(environ.get(option.variable, ''))) for option in kind.OPTIONS),
         dict((option.name, 'environment variable %s' % option.variable) for option in kind.OPTIONS))
 
 
-def _arguments(arguments):
-    """Return the layer of the arguments of a constructor or a command."""
+def _argument_layer(arguments):
+    """Return the Layer of the arguments of a constructor or a command."""
     prefixed = [name for name in arguments if name.startswith('dynamodb_')]
-    # An absent argument has a name, too: an error names the missing half of a key pair.
+    # Absent arguments have names, too, because an error names the missing half of a key pair.
     names = dict((key, 'dynamodb_' + key if prefixed else key) for key in KEY_PAIR)
     names.update((name.split('dynamodb_')[-1], name) for name in arguments)
     return Layer('arguments',
@@ -128,31 +127,31 @@ def _arguments(arguments):
                  dict((key, 'argument %s' % name) for key, name in names.items()))
 
 
-def _s3(flavour, source, environ):
-    """Return the layer of the settings of the registry's own S3 driver."""
-    layer = _evaluated(flavour, dict((option.name, option.fallback) for option in Settings.OPTIONS
-                                     if option.fallback), source, environ)
+def _s3_layer(flavour, source, environ):
+    """Return the Layer of the settings of the registry's own S3 driver."""
+    layer = _layer(flavour, dict((option.name, option.fallback) for option in Settings.OPTIONS
+                                 if option.fallback), source, environ)
     # A region that is right for S3, such as minio, must stay as it is.
     layer.ways_out['region'] = 'set region in the block %s, or DYNAMODB_REGION' % Settings.BLOCK
     return layer
 
 
-def _evaluated(holder, keys, source, environ):
-    """Return the layer of options, given as a mapping of option to key."""
+def _layer(parent, keys, source, environ):
+    """Return the Layer of the options whose keys the mapping ``keys`` contains."""
     values, origins = {}, {}
     for option, key in keys.items():
-        values[option], variable = evaluate(holder.get(key), environ)
+        values[option], variable = evaluate(parent.get(key), environ)
         origins[option] = source if key == option else '%s of %s' % (key, source)
         if variable is not None:
-            origins[option] = _named(variable, origins[option], environ)
+            origins[option] = _origin(variable, origins[option], environ)
     return Layer(source, values, origins)
 
 
 def _mapping(value, name, source, environ):
-    """Return the value as a mapping; {} if it is absent or empty."""
+    """Return the value if it is a mapping; {} if it is absent or empty."""
     value, variable = evaluate(value, environ)
     if variable is not None:
-        source = _named(variable, source, environ)
+        source = _origin(variable, source, environ)
     problem = 'is of type %s, where a mapping is needed' % type(value).__name__
     try:
         if variable is not None:
@@ -167,12 +166,12 @@ def _mapping(value, name, source, environ):
     raise SettingError(name, source, problem, _MAPPING)
 
 
-def _misplaced(holder, source):
-    """Return warnings about a block in a place that is not read."""
+def _misplaced_blocks(parent, source):
+    """Return a list of warnings about a block in a place that is not read."""
     warnings = []
-    if _OURS in holder:
+    if _OURS in parent:
         warnings.append(str('%s in %s is ignored; move it below %s' % (_OURS, source, _EXTENSIONS)))
-    for mapping, wanted in ((holder, _EXTENSIONS), (holder.get(_EXTENSIONS), _OURS)):
+    for mapping, wanted in ((parent, _EXTENSIONS), (parent.get(_EXTENSIONS), _OURS)):
         if isinstance(mapping, dict) and wanted not in mapping:
             near = difflib.get_close_matches(wanted, [printable(key) for key in mapping], 1, 0.8)
             warnings.extend(str('unknown key %s in %s is ignored (did you mean %s?)'
@@ -181,9 +180,9 @@ def _misplaced(holder, source):
 
 
 def evaluate(value, environ):
-    """Return the value that a text of the file stands for, and the variable that it names, or None.
-    ``_env:NAME:default`` stands for the variable's text; if it is not set, for the default, which
-    may contain colons. As in the registry, an empty variable gives None."""
+    """Return the value that a text of the file means, and the variable that the text names, or
+    None. ``_env:NAME:default`` means the text of the variable; if that is not set, the default,
+    which may contain colons. As in the registry, an empty variable means None."""
     text = value
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
@@ -193,16 +192,16 @@ def evaluate(value, environ):
     return unquote(environ.get(variable, default)), variable
 
 
-def _named(variable, source, environ):
-    """Return the origin of a value of ``_env:`` in source, for messages."""
+def _origin(variable, source, environ):
+    """Return the origin of a value that ``_env:`` in a source names, for messages."""
     how = ('environment variable %s, named in %s' if variable in environ
            else '_env:%s, a variable that is not set, in %s')
     return how % (printable(variable), source)
 
 
 def unquote(text):
-    """Return the text of an environment variable without quotes, as docker-registry does; None if
-    it is empty, blank or null."""
+    """Return the text of an environment variable without its quotes, as docker-registry does. None
+    if the text is empty, blank or null."""
     if isinstance(text, bytes):
         text = text.decode('utf-8', 'replace')
     text = text.strip()
@@ -218,7 +217,7 @@ def unquote(text):
 
 
 class InvalidYAML(ValueError):
-    """A text is not YAML. The message names the place only, for the text may be secret."""
+    """Raised if a text is not YAML. The message names only the place: the text may be secret."""
 
 
 def parse(text):
@@ -226,7 +225,7 @@ def parse(text):
 
     :param text: str, or bytes in UTF-8 or UTF-16.
     :raises InvalidYAML: the text is not YAML.
-    :raises MissingDependency: without PyYAML."""
+    :raises MissingDependency: PyYAML is missing."""
     yaml = _yaml()
     loader = _loader(yaml.SafeLoader)
     try:
@@ -239,7 +238,7 @@ def parse(text):
 
 
 def _parse_mapping(text):
-    """Return the mapping in a text; {} if it is empty. Raise InvalidYAML for anything else."""
+    """Return the mapping in a text; {} if the text is empty. Raise InvalidYAML for other text."""
     value = parse(text)
     if value is None:
         return {}
@@ -249,7 +248,7 @@ def _parse_mapping(text):
 
 
 def _yaml():
-    """Return PyYAML, on which docker-registry depends."""
+    """Return the module of PyYAML, which docker-registry requires."""
     try:
         import yaml
     except ImportError:
@@ -258,7 +257,7 @@ def _yaml():
 
 
 def _loader(safe):
-    """Return a loader class that reads every scalar but null as text."""
+    """Return a loader class of PyYAML that reads every scalar except null as text."""
     resolvers = dict((first, [pair for pair in pairs if pair[0] in _KEPT])
                      for first, pairs in safe.yaml_implicit_resolvers.items())
     loader = type(str('TextLoader'), (safe,), {'yaml_implicit_resolvers': resolvers})

@@ -1,8 +1,8 @@
 """The plugin: the search backend of docker-registry 0.9.1.
 
-The registry's configuration names it: ``search_backend: docker_registry_index.dynamodb``.
-docker-registry imports this module, calls Index() without arguments, sends it signals, and asks it
-for results. This module only translates settings and signals for the engine."""
+The registry's configuration names this module: ``search_backend: docker_registry_index.dynamodb``.
+docker-registry imports it, calls Index() without arguments, sends the Index signals, and requests
+results. This module only passes settings, signals and searches to the engine."""
 
 from __future__ import unicode_literals
 
@@ -39,16 +39,16 @@ class Index(Base):
     """The search index of a docker-registry, kept in Amazon DynamoDB.
 
     If the index is ready, the start costs one BatchGetItem. If not, the start creates the tables
-    and loads the repositories of the registry's storage; after the seconds of the setting
-    startup_wait, the load goes on in the background. The registry also starts without DynamoDB.
+    and loads the repositories of the registry's storage. After startup_wait seconds, the load
+    continues in the background. The registry also starts if DynamoDB is unavailable.
 
     :param database: overrides the setting of this name.
     :param dynamodb_access_key: overrides the setting access_key.
     :param dynamodb_secret_access_key: overrides the setting secret_access_key.
     :raises SettingError, MissingDependency: the registry does not start.
-    :raises NewerDatabase, ForeignDatabase: the same; nothing was changed."""
+    :raises NewerDatabase, ForeignDatabase: the registry does not start; nothing was changed."""
 
-    #: The version of the tables that release 0.1.0 made, and shares with this one.
+    #: The version of the tables, which release 0.1.0 created and shares with this release.
     version = 1
 
     def __init__(self, database=None, dynamodb_access_key=None, dynamodb_secret_access_key=None):
@@ -61,16 +61,16 @@ class Index(Base):
             logger.warning(warning)
         self._settings = settings
         self._indexes = ProcessIndexes(settings, self._start)
-        # Connects the signals, so it comes last: no event arrives before the start.
+        # Connects the signals, so it is called last: no signal arrives before the start.
         super(Index, self).__init__()
 
     def results(self, search_term=None):
-        """Return the repositories matching a term, best first.
+        """Return the repositories that match a term, best first.
 
         The request ends with status 400 if its parameter ``n`` is wrong, and with 503 if DynamoDB
         is unavailable, both with a JSON error. A partial result is never returned.
 
-        :param search_term: docs/search.md defines its meaning.
+        :param search_term: a term; docs/search.md defines its meaning.
         :returns: a list of {'name': text, 'description': text}; all, or the first ``n``."""
         limit = _limit_of_request()
         try:
@@ -96,8 +96,8 @@ class Index(Base):
         self._apply_change(namespace, repository, False)
 
     def _apply_change(self, namespace, repository, is_there):
-        """Report a change to the index. An error never makes the push or the delete fail; it waits
-        for push_wait seconds at most."""
+        """Apply a change to the index, within push_wait seconds. An error never fails the push or
+        the delete."""
         name = '%s/%s' % (text_of(namespace), unquoted(repository))
         try:
             with self._indexes.index() as index:
@@ -109,7 +109,7 @@ class Index(Base):
 
 
 def _limit_of_request():
-    """Return the parameter n of the search request; None if there is none."""
+    """Return the parameter ``n`` of the search request; None if it has none."""
     given = flask.request.args.get('n', '') if flask.has_request_context() else ''
     if not given:
         return None

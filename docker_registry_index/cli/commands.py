@@ -1,7 +1,7 @@
 """The command docker-registry-index: status, search, load, check and serve.
 
-It uses the settings of the registry or of the service: the same file and environment. Runs on
-Python 2.7 and 3."""
+It reads the settings of the registry or of the service, from the same file and environment. It runs
+on Python 2.7 and 3."""
 import functools
 import signal
 import sys
@@ -10,8 +10,8 @@ import time
 import click
 
 from .. import __version__
-from .output import NOT_OK, OK, Bar, as_json, echo, exit_with, safe
-from .settings import index_of, server, service_of, source_of
+from .output import NOT_OK, OK, Bar, print_json, echo, exit_with, safe
+from .settings import index_of, server_module, service_of, source_of
 
 __all__ = ['main']
 
@@ -38,8 +38,8 @@ def main(context, config):
 
 
 def command(function):
-    """Turn a function of an index into a command. The function returns the exit status; an error
-    becomes one line and an exit status."""
+    """Make a command of a function that takes an index and returns an exit status. An error becomes
+    one line and an exit status."""
     @functools.wraps(function)
     def run(config, **options):
         exit_with(lambda: function(index_of(config), config, **options), options['is_json'])
@@ -60,7 +60,7 @@ def status(index, config, with_storage, is_json):
     if with_storage is not False:
         source = source_of(config, optional=not with_storage)
     report = _report_of(index, source)
-    as_json(report) if is_json else _show(report)
+    print_json(report) if is_json else _print_report(report)
     return OK if report['ready'] and not report['wrong'] else NOT_OK
 
 
@@ -77,7 +77,7 @@ def search(index, config, term, limit, is_json):
     index.is_ready()
     found = index.search(term, limit)
     if is_json:
-        as_json({'query': term, 'results': [
+        print_json({'query': term, 'results': [
             {'name': result.name, 'description': result.description}
             for result in found]})
     else:
@@ -97,26 +97,26 @@ def load(index, config, dry_run, names, is_json):
     Adds missing repositories and removes deleted ones, except those pushed within the last hour.
     Searches, pushes and deletes continue during the load. Exit status 1 if the load is not
     complete, 4 if another process is loading."""
-    # SIGTERM ends a load as Ctrl-C does: the load gives its lease back.
+    # SIGTERM ends a load as Ctrl-C does, so that the load releases its lease.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     source = source_of(config, names)
     if dry_run:
-        return _show_difference(index, source, is_json)
+        return _print_difference(index, source, is_json)
     with Bar('loading') as bar:
         report = index.sync(source, bar.update)
     if is_json:
-        as_json(dict(report._asdict(), complete=report.complete))
+        print_json(dict(report._asdict(), complete=report.complete))
     else:
         echo('%s, in %.1f s' % (safe(report.summary), report.seconds))
     return OK if report.complete else NOT_OK
 
 
-def _show_difference(index, source, is_json):
+def _print_difference(index, source, is_json):
     # Fails if the tables are those of a newer release.
     index.is_ready()
     found = list(index.difference(source))
     if is_json:
-        as_json([{'name': name, 'change': kind} for kind, name in found])
+        print_json([{'name': name, 'change': kind} for kind, name in found])
     for kind, name in [] if is_json else found:
         echo('%-8s %s' % (kind, safe(name)))
     return OK
@@ -139,12 +139,12 @@ def check(index, config, repair, with_storage, names, is_json):
     with Bar('checking') as bar:
         index.is_ready()
         checker = index.checker(source, bar.update)
-        found = [_shown(problem, is_json) for problem in checker.check(repair)]
+        found = [_print_problem(problem, is_json) for problem in checker.check(repair)]
     left = [problem for problem in found if not problem.repaired]
     if is_json:
-        as_json({'rows': checker.rows, 'postings': checker.postings,
-                 'storage': source is not None, 'left': len(left),
-                 'problems': [problem._asdict() for problem in found]})
+        print_json({'rows': checker.rows, 'postings': checker.postings,
+                    'storage': source is not None, 'left': len(left),
+                    'problems': [problem._asdict() for problem in found]})
     else:
         echo('%d rows and %d postings%s: %d problems, %d repaired' % (
             checker.rows, checker.postings, ' and the storage' if source else '', len(found),
@@ -161,15 +161,15 @@ def serve(config):
     belong to a newer release or another program."""
     def act():
         settings, service = service_of(config)
-        program = server()
-        program.log_to_stderr()
+        program = server_module()
+        program.configure_logging()
         program.serve(settings, service)
         return OK
 
     exit_with(act)
 
 
-def _shown(problem, is_json):
+def _print_problem(problem, is_json):
     if not is_json:
         echo('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
                             safe(problem.detail)))
@@ -201,41 +201,41 @@ def _report_of(index, source):
     return report
 
 
-def _show(report):
+def _print_report(report):
     """Print a report as text."""
     echo('%-12s %s, %s' % ('database', report['database'], report['region']))
     for table in report['tables']:
-        echo('%-12s %s: %s' % (table['kind'], table['name'], _state(table)))
-    echo('%-12s %s' % ('index', _index(report)))
-    echo('%-12s %s' % ('load', _load(report)))
+        echo('%-12s %s: %s' % (table['kind'], table['name'], _table_text(table)))
+    echo('%-12s %s' % ('index', _index_text(report)))
+    echo('%-12s %s' % ('load', _load_text(report)))
     if report['names'] is not None:
         echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
-        echo('%-12s %s' % ('sample', _sample(report)))
+        echo('%-12s %s' % ('sample', _sample_text(report)))
     for name, problem in sorted(report['wrong'].items()):
         echo('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
 
 
-def _state(table):
+def _table_text(table):
     if 'write_units' not in table:
         return table['status']
     return '%s, %d read and %d write units' % (
         table['status'], table['read_units'], table['write_units'])
 
 
-def _index(report):
+def _index_text(report):
     state = 'ready' if report['ready'] else 'NOT READY'
     if report['format'] is not None:
         state += ', format %d' % report['format']
-    return '%s, %s' % (state, _when('synced', report['synced']))
+    return '%s, %s' % (state, _time_text('synced', report['synced']))
 
 
-def _when(what, seconds):
+def _time_text(what, seconds):
     if seconds is None:
         return 'never ' + what
     return '%s at %s UTC' % (what, time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
 
 
-def _load(report):
+def _load_text(report):
     lease = report['lease']
     if lease:
         return 'under way for %d s%s' % (
@@ -247,7 +247,7 @@ def _load(report):
             'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
 
 
-def _sample(report):
+def _sample_text(report):
     average = report['postings_per_repository']
     return '%d checked%s, %d wrong%s' % (
         report['sampled'], ', with the storage' if report['storage'] else '',

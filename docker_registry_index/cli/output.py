@@ -1,4 +1,4 @@
-"""Output and exit status of the command line: an error is one line."""
+"""The output and the exit statuses of the command line, where an error is one line."""
 import errno
 import json
 import os
@@ -12,13 +12,13 @@ from ..engine import errors
 from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
-__all__ = ['Bar', 'NOT_OK', 'OK', 'as_json', 'echo', 'exit_with', 'safe']
+__all__ = ['Bar', 'NOT_OK', 'OK', 'print_json', 'echo', 'exit_with', 'safe']
 
 #: Exit statuses; the help of the command explains them.
 OK, NOT_OK, USAGE, UNAVAILABLE, TAKEN, FOREIGN_TABLES = range(6)
 #: The statuses of a process that SIGINT or SIGPIPE has ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
-#: Seconds to wait for background threads at the end.
+#: The most seconds to wait for background threads at the end.
 THREADS_END = 2
 
 _STATUS_OF = (
@@ -30,12 +30,12 @@ _STATUS_OF = (
 
 
 def echo(line, err=False):
-    """Print a line; characters that the output cannot encode are no error."""
+    """Print a line, even if the output cannot encode all its characters."""
     click.echo(line, err=err)
 
 
-def as_json(document):
-    """Print the JSON document of a command, in ASCII."""
+def print_json(document):
+    """Print a document as JSON, in ASCII."""
     echo(json.dumps(document, indent=2, sort_keys=True))
 
 
@@ -57,7 +57,7 @@ class Bar(object):
             self._bar.__exit__(*failure)
 
     def update(self, done, total):
-        """Show that so many of all are done."""
+        """Show that ``done`` of ``total`` are done."""
         if not total or not sys.stderr.isatty():
             return
         if self._bar is None:
@@ -71,17 +71,17 @@ class Bar(object):
 def exit_with(act, is_json=False):
     """Call a function, and exit with the status that it returns, or with the status of its error.
 
-    :param is_json: also print an error as a JSON document."""
+    :param is_json: True to print an error as a JSON document, too."""
     try:
         sys.exit(_status(act, is_json))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except EnvironmentError as error:
-        # The output failed: the engine raises its own errors.
+        # The output failed, because the engine raises its own errors.
         _discard_output()
         if error.errno == errno.EPIPE:
             sys.exit(BROKEN_PIPE)
-        sys.exit(_failed(UNAVAILABLE, 'cannot write output or read input: %s' % error, False))
+        sys.exit(_fail(UNAVAILABLE, 'cannot write output or read input: %s' % error, False))
 
 
 def _status(act, is_json):
@@ -89,31 +89,31 @@ def _status(act, is_json):
         return act()
     except click.UsageError as error:
         if is_json:
-            as_json({'error': error.format_message()})
+            print_json({'error': error.format_message()})
         raise
     except errors.DynamoDBIndexError as error:
         status = next((status for kinds, status in _STATUS_OF if isinstance(error, kinds)),
                       UNAVAILABLE)
         advice = ('; docker-registry-index load creates missing tables'
                   if isinstance(error, errors.MissingTable) else '')
-        return _failed(status, '%s%s' % (error, advice), is_json)
+        return _fail(status, '%s%s' % (error, advice), is_json)
     except ScratchError as error:
-        return _failed(UNAVAILABLE, 'the temporary file cannot be used: %s; free disk '
-                       'space, or set TMPDIR to another directory' % error, is_json)
+        return _fail(UNAVAILABLE, 'the temporary file cannot be used: %s; free disk '
+                     'space, or set TMPDIR to another directory' % error, is_json)
     finally:
         _wait_for_threads()
 
 
-def _failed(status, sentence, is_json):
+def _fail(status, sentence, is_json):
     if is_json:
-        as_json({'error': sentence})
+        print_json({'error': sentence})
     echo('docker-registry-index: %s' % safe(sentence), err=True)
     return status
 
 
 def _wait_for_threads():
-    """Wait for background threads, THREADS_END seconds at most. When Python 2.7 exits, it removes
-    the modules of running threads, and prints the errors that these raise."""
+    """Wait for background threads, at most THREADS_END seconds. When Python 2.7 exits, it removes
+    the modules that running threads use, and prints the errors that they raise then."""
     deadline = time.time() + THREADS_END
     while time.time() < deadline and any(
             thread.daemon and thread is not threading.current_thread()
@@ -122,10 +122,10 @@ def _wait_for_threads():
 
 
 def _discard_output():
-    """Discard the remaining output, or the interpreter fails again when it exits."""
+    """Discard the remaining output; otherwise the interpreter fails again when it exits."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
     except (EnvironmentError, ValueError):
-        # There is no standard output at all.
+        # The process has no standard output.
         sys.stdout = None

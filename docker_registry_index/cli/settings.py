@@ -1,4 +1,4 @@
-"""Create the index, the storage and the service of a configuration."""
+"""Creates the index, the source and the settings of the service from a configuration."""
 import contextlib
 import logging
 import os
@@ -9,19 +9,19 @@ from .. import configuration
 from ..engine import ListSource, SearchIndex
 from .output import echo, safe
 
-__all__ = ['index_of', 'server', 'service_of', 'source_of']
+__all__ = ['index_of', 'server_module', 'service_of', 'source_of']
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
-#: A block of the file and variables that only the settings of a service have.
+#: A block of the file, and environment variables, that only a service has.
 _SERVICE, _SERVICE_VARIABLES = 'service', ('REGISTRY_URL', 'STORAGE')
-#: The defaults of a service: the database is not that of the plugin, and its file has no flavours.
+#: The defaults of a service: its database is not that of the plugin, and its file has no flavours.
 _SERVICE_DEFAULTS = {'DYNAMODB_DATABASE': 'registry', 'SETTINGS_FLAVOR': ''}
 
 
 class NamesSource(ListSource):
     """A Source of given names.
 
-    :param names: an iterable of them."""
+    :param names: an iterable of names."""
 
     def __init__(self, names):
         self._names = frozenset(names)
@@ -34,14 +34,14 @@ class NamesSource(ListSource):
 def index_of(config):
     """Return a SearchIndex with the settings of the registry or the service.
 
-    :param config: path of a configuration file; None for the registry's own.
+    :param config: path of a configuration file; None for that of the registry.
     :raises SettingError: a setting is wrong."""
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     return SearchIndex(_engine_settings(config))
 
 
 def service_of(config):
-    """Return the Settings and the ServiceSettings of a service.
+    """Return the engine's Settings and the ServiceSettings of a service.
 
     :param config: as for index_of.
     :raises SettingError: a setting is wrong or missing."""
@@ -50,24 +50,24 @@ def service_of(config):
     return _engine_settings(config), service
 
 
-def server():
+def server_module():
     """Return the module docker_registry_index.service.server."""
-    with _service_needed():
+    with _imports_of_service():
         from ..service import server as found
     return found
 
 
 def source_of(config, names=None, optional=False):
-    """Return the storage of the registry as a Source: that of the service if its settings are
-    given, otherwise that of docker-registry.
+    """Return the Source of the registry's storage: that of the service if its settings are given,
+    otherwise that of docker-registry.
 
-    :param names: a file of names, in bytes, to use instead.
-    :param optional: return None if docker-registry is not installed."""
+    :param names: a file of names, in bytes, to use in place of the storage.
+    :param optional: True to return None if docker-registry is not installed."""
     if names is not None:
         return NamesSource(_lines(names))
     if _is_of_service(config):
         settings = _service_settings(config)
-        with _service_needed():
+        with _imports_of_service():
             from ..service.sources.selection import source_of as source_of_service
         return source_of_service(settings)
     if config:
@@ -94,7 +94,7 @@ def _engine_settings(config):
 
 
 def _service_settings(config):
-    with _service_needed():
+    with _imports_of_service():
         from ..service.settings import settings_of
     settings, warnings = settings_of(os.environ, _top_level(config), _path(config))
     _warn(warnings)
@@ -102,8 +102,8 @@ def _service_settings(config):
 
 
 @contextlib.contextmanager
-def _service_needed():
-    """Turn a failed import of the service, or of a package that it needs, into a usage error."""
+def _imports_of_service():
+    """Raise a usage error if the service, or a package that it needs, cannot be imported."""
     try:
         yield
     except (ImportError, SyntaxError) as error:
@@ -140,7 +140,7 @@ def _warn(warnings):
 
 
 def _lines(names):
-    """Yield the lines of a file of bytes as text, without blank ones."""
+    """Yield each line of a file of bytes as text, without blank lines."""
     for number, line in enumerate(names, 1):
         try:
             name = line.decode('utf-8').strip()

@@ -1,4 +1,4 @@
-"""One SearchIndex for each process of docker-registry 0.9.1, also with gunicorn's --preload."""
+"""Gives each process of docker-registry 0.9.1 its SearchIndex, also with gunicorn's --preload."""
 
 from __future__ import unicode_literals
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessIndexes(object):
-    """A SearchIndex for each process: a forked process needs its own threads and connections.
+    """Keeps a SearchIndex for each process: a forked process needs its own threads and connections.
 
     The index of this process starts at once. With gunicorn's --preload, this process is the
     master, which answers no request; each worker starts its index at its first request.
@@ -31,11 +31,11 @@ class ProcessIndexes(object):
     :param start: a function that returns a started SearchIndex. Its argument is the seconds to wait
         for a load, as of SearchIndex.start; None for the default.
     :raises SettingError, NewerDatabase, ForeignDatabase: the registry does not start; nothing was
-        changed. A master checks only what one read shows."""
+        changed. A master makes one read to check that."""
 
     def __init__(self, settings, start):
         self._start = start
-        # By process id. A lock is created after the fork, when gevent has patched the threads.
+        # By process id. Locks are created after the fork, when gevent has patched the threads.
         self._locks, self._indexes = {}, {}
         if _is_preloading():
             _check_before_the_fork(settings)
@@ -47,8 +47,8 @@ class ProcessIndexes(object):
 
     @contextlib.contextmanager
     def index(self):
-        """Yield the SearchIndex of this process; other threads may import meanwhile. In a forked
-        process, the first call starts the index, and does not wait for a load."""
+        """Yield the SearchIndex of this process; in the block, other threads can import modules. In
+        a forked process, the first call starts the index, and does not wait for a load."""
         with _import_lock_released():
             yield self._current()
 
@@ -90,12 +90,12 @@ def _is_preloading():
 
 
 def _check_before_the_fork(settings):
-    """Raise the errors of ProcessIndexes, if no worker could use the index."""
+    """Raise an error of ProcessIndexes if no worker could use the index."""
     # The credentials of a role are requested in a thread, and no thread may start before a fork.
     if settings.access_key:
         _check(settings)
     drop_connections()
-    # Closes the connections, which the workers would share.
+    # Closes connections that the workers would share.
     gc.collect()
 
 
@@ -108,8 +108,8 @@ def _check(settings):
 
 @contextlib.contextmanager
 def _import_lock_released():
-    """Release the lock of Python 2.7 for all imports. docker-registry creates the index during an
-    import, and a thread that the index waits for would hang at any import statement."""
+    """Release Python 2.7's global import lock in the block. docker-registry creates the index
+    during an import, and a thread that the index waits for would hang at any import statement."""
     released = 0
     try:
         while imp.lock_held():

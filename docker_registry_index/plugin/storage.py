@@ -1,9 +1,9 @@
 """The repositories in the storage of docker-registry 0.9.1.
 
-The storage has a directory for each namespace, which contains one for each repository, with its
-tags and its list of images. A delete removes the directory of the repository.
+The storage has a directory for each namespace, which contains a directory for each repository, with
+its tags and its list of images. A delete removes the directory of the repository.
 
-list_directory of a driver raises FileNotFoundError for an absent directory. A driver that does not
+list_directory of a driver raises FileNotFoundError for a missing directory. A driver that does not
 use boto also raises it for a directory that it cannot read."""
 
 from __future__ import unicode_literals
@@ -27,25 +27,25 @@ __all__ = ['RegistrySource', 'drop_connections', 'text_of', 'unquoted']
 
 logger = logging.getLogger(__name__)
 
-#: The directories of two names.
+#: The directories of the names . and ..
 _DOTS = {'%2E': '.', '%2E%2E': '..'}
-#: Not imported here: the import patches the process for gevent.
+#: Not imported here, because the import patches the process for gevent.
 _BOTO = 'docker_registry.core.boto'
-#: The errors of an absent directory; a file is no directory.
+#: The errors of a missing directory, or of a file in its place.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class RegistrySource(Source):
-    """The repositories in a docker-registry's storage.
+    """The repositories in the storage of a docker-registry.
 
-    The storage quotes a namespace once and a repository twice, because the registry quotes the
-    latter first. A directory that is not a quoted name is left out and logged.
+    Directory names are quoted: a namespace once, a repository twice, because the registry quotes
+    the repository first. A directory that is not a quoted name is left out and logged.
 
-    :param store: a storage driver; by default that of the registry's configuration, created at its
-        first use."""
+    :param store: a storage driver; by default that of the registry's configuration, created when it
+        is first used."""
 
     def __init__(self, store=None):
-        self._given = _listing_of(store) if store else _import_driver()
+        self._loaded_listing = _listing_of(store) if store else _import_driver()
         self._lock = threading.Lock()
 
     def namespaces(self):
@@ -67,11 +67,11 @@ class RegistrySource(Source):
                 yield '%s/%s' % (left, right), None
 
     def has(self, name):
-        """Return True if the storage has anything of a repository.
+        """Return True if the storage has any file of a repository.
 
         Takes one listing, or up to three if the driver hides errors.
 
-        :raises: as namespaces(); also if the storage of such a driver seems empty."""
+        :raises: as namespaces(); also if a driver that hides errors reports an empty storage."""
         namespace, _, repository = name.partition('/')
         if not namespace or not repository:
             return False
@@ -81,12 +81,12 @@ class RegistrySource(Source):
     @property
     def _listing(self):
         with self._lock:
-            if self._given is None:
-                self._given = _listing_of(storage.load())
-            return self._given
+            if self._loaded_listing is None:
+                self._loaded_listing = _listing_of(storage.load())
+            return self._loaded_listing
 
     def _named(self, path, are_repositories):
-        """Yield (directory, name) of each directory in a path that is a quoted name."""
+        """Yield (directory, name) for each directory in a path that is a quoted name."""
         nameless, example = 0, None
         for directory in self._listing.children(path):
             name = _name_of(directory, are_repositories)
@@ -100,14 +100,14 @@ class RegistrySource(Source):
 
 
 class _Listing(object):
-    """Lists directories through a driver that raises its errors."""
+    """Lists directories with a driver that raises its errors."""
 
     def __init__(self, store):
         self._store = store
         self.root = store.repositories
 
     def children(self, path):
-        # Some drivers also list the directories further down.
+        # Some drivers also list the directories below the children.
         firsts = (rest.split('/', 1)[0] for rest in self._below(path))
         return (child for child, _ in itertools.groupby(firsts))
 
@@ -116,7 +116,7 @@ class _Listing(object):
         return any(self._below(path))
 
     def holds(self, path, child):
-        """Return the same of a child; assume it, unless its name is that of a file."""
+        """Return True if a child is not empty. Only a child with the name of a file is checked."""
         return child[0] not in '._' or self.is_there('%s/%s' % (path, child))
 
     def _below(self, path):
@@ -138,14 +138,14 @@ class _Listing(object):
 
 
 class _DoubtfulListing(_Listing):
-    """Lists directories through a driver that may report unreadable ones as absent."""
+    """Lists directories with a driver that may report unreadable directories as missing."""
 
     def children(self, path):
         child = None
         for child in super(_DoubtfulListing, self).children(path):
             yield child
         above, _, directory = path.rpartition('/')
-        # A new registry and a file have no children. A directory that its parent lists has some.
+        # A new registry and a file have no children. A directory in its parent's listing has some.
         if child or not above or self._store.exists(str(path)):
             return
         if directory in super(_DoubtfulListing, self).children(above):
@@ -166,7 +166,7 @@ class _LocalListing(_Listing):
         try:
             return [text_of(entry) for entry in os.listdir(local)]
         except OSError as error:
-            if error.errno not in _GONE or _is_behind_a_dead_link(local):
+            if error.errno not in _GONE or _has_dangling_link(local):
                 raise
             return []
 
@@ -177,7 +177,7 @@ class _LocalListing(_Listing):
         return bool(self.children(path))
 
     def holds(self, path, child):
-        # Under gevent, this lets other greenlets run, which reading files does not.
+        # With gevent, this lets other greenlets run; reading files does not.
         time.sleep(0)
         try:
             return bool(self.children('%s/%s' % (path, child)))
@@ -192,16 +192,16 @@ def _listing_of(store):
     return (_Listing if _BOTO in modules else _DoubtfulListing)(store)
 
 
-def _is_behind_a_dead_link(path):
-    """Return True if a link in the path leads nowhere, as to an unmounted disk."""
+def _has_dangling_link(path):
+    """Return True if a link in the path is dangling, as one to an unmounted disk is."""
     while path and not os.path.lexists(path):
         path = os.path.dirname(path)
     return os.path.islink(path) and not os.path.exists(path)
 
 
 def _rest_of(given, path):
-    """Return the rest after a path in an entry of its listing; '' if there is none. Drivers list
-    paths or names. Some lose the first character, as S3 if storage_path ends with a slash. Some add
+    """Return the rest of an entry after the path that was listed; '' if there is none. Drivers list
+    paths or names. Some drop the first character, as S3 if storage_path ends with a slash. Some add
     paths with the same beginning. S3 lists a directory of the AWS console as its own entry."""
     if '/' not in given and given != path:
         return given
@@ -209,7 +209,7 @@ def _rest_of(given, path):
 
 
 def text_of(value):
-    """Return text or bytes as text; invalid UTF-8 is replaced."""
+    """Return text or bytes as text; replace invalid UTF-8."""
     return value.decode('utf-8', 'replace') if isinstance(value, bytes) else value
 
 
@@ -232,14 +232,14 @@ def _directory_of(name, is_repository):
 
 
 def drop_connections():
-    """Drop the driver's idle connections: forked workers would get the answers of each other."""
+    """Drop the idle connections of the driver, because forked workers must not share them."""
     connection = getattr(storage.load(), '_boto_conn', None)
     if connection is not None:
         connection._pool.host_to_pool.clear()
 
 
 def _import_driver():
-    """Import the driver now: boto's drivers patch the process for gevent, which breaks threads."""
+    """Import the driver before threads start: boto's drivers patch the process for gevent."""
     try:
         kind = config.load().storage.lower()
         driver.fetch('file' if kind == 'local' else kind)

@@ -1,4 +1,4 @@
-"""The service as a process: assembles its objects, serves them with waitress, and stops them.
+"""The process of the service: assembles its objects, serves requests with waitress, and stops.
 
 Any number of copies may run behind a load balancer."""
 
@@ -30,29 +30,29 @@ from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
-__all__ = ['CONNECTIONS', 'IDLE_SECONDS', 'Service', 'finish', 'listen', 'log_to_stderr',
+__all__ = ['CONNECTIONS', 'IDLE_SECONDS', 'Service', 'configure_logging', 'finish', 'listen',
            'make_server', 'serve']
 
 logger = logging.getLogger(__name__)
 
-#: The most seconds of a stop for requests under way (Kubernetes allows more), the whole background
-#: (docker stop allows more), descriptions that are being read, and writing the last answers.
+#: The most seconds of a stop for requests under way (Kubernetes allows more), for all background
+#: threads (docker stop allows more), for the description worker, and for writing the last answers.
 _GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
-#: Seconds to wait for DynamoDB before the start.
-_ASK = 3
+#: The most seconds to wait for DynamoDB before the start.
+_FIRST_CHECK = 3
 #: Seconds without a byte after which a connection is closed, whether it is idle, has sent half a
 #: request, or does not read its answer. nginx closes idle connections earlier, so that it never
 #: uses one that is being closed.
 IDLE_SECONDS = 15
 #: The most connections at once.
 CONNECTIONS = 1000
-#: The most bytes of the head of a request, more than proxies before the service accept; and of a
-#: body in memory. A longer body is in a file.
+#: The most bytes of the head of a request, more than proxies in front of the service accept; and of
+#: a body in memory. A longer body is in a file.
 _HEAD_BYTES = _IN_MEMORY = 64 * 1024
 
 
 class Service:
-    """All objects of a process of the service. Raises SettingError if a setting cannot work."""
+    """All objects of one process of the service. Raises SettingError if a setting is unusable."""
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
         self.index = SearchIndex(settings)
@@ -63,7 +63,7 @@ class Service:
         self._description_worker = DescriptionWorker(self.index, reconciler)
         reconciler.on_note = self._description_worker.notify
         pool = NotificationPool(reconciler, service.events_wait)
-        self._show(pool)
+        self._add_gauges(pool)
         users = None if service.htpasswd is None else Users(
             service.htpasswd, service.anonymous_read, service.threads // 2)
         self.gate = Gate()
@@ -72,34 +72,35 @@ class Service:
                             self._metrics, self.gate)
 
     def start(self) -> None:
-        """Start the background, after waiting up to three seconds for DynamoDB.
+        """Start the background threads, after waiting up to three seconds for DynamoDB.
 
         :raises NewerDatabase, ForeignDatabase: the tables are not changed."""
         try:
-            call_with_timeout(self.index.is_ready, _ASK)
+            call_with_timeout(self.index.is_ready, _FIRST_CHECK)
         except (errors.RequestFailed, TimedOut) as error:
             logger.warning('the first check of the search index failed; it is retried: %s', error)
-        # Not 0: searches would wait for the first load.
+        # Not 0, because searches would wait for the first load.
         self.index.start(self._source, 1, self._metrics.note_load)
         self._description_worker.start()
 
     def stop(self) -> None:
-        """Stop the background; a load under way gives its lease back. Takes seconds."""
+        """Stop the background threads, which takes seconds; a load under way releases its lease."""
         run_side_by_side([self.index.close, lambda: self._description_worker.stop(_STOP)])
 
-    def _show(self, pool: NotificationPool) -> None:
-        watch = self._metrics.watch
-        watch('ready', '1 if the index is ready, or else 0.', lambda: self.index.ready)
-        watch('notifications_under_way', 'Changes of notifications that are being made.',
-              lambda: pool.under_way)
-        watch('descriptions_waiting', 'Repositories whose descriptions are still to be read, when '
-              'last counted; 100 means 100 or more.', lambda: self._description_worker.waiting)
-        watch('descriptions_read', 'Repositories whose descriptions this process has read.',
-              lambda: self._description_worker.done)
+    def _add_gauges(self, pool: NotificationPool) -> None:
+        add_gauge = self._metrics.add_gauge
+        add_gauge('ready', '1 if the index is ready, or else 0.', lambda: self.index.ready)
+        add_gauge('notifications_under_way', 'Changes of notifications that are being made.',
+                  lambda: pool.under_way)
+        add_gauge('descriptions_waiting', 'Repositories whose descriptions are still to be read, '
+                  'when last counted; 100 means 100 or more.',
+                  lambda: self._description_worker.waiting)
+        add_gauge('descriptions_read', 'Repositories whose descriptions this process has read.',
+                  lambda: self._description_worker.done)
 
 
 def serve(settings: Any, service: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT ends the process, with status 0 and within 25 seconds.
+    """Serve until SIGTERM or SIGINT, which end the process with status 0 within 25 seconds.
 
     :raises SettingError, NewerDatabase, ForeignDatabase: the service cannot start."""
     _Process(settings, service).run()
@@ -107,8 +108,8 @@ def serve(settings: Any, service: ServiceSettings) -> None:
 
 @dataclass
 class _Process:
-    """Serves in a thread of its own; the main thread waits for a signal. So a signal is handled at
-    any moment, also during the start, and interrupts nothing."""
+    """Serves in a thread of its own, while the main thread waits for a signal. So a signal is
+    handled at any time, even during the start, and interrupts nothing."""
 
     settings: Any
     service_settings: ServiceSettings
@@ -144,7 +145,7 @@ class _Process:
             self.ends.put(error)
 
     def _stop(self, status: int) -> NoReturn:
-        """Finish the requests under way, stop the background meanwhile, and end the process. Until
+        """Finish the requests under way, stop the background threads, and end the process. Until
         then, the server writes answers and refuses new requests."""
         try:
             if self.service is not None:
@@ -157,12 +158,12 @@ class _Process:
                 finish(self.server, _WRITE)
             logging.shutdown()
         finally:
-            # Python would wait for the threads of pools; DynamoDB or a registry may hold those up.
+            # Python would wait for the threads of pools, which DynamoDB or a registry may delay.
             os._exit(status)
 
 
 def finish(server: Any, seconds: float) -> None:
-    """End the threads of a server, and wait while its loop writes the rest of the answers."""
+    """End the threads of a server, and wait while its loop writes the remaining answers."""
     server.task_dispatcher.shutdown(timeout=seconds)
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(
@@ -186,29 +187,29 @@ def listen(address: str) -> socket.socket:
                                   f'is {address}, where the service cannot listen: {problem}',
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
-        # Connections inherit this. It frees a thread that writes to a client which reads nothing.
+        # Connections inherit this option. It frees a thread whose client does not read its answer.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, IDLE_SECONDS * 1000)
     return listener
 
 
 def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
-    """Return a waitress server; its method run serves.
+    """Return a waitress server, whose method ``run`` serves.
 
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
     return waitress.create_server(
         app, sockets=[listener], threads=threads, ident='',
-        # No header changes the scheme, the address or the path: no proxy is trusted.
+        # No proxy is trusted: no header changes the scheme, the address or the path.
         clear_untrusted_proxy_headers=True,
-        connection_limit=_connections(threads), asyncore_use_poll=True,
+        connection_limit=_connection_limit(threads), asyncore_use_poll=True,
         channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
         # waitress refuses bodies of this size and larger ones.
         max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
 
 
-def _connections(threads: int) -> int:
-    """Raise the process's limit of open files, and return the most connections. A connection may
-    need two files: for itself, and for a body. The rest is for the threads, the load and the
-    background."""
+def _connection_limit(threads: int) -> int:
+    """Raise the limit of open files, and return the most connections that it allows. A connection
+    may need two files: for itself, and for a body. The threads, the load and the background need
+    the rest."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS + reserve
@@ -218,21 +219,21 @@ def _connections(threads: int) -> int:
     return max(20, (files - reserve) // 2)
 
 
-class _Line(logging.Formatter):
-    """Replaces what could control a terminal or forge a line: clients choose parts of a line."""
+class _SafeFormatter(logging.Formatter):
+    """Replaces characters that control a terminal or forge a line, which clients may send."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return str(safe(super().formatMessage(record)))
 
 
-def log_to_stderr() -> None:
+def configure_logging() -> None:
     """Write the access log to the standard output, and all other logs to the standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Line('%(asctime)s %(levelname)s: %(message)s'))
+    handler.setFormatter(_SafeFormatter('%(asctime)s %(levelname)s: %(message)s'))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     access_log.addHandler(logging.StreamHandler(sys.stdout))
     access_log.propagate = False
     for chatty in 'boto3', 'botocore', 'urllib3', 'passlib', 'waitress':
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # It logs each request that waits for a thread.
+    # This logger logs each request that waits for a thread.
     logging.getLogger('waitress.queue').setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The options of the service, and its settings. Does no I/O.
+"""The settings of the service: the table of its options. Does no I/O.
 
-They come from the environment, else from the block ``service`` of a file."""
+The values come from the environment, or from the block ``service`` of a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECRET_LENGTH = 16
 
 
 def listen(text: str) -> str:
-    """Return the text if it is an address to listen on; raise Refused if not."""
+    """Return the text if it is an address to listen on; otherwise raise Refused."""
     found = _LISTEN.match(text)
     if not found or not checks.is_port(found['port']):
         raise Refused(f"is '{printable(text)}', which is not an address to listen on",
@@ -31,7 +31,7 @@ def listen(text: str) -> str:
 
 
 def storage(text: str) -> str:
-    """Return the text if it is a bucket or a directory; raise Refused if not."""
+    """Return the text if it is a bucket or a directory; otherwise raise Refused."""
     if text.startswith('/'):
         return text
     checks.refuse_secrets(text)
@@ -43,13 +43,13 @@ def storage(text: str) -> str:
 
 
 def bucket_of(text: str) -> tuple[str, str] | None:
-    """Return the bucket and the root directory of a storage; None if it is a path."""
+    """Return the bucket and the root directory of a storage; None if it is a directory."""
     found = _BUCKET.match(text)
     return (found[1], found[2] or '') if found else None
 
 
 def password(text: str) -> str:
-    """Return the text if it can be a password of Basic credentials; raise Refused if not."""
+    """Return the text if it can be a password of Basic credentials; otherwise raise Refused."""
     if re.search(r'[\x00-\x1f\x7f]', text):
         raise Refused('contains a control character (not shown, it may be secret)',
                       'copy it again, without line breaks')
@@ -57,7 +57,7 @@ def password(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """Return the text if it can be a user of Basic credentials; raise Refused if not."""
+    """Return the text if it can be a user of Basic credentials; otherwise raise Refused."""
     if ':' in text:
         raise Refused('contains a colon, which a user name cannot contain',
                       'write the name alone, and the password as registry_password')
@@ -110,7 +110,7 @@ class ServiceSettings(BaseSettings):
         def __getattr__(self, name: str) -> Any: ...
 
     def check_serving(self) -> None:
-        """Raise SettingError if a setting is missing that only serving needs."""
+        """Raise SettingError if a setting is missing that the command serve needs."""
         for name in ('registry_url', 'events_secret'):
             if getattr(self, name) is None:
                 raise SettingError(name, None, 'is missing', f'set {name.upper()}, or {name} in '
@@ -125,12 +125,12 @@ class ServiceSettings(BaseSettings):
 
 def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
                 source: str = 'the file') -> tuple[ServiceSettings, list[str]]:
-    """Return the ServiceSettings, and a list of warnings. The environment wins over the file.
+    """Return the ServiceSettings, and a list of warnings. The environment overrides the file.
 
     :param environ: environment variables, such as os.environ.
-    :param top_level: the file, as configuration.read_file returns it; {} without one.
+    :param top_level: the file, as configuration.read_file returns it; {} without a file.
     :param source: names the file in messages.
-    :raises SettingError: a value cannot work; the error is that of the first one."""
+    :raises SettingError: a value is unusable; the error names the first such value."""
     settings, warnings = resolve(ServiceSettings, [
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ)])

@@ -1,4 +1,4 @@
-"""The client of a registry's HTTP API.
+"""RegistryClient, the client of a registry's HTTP API.
 
 https://distribution.github.io/distribution/spec/api/"""
 
@@ -16,11 +16,11 @@ from .layout import is_name
 
 __all__ = ['RegistryClient']
 
-#: Distribution accepts no larger manifest; a config of a real image is small.
+#: The most bytes of a blob: Distribution accepts no larger manifest, and configs are small.
 BLOB_BYTES = 4 * 1024 * 1024
-#: A repository may have thousands of tags.
+#: The most bytes of a list: a repository may have thousands of tags.
 LIST_BYTES = 32 * 1024 * 1024
-#: A registry of version 2 walks its whole storage before it answers.
+#: The timeout of a catalog page: a registry of version 2 walks its whole storage first.
 CATALOG_SECONDS = 300
 #: The most consecutive pages without a name that are followed.
 EMPTY_PAGES = 100
@@ -40,14 +40,14 @@ _INVALID = frozenset(['NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'])
 
 
 class RegistryClient:
-    """A client of one registry's API, which only reads; safe to use from several threads.
+    """Reads from one registry through its API; several threads may use it.
 
     It ignores proxies and credentials in the environment and in ~/.netrc. No error and no log line
     contains the password.
 
-    :param url, username, password: of the settings. Credentials are sent as Basic, or exchanged for
-        a token if the registry requires one.
-    :param ca_file: path of the certificates to trust; None for certifi's.
+    :param url, username, password: from the settings. Credentials are sent as Basic, or exchanged
+        for a token if the registry requires one.
+    :param ca_file: path of the certificates to trust; None for those of certifi.
     :param connect_timeout: seconds for one attempt to connect.
 
     Each method takes a ``timeout`` in seconds for all its requests. Without one, it retries a
@@ -59,7 +59,7 @@ class RegistryClient:
         self._connection = Connection(url, username, password, ca_file, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """Return the tags of a repository, a hundred at most from version 3; [] if it has none."""
+        """Return the tags of a repository, [] if it has none; version 3 returns at most 100."""
         if not is_name(name):
             return []
         answer = self._get(name, 'tags/list?n=100', _JSON, LIST_BYTES, timeout)
@@ -88,7 +88,7 @@ class RegistryClient:
         return config if isinstance(config, dict) else None
 
     def catalog(self) -> Iterator[list[str]]:
-        """Yield the names on each page of the catalog, which may lack a tag: see has."""
+        """Yield the names on each page of the catalog. A name may have no tag: see has."""
         first = self._connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):
@@ -110,7 +110,7 @@ class RegistryClient:
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
-        """Return an answer of status 200; None if the registry reports that nothing is there."""
+        """Return the answer, of status 200; None if the registry reports that nothing exists."""
         answer = self._connection.get(f'{self._connection.url}/v2/{name}/{rest}',
                                       f'repository:{name}:pull', accept, limit, timeout)
         return None if _is_absence(answer) else _ok(answer)
@@ -141,7 +141,7 @@ def _is(value: object, *patterns: re.Pattern[str]) -> bool:
 
 
 def _is_absence(answer: Answer) -> bool:
-    """Return True if the registry itself reports an absence; a proxy may send a bare 404."""
+    """Return True if the registry itself reports that nothing exists; a proxy may send a 404."""
     codes = _codes(answer)
     if codes is None or answer.was_redirected:
         return False
@@ -149,7 +149,7 @@ def _is_absence(answer: Answer) -> bool:
 
 
 def _codes(answer: Answer) -> list[str] | None:
-    """Return the error codes in an answer; None if no registry sent it."""
+    """Return the error codes in an answer; None if it is not from a registry."""
     body = answer.json()
     listed = body.get('errors') if isinstance(body, dict) else None
     if not isinstance(listed, list):

@@ -1,4 +1,4 @@
-"""Requests to a registry, with credentials and limits of time and size."""
+"""Connection, which sends requests to a registry with credentials, and limits time and size."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ...engine.errors import DynamoDBIndexError
 __all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
 
 _CHUNK = 16 * 1024
-#: Connections kept open to one registry; there are fewer calls at once.
+#: The connections that are kept open to one registry, more than calls at once.
 _POOL = 40
-#: Seconds between two pieces of an answer.
+#: The most seconds between two pieces of an answer.
 _READ_TIMEOUT = 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
 
@@ -37,7 +37,7 @@ _MOST_TOKENS = 1000
 
 
 class RegistryUnavailable(DynamoDBIndexError):
-    """The registry did not answer, or another server did; ``url`` is the one requested."""
+    """Raised if the registry does not answer, or another server does; ``url`` was requested."""
 
     def __init__(self, url: str, problem: str, way_out: str = (
             'the service retries later; check that the registry runs and that REGISTRY_URL is its '
@@ -49,7 +49,7 @@ class RegistryUnavailable(DynamoDBIndexError):
 
 
 class CredentialsRefused(RegistryUnavailable):
-    """The registry refuses the credentials, or requires some and got none."""
+    """Raised if the registry refuses the credentials, or requires some and got none."""
 
     def __init__(self, url: str, status: int, has_credentials: bool) -> None:
         self.status = status
@@ -62,7 +62,7 @@ class CredentialsRefused(RegistryUnavailable):
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer: its ``url`` after redirects; the body is None if it exceeds the limit."""
+    """The answer of a server: ``url`` is that after redirects, ``body`` is None if too long."""
 
     url: str
     status: int
@@ -71,7 +71,7 @@ class Answer:
     was_redirected: bool
 
     def json(self) -> Any:
-        """Return the decoded body; None if it is not JSON."""
+        """Return the body decoded from JSON; None if it is not JSON."""
         try:
             return json.loads((self.body or b'').decode('utf-8'))
         except (ValueError, RecursionError):
@@ -79,7 +79,7 @@ class Answer:
 
 
 class Connection:
-    """The connections of a RegistryClient, whose parameters it takes."""
+    """Sends the requests of a RegistryClient, whose parameters it takes."""
 
     def __init__(self, url: str, username: str | None, password: str | None, ca_file: str | None,
                  connect_timeout: float) -> None:
@@ -89,7 +89,7 @@ class Connection:
             pair = f"{username}:{password or ''}".encode()
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._connect_timeout = connect_timeout
-        # A caller with a timeout has no time for a second attempt.
+        # If a caller has set a timeout, there is no time for a second attempt.
         self._session, self._retrying_session = new_session(ca_file), new_session(ca_file, 1)
         self._tokens = _Tokens()
         self._needs_bearer = False
@@ -103,14 +103,14 @@ class Connection:
         :param timeout: seconds for the whole call; None for the sum of its steps, and for a second
             attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
-        :raises RegistryUnavailable: no answer in time; or its subclass CredentialsRefused."""
+        :raises RegistryUnavailable: no answer came in time; or its subclass CredentialsRefused."""
         session, total = self._session, max(0, timeout or 0)
         if timeout is None:
             session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
         call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
                      limit)
         try:
-            # Only this limits a slow name server, or a server that sends a byte now and then.
+            # Only this also limits a slow name server, or a server that sends single bytes.
             answer: Answer = call_with_timeout(
                 lambda: self._authorized(call, url, scope, accept), total)
             return answer
@@ -120,7 +120,7 @@ class Connection:
     def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
         sent = self._authorization(scope)
         answer = call.get(url, accept, sent)
-        # Our password must not follow the challenge of another server.
+        # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
             challenge = _challenge_of(answer.headers.get('WWW-Authenticate'))
             if challenge is not None:
@@ -196,7 +196,7 @@ class _Call:
 
 
 class _Tokens:
-    """A cache of tokens, one for each scope; safe to use from several threads."""
+    """A cache of tokens, one for each scope; several threads may use it."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, tuple[str, float]] = {}
@@ -229,9 +229,9 @@ def _challenge_of(header: str | None) -> dict[str, str] | None:
 
 
 def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> str | None:
-    """Return the URL that gives a token; None if credentials must not be sent there.
+    """Return the URL to request a token from; None if credentials must not be sent there.
 
-    If the registry is reached by https, its password is not sent to a server without https."""
+    If the address of the registry is https, its password is not sent to a server without https."""
     realm = challenge.get('realm', '')
     safe = ('https',) if registry_url.startswith('https:') else ('http', 'https')
     if urlsplit(realm).scheme not in safe:
@@ -242,10 +242,10 @@ def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> s
 
 
 def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
-    """Return a Session that ignores proxies and credentials of the environment, and cookies.
+    """Return a Session that ignores cookies, and proxies and credentials in the environment.
 
-    :param ca_file: path of the certificates to trust; None for certifi's.
-    :param retries: attempts to connect after the first."""
+    :param ca_file: path of the certificates to trust; None for those of certifi.
+    :param retries: attempts to connect after the first one."""
     session = requests.Session()
     session.trust_env = False
     session.verify = ca_file or True
@@ -259,7 +259,7 @@ def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
 
 
 def _problem(error: Exception, seconds: float) -> str:
-    """Return a clause with the reason why no answer came in so many seconds; it has no secrets."""
+    """Return a clause on why no answer came within ``seconds``; it contains no secrets."""
     if isinstance(error, requests.exceptions.SSLError):
         return f'has a certificate that is not trusted: {_reason(error)}'
     if isinstance(error, requests.ConnectTimeout):
@@ -272,7 +272,7 @@ def _problem(error: Exception, seconds: float) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost cause in a short line, without URLs: that of an S3 blob is signed."""
+    """Return the innermost cause in a short line, without URLs, which may be signed."""
     inner = error.args[0] if error.args else error
     inner = getattr(inner, 'reason', None) or inner
     text = ' '.join(str(inner).split()).rpartition('>: ')[2]

@@ -1,6 +1,6 @@
-"""The description of an image, in the annotations of its manifest or the labels of its config.
+"""Reads the description of an image: an annotation of its manifest, or a label of its config.
 
-Both may contain anything; values that do not follow the specification are ignored.
+Both may contain anything. Values that do not conform to the specification are ignored.
 https://specs.opencontainers.org/image-spec/annotations/"""
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .client import RegistryClient
 
 __all__ = ['LATEST', 'best_tag', 'description', 'is_secondary']
 
-#: The tag that describes a repository, if it exists.
+#: The tag whose image describes a repository, if that tag exists.
 LATEST = 'latest'
 
-#: Manifests read for one image: an index may contain indexes.
+#: The most manifests that are read for one image: an index may contain indexes.
 _LEVELS = 3
 _DESCRIPTION = 'org.opencontainers.image.description'
 _TITLE = 'org.opencontainers.image.title'
@@ -30,7 +30,7 @@ _SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?
 
 
 class Texts(NamedTuple):
-    """The description and the title in one document."""
+    """The description and the title in a manifest or config."""
 
     description: str | None = None
     title: str | None = None
@@ -38,7 +38,7 @@ class Texts(NamedTuple):
 
 def description(client: RegistryClient, name: str, reference: str | None,
                 timeout: float = 10) -> str | None:
-    """Return the description of the image of a tag or digest, or None.
+    """Return the description of the image with a tag or digest, or None.
 
     Costs at most two requests for an image, and one more for each index around it.
 
@@ -71,37 +71,37 @@ def of_config(config: object) -> Texts:
 
 
 def first_text(texts: Iterable[Texts]) -> str | None:
-    """Return the first description, else the first title, else None; `texts` begin at the tag."""
+    """Return the first description, or else the first title, or None."""
     descriptions, titles = zip(*texts, Texts())
     return next((text for text in descriptions + titles if text), None)
 
 
 def is_index(manifest: object) -> bool:
-    """Return True for an index or a manifest list."""
+    """Return True if this is an index or a manifest list."""
     return isinstance(_member(manifest, 'manifests'), list)
 
 
 def child_of(index: object) -> str | None:
-    """Return the digest for Linux on amd64, else the first with a platform, else the first."""
+    """Return the digest for linux/amd64, or else the first with a platform, or else the first."""
     listed = _member(index, 'manifests')
     children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
     return _digest(min(children, key=_rank, default=None))
 
 
 def config_of(manifest: object) -> str | None:
-    """Return the digest of a manifest's config, or None."""
+    """Return the digest of the config of a manifest, or None."""
     config = _member(manifest, 'config')
     return None if _member(config, 'mediaType') == _EMPTY_CONFIG else _digest(config)
 
 
 def is_secondary(tag: object, manifest: object = None) -> bool:
-    """Return True for the tag or manifest of a signature, an attestation or an SBOM."""
+    """Return True if a tag or manifest is that of a signature, an attestation or an SBOM."""
     return (isinstance(tag, str) and _SECONDARY.match(tag) is not None or
             isinstance(_member(manifest, 'subject'), dict))
 
 
 def best_tag(tags: Iterable[str]) -> str | None:
-    """Return the tag that describes a repository: latest, else the last that is not secondary."""
+    """Return the tag whose image describes a repository: latest, or the last not secondary one."""
     own = [tag for tag in tags if not is_secondary(tag)]
     return LATEST if LATEST in own else max(own, default=None)
 
@@ -127,5 +127,5 @@ def _digest(descriptor: object) -> str | None:
 
 
 def _member(value: object, key: str) -> Any:
-    """Return the value of a key; None if it is missing or `value` is not a dict."""
+    """Return the value of a key; None if the key is missing, or ``value`` is not a dict."""
     return value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""The keys under which Distribution stores repositories, and those that a listing skips. Pure.
+"""The storage layout of Distribution: the keys of repositories, and a walk over them. Pure.
 
     ROOT/docker/registry/v2/repositories/NAME/_layers/...
                                              /_manifests/revisions/...
@@ -7,8 +7,9 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name may contain slashes, and a repository others; no component of a name starts with "_". All
-keys are relative to the folder of repositories, in the order of S3: that of the bytes."""
+A name may contain slashes, and a folder of a repository may contain other repositories. No
+component of a name starts with "_". All keys are relative to the folder of repositories, and sorted
+by their bytes, as in S3."""
 
 from __future__ import annotations
 
@@ -21,35 +22,35 @@ __all__ = ['NAME_LENGTH', 'KeyRange', 'cuts_below', 'folder', 'is_name', 'key_ra
 
 NAME_LENGTH = 255
 
-#: Folders in one range at most, so that no thread runs out of ranges.
+#: The most folders in one range, so that no thread runs out of ranges.
 RANGE_NAMES = 125
 
 _TAGS = '_manifests/tags/'
 #: In the order of bytes, no name sorts between NAME/_... and NAME/`.
-_BEHIND = '`'
+_AFTER = '`'
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _COMPONENT = '[a-z0-9]+(?:(?:[.]|__|_|-+)[a-z0-9]+)*'
 _NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
 
 
 def is_name(value: object) -> bool:
-    """Return True if Distribution accepts this as the name of a repository."""
+    """Return True if Distribution accepts a value as the name of a repository."""
     return isinstance(value, str) and len(value) <= NAME_LENGTH and bool(_NAME.match(value))
 
 
 def folder(root: str) -> str:
-    """Return the folder of repositories below a rootdirectory: '', 'a/b' or '/a/b'."""
+    """Return the folder of the repositories in a rootdirectory, such as '', 'a/b' or '/a/b'."""
     root = root.strip('/')
     return (root + '/' if root else '') + 'docker/registry/v2/repositories/'
 
 
 def tags_of(name: str) -> str:
-    """Return the folder of a repository's tags."""
+    """Return the folder of the tags of a repository."""
     return f'{name}/{_TAGS}'
 
 
 def tagged(key: str) -> str | None:
-    """Return the name of the repository if the key belongs to one of its tags, else None."""
+    """Return the name of the repository if a key belongs to one of its tags, otherwise None."""
     name, inner = _split(key)
     is_tag = inner.startswith(_TAGS) and inner != _TAGS
     return name if is_tag and name else None
@@ -57,13 +58,13 @@ def tagged(key: str) -> str | None:
 
 def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '',
          before: str | None = None) -> Iterator[str]:
-    """Yield each name that has a tag and whose keys lie between two places.
+    """Yield each name that has a tag, and whose keys are between two keys.
 
     Costs at most one request for each 1 000 keys, and three for each repository. At the end of a
-    page, the walk skips keys that cannot contain a tag.
+    page, the walk skips keys that cannot belong to a tag.
 
-    :param page_after: makes one request; returns the keys after a place, and True if more follow.
-    :param before: the first place behind the range; None for no end."""
+    :param page_after: makes one request; returns the keys after a key, and True if more follow.
+    :param before: the first key after the range; None for no end."""
     name, is_more = None, True
     while is_more:
         keys, is_more = page_after(after)
@@ -82,7 +83,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
 @dataclass(frozen=True)
 class KeyRange:
-    """The keys from one place up to another; the log names its first and last folder."""
+    """The keys after one key and before another; the log names the first and last folder."""
 
     after: str
     before: str | None
@@ -94,7 +95,7 @@ class KeyRange:
 
 
 def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
-    """Yield at least ``count`` ranges of all keys, cut at some of the places ``cuts``."""
+    """Yield at least ``count`` ranges that cover all keys, cut at some of the keys ``cuts``."""
     size = max(1, min(RANGE_NAMES, -(-len(cuts) // count)))
     for start in range(0, len(cuts), size):
         end = min(start + size, len(cuts))
@@ -103,16 +104,16 @@ def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
 
 
 def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
-    """Return the places at which a folder may be cut, given the folders inside it."""
+    """Return the keys at which a folder may be cut, given the folders in it."""
     return [cut] + [each for each in folders if not each[len(cut):].startswith('_')]
 
 
 def _next_place(key: str) -> str:
-    """Return the place to continue after a key: the tags of its repository, or its end."""
+    """Return where to continue after a key: at the tags of its repository, or after it."""
     name, inner = _split(key)
     if not name:
         return key
-    return f'{name}/{_TAGS if inner < _TAGS else _BEHIND}'
+    return f'{name}/{_TAGS if inner < _TAGS else _AFTER}'
 
 
 def _split(key: str) -> tuple[str, str]:

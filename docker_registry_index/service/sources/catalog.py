@@ -1,4 +1,4 @@
-"""The source that lists the repositories in a registry's own catalog; as slow as the catalog."""
+"""The source that lists the repositories in the registry's own catalog, which may be slow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ['CatalogSource']
 
 logger = logging.getLogger(__name__)
 
-#: Names in a chunk; one thread requests their tags one by one.
+#: The names in a chunk; one thread requests their tags one by one.
 CHUNK = 50
 #: Consecutive unreadable names after which the registry itself may be unavailable.
 FAILURES = 3
-#: Unreadable repositories of a load that the log names.
+#: The most unreadable repositories of a load that the log names.
 _SHOWN = 10
 
 
@@ -27,7 +27,7 @@ class CatalogSource(StorageSource):
     """The names in /v2/_catalog that have a tag.
 
     Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
-    its tags cannot be read, but those of others can."""
+    its tags cannot be read, but the tags of others can."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class CatalogSource(StorageSource):
         self._good: str | None = None
 
     def namespaces(self) -> Iterator[Chunk]:
-        """Yield the catalog in chunks of 50 names, as its pages arrive.
+        """Yield the names of the catalog in chunks of 50, as its pages arrive.
 
         :raises RegistryUnavailable: a page cannot be read."""
         self._doubtful = {}
@@ -51,7 +51,7 @@ class CatalogSource(StorageSource):
         return self._client.has(name)
 
     def doubtful(self) -> frozenset[str]:
-        """Return the names in the catalog whose tags cannot be read."""
+        """Return the set of the names in the catalog whose tags cannot be read."""
         return frozenset(self._doubtful)
 
     def tagged(self, namespace: Chunk) -> Iterator[str]:
@@ -83,10 +83,10 @@ class CatalogSource(StorageSource):
         self._doubt_unless_down(failed, other)
 
     def _doubt_unless_down(self, failed: dict[str, Exception], other: str | None) -> None:
-        """Note that names are doubtful if the request for another name succeeds, else raise.
+        """Note that names are doubtful if a request for another name succeeds; otherwise raise.
 
         :param failed: names and their errors.
-        :param other: the name to request if none could ever be read."""
+        :param other: the name to request if no name could be read so far."""
         good = self._good or other
         if failed and good:
             self._client.has(good)

@@ -1,4 +1,4 @@
-"""Chooses the source by the settings: a bucket, a directory or the registry's catalog."""
+"""Selects the source that the settings name: a bucket, a directory or the registry's catalog."""
 
 import ssl
 
@@ -12,7 +12,7 @@ __all__ = ['registry_of', 'source_of']
 
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
-    """Return the RegistryClient of the settings; raise SettingError for unusable certificates."""
+    """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
     if settings.registry_ca is not None:
         _check_certificates(settings.registry_ca)
     return RegistryClient(settings.registry_url, settings.registry_username,

@@ -1,7 +1,7 @@
 """The sources that list a registry's storage: a local directory or an S3 bucket.
 
 The registry's own walk of a bucket costs a request for each directory. This walk costs at most one
-for each 1 000 objects, and lists several ranges at once. It needs the right s3:ListBucket."""
+request for each 1 000 objects, and lists several ranges at once. It needs s3:ListBucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ['FilesSource', 'S3Source', 'StorageSource', 's3_client']
 
 logger = logging.getLogger(__name__)
 
-#: The engine lists eight namespaces at once.
+#: The namespaces that the engine lists at once.
 SIDE_BY_SIDE = 8
 
 
@@ -60,7 +60,7 @@ class FilesSource(StorageSource):
         self._folder = os.path.join(root, layout.folder('').rstrip('/'))
 
     def namespaces(self) -> list[str]:
-        """Return the top-level directories; none in a new registry.
+        """Return the top-level directories; a new registry has none.
 
         :raises OSError: the root does not exist, or cannot be read."""
         os.stat(self._root)
@@ -87,7 +87,7 @@ class FilesSource(StorageSource):
             try:
                 status = os.stat(path)
                 here = status.st_dev, status.st_ino
-                # Skip links that lead back, and paths that are too long for a name.
+                # Skip links to a directory above, and paths that are too long for a name.
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
                 if self._has_tag(name):
@@ -108,7 +108,7 @@ class S3Source(StorageSource):
     """The repositories with a tag in a bucket. All methods raise boto3's errors.
 
     :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
-    :param client: as s3_client makes it."""
+    :param client: an S3 client, see s3_client."""
 
     def __init__(self, bucket: str, root: str, client: Any) -> None:
         self._bucket = bucket
@@ -117,7 +117,7 @@ class S3Source(StorageSource):
 
     def namespaces(self) -> Iterator[layout.KeyRange]:
         """Return ranges with about equal numbers of folders. Costs a request for each 1 000 folders
-        at the top level, and one more for each of them if there are fewer than 8."""
+        at the top level. If there are fewer than 8, also costs one for each of them."""
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
@@ -128,7 +128,7 @@ class S3Source(StorageSource):
         return layout.walk(self._page_after, namespace.after, namespace.before)
 
     def has(self, name: str) -> bool:
-        """Return True if a repository has a tag now. Costs one request, for one key."""
+        """Return True if a repository has a tag now. Costs one request for one key."""
         if not layout.is_name(name):
             return False
         tags = self._folder + layout.tags_of(name)
@@ -137,7 +137,7 @@ class S3Source(StorageSource):
             Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
 
     def _folders(self, folder: str) -> Iterator[str]:
-        """Yield the folders inside one, in order."""
+        """Yield the folders in a folder, in order."""
         pages = self._client.get_paginator('list_objects_v2').paginate(
             Bucket=self._bucket, Prefix=self._folder + folder, Delimiter='/')
         for page in pages:
@@ -153,9 +153,9 @@ class S3Source(StorageSource):
 
 def s3_client(endpoint_url: str | None = None, region: str | None = None,
               access_key: str | None = None, secret_key: str | None = None) -> Any:
-    """Return a boto3 client of S3, safe to use from several threads.
+    """Return a boto3 client of S3, which several threads may use.
 
-    :param endpoint_url: of another S3 than Amazon's; the URL's path then names the bucket.
+    :param endpoint_url: the address of an S3 other than Amazon's; the path then names the bucket.
     :param access_key: None to let botocore find credentials."""
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
@@ -166,7 +166,7 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None,
 
 
 def _directories(path: str) -> list[os.DirEntry[str]]:
-    """Return the directories in one, without the registry's own; [] if it no longer exists."""
+    """Return the directories in a path, except those with "_"; [] if the path was removed."""
     try:
         with os.scandir(path) as entries:
             return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
@@ -182,7 +182,7 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_gone(problem: OSError) -> bool:
-    """Return True if a directory was removed, and is not behind a dangling link."""
+    """Return True if an error shows that a directory was removed, and not a dangling link."""
     if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
         return False
     path = problem.filename

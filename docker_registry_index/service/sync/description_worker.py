@@ -23,18 +23,18 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two reads of the notes; longer while all of them fail.
 PAUSE, LONGEST_PAUSE = 10, 600
-#: Notes read at a time, and repositories read at once.
+#: The notes that are read at a time, and the repositories that are read at once.
 _BATCH, _THREADS = 100, 4
-#: Seconds for one repository; a lease lasts longer.
+#: The most seconds for one repository; a lease lasts longer.
 _SECONDS = 10
 #: Consecutive unreadable repositories after which the registry itself may be unavailable.
 _FAILURES = 12
 
-#: Seconds for which a tag is awaited: a registry reports a push before it writes the tag.
+#: Seconds for which a tag is awaited, because a registry reports a push before it writes the tag.
 TAG_SECONDS = 300
-#: Pause between two requests for a tag: seconds at first, later a share of the time passed.
+#: The pause between two requests for a tag: seconds at first, later a share of the time passed.
 _FIRST_PAUSE, _PAUSE_SHARE = 0.25, 0.125
-#: Notes in the wait list at most; others are read from DynamoDB again.
+#: The most notes in the wait list; others are read from DynamoDB again.
 _MOST_AWAITED = 1000
 
 
@@ -45,22 +45,22 @@ class _Wait:
 
 
 class TagWaitList:
-    """The notes whose tag this process awaits; safe to use from several threads.
+    """The notes whose tags this process awaits; several threads may use it.
 
-    Each process counts from the moment when it reads a note."""
+    The wait for a tag begins when this process reads the note."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waits: dict[Note, _Wait] = {}
 
     def add(self, note: Note) -> None:
-        """Make a note due now, unless it is already in the list."""
+        """Add a note, due now, unless it is already in the list."""
         if len(self._waits) < _MOST_AWAITED:
             now = self._clock()
             self._waits.setdefault(note, _Wait(now, now))
 
     def take_due(self) -> list[tuple[Note, bool]]:
-        """Return (note, True if it was due before) for each due note. Notes stay in the list."""
+        """Return (note, True if it was due before) for each due note. All stay in the list."""
         now, taken = self._clock(), []
         for note, wait in list(self._waits.items()):
             if wait.due <= now:
@@ -69,7 +69,7 @@ class TagWaitList:
         return taken
 
     def has_expired(self, note: Note) -> bool:
-        """Return True if the tag of a note has been awaited long enough."""
+        """Return True if the tag of a note was awaited for TAG_SECONDS."""
         wait = self._waits.get(note)
         return wait is not None and self._clock() - wait.since >= TAG_SECONDS
 
@@ -84,9 +84,9 @@ class TagWaitList:
 
 
 class DescriptionWorker:
-    """Reads the descriptions of the repositories noted in one index.
+    """Reads the descriptions of the repositories in the description queue of one index.
 
-    :param clock: seconds that never decrease."""
+    :param clock: returns seconds that never decrease."""
 
     def __init__(self, index: SearchIndex, reconciler: Reconciler,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -97,11 +97,11 @@ class DescriptionWorker:
         self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
         self._was_notified = False
-        # The next read starts after this name: unreadable repositories do not delay others.
+        # The next read starts after this name, so that unreadable repositories do not delay others.
         self._after: str | None = None
         self._failures = 0
         self._loop = Loop(self.run_once, clock)
-        #: Notes done, and notes at the last read: 100 means 100 or more.
+        #: The numbers of notes that are done, and of notes at the last read (100: 100 or more).
         self.done = self.waiting = 0
 
     def start(self) -> None:
@@ -110,17 +110,17 @@ class DescriptionWorker:
             raise RuntimeError('no thread is left for reading descriptions')
 
     def notify(self, note: Note) -> None:
-        """Look for the tag of a new note now, and read all notes soon."""
+        """Request the tag of a new note now, and read all notes soon."""
         self._awaited.add(note)
         self._was_notified = True
         self._loop.wake()
 
     def stop(self, seconds: float) -> None:
-        """Stop the background thread, and wait so many seconds for its current requests."""
+        """Stop the background thread; wait at most ``seconds`` for its current requests."""
         self._loop.stop(seconds)
 
     def run_once(self, now: float) -> float:
-        """Do the due work; return the seconds until more is due. Never raises."""
+        """Do the work that is due; return the seconds until more is due. Never raises."""
         if self._was_notified:
             self._was_notified = False
             self._backoff.reset()
@@ -135,7 +135,7 @@ class DescriptionWorker:
         return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
 
     def describe_pending(self) -> bool:
-        """Read all notes and their descriptions; a failed one stays noted.
+        """Read all notes and the descriptions of their repositories; a note stays if that fails.
 
         Costs one Query if there are no notes.
 
@@ -159,7 +159,7 @@ class DescriptionWorker:
     def _read_notes(self) -> None:
         while True:
             notes = self._queue.notes(_BATCH, self._after)
-            # In small groups, between which the lease is renewed.
+            # In small groups, to renew the lease between them.
             for first in range(0, len(notes), _THREADS):
                 group = notes[first:first + _THREADS]
                 self._lease.renew()
@@ -182,7 +182,7 @@ class DescriptionWorker:
     def _describe(self, note: Note, was_due: bool = False) -> None:
         """Reconcile a repository and remove its note, unless its tag is still awaited.
 
-        :param was_due: True if the tag was awaited before: then nothing is done without a tag."""
+        :param was_due: True if the tag was awaited before; then nothing is done without a tag."""
         has_expired = self._awaited.has_expired(note)
         try:
             is_there = (not was_due or has_expired or self._reconciler.has_tag(note.name, _SECONDS)
@@ -202,13 +202,13 @@ class DescriptionWorker:
 
     def _note_failure(self, note: Note, error: Exception) -> None:
         self._failures += 1
-        # The next read retries it, and later reads follow after longer pauses.
+        # The next read of the notes retries it. Pauses between the reads get longer.
         self._awaited.remove(note)
         if self._failures in (1, _FAILURES):
             logger.warning('the description of %.80r is read later: %s', note.name, error)
 
     def _fails(self, act: Callable[[], bool | None]) -> bool:
-        """Call a function, unless stopping; return True if it raises or returns True."""
+        """Call a function unless the loop is stopped; return True if it raises or returns True."""
         try:
             return not self._loop.is_stopped and bool(act())
         except errors.MissingTable:

@@ -1,4 +1,4 @@
-"""Makes the entry of a repository in the index equal to its state in the registry, within a time.
+"""Makes the entry of a repository in the index equal to its state in the registry, in limited time.
 
 A notification may arrive late, twice, or after a newer one. So only its repository's name counts,
 and the registry is asked for the current state."""
@@ -24,24 +24,24 @@ __all__ = ['Change', 'NotificationPool', 'Reconciler', 'RetryLater']
 
 logger = logging.getLogger(__name__)
 
-#: Changes made at once; the registry retries further ones.
+#: The most changes that are made at once; the registry retries further ones.
 LIMIT = 32
 #: Attempts if the registry changes in the meantime.
 _ATTEMPTS = 3
-#: Shares of the time of a notification: for the change and the rest, once the description is read;
-#: and for a note, after the last answer of the registry.
+#: Shares of the time of a notification that remain after the description is read, for the change;
+#: and after the last answer of the registry, for a note.
 _FOR_CHANGE, _FOR_NOTE = 0.4, 0.25
-#: Seconds to wait for the tag of a push, and between two requests for it, at first and at most. The
+#: Seconds to wait for the tag of a push; and between two requests for it, at first and at most. The
 #: registry sends no other notification until it gets an answer.
 _TAG_WAIT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.04, 0.11
-#: Tags in one answer of a registry of version 3: the repository may have more.
+#: The most tags in one answer of a registry of version 3: the repository may have more.
 _ALL_TAGS = 100
 #: Errors after which a retry may succeed.
 _TEMPORARY = (errors.RequestFailed, errors.ChangeConflict, errors.Stopped)
 
 
 class Change(NamedTuple):
-    """A repository that may have changed.
+    """A push or delete of a repository, as a notification reports it.
 
     :param reference: digest of the manifest that was pushed last; None for a delete.
     :param tag: the tag of the push, or None."""
@@ -52,14 +52,14 @@ class Change(NamedTuple):
 
 
 class RetryLater(Exception):
-    """A change is not made; the registry should retry its notification."""
+    """Raised if a change was not made, so that the registry should retry its notification."""
 
 
 class NotificationPool:
-    """Reconciles the changes of notifications in several threads.
+    """Makes the changes of notifications in several threads.
 
-    :param seconds: the time after which a caller gets an answer. Changes that take longer continue
-        in the background.
+    :param seconds: the time after which a caller times out. Changes that take longer continue in
+        the background.
     :ivar under_way: the number of changes being made."""
 
     def __init__(self, reconciler: Reconciler, seconds: float) -> None:
@@ -70,11 +70,11 @@ class NotificationPool:
         self.under_way = 0
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Return when all these changes are in the index.
+        """Make these changes, and wait until all are in the index.
 
         :raises RetryLater: a change failed, or is not made yet."""
         end = time.monotonic() + self._seconds
-        futures = [self._begin(change, end) for change in changes]
+        futures = [self._submit(change, end) for change in changes]
         _, late = wait(futures, max(0, end - time.monotonic()))
         if late:
             raise RetryLater(f'the change takes longer than {self._seconds:g} seconds')
@@ -84,7 +84,7 @@ class NotificationPool:
             except _TEMPORARY as error:
                 raise RetryLater(str(error))
 
-    def _begin(self, change: Change, end: float) -> Future[None]:
+    def _submit(self, change: Change, end: float) -> Future[None]:
         # One notification may have more changes than may be made at once.
         if not self._free.acquire(timeout=max(0, end - time.monotonic())):
             raise RetryLater(f'{LIMIT} other changes are being made')
@@ -105,7 +105,7 @@ class NotificationPool:
 
 
 class _KeyedLock:
-    """A lock for each key; holders of different keys do not wait for each other."""
+    """A lock for each key, so that callers with different keys do not wait for each other."""
 
     def __init__(self) -> None:
         self._released = threading.Condition()
@@ -129,8 +129,8 @@ class _KeyedLock:
 class Reconciler:
     """Reconciles an index with one registry; safe to use from several threads.
 
-    :param clock, sleep: functions that measure and pass the seconds of a call.
-    :ivar on_note: called with each Note that is left for later."""
+    :param clock, sleep: the functions that measure time and pause during a call.
+    :ivar on_note: called with each Note that is written, for a repository to be read later."""
 
     def __init__(self, index: SearchIndex, registry: RegistryClient,
                  clock: Callable[[], float] = time.monotonic,
@@ -153,8 +153,8 @@ class Reconciler:
         A registry reports a push before it writes the tag. So this method awaits the tag for half a
         second, then notes the repository. The description worker awaits the tag for five minutes.
 
-        :param seconds: until the caller times out. The requests to the registry end by then; those
-            to DynamoDB have timeouts of their own.
+        :param seconds: the time until the caller times out. The requests to the registry end by
+            then; those to DynamoDB have timeouts of their own.
         :raises RetryLater: an earlier change of this repository takes that long, and might undo it.
         :raises RequestFailed, ChangeConflict: DynamoDB does not accept the change.
         :raises InvalidName: the index cannot contain such a repository.
@@ -173,7 +173,7 @@ class Reconciler:
         :raises RegistryUnavailable: the registry does not answer in time.
         :raises: as reconcile, without RetryLater."""
         end = self._clock() + seconds
-        return self._settle(name, lambda tags: self._text(name, None, tags, end), end, end)
+        return self._update(name, lambda tags: self._text(name, None, tags, end), end, end)
 
     def _reconcile(self, change: Change, end: float, seconds: float) -> None:
         reference = None if image.is_secondary(change.tag) else change.reference
@@ -187,42 +187,42 @@ class Reconciler:
                 self._note(change.name, error)
                 return None
 
-        self._settle(change.name, text_or_note, end, registry_end, tags)
+        self._update(change.name, text_or_note, end, registry_end, tags)
 
     def _pushed_tags(self, change: Change, wait_end: float, registry_end: float) -> list[str]:
-        """Return the tags once there is any for the pushed one, or at ``wait_end``.
+        """Return the tags of a changed repository; after a push, wait for one until ``wait_end``.
 
         :param registry_end: the time by which the registry must answer."""
         backoff = Backoff(_PAUSE, _LONGEST_PAUSE)
-        tags = self._registry.tags(change.name, self._left(registry_end))
+        tags = self._registry.tags(change.name, self._seconds_left(registry_end))
         while change.tag and not tags and self._clock() + _LONGEST_PAUSE < wait_end:
             self._sleep(backoff.next())
-            tags = self._registry.tags(change.name, self._left(registry_end))
+            tags = self._registry.tags(change.name, self._seconds_left(registry_end))
         if change.tag and not tags:
             self._note(change.name, 'it was pushed and has no tag yet')
         return tags
 
-    def _settle(self, name: str, text_of: Callable[[list[str]], str | None], end: float,
+    def _update(self, name: str, text_of: Callable[[list[str]], str | None], end: float,
                 registry_end: float, tags: list[str] | None = None) -> bool:
-        """Add or remove a repository until the registry agrees; return True if it exists.
+        """Add or remove a repository until index and registry agree; return True if it exists.
 
         :param text_of: a function of the tags that returns the description.
         :param end: the time after which a change is late.
         :param registry_end: the time by which the registry must answer all requests.
-        :param tags: those that the registry has already returned."""
+        :param tags: the tags that the registry has already returned, or None."""
         for _ in range(_ATTEMPTS):
             if tags is None:
-                tags = self._registry.tags(name, self._left(registry_end))
+                tags = self._registry.tags(name, self._seconds_left(registry_end))
             is_there = bool(tags)
-            self._change(name, is_there, text_of(tags) if tags else None, end)
-            # Even if nothing changed: a change whose first answer was lost looks like that.
-            if is_there == self._registry.has(name, self._left(registry_end)):
+            self._write(name, is_there, text_of(tags) if tags else None, end)
+            # Check even if nothing changed: a change whose first response was lost looks like that.
+            if is_there == self._registry.has(name, self._seconds_left(registry_end)):
                 return is_there
             tags = None
         self._note(name, 'it changed during each attempt')
         return True
 
-    def _change(self, name: str, is_there: bool, text: str | None, end: float) -> None:
+    def _write(self, name: str, is_there: bool, text: str | None, end: float) -> None:
         try:
             if is_there:
                 self._index.add(name, text)
@@ -233,21 +233,21 @@ class Reconciler:
                 self._note(name, 'DynamoDB answered after the timeout')
 
     def _note(self, name: str, why: object) -> None:
-        """Note a repository for later, with its tag expected: the note may replace a push's."""
+        """Note a repository for later. Its tag is expected: the note may replace that of a push."""
         logger.info('repository %.80r is read again later: %s', name, why)
         for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 
     def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:
         reference = reference or self._best_tag(name, tags, end)
-        return image.description(self._registry, name, reference, self._left(end))
+        return image.description(self._registry, name, reference, self._seconds_left(end))
 
     def _best_tag(self, name: str, tags: list[str], end: float) -> str | None:
         best = image.best_tag(tags)
         if len(tags) < _ALL_TAGS or best == image.LATEST:
             return best
-        latest = self._registry.manifest(name, image.LATEST, self._left(end))
+        latest = self._registry.manifest(name, image.LATEST, self._seconds_left(end))
         return best if latest is None else image.LATEST
 
-    def _left(self, end: float) -> float:
+    def _seconds_left(self, end: float) -> float:
         return max(0.01, end - self._clock())

@@ -29,11 +29,11 @@ _UNAVAILABLE = 'search is not available now, try again later'
 _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
               500: 'the service failed; its log contains the error'}
 #: The endpoints that answer with names.
-_READING = ('search.search', 'catalog.catalog')
+_NAME_ENDPOINTS = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
-_MONITORING = ('monitoring.live', 'monitoring.metrics')
-#: Seconds that a request waits for another one to end; and seconds after the last end from which on
-#: no request waits.
+_MONITORING_ENDPOINTS = ('monitoring.live', 'monitoring.metrics')
+#: The most seconds that a request waits for another one to end; and the seconds since the last
+#: request ended after which no request waits.
 _WAIT, _STUCK_AFTER = 0.2, 0.5
 
 
@@ -59,15 +59,15 @@ class Gate:
             self._changed.notify_all()
 
     def close(self, seconds: float) -> bool:
-        """Let no request begin, and wait for those under way; return True if all end in time."""
+        """Let no request begin, and wait for those under way; return True if they end in time."""
         with self._changed:
             self._is_closed = True
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
 class ConcurrencyLimit:
-    """Limits how many requests run at once. While others end, one more request waits a moment. If
-    none ends, as when DynamoDB hangs, the request is refused at once."""
+    """Limits the number of requests that run at once. A further request waits briefly if others
+    have just ended. If none has, as when DynamoDB hangs, it is refused at once."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
@@ -92,10 +92,10 @@ class ConcurrencyLimit:
 def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
              dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
-    """Return the Flask application.
+    """Return the Flask application of the service.
 
     :param users: None if everybody may read.
-    :param dialect: returns the registry's Dialect."""
+    :param dialect: a function that returns the registry's Dialect."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -142,11 +142,11 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
     @app.before_request
     def enter() -> flask.Response | None:
         flask.g.entered = []
-        if flask.request.endpoint in _MONITORING:
+        if flask.request.endpoint in _MONITORING_ENDPOINTS:
             return None
         if not _enter(gate):
             return _unavailable(dialect, 'the service is stopping, try again later')
-        if flask.request.endpoint in _READING and not _enter(limit):
+        if flask.request.endpoint in _NAME_ENDPOINTS and not _enter(limit):
             return _unavailable(dialect, _UNAVAILABLE)
         return None
 
@@ -167,7 +167,8 @@ def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dia
     @app.before_request
     def check() -> flask.Response | None:
         given = flask.request.headers.get('Authorization', '')
-        if (flask.request.endpoint not in _READING or users.may_read(*basic_credentials(given))):
+        if (flask.request.endpoint not in _NAME_ENDPOINTS
+                or users.may_read(*basic_credentials(given))):
             return None
         form = dialect()
         challenge = [('WWW-Authenticate', f'Basic realm="{form.realm}"')]
@@ -195,9 +196,9 @@ def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
                             ('Retry-After', '1'))
 
     @app.errorhandler(405)
-    def other_method(error: MethodNotAllowed) -> flask.Response:
+    def method_not_allowed(error: MethodNotAllowed) -> flask.Response:
         if flask.request.path == catalog.PATH:
-            return catalog.other_method(flask.request.method)
+            return catalog.method_not_allowed(flask.request.method)
         return refusal(405, f'{safe(flask.request.method):.20s} is not allowed here',
                        [('Allow', ', '.join(sorted(error.valid_methods or ())))])
 

@@ -1,4 +1,4 @@
-"""Decides who may read: the users of the registry's htpasswd file, read as the registry does.
+"""Decides who may read: the users of the registry's htpasswd file, by the registry's own rules.
 
 https://distribution.github.io/distribution/about/configuration/#htpasswd
 https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/htpasswd/htpasswd.go"""
@@ -21,24 +21,24 @@ __all__ = ['Busy', 'Users', 'basic_credentials', 'same_secret']
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a right password is remembered, and the most passwords that are remembered.
+#: Seconds for which a correct password is remembered, and the most passwords that are remembered.
 _REMEMBERED, _MOST_REMEMBERED = 300, 1000
 #: The most passwords that are hashed at once, and the bytes of a password that bcrypt reads.
 _AT_ONCE, _LONGEST = 2, 72
 
 
 class Busy(Exception):
-    """Too many passwords are being checked, so this one was not checked."""
+    """Raised if a password is not checked, because too many others are being checked."""
 
 
 def same_secret(given: str, wanted: str) -> bool:
-    """Return True if two texts are the same; takes the same time for all texts of a length."""
+    """Return True if two texts are equal; takes the same time for all texts of the same length."""
     return hmac.compare_digest(given.encode('utf-8', 'replace'), wanted.encode('utf-8'))
 
 
 def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
-    """Return user and password of a header Authorization; (None, None) if it is not Basic, not
-    base64 or not UTF-8. https://www.rfc-editor.org/rfc/rfc7617"""
+    """Return the user and the password in an Authorization header; (None, None) if it is not Basic,
+    not base64 or not UTF-8. https://www.rfc-editor.org/rfc/rfc7617"""
     kind, _, rest = header.partition(' ')
     if kind.lower() != 'basic':
         return None, None
@@ -51,11 +51,11 @@ def basic_credentials(header: str) -> tuple[str, str] | tuple[None, None]:
 
 
 class Users:
-    """The users of an htpasswd file, which is read again when it changes.
+    """The users in an htpasswd file, which is read again when it changes.
 
     :param anonymous: True if clients without credentials may read.
-    :param limit: the most threads that check passwords. If there are more threads, a flood of
-        passwords leaves some for all other requests.
+    :param limit: the most threads that check passwords, so that a flood of passwords leaves other
+        threads free.
     :raises SettingError: the file cannot be read."""
 
     def __init__(self, path: str, anonymous: bool = False, limit: int = 8) -> None:
@@ -70,7 +70,7 @@ class Users:
         self._read()
 
     def may_read(self, user: str | None, password: str | None) -> bool:
-        """Return True if a client may read; its user is None if it sent no credentials.
+        """Return True if a client may read; ``user`` is None if it sent no credentials.
 
         An unknown user takes as long as a wrong password, so the time reveals no user.
 
@@ -80,11 +80,11 @@ class Users:
         self._read_if_changed()
         name, secret = _bytes(user), _bytes(password or '')
         with self._lock:
-            users, stand_ins = self._users, self._stand_ins
+            users, dummies = self._users, self._dummies
             remembered, key = self._remembered, self._digest(name, secret)
             if remembered.get(key, 0) > time.monotonic():
                 return True
-        if not self._is_right(secret, users.get(name), stand_ins):
+        if not self._is_correct(secret, users.get(name), dummies):
             return False
         with self._lock:
             if len(remembered) >= _MOST_REMEMBERED:
@@ -92,12 +92,12 @@ class Users:
             remembered[key] = time.monotonic() + _REMEMBERED
         return True
 
-    def _is_right(self, password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:
+    def _is_correct(self, password: bytes, hashed: bytes | None, dummies: dict[int, bytes]) -> bool:
         if not self._limit.acquire(blocking=False):
             raise Busy()
         try:
             with self._computing:
-                return _verify(password, hashed, stand_ins)
+                return _verify(password, hashed, dummies)
         finally:
             self._limit.release()
 
@@ -130,28 +130,28 @@ class Users:
             logger.warning('%d of %d users of %s have no bcrypt hash, so neither the service nor '
                            'the registry accepts them; hash their passwords with htpasswd -B',
                            len(users) - len(usable), len(users), self._path)
-        stand_ins = {cost(each): each for each in list(usable.values()) or [dummy_hash()]}
+        dummies = {cost(each): each for each in list(usable.values()) or [dummy_hash()]}
         with self._lock:
-            self._users, self._stand_ins = usable, stand_ins
+            self._users, self._dummies = usable, dummies
             self._changed = changed
             self._remembered: dict[bytes, float] = {}
             self._logged = None
 
 
-def _verify(password: bytes, hashed: bytes | None, stand_ins: dict[int, bytes]) -> bool:
-    """Return True if a password is right. For any user, each cost in the file is computed once, so
-    the time reveals neither which users exist nor their costs.
+def _verify(password: bytes, hashed: bytes | None, dummies: dict[int, bytes]) -> bool:
+    """Return True if a password is correct. For any user, a hash of each cost in the file is
+    computed, so the time reveals neither which users exist nor their costs.
 
-    :param hashed: None if the user is unknown.
-    :param stand_ins: a hash of each cost."""
+    :param hashed: the hash of the user; None if the user is unknown.
+    :param dummies: a hash of each cost."""
     own = hashed and cost(hashed)
-    right = [matches(password, hashed if hashed and each == own else stand_in) and each == own
-             for each, stand_in in stand_ins.items()]
-    return any(right)
+    results = [matches(password, hashed if hashed and each == own else dummy) and each == own
+               for each, dummy in dummies.items()]
+    return any(results)
 
 
 def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
-    """Return {name: hash} of the lines of a file; the last line of a name counts.
+    """Return a dictionary of user to hash from the lines of a file; the last line of a user counts.
 
     :raises ValueError: a line is not NAME:HASH."""
     found = {}
@@ -167,7 +167,7 @@ def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
 
 
 def is_usable(hashed: bytes) -> bool:
-    """Return True if this is a complete bcrypt hash, so that its user can log in."""
+    """Return True if ``hashed`` is a complete bcrypt hash, so that its user can log in."""
     try:
         return bcrypt.from_string(hashed).checksum is not None
     except ValueError:
@@ -175,12 +175,12 @@ def is_usable(hashed: bytes) -> bool:
 
 
 def cost(hashed: bytes) -> int:
-    """Return the cost of a usable hash; the next cost takes twice the time."""
+    """Return the bcrypt cost of a usable hash; each further cost takes twice the time."""
     return int(bcrypt.from_string(hashed).rounds)
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
-    """Return True if a usable hash is that of a password."""
+    """Return True if a usable hash is the hash of a password."""
     try:
         return bool(bcrypt.verify(password[:_LONGEST], hashed))
     except ValueError:

@@ -1,4 +1,4 @@
-"""GET /v2/_catalog answers the bytes of CNCF Distribution 2.8.2 or 3.0.0, without a walk.
+"""Answers GET /v2/_catalog from the index, with the bytes of CNCF Distribution 2.8.2 or 3.0.0.
 
 https://github.com/distribution/distribution/blob/v3.0.0/registry/handlers/catalog.go"""
 
@@ -18,14 +18,14 @@ from ...engine import SearchIndex
 from ..registry.connection import new_session
 from .responses import first_value
 
-__all__ = ['PATH', 'Dialect', 'DialectProbe', 'other_method', 'routes', 'unauthorized',
+__all__ = ['PATH', 'Dialect', 'DialectProbe', 'method_not_allowed', 'routes', 'unauthorized',
            'unavailable']
 
 logger = logging.getLogger(__name__)
 
 PATH = '/v2/_catalog'
 
-#: Names of a page without ``n``.
+#: The number of names on a page if a request has no ``n``.
 _DEFAULT = 100
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 _VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
@@ -34,19 +34,19 @@ _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
 # Go's encoder escapes these, so that JSON may stand in HTML.
 _ESCAPED = re.compile('[&<>\u2028\u2029]')
-# It replaces a byte that is not UTF-8, which is a lone surrogate here.
+# Go's encoder replaces a byte that is not UTF-8, which is a lone surrogate here.
 _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
-#: Seconds until the registry's dialect is read again, because a registry may be upgraded; until a
-#: failed read is repeated; and until a read times out.
+#: Seconds until the registry's dialect is read again, because the registry may be upgraded; until a
+#: failed read is retried; and until a read times out.
 _REMEMBERED, _RETRY, _TIMEOUT = 600, 30, 2
 _REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
 
 
 class Dialect(NamedTuple):
-    """How a registry answers. The defaults are those of 3.0.0.
+    """The form in which a registry answers. The defaults are those of 3.0.0.
 
-    :param is_strict: True if it refuses an ``n`` that is not a number.
-    :param realm: of its Basic challenge."""
+    :param is_strict: True if the registry refuses an ``n`` that is not a number.
+    :param realm: the realm of its Basic challenge."""
 
     content_type: str = 'application/json'
     is_strict: bool = True
@@ -54,7 +54,7 @@ class Dialect(NamedTuple):
 
 
 class DialectProbe:
-    """Call it for the Dialect of a registry. Costs the registry a request in ten minutes."""
+    """Returns the Dialect of a registry when called. Costs the registry a request in 10 min."""
 
     def __init__(self, url: str, ca_file: str | None) -> None:
         self._url = url.rstrip('/') + '/v2/'
@@ -82,18 +82,18 @@ def _dialect(headers: Mapping[str, str]) -> Dialect:
                    not is_old, realm.group(1) if realm else Dialect().realm)
 
 
-class WrongNumber(ValueError):
-    """The service refuses ``n``; the argument is the value that the answer shows."""
+class InvalidPageSize(ValueError):
+    """Raised if the service refuses ``n``; the argument is the value that the answer shows."""
 
 
 def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> flask.Blueprint:
-    """Return the Blueprint of the catalog; ``limit`` is the most names of a page."""
+    """Return the Blueprint of the catalog; ``limit`` is the most names on a page."""
     made = flask.Blueprint('catalog', __name__)
 
     @made.route(PATH, methods=_METHODS, provide_automatic_options=False)
     def catalog() -> flask.Response:
         if flask.request.method != 'GET':
-            return other_method(flask.request.method)
+            return method_not_allowed(flask.request.method)
         form = dialect()
         if not index.complete:
             # Clients would take a partial catalog for all of it.
@@ -102,7 +102,7 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
         try:
             number = first_value(query, b'n', 'surrogateescape', in_go=True)
             size = page_size(number, limit, form.is_strict)
-        except WrongNumber as error:
+        except InvalidPageSize as error:
             return _error(form, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested', {'n': error.args[0]})
         names = _names(index, first_value(query, b'last', in_go=True), size)
@@ -121,37 +121,37 @@ def unauthorized(form: Dialect, headers: Iterable[tuple[str, str]]) -> flask.Res
 
 
 def unavailable(form: Dialect) -> flask.Response:
-    """Return the answer for an index that cannot be read, in the registry's form."""
+    """Return an answer in the registry's form for an index that cannot be read."""
     return _error(form, 503, 'UNAVAILABLE', 'service unavailable', None)
 
 
 def page_size(text: str, limit: int, is_strict: bool) -> int:
-    """Return how many names a page has.
+    """Return the number of names on a page.
 
     :param text: the parameter ``n``, or ''.
-    :param is_strict: True to refuse what is not a number, as 3.0.0 does; 2.8.2 ignores it.
-    :raises WrongNumber: it is not a number, or above the limit."""
+    :param is_strict: True to refuse text that is not a number, as 3.0.0 does; 2.8.2 ignores it.
+    :raises InvalidPageSize: the text is not a number, or the number is above the limit."""
     default = min(_DEFAULT, limit)
     if not text:
         return default
     number = int(text) if _WHOLE.match(text) else -1
     if number < 0 or number > _GREATEST:
         if is_strict:
-            raise WrongNumber(text)
+            raise InvalidPageSize(text)
         return default
     if number > limit:
-        raise WrongNumber(number)
+        raise InvalidPageSize(number)
     return number
 
 
 def as_json(document: Any) -> bytes:
-    """Return the bytes that Go's encoder writes."""
+    """Return the bytes that Go's encoder writes for a document."""
     text = json.dumps(document, ensure_ascii=False, separators=(',', ':'))
     text = _ESCAPED.sub(lambda found: f'\\u{ord(found.group()):04x}', text)
     return (_NO_TEXT.sub(lambda _: _REPLACED, text) + '\n').encode('utf-8')
 
 
-def other_method(method: str) -> flask.Response:
+def method_not_allowed(method: str) -> flask.Response:
     """Return the registry's answer to a method other than GET."""
     if method == 'OPTIONS':
         answer = flask.Response(status=200)
@@ -168,7 +168,7 @@ def other_method(method: str) -> flask.Response:
 def _names(index: SearchIndex, last: str, size: int) -> list[str]:
     # Go compares names with NUL in place of "/"; the index uses U+0001.
     after = last.replace('\0', '/').replace('\x01', '\x02') or None
-    # One more than asked for shows whether there is a next page.
+    # One name more than requested shows whether there is a next page.
     return list(index.catalog(after, size + 1)) if size else []
 
 

@@ -1,4 +1,4 @@
-"""GET /healthz, /readyz and /metrics: the health, the readiness and the counters of a process.
+"""Answers GET /healthz, /readyz and /metrics: the health, readiness and metrics of a process.
 
 https://prometheus.io/docs/practices/naming/"""
 
@@ -19,7 +19,7 @@ from .responses import refusal
 
 __all__ = ['Metrics', 'routes']
 
-#: Seconds for which an answer of DynamoDB is valid, and to wait for an answer.
+#: Seconds for which a response of DynamoDB is valid, and the most seconds to wait for one.
 _REMEMBERED, _WAIT = 2, 2
 _PREFIX = 'registry_index_'
 #: Seconds: from a search in one Query to the longest wait of a push.
@@ -29,29 +29,29 @@ _OTHER = 'other'
 
 
 class Readiness:
-    """Asks DynamoDB for the index, with one request at a time; waits ``seconds`` for an answer."""
+    """Checks the index with one request at a time; waits at most ``seconds`` for the response."""
 
     def __init__(self, index: SearchIndex, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
         self._index, self._clock, self._seconds = index, clock, seconds
-        self._request, self._asked_at = SingleFlight(self._ask), -math.inf
+        self._request, self._checked_at = SingleFlight(self._check), -math.inf
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Return why the index cannot be read, or None. Costs a BatchGetItem in two seconds."""
+        """Return the reason why the index is not ready, or None. Costs a BatchGetItem in 2 s."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
-        is_valid = self._clock() - self._asked_at <= _REMEMBERED
+        is_valid = self._clock() - self._checked_at <= _REMEMBERED
         if not is_valid and not self._request.wait(self._seconds):
             return 'DynamoDB does not answer'
         return self._problem
 
-    def _ask(self) -> None:
+    def _check(self) -> None:
         try:
             self._problem = None if self._index.is_ready() else 'the index is not ready'
         except errors.DynamoDBIndexError:
             self._problem = 'DynamoDB is unavailable, or refuses requests'
-        self._asked_at = self._clock()
+        self._checked_at = self._clock()
 
 
 class Metrics:
@@ -78,19 +78,19 @@ class Metrics:
             'load_repositories_total', 'Repositories that this load has to compare.')
 
     def note_request(self, route: str | None, status: int, seconds: float) -> None:
-        """Count and time an answered request; ``route`` is None for an unknown address."""
+        """Count and time a request that was answered; ``route`` is None for an unknown address."""
         self._requests.labels(route or _OTHER, str(status)).inc()
         self._seconds.labels(route or _OTHER).observe(seconds)
 
     def watch_dynamodb(self, client: Any) -> None:
-        """Count the requests of a boto3 client and their units."""
+        """Count the requests of a boto3 client, and their read and write units."""
         events = client.meta.events
-        events.register('provide-client-params.dynamodb', _ask_for_units)
+        events.register('provide-client-params.dynamodb', _request_units)
         events.register('after-call.dynamodb', self._note_answer)
         events.register('after-call-error.dynamodb', self._note_error)
 
-    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Add a gauge; a function returns its value."""
+    def add_gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Add a gauge, whose value the function ``value`` returns."""
         self._gauge(name, meaning).set_function(value)
 
     def note_load(self, done: int, total: int) -> None:
@@ -123,7 +123,7 @@ class Metrics:
 
 
 def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
-    """Return the Blueprint of health, readiness and metrics."""
+    """Return the Blueprint of the health, the readiness and the metrics."""
     made = flask.Blueprint('monitoring', __name__)
     readiness = Readiness(index)
 
@@ -144,7 +144,7 @@ def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
     return made
 
 
-def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+def _request_units(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
     if 'ReturnConsumedCapacity' in model.input_shape.members:
         return dict(params, ReturnConsumedCapacity='TOTAL')
     return params

@@ -1,8 +1,8 @@
-"""POST /events answers a notification of the registry when its changes are in the index.
+"""Answers POST /events, a notification of the registry, when its changes are in the index.
 
-A registry sends one notification after the other, and retries each until 2xx answers it in time. So
-503 means "retry later", no notification of a registry is refused for good, and this process keeps
-nothing that is not in DynamoDB."""
+A registry sends one notification after the other, and retries each until it gets 2xx in time. So
+503 means "retry later", no notification of a registry is refused permanently, and this process
+keeps no state that is not in DynamoDB."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s
 #: The media type of layers and configs; a manifest never has it.
 _BLOB = 'application/octet-stream'
 
-#: Large bodies are read one at a time, because they need much memory. The next one waits for so
+#: Large bodies are read one at a time, because they need much memory. The next one waits at most so
 #: many seconds.
 _large, _WAIT = threading.Lock(), 0.5
 
 
 class MalformedNotification(ValueError):
-    """A body is no notification."""
+    """Raised if a body is not a notification."""
 
 
 def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
            sync_soon: Callable[[], None]) -> flask.Blueprint:
-    """Return the Blueprint of notifications.
+    """Return the Blueprint of the notifications.
 
-    :param secret: that the registry sends, as ``Bearer SECRET``.
+    :param secret: the secret that the registry sends, as ``Bearer SECRET``.
     :param count: called with the result of each notification.
     :param sync_soon: called when a notification of a registry is dropped."""
     made = flask.Blueprint('events', __name__)
@@ -95,10 +95,10 @@ def _is_of_registry(request: flask.Request) -> bool:
 
 
 def _changes(request: flask.Request) -> list[Change]:
-    """Return the changes in a body.
+    """Return the changes in the body of a request.
 
-    :raises MalformedNotification: it is not a notification.
-    :raises RetryLater: it is large, and so is another one that is being read."""
+    :raises MalformedNotification: the body is not a notification.
+    :raises RetryLater: the body is large, and another large body is being read."""
     if (request.content_length or 0) <= BODY_BYTES:
         return changes_of(request.get_data(cache=False))
     if not _is_of_registry(request):
@@ -112,7 +112,7 @@ def _changes(request: flask.Request) -> list[Change]:
 
 
 def _with_valid_names(changes: list[Change]) -> list[Change]:
-    """Return the changes whose names are valid. No retry would help the others."""
+    """Return the changes with valid names. The others are ignored: a retry would not help."""
     for change in changes:
         if not is_name(change.name):
             logger.warning('a notification about %.80r is ignored, because no repository can have '
@@ -126,7 +126,7 @@ def changes_of(body: bytes) -> list[Change]:
     Only pushes of manifests, and deletes, are changes. The delete of a blob looks like that of a
     manifest.
 
-    :raises MalformedNotification: it is not a notification."""
+    :raises MalformedNotification: the body is not a notification."""
     found: dict[str, Change] = {}
     for event in _events(body):
         change = _change(event)

@@ -1,6 +1,6 @@
-"""Reads the parameters of requests, and makes refusals in JSON.
+"""Reads the parameters of requests, and makes error answers in JSON.
 
-Bytes of an address that are not UTF-8 are no error."""
+A query that is not UTF-8 is no error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 
 def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
-    """Return a JSON answer {"error": sentence}, with these headers."""
+    """Return the JSON answer {"error": sentence}, with these headers."""
     return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
 
 
@@ -28,14 +28,14 @@ def whole_number(text: str, least: int, most: int) -> int | None:
 
 
 def first_value(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:
-    """Return the first value of a parameter, or ''.
+    """Return the first value of a parameter, or '' if there is none.
 
-    As in forms, a semicolon and a % that begins no escape stand for themselves.
+    As in forms, a semicolon, and a % that begins no escape, are read literally.
 
-    :param query: what follows the ``?``.
+    :param query: the part of the address after the ``?``.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode.
-    :param in_go: True to read the query as Go, and so a registry, does: without pairs that cannot
-        be decoded or have a semicolon. https://pkg.go.dev/net/url#ParseQuery"""
+    :param in_go: True to read the query as Go does, and so a registry: without pairs that have a
+        semicolon or cannot be decoded. https://pkg.go.dev/net/url#ParseQuery"""
     for pair in query.split(b'&'):
         if in_go and (b';' in pair or _BROKEN.search(pair)):
             continue

@@ -1,4 +1,4 @@
-"""GET /v1/search and /v1/_ping, as docker search and podman search send them.
+"""Answers GET /v1/search and /v1/_ping, which docker search and podman search send.
 
 https://docs.docker.com/v1.6/reference/api/docker-io_api/#search"""
 
@@ -25,7 +25,7 @@ _REFERENCE = re.compile('[:@].*', re.DOTALL)
 
 
 def routes(index: SearchIndex) -> flask.Blueprint:
-    """Return the Blueprint of search and ping."""
+    """Return the Blueprint of the search and the ping."""
     made = flask.Blueprint('search', __name__)
 
     @made.route('/v1/_ping')
@@ -52,7 +52,7 @@ def routes(index: SearchIndex) -> flask.Blueprint:
 
 def _document(term: str, found: list[Any], limit: int, page: int) -> dict[str, Any]:
     """Return the answer that docker reads. A total would need a search without a limit, so
-    num_results counts the results up to this page. If it is full, num_pages is one more."""
+    num_results counts the results up to this page. If the page is full, num_pages is one more."""
     return {
         'query': safe(term), 'page': page, 'page_size': limit,
         'num_pages': page + (len(found) == limit),
