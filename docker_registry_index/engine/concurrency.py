@@ -275,7 +275,6 @@ class Loop(object):
             return 1
 
     def _ends(self):
-        """Return True if the thread must end; False if it was woken meanwhile."""
         with self._lock:
             self._is_running = self._woken.is_set()
             return not self._is_running

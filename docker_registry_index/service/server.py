@@ -92,11 +92,11 @@ class Service:
         add_gauge('ready', '1 if the index is ready, or else 0.', lambda: self.index.ready)
         add_gauge('notifications_under_way', 'Changes of notifications that are being made.',
                   lambda: pool.under_way)
+        worker = self._description_worker
         add_gauge('descriptions_waiting', 'Repositories whose descriptions are still to be read, '
-                  'when last counted; 100 means 100 or more.',
-                  lambda: self._description_worker.waiting)
+                  'when last counted; 100 means 100 or more.', lambda: worker.waiting)
         add_gauge('descriptions_read', 'Repositories whose descriptions this process has read.',
-                  lambda: self._description_worker.done)
+                  lambda: worker.done)
 
 
 def serve(settings: Any, service: ServiceSettings) -> None:
@@ -208,8 +208,7 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
 
 def _connection_limit(threads: int) -> int:
     """Raise the limit of open files, and return the most connections that it allows. A connection
-    may need two files: for itself, and for a body. The threads, the load and the background need
-    the rest."""
+    may need two files: for itself, and for a body. The rest is for threads and the load."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS + reserve

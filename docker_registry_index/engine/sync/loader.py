@@ -253,8 +253,7 @@ class Loader(object):
         return True
 
     def _remove_if_allowed(self, entry, is_trusted, remove):
-        """Call ``remove`` for a repository that the storage does not list, if the load may remove
-        it; return the outcome."""
+        """Call ``remove`` for an unlisted repository if it may be removed; return the outcome."""
         if self._writer.is_recent(entry.state.row):
             return 'recent'
         if entry.name in self._source.doubtful():

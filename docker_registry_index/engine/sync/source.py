@@ -71,9 +71,8 @@ def has(source, name):
 
 
 def listed(what, listing):
-    """Return a list of the items that the function ``listing`` returns from a storage.
+    """Return a list of what a function lists of a storage; ``what`` names that in the error.
 
-    :param what: names the items in the error.
     :raises StorageUnreadable: the function failed."""
     try:
         return list(listing())

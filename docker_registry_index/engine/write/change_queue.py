@@ -186,8 +186,7 @@ class ChangeQueue(object):
     :param wait: the most seconds that a caller waits.
     :param on_missing_table: called when a table is missing.
     :param on_overflow: called when DynamoDB has recovered, if the queue had refused changes.
-    :param poll_seconds: seconds between two checks of the queue by the one thread that stays while
-        no queued change is due."""
+    :param poll_seconds: seconds between two checks of the queue while no change is due."""
 
     def __init__(self, write, reconcile, wait, on_missing_table=lambda: None,
                  on_overflow=lambda: None, clock=monotonic, sleep=sleep, poll_seconds=0.2):

@@ -5,9 +5,8 @@ tombstone, each on the condition that it is still as it was read. The body write
 postings. If a condition fails, nothing changes, and the change is planned again.
 
 A change too long for one transaction becomes several. The first writes a token into the row, and
-the last removes it; the others succeed only while the row has the token. The postings have the
-flag ``v``: a search uses them only if the row records, since the last transaction, that they are
-complete."""
+the last removes it; the others succeed only while the row has the token. The postings have the flag
+``v``: a search uses them only if the row records, as the last transaction does, that all exist."""
 
 from __future__ import unicode_literals
 

@@ -7,9 +7,8 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name may contain slashes, and a folder of a repository may contain other repositories. No
-component of a name starts with "_". All keys are relative to the folder of repositories, and sorted
-by their bytes, as in S3."""
+A name may contain slashes, and a repository others; no component of a name starts with "_". All
+keys are relative to the folder of repositories, and sorted by their bytes, as in S3."""
 
 from __future__ import annotations
 

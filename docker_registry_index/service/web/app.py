@@ -28,10 +28,10 @@ access_log = logging.getLogger('docker_registry_index.access')
 _UNAVAILABLE = 'search is not available now, try again later'
 _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
               500: 'the service failed; its log contains the error'}
-#: The endpoints that answer with names.
-_NAME_ENDPOINTS = ('search.search', 'catalog.catalog')
+#: The endpoints that return names, for which credentials may be required.
+_PROTECTED = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
-_MONITORING_ENDPOINTS = ('monitoring.live', 'monitoring.metrics')
+_MONITORING = ('monitoring.live', 'monitoring.metrics')
 #: The most seconds that a request waits for another one to end; and the seconds since the last
 #: request ended after which no request waits.
 _WAIT, _STUCK_AFTER = 0.2, 0.5
@@ -142,11 +142,11 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
     @app.before_request
     def enter() -> flask.Response | None:
         flask.g.entered = []
-        if flask.request.endpoint in _MONITORING_ENDPOINTS:
+        if flask.request.endpoint in _MONITORING:
             return None
         if not _enter(gate):
             return _unavailable(dialect, 'the service is stopping, try again later')
-        if flask.request.endpoint in _NAME_ENDPOINTS and not _enter(limit):
+        if flask.request.endpoint in _PROTECTED and not _enter(limit):
             return _unavailable(dialect, _UNAVAILABLE)
         return None
 
@@ -167,8 +167,7 @@ def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dia
     @app.before_request
     def check() -> flask.Response | None:
         given = flask.request.headers.get('Authorization', '')
-        if (flask.request.endpoint not in _NAME_ENDPOINTS
-                or users.may_read(*basic_credentials(given))):
+        if (flask.request.endpoint not in _PROTECTED or users.may_read(*basic_credentials(given))):
             return None
         form = dialect()
         challenge = [('WWW-Authenticate', f'Basic realm="{form.realm}"')]
