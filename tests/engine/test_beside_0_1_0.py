@@ -163,14 +163,6 @@ def test_a_worker_that_writes_its_version_over_the_lease_makes_the_start_load_ag
         {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
 
 
-def test_what_it_deletes_during_the_load_the_next_load_removes(index, another, old):
-    Meanwhile(index.engine, 'TransactWriteItems', lambda: old.deleted('z/web'))
-    index.ready(STORED)
-    assert 'z/web' not in old.names()
-    another.engine.sync(lambda: STORED)
-    assert 'z/web' not in another.assert_whole()
-
-
 @pytest.mark.parametrize('moment', [1, 3])
 def test_what_it_deletes_after_the_load_listed_it_stays_deleted(index, another, old, moment):
     storage = STORED + [('z/web', None)]

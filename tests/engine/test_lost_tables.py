@@ -138,8 +138,7 @@ def test_a_load_that_began_after_they_were_made_goes_on(index, processes):
 class Storage(ListSource):
     """A storage of STORE.
 
-    :param note: called with 'listing' or 'asking', before it is listed or asked for a repository.
-    """
+    :param note: called with 'listing' or 'asking' before it is listed or asked for a repository."""
 
     def __init__(self, note=lambda moment: None):
         ListSource.__init__(self, lambda: note('listing') or STORE)

@@ -1,8 +1,7 @@
 """Upgrades: each format of postings has a search table of its own.
 
 The tables of an older release are brought into this format by a load, at the next start, and its
-search table stays as it is. What a newer release has written is refused.
-"""
+search table stays as it is. What a newer release has written is refused."""
 
 from __future__ import unicode_literals
 
@@ -51,8 +50,7 @@ def old_row(name, description, old_format):
 class OldRelease(object):
     """The tables that an older release has left, written item by item.
 
-    :param index: an EngineIndex of that release: its settings name the search table.
-    """
+    :param index: an EngineIndex of that release: its settings name the search table."""
 
     def __init__(self, index, old_format):
         self.index, self.settings, self.format = index, index.settings, old_format
@@ -287,24 +285,20 @@ def ready(index):
 @each_newer
 def test_what_a_newer_release_has_made_stops_every_start_and_is_never_searched(
         ready, other, newer):
-    table = newer(ready)
-    assert refused(ready, other, errors.NewerDatabase) == 'table %s %s' % (table, NEWER_THAN_OURS)
-
-
-@each_newer
-def test_a_newer_release_stops_the_start_also_where_a_table_of_ours_was_deleted(ready, newer):
-    table = newer(ready)
-    lost = (set(ready.tables()[1:]) - {table}).pop()
+    message = 'table %s %s' % (newer(ready), NEWER_THAN_OURS)
+    assert refused(ready, other, errors.NewerDatabase) == message
+    # The same if the other table was deleted.
+    lost = ready.tables()[1 if newer is by_marker else 2]
     ready.store.call('delete_table', TableName=lost)
     attempts = [lambda: ready.ensure_ready(stored), lambda: ready.engine.sync(stored)]
     if newer is by_version_row:
         # Also in the command line and in the master under --preload, which only read.
         attempts += [ready.engine.is_ready, ready.engine.status().marker]
     for attempt in attempts:
-        with pytest.raises(errors.NewerDatabase, match='table %s %s' % (table, NEWER_THAN_OURS)):
+        with pytest.raises(errors.NewerDatabase, match=message):
             attempt()
     with pytest.raises(errors.MissingTable):
-        ready.store.call('describe_table', TableName=lost)
+        ready.items(lost)
 
 
 @each_newer

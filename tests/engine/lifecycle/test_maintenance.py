@@ -3,7 +3,6 @@
 from __future__ import unicode_literals
 
 import logging
-import os
 import threading
 import time
 
@@ -14,7 +13,7 @@ from docker_registry_index.engine.lifecycle import maintenance as maintenance_mo
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
 from docker_registry_index.engine.store.records import ReadyMarker
-from tests.helpers.waiting import more_threads, wait_until
+from tests.helpers.waiting import wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable', True)
 NEWER = errors.NewerDatabase('t', 4, 3)
@@ -126,21 +125,14 @@ def logged(caplog):
 
 # Checks
 
-def test_an_index_that_is_ready_is_checked_once_a_minute(make, ready, clock):
-    maintenance = make()
-    for _ in range(2):
-        assert 60 <= maintenance.run_once(clock()) <= 66
-        assert maintenance.is_ready and not maintenance.is_loading
-    assert ready.asked == ['is_ready'] * 2
-
-
-def test_an_index_that_is_not_ready_is_made_ready_at_once(make, start, clock):
+def test_an_index_is_made_ready_at_once_and_then_checked_once_a_minute(make, start, clock):
     maintenance = make()
     assert maintenance.run_once(clock()) == 0
     assert maintenance.is_loading and not maintenance.is_ready
-    assert 60 <= maintenance.run_once(clock()) <= 66
-    assert maintenance.is_ready and not maintenance.is_loading
-    assert start.asked == ['is_ready', 'ensure_ready']
+    for _ in range(3):
+        assert 60 <= maintenance.run_once(clock()) <= 66
+        assert maintenance.is_ready and not maintenance.is_loading
+    assert start.asked == ['is_ready', 'ensure_ready', 'is_ready', 'is_ready']
 
 
 def test_a_start_is_retried_while_dynamodb_is_unavailable_and_logged_once(
@@ -261,8 +253,7 @@ def test_the_next_call_begins_the_maintenance_if_no_thread_could_be_started(
 # What only a person can change
 
 def test_an_index_of_a_newer_release_stops_the_start(make, start):
-    start.failure = NEWER
-    maintenance = make()
+    start.failure, maintenance = NEWER, make()
     with pytest.raises(errors.NewerDatabase):
         maintenance.start_and_wait(5)
     assert maintenance.is_stopped
@@ -322,32 +313,26 @@ def test_the_next_check_is_no_later_than_the_next_sync(make, ready, clock):
     assert ready.asked.count('load') == 1
 
 
-@pytest.mark.parametrize('moment', ['before the check', 'before the lease is taken'])
-def test_a_sync_that_another_process_has_made_is_not_made_again(
-        make, ready, clock, monkeypatch, moment):
+def test_a_sync_that_another_process_has_just_made_is_not_made_again(
+        make, ready, clock, monkeypatch):
     ready.marker = made_at(NOW - 7200)
     maintenance, sync = make(3600), ready.sync
     assert maintenance.run_once(clock()) == 0
-    if moment == 'before the check':
-        ready.marker = made_at(NOW)
 
-    def late(is_due):
+    def sync_late(is_due):
         ready.marker = made_at(NOW)
         sync(is_due)
 
-    monkeypatch.setattr(ready, 'sync', late)
+    monkeypatch.setattr(ready, 'sync', sync_late)
     assert maintenance.run_once(clock()) >= 60
-    assert ready.asked == ['is_ready'] * 2 + ['sync'] * (moment != 'before the check')
+    assert ready.asked == ['is_ready', 'is_ready', 'sync']
 
 
-def test_a_caller_can_ask_for_a_sync_which_is_made_once(make, ready):
+def test_a_caller_can_ask_for_a_sync(make, ready):
     maintenance = make()
     assert maintenance.start_and_wait(5) is True
     maintenance.sync_soon()
     wait_until(lambda: 'load' in ready.asked)
-    maintenance.stop(5)
-    assert maintenance.run_once(NOW) >= 60
-    assert ready.asked.count('load') == 1
 
 
 def test_a_sync_that_cannot_be_made_now_is_made_later(make, ready, clock):
@@ -394,7 +379,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
     assert 0.7 * RETRY <= clock.now - attempts[-1] <= 1.2 * RETRY
 
 
-# The end, and a fork
+# The end
 
 def test_a_load_under_way_is_stopped_and_waited_for(make, start):
     ended, began, never = [], threading.Event(), threading.Event()
@@ -415,15 +400,3 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start):
     assert ended == [True] and not maintenance.is_ready
     maintenance.start()
     assert start.asked == ['is_ready', 'ensure_ready']
-
-
-def test_a_forked_process_does_nothing_more(make, ready, monkeypatch):
-    threads, parent, maintenance = more_threads(), os.getpid(), make()
-    assert maintenance.start_and_wait(5) is True and not maintenance.is_stopped
-    # Greenlets live on there.
-    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
-    maintenance.check_soon()
-    wait_until(lambda: threads() == 0)
-    assert maintenance.is_stopped and ready.asked == ['is_ready']
-    with pytest.raises(errors.Stopped):
-        ready.sleep(0.1)
