@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
-from tests.helpers.registry import FakeRegistry
+from tests.helpers.registry import FakeRegistry, deleted, pushed
 from tests.helpers.waiting import wait_until
 
 __all__ = ['InProcessService', 'NOTIFICATION', 'SECRET', 'ServiceClient']
@@ -103,6 +103,17 @@ class InProcessService(ServiceClient):
         self.service.stop()
         if self._own:
             self._own.__exit__(*failure)
+
+    def push(self, repositories, **fields):
+        """Add repositories, names to descriptions, to the registry, which notifies the service."""
+        self.registry.repositories.update(repositories)
+        assert self.post([pushed(name, **fields) for name in repositories]).status_code == 200
+
+    def delete(self, *names):
+        """Delete repositories of the registry, which notifies the service."""
+        for name in names:
+            del self.registry.repositories[name]
+        assert self.post([deleted(name) for name in names]).status_code == 200
 
     def request(self, method, path, headers=None, data=None, params=None, **environ):
         # A client of its own, as a client is used by one thread.

@@ -1,10 +1,8 @@
-"""The service's settings: each from environment and file, checked, and reported by name and origin
-where they cannot work. No process, no network."""
+"""The service's settings: each from environment and file, checked, and named in its errors."""
 import re
 
 import pytest
 
-from dev.servers import service as service_server
 from docker_registry_index.configuration import read_file
 from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.service.settings import OPTIONS, bucket_of, settings_of
@@ -104,14 +102,6 @@ def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_
         assert SECRET[:15] not in shown, shown
 
 
-def test_the_defaults():
-    found, warnings = settings_of({}, {})
-    assert warnings == [] and (found.events_wait, found.listen, found.threads, found.catalog_limit,
-                               found.anonymous_read) == (0.8, '127.0.0.1:5080', 16, 1000, False)
-    assert [option.name for option in OPTIONS if getattr(found, option.name) is None] == [
-        option.name for option in OPTIONS if option.default is None]
-
-
 @pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
 @pytest.mark.parametrize('is_in_file', [False, True])
 def test_half_a_pair_is_refused(given, is_in_file):
@@ -182,10 +172,3 @@ def test_a_bucket_and_its_root():
     assert [bucket_of(text) for text in (
         's3://bucket', 's3://bucket/', 's3://my.bucket/a/b', '/path')] == [
         ('bucket', ''), ('bucket', '/'), ('my.bucket', '/a/b'), None]
-
-
-def test_a_service_under_test_gets_no_setting_from_outside():
-    """dev.servers.process removes all REGISTRY_*; the rest is listed, because what starts
-    servers imports nothing of the package."""
-    assert set(service_server._OWN) == set(option.variable for option in OPTIONS
-                                           if not option.variable.startswith('REGISTRY_'))

@@ -18,7 +18,6 @@ from tests.helpers.waiting import in_threads, wait_until
 
 BLOB = 'application/octet-stream'
 INDEX = 'application/vnd.oci.image.index.v1+json'
-JSON_BODY = {'Content-Type': 'application/json'}
 
 
 def body_of(*events):
@@ -27,25 +26,22 @@ def body_of(*events):
 
 def costs_nothing(service, action):
     """Do something, and check that no change asks the registry or DynamoDB."""
-    def changes_made():
-        return [service.dynamodb_requests(each)
-                for each in ('GetItem', 'TransactWriteItems', 'BatchWriteItem')]
-    asked, before = len(service.registry.paths), changes_made()
+    def requests():
+        return [path for path in service.registry.paths if path != '/v2/'] + [
+            service.dynamodb_requests(each)
+            for each in ('GetItem', 'TransactWriteItems', 'BatchWriteItem')]
+    before = requests()
     action()
-    assert [path for path in service.registry.paths[asked:] if path != '/v2/'] == []
-    assert changes_made() == before
+    assert requests() == before
 
 
-@pytest.mark.parametrize('authorization', [None, '', 'Bearer', 'Bearer ', 'Bearer wrong', 'wrong',
-                                           'Basic d3Jvbmc6d3Jvbmc=', 'Bearer \xe9', '{secret}x',
-                                           'Bearer {secret}\t x', 'Bearer {half}', 'Token {secret}',
-                                           'Bearer {upper}', 'Basic {secret}', '{half}'])
+@pytest.mark.parametrize('authorization', [
+    None, '', 'Bearer', 'Bearer ', 'Bearer wrong', 'wrong', 'Basic d3Jvbmc6d3Jvbmc=', 'Bearer \xe9',
+    SECRET + 'x', 'Bearer %s\t x' % SECRET, 'Bearer ' + SECRET[:16], 'Token ' + SECRET, SECRET[:16],
+    'Bearer ' + SECRET.upper(), 'Basic ' + SECRET])
 def test_without_the_secret_nothing_is_read_or_done(service, authorization):
-    given = authorization and authorization.format(secret=SECRET, half=SECRET[:16],
-                                                   upper=SECRET.upper())
-
     def send():
-        answer = service.post([pushed('hostile/unasked')], Authorization=given)
+        answer = service.post([pushed('hostile/unasked')], Authorization=authorization)
         assert answer.status_code == 401 and answer.headers['WWW-Authenticate'] == 'Bearer'
         assert SECRET not in answer.text
     costs_nothing(service, send)
@@ -69,14 +65,6 @@ def test_a_body_that_is_no_notification_is_refused(service, body):
                  'multipart/form-data; boundary=x', ''):
         answer = service.post(body, **{'Content-Type': kind})
         assert answer.status_code == 400 and set(answer.json()) == {'error'}
-
-
-@pytest.mark.parametrize('method', ['GET', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS', 'FOO'])
-def test_other_methods_are_refused(service, method):
-    answer = service.request(method, '/events', data=body_of(pushed('x/y')),
-                             headers={'Authorization': 'Bearer ' + SECRET})
-    assert answer.status_code == (200 if method == 'OPTIONS' else 405)
-    assert 'POST' in answer.headers['Allow']
 
 
 IGNORED = [
@@ -107,11 +95,9 @@ def test_an_event_about_no_repository_costs_nothing(service, caplog):
 @pytest.mark.parametrize('wrong', [None, 7, '', 'x', [], {}, True, '../../x', 'sha256:x',
                                    'latest?x=y', '\ud800', 'a' * 5000, ['latest']])
 def test_a_wrong_digest_or_tag_still_reports_its_repository(service, wrong):
-    service.registry.repositories['hostile/fields'] = None
-    assert service.post([pushed('hostile/fields', digest=wrong, tag=wrong,
-                                media_type=wrong)]).status_code == 200
+    service.push({'hostile/fields': None}, digest=wrong, tag=wrong, media_type=wrong)
     assert service.found('hostile/fields') == ['hostile/fields']
-    del service.registry.repositories['hostile/fields']
+    service.delete('hostile/fields')
     assert service.post([deleted('hostile/fields', wrong)]).status_code == 200
     assert service.found('hostile/fields') == []
     assert not [path for path in service.registry.paths if '..' in path or '=y' in path]
@@ -138,12 +124,10 @@ def test_a_repository_that_the_registry_does_not_have_is_not_added(index):
 def test_all_names_of_one_body_are_followed(service):
     names = ['many/%d' % number for number in range(9)]
     service.registry.repositories.update(dict.fromkeys(names[::4]))
-    events = [pushed(name, tag=None) for name in names]
-    assert service.post(events + [pushed('Many/Names')] + IGNORED).status_code == 200
+    assert service.post(IGNORED + [pushed('Many/Names')] + [
+        pushed(name, tag=None) for name in names]).status_code == 200
     assert service.found('many') == names[::4]
-    for name in names[::4]:
-        del service.registry.repositories[name]
-    assert service.post([deleted(name) for name in names]).status_code == 200
+    service.delete(*names[::4])
     assert service.found('many') == []
 
 
@@ -154,7 +138,7 @@ def test_each_notification_is_counted_by_its_result(service):
     before = counts()
     service.post([deleted('hostile/counted')])
     service.post([pushed('a/b', media_type=BLOB)])
-    service.post(b'{', **JSON_BODY)
+    service.post(b'{', **{'Content-Type': 'application/json'})
     service.post([], Authorization='Bearer wrong')
     assert counts() == [count + 1 for count in before]
     assert service.counted('notifications_under_way') == 0
@@ -168,14 +152,13 @@ def large(name, size):
 
 
 def test_only_a_registry_may_send_more_than_a_megabyte(service):
-    body = large('large/body', BODY_BYTES + 1)
+    body, json_body = large('large/body', BODY_BYTES + 1), {'Content-Type': 'application/json'}
     service.registry.repositories['large/body'] = None
-    costs_nothing(service, lambda: service.post(body, **JSON_BODY).status_code == 413 or 1 / 0)
-    assert service.post(large('large/body', BODY_BYTES), **JSON_BODY).status_code == 200
+    costs_nothing(service, lambda: service.post(body, **json_body).status_code == 413 or 1 / 0)
+    assert service.post(large('large/body', BODY_BYTES), **json_body).status_code == 200
     assert service.post(body).status_code == 200
     assert service.found('large/body') == ['large/body']
-    del service.registry.repositories['large/body']
-    assert service.post([deleted('large/body')]).status_code == 200
+    service.delete('large/body')
 
 
 def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
@@ -203,8 +186,7 @@ def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(service
         assert answer.status_code == 202 and set(answer.json()) == {'error'}
     assert caplog.text.count('a notification of the registry is dropped; a sync begins') == 5
     wait_until(lambda: service.found('large/found') and 'loaded the search index in' in caplog.text)
-    del service.registry.repositories['large/found']
-    assert service.post([deleted('large/found')]).status_code == 200
+    service.delete('large/found')
     for note in service.index.engine.description_queue.notes(9):
         service.index.engine.description_queue.done(note)
 

@@ -7,7 +7,6 @@ import pytest
 
 from tests.contract import oracle, suite
 from tests.contract.suite import SearchContract
-from tests.helpers.registry import deleted, pushed
 
 #: Control characters, marks of direction, and what breaks a line.
 UNSAFE = [chr(number) for number in [*range(0x20), *range(0x7f, 0xa0), 0x200e, 0x200f,
@@ -35,14 +34,13 @@ class HTTPIndex:
         self._add({name: description})
 
     def _add(self, repositories):
-        self._service.registry.repositories.update(repositories)
         self._there.update(repositories)
-        assert self._service.post([pushed(name) for name in repositories]).status_code == 200
+        self._service.push(repositories)
 
     def remove(self, *names):
         for name in names:
-            del self._there[name], self._service.registry.repositories[name]
-        assert self._service.post([deleted(name) for name in names]).status_code == 200
+            del self._there[name]
+        self._service.delete(*names)
 
     def search(self, term, limit=None):
         """Read pages of 100 results, or of the limit if it is lower."""
