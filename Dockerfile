@@ -5,7 +5,7 @@
 #         -e AWS_BUCKET=mybucket -e STORAGE_PATH=/registry \
 #         -e AWS_KEY=myawskey -e AWS_SECRET=myawssecret docker-registry-dynamodb
 #
-# config/config_dynamo.yml has all variables.
+# config/config_dynamo.yml lists all variables.
 
 # bullseye is the last Debian with Python 2.7.
 FROM debian:bullseye-slim AS build
@@ -15,7 +15,7 @@ RUN apt-get update \
     python2.7-dev virtualenv gcc g++ libc6-dev make swig libssl-dev liblzma-dev \
  && rm -rf /var/lib/apt/lists/*
 
-# The registry is installed first, so that a change of the plugin does not build it again.
+# This layer comes first, so that a change of the plugin does not build the registry again.
 COPY requirements/registry-py27.txt /build/requirements/
 RUN virtualenv --python=python2.7 /opt/registry \
  && /opt/registry/bin/pip install --no-cache-dir --no-deps -r /build/requirements/registry-py27.txt
@@ -45,7 +45,7 @@ ENV PATH=/opt/registry/bin:$PATH \
 USER registry
 EXPOSE 5000
 
-# The start period allows for a first load: a long one does not make the container unhealthy.
+# A long first load does not make the container unhealthy: the start period allows for it.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
     CMD ["python", "-c", "import httplib, os, sys; \
          c = httplib.HTTPConnection('127.0.0.1', os.environ['REGISTRY_PORT'], timeout=5); \

@@ -1,21 +1,21 @@
-# GNU Make. Everything that is installed goes under .local/; dev/bootstrap says what it does, and
-# does nothing twice.
+# GNU Make. dev/bootstrap installs everything under .local/, reports what it does, and does nothing
+# twice.
 #
-# Variables: PORT and AWS_PORT (make run, make run-service), PYTHON27 and PYTHON3 (interpreters to
-# use), PYTEST (more options for pytest), BENCH (options of benchmarks/), CI (set: a missing Java or
-# Maven, or a missing client of the service, is a failure, not a skip).
+# Variables: PORT and AWS_PORT (of make run and make run-service), PYTHON27 and PYTHON3 (the
+# interpreters), PYTEST (more options of pytest), BENCH (the options of benchmarks/), CI (if it is
+# set, tests fail instead of being skipped when Java, Maven or a client of the service is missing).
 
 PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
 ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/test_configuration.py tests/plugin
-# Half of these, by time: `make test` runs the halves side by side.
+# These take half of the time on Python 2.7: `make test` runs both halves at the same time.
 WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
     $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py)
-# Python 3 keeps compiled modules out of the checkout, but keeps them: a run need not compile again.
+# Python 3 keeps its compiled modules in .local/, so that the next run need not compile them again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
@@ -27,13 +27,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup-run ## Start docker-registry on a local S3 and search it; Ctrl-C ends it (PORT=5000)
+run: setup-run ## Start docker-registry on a local S3, and search it; Ctrl-C ends it (PORT=5000)
 	@exec .local/aws/bin/python -m dev.demo.run
 
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
-check: setup-check ## Lint, and the tests that need no server: two minutes, one Python 3 and pip
+check: setup-check ## Run lint and the tests that need no server: two minutes, with Python 3 and pip
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
 	@echo 'make check: all passed'
 
@@ -42,7 +42,7 @@ check-tests: setup-check
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 $(PYTEST) --ignore tests/end_to_end tests
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== four parts at a time, each shown when it has ended: about twenty minutes'
+	@echo '== runs four parts at a time and shows each when it ends: about twenty minutes'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
 	    check-tests test-py3 test-packaging
@@ -60,11 +60,11 @@ lint: setup lint-py3 ## Check the style, the types of the service, and the synta
 	    xargs -0 $(PYTHON27_BIN)/python -B -c \
 	    'import sys; [compile(open(path).read(), path, "exec") for path in sys.argv[1:]]'
 
-test-py3: setup ## Test the contract of search on Python 3 with DynamoDB Local, without random names
+test-py3: setup ## Test the contract of search on Python 3 and DynamoDB Local, without random names
 	@echo '== contract, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb local $(PYTEST) tests/contract -k 'not random'
 
-test-ministack: setup ## The same, and the registry, with ministack, the DynamoDB of make run
+test-ministack: setup ## Test the engine, the contract and the plugin on ministack
 	@echo '== engine, contract and registry on ministack, Python 3'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) --dynamodb ministack $(PYTEST) \
 	    $(ON_BOTH_PYTHONS) tests/end_to_end/plugin tests/end_to_end/cli
@@ -90,17 +90,17 @@ test-service: setup ## Test the service with a real registry v2, podman, skopeo,
 	@echo '== the service beside CNCF Distribution'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
 
-test-v3: setup ## The same beside version 3, built with Go: ten minutes
+test-v3: setup ## Test the service with version 3 of the registry, built with Go: ten minutes
 	@dev/bootstrap distribution-v3
 	@echo '== the service beside CNCF Distribution 3'
 	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
 	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
 
-test-some-faults: setup ## Test a few of each fault: killed, stopped, failing DynamoDB
+test-some-faults: setup ## Test what holds under faults, such as kills and an unavailable DynamoDB
 	@echo '== faults'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/faults
 
-test-faults: setup ## The same, as many as docs/faults.md says: an hour
+test-faults: setup ## Test each fault as often as docs/faults.md states: an hour
 	@echo '== faults, the long versions'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/end_to_end/faults \
 	    $(addprefix tests/end_to_end/service/,test_first_load.py \
@@ -109,7 +109,7 @@ test-faults: setup ## The same, as many as docs/faults.md says: an hour
 bench-service: setup ## Measure the service's catalog and first load: 15 minutes (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
-test-packaging: setup ## Build the source package and both wheels; install them on Python 2.7 and 3
+test-packaging: setup ## Build the source package and both wheels, and install them
 	@echo '== packages'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/packaging
 
@@ -122,16 +122,16 @@ setup-check: ## Install what make check needs under .local/
 setup-run: ## Install what make run needs under .local/
 	@dev/bootstrap py27 aws
 
-setup-service: ## Install what make run-service needs under .local/, and Debian packages
+setup-service: ## Install what make run-service needs under .local/, and its Debian packages
 	@dev/bootstrap py3 aws clients
 
-dist: setup ## Build the source package, and from it the wheels for Python 2 and 3, into dist/
+dist: setup ## Build the source package and the wheels for Python 2 and 3 in dist/
 	@rm -rf build dist
 	@$(PYTHON3_BIN)/python -m build --no-isolation --outdir dist .
 	@$(PYTHON27_BIN)/python -m pip --disable-pip-version-check wheel --quiet \
 	    --no-deps --no-index --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
-clean: ## Remove everything that the other targets made
+clean: ## Remove everything that the other targets have made
 	rm -rf .local build dist .hypothesis .tox *.egg-info
 	find . -name '__pycache__' -type d -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -type f -delete
