@@ -112,7 +112,7 @@ def test_gunicorns_master_starts_no_index_and_each_worker_does_with_its_first_re
     for _ in range(3):
         flask.request_started.send(None)
     assert start.waits == [0, 0] and current(indexes) is start
-    assert caplog.messages == ['the search index could not be started; the next request retries']
+    assert caplog.messages == ['the search index could not be started; the next request retries it']
 
 
 def test_a_master_stops_if_the_index_is_newer_and_goes_on_without_dynamodb(
