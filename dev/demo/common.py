@@ -36,8 +36,8 @@ def chosen_port(variable, default=None, command='make run'):
     if not re.match(r'[0-9]{1,5}$', text) or not 1 <= int(text) <= 65535:
         raise ServerError('%s=%s is not a port: set a number from 1 to 65535' % (variable, text))
     if is_taken(int(text)):
-        raise ServerError('port %s of 127.0.0.1 is taken by another program: stop that one, or '
-                          'choose another port: %s %s=NUMBER' % (text, command, variable))
+        raise ServerError('another program uses port %s of 127.0.0.1: stop it, or choose another '
+                          'port: %s %s=NUMBER' % (text, command, variable))
     return int(text)
 
 
@@ -69,7 +69,7 @@ def wait_for_the_end_of(servers):
     while all(server.running for server in servers):
         time.sleep(0.5)
     gone = next(server for server in servers if not server.running)
-    raise ServerError('%s has ended by itself; see %s' % (gone.name, gone.log_path))
+    raise ServerError('%s has ended unexpectedly; see %s' % (gone.name, gone.log_path))
 
 
 def stop_on(*signals):

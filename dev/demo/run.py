@@ -25,17 +25,17 @@ TERM = 'nginx'
 def show_what_to_try(port, aws_port):
     echo("""
 Try next, in another terminal:
-  # a search; an empty q finds everything
+  # search; an empty q finds everything
     curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
     docker search 127.0.0.1:%(port)d/%(term)s
-  # the beginning of a push: found at once
+  # begin a push; a search finds the repository at once
     curl -X PUT -H 'Content-Type: application/json' -d '[]' \\
         http://127.0.0.1:%(port)d/v1/repositories/acme/nginx-test/
-  # a delete: gone at once
+  # delete a repository; a search no longer finds it
     curl -X DELETE http://127.0.0.1:%(port)d/v1/repositories/acme/nginx-proxy/
-  # the images themselves, in S3
+  # list the tags of a repository in S3
     curl http://127.0.0.1:%(port)d/v1/repositories/library/nginx/tags
-The local AWS, S3 and DynamoDB, is http://127.0.0.1:%(aws_port)d (any keys). \
+The local AWS (S3 and DynamoDB) is http://127.0.0.1:%(aws_port)d; it accepts any keys. \
 Ctrl-C stops everything."""
          % {'port': port, 'aws_port': aws_port, 'term': TERM})
 
@@ -49,16 +49,16 @@ def demonstrate(port, aws_port):
         bucket, repositories = Bucket(aws.url, BUCKET), v1_images.demonstration()
         for name in sorted(repositories):
             v1_images.put_repository(bucket, STORAGE_PATH, name, repositories[name])
-        echo('%d repositories in s3://%s%s, as docker-registry keeps them:\n    %s' % (
+        echo('%d repositories in s3://%s%s, as docker-registry stores them:\n    %s' % (
             len(repositories), BUCKET, STORAGE_PATH, '\n    '.join(sorted(repositories))))
         registry = Registry(dict(s3_settings(aws.url, BUCKET), STORAGE_PATH=STORAGE_PATH), port)
-        echo('docker-registry 0.9.1 starts on %s; its log (%s) about the index:'
+        echo('docker-registry 0.9.1 starts on %s. Its log (%s) reports about the index:'
              % (registry.url, os.path.relpath(registry.log_path)))
         with registry:
             answer = search(registry.url, TERM)
             show_load(registry.log_text())
-            echo('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints '
-                 'it:\n\n%s\n' % (TERM, table(answer['results'])))
+            echo('\nThe answer to GET /v1/search?q=%s&n=25, as docker search prints it:\n\n%s\n'
+                 % (TERM, table(answer['results'])))
             echo('(%d of %d repositories; %.0f seconds since the start)'
                  % (answer['num_results'], len(repositories), time.time() - started))
             show_what_to_try(port, aws.port)

@@ -60,27 +60,27 @@ def wait_until_found(url, expected, service):
 
 
 def show_search(url, started, total):
-    echo('\nThe answer to GET /v1/search?q=%s&n=25, printed the way docker search prints it:\n\n'
-         '%s\n' % (TERM, table(search(url, TERM)['results'])))
+    echo('\nThe answer to GET /v1/search?q=%s&n=25, as docker search prints it:\n\n%s\n'
+         % (TERM, table(search(url, TERM)['results'])))
     echo('(of %d repositories; %.0f seconds since the start)' % (total, time.time() - started))
 
 
 def show_what_to_try(port, registry, service, aws):
     echo("""
 Try next, in another terminal:
-  # search (docker: with its daemon on this machine); an empty q finds everything
+  # search; an empty q finds everything; docker needs its daemon on this machine
     curl 'http://127.0.0.1:%(port)d/v1/search?q=%(term)s'
     docker search 127.0.0.1:%(port)d/%(term)s
     podman search --tls-verify=false 127.0.0.1:%(port)d/%(term)s
-  # all names, as the registry itself lists them, but from the index
+  # list names from the index, in the form of the registry
     curl 'http://127.0.0.1:%(port)d/v2/_catalog?n=3'
-  # a push: found at once
+  # push an image; a search finds it at once
     skopeo copy --src-tls-verify=false --dest-tls-verify=false \\
         docker://127.0.0.1:%(port)d/library/nginx:1.27 docker://127.0.0.1:%(port)d/me/nginx-test
-  # its last tag deleted: gone at once
+  # delete its last tag; a search no longer finds it
     skopeo delete --tls-verify=false docker://127.0.0.1:%(port)d/me/nginx-test
-Without nginx between: the registry is %(registry)s, the service %(service)s (/readyz, /metrics).
-The local AWS, S3 and DynamoDB, is %(aws)s (any keys). Ctrl-C stops everything.""" % {
+Behind nginx, the registry is %(registry)s, and the service is %(service)s (/readyz, /metrics).
+The local AWS (S3 and DynamoDB) is %(aws)s; it accepts any keys. Ctrl-C stops everything.""" % {
         'port': port, 'term': TERM, 'registry': registry.url, 'service': service.url,
         'aws': aws.url})
 
@@ -96,16 +96,16 @@ def demonstrate(port, aws_port):
         Bucket(aws.url, BUCKET)
         with ConfiguredRegistry(service_port, secret, s3_variables(aws.url, BUCKET),
                                 port=registry_port) as registry:
-            echo('Registry v2 (docker-registry, config/distribution.yml) on %s, its blobs in '
-                 's3://%s; pushed to it:' % (registry.url, BUCKET))
+            echo('Registry v2 with config/distribution.yml on %s; it stores images in s3://%s. '
+                 'Pushed to it:' % (registry.url, BUCKET))
             push_all('%s:%d' % (LOOPBACK, registry.port), before)
             service = Service(dict(s3_source(aws.url, BUCKET), DYNAMODB_ENDPOINT_URL=aws.url,
                                    REGISTRY_URL=registry.url, EVENTS_SECRET=secret), service_port)
             with service, Nginx(registry.port, service.port, port) as nginx:
-                echo('The service on %s; its log (%s) about the index:'
+                echo('The service on %s. Its log (%s) reports about the index:'
                      % (service.url, os.path.relpath(service.log_path)))
                 show_load(service.log_text())
-                echo('nginx (config/nginx.conf) on %s, one address for both; pushed through it:'
+                echo('nginx with config/nginx.conf on %s, in front of both. Pushed through it:'
                      % nginx.url)
                 push_all('%s:%d' % (LOOPBACK, port), beside)
                 show_the_rest(nginx, registry, service, aws, described(before + beside), started)
@@ -115,8 +115,8 @@ def show_the_rest(nginx, registry, service, aws, expected, started):
     """Show that all that was pushed is found, and stay."""
     pushed = time.time()
     wait_until_found(nginx.url, expected, service)
-    echo('The registry has notified the service, and all are found, with their descriptions, '
-         '%.1f seconds after the last push' % (time.time() - pushed))
+    echo('%.1f seconds after the last push, searches find all images with their descriptions.'
+         % (time.time() - pushed))
     show_search(nginx.url, started, len(expected))
     show_what_to_try(nginx.port, registry, service, aws)
     wait_for_the_end_of([aws, registry, service, nginx])

@@ -83,7 +83,7 @@ def is_taken(port):
         probe.bind((LOOPBACK, port))
     except socket.error as error:
         if error.errno == errno.EACCES:
-            raise ServerError('port %d needs the rights of root: choose one above 1023' % port)
+            raise ServerError('only root may use port %d: choose a port above 1023' % port)
         return True
     finally:
         probe.close()
@@ -174,10 +174,10 @@ class Server(object):
     def launch(self):
         """Start the process without waiting for it; ServerError when the port is taken."""
         if self.running:
-            raise ServerError('%s runs already, on port %d' % (self.name, self.port))
+            raise ServerError('%s is already running on port %d' % (self.name, self.port))
         if is_taken(self.port):
-            raise ServerError('port %d of %s, where %s should listen, is taken by another program: '
-                              'stop that one, or choose another port with %s=NUMBER'
+            raise ServerError('another program uses port %d of %s, where %s should listen: stop it '
+                              'or choose another port with %s=NUMBER'
                               % (self.port, LOOPBACK, self.name, self.port_variable))
         command = [sys.executable, '-E', LEASH, str(os.getpid())] + self.command()
         if not os.path.isdir(os.path.dirname(self.log_path)):

@@ -129,7 +129,7 @@ def dynamodb_local():
     stamp = _stamp(*files)
     if _is_done('dynamodb-local', stamp):
         return
-    if not _possible(toolchain.java_and_maven, 'DYNAMODB LOCAL'):
+    if not _possible(toolchain.java_and_maven, 'DynamoDB Local'):
         return
     echo('.local/dynamodb-local: fetching it with Maven')
     shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
@@ -144,9 +144,9 @@ def dynamodb_local():
 def clients():
     """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a
     Docker daemon, in .local/dockerd."""
-    _possible(debian_packages.install, 'REGISTRY OR CLIENTS OF IT')
+    _possible(debian_packages.install, 'The registry or a client of it')
     if not _is_done('dockerd', *debian_packages.DAEMON) and _possible(
-            lambda: debian_packages.unpack_daemon(_path('dockerd')), 'DOCKER DAEMON'):
+            lambda: debian_packages.unpack_daemon(_path('dockerd')), 'The Docker daemon'):
         _done('dockerd', *debian_packages.DAEMON)
 
 
@@ -171,7 +171,7 @@ def _possible(action, what):
     except SetupError as error:
         if os.environ.get('CI'):
             raise
-        echo('NO %s, its tests are skipped: %s' % (what, error))
+        echo('%s is missing, and its tests are skipped: %s' % (what, error))
         return False
 
 
@@ -186,8 +186,8 @@ def main(arguments):
                                      description='Set up what this project needs under .local/.')
     every = dict(COMPONENTS, **OPTIONAL)
     parser.add_argument('components', metavar='COMPONENT', nargs='*',
-                        help='one of %s; none: all but %s' % (', '.join(every),
-                                                              ', '.join(OPTIONAL)))
+                        help='one of %s; by default, all but %s' % (
+                            ', '.join(every), ', '.join(OPTIONAL)))
     chosen = parser.parse_args(arguments).components
     missing = [component for component in chosen if component not in every]
     if missing:

@@ -95,8 +95,8 @@ def unpack_daemon(folder):
     """Unpack a Docker daemon into `folder`, made anew, without installing it; SetupError where
     there is no apt-get."""
     if not (shutil.which('apt-get') and shutil.which('dpkg-deb')):
-        raise SetupError('a Docker daemon is taken from Debian packages, and there is no '
-                         'apt-get here')
+        raise SetupError('the Docker daemon comes from Debian packages, but this system has '
+                         'no apt-get')
     packages = DAEMON + ([_COMMAND] if toolchain.debian_has(_COMMAND) else [])
     echo('.local/dockerd: unpacking %s' % ' '.join(packages))
     shutil.rmtree(folder, ignore_errors=True)

@@ -90,11 +90,11 @@ def python27():
 
     chosen = os.environ.get('PYTHON27')
     if chosen and not _is_python27(chosen):
-        raise SetupError('PYTHON27=%s is no Python 2.7 with its C headers (Debian has them in '
+        raise SetupError('PYTHON27=%s is not a Python 2.7 with C headers (Debian: '
                          'python2.7-dev)' % chosen)
     if not (chosen or find() or debian_has('python2.7-dev')):
-        raise SetupError('Python 2.7 is missing, and this system has no package of it (Debian 12 '
-                         'and later: none). Build it with pyenv '
+        raise SetupError('Python 2.7 is missing, and this system has no package for it (Debian 12 '
+                         'and later have none). Build it with pyenv '
                          '(https://github.com/pyenv/pyenv): pyenv install 2.7.18; or name one: '
                          'PYTHON27=/path/to/python2.7')
     if not chosen:

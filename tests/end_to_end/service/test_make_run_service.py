@@ -27,7 +27,7 @@ def test_it_shows_that_pushes_are_found_and_stops_cleanly():
     finally:
         running.kill()
         running.wait()
-    found = shown.partition('printed the way docker search prints it:')[2]
+    found = shown.partition('as docker search prints it:')[2]
     found = found.partition('(of 7 repositories')[0]
     assert sorted(re.split(r'\s{2,}', line)[0] for line in found.split('\n') if line)[1:] == [
         'acme/nginx-proxy', 'library/nginx', 'platform/ingress/nginx-ingress']
