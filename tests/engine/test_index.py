@@ -10,7 +10,6 @@ import pytest
 from docker_registry_index.engine import Source, errors, index as index_module
 from tests.helpers.engine import EngineIndex
 from tests.helpers.requests_made import RequestsMade
-from tests.helpers.waiting import more_threads
 
 STORED = [('a/web', 'the door'), ('b/worker', None)]
 
@@ -81,36 +80,17 @@ def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index
         index.engine.client.call('list_tables')
 
 
-class Hanging(Source):
-    """A storage that never answers whether it has a repository."""
+def test_a_start_limits_how_long_and_how_often_changes_wait_for_the_storage(index, monkeypatch):
+    class Reconciler(object):
+        """A StorageReconciler that keeps its storage."""
 
-    def __init__(self):
-        self.ends = threading.Event()
+        reconcile = None
 
-    def namespaces(self):
-        return []
+        def __init__(self, storage, writer):
+            storages.append(storage)
 
-    def has(self, name):
-        return self.ends.wait(60)
-
-
-def test_a_storage_that_does_not_answer_keeps_a_limited_number_of_threads(index, monkeypatch):
-    class Queue(object):
-        """A ChangeQueue without changes."""
-
-        def __init__(self, change, reconcile, *more):
-            self.close = lambda seconds: None
-            reconcilers.append(reconcile)
-
-    reconcilers, storage = [], Hanging()
-    monkeypatch.setattr(index_module, 'ChangeQueue', Queue)
-    monkeypatch.setattr(index_module, 'ANSWER_SECONDS', 0.1)
-    monkeypatch.setattr(index_module, 'UNANSWERED', 3)
-    index.engine.start(storage)
-    index.engine.close()
-    threads = more_threads()
-    for number in range(6):
-        with pytest.raises(errors.StorageUnreadable):
-            reconcilers[0]('a/%d' % number)
-    assert threads() <= 3
-    storage.ends.set()
+    storages, source = [], HalfReadable()
+    monkeypatch.setattr(index_module, 'StorageReconciler', Reconciler)
+    monkeypatch.setattr(index_module, 'TimedSource', lambda *arguments: arguments)
+    index.engine.start(source)
+    assert storages == [(source, 10, 8)]

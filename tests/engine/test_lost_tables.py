@@ -76,7 +76,8 @@ def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, proc
 
 
 @pytest.mark.parametrize('gone', [(0,), (2,)], ids=['repository', 'search'])
-def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, processes, gone):
+def test_new_tables_are_not_called_ready_if_the_process_that_makes_them_is_killed(
+        index, processes, gone):
     _, other, third = processes
     deaths = []
 
@@ -106,8 +107,8 @@ def test_nor_when_the_process_that_makes_them_is_killed_at_any_request(index, pr
     assert_right(third)
 
 
-def test_a_load_that_began_after_they_were_made_goes_on(index, processes):
-    """A process that saw them missing and is slow does not end the load of a faster one."""
+def test_a_slow_process_that_saw_missing_tables_does_not_end_the_load_of_a_faster_one(
+        index, processes):
     _, slow, fast = processes
     slow_waits, loads, loading = [], [], []
     lose(index, (2,))

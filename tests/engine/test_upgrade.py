@@ -27,59 +27,34 @@ NEWER = postings.FORMAT + 1
 pytestmark = pytest.mark.usefixtures('short_transactions')
 
 
-def old_items(name, description, old_format):
-    """Return the items of a repository in the search table of release 0.2.0 (format 1) or 0.4.0
-    (format 2): a list of names is the witness, and the catalog has no descriptions."""
-    found = [postings.to_item(posting) for posting in postings.postings(name, description)]
-    found.append({'gram': {'S': '*'}, 'suffix': {'S': name}})
-    if description:
-        found[-1]['d'] = {'S': description}
-    if old_format > 1:
-        found.append({'gram': {'S': '/'}, 'suffix': {'S': postings.catalog_key(name)}})
-    return [dict(item, v={'N': '1'}) for item in found] if name == LONG else found
+def put(index, table, item):
+    index.store.call('put_item', TableName=table, Item=item)
 
 
-def old_row(name, description, old_format):
-    row = {'name': {'S': name}, 'postings': {'N': str(old_format)},
-           'touched': {'N': str(int(time.time()))}}
+def write_row(index, name, description, old_format=2, **more):
+    """Write a row as an older release does; without a format, as during a long removal."""
+    row = {'name': {'S': name}, 'touched': {'N': str(int(time.time()))}}
+    if old_format:
+        row['postings'] = {'N': str(old_format)}
     if description:
         row.update(description={'S': description}, indexed={'S': description})
-    return row
+    put(index, index.settings.repository_table, dict(row, **more))
 
 
-class OldRelease(object):
-    """The tables that an older release has left, written item by item.
+def write_tables(index, old_format=2):
+    """Write the tables as release 0.2.0 (format 1) or 0.4.0 (format 2) has left them, also over
+    what an upgrade made of them. Of its search table, which an upgrade never reads, write the ready
+    marker and one posting.
 
     :param index: an EngineIndex of that release: its settings name the search table."""
-
-    def __init__(self, index, old_format):
-        self.index, self.settings, self.format = index, index.settings, old_format
-        self.write()
-
-    def write(self):
-        """Write what the release left, also over what an upgrade made of it."""
-        create_missing(self.index.store)
-        self.put(self.settings.version_table, VERSION_KEY)
-        self.put(self.settings.search_table, dict(
-            READY_KEY, format={'N': str(self.format)}, number={'S': 'x'},
-            synced={'N': '1500000000'}, tried={'N': '1500000000'}, in_vain={'N': '0'}))
-        # The traces of a removal, and of a description that was still to be read.
-        for kind in 'removed ', 'describe ':
-            self.put(self.settings.search_table, {
-                'gram': {'S': '!'}, 'suffix': {'S': kind + 't/gone'}, 'number': {'S': 'x'}})
-        for name, description in STORED:
-            self.add(name, description)
-
-    def put(self, table, item):
-        self.index.store.call('put_item', TableName=table, Item=item)
-
-    def add(self, name, description):
-        self.put(self.settings.repository_table, old_row(name, description, self.format))
-        self.index.store.batch_write(self.settings.search_table, [
-            {'PutRequest': {'Item': item}} for item in old_items(name, description, self.format)])
-
-    def postings(self):
-        return self.index.items(self.settings.search_table)
+    create_missing(index.store)
+    put(index, index.settings.version_table, VERSION_KEY)
+    put(index, index.settings.search_table, dict(
+        READY_KEY, format={'N': str(old_format)}, number={'S': 'x'}, synced={'N': '1500000000'},
+        tried={'N': '1500000000'}, in_vain={'N': '0'}))
+    put(index, index.settings.search_table, {'gram': {'S': 'sw'}, 'suffix': {'S': 'web\x01t/'}})
+    for name, description in STORED:
+        write_row(index, name, description, old_format)
 
 
 @pytest.fixture
@@ -103,12 +78,14 @@ def old_engine(three_engines):
 
 @pytest.fixture
 def old(request, old_engine, processes):
-    """The tables of release 0.4.0, or of the format of `both_formats`."""
-    yield OldRelease(old_engine, getattr(request, 'param', 2))
+    """The tables of release 0.4.0, or of the format that a test sets."""
+    write_tables(old_engine, getattr(request, 'param', 2))
+    yield old_engine
     old_engine.delete_what_is_left()
 
 
-both_formats = pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
+def old_table(old):
+    return old.items(old.settings.search_table)
 
 
 def found(index):
@@ -130,16 +107,16 @@ def marker(index):
 
 # A load
 
-@both_formats
+@pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
 def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
-    before = old.postings()
+    before = old_table(old)
     assert index.engine.is_ready() is False
     assert index.engine.start(stored) is True
     assert index.engine.ready and index.engine.complete
     assert found(index) == FOUND
     assert dict(index.search('web'))['t/web'] == 'the door'
     index.assert_whole()
-    assert old.postings() == before
+    assert old_table(old) == before
     report = marker(index).report
     assert report['adopted'] == len(STORED) and report['added'] == report['failed'] == 0
     assert marker(index).format == postings.FORMAT
@@ -147,7 +124,6 @@ def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
         VERSION_KEY, format={'N': str(postings.FORMAT)})
 
 
-@both_formats
 def test_changes_before_the_load_are_in_the_new_table(old, index):
     create_missing(index.store)
     index.engine.add('t/pushed', 'words')
@@ -160,14 +136,11 @@ def test_changes_before_the_load_are_in_the_new_table(old, index):
     assert index.search('works') == [('t/worker', 'works')]
 
 
-@pytest.mark.parametrize('old, kind, is_listed', [
-    (2, 'description', False), (1, 'removal', False), (2, 'removal', True)], indirect=['old'])
+@pytest.mark.parametrize('kind, is_listed', [
+    ('description', False), ('removal', False), ('removal', True)])
 def test_a_change_that_the_older_release_did_not_finish_is_finished(old, index, kind, is_listed):
-    row = old_row(LONG, WORDS, old.format)
-    row['writing'] = {'L': [{'S': 'token'}, {'S': WORDS}, {'S': 'few'}]}
-    if kind == 'removal':
-        del row['postings']
-    old.put(old.settings.repository_table, row)
+    write_row(old, LONG, WORDS, None if kind == 'removal' else 2,
+              writing={'L': [{'S': 'token'}, {'S': WORDS}, {'S': 'few'}]})
     others = [name for name in NAMES if name != LONG]
     index.ready(stored(NAMES if is_listed else others))
     # A repository that was whole stays, whatever the storage lists; half a removal is finished.
@@ -176,7 +149,7 @@ def test_a_change_that_the_older_release_did_not_finish_is_finished(old, index, 
 
 
 def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, other):
-    before = old.postings()
+    before = old_table(old)
     for count in killed_at_each(index, lambda: index.ensure_ready(stored), every=24):
         # Nothing is lost, and an incomplete index is not called ready.
         assert set(index.rows()) == set(NAMES)
@@ -184,10 +157,9 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
             assert found(other) == FOUND
         assert other.take_over(stored) is True
         other.assert_whole()
-        assert found(other) == FOUND and old.postings() == before
+        assert found(other) == FOUND and old_table(old) == before
         other.store.call('delete_table', TableName=other.settings.search_table)
-        old.write()
-        before = old.postings()
+        write_tables(old)
     assert count > 10
     assert found(index) == FOUND
 
@@ -201,8 +173,8 @@ def test_another_sync_follows_soon_after_rows_were_adopted(old, index, caplog):
     first = marker(index)
     assert first.resync and next_sync(first, 86400) == first.tried + 600
     # A worker of the older release goes on meanwhile.
-    old.add('t/web', 'another door')
-    old.add('t/new', 'by the older release')
+    write_row(old, 't/web', 'another door')
+    write_row(old, 't/new', 'by the older release')
     index.engine.sync(lambda: stored(NAMES + ['t/new']))
     assert index.search('another') == [('t/web', 'another door')]
     assert index.search('older') == [('t/new', 'by the older release')]
@@ -246,10 +218,9 @@ def refused(index, starting, error):
 
 def test_a_setting_that_names_an_older_table_stops_the_start(old):
     table = old.settings.search_table
-    late = old.index.another(search_table=table)
-    assert refused(old.index, late, errors.ForeignDatabase) == (
-        'table %s holds an index of format %d, of an older release; nothing was changed; name '
-        'another database or table in the settings' % (table, old.format))
+    assert refused(old, old.another(search_table=table), errors.ForeignDatabase) == (
+        'table %s holds an index of format 2, of an older release; nothing was changed; name '
+        'another database or table in the settings' % table)
 
 
 NEWER_THAN_OURS = (

@@ -11,8 +11,7 @@ from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
-from tests.helpers.engine import EngineIndex
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
+from tests.helpers.faults import KillAfter, Killed, Meanwhile, killed_at_each
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.waiting import in_threads
 
@@ -146,24 +145,6 @@ def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(index, other)
     assert 20 <= lease_seconds <= clock() - began < 60
     waiting.assert_whole()
     assert waiting.names() == NAMES
-
-
-def test_a_load_that_lost_dynamodb_begins_again_as_soon_as_dynamodb_recovers(dynamodb_endpoint):
-    index, clock, faults = EngineIndex(dynamodb_endpoint, attempts=1), Clock(), []
-
-    def fail():
-        faults.append(Throttle(index.engine, '*', 1000, code='Down', status=500))
-        raise errors.RequestFailed('put_item', [], 'Down', 'unavailable', True)
-
-    source = [fail]
-    start = index.starter(lambda: source[0](), clock=clock, sleep=clock.sleep)
-    with pytest.raises(errors.DynamoDBIndexError):
-        start.ensure_ready()
-    faults[0].left, source[0] = 0, lambda: STORE
-    assert 'lease' in version_row(index)
-    assert start.ensure_ready() is True
-    assert clock.slept == [] and index.names() == NAMES
-    index.delete_tables()
 
 
 def test_a_storage_that_cannot_be_listed_leaves_the_lease_free_and_no_format(index, other):

@@ -116,14 +116,6 @@ def test_a_long_removal_that_was_killed_is_undone(index, other, transactions):
     assert index.search(LONG[-3:]) == [(LONG, '')]
 
 
-def test_an_index_without_any_postings_is_repaired(index):
-    index.store.batch_write(index.settings.search_table, [
-        {'DeleteRequest': {'Key': {name: item[name] for name in ('gram', 'suffix')}}}
-        for item in index.postings()])
-    assert_repaired(index, *[(name, 'postings') for name in sorted(STORE)])
-    assert len(index.search('')) == len(STORE)
-
-
 def test_a_check_reports_what_only_the_storage_has_and_what_only_the_index_has(index):
     def found(*names):
         return [problem[:2] for problem in problems(index, lambda: [(name, None)
