@@ -13,7 +13,6 @@ from docker_registry_index.service import server
 from docker_registry_index.service.server import Service
 from docker_registry_index.service.settings import settings_of
 from tests.helpers.command_line import CommandLine
-from tests.helpers.listing import make_repositories
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.service import SECRET
 from tests.helpers.waiting import wait_until
@@ -132,16 +131,6 @@ def test_the_other_commands_read_the_catalog_of_the_registry(command_of, tmp_pat
     assert [status[key] for key in ('ready', 'storage', 'names', 'wrong')] == [True, True, 3, {}]
     assert [check[key] for key in ('rows', 'left', 'storage')] == [3, 0, True]
     assert [result['name'] for result in search['results']] == ['team/api', 'team/web']
-
-
-def test_the_other_commands_read_a_storage_on_this_machine(command_of, tmp_path):
-    make_repositories(tmp_path, 'team/web', 'team/api')
-    command = command_of(STORAGE=str(tmp_path), REGISTRY_URL=None, EVENTS_SECRET=None)
-    assert command.json('load')[1]['added'] == 2
-    make_repositories(tmp_path, 'team/new')
-    assert command('load', '--dry-run')[:2] == (0, 'added    team/new\n')
-    status, out, _ = command('check')
-    assert status == 1 and 'team/new' in out
 
 
 @pytest.mark.parametrize('storage, problem', [

@@ -1,5 +1,6 @@
 """When the description worker reads notes and asks for tags: no server, DynamoDB or sleeps."""
 import random
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,8 +11,7 @@ from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
 
 NOTE = Note('acme/web', '1', True)
-FAILURES = [RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True),
-            ValueError('a mistake')]
+UNREADABLE = RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True)
 UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
 
 
@@ -20,31 +20,20 @@ def notes(count):
 
 
 class Index:
-    """A SearchIndex with some notes, or that raises; it is its own lease and queue. It is also the
-    Reconciler, which finds a repository or not, or raises, and counts its requests."""
+    """A SearchIndex with some notes, or that raises; it is its own queue. It is also the Reconciler,
+    which finds a repository or not, or raises, and counts its requests."""
 
     is_there, errors, asked = False, {}, 0
 
     def __init__(self):
         self.description_queue, self.kept, self.error, self.reads = self, [], None, 0
-        self.is_free, self.act = True, lambda: None
-
-    def lease(self, kind):
-        return self
+        self.lease, self.act = Mock(), lambda: None
 
     def notes(self, limit, after=None):
         self.reads += 1
         if self.error:
             raise self.error
         return [note for note in self.kept if note.name > (after or '')][:limit]
-
-    def acquire(self):
-        return self.is_free
-
-    def renew(self):
-        pass
-
-    release = renew
 
     def done(self, note):
         self.kept.remove(note)
@@ -86,20 +75,16 @@ def test_notes_are_read_every_ten_seconds(worker, index, clock):
     assert index.reads == 4, 'the first read is not at the start'
 
 
-@pytest.mark.parametrize('error', FAILURES, ids=['DynamoDB', 'ours'])
+@pytest.mark.parametrize('error, longest', [
+    (UNREADABLE, LONGEST_PAUSE), (ValueError('a mistake'), LONGEST_PAUSE),
+    # Tables that are being created are no failure.
+    (MissingTable('query', ['t'], 'ResourceNotFoundException', 'no table', False), PAUSE)])
 def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
-        worker, index, clock, error):
+        worker, index, clock, error, longest):
     index.error = error
-    found = pauses(worker, clock, 10)
-    assert found == [min(PAUSE * 2 ** number, LONGEST_PAUSE) for number in range(10)]
-    assert found[-1] == LONGEST_PAUSE
+    assert pauses(worker, clock, 10) == [min(PAUSE * 2 ** number, longest) for number in range(10)]
     index.error = None
     assert pauses(worker, clock, 2) == [PAUSE] * 2
-
-
-def test_tables_that_are_being_created_are_no_failure(worker, index, clock):
-    index.error = MissingTable('query', ['t'], 'ResourceNotFoundException', 'no table', False)
-    assert pauses(worker, clock, 3) == [PAUSE] * 3
 
 
 def test_an_unavailable_registry_makes_pauses_longer_and_proves_no_missing_tag(
@@ -130,7 +115,7 @@ def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(worker, in
 
 
 def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, clock):
-    index.kept, index.is_free = notes(3), False
+    index.kept, index.lease().acquire.return_value = notes(3), False
     pauses(worker, clock, 3)
     assert worker.waiting == 3 and not index.asked
 
@@ -142,7 +127,7 @@ def test_a_note_with_an_invalid_name_is_removed(worker, index, clock):
 
 
 def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, clock):
-    index.error = FAILURES[0]
+    index.error = UNREADABLE
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
     index.error, index.kept, reads = None, [NOTE], index.reads
