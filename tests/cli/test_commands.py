@@ -148,8 +148,7 @@ def test_a_wrong_setting_is_status_2_and_one_line(command_of):
     assert 'setting attempts' in command.fails('search', 'x')[1]
 
 
-@pytest.mark.parametrize('arguments', ['search x', 'check --no-storage', 'status --no-storage',
-                                       'load --names ' + os.devnull])
+@pytest.mark.parametrize('arguments', ['search x', 'check --no-storage', 'status --no-storage'])
 def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, arguments):
     monkeypatch.setattr(client, 'FAULT_SECONDS', 0)
     # Discard's port: nothing listens there.

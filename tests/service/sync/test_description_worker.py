@@ -20,8 +20,8 @@ def notes(count):
 
 
 class Index:
-    """A SearchIndex with some notes, or that raises; it is its own queue. It is also the Reconciler,
-    which finds a repository or not, or raises, and counts its requests."""
+    """A SearchIndex with some notes, or that raises, and its queue. It is also the Reconciler, which
+    finds a repository or not, or raises, and counts its requests."""
 
     is_there, errors, asked = False, {}, 0
 
