@@ -89,12 +89,12 @@ class Service:
 
     def _add_gauges(self, pool: NotificationPool) -> None:
         add_gauge = self._metrics.add_gauge
-        add_gauge('ready', '1 if the index is ready, or else 0.', lambda: self.index.ready)
-        add_gauge('notifications_under_way', 'Changes of notifications that are being made.',
+        add_gauge('ready', '1 if the index is ready, otherwise 0.', lambda: self.index.ready)
+        add_gauge('notifications_under_way', 'Changes from notifications that are being made.',
                   lambda: pool.under_way)
         worker = self._description_worker
-        add_gauge('descriptions_waiting', 'Repositories whose descriptions are still to be read, '
-                  'when last counted; 100 means 100 or more.', lambda: worker.waiting)
+        add_gauge('descriptions_waiting', 'Repositories whose descriptions still have to be '
+                  'read, at the last count; 100 means 100 or more.', lambda: worker.waiting)
         add_gauge('descriptions_read', 'Repositories whose descriptions this process has read.',
                   lambda: worker.done)
 
@@ -122,7 +122,7 @@ class _Process:
         for number in signal.SIGTERM, signal.SIGINT:
             signal.signal(number, lambda number, _: self.ends.put(number))
         if start_thread(self._serve) is None:
-            raise RuntimeError('the service cannot start: the system has no thread left')
+            raise RuntimeError('no thread is left for the service; raise its thread limit')
         end = self.ends.get()
         if isinstance(end, errors.DynamoDBIndexError):
             raise end

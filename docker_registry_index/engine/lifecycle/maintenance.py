@@ -25,8 +25,8 @@ _CHECK_AGAIN = 5
 _CHECK_EVERY = 60
 _DAY = 86400
 
-_NOT_READY = ('the search index is not ready; the registry works without it meanwhile, and the '
-              'start of the index is retried: %s')
+_NOT_READY = ('the search index is not ready; the registry works without it, and the start of the '
+              'index is retried: %s')
 _NOT_CHECKED = 'the search index cannot be checked; the check is retried: %s'
 _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is retried: %s'
 

@@ -116,8 +116,8 @@ def secret(shortest=1):
     """Return a check that accepts a key or password for an HTTP header, and never shows it."""
     def check(text):
         if not _SECRET.match(text):
-            raise Refused('contains a space, a control character or one outside ASCII (not shown, '
-                          'it is secret)', 'copy it again, without quotes and line breaks')
+            raise Refused('contains a space, a control character or a character beyond ASCII (not '
+                          'shown, it is secret)', 'copy it again, without quotes and line breaks')
         if len(text) < shortest:
             raise Refused('has fewer than %d characters' % shortest,
                           'use a random value, such as the output of: openssl rand -hex 32')

@@ -314,7 +314,7 @@ def _kind_and_detail(row, missing, surplus):
     if row is None:
         if not surplus:
             return 'row', ''
-        return 'postings', '%d postings and no row' % len(surplus)
+        return 'postings', '%d postings without a row' % len(surplus)
     if row.writing is not None:
         return 'row', 'a change was interrupted; ' + counts
     if not row.is_indexed:

@@ -23,8 +23,8 @@ def source_of(settings: ServiceSettings) -> StorageSource:
     """Return the Source that a load reads; raise SettingError if the settings name none."""
     if settings.storage is None:
         if settings.registry_url is None:
-            raise SettingError('registry_url', None, 'is missing, as is storage',
-                               'set one of them, by REGISTRY_URL or STORAGE')
+            raise SettingError('registry_url', None, 'is missing, and so is storage',
+                               'set REGISTRY_URL or STORAGE')
         return CatalogSource(registry_of(settings))
     found = bucket_of(settings.storage)
     if found is None:
@@ -39,6 +39,6 @@ def _check_certificates(path: str) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
-        reason = error.strerror or 'no certificate is in it'
+        reason = error.strerror or 'it contains no certificate'
         raise SettingError('registry_ca', None, f'names {path}, which cannot be used: {reason}',
-                           'write the path of a file of certificates, in PEM') from error
+                           'write the path of a file with certificates in PEM format') from error
