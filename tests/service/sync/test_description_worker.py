@@ -20,7 +20,7 @@ def notes(count):
 
 
 class Index:
-    """A SearchIndex with some notes, or that raises, and its queue. It is also the Reconciler, which
+    """A SearchIndex with some notes, or that raises, and its queue. It is the Reconciler, too: it
     finds a repository or not, or raises, and counts its requests."""
 
     is_there, errors, asked = False, {}, 0

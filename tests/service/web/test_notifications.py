@@ -4,14 +4,11 @@ import re
 import threading
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web import notifications
-from docker_registry_index.service.web.notifications import (
-    BODY_BYTES, MalformedNotification, changes_of)
-from tests.helpers.registry import DIGEST, MANIFEST, FakeRegistry, deleted, pushed
+from docker_registry_index.service.web.notifications import BODY_BYTES, changes_of
+from tests.helpers.registry import DIGEST, FakeRegistry, deleted, pushed
 from tests.helpers.scripted_server import error_page, page
 from tests.helpers.service import SECRET, InProcessService
 from tests.helpers.waiting import in_threads, wait_until
@@ -191,38 +188,12 @@ def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(service
         service.index.engine.description_queue.done(note)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([
-        'action', 'target', 'repository', 'digest', 'tag', 'mediaType', 'events'])
-        | st.text(max_size=3), inner, max_size=5), max_leaves=12)
-SOMETIMES = st.sampled_from(['push', 'delete', 'pull', 'a/b', 'a/c', DIGEST, BLOB, MANIFEST]) | JSON
-TARGET = st.fixed_dictionaries({}, optional=dict.fromkeys(
-    ['repository', 'digest', 'tag', 'mediaType'], SOMETIMES))
-EVENT = st.fixed_dictionaries({}, optional={'action': SOMETIMES, 'target': JSON | TARGET})
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode())
-       | st.lists(EVENT | JSON, max_size=5).map(lambda events: body_of(*events)))
-def test_any_body_is_malformed_or_a_list_of_changes(body):
-    try:
-        changes = changes_of(body)
-    except MalformedNotification as error:
-        assert re.match('the body (is not|has no) .*', str(error))
-    else:
-        assert all(isinstance(change, Change) and change.name for change in changes)
-        assert all(value is None or (isinstance(value, str) and value)
-                   for change in changes for value in change)
-        assert len(set(change.name for change in changes)) == len(changes)
-
-
 @pytest.mark.parametrize('events, changes', [
     ([pushed('a/b'), pushed('c/d'), pushed('a/b', BLOB, 'v2')],
      [Change('c/d', DIGEST, 'latest'), Change('a/b', BLOB, 'v2')]),
     ([pushed('a/b'), deleted('a/b')], [Change('a/b', DIGEST, 'latest')]),
     ([deleted('a/b'), pushed('a/b')], [Change('a/b', DIGEST, 'latest')]),
     ([pushed('a/b', media_type=BLOB), deleted('a/b')], [Change('a/b', None, None)]),
-    ([pushed('a/b', digest=None, tag=None, media_type=None)], [Change('a/b', None, None)])])
+    ([pushed('a/b', digest=[None], tag='', media_type=1)], [Change('a/b', None, None)])])
 def test_the_newest_manifest_of_a_name_counts(events, changes):
     assert changes_of(body_of(*events)) == changes
