@@ -3,6 +3,8 @@ every moment of a load."""
 
 from __future__ import unicode_literals
 
+import itertools
+
 import pytest
 
 from docker_registry_index.engine import ListSource
@@ -107,18 +109,11 @@ def test_a_row_whose_name_cannot_be_indexed_keeps_no_other_out(index, old):
 
 # Beside
 
-class BeforeEachRequest(object):
-    """Does something before each request of an engine."""
-
-    def __init__(self, index, act, operation='*'):
-        self.count = 0
-        self._act = act
-        index.engine.client.dynamodb.meta.events.register(
-            'before-call.dynamodb.' + operation, self._note)
-
-    def _note(self, **_):
-        self.count += 1
-        self._act(self.count)
+def before_each_request(index, act, operation='*'):
+    """Call ``act`` with the number of each request of an engine, before the request is made."""
+    numbers = itertools.count(1)
+    index.engine.client.dynamodb.meta.events.register(
+        'before-call.dynamodb.' + operation, lambda **_: act(next(numbers)))
 
 
 def test_nothing_is_lost_when_it_restarts_before_each_request(index, another, processes, old):
@@ -136,9 +131,9 @@ def test_nothing_is_lost_when_it_restarts_before_each_request(index, another, pr
         worker.created(created[-1])
         worker.updated('library/nginx')
 
-    requests = BeforeEachRequest(index, restart)
+    before_each_request(index, restart)
     index.ready(STORED)
-    assert requests.count > 10 and created
+    assert len(created) > 1
     assert another.engine.is_ready()
     everything = sorted(OLD + NEW + created)
     assert old.names() == everything
@@ -179,8 +174,8 @@ def test_what_it_deletes_after_the_load_listed_it_stays_deleted(index, another, 
         def has(self, name):
             return (name, None) in storage
 
-    transactions = BeforeEachRequest(index, delete, 'TransactWriteItems')
+    before_each_request(index, delete, 'TransactWriteItems')
     index.ensure_ready(Listed(lambda: listing))
-    assert transactions.count >= moment
+    assert storage == STORED
     assert 'z/web' not in old.names() + another.names()
     assert set(NEW) <= set(another.assert_whole())

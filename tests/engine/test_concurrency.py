@@ -288,17 +288,6 @@ def test_a_wake_or_a_start_during_a_call_makes_another_call(loop_of, method, pau
     assert len(calls) == 2
 
 
-def test_a_call_that_returns_None_ends_the_thread_and_start_begins_another(loop_of):
-    calls = Calls(None, None)
-    loop = loop_of(calls)
-    for count in 1, 2, 3:
-        assert loop.start() is True
-        wait_until(lambda: len(calls.at) == count)
-        if count < 3:
-            wait_until(lambda: not loop.is_running)
-    assert loop.is_running and not loop.is_stopped
-
-
 def test_no_start_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_of):
     # As a queue is used: put, then start; a call takes one item, and ends if there is none.
     lock, waiting, taken = threading.Lock(), [], []
@@ -318,6 +307,7 @@ def test_no_start_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_o
         # The next start often comes just when the thread is about to end.
         wait_until(lambda: len(taken) == number + 1)
     wait_until(lambda: not loop.is_running)
+    assert loop.start() is True and not loop.is_stopped
 
 
 def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):

@@ -146,6 +146,12 @@ def test_pushes_and_deletes_during_a_check_are_no_problems(index, other, number)
     assert done == [True] * (number < 4)
 
 
+def test_a_push_during_an_inspection_is_no_problem(index, other):
+    delete_posting(index)
+    Meanwhile(other.engine, 'BatchGetItem', lambda: index.engine.add('a/web', 'another'))
+    assert problems(other) == []
+
+
 @pytest.mark.parametrize('meddle', [
     lambda other: other.engine.add('a/web', 'another'),
     lambda other: other.engine.remove('a/web')], ids=['describe', 'remove'])
