@@ -43,7 +43,7 @@ _HARMLESS = {
 
 
 class ServerError(Exception):
-    """A local server cannot be started; the message says why and what to do."""
+    """A local server cannot be started; the message states why, and what to do."""
 
 
 def installed(path, part):

@@ -43,7 +43,7 @@ def names(source):
 
 
 def asks(source):
-    """Return functions that ask a source for each thing that it knows."""
+    """Return functions that call each method of a source."""
     return [lambda: list(source.namespaces()), lambda: list(source.repositories('library')),
             lambda: source.has('library/nginx')]
 
@@ -136,8 +136,8 @@ def store(request, local):
 
 def filled(store):
     """Return the source of a storage with all names that it can have."""
-    # A driver that returns only names cannot tell a namespace `repositories` from the directory of
-    # all repositories.
+    # A driver that returns only names cannot distinguish a namespace `repositories` from the
+    # directory of all repositories.
     store.names = sorted(name for name in ACCEPTED if not (
         getattr(store, 'found', None) is only_names and name.startswith('repositories/')))
     for name in store.names:

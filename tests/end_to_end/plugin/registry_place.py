@@ -28,7 +28,7 @@ LOADED = 'loaded the search index in'
 
 def gunicorn(*options):
     """Return the setting GUNICORN_OPTS: these options, and an access log with the id of each
-    worker's process, by which a test knows that all have answered."""
+    worker's process, which shows a test that all have answered."""
     return json.dumps(['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
                       + list(options))
 

@@ -23,7 +23,7 @@ class HTTPIndex(object):
                    + [functools.partial(self.add, name) for name in set(repositories) - there])()
 
     def add(self, name, description=None):
-        assert description is None, 'docker-registry knows no descriptions'
+        assert description is None, 'docker-registry has no descriptions'
         self._client.begin_push(name)
 
     def remove(self, name):

@@ -1,4 +1,4 @@
-"""The service does what docs/openapi.yml says: schemathesis sends requests that the description
+"""The service does what docs/openapi.yml describes: schemathesis sends requests that the page
 allows, and others."""
 import base64
 import os
