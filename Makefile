@@ -13,7 +13,7 @@ ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/test_configuration.py tests/plugin
 # These take half of the time on Python 2.7: `make test` runs both halves at the same time.
 WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
-    $(addprefix dev/servers/,leash.py process.py aws.py registry_v1.py) \
+    $(addprefix dev/servers/,run_with_parent.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py)
 # Python 3 keeps its compiled modules in .local/, so that the next run need not compile them again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache

@@ -1,4 +1,4 @@
-"""Package metadata: the version, and what differs between Python 2 and 3; setup.cfg has the rest.
+"""Package metadata: the version, and what differs between Python 2 and 3. setup.cfg has the rest.
 
 Both build from the same source package. The package for Python 2 does not contain the service."""
 import io
@@ -39,7 +39,7 @@ FOR_PYTHON3 = {
 
 
 def version():
-    """Return __version__ without an import: the dependencies are not installed yet."""
+    """Return __version__ without importing the package, whose dependencies may be missing."""
     with io.open(os.path.join(HERE, 'docker_registry_index', '__init__.py'),
                  encoding='utf-8') as source:
         return re.search(r"^__version__ = '([^']+)'$", source.read(), re.MULTILINE).group(1)

@@ -1,2 +1,1 @@
-"""Programs that measure the requests and times that the documentation states, with real servers on
-this machine: make bench-service."""
+"""Programs that measure the requests and times in docs/measurements.md: make bench-service."""

@@ -1,10 +1,11 @@
-"""What the whole catalog and the first load cost, in requests and seconds: python -m
-benchmarks.catalog_and_load [--write].
+"""Measures the requests and seconds of the whole catalog and of the first load.
 
-The real registry of version 2 on ministack's S3, and the service on DynamoDB Local, each behind a
-proxy that counts. The repositories are put straight into the bucket. Seconds hold the proxy's own
-time, about half a millisecond a request, and are of this machine; requests are the same on any.
---write puts the tables into docs/measurements.md. Python 3.
+usage: python -m benchmarks.catalog_and_load [--write]
+
+The real registry of version 2 uses ministack's S3, and the service uses DynamoDB Local, each
+through a proxy that counts requests. The repositories are written directly into the bucket. The
+seconds depend on the machine, and include about half a millisecond a request for the proxy. The
+requests are the same on any machine. --write writes the tables into docs/measurements.md. Python 3.
 """
 import argparse
 import contextlib
@@ -28,10 +29,9 @@ from dev.storage.v2_repositories import RegistryBucket, names
 PAGE = os.path.join(ROOT, 'docs', 'measurements.md')
 BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
                    r'(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
-#: Names of a page: a registry's default.
+#: The names on a page: the default of a registry.
 SIZE = 100
-#: The service makes a request now and then by itself, so the least of a few walks is what one
-#: costs.
+#: The walks of which the cheapest counts, because the service also makes requests by itself.
 WALKS = 5
 NONE = '–'
 
@@ -40,73 +40,75 @@ def echo(text):
     print('%s  %s' % (time.strftime('%H:%M:%S'), text), file=sys.stderr, flush=True)
 
 
-class Measure:
-    """The servers, and what is measured on them.
+class Measurement:
+    """Measures the catalog and the load, with servers that are running.
 
-    registries: a dict of what a registry is called to its program, None for Debian's. tags: of each
-    repository. minutes: of one walk of a registry's catalog at most.
+    registries: a dictionary of name to the path of a registry's program, None for Debian's. tags:
+    the tags of each repository. minutes: the longest walk over a registry's catalog.
     """
 
-    def __init__(self, aws, dynamodb, s3, of_load, registries, tags=1, minutes=5.0):
-        self.aws, self.dynamodb, self.s3, self.of_load = aws, dynamodb, s3, of_load
+    def __init__(self, aws, dynamodb, s3, load_s3, registries, tags=1, minutes=5.0):
+        self.aws, self.dynamodb, self.s3, self.load_s3 = aws, dynamodb, s3, load_s3
         self.registries, self.tags, self.minutes = registries, tags, minutes
         self.catalog, self.load = [], []
 
     def measure(self, count, with_catalog_load):
-        """Measure all with so many repositories; with_catalog_load: also a first load from the
-        registry's catalog."""
+        """Measure catalog and load with `count` repositories.
+
+        with_catalog_load: True to measure a first load from the registry's catalog, too.
+        """
         wanted = names(count)
         echo('%d repositories are put into a bucket' % count)
         bucket = RegistryBucket(self.aws.url, self.tags).fill(wanted)
-        for called, path in self.registries.items():
+        for name, path in self.registries.items():
             with Distribution(bucket.storage(self.s3.url), program=path) as registry:
-                self._walk_of_registry(called, registry, wanted)
+                self._walk_registry(name, registry, wanted)
         with Distribution(bucket.storage(self.s3.url)) as registry:
-            self._load_of_bucket(bucket, registry, wanted)
+            self._load_from_bucket(bucket, registry, wanted)
             if with_catalog_load:
-                self._load_of_catalog(registry, wanted)
+                self._load_from_catalog(registry, wanted)
 
-    def _walk_of_registry(self, called, registry, wanted):
+    def _walk_registry(self, name, registry, wanted):
         for size in (SIZE, 1000):
-            echo('%s: its catalog of %d, n=%d' % (called, len(wanted), size))
+            echo('%s: its catalog of %d, n=%d' % (name, len(wanted), size))
             self.s3.clear()
             done = walk(registry.url, size, 60 * self.minutes)
             requests = self.s3.total
             if done.is_whole and done.names != wanted:
                 raise RuntimeError('%s lists %d names in place of %d'
-                                   % (called, len(done.names), len(wanted)))
+                                   % (name, len(done.names), len(wanted)))
             cut = '' if done.is_whole else ', cut after %d pages' % done.pages
-            self.catalog.append([called, number(len(wanted)), '%d%s' % (size, cut),
+            self.catalog.append([name, number(len(wanted)), '%d%s' % (size, cut),
                                  number(requests), NONE, seconds(done.seconds)])
 
-    def _load_of_bucket(self, bucket, registry, wanted):
+    def _load_from_bucket(self, bucket, registry, wanted):
         echo('the first load of %d from the bucket' % len(wanted))
         self.s3.clear()
-        self.of_load.clear()
-        with Beside(registry.url, self.dynamodb.url, **bucket.source(self.of_load.url)) as beside:
-            load, requests = first_load(beside, wanted), self.of_load.total
+        self.load_s3.clear()
+        with Beside(registry.url, self.dynamodb.url, **bucket.source(self.load_s3.url)) as beside:
+            load, requests = first_load(beside, wanted), self.load_s3.total
             beside.wait_until_described()
             self._note_load('the bucket', wanted, load, requests, self.s3.total)
-            self._walk_of_service(beside, wanted)
+            self._walk_service(beside, wanted)
 
-    def _walk_of_service(self, beside, wanted):
+    def _walk_service(self, beside, wanted):
         for size in (SIZE, 1000):
             done = []
             for _ in range(WALKS):
-                for proxy in (self.s3, self.of_load, self.dynamodb):
+                for proxy in (self.s3, self.load_s3, self.dynamodb):
                     proxy.clear()
                 walked = walk(beside.service.url, size)
                 if walked.names != wanted:
                     raise RuntimeError('the service lists %d names in place of %d'
                                        % (len(walked.names), len(wanted)))
                 done.append((self.dynamodb.total, walked.seconds))
-                if self.s3.total + self.of_load.total:
+                if self.s3.total + self.load_s3.total:
                     raise RuntimeError('the catalog of the service asked S3: %r'
-                                       % (self.s3.counts + self.of_load.counts))
+                                       % (self.s3.counts + self.load_s3.counts))
             self.catalog.append(['the service', number(len(wanted)), str(size), '0',
                                  number(min(done)[0]), seconds(min(each for _, each in done))])
 
-    def _load_of_catalog(self, registry, wanted):
+    def _load_from_catalog(self, registry, wanted):
         echo("the first load of %d from the registry's catalog" % len(wanted))
         self.s3.clear()
         with Beside(registry.url, self.dynamodb.url) as beside:
@@ -124,7 +126,7 @@ class Measure:
                           number(for_descriptions)])
 
     def tables(self):
-        """Return the tables of docs/measurements.md."""
+        """Return the tables for docs/measurements.md."""
         return '\n\n'.join([table(['The whole catalog of', 'Repositories', 'Names a page',
                                    'Requests to S3', 'Requests to DynamoDB', 'Seconds'],
                                   self.catalog),
@@ -138,7 +140,7 @@ def seconds(value):
 
 
 def version_of(path):
-    """Return what a registry calls itself: Distribution 2.8.2."""
+    """Return the name and version of a registry, such as Distribution 2.8.2."""
     output = subprocess.run([path, '--version'], stdout=subprocess.PIPE, universal_newlines=True,
                             check=True).stdout
     return 'Distribution ' + re.search(r'\bv?([0-9]+\.[0-9]+\.[0-9]+)', output)[1]
@@ -161,9 +163,9 @@ def main(arguments):
                       for path in [None] + options.registry)
     with contextlib.ExitStack() as running:
         aws, dynamodb = running.enter_context(Ministack()), running.enter_context(DynamoDBLocal())
-        s3, of_load, counted = [running.enter_context(Proxy(each.url))
+        s3, load_s3, counted = [running.enter_context(Proxy(each.url))
                                 for each in (aws, aws, dynamodb)]
-        measure = Measure(aws, counted, s3, of_load, registries, options.tags, options.minutes)
+        measure = Measurement(aws, counted, s3, load_s3, registries, options.tags, options.minutes)
         for count in options.repositories:
             measure.measure(count, count <= 300)
     print('%s, %d cores, Python %s\n\n%s' % (platform.machine(), os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Measure the requests of a whole catalog, page by page, and of a first load."""
+"""Measures a walk over a whole catalog, page by page, and a first load."""
 import collections
 import http.client
 import json
@@ -12,9 +12,9 @@ from tests.helpers.engine import EngineIndex
 
 __all__ = ['Beside', 'Load', 'Walk', 'first_load', 'walk']
 
-#: pages: how many were read; is_whole: whether there were no more.
+#: pages: the number of pages that were read; is_whole: True if these are all pages.
 Walk = collections.namedtuple('Walk', 'names pages seconds is_whole')
-#: ready: seconds from the start of the service to /readyz; found: to a catalog that has all.
+#: The seconds from the start of the service until it is ready, and until its catalog is complete.
 Load = collections.namedtuple('Load', 'ready found')
 
 _DATABASE = {'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy',
@@ -22,8 +22,8 @@ _DATABASE = {'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': '
 
 
 def walk(url, size, limit=600.0):
-    """Read the catalog at `url` from the first page of `size` names, Link after Link, for `limit`
-    seconds at most; return a Walk."""
+    """Read the catalog at `url` in pages of `size` names, for `limit` seconds at most; return a
+    Walk."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
     path, found, pages, started = '/v2/_catalog?n=%d' % size, [], 0, time.monotonic()
     try:
@@ -44,10 +44,10 @@ def walk(url, size, limit=600.0):
 
 
 class Beside:
-    """The service beside a registry, on tables of its own, which go with it; inside `with` it is
-    launched, and not waited for.
+    """The service beside a registry, on tables of its own, which are deleted with it.
 
-    settings: further variables of the service.
+    A `with` block launches it, and does not wait until it is ready. settings: further variables of
+    the service.
     """
 
     def __init__(self, registry_url, dynamodb_url, **settings):
@@ -66,8 +66,7 @@ class Beside:
         self.index.delete_what_is_left()
 
     def wait_until_described(self, seconds=600.0):
-        """Wait until no description is left to read: from then on nothing is asked from the
-        registry."""
+        """Wait until no description is left to read, so that the registry gets no more requests."""
         deadline = time.monotonic() + seconds
         while self.index.engine.description_queue.notes(1):
             if time.monotonic() > deadline:
@@ -76,8 +75,8 @@ class Beside:
 
 
 def first_load(beside, expected, seconds=600.0):
-    """Return the Load of a service that was launched just now; RuntimeError unless its catalog is
-    then exactly `expected`."""
+    """Return the Load of a service that was just launched; raise RuntimeError unless its catalog
+    is exactly `expected` then."""
     service, started = beside.service, time.monotonic()
     while http_status(service.port, '/readyz', 10) != 200:
         if time.monotonic() > started + seconds or not service.running:

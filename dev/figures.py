@@ -1,8 +1,9 @@
-"""The figures of README.md and docs/cost.md, counted by the engine itself: python -m dev.figures
-[--check | --write].
+"""The tables of costs in README.md and docs/cost.md, calculated with the engine itself.
 
-Each figure is between two markers of its file. --check fails if a figure differs from the count
-of the engine; --write replaces it. Python 3.
+usage: python -m dev.figures [--check | --write]
+
+Each table is between two markers in its file. --check fails if a table differs from the result of
+the engine; --write replaces it. Python 3.
 """
 import argparse
 import collections
@@ -25,11 +26,11 @@ A_MILLION_READS, A_MILLION_WRITES, A_GIGABYTE_MONTH = 0.125, 0.625, 0.25
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 PAGE_BYTES, ITEM_OVERHEAD = 4096, 100
-#: A transaction's action on an item of up to 1 KB, a condition alone included.
+#: The write units of a transaction's action on an item of up to 1 KB, even if it is a condition.
 UNITS_OF_AN_ACTION = 2
 
-#: Names as private registries have them: images of the public registry, services of teams, tools,
-#: and long ones.
+#: Names like those in private registries: images of the public registry, services of teams, tools,
+#: and long names.
 NAMES = """
 library/nginx library/redis library/ubuntu library/mysql library/java library/node library/python
 library/postgres
@@ -50,18 +51,18 @@ customer-portal/customer-portal-frontend-staging
 """.split()
 DESCRIPTION = ('Receives payments of the web shop, checks them for fraud and passes them on to the '
                'bank')
-#: Operations that the README shows, too.
+#: The operations that are also in the README.
 SEARCH = 'a search for one word, if word starts fill the limit'
 OTHER_SEARCH = 'any other search for one word'
 FIRST_PUSH = 'the first push of a repository'
 
-Counted = collections.namedtuple('Counted',
-                                 'characters postings page_bytes new loaded removed stored')
+Counts = collections.namedtuple(
+    'Counts', 'characters postings page_bytes new loaded removed stored')
 
 
 @functools.lru_cache(None)
-def counted(name, description=''):
-    """Return the actions of the changes of one repository, and its bytes."""
+def count(name, description=''):
+    """Return the Counts of one repository: of its postings, bytes, and actions of its changes."""
     planner = Planner(Store(Settings(), None))
     row = {'name': {'S': name}, 'postings': {'N': str(postings.FORMAT)}}
     if description:
@@ -71,7 +72,7 @@ def counted(name, description=''):
     guard = planner.not_removed_since(name, None)
     items = [postings.to_item(posting) for posting in
              postings.postings(name, description) + [postings.witness(name, description)]]
-    return Counted(
+    return Counts(
         len(name), len(items), sum(_size(item) for item in items) / len(items),
         len(planner.put(name, description, NOTHING).actions),
         len(planner.put(name, description, NOTHING, [guard]).actions),
@@ -79,18 +80,18 @@ def counted(name, description=''):
 
 
 def _size(item):
-    """An item's bytes: those of the names and values of its attributes."""
+    """Return the bytes of an item: those of the names and values of its attributes."""
     return sum(len(name) + (len(text.encode('utf-8')) if kind == 'S' else len(text) // 2 + 2)
                for name, value in item.items() for kind, text in value.items())
 
 
 def mean(name, description=''):
-    """Return the mean of one number over all NAMES."""
-    return sum(getattr(counted(each, description), name) for each in NAMES) / len(NAMES)
+    """Return the mean of one of the Counts over all NAMES."""
+    return sum(getattr(count(each, description), name) for each in NAMES) / len(NAMES)
 
 
 def dollars(reads=0.0, writes=0.0, byte_months=0.0):
-    """Return the price of so many units, or of so many bytes kept for a month, as text."""
+    """Return the price of read units, write units and bytes stored for a month, as text."""
     price = (reads * A_MILLION_READS
              + writes * A_MILLION_WRITES) / 1e6 + byte_months / 1e9 * A_GIGABYTE_MONTH
     if price < 0.001:
@@ -98,25 +99,25 @@ def dollars(reads=0.0, writes=0.0, byte_months=0.0):
     return '$%.2f' % price if price >= 1 else '$%.3g' % price
 
 
-def a_million(reads, writes):
-    """Return the price of a million operations of so many units, as text."""
+def price_of_a_million(reads, writes):
+    """Return the price of a million operations with these units, as text."""
     return dollars(reads * 1e6, writes * 1e6)
 
 
 def number(value):
-    """Return a count as text, in groups of three digits and without needless zeros."""
+    """Return a number as text, in groups of three digits and without unnecessary zeros."""
     return ('{:,.1f}' if value % 1 and value < 100 else '{:,.0f}').format(value).replace(',', ' ')
 
 
 def table(header, rows):
-    """Return a table of Markdown."""
+    """Return a table in Markdown."""
     lines = [header, ['---'] + ['---:'] * (len(header) - 1)] + rows
     return '\n'.join('| %s |' % ' | '.join(line) for line in lines)
 
 
 def operations():
-    """Return (what, requests, read units, write units) of each operation on a repository of average
-    length."""
+    """Return (operation, requests, read units, write units) of each operation on a repository of
+    average length."""
     new, removed = (round(UNITS_OF_AN_ACTION * mean(kind), 1) for kind in ('new', 'removed'))
     return [
         (SEARCH, '1 Query', 0.5, 0),
@@ -135,7 +136,7 @@ def operations():
 
 def operations_table():
     return table(['Operation', 'Requests', 'Read units', 'Write units', 'Price of a million'],
-                 [[what, requests, number(reads), number(writes), a_million(reads, writes)]
+                 [[what, requests, number(reads), number(writes), price_of_a_million(reads, writes)]
                   for what, requests, reads, writes in operations()])
 
 
@@ -170,8 +171,8 @@ def summary():
     load = UNITS_OF_AN_ACTION * mean('loaded') * 10000
     return table(['Operation', 'Read units', 'Write units', 'Price'], [
         ['a search for one word', '%s or %s' % (number(few[0]), number(more[0])), number(few[1]),
-         '%s or %s a million' % (a_million(*few), a_million(*more))],
-        [FIRST_PUSH, number(push[0]), number(push[1]), '%s a million' % a_million(*push)],
+         '%s or %s a million' % (price_of_a_million(*few), price_of_a_million(*more))],
+        [FIRST_PUSH, number(push[0]), number(push[1]), '%s a million' % price_of_a_million(*push)],
         ['the first load of 10 000 repositories', 'under 20', number(round(load, -3)),
          '%s once' % dollars(writes=load)]])
 
@@ -186,8 +187,10 @@ def _block(name):
 
 
 def stale(write=False):
-    """Return 'FILE: NAME' for each block that differs from what is counted; with write, write these
-    blocks first."""
+    """Return 'FILE: NAME' for each table that differs from the result of the engine.
+
+    write: True to replace these tables.
+    """
     found = []
     for path, name, make in BLOCKS:
         with io.open(os.path.join(ROOT, path), encoding='utf-8') as source:

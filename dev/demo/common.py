@@ -1,5 +1,4 @@
-"""Common parts of `make run` and `make run-service`: ports, the output of a search, and the end.
-Python 3."""
+"""The common parts of `make run` and `make run-service`: ports, searches and the end. Python 3."""
 import json
 import os
 import re
@@ -11,25 +10,24 @@ import urllib.request
 from dev.servers.process import ServerError, is_taken
 
 __all__ = ['Stopped', 'chosen_port', 'echo', 'search', 'show_load', 'stop_on', 'table',
-           'wait_for_the_end_of']
+           'wait_until_stopped']
 
-
-# The lines of a log that are about the index; only these are shown.
+# Matches the lines of a log that are about the index. Only these are shown.
 _ABOUT_THE_INDEX = re.compile(r'^\S+ \S+ (INFO|WARNING|ERROR|CRITICAL): '
                               r'.*(dynamodb|index|repositor)', re.I)
 
 
 class Stopped(Exception):
-    """The user ends the demonstration."""
+    """Raised when the user ends the demonstration."""
 
 
 def echo(text=''):
-    """Print without delay, also into a pipe."""
+    """Print a text without delay, even into a pipe."""
     print(text, flush=True)
 
 
 def chosen_port(variable, default=None, command='make run'):
-    """Return the port in an environment variable; raise ServerError for anything else."""
+    """Return the port in an environment variable; raise ServerError if it is not a free port."""
     text = os.environ.get(variable) or default
     if text is None:
         return None
@@ -42,7 +40,7 @@ def chosen_port(variable, default=None, command='make run'):
 
 
 def search(url, term):
-    """Search as docker search does; return the document of the answer."""
+    """Search as docker search does, and return the JSON document of the answer."""
     with urllib.request.urlopen('%s/v1/search?%s'
                                 % (url, urllib.parse.urlencode({'q': term, 'n': 25})),
                                 timeout=10) as answer:
@@ -50,7 +48,7 @@ def search(url, term):
 
 
 def table(results):
-    """Return search results the way docker search prints them."""
+    """Return search results as the text that docker search prints."""
     width = max([len('NAME')] + [len(result['name']) for result in results]) + 3
     lines = ['NAME'.ljust(width) + 'DESCRIPTION']
     return '\n'.join(lines + [(result['name'].ljust(width) + (result['description'] or '')).rstrip()
@@ -58,14 +56,14 @@ def table(results):
 
 
 def show_load(log_text):
-    """Print the lines of a log that show the load of the index."""
+    """Print the lines of a log that are about the index."""
     for line in log_text.splitlines():
         if _ABOUT_THE_INDEX.match(line):
             echo('    ' + line)
 
 
-def wait_for_the_end_of(servers):
-    """Wait until the user ends the demonstration; raise ServerError if a server ends."""
+def wait_until_stopped(servers):
+    """Wait until the user ends the demonstration; raise ServerError if a server ends by itself."""
     while all(server.running for server in servers):
         time.sleep(0.5)
     gone = next(server for server in servers if not server.running)
@@ -73,8 +71,8 @@ def wait_for_the_end_of(servers):
 
 
 def stop_on(*signals):
-    """Raise Stopped at the first of these signals, and ignore all later ones, which would interrupt
-    the stop."""
+    """Make the first of these signals raise Stopped; ignore later ones, which would interrupt the
+    stop."""
     def stop(number, frame):
         for every in signals:
             signal.signal(every, signal.SIG_IGN)

@@ -1,8 +1,7 @@
-"""The demonstration, `make run`: a local AWS, images in its S3, and the real docker-registry that
-searches them through DynamoDB.
+"""The demonstration `make run`: a real docker-registry that searches its images with DynamoDB.
 
-PORT and AWS_PORT choose the ports of the registry (5000) and of the local AWS (any free one). It
-stays until Ctrl-C or SIGTERM. Python 3.
+The images are in the S3 of a local AWS. PORT and AWS_PORT choose the ports of the registry (5000)
+and of the local AWS (any free one). It runs until Ctrl-C or SIGTERM. Python 3.
 """
 import os
 import signal
@@ -10,7 +9,7 @@ import sys
 import time
 
 from dev.demo.common import (
-    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_for_the_end_of)
+    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_until_stopped)
 from dev.servers.aws import Ministack
 from dev.servers.process import ServerError
 from dev.servers.registry_v1 import Registry, s3_settings
@@ -22,7 +21,7 @@ STORAGE_PATH = '/registry'
 TERM = 'nginx'
 
 
-def show_what_to_try(port, aws_port):
+def show_commands(port, aws_port):
     echo("""
 Try next, in another terminal:
   # search; an empty q finds everything
@@ -41,8 +40,8 @@ Ctrl-C stops everything."""
 
 
 def demonstrate(port, aws_port):
-    """Start everything, show a search, and stay until stopped; ServerError when something does not
-    start or ends by itself."""
+    """Start the servers, show a search, and wait until stopped. Raise ServerError if a server does
+    not start, or ends by itself."""
     started = time.time()
     with Ministack(aws_port) as aws:
         echo('Local AWS (ministack) on %s' % aws.url)
@@ -61,8 +60,8 @@ def demonstrate(port, aws_port):
                  % (TERM, table(answer['results'])))
             echo('(%d of %d repositories; %.0f seconds since the start)'
                  % (answer['num_results'], len(repositories), time.time() - started))
-            show_what_to_try(port, aws.port)
-            wait_for_the_end_of([aws, registry])
+            show_commands(port, aws.port)
+            wait_until_stopped([aws, registry])
 
 
 def main():

@@ -1,8 +1,7 @@
-"""The demonstration, `make run-service`: a real registry v2 with its images in a local S3, and the
-service that searches it, behind nginx.
+"""The demonstration `make run-service`: a real registry v2 and the service that searches it.
 
-PORT and AWS_PORT choose the ports of nginx (8080) and of the local AWS (any free one). It stays
-until Ctrl-C or SIGTERM. Python 3.
+Both are behind nginx, and the images are in a local S3. PORT and AWS_PORT choose the ports of nginx
+(8080) and of the local AWS (any free one). It runs until Ctrl-C or SIGTERM. Python 3.
 """
 import os
 import secrets
@@ -11,7 +10,7 @@ import sys
 import time
 
 from dev.demo.common import (
-    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_for_the_end_of)
+    Stopped, chosen_port, echo, search, show_load, stop_on, table, wait_until_stopped)
 from dev.servers.aws import Ministack
 from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK, ServerError
@@ -28,23 +27,23 @@ FOUND_WITHIN = 15.0
 PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'nginx': 'nginx-light'}
 
 
-def push_all(address, pushed):
+def push_all(address, images):
     """Push images and print their names."""
-    for image in pushed:
+    for image in images:
         oci_images.push(address, **image)
         description = (image['labels'] or {}).get(oci_images.DESCRIPTION)
         shown = '   "%s"' % description if description else ''
         echo('    %s:%s%s' % (image['name'], image['tag'], shown))
 
 
-def described(pushed):
-    """Return what a search must find of images: pairs of their names and descriptions."""
+def expected_results(images):
+    """Return the (name, description) pairs that a search must find for images."""
     return set((image['name'], (image['labels'] or {}).get(oci_images.DESCRIPTION) or '')
-               for image in pushed)
+               for image in images)
 
 
 def wait_until_found(url, expected, service):
-    """Wait until a search finds these names with these descriptions; ServerError when it does not
+    """Wait until a search finds these (name, description) pairs; raise ServerError if it does not
     in time."""
     deadline = time.time() + FOUND_WITHIN
     while True:
@@ -65,7 +64,7 @@ def show_search(url, started, total):
     echo('(of %d repositories; %.0f seconds since the start)' % (total, time.time() - started))
 
 
-def show_what_to_try(port, registry, service, aws):
+def show_commands(port, registry, service, aws):
     echo("""
 Try next, in another terminal:
   # search; an empty q finds everything; docker needs its daemon on this machine
@@ -86,11 +85,11 @@ The local AWS (S3 and DynamoDB) is %(aws)s; it accepts any keys. Ctrl-C stops ev
 
 
 def demonstrate(port, aws_port):
-    """Start everything, show a search, and stay until stopped; ServerError when something does not
-    start or ends by itself."""
+    """Start the servers, show a search, and wait until stopped. Raise ServerError if a server does
+    not start, or ends by itself."""
     started = time.time()
     secret, (registry_port, service_port) = secrets.token_hex(32), two_free_ports()
-    before, beside = oci_images.demonstration()
+    before, after = oci_images.demonstration()
     with Ministack(aws_port) as aws:
         echo('Local AWS (ministack) on %s' % aws.url)
         Bucket(aws.url, BUCKET)
@@ -107,19 +106,20 @@ def demonstrate(port, aws_port):
                 show_load(service.log_text())
                 echo('nginx with config/nginx.conf on %s, in front of both. Pushed through it:'
                      % nginx.url)
-                push_all('%s:%d' % (LOOPBACK, port), beside)
-                show_the_rest(nginx, registry, service, aws, described(before + beside), started)
+                push_all('%s:%d' % (LOOPBACK, port), after)
+                show_and_wait(nginx, registry, service, aws, expected_results(before + after),
+                              started)
 
 
-def show_the_rest(nginx, registry, service, aws, expected, started):
-    """Show that all that was pushed is found, and stay."""
+def show_and_wait(nginx, registry, service, aws, expected, started):
+    """Show that a search finds all images, and wait until stopped."""
     pushed = time.time()
     wait_until_found(nginx.url, expected, service)
     echo('%.1f seconds after the last push, searches find all images with their descriptions.'
          % (time.time() - pushed))
     show_search(nginx.url, started, len(expected))
-    show_what_to_try(nginx.port, registry, service, aws)
-    wait_for_the_end_of([aws, registry, service, nginx])
+    show_commands(nginx.port, registry, service, aws)
+    wait_until_stopped([aws, registry, service, nginx])
 
 
 def main():

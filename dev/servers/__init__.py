@@ -1,2 +1,2 @@
-"""Local servers as child processes: each listens on 127.0.0.1 only and ends with the program that
+"""Local servers as child processes, which listen on 127.0.0.1 only and end with the program that
 started it."""

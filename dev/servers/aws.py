@@ -1,11 +1,11 @@
-"""The local AWS: ministack, S3 and DynamoDB in one, and Amazon's own DynamoDB Local.
+"""The local AWS: ministack, which is S3 and DynamoDB, and Amazon's own DynamoDB Local.
 
     with Ministack() as aws, Registry(s3_settings(aws.url, 'images')) as registry:
         ...  # registry.url, registry.log_text()
 
-Each listens on 127.0.0.1 only, is ready inside its `with`, and ends with it or with the program
-that started it. dev/bootstrap installs them under .local/. Runs on Python 2.7 and 3; standard
-library only.
+Each listens on 127.0.0.1 only, is ready inside its `with` block, and ends with the block or with
+the program that started it. dev/bootstrap installs both under .local/. Runs on Python 2.7 and 3;
+standard library only.
 """
 from __future__ import absolute_import
 
@@ -27,8 +27,8 @@ class Ministack(Server):
     ready_path = '/_ministack/health'
 
     def command(self):
-        # Its own command listens on every interface. No worker process: hypercorn then serves by
-        # itself, and starts faster.
+        # ministack's own command listens on every interface. Without worker processes, hypercorn
+        # serves in its own process and starts faster.
         return [installed(os.path.join(LOCAL, 'aws', 'bin', 'hypercorn'), 'aws'), '--workers', '0',
                 '--bind', '%s:%d' % (LOOPBACK, self.port), 'ministack.app:app']
 

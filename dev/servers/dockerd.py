@@ -10,18 +10,17 @@ import shutil
 import subprocess
 import time
 
-from dev.servers.process import LOCAL, InAFolder, ServerError, local_environment
+from dev.servers.process import LOCAL, ServerWithFolder, ServerError, local_environment
 
 __all__ = ['Dockerd']
 
 DOCKERD = os.path.join(LOCAL, 'dockerd')
 
 
-class Dockerd(InAFolder):
-    """A Docker daemon on a socket of its own, which searches and pushes but runs no containers; it
-    needs root.
+class Dockerd(ServerWithFolder):
+    """A Docker daemon on a socket of its own, which searches and pushes but runs no containers.
 
-    Its mounts are in a mount namespace of its own, and so end with it however it ends.
+    It needs root. Its mounts are in a mount namespace of its own, so they always end with it.
     """
 
     name = 'dockerd'
@@ -38,13 +37,13 @@ class Dockerd(InAFolder):
 
     @property
     def host(self):
-        """The value for DOCKER_HOST, or `docker --host`."""
+        """The address of the daemon, for DOCKER_HOST or `docker --host`."""
         return 'unix://' + self.path('docker.sock')
 
     def command(self):
         if self.missing():
             raise ServerError(self.missing())
-        configuration = self.write('daemon.json', '{}')  # and not that of the machine's own daemon
+        configuration = self.write('daemon.json', '{}')  # not that of the machine's own daemon
         return ['unshare', '--mount', '--propagation', 'private',
                 os.path.join(DOCKERD, 'usr', 'sbin', 'dockerd'), '--host', self.host,
                 '--data-root', self.path('data'), '--exec-root', self.path('run'),
@@ -53,7 +52,7 @@ class Dockerd(InAFolder):
                 '--storage-driver=vfs']
 
     def environment(self):
-        # It looks for containerd, runc and docker-init there.
+        # dockerd looks for containerd, runc and docker-init in these folders.
         folders = [os.path.join(DOCKERD, 'usr', 'bin'), os.path.join(DOCKERD, 'usr', 'sbin'),
                    '/usr/sbin', '/sbin']
         return {'PATH': os.pathsep.join(folders + [os.environ.get('PATH', os.defpath)])}
@@ -71,11 +70,10 @@ class Dockerd(InAFolder):
         return self
 
     def docker(self, *arguments, **options):
-        """Run the docker command against this daemon; return subprocess.CompletedProcess, its
-        output as text.
+        """Run the docker command with this daemon; return the CompletedProcess, with text output.
 
         cli: path of another docker than the daemon's own. configuration: the folder of config.json
-        (an empty one, so no stored credentials).
+        (by default an empty one, without stored credentials).
         """
         environment = local_environment({'DOCKER_HOST': self.host,
                                          'DOCKER_CONFIG': options.get('configuration')
@@ -91,5 +89,5 @@ class Dockerd(InAFolder):
 
     @staticmethod
     def other_cli():
-        """Return the path of the docker command of this machine, or None."""
+        """Return the path of the docker command that this machine has, or None."""
         return shutil.which('docker')

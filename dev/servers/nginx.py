@@ -8,7 +8,7 @@ Runs on Python 3; standard library only.
 import os
 import re
 
-from dev.servers.process import ROOT, InAFolder
+from dev.servers.process import ROOT, ServerWithFolder
 from dev.servers.programs import program
 
 __all__ = ['Nginx']
@@ -17,9 +17,8 @@ NGINX_CONFIGURATION = os.path.join(ROOT, 'config', 'nginx.conf')
 #: The ports in config/nginx.conf.
 _LISTEN, _REGISTRY, _SERVICE = 8080, 5000, 5080
 
-# What the system's own nginx.conf contains around a file of conf.d, here with everything below one
-# folder.
-_AROUND = """
+# What the system's nginx.conf contains around a file of conf.d, but with all paths in one folder.
+_MAIN_CONFIGURATION = """
 daemon off;
 worker_processes 1;
 pid %(folder)s/nginx.pid;
@@ -37,11 +36,11 @@ http {
 """
 
 
-class Nginx(InAFolder):
+class Nginx(ServerWithFolder):
     """nginx with config/nginx.conf, its three port numbers replaced.
 
-    registry, service: ports of 127.0.0.1 that it passes requests on to. Ready when it answers at
-    all: they need not run.
+    registry, service: the ports of 127.0.0.1 to which it passes requests. nginx is ready even if no
+    server listens on these.
     """
 
     name = 'nginx'
@@ -54,15 +53,15 @@ class Nginx(InAFolder):
         self._ports = {_LISTEN: self.port, _REGISTRY: registry, _SERVICE: service}
 
     def command(self):
-        os.chmod(self.folder, 0o711)  # started by root, its workers are nobody's
+        os.chmod(self.folder, 0o711)  # if root starts it, its workers run as the user nobody
         self.write('site.conf', re.sub(r'(?<=127\.0\.0\.1:)[0-9]+\b',
                                        lambda found: str(self._ports[int(found.group())]),
                                        self.site()))
-        configuration = self.write('nginx.conf', _AROUND % {'folder': self.folder})
+        configuration = self.write('nginx.conf', _MAIN_CONFIGURATION % {'folder': self.folder})
         return [program('nginx', 'nginx-light'), '-p', self.folder, '-e', 'stderr', '-c',
                 configuration]
 
     def site(self):
-        """Return what nginx is configured with, its ports those of config/nginx.conf."""
+        """Return the text of config/nginx.conf, before its ports are replaced."""
         with open(NGINX_CONFIGURATION) as source:
             return source.read()

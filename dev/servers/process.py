@@ -1,5 +1,4 @@
-"""One server as a child process: on 127.0.0.1, logged to a file, waited for, and stopped with
-everything it started.
+"""Server, a local server as a child process on 127.0.0.1, with its log in a file.
 
 Runs on Python 2.7 and 3; standard library only.
 """
@@ -25,9 +24,9 @@ except ImportError:  # Python 2.7
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOCAL = os.path.join(ROOT, '.local')
 LOOPBACK = '127.0.0.1'
-LEASH = os.path.join(ROOT, 'dev', 'servers', 'leash.py')
+RUN_WITH_PARENT = os.path.join(ROOT, 'dev', 'servers', 'run_with_parent.py')
 
-# Variables that could lead a server or a test to an account or another machine.
+# Variables that could make a server or a test use an AWS account or another machine.
 _FOREIGN = re.compile(r'AWS_|BOTO_|DYNAMODB_|REGISTRY_|GUNICORN_|DOCKER_REGISTRY|SETTINGS_FLAVOR$|'
                       r'SEARCH_BACKEND$|STORAGE_PATH$|(https?|all|no)_proxy$', re.I)
 _HARMLESS = {
@@ -43,11 +42,11 @@ _HARMLESS = {
 
 
 class ServerError(Exception):
-    """A local server cannot be started; the message states why, and what to do."""
+    """Raised if a local server cannot be started; the message has the reason and what to do."""
 
 
 def installed(path, part):
-    """Return the path if it exists; otherwise raise ServerError, which names the part of
+    """Return the path if it exists. Otherwise raise ServerError, which names the part of
     dev/bootstrap that installs it."""
     if not os.path.exists(path):
         raise ServerError('%s is missing: run dev/bootstrap %s'
@@ -56,8 +55,7 @@ def installed(path, part):
 
 
 def local_environment(additions=None, environ=None):
-    """Return a copy of the environment that reaches no AWS account and no proxy, with `additions`
-    on top."""
+    """Return the environment without AWS accounts and proxies, updated with `additions`."""
     source = os.environ if environ is None else environ
     kept = dict((name, value) for name, value in source.items() if not _FOREIGN.match(name))
     kept.update(_HARMLESS)
@@ -91,7 +89,7 @@ def is_taken(port):
 
 
 def http_status(port, path, timeout=2.0):
-    """Return the status of GET `path` on 127.0.0.1, or None without an answer within `timeout`
+    """Return the status of GET `path` on 127.0.0.1, or None if no answer comes within `timeout`
     seconds."""
     connection = HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
@@ -104,12 +102,12 @@ def http_status(port, path, timeout=2.0):
 
 
 class Server(object):
-    """A server on a port of 127.0.0.1, a context manager: started and ready inside, gone after.
+    """A server on a port of 127.0.0.1, and a context manager that starts and stops it.
 
-    Subclasses give `name`, `port_variable`, `ready_path`, `command()` and `environment()`.
-    port: a number, or None for a free one. log: path of the file its output is added to
-    (.local/logs/NAME-PORT.log). Launch it from a thread that lives as long as it should: on Linux
-    the kernel ends it together with that thread.
+    Subclasses define `name`, `port_variable`, `ready_path`, `command()` and `environment()`.
+    port: a number, or None for a free port. log: path of the file to which its output is added
+    (.local/logs/NAME-PORT.log). Launch it from a thread that lives as long as the server should: on
+    Linux, the kernel ends the server together with that thread.
     """
 
     name = None
@@ -126,27 +124,26 @@ class Server(object):
         self._process = None
 
     def command(self):
-        """Return the command line as a list; ServerError when something it needs is not
-        installed."""
+        """Return the command line as a list; raise ServerError if a program is not installed."""
         raise NotImplementedError
 
     def environment(self):
-        """Return the variables the command needs above those of local_environment()."""
+        """Return the variables that the command needs in addition to local_environment()."""
         return {}
 
     @property
     def url(self):
-        """http://127.0.0.1:PORT"""
+        """The address of the server, http://127.0.0.1:PORT."""
         return 'http://%s:%d' % (LOOPBACK, self.port)
 
     @property
     def pid(self):
-        """Process id, also its process group, or None when it was not launched."""
+        """The id of the process and of its process group; None if it was not launched."""
         return self._process and self._process.pid
 
     @property
     def running(self):
-        """Return True if the process runs."""
+        """True while the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -155,7 +152,7 @@ class Server(object):
         return self._process and self._process.poll()
 
     def log_text(self):
-        """Return what this server wrote since it was launched."""
+        """Return the output of the server since its launch."""
         if not os.path.exists(self.log_path):
             return u''
         with io.open(self.log_path, 'rb') as log:
@@ -163,7 +160,7 @@ class Server(object):
             return log.read().decode('utf-8', 'replace')
 
     def start(self):
-        """Launch the server and wait until it answers; return it."""
+        """Launch the server, wait until it answers, and return it."""
         self.launch()
         try:
             return self.wait_until_ready()
@@ -172,27 +169,27 @@ class Server(object):
             raise
 
     def launch(self):
-        """Start the process without waiting for it; ServerError when the port is taken."""
+        """Start the process without waiting for it; raise ServerError if the port is taken."""
         if self.running:
             raise ServerError('%s is already running on port %d' % (self.name, self.port))
         if is_taken(self.port):
             raise ServerError('another program uses port %d of %s, where %s should listen: stop it '
                               'or choose another port with %s=NUMBER'
                               % (self.port, LOOPBACK, self.name, self.port_variable))
-        command = [sys.executable, '-E', LEASH, str(os.getpid())] + self.command()
+        command = [sys.executable, '-E', RUN_WITH_PARENT, str(os.getpid())] + self.command()
         if not os.path.isdir(os.path.dirname(self.log_path)):
             os.makedirs(os.path.dirname(self.log_path))
         with io.open(self.log_path, 'ab') as log:
             self._log_start = log.seek(0, os.SEEK_END)
-            # Only this process holds its standard input: a server may end when the pipe ends.
+            # Only this process has the other end of its standard input: a server may end with it.
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log,
                                              stderr=subprocess.STDOUT, close_fds=True, cwd=ROOT,
                                              env=local_environment(self.environment()))
         return self
 
     def wait_until_ready(self, seconds=None):
-        """Wait until the server answers, at most `seconds` (`ready_seconds`); ServerError, with the
-        end of its log, when it does not."""
+        """Wait until the server answers, at most `seconds` (`ready_seconds`). If it does not, raise
+        ServerError with the end of its log."""
         seconds = self.ready_seconds if seconds is None else seconds
         deadline = time.time() + seconds
         while http_status(self.port, self.ready_path) not in self.ready_status:
@@ -215,7 +212,7 @@ class Server(object):
         self._process.stdin.close()
         self._signal(signal.SIGTERM)
         deadline = time.time() + self.stop_seconds
-        while self._group_lives() and time.time() < deadline:
+        while self._is_group_alive() and time.time() < deadline:
             time.sleep(0.05)
         self._signal(signal.SIGKILL)
         self._process.wait()
@@ -229,13 +226,13 @@ class Server(object):
     def _signal(self, number):
         try:
             os.killpg(self._process.pid, number)
-        # no such group: it ended, or was launched so recently that it has not made its group yet
+        # no such group: it has ended, or was launched so recently that its group does not exist yet
         except OSError:
             if self.running:
                 self._process.send_signal(number)
 
-    def _group_lives(self):
-        self._process.poll()  # takes the leader's exit status: a zombie would count as alive
+    def _is_group_alive(self):
+        self._process.poll()  # reads the leader's exit status: a zombie would count as alive
         try:
             os.killpg(self._process.pid, 0)
         except OSError:
@@ -247,31 +244,31 @@ class Server(object):
                 or u'    (empty)')
 
 
-class InAFolder(Server):
-    """A server with its own folder outside of the checkout, removed when the server stops."""
+class ServerWithFolder(Server):
+    """A server with its own folder outside of the checkout, which is removed when it stops."""
 
     folder = None
 
     def launch(self):
         if self.running:
-            return super(InAFolder, self).launch()  # which refuses
+            return super(ServerWithFolder, self).launch()  # raises ServerError
         self.folder = tempfile.mkdtemp(prefix=self.name + '-')
         try:
-            return super(InAFolder, self).launch()
+            return super(ServerWithFolder, self).launch()
         except BaseException:
             self._remove_folder()
             raise
 
     def stop(self):
-        super(InAFolder, self).stop()
+        super(ServerWithFolder, self).stop()
         self._remove_folder()
 
     def path(self, name):
-        """Return the path of a name in the folder."""
+        """Return the path of a file in the folder."""
         return os.path.join(self.folder, name)
 
     def write(self, name, text):
-        """Write a file of the folder and return its path."""
+        """Write a file in the folder and return its path."""
         with open(self.path(name), 'w') as target:
             target.write(text)
         return self.path(name)

@@ -9,7 +9,7 @@ from dev.servers.process import ServerError
 
 __all__ = ['is_missing', 'path_of', 'program']
 
-#: The registry of version 2 as Debian and as others call it.
+#: The names of the registry of version 2, in Debian and elsewhere.
 _REGISTRY = 'docker-registry'
 _REGISTRIES = (_REGISTRY, 'registry')
 
@@ -32,9 +32,9 @@ def program(name, package=None):
 def path_of(name):
     """Return the path of an installed program, or None.
 
-    docker-registry is the registry of version 2, not the one in Python.
+    The name docker-registry means the registry of version 2, not the older one in Python.
     """
-    # a user's PATH lacks these on Debian
+    # a user's PATH on Debian does not contain the last two
     folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin'
     if name != _REGISTRY:
         return shutil.which(name, path=folders)

@@ -1,5 +1,4 @@
-"""A proxy between two real programs, which delays, refuses, drops or fails requests, and counts
-them.
+"""Proxy, between two real programs: it counts requests, and delays, refuses, drops or fails them.
 
     with Proxy(aws.url) as s3, Distribution(s3_storage(s3.url, 'images')) as registry:
         ...  # s3.counts['LIST'], s3.total
@@ -23,34 +22,35 @@ from dev.servers.process import LOOPBACK
 
 __all__ = ['FAULTS', 'Proxy', 'operation_of']
 
-#: The faults of a request in faults(): DynamoDB throttles it or fails; it is never answered; its
-#: connection is reset before or after the request is forwarded.
+#: The faults that a request may have in faults(): DynamoDB throttles it or fails; it is never
+#: answered; its connection is reset before or after the request is forwarded.
 FAULTS = ('throttle', 'server error', 'time-out', 'reset before', 'reset after')
 
 _ERRORS = {'throttle': (400, 'ProvisionedThroughputExceededException'),
            'server error': (500, 'InternalServerError')}
 _HOP_BY_HOP = ('connection', 'keep-alive', 'transfer-encoding', 'content-length')
-# What only a GET of a bucket has:
+# The parameters that only a GET of a bucket has:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html
-_OF_A_LIST = {'list-type', 'prefix', 'delimiter', 'marker', 'max-keys'}
+_LIST_PARAMETERS = {'list-type', 'prefix', 'delimiter', 'marker', 'max-keys'}
 _LONGEST_HANG = 60
 
 
 def operation_of(method, path, headers):
-    """Return the operation of a request: of DynamoDB, LIST of S3, or otherwise its method."""
+    """Return the operation of a request: that of DynamoDB, LIST of S3, or else its method."""
     target = headers.get('X-Amz-Target')
     if target:
         return target.rpartition('.')[2]
     is_list = (method == 'GET'
-               and _OF_A_LIST & set(parse_qs(urlsplit(path).query, keep_blank_values=True)))
+               and _LIST_PARAMETERS & set(parse_qs(urlsplit(path).query, keep_blank_values=True)))
     return 'LIST' if is_list else method
 
 
 class Proxy:
     """A proxy before the server at `target`, a URL of 127.0.0.1.
 
-    It runs from its creation to close(), or to the end of a `with`. At first every request passes
-    unchanged. Each option may change while requests are under way. seed: of the choice of faults.
+    It runs from its creation to close(), or to the end of a `with` block. At first, it passes every
+    request unchanged. Each option may change while requests are under way. seed: the seed of the
+    choice of faults.
     """
 
     def __init__(self, target, seed=1):
@@ -60,7 +60,7 @@ class Proxy:
         self._counts, self._outcomes = collections.Counter(), collections.Counter()
         self._delay, self._delayed = 0, ''
         self._share, self._kinds = 0, FAULTS
-        self._swallowed = None
+        self._unanswered = None
         self._generation = object()
         self._connections = set()
         self._listen(0)
@@ -75,32 +75,32 @@ class Proxy:
 
     @property
     def counts(self):
-        """A new Counter of the requests of each operation."""
+        """The number of requests of each operation, a new Counter."""
         with self._changed:
             return self._counts.copy()
 
     @property
     def outcomes(self):
-        """A new Counter of the requests that met each of FAULTS, a 'black hole', or nothing
-        ('passed')."""
+        """The number of requests with each of FAULTS, in a 'black hole', or 'passed', a new
+        Counter."""
         with self._changed:
             return self._outcomes.copy()
 
     @property
     def total(self):
-        """The number of requests."""
+        """The number of all requests."""
         return sum(self.counts.values())
 
     def clear(self):
-        """Count from 0 on."""
+        """Reset all counts to 0."""
         with self._changed:
             self._counts.clear()
             self._outcomes.clear()
 
     def delay(self, seconds, only=''):
-        """From now on, pass requests on after a pause.
+        """From now on, pass each request on after a pause.
 
-        seconds: from the arrival of a request, also of one that waits already; 0 ends all pauses.
+        seconds: from the arrival of a request, even of one that waits already; 0 ends all pauses.
         only: a part of the operation or of the path, such as 'PUT' or '/manifests/'; all other
         requests pass at once.
         """
@@ -108,24 +108,24 @@ class Proxy:
 
     @contextlib.contextmanager
     def faults(self, share, kinds=FAULTS):
-        """Inside the block, this share of all requests meets a fault of `kinds`."""
+        """In the block, this share of all requests has a fault of `kinds`."""
         self._change(_share=share, _kinds=kinds)
         yield
         self._change(_share=0)
 
     @contextlib.contextmanager
     def black_hole(self, operation=''):
-        """Inside the block, connections are accepted and requests never answered.
+        """In the block, accept connections and never answer requests.
 
-        operation: swallow only requests of this one, such as 'Query'.
+        operation: leave only requests of this operation unanswered, such as 'Query'.
         """
-        self._change(_swallowed=operation)
+        self._change(_unanswered=operation)
         yield
-        self._change(_swallowed=None)
+        self._change(_unanswered=None)
 
     @contextlib.contextmanager
     def refusing(self):
-        """Inside the block, new connections are refused; existing ones are reset at its start."""
+        """In the block, refuse new connections; existing ones are reset at its start."""
         self.close()
         yield
         self._listen(self.port)
@@ -151,19 +151,19 @@ class Proxy:
             self._generation = object()
             self._changed.notify_all()
 
-    def connected(self, connection):
+    def add_connection(self, connection):
         """Remember a connection, to reset it in close()."""
         with self._changed:
             self._connections.add(connection)
 
-    def disconnected(self, connection):
+    def remove_connection(self, connection):
         """Forget a connection that has ended."""
         with self._changed:
             self._connections.discard(connection)
 
     def admit(self, operation, path):
-        """Count a request and return when it may be passed on: one of FAULTS, 'black hole' after
-        its end, or None."""
+        """Count a request; return its fault, or None, once it may be passed on. A request in a
+        black hole waits until the options change."""
         arrived = time.monotonic()
         with self._changed:
             self._counts[operation] += 1
@@ -177,17 +177,17 @@ class Proxy:
         return outcome
 
     def _outcome(self, operation):
-        if self._swallowed in ('', operation):
+        if self._unanswered in ('', operation):
             return 'black hole'
         return self._random.choice(self._kinds) if self._random.random() < self._share else None
 
     def _pause(self, arrived, operation, path):
-        def rest():
+        def seconds_left():
             is_delayed = self._delayed in operation or self._delayed in path
             return arrived + self._delay - time.monotonic() if is_delayed else 0
 
-        while rest() > 0:
-            self._changed.wait(rest())
+        while seconds_left() > 0:
+            self._changed.wait(seconds_left())
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -195,11 +195,11 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """Ignore clients that disconnect, which the tests make them do."""
+        """Ignore clients that disconnect, because tests make them do that."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """One connection of a client, and one of its own to the target."""
+    """Handles one connection of a client, with one connection of its own to the target."""
 
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True
@@ -207,31 +207,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def setup(self):
         super().setup()
-        self.server.proxy.connected(self.connection)
+        self.server.proxy.add_connection(self.connection)
         self.upstream = http.client.HTTPConnection(self.server.proxy.address, timeout=120)
 
     def finish(self):
         self.upstream.close()
-        self.server.proxy.disconnected(self.connection)
+        self.server.proxy.remove_connection(self.connection)
         with contextlib.suppress(OSError):  # the connection was reset
             super().finish()
 
-    def handle_one(self):
+    def handle_any(self):
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
         outcome = self.server.proxy.admit(operation_of(self.command, self.path, self.headers),
                                           self.path)
         if outcome in _ERRORS:
             self.respond_with_error(*_ERRORS[outcome])
         elif outcome in ('time-out', 'black hole', 'reset before'):
-            self.cut()
+            self.reset()
         else:
-            response = self.response_to(body)
+            response = self.forward(body)
             content = response.read()
-            self.cut() if outcome else self.respond(response.status, response.getheaders(), content)
+            if outcome:
+                self.reset()
+            else:
+                self.respond(response.status, response.getheaders(), content)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-    def response_to(self, body):
+    def forward(self, body):
         for is_last in (False, True):
             try:
                 self.upstream.putrequest(self.command, self.path, skip_host=True,
@@ -241,7 +244,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.upstream.endheaders(body or None)
                 return self.upstream.getresponse()
             except (http.client.HTTPException, ConnectionError):
-                self.upstream.close()  # idle for long, it was closed by the server
+                self.upstream.close()  # the server had closed it, because it was idle for long
                 if is_last:
                     raise
 
@@ -250,7 +253,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        # The length in a response to HEAD is that of a body which does not follow.
+        # The length in a response to HEAD is that of a body that does not follow.
         length = (dict(headers).get('Content-Length', '0') if self.command == 'HEAD'
                   else str(len(content)))
         self.send_header('Content-Length', length)
@@ -263,7 +266,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = [('Content-Type', 'application/x-amz-json-1.0'), ('x-amzn-RequestId', 'ORDERED')]
         self.respond(status, headers, content)
 
-    def cut(self):
+    def reset(self):
         self.close_connection = True
         _reset(self.connection)
 
@@ -272,7 +275,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _reset(connection):
-    """Close a connection with a reset, as when its machine dies."""
+    """Close a connection with a reset, as if its machine had crashed."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         connection.shutdown(socket.SHUT_RDWR)

@@ -18,10 +18,10 @@ CONFIGURATION = os.path.join(ROOT, 'config', 'config_dynamo.yml')
 
 
 def s3_settings(url, bucket, dynamodb_url=None, access_key='local', secret_key='local-secret'):
-    """Return the variables of config/config_dynamo.yml for images in `bucket` of the S3 at `url`
-    and, by default, for its DynamoDB.
+    """Return the variables of config/config_dynamo.yml for a bucket of the S3 at `url`.
 
-    To be given to Registry; add DYNAMODB_DATABASE, STORAGE_PATH and others as wanted.
+    DynamoDB is by default at the same `url`. Pass the variables to Registry; add DYNAMODB_DATABASE,
+    STORAGE_PATH and others as needed.
     """
     host, port = url.split('//')[1].split(':')
     return {
@@ -35,11 +35,10 @@ def s3_settings(url, bucket, dynamodb_url=None, access_key='local', secret_key='
 
 
 class Registry(Server):
-    """The real docker-registry 0.9.1 on Python 2.7 (gunicorn, gevent) with the plugin of this
-    checkout.
+    """The real docker-registry 0.9.1 on Python 2.7 (gunicorn, gevent) with this checkout's plugin.
 
-    settings: its environment variables (str to str), above the defaults in environment(); None as a
-    value unsets one of these.
+    settings: its environment variables (str to str), which override the defaults in environment();
+    the value None removes a default.
     """
 
     name = 'registry'
@@ -55,13 +54,13 @@ class Registry(Server):
 
     def environment(self):
         variables = {
-            # docker-registry looks for gunicorn there
+            # docker-registry looks for gunicorn in this folder
             'PATH': PY27_BIN + os.pathsep + os.environ.get('PATH', os.defpath),
             'REGISTRY_HOST': LOOPBACK, 'REGISTRY_PORT': str(self.port),
             'GUNICORN_WORKERS': str(self.workers), 'GUNICORN_GRACEFUL_TIMEOUT': '5',
             'DOCKER_REGISTRY_CONFIG': CONFIGURATION,
-            # any other makes docker-registry pass --reload to gunicorn, which then polls every
-            # module's file
+            # with any other flavour, docker-registry passes --reload to gunicorn, which then polls
+            # the file of every module
             'SETTINGS_FLAVOR': 'prod',
         }
         variables.update(self.settings)

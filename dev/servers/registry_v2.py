@@ -1,5 +1,6 @@
-"""The real registry of version 2 for `make run-service` and the tests: CNCF Distribution, as
-Debian's docker-registry or any other build.
+"""CNCF Distribution, the real registry of version 2 for `make run-service` and the tests.
+
+It is Debian's docker-registry, or any other build.
 
     with Distribution(directory) as registry:
         ...  # registry.url
@@ -17,7 +18,7 @@ import os
 import re
 import urllib.request
 
-from dev.servers.process import LOOPBACK, ROOT, InAFolder
+from dev.servers.process import LOOPBACK, ROOT, ServerWithFolder
 from dev.servers.programs import program
 
 __all__ = ['ConfiguredRegistry', 'Distribution', 's3_storage', 's3_variables']
@@ -26,8 +27,7 @@ CONFIGURATION = os.path.join(ROOT, 'config', 'distribution.yml')
 
 
 def s3_storage(url, bucket, rootdirectory='', access_key='local', secret_key='local-secret'):
-    """Return the storage settings for images in `bucket` of the local S3 at `url`; the bucket must
-    be there."""
+    """Return the storage settings for a bucket of the local S3 at `url`. The bucket must exist."""
     driver = {'accesskey': access_key, 'secretkey': secret_key, 'region': 'us-east-1',
               'regionendpoint': url, 'bucket': bucket, 'rootdirectory': rootdirectory,
               'secure': False, 'v4auth': True, 'forcepathstyle': True}
@@ -35,16 +35,16 @@ def s3_storage(url, bucket, rootdirectory='', access_key='local', secret_key='lo
 
 
 def s3_variables(url, bucket, rootdirectory='/registry'):
-    """Return the same as the registry's variables; they take the place of its file's storage, so
-    that deletes must be allowed again."""
+    """Return the storage settings as variables. They replace all storage settings of the registry's
+    file, so they also allow deletes."""
     storage = dict(s3_storage(url, bucket, rootdirectory), delete={'enabled': True})
-    variables = {'REGISTRY_STORAGE_%s_%s' % (block.upper(), name.upper()): _written(value)
+    variables = {'REGISTRY_STORAGE_%s_%s' % (block.upper(), name.upper()): _variable_text(value)
                  for block, settings in storage.items() for name, value in settings.items()}
     return dict(variables, REGISTRY_STORAGE='s3')
 
 
-class Distribution(InAFolder):
-    """CNCF Distribution on 127.0.0.1, deletes allowed.
+class Distribution(ServerWithFolder):
+    """CNCF Distribution on 127.0.0.1, which allows deletes.
 
     storage: a directory, or the `storage` settings that s3_storage() returns.
     htpasswd: path of a file of users; None for access without a password.
@@ -70,7 +70,7 @@ class Distribution(InAFolder):
                 self.write('config.yml', self.configuration())]
 
     def configuration(self):
-        """Return the configuration:
+        """Return the text of the configuration file:
         https://distribution.github.io/distribution/about/configuration/"""
         storage = (self.storage if isinstance(self.storage, dict)
                    else {'filesystem': {'rootdirectory': str(self.storage)}})
@@ -87,24 +87,23 @@ class Distribution(InAFolder):
 
     @property
     def is_version_3(self):
-        """True if it answers as version 3, with which `make test-v3` runs the tests."""
+        """True if it answers as version 3, which `make test-v3` uses."""
         with urllib.request.urlopen(self.url + '/v2/_catalog?n=1', timeout=30) as answer:
             return answer.headers['Content-Type'] == 'application/json'
 
     def counts(self, pattern):
-        """Return how many lines of its log match a regular expression."""
+        """Return the number of lines of its log that match a regular expression."""
         return sum(1 for line in self.log_text().splitlines() if re.search(pattern, line))
 
 
 class ConfiguredRegistry(Distribution):
-    """CNCF Distribution with config/distribution.yml, its ports, its secret and its folder
-    replaced.
+    """CNCF Distribution with config/distribution.yml, but other ports, secret and folder.
 
-    service_port: the port for its notifications, where no server needs to listen; secret: sent
+    service_port: the port for its notifications, where no server needs to listen. secret: sent
     with each notification.
-    settings: environment variables above the file, such as s3_variables(). root: the folder of the
-    filesystem storage (one that goes with it).
-    program: as of Distribution.
+    settings: environment variables that override the file, such as s3_variables(). root: the folder
+    of the filesystem storage (by default one that is removed with the server).
+    program: see Distribution.
     """
 
     def __init__(self, service_port, secret, settings=None, root=None, port=None, log=None,
@@ -117,7 +116,7 @@ class ConfiguredRegistry(Distribution):
         return self.settings
 
     def configuration(self):
-        """Return the text of the file."""
+        """Return the text of config/distribution.yml with these replacements."""
         with open(CONFIGURATION) as source:
             text = source.read()
         for wanted, value in (('%s:5000' % LOOPBACK, '%s:%d' % (LOOPBACK, self.port)),
@@ -128,7 +127,7 @@ class ConfiguredRegistry(Distribution):
         return text
 
 
-def _written(value):
+def _variable_text(value):
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -11,10 +11,10 @@ from dev.servers.process import LOCAL, LOOPBACK, ROOT, Server, ServerError, free
 
 __all__ = ['Service', 's3_source', 'two_free_ports']
 
-#: Of the service's processes: tox names that of its environment.
+#: The Python that runs the service: tox names that of its environment.
 PYTHON = os.environ.get('SERVICE_PYTHON') or os.path.join(LOCAL, 'py3', 'bin', 'python')
-#: The service's own variables whose names do not contain the project's name. They are not taken
-#: from the environment, where another program may have set them.
+#: Variables of the service with common names. They are not passed on from the environment, where
+#: another program may have set them.
 _OWN = ('ANONYMOUS_READ', 'CATALOG_LIMIT', 'EVENTS_SECRET', 'EVENTS_WAIT', 'HTPASSWD', 'LISTEN',
         'STORAGE', 'STORAGE_ACCESS_KEY', 'STORAGE_ENDPOINT_URL', 'STORAGE_REGION',
         'STORAGE_SECRET_KEY', 'THREADS')
@@ -23,8 +23,8 @@ _OWN = ('ANONYMOUS_READ', 'CATALOG_LIMIT', 'EVENTS_SECRET', 'EVENTS_WAIT', 'HTPA
 class Service(Server):
     """docker-registry-index serve, ready when its index is.
 
-    settings: its environment variables (str to str), apart from LISTEN; None as a value leaves one
-    out.
+    settings: its environment variables (str to str), apart from LISTEN; a variable with the value
+    None is left out.
     """
 
     name = 'service'
@@ -49,15 +49,15 @@ class Service(Server):
 
 
 def s3_source(url, bucket, root='/registry'):
-    """Return the service's variables for the same bucket."""
+    """Return the service's variables for the images in a bucket of the S3 at `url`."""
     return {'STORAGE': 's3://%s%s' % (bucket, root), 'STORAGE_ENDPOINT_URL': url,
             'STORAGE_REGION': 'us-east-1', 'STORAGE_ACCESS_KEY': 'local',
             'STORAGE_SECRET_KEY': 'local-secret'}
 
 
 def two_free_ports():
-    """Return two ports that are free now and not the same: the registry and the service must know
-    each other's before they start."""
+    """Return two different ports that are free now: the registry and the service must know each
+    other's before they start."""
     first = second = free_port()
     while second == first:
         second = free_port()

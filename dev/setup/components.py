@@ -1,5 +1,6 @@
-"""Set up the components in .local/: python -m dev.setup.components [COMPONENT...]; dev/bootstrap
-finds the Python 3 that runs it.
+"""Set up the components in .local/, on behalf of dev/bootstrap, which finds a Python 3 for it.
+
+usage: python -m dev.setup.components [COMPONENT...]
 
 Each component has a stamp, a hash of everything that its contents depend on. A component whose
 stamp is unchanged is not set up again.
@@ -25,8 +26,8 @@ def _lock_file(name):
     return os.path.join(ROOT, 'requirements', name)
 
 
-def _stamp(*files):
-    """Return a hash of the contents of the files, without the lines that begin with #."""
+def _stamp_of(*files):
+    """Return a hash of the contents of files, without the lines that begin with #."""
     digest = hashlib.sha256()
     for path in files:
         with open(path, 'rb') as content:
@@ -34,7 +35,7 @@ def _stamp(*files):
     return digest.hexdigest()
 
 
-def _is_done(component, *stamp):
+def _is_up_to_date(component, *stamp):
     try:
         with open(_path(component, 'stamp')) as written:
             return written.read() == '\n'.join(stamp)
@@ -42,24 +43,23 @@ def _is_done(component, *stamp):
         return False
 
 
-def _done(component, *stamp):
+def _write_stamp(component, *stamp):
     with open(_path(component, 'stamp'), 'w') as written:
         written.write('\n'.join(stamp))
 
 
-def _environment(component, locks, chosen, find, maker):
-    """Make the Python environment .local/COMPONENT anew, unless it exists, works and has the same
-    stamp.
+def _create_environment(component, locks, chosen, find, maker):
+    """Create the Python environment .local/COMPONENT again, unless it works and has the same stamp.
 
-    locks: names of its lock files. chosen: the interpreter a person asks for, or None. find:
-    returns the interpreter to use.
-    maker: the command that makes an environment with that interpreter, from its path; one that
-    lacks the folder to make.
+    locks: the names of its lock files. chosen: the interpreter that the user has chosen, or None.
+    find: a function that returns the interpreter to use.
+    maker: a function of the path of the interpreter, which returns the command that creates an
+    environment, without the folder as the last argument.
     """
-    stamp, interpreter = _stamp(*map(_lock_file, locks)), _path(component, 'bin', 'python')
+    stamp, interpreter = _stamp_of(*map(_lock_file, locks)), _path(component, 'bin', 'python')
     wanted = ([os.path.realpath(shutil.which(chosen) or chosen)] if chosen
               else _written_interpreter(component))
-    if _is_done(component, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
+    if _is_up_to_date(component, stamp, *wanted) and subprocess.call([interpreter, '-c', '']) == 0:
         return
     python = find()
     echo('.local/%s: installing requirements/%s (%s)' % (component, ', requirements/'.join(locks),
@@ -68,7 +68,7 @@ def _environment(component, locks, chosen, find, maker):
     run(maker(python) + [_path(component)], 'bootstrap-%s.log' % component)
     _pip(component, '--no-deps',
          *[argument for name in locks for argument in ('-r', _lock_file(name))])
-    _done(component, stamp, os.path.realpath(python))
+    _write_stamp(component, stamp, os.path.realpath(python))
 
 
 def _written_interpreter(component):
@@ -80,56 +80,56 @@ def _written_interpreter(component):
 
 
 def _pip(component, *arguments):
-    # The warning is about Python 2.7's age, which is why we are here.
+    # PIP_NO_PYTHON_VERSION_WARNING: Python 2.7 is used on purpose.
     run([_path(component, 'bin', 'python'), '-m', 'pip', 'install', '--disable-pip-version-check']
         + list(arguments), 'bootstrap-%s.log' % component, PIP_NO_PYTHON_VERSION_WARNING='1')
 
 
 def _python3_environment(component, *locks, minimum=(3, 9)):
     chosen = os.environ.get('PYTHON3')
-    # too old for this component: any other will do
+    # If the chosen Python is too old for this component, another one is used.
     if chosen and not toolchain.is_python3(chosen, minimum):
         chosen = None
-    _environment(component, locks, chosen, lambda: toolchain.python3(minimum),
-                 lambda python: [python, '-m', 'venv'])
+    _create_environment(component, locks, chosen, lambda: toolchain.python3(minimum),
+                        lambda python: [python, '-m', 'venv'])
 
 
 def py27():
-    """docker-registry, this package and the tests' tools on Python 2.7."""
+    """Set up docker-registry, this package and the tools of its tests on Python 2.7."""
     def find():
         python = toolchain.python27()
-        toolchain.compilers()
+        toolchain.require_compilers()
         _python3_environment('tools', 'tools.txt')
         return python
-    _environment('py27', ['registry-py27.txt', 'test-py27.txt'], os.environ.get('PYTHON27'), find,
-                 lambda python: [_path('tools', 'bin', 'virtualenv'), '--quiet', '--python',
-                                 python])
-    stamp = _stamp(*[os.path.join(ROOT, name)
-                     for name in ('setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
-    if not _is_done('py27/bin', stamp, ROOT):
+    _create_environment(
+        'py27', ['registry-py27.txt', 'test-py27.txt'], os.environ.get('PYTHON27'), find,
+        lambda python: [_path('tools', 'bin', 'virtualenv'), '--quiet', '--python', python])
+    stamp = _stamp_of(*[os.path.join(ROOT, name) for name in (
+        'setup.py', 'setup.cfg', 'docker_registry_index/__init__.py')])
+    if not _is_up_to_date('py27/bin', stamp, ROOT):
         echo('.local/py27: installing this checkout, editable')
         _pip('py27', '--no-deps', '--editable', ROOT)
-        _done('py27/bin', stamp, ROOT)
+        _write_stamp('py27/bin', stamp, ROOT)
 
 
 def py3():
-    """What lint and tests need on Python 3."""
+    """Set up the requirements of lint and tests on Python 3."""
     _python3_environment('py3', 'test-py3.txt', 'service-py3.txt')
 
 
 def aws():
-    """The local AWS; ministack needs Python 3.10."""
+    """Set up the local AWS: ministack, which needs Python 3.10."""
     _python3_environment('aws', 'local-aws.txt', minimum=(3, 10))
 
 
 def dynamodb_local():
-    """Amazon's DynamoDB Local, from Maven Central."""
+    """Set up Amazon's DynamoDB Local from Maven Central."""
     files = [os.path.join(ROOT, 'dev', 'setup', 'dynamodb_local', name)
              for name in ('pom.xml', 'LoopbackDynamoDB.java')]
-    stamp = _stamp(*files)
-    if _is_done('dynamodb-local', stamp):
+    stamp = _stamp_of(*files)
+    if _is_up_to_date('dynamodb-local', stamp):
         return
-    if not _possible(toolchain.java_and_maven, 'DynamoDB Local'):
+    if not _try_set_up(toolchain.require_java_and_maven, 'DynamoDB Local'):
         return
     echo('.local/dynamodb-local: fetching it with Maven')
     shutil.rmtree(_path('dynamodb-local'), ignore_errors=True)
@@ -138,33 +138,33 @@ def dynamodb_local():
          '-DincludeScope=runtime', '-DoutputDirectory=' + jars], 'bootstrap-dynamodb-local.log')
     run(['javac', '-cp', os.path.join(jars, '*'), '-d', _path('dynamodb-local'), files[1]],
         'bootstrap-dynamodb-local.log')
-    _done('dynamodb-local', stamp)
+    _write_stamp('dynamodb-local', stamp)
 
 
 def clients():
-    """The registry that the service stands beside, nginx, skopeo, podman (Debian packages), and a
-    Docker daemon, in .local/dockerd."""
-    _possible(debian_packages.install, 'The registry or a client of it')
-    if not _is_done('dockerd', *debian_packages.DAEMON) and _possible(
+    """Set up the registry, nginx, skopeo and podman as Debian packages, and a Docker daemon in
+    .local/dockerd."""
+    _try_set_up(debian_packages.install, 'The registry or a client of it')
+    if not _is_up_to_date('dockerd', *debian_packages.DAEMON) and _try_set_up(
             lambda: debian_packages.unpack_daemon(_path('dockerd')), 'The Docker daemon'):
-        _done('dockerd', *debian_packages.DAEMON)
+        _write_stamp('dockerd', *debian_packages.DAEMON)
 
 
 def distribution_v3():
-    """The registry of version 3, built by Go: for `make test-v3` only."""
+    """Set up the registry of version 3, built with Go, for `make test-v3` only."""
     module = 'github.com/distribution/distribution/v3/cmd/registry@v3.0.0'
-    if _is_done('distribution-v3', module):
+    if _is_up_to_date('distribution-v3', module):
         return
-    toolchain.go()
+    toolchain.require_go()
     echo('.local/distribution-v3: building %s with Go, which takes minutes' % module)
     run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'),
         GOFLAGS='-mod=mod')
-    _done('distribution-v3', module)
+    _write_stamp('distribution-v3', module)
 
 
-def _possible(action, what):
-    """Run the action. If it fails, print that its tests are skipped and return False; in CI, raise
-    the error."""
+def _try_set_up(action, what):
+    """Run the action, and return True. If it fails, print that its tests are skipped and return
+    False; in CI, raise the error."""
     try:
         action()
         return True
@@ -177,7 +177,7 @@ def _possible(action, what):
 
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
               'clients': clients}
-#: Those that only some tests need.
+#: The components that only some tests need.
 OPTIONAL = {'distribution-v3': distribution_v3}
 
 

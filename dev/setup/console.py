@@ -1,6 +1,6 @@
-"""Progress lines with the time since the start, and commands whose output goes to a log file.
+"""Prints progress with the time since the start, and runs commands with their output in a log file.
 
-Python 3 and the standard library only, as everything that bootstrap runs.
+Python 3 and the standard library only, like everything that bootstrap runs.
 """
 import os
 import subprocess
@@ -12,7 +12,7 @@ _STARTED = time.monotonic()
 
 
 class SetupError(Exception):
-    """A component cannot be set up; the message names the cause and the way out."""
+    """Raised if a component cannot be set up; the message has the cause and what to do."""
 
 
 def echo(text):
@@ -21,8 +21,8 @@ def echo(text):
 
 
 def run(command, log, **environment):
-    """Run a command, its output added to .local/logs/LOG; SetupError with the output's end when it
-    fails.
+    """Run a command, and add its output to .local/logs/LOG. If it fails, raise SetupError with the
+    end of the output.
 
     The user's configuration of pip, Maven and apt applies. Variables that point Python to other
     folders are removed.

@@ -1,8 +1,8 @@
-"""Install the programs that are tested with the service: the registry, nginx, skopeo, podman, and
-a Docker daemon, which is only unpacked.
+"""Installs the Debian packages of the programs that are tested with the service.
 
-A Debian package starts its services. Services of new packages are kept from starting here, also at
-the next boot. Services that were installed before are not changed.
+They are the registry, nginx, skopeo, podman, and a Docker daemon, which is only unpacked. A Debian
+package starts its services. Here, the services of new packages are not started, not even at the
+next boot. Services that were installed before are not changed.
 """
 import glob
 import os
@@ -16,11 +16,11 @@ from dev.setup.console import SetupError, echo, run
 
 __all__ = ['PROGRAMS', 'DAEMON', 'DisabledServices', 'missing', 'install', 'unpack_daemon']
 
-#: Debian packages, each with the program it is wanted for. crun: podman needs a runtime even for a
+#: Debian packages, and the program of each that is used. crun: podman needs a runtime even for a
 #: search.
 PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'podman': 'podman',
             'nginx-light': 'nginx', 'crun': 'crun'}
-#: The daemon, what it starts, and the command where Debian keeps it apart.
+#: The packages of the daemon and of what it starts; and of the command, if Debian has one for it.
 DAEMON = ['docker.io', 'containerd', 'runc', 'tini']
 _COMMAND = 'docker-cli'
 
@@ -38,8 +38,8 @@ def missing():
 
 
 def install():
-    """Install the missing packages, and leave none of their services running. Without the rights
-    to do so, raise SetupError with their names."""
+    """Install the missing packages without starting their services. Without the rights to do so,
+    raise SetupError with their names."""
     packages = missing()
     if not packages:
         return
@@ -53,12 +53,11 @@ def install():
 
 
 class DisabledServices(object):
-    """Inside, these systemd units and the init scripts of the same names do not stay started;
-    after, they are disabled.
+    """Keeps systemd units, and the init scripts of the same names, stopped in its block, and then
+    disables them.
 
-    Under systemd they are masked until the end of the boot, which the packages' own scripts
-    respect. Without it, the packages start init scripts where the run level is set, and these are
-    stopped again.
+    With systemd, the units are masked in the block, which the packages' scripts respect. Without
+    it, the packages start init scripts if a run level is set, and these scripts are stopped again.
     """
 
     def __init__(self, units, call=subprocess.call, systemd='/run/systemd/system',
@@ -70,30 +69,30 @@ class DisabledServices(object):
 
     def __enter__(self):
         if self._has_systemd and self._units:
-            self._try('systemctl', 'mask', '--runtime', *self._units)
+            self._run('systemctl', 'mask', '--runtime', *self._units)
 
     def __exit__(self, *failure):
         if not self._units:
             return
         if self._has_systemd:
-            self._try('systemctl', 'unmask', '--runtime', *self._units)
-            self._try('systemctl', 'disable', '--now', *self._units)
+            self._run('systemctl', 'unmask', '--runtime', *self._units)
+            self._run('systemctl', 'disable', '--now', *self._units)
             return
         for script in [unit[:-len('.service')] for unit in self._units
                        if unit.endswith('.service')]:
             if os.path.exists(os.path.join(self._scripts, script)):
-                self._try(os.path.join(self._scripts, script), 'stop')
-                self._try('update-rc.d', script, 'disable')
+                self._run(os.path.join(self._scripts, script), 'stop')
+                self._run('update-rc.d', script, 'disable')
 
-    def _try(self, *command):
+    def _run(self, *command):
         # Not every release of a package has each unit, so a failure is ignored.
         self._call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
 
 
 def unpack_daemon(folder):
-    """Unpack a Docker daemon into `folder`, made anew, without installing it; SetupError where
-    there is no apt-get."""
+    """Unpack a Docker daemon into `folder`, emptied before, without installing it. Raise SetupError
+    if there is no apt-get."""
     if not (shutil.which('apt-get') and shutil.which('dpkg-deb')):
         raise SetupError('the Docker daemon comes from Debian packages, but this system has '
                          'no apt-get')
@@ -102,7 +101,7 @@ def unpack_daemon(folder):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with tempfile.TemporaryDirectory() as downloads:
-        os.chmod(downloads, 0o777)  # apt-get downloads as a user of its own
+        os.chmod(downloads, 0o777)  # apt-get downloads as another user
         _download(packages, downloads)
         for archive in sorted(glob.glob(os.path.join(downloads, '*.deb'))):
             run(['dpkg-deb', '-x', archive, folder], 'apt.log')

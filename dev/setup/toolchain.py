@@ -1,4 +1,4 @@
-"""Find the programs that set-up needs; on Debian and as root, install those that are missing."""
+"""Finds the programs that the set-up needs; installs missing ones on Debian, as root."""
 import glob
 import os
 import shutil
@@ -10,7 +10,7 @@ from dev.setup.console import SetupError, echo, run
 PYENV = os.path.join(os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv'), 'versions')
 
 
-def _runs(*command):
+def _succeeds(*command):
     try:
         return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL) == 0
@@ -29,7 +29,7 @@ def may_install():
 
 
 def install(packages):
-    """Install Debian packages; SetupError when apt-get fails."""
+    """Install Debian packages; raise SetupError if apt-get fails."""
     echo('apt-get install %s' % ' '.join(packages))
     command = ['apt-get', 'install', '-y', '--no-install-recommends'] + packages
     try:
@@ -41,8 +41,8 @@ def install(packages):
 
 
 def require(what, is_there, packages, otherwise=''):
-    """Install Debian packages unless `is_there()` is true. Without the rights to do so, raise
-    SetupError with the way out."""
+    """Install Debian packages unless `is_there()` returns True. Without the rights to do so, raise
+    SetupError, which states what to do."""
     if is_there():
         return
     if not may_install():
@@ -55,14 +55,13 @@ def require(what, is_there, packages, otherwise=''):
 
 
 def is_python3(path, minimum):
-    """Return True if this is a Python 3, `minimum` or later, that can make environments."""
-    return _runs(path, '-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < %r)'
-                 % (minimum,))
+    """Return True if this is a Python 3, `minimum` or later, that can create environments."""
+    return _succeeds(path, '-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < %r)'
+                     % (minimum,))
 
 
 def python3(minimum=(3, 9)):
-    """Return the path of a Python 3, `minimum` or later: PYTHON3, the one that runs this, or
-    another at hand."""
+    """Return the path of a Python 3, `minimum` or later: PYTHON3, the running one, or another."""
     def find():
         named = ['python3.%d' % minor for minor in range(14, 8, -1)]
         pyenv = sorted(glob.glob(os.path.join(PYENV, '3.*/bin/python3')), reverse=True)
@@ -75,10 +74,10 @@ def python3(minimum=(3, 9)):
 
 
 def _is_python27(path):
-    return _runs(path, '-c',
-                 'import os, sys, sysconfig; headers = sysconfig.get_path("include")\n'
-                 'sys.exit(sys.version_info[:2] != (2, 7) or not os.path.exists(headers + '
-                 '"/Python.h"))')
+    return _succeeds(path, '-c',
+                     'import os, sys, sysconfig; headers = sysconfig.get_path("include")\n'
+                     'sys.exit(sys.version_info[:2] != (2, 7) or not os.path.exists(headers + '
+                     '"/Python.h"))')
 
 
 def python27():
@@ -104,39 +103,39 @@ def python27():
 
 
 def debian_has(package):
-    """Return True if this system can install a package; as root, update the package lists before
+    """Return True if this system can install a package. As root, update the package lists before
     returning False."""
-    if may_install() and not _runs('apt-cache', 'show', package):
+    if may_install() and not _succeeds('apt-cache', 'show', package):
         run(['apt-get', 'update'], 'apt.log')
-    return _runs('apt-cache', 'show', package)
+    return _succeeds('apt-cache', 'show', package)
 
 
-def compilers():
-    """Make sure that what docker-registry needs can be compiled: M2Crypto (swig, OpenSSL) and
-    backports.lzma (liblzma)."""
-    def all_there():
+def require_compilers():
+    """Make sure that the requirements of docker-registry can be compiled: M2Crypto (swig, OpenSSL)
+    and backports.lzma (liblzma)."""
+    def are_there():
         programs = [shutil.which(program) for program in ('swig', 'cc', 'make')]
         headers = [glob.glob('/usr/include/' + header) + glob.glob('/usr/local/include/' + header)
                    for header in ('openssl/ssl.h', 'lzma.h')]
         return all(programs) and all(headers)
-    require('swig, a C compiler or a header of OpenSSL or liblzma', all_there,
+    require('swig, a C compiler or a header of OpenSSL or liblzma', are_there,
             ['swig', 'libssl-dev', 'liblzma-dev', 'build-essential'])
 
 
-def java_and_maven():
-    """Make sure that there are a Java development kit, 17 or later, and Maven."""
-    def java_17():
+def require_java_and_maven():
+    """Make sure that a Java development kit, 17 or later, and Maven are installed."""
+    def has_java_17():
         if not (shutil.which('javac') and shutil.which('java')):
             return False
         version = subprocess.run(['javac', '-version'], stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True).stdout
         return int((version.split() + ['0'])[1].split('.')[0]) >= 17
-    newer_debian = may_install() and not java_17() and not debian_has('openjdk-17-jdk-headless')
-    require('A Java development kit, 17 or later,', java_17,
-            ['openjdk-21-jdk-headless' if newer_debian else 'openjdk-17-jdk-headless'])
+    needs_21 = may_install() and not has_java_17() and not debian_has('openjdk-17-jdk-headless')
+    require('A Java development kit, 17 or later,', has_java_17,
+            ['openjdk-21-jdk-headless' if needs_21 else 'openjdk-17-jdk-headless'])
     require('Maven', lambda: shutil.which('mvn'), ['maven'])
 
 
-def go():
+def require_go():
     """Make sure that Go is installed."""
     require('Go 1.23 or later', lambda: shutil.which('go'), ['golang-go'])

@@ -1,6 +1,6 @@
-"""Small images for a registry v2, as OCI layouts
-(https://github.com/opencontainers/image-spec/blob/main/image-layout.md), and skopeo to push them.
+"""Small images for a registry v2, which are written as OCI layouts and pushed with skopeo.
 
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 Runs on Python 3; standard library only.
 """
 import gzip
@@ -22,14 +22,14 @@ _LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 
 class PushError(Exception):
-    """skopeo cannot push; the message is that of skopeo."""
+    """Raised if skopeo cannot push; the message contains that of skopeo."""
 
 
 def write_layout(folder, files, labels=None, annotations=None):
-    """Write an image of the given files (path to text) as an OCI layout into `folder`, which is
-    made.
+    """Write an image as an OCI layout into `folder`, which is created.
 
-    labels: of its configuration, as LABEL in a Dockerfile makes them. annotations: of its manifest.
+    files: a dictionary of path to text. labels: those of its configuration, as LABEL in a
+    Dockerfile. annotations: those of its manifest.
     """
     layer = layer_of(files)
     packed = gzip.compress(layer, mtime=0)
@@ -65,17 +65,18 @@ def _write(folder, name, content):
 
 
 def push(address, name, tag='latest', **image):
-    """Push an image to `name`:`tag` of the registry at `address` (host:port, plain HTTP) with
-    skopeo; PushError when it is refused.
+    """Push an image with skopeo to `name`:`tag` of the registry at `address`; raise PushError if
+    skopeo fails.
 
-    image: the arguments of write_layout(); credentials: 'user:password'.
+    address: host:port, plain HTTP. image: the arguments of write_layout(), and credentials:
+    'user:password'.
     """
     credentials = image.pop('credentials', None)
     with tempfile.TemporaryDirectory() as folder:
         layout = os.path.join(folder, 'layout')
         write_layout(layout, **image)
-        # --insecure-policy: whose signatures count is the machine's own affair. An empty file of
-        # credentials: nobody's own get in.
+        # --insecure-policy: the signature policy of the machine does not matter here. An empty file
+        # of credentials: those of the user are not sent.
         _write(folder, 'auth.json', b'{}')
         command = [program('skopeo'), '--insecure-policy', 'copy', '--quiet',
                    '--dest-tls-verify=false', '--dest-authfile', os.path.join(folder, 'auth.json')]
@@ -92,8 +93,8 @@ def _run(command):
 
 
 def demonstration():
-    """Return two lists of images for `make run-service`: those pushed before the start of the
-    service, and those pushed after it. Each image is a dictionary of push()'s arguments."""
+    """Return two lists of images for `make run-service`: those to push before the start of the
+    service, and those to push after it. Each image is a dictionary of push()'s arguments."""
     def image(name, tag, description=None):
         files = {'srv/%s/VERSION' % name.split('/')[-1]: tag + '\n'}
         return {'name': name, 'tag': tag, 'files': files, 'labels': {DESCRIPTION: description}
@@ -105,9 +106,9 @@ def demonstration():
         image('acme/billing-api', '13'),
         image('ops/postgres-backup', '16.4', 'Nightly dumps to S3'),
     ]
-    beside = [
+    after = [
         image('acme/nginx-proxy', '0.9', 'TLS and rate limits in front of the web shop'),
         image('data/spark-notebook', '3.5', 'Notebooks on the cluster'),
         image('platform/ingress/nginx-ingress', '1.11'),
     ]
-    return before, beside
+    return before, after

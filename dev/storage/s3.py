@@ -23,34 +23,35 @@ __all__ = ['Bucket', 'S3Error']
 
 
 class S3Error(Exception):
-    """The S3 refused a request."""
+    """Raised if the S3 refuses a request."""
 
 
 class Bucket(object):
-    """A bucket of the local S3 at `url`, created if it is missing.
+    """A bucket of the local S3 at `url`, which is created if it is missing.
 
-    name: of the bucket (a new one). Each method raises S3Error if the S3 refuses its request.
+    name: the name of the bucket (by default a new one). Each method raises S3Error if the S3
+    refuses its request.
     """
 
     def __init__(self, url, name=None):
         self.name = name or 'bucket-' + uuid.uuid4().hex[:12]
         self._address = url.split('//')[1]
-        self._ask('PUT', '', b'', [200, 409])  # 409: the bucket is there already, and ours
+        self._request('PUT', '', b'', [200, 409])  # 409: the bucket exists already, and is ours
 
     def put(self, key, content):
-        """Write one object. key: as it stands in a URL."""
-        self._ask('PUT', key, content, [200])
+        """Write one object. key: its key, quoted for a URL."""
+        self._request('PUT', key, content, [200])
 
     def delete(self, key):
-        """Delete one object. key: as it stands in a URL."""
-        self._ask('DELETE', key, b'', [204])
+        """Delete one object. key: its key, quoted for a URL."""
+        self._request('DELETE', key, b'', [204])
 
     def keys(self, prefix=''):
-        """Return the keys that begin with `prefix`, up to a thousand."""
-        found = self._ask('GET', '?list-type=2&prefix=' + quote(prefix), b'', [200])
+        """Return the keys that begin with `prefix`, at most a thousand."""
+        found = self._request('GET', '?list-type=2&prefix=' + quote(prefix), b'', [200])
         return [unescape(key) for key in re.findall('<Key>(.*?)</Key>', found)]
 
-    def _ask(self, method, key, content, wanted):
+    def _request(self, method, key, content, wanted):
         connection = HTTPConnection(self._address, timeout=10)
         try:
             path = '/%s/%s' % (self.name, key)

@@ -1,4 +1,4 @@
-"""Repositories of a v1 registry, as docker-registry 0.9.1 keeps them: complete, and so pullable.
+"""Complete repositories of a v1 registry, in the form in which docker-registry 0.9.1 stores them.
 
 Runs on Python 2.7 and 3; standard library only.
 """
@@ -13,7 +13,7 @@ LAST_UPDATE = 1419984000  # 2014-12-31: images do not depend on the time of thei
 
 
 def layer_of(files):
-    """Return a layer, an uncompressed tar archive, of the given files (path to text)."""
+    """Return a layer, an uncompressed tar archive, of files: a dictionary of path to text."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode='w') as tar:
         for path, text in sorted(files.items()):
@@ -25,8 +25,7 @@ def layer_of(files):
 
 
 class Image(object):
-    """One v1 image: an id, its json, its layer and its checksum; `ancestry` goes from itself to the
-    first parent."""
+    """One v1 image: its id, json, layer, checksum and ancestry."""
 
     def __init__(self, files, command=None, parent=None):
         self.layer = layer_of(files)
@@ -41,16 +40,16 @@ class Image(object):
 
     @property
     def checksum(self):
-        """The payload checksum that a client sends with X-Docker-Checksum-Payload."""
+        """The payload checksum, which a client sends as X-Docker-Checksum-Payload."""
         return 'sha256:' + hashlib.sha256(self.json + b'\n' + self.layer).hexdigest()
 
     @property
     def ancestry(self):
-        """Ids from this image to its first parent."""
+        """The ids of the images from this image to its first parent."""
         return [self.id] + (self.parent.ancestry if self.parent else [])
 
     def chain(self):
-        """Return the images of the ancestry, the first parent first: the order to push them in."""
+        """Return the images of the ancestry in the order of a push, the first parent first."""
         return (self.parent.chain() if self.parent else []) + [self]
 
 
@@ -82,14 +81,13 @@ def repository_objects(name, tags):
 
 
 def put_repository(bucket, storage_path, name, tags):
-    """Write a repository and its images into a Bucket below `storage_path`, the registry's setting
-    of this name."""
+    """Write a repository and its images into a Bucket, below the registry's `storage_path`."""
     for path, content in repository_objects(name, tags):
         bucket.put('%s/%s' % (storage_path.strip('/'), path), content)
 
 
 def demonstration():
-    """Return the repositories of `make run`: a dictionary of names to their tags."""
+    """Return the repositories of `make run`: a dictionary of name to {tag: Image}."""
     base = Image({'etc/os-release': 'NAME="Base"\nVERSION="2014.12"\n', 'bin/sh': '#!shell\n'},
                  ['/bin/sh'])
 

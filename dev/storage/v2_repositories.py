@@ -1,7 +1,6 @@
-"""Repositories of a registry v2 or v3, written into an S3 bucket as CNCF Distribution has them
-after a push of one image of one layer each.
+"""Repositories of a registry v2 or v3 in an S3 bucket, as if CNCF Distribution had written them.
 
-Runs on Python 3; standard library only.
+Each has one image of one layer. Runs on Python 3; standard library only.
 """
 import concurrent.futures
 import hashlib
@@ -20,16 +19,16 @@ _AT_ONCE = 4
 
 
 def names(count):
-    """Return so many names in three namespaces, in the order of a registry's catalog."""
+    """Return `count` names in three namespaces, in the order of a registry's catalog."""
     return sorted(('team%d/app%d' % (number % 3, number) for number in range(count)),
                   key=lambda name: name.replace('/', '\0'))
 
 
 class RegistryBucket(Bucket):
-    """A new bucket of the S3 at `url`, to be filled.
+    """A new bucket of the S3 at `url`, which fill() fills with repositories.
 
-    The image is the same everywhere; a repository with one tag has 5 objects, with each further tag
-    2 more, and the bucket has 3 of its own.
+    All repositories have the same image. A repository with one tag has 5 objects, and 2 more for
+    each further tag. The bucket itself has 3 objects.
     """
 
     def __init__(self, url, tags=1):
@@ -45,39 +44,39 @@ class RegistryBucket(Bucket):
                             mediaType='application/vnd.oci.image.layer.v1.tar')]}).encode())
 
     def fill(self, repositories):
-        """Put these repositories there."""
+        """Write these repositories, and return the bucket."""
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(self._push, repositories):
                 pass
         return self
 
     def storage(self, url):
-        """Return the registry's storage settings for it, through the S3 at `url`."""
-        # Without the walk of all uploads that a registry begins some time in its first hour.
+        """Return the registry's storage settings for the bucket, through the S3 at `url`."""
+        # Without the walk over all uploads that a registry begins within its first hour.
         return dict(s3_storage(url, self.name, ROOT),
                     maintenance={'uploadpurging': {'enabled': False}})
 
     def source(self, url):
-        """Return the service's settings for it, through the S3 at `url`."""
+        """Return the service's variables for the bucket, through the S3 at `url`."""
         return s3_source(url, self.name, ROOT)
 
     def _push(self, name):
         folder, digest = '%srepositories/%s/' % (_V2, name), self._manifest['digest']
-        links = [('_layers/%s' % _folded(blob), blob['digest'])
+        links = [('_layers/%s' % _digest_path(blob), blob['digest'])
                  for blob in (self._config, self._layer)]
-        links += [('_manifests/revisions/' + _folded(self._manifest), digest)]
+        links += [('_manifests/revisions/' + _digest_path(self._manifest), digest)]
         for tag in self.tags:
             links += [('_manifests/tags/%s/%s' % (tag, last), digest)
-                      for last in ('current', 'index/' + _folded(self._manifest))]
+                      for last in ('current', 'index/' + _digest_path(self._manifest))]
         for path, text in links:
             self.put('%s%s/link' % (folder, path), text.encode())
 
     def _blob(self, content):
-        """Put a blob and return the beginnings of its descriptor."""
+        """Write a blob, and return its descriptor without the media type."""
         number = hashlib.sha256(content).hexdigest()
         self.put('%sblobs/sha256/%s/%s/data' % (_V2, number[:2], number), content)
         return {'digest': 'sha256:' + number, 'size': len(content)}
 
 
-def _folded(blob):
+def _digest_path(blob):
     return blob['digest'].replace(':', '/')
