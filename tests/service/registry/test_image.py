@@ -47,15 +47,6 @@ def entry(digest, system=None, architecture=None):
     return {'digest': digest, 'platform': {'os': system, 'architecture': architecture}}
 
 
-@pytest.mark.parametrize('texts, text', [
-    ([], None), ([Texts()], None), ([Texts(None, 'a title'), Texts('label', None)], 'label'),
-    ([Texts('a', 'b'), Texts('c', 'd')], 'a'),
-    ([Texts(None, 'a title'), Texts(None, 'label title')], 'a title'),
-    ([Texts(), Texts(None, 'label title')], 'label title')])
-def test_descriptions_precede_titles_and_the_manifest_precedes_the_config(texts, text):
-    assert image.first_text(texts) == text
-
-
 @pytest.mark.parametrize('value', [None, 3, ['x'], {'x': 'y'}, '', ' \n', True])
 def test_a_value_that_is_no_text_is_ignored(value):
     assert image.of_manifest(manifest(description=value, title=value)) == Texts()
@@ -115,6 +106,7 @@ def test_nothing_that_is_pushed_raises(document):
     ({'t': manifest('c', description='x')}, {}, 'x', ['t']),
     ({'t': manifest('c', title='x')}, {'c': labels(description='y')}, 'y', ['t', 'c']),
     ({'t': manifest('c')}, {}, None, ['t', 'c']),
+    ({'t': manifest('c')}, {'c': labels(title='y')}, 'y', ['t', 'c']),
     ({'t': manifest(None, title='x')}, {}, 'x', ['t']),
     ({'t': dict(manifest(description='x'), manifests=[entry('m')])}, {}, 'x', ['t']),
     ({'t': dict(manifest(title='x'), manifests=[entry('m')]), 'm': manifest('c', title='y')},

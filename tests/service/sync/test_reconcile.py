@@ -38,7 +38,7 @@ class Registry:
     """A RegistryClient of one repository; each request for tags takes the next of `answers`."""
 
     def __init__(self, clock):
-        self.clock, self.answers, self.described, self.timeouts = clock, [['1']], True, []
+        self.clock, self.answers, self.timeouts = clock, [['1']], []
         self.seconds, self.manifests = 0, {}
 
     def tags(self, name, timeout):
@@ -54,8 +54,6 @@ class Registry:
 
     def manifest(self, name, reference, timeout):
         self.timeouts.append(timeout)
-        if not self.described:
-            raise UNAVAILABLE
         text = self.manifests.get(reference)
         return text and {'annotations': {'org.opencontainers.image.description': text}}
 
@@ -83,14 +81,13 @@ def applications(count):
     return [Change('acme/app-%d' % number, None, None) for number in range(count)]
 
 
-@pytest.mark.parametrize('pushed, reference, text', [
-    (change(), 'sha256:1', 'pushed'), (change(None, None), '1', 'of the last tag'),
-    (change('sha256-' + 'a' * 64 + '.sig'), '1', 'not of the signature')])
-def test_a_push_is_added_with_its_description(
-        reconciler, index, registry, pushed, reference, text):
-    registry.manifests = {reference: text}
+@pytest.mark.parametrize('pushed, reference', [
+    (change(), 'sha256:1'), (change(None, None), '1'),
+    (change('sha256-' + 'a' * 64 + '.sig'), '1')], ids=['tag', 'the last tag', 'no signature'])
+def test_a_push_is_added_with_its_description(reconciler, index, registry, pushed, reference):
+    registry.manifests = {reference: 'Words'}
     reconciler.reconcile(pushed, 1)
-    assert index == {NAME: text} and index.noted == []
+    assert index == {NAME: 'Words'} and index.noted == []
     assert len(registry.timeouts) == 3, 'tags, manifest, tags'
 
 
@@ -136,7 +133,7 @@ def test_an_unavailable_registry_changes_nothing_and_its_repository_is_noted(
 
 
 def test_a_description_that_cannot_be_read_is_left_for_later(reconciler, index, registry):
-    registry.described = False
+    registry.manifest = Mock(side_effect=UNAVAILABLE)
     reconciler.reconcile(change(), 1)
     assert index == {NAME: None} and index.noted == [NAME]
 
