@@ -70,18 +70,20 @@ class Release010(object):
         """Follow repository_deleted."""
         self._dynamodb.delete_item(TableName=self._repositories, Key=_row(name))
 
-    def search(self, term):
+    def search(self, term=''):
         """Return the names that its search finds, sorted."""
         # Release 0.1.0 sends a ScanFilter with the ConditionalOperator OR, which ministack reads as
         # AND.
-        return self.names(FilterExpression='contains(#name, :t) OR contains(description, :t)',
-                          ExpressionAttributeNames={'#name': 'name'},
-                          ExpressionAttributeValues={':t': {'S': term}})
-
-    def names(self, **more):
-        """Return the names that its empty search finds, sorted."""
-        pages = self._dynamodb.get_paginator('scan').paginate(TableName=self._repositories, **more)
+        matching = {'FilterExpression': 'contains(#name, :term) OR contains(description, :term)',
+                    'ExpressionAttributeNames': {'#name': 'name'},
+                    'ExpressionAttributeValues': {':term': {'S': term}}} if term else {}
+        pages = self._dynamodb.get_paginator('scan').paginate(
+            TableName=self._repositories, **matching)
         return sorted(row['name']['S'] for page in pages for row in page['Items'])
+
+    def names(self):
+        """Return the names that its empty search finds, sorted."""
+        return self.search()
 
     def by_description(self, description):
         """Return the names that its secondary index contains for a description."""
