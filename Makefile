@@ -103,8 +103,7 @@ test-some-faults: setup ## Test what holds under faults, such as kills and an un
 test-faults: setup ## Test each fault as often as docs/faults.md states: an hour
 	@echo '== faults, the long versions'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/end_to_end/faults \
-	    $(addprefix tests/end_to_end/service/,test_first_load.py \
-	    test_service_without_dynamodb.py)
+	    tests/end_to_end/service/test_service_without_dynamodb.py
 
 bench-service: setup ## Measure the service's catalog and first load: 15 minutes (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)

@@ -1,12 +1,10 @@
-"""A real registry with config/distribution.yml, the service and nginx with config/nginx.conf, on a
-storage and a database of their own.
+"""The service as a process: beside a registry of the test, or between the real registry and nginx.
 
-    with Place(dynamodb.url, Files(folder)) as place:
+    with Place(dynamodb.url, folder) as place:
         place.images.push('acme/web')
         place.wait_until_found({'acme/web': ''})
 """
 import contextlib
-import json
 import os
 import signal
 import time
@@ -15,15 +13,16 @@ from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK
 from dev.servers.registry_v2 import ConfiguredRegistry, s3_storage, s3_variables
 from dev.servers.service import PYTHON, Service, s3_source, two_free_ports
-from dev.storage import s3
+from dev.storage.s3 import Bucket
 from docker_registry_index.service.settings import settings_of
 from docker_registry_index.service.sources.selection import source_of
 from tests.end_to_end.service.images import Images, direct_session
 from tests.helpers.engine import EngineIndex
-from tests.helpers.service import NOTIFICATION, SECRET
+from tests.helpers.registry import FakeRegistry
+from tests.helpers.service import SECRET, ServiceClient
 from tests.helpers.waiting import wait_until
 
-__all__ = ['Bucket', 'Files', 'Place', 'QuickService', 'kill']
+__all__ = ['Beside', 'Place', 'QuickService', 'kill']
 
 #: The service, with a lease of three seconds, which reads missing descriptions twice a second.
 _QUICK = '''
@@ -34,25 +33,6 @@ description_worker.PAUSE = 0.5
 from docker_registry_index.cli.commands import main
 main(['serve'], prog_name='docker-registry-index')
 '''
-
-
-class Files:
-    """A registry's storage in a folder."""
-
-    def __init__(self, folder):
-        self.root = self.settings = str(folder)
-        self.of_registry, self.of_service = {}, {'STORAGE': self.root}
-
-
-class Bucket:
-    """A registry's storage in a new bucket of a local S3."""
-
-    root = None
-
-    def __init__(self, url):
-        name = s3.Bucket(url).name
-        self.settings = s3_storage(url, name, '/registry')
-        self.of_registry, self.of_service = s3_variables(url, name), s3_source(url, name)
 
 
 class QuickService(Service):
@@ -69,50 +49,79 @@ class QuickService(Service):
                      'DYNAMODB_ATTEMPTS': '1'}, **super().environment())
 
 
-class Place:
-    """Registry, service and nginx; inside `with` all three run.
+class Beside(ServiceClient):
+    """A service beside a registry, on tables of its own; it runs inside a `with`.
 
-    :param storage: Files or Bucket.
-    :param registry_settings: environment of the registry.
-    :param auth: (name, password) of all requests, or None.
-    :param settings: environment of the service; None removes a setting."""
+    :param dynamodb: the URL of a local one.
+    :param registry: has a `url`; by default a FakeRegistry of its own.
+    :param database: of another service, to share its tables.
+    :param service_class: Service or a subclass.
+    :param settings: further environment of the service; None removes a setting."""
 
-    service_class = Service
-
-    def __init__(self, dynamodb_url, storage, registry_settings=None, auth=None, **settings):
-        self.storage = storage
-        registry_port, service_port = two_free_ports()
-        self.registry = ConfiguredRegistry(service_port, SECRET,
-                                           dict(storage.of_registry, **(registry_settings or {})),
-                                           storage.root, port=registry_port)
-        #: The engine on the same tables, without the proxy that `settings` may name.
-        self.index = EngineIndex(dynamodb_url)
+    def __init__(self, dynamodb, registry=None, database=None, service_class=Service, port=None,
+                 **settings):
+        #: Without the proxy that `settings` may name.
+        self.index = EngineIndex(dynamodb, database)
+        self.database, self._running = self.index.settings.database, contextlib.ExitStack()
+        self.registry = registry or self._running.enter_context(FakeRegistry())
         settings = dict({
-            'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': SECRET,
-            'DYNAMODB_DATABASE': self.index.settings.database,
-            'DYNAMODB_ENDPOINT_URL': dynamodb_url, 'DYNAMODB_ACCESS_KEY': 'AKIADUMMY',
-            'DYNAMODB_SECRET_ACCESS_KEY': 'dummy'}, **dict(storage.of_service, **settings))
+            # A notification may take longer than a registry would wait, as on a busy machine.
+            'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': SECRET, 'EVENTS_WAIT': '20',
+            'DYNAMODB_ENDPOINT_URL': dynamodb, 'DYNAMODB_DATABASE': self.database,
+            'DYNAMODB_ACCESS_KEY': 'AKIADUMMY', 'DYNAMODB_SECRET_ACCESS_KEY': 'dummy'}, **settings)
         self.settings = {name: value for name, value in settings.items() if value is not None}
-        self.service = self.copy(service_port)
-        self.nginx = Nginx(registry_port, service_port)
-        self.images = Images(self.nginx.url, auth)
-        self.session = direct_session(auth)
-        self._running = contextlib.ExitStack()
+        self._service_class, self.session = service_class, direct_session()
+        self.service = self.copy(port)
 
     def copy(self, port=None, **settings):
-        """Return one more service of this place, not started."""
-        return self.service_class(dict(self.settings, **settings), port)
+        """Return one more service with the same settings, not started."""
+        return self._service_class(dict(self.settings, **settings), port)
+
+    def servers(self):
+        return [self.service]
 
     def __enter__(self):
-        with contextlib.ExitStack() as started:
-            for server in (self.registry, self.service, self.nginx):
-                started.callback(server.stop)
-                server.start()
+        with self._running as started:
+            for server in self.servers():
+                started.enter_context(server)
             self._running = started.pop_all()
         return self
 
     def __exit__(self, *failure):
         self._running.close()
+
+    @property
+    def url(self):
+        return self.service.url
+
+    def request(self, method, path, **more):
+        return self.session.request(method, self.url + path, timeout=60, **more)
+
+
+class Place(Beside):
+    """A registry with config/distribution.yml, the service, and nginx with config/nginx.conf.
+
+    :param folder: of the registry's storage; None for a new bucket of the S3 at the URL `s3`.
+    :param registry_settings: environment of the registry.
+    :param auth: (name, password) of all requests, or None.
+    :ivar storage: the folder, or the storage settings of a Distribution."""
+
+    def __init__(self, dynamodb, folder=None, s3=None, registry_settings=(), auth=None, **settings):
+        of_registry, of_service, self.storage = {}, {'STORAGE': str(folder)}, str(folder)
+        if folder is None:
+            bucket = Bucket(s3).name
+            of_registry, of_service = s3_variables(s3, bucket), s3_source(s3, bucket)
+            self.storage = s3_storage(s3, bucket, '/registry')
+        registry_port, service_port = two_free_ports()
+        registry = ConfiguredRegistry(service_port, SECRET, dict(of_registry, **dict(
+            registry_settings)), folder and str(folder), port=registry_port)
+        super().__init__(dynamodb, registry, port=service_port,
+                         **{'EVENTS_WAIT': None, **of_service, **settings})
+        self.nginx = Nginx(registry_port, service_port)
+        self.images, self.session = Images(self.nginx.url, auth), direct_session(auth)
+
+    def servers(self):
+        return [self.registry, self.service, self.nginx]
 
     @property
     def address(self):
@@ -123,7 +132,7 @@ class Place:
         """Return the answer to a GET through nginx, or of another url."""
         return self.session.get((url or self.nginx.url) + path, timeout=40, **more)
 
-    def found(self, term='', url=None):
+    def results(self, term='', url=None):
         """Return what a search finds, names to descriptions. The search must be answered."""
         results, page = {}, 1
         while True:
@@ -137,7 +146,7 @@ class Place:
     def wait_until_found(self, expected, term='', seconds=10, url=None):
         """Return the seconds until a search finds these names with these descriptions, and nothing
         else."""
-        return wait_until(lambda: self.found(term, url), 'a search does not find what it should',
+        return wait_until(lambda: self.results(term, url), 'a search does not find what it should',
                           seconds, self.service, expected)
 
     def catalog(self):
@@ -146,18 +155,6 @@ class Place:
         return [name for name in self.ask('/v2/_catalog?n=1000', url).json()['repositories']
                 if self.ask('/v2/%s/tags/list' % name, url).json().get('tags')]
 
-    def post(self, events, url=None):
-        """Send a notification, a list of events or bytes, to the service; return the answer."""
-        body = events if isinstance(events, bytes) else json.dumps({'events': events}).encode()
-        return self.session.post((url or self.service.url) + '/events', data=body, timeout=20,
-                                 headers={'Authorization': 'Bearer ' + SECRET,
-                                          'Content-Type': NOTIFICATION})
-
-    def deliver(self, events, url=None):
-        """Send a notification as a registry does: again and again until it is answered with 200."""
-        wait_until(lambda: self.post(events, url).status_code, 'a notification is not accepted', 20,
-                   self.service, 200)
-
     def assert_equal(self):
         """Assert that rows, postings and storage agree."""
         source = source_of(settings_of(self.settings, {})[0])
@@ -165,10 +162,8 @@ class Place:
 
     def age(self, name):
         """Write into a row that it was pushed two hours ago, so that a sync may remove it."""
-        self.index.engine.client.call(
-            'update_item', TableName=self.index.settings.repository_table,
-            Key={'name': {'S': name}}, UpdateExpression='SET touched = :long_ago',
-            ExpressionAttributeValues={':long_ago': {'N': '%d' % (time.time() - 7200)}})
+        self.index.change_item(self.index.settings.repository_table, {'name': {'S': name}},
+                               touched={'N': '%d' % (time.time() - 7200)})
 
 
 def kill(server):

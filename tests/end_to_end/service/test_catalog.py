@@ -3,7 +3,6 @@ their bytes."""
 import http.client
 import itertools
 import json
-import random
 import re
 from urllib.parse import quote, urlsplit
 
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
-from tests.end_to_end.service.beside import Beside
+from tests.end_to_end.service.place import Beside
 from tests.end_to_end.service.clients import basic, write_htpasswd
 from tests.end_to_end.service.programs import needs
 from tests.helpers.listing import make_repositories
@@ -29,21 +28,6 @@ NAMES = sorted({'a', 'a/b/c', 'a-b/c', 'a_b', 'a__b/x/y', 'a0', 'ab', '9/x', 'fo
     '/'.join(pair) for pair in itertools.product(COMPONENTS, COMPONENTS[:9])},
     key=lambda name: name.replace('/', '\0'))
 COUNT = len(NAMES)
-
-
-def asked(connection, path, method='GET', **headers):
-    """Return (status, headers, body) of an answer; the path is sent as it is."""
-    connection.putrequest(method, path, skip_accept_encoding=True)
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    body = answer.read()
-    kept = {name: answer.getheader(name) for name in HEADERS}
-    if answer.getheader('Content-Length') is not None and len(body) <= 2048:
-        # Go sends no Content-Length with a longer body.
-        kept['Content-Length'] = answer.getheader('Content-Length')
-    return answer.status, kept, body
 
 
 class Pair:
@@ -63,45 +47,43 @@ class Pair:
         return can_be or not self.registry.is_version_3
 
     def same(self, query, method='GET', **headers):
-        """Return the answer of both to a request for the catalog, after checking that it is the
-        same."""
-        path = '/v2/_catalog' + query
-        real, ours = [asked(connection, path, method, **headers) for connection in self.connections]
-        assert ours == real, path
-        return ours
+        """Return (status, headers, body) of the answer to a request for the catalog, after checking
+        that both answer the same. The query is sent as it is."""
+        answers = []
+        for connection in self.connections:
+            connection.putrequest(method, '/v2/_catalog' + query, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            body = answer.read()
+            kept = {name: answer.getheader(name) for name in HEADERS}
+            if answer.getheader('Content-Length') is not None and len(body) <= 2048:
+                # Go sends no Content-Length with a longer body.
+                kept['Content-Length'] = answer.getheader('Content-Length')
+            answers.append((answer.status, kept, body))
+        assert answers[0] == answers[1], query
+        return answers[1]
 
 
 @pytest.fixture(scope='module')
-def store(tmp_path_factory):
+def pair(dynamodb_local, tmp_path_factory):
     root = tmp_path_factory.mktemp('store')
     make_repositories(root, *NAMES)
-    return root
+    with Distribution(root) as registry, Beside(dynamodb_local.url, registry,
+                                                STORAGE=str(root)) as service:
+        yield Pair(registry, service)
 
 
-@pytest.fixture(scope='module')
-def place(dynamodb_local, store):
-    with Distribution(store) as registry, Beside(dynamodb_local.url, registry,
-                                                 STORAGE=str(store)) as made:
-        yield made
-
-
-@pytest.fixture(scope='module')
-def pair(place):
-    return Pair(place.registry, place)
-
-
-@pytest.mark.parametrize('query, first', [
-    ('', 0), ('?n=1&last=' + quote(NAMES[-40], safe=''), COUNT - 39), ('?n=7', 0), ('?n=99', 0),
-    ('?n=100', 0), ('?n=%d' % (COUNT - 1), 0), ('?n=%d' % COUNT, 0), ('?n=%d' % (COUNT + 1), 0),
-    ('?n=1000', 0)])
-def test_all_pages_are_those_of_the_registry(pair, query, first):
-    names = []
+@pytest.mark.parametrize('size', [7, 99, 100, COUNT - 1, COUNT, COUNT + 1, 1000, None])
+def test_all_pages_are_those_of_the_registry(pair, size):
+    names, query = [], '' if size is None else '?n=%d' % size
     while query is not None:
         status, headers, body = pair.same(query)
         assert status == 200
         names += json.loads(body)['repositories']
         query = headers['Link'] and re.match('</v2/_catalog(.*)>; rel="next"$', headers['Link'])[1]
-    assert names == NAMES[first:]
+    assert names == NAMES
 
 
 LASTS = ['', 'a', 'a/', 'a-', 'a/b', 'a/bb', 'a-b', 'a.b/c', 'a_b', 'a0', 'A', 'Z', 'zz', 'zzz/zzz',
@@ -112,7 +94,7 @@ LASTS = ['', 'a', 'a/', 'a-', 'a/b', 'a/bb', 'a-b', 'a.b/c', 'a_b', 'a0', 'A', '
 
 @pytest.mark.parametrize('size', [1, 3, 1000])
 def test_any_last_continues_where_the_registry_does(pair, size):
-    for last in filter(pair.can_continue, LASTS + random.Random(size).sample(NAMES, 10)):
+    for last in filter(pair.can_continue, LASTS + NAMES[::10]):
         pair.same('?n=%d&last=%s' % (size, quote(last)))
 
 
@@ -152,18 +134,16 @@ def test_other_methods_are_refused_and_headers_ignored_as_by_the_registry(pair):
         pair.same('?n=2', **{header: value})
 
 
-def test_clients_that_may_not_read_get_the_answer_of_the_registry(
-        place, store, dynamodb_local, tmp_path):
+def test_clients_that_may_not_read_get_the_answer_of_the_registry(dynamodb_local, tmp_path):
     users, right = write_htpasswd(tmp_path, 'reader', 'right'), basic('reader', 'right')
-    realm = {'auth': {'htpasswd': {'realm': 'the realm of 7'}}}
-    with Distribution(store, users, realm) as registry, Beside(
-            dynamodb_local.url, registry, place.database, STORAGE=str(store),
-            HTPASSWD=users) as made:
-        closed = Pair(registry, made)
+    make_repositories(tmp_path / 'store', 'a', 'b', 'c')
+    with Distribution(tmp_path / 'store', users, {'auth': {'htpasswd': {'realm': 'its own'}}}) \
+            as registry, Beside(dynamodb_local.url, registry, STORAGE=str(tmp_path / 'store'),
+                                HTPASSWD=users) as service:
+        closed = Pair(registry, service)
         for value in (None, basic('reader', 'wrong'), basic('nobody', 'right'), basic('', ''),
                       basic('reader', ''), 'Basic', 'Basic !!!', 'Bearer x', right + 'x',
                       right.replace('Basic', 'basic'), right):
-            for method, query in itertools.product(('GET', 'POST', 'OPTIONS'),
-                                                   ('', '?n=2&last=foo', '?n=1001')):
+            for method, query in itertools.product(('GET', 'POST', 'OPTIONS'), ('', '?n=1001')):
                 status = closed.same(query, method, **{'Authorization': value} if value else {})[0]
                 assert (status == 401) is (value is None or value[6:] != right[6:])

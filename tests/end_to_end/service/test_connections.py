@@ -1,8 +1,10 @@
-"""Connections that send nothing, too little, too much or too slowly: others are answered meanwhile,
-and no thread is held for ever."""
+"""Connections that send nothing, too little, too much, too slowly or what no client library would
+send: others are answered meanwhile, no thread is held for ever, and no bytes are an error."""
 import concurrent.futures
 import contextlib
+import http.client
 import json
+import re
 import resource
 import socket
 import threading
@@ -14,7 +16,7 @@ from dev.servers.process import free_port
 from docker_registry_index.service import server
 from docker_registry_index.service.server import CONNECTIONS, IDLE_SECONDS
 from docker_registry_index.service.web.notifications import LARGEST
-from tests.end_to_end.service.beside import Beside
+from tests.end_to_end.service.place import Beside
 from tests.helpers.registry import pushed
 from tests.helpers.service import NOTIFICATION, SECRET
 from tests.helpers.waiting import wait_until
@@ -85,6 +87,7 @@ def chunked(*parts):
     return b''.join(b'%x\r\n%b\r\n' % (len(part), part) for part in parts) + b'0\r\n\r\n'
 
 
+OTHER_CHUNKED = head_of(None).replace(NOTIFICATION.encode(), b'text/plain')
 #: What connections send that begin a body and do not end it.
 HALF_BODIED = [head_of(1000) + b'{', head_of(LARGEST, 'wrong') + b'x' * 5000,
                b'POST /nowhere HTTP/1.1\r\nContent-Length: 9\r\n\r\n',
@@ -160,15 +163,17 @@ def test_bodies_without_the_secret_are_kept_out_of_memory(place, connect):
     assert seconds_of_health(place.service.port) < 2
 
 
-@pytest.mark.parametrize('secret', ['wrong', SECRET])
-@pytest.mark.parametrize('path', ['/events', '/v1/search'])
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(connect, secret, path):
-    for size in LARGEST + 1, 99999999999999:
-        began, connection = time.monotonic(), connect()
-        connection.sendall(head_of(size, secret, path))
-        answer = connection.recv(1000)
-        assert answer.startswith(b'HTTP/1.1 413 ') and b'Connection: close' in answer
-        assert time.monotonic() - began < 3
+@pytest.mark.parametrize('content, status', [
+    (head_of(size, secret, path), 413) for size in (LARGEST + 1, 99999999999999)
+    for secret in ('wrong', SECRET) for path in ('/events', '/v1/search')] + [
+    (OTHER_CHUNKED + chunked(*[b' ' * 65536] * 17), 413), (OTHER_CHUNKED + b'zz\r\n', 400)])
+def test_a_body_that_is_too_large_or_malformed_is_refused_before_it_ends(connect, content, status):
+    began, connection = time.monotonic(), connect()
+    connection.sendall(content)
+    answer = connection.recv(1000)
+    assert answer.startswith(b'HTTP/1.1 %d ' % status) and time.monotonic() - began < 3
+    # A body that has arrived whole is no reason to close.
+    assert b'Connection: close' in answer or content.endswith(chunked())
 
 
 def test_a_registry_may_send_32_megabytes(place):
@@ -178,14 +183,70 @@ def test_a_registry_may_send_32_megabytes(place):
     body = json.dumps({'events': [event]}).encode()
     assert len(body) == LARGEST and place.post(body).status_code == 200
     assert place.found('large') == ['large/body']
-    assert place.post(body[:-1]).status_code == 202
 
 
-def test_a_chunked_body_is_measured(connect):
-    for body, status in ((chunked(*[b' ' * 65536] * 17), b'413'), (b'zz\r\n', b'400')):
+ROUTES = ('/v1/search', '/v2/_catalog', '/v1/_ping', '/events', '/healthz', '/readyz', '/metrics')
+
+
+def asked(place, target, *lines):
+    """Return the (status, headers, body) that answers a request made of bytes.
+
+    :param lines: of its header."""
+    with connections(place.service.port) as connect:
         connection = connect()
-        connection.sendall(head_of(None).replace(NOTIFICATION.encode(), b'text/plain') + body)
-        assert connection.recv(1000).startswith(b'HTTP/1.1 ' + status)
+        connection.sendall(b'\r\n'.join((b'GET ' + target + b' HTTP/1.1', b'Host: registry',
+                                         b'Connection: close') + lines) + b'\r\n\r\n')
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.headers, answer.read()
+
+
+def test_a_wrong_host_in_an_address_ends_the_connection_and_nothing_else(place):
+    for target in (b'http://[x/v1/search', b'http://x]/healthz'):
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            asked(place, target)
+    assert asked(place, b'http://x/healthz')[0] == 200
+
+
+@pytest.mark.parametrize('path', ROUTES)
+def test_no_header_changes_where_the_service_is_mounted(place, path):
+    plain = asked(place, path.encode())
+    for line in (b'SCRIPT_NAME: /other', b'Script_Name: /v1', b'SCRIPT_NAME: \xff',
+                 b'PATH_INFO: /metrics', b'PATH_INFO: \xff', b'REMOTE_USER: alice',
+                 b'SCRIPT-NAME: /other', b'X-Forwarded-Proto: https', b'X-Script-Name: /x',
+                 b'X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off', b'X-Forwarded-For: \xff',
+                 b'X-Forwarded-Prefix: /other', b'X-Forwarded-Host: other', b'Forwarded: for=\xff',
+                 b'X-Forwarded-Port: 443', b'X-Forwarded-By: 192.0.2.1',
+                 b'Forwarded: for=192.0.2.1;host=other;proto=https'):
+        changed = asked(place, path.encode(), line)
+        assert changed[0] == plain[0], line
+        assert path == '/metrics' or changed[2] == plain[2], line
+
+
+@pytest.mark.parametrize('query, line, status', [
+    (b'', b'X: a\0b', 400), (b'', b'\xff: x', 400), (b'', b'no colon', 400),
+    (b'', b'X: ' + b'a' * 66000, 431), (b'', b'Authorization: Basic \x01', 400),
+    (b'', b'Transfer-Encoding: foo', 501), (b'?q=\xff', b'X: x', 400),
+    (b'?q=w\xc3\xa9b', b'X: x', 400), (b'?\xe9=1', b'X: x', 400)])
+def test_the_server_answers_what_is_not_http(place, query, line, status):
+    for path in ROUTES:
+        changed, headers, _ = asked(place, path.encode() + query, line)
+        assert (changed, headers['Content-Type']) == (status, 'text/plain; charset=utf-8'), path
+
+
+def test_nothing_that_a_client_sends_steers_a_terminal_or_forges_a_line(place, connect):
+    for head in (b'GET /v1/search?q=%1b%0aforged HTTP/1.1', b'GET /\x1b[31m HTTP/1.1',
+                 b'GET /a\x85b\xe9\x08\x7f HTTP/1.1', b'G\x1bT / HTTP/1.1', b'G\x9bT / HTTP/1.1',
+                 b'GET / HTTP/1.1\x1b', b'GET / HTTP/1.1\r\nHo\x1bst: x', b'\x1b]0;title\x07',
+                 b'GET / HTTP/1.1\r\nHost: \x1b[31mx\x9b', b'GET / HTTP/1.1\nforged',
+                 b'POST / HTTP/1.1\r\nContent-Length: \x1b1', b'GET /%0aforged/%1b%22 HTTP/1.1'):
+        connection = connect()
+        connection.sendall(head + b'\r\n\r\n')
+        assert connection.recv(1000).startswith(b'HTTP/1.'), head
+    for line in r'"GET /\x1b[31m HTTP/1.1" 404', '"GET /%0aforged/%1b%22 HTTP/1.1" 404':
+        wait_until(lambda: line in place.service.log_text(), line)
+    log = place.service.log_text()
+    assert re.findall('.*[\x00-\x09\x0b-\x1f\x7f-\uffff].*|^forged', log, re.MULTILINE) == []
 
 
 @contextlib.contextmanager

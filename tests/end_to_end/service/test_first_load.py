@@ -1,7 +1,6 @@
 """The first load: repositories that are older than the service are read from the catalog or the
 storage. One copy of the service loads; if it ends, another one continues."""
 import contextlib
-import random
 import time
 
 import pytest
@@ -9,10 +8,10 @@ import pytest
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from tests.end_to_end.service.images import Images
-from tests.end_to_end.service.place import Bucket, Files, Place, QuickService, kill
+from tests.end_to_end.service.place import Beside, Place, QuickService, kill
 from tests.end_to_end.service.programs import needs
 from tests.helpers.command_line import CommandLine
-from tests.helpers.listing import make_repositories
+from tests.helpers.listing import REPOSITORIES, make_repositories
 from tests.helpers.waiting import wait_until
 
 pytestmark = needs('docker-registry', 'nginx')
@@ -24,29 +23,25 @@ SEEDS = {'web': 'At the top', 'acme/web': 'The shop', 'acme/web/assets': 'Nested
          'acme/web-api': '', 'ops/backup': 'Nightly'}
 
 
-class QuickPlace(Place):
-    """A Place whose services have short leases."""
-
-    service_class = QuickService
-
-
 @contextlib.contextmanager
 def registry_without_events(place):
     """The Images of a registry on the storage of a place that sends no notifications."""
-    with Distribution(place.storage.settings) as registry:
+    with Distribution(place.storage) as registry:
         yield Images(registry.url)
 
 
 @pytest.mark.parametrize('source', ['catalog', 'bucket'])
 def test_a_load_finds_old_repositories_and_a_later_load_finds_missed_changes(
         dynamodb_local, ministack, tmp_path, capsys, source):
-    place = (QuickPlace(dynamodb_local.url, Bucket(ministack.url)) if source == 'bucket' else
-             QuickPlace(dynamodb_local.url, Files(tmp_path), STORAGE=None))
+    place = Place(dynamodb_local.url, None if source == 'bucket' else tmp_path, ministack.url,
+                  {'REGISTRY_CATALOG_MAXENTRIES': '4'},  # so it has two pages
+                  service_class=QuickService, **{'STORAGE': None} if source == 'catalog' else {})
     with registry_without_events(place) as images:
         digests = {name: images.push(name, '1', text) for name, text in SEEDS.items()}
         images.delete('gone/entirely', images.push('gone/entirely', '1'))
+        images.push('never/tagged', None)
     with place:
-        assert set(place.found()) == set(SEEDS), 'ready, and not everything is found'
+        assert set(place.results()) == set(SEEDS), 'ready, and not everything is found'
         place.wait_until_found(SEEDS)
         assert place.service.log_text().count(LOADED) == 1
         with registry_without_events(place) as images:
@@ -64,6 +59,28 @@ def test_a_load_finds_old_repositories_and_a_later_load_finds_missed_changes(
         place.assert_equal()
 
 
+def test_a_damaged_repository_keeps_no_other_from_being_served(dynamodb_local, tmp_path):
+    # More than one chunk of the catalog.
+    names = ['a/ok', 'b/broken', 'c/last'] + ['z/app-%03d' % number for number in range(60)]
+    make_repositories(tmp_path, *names)
+    tags = tmp_path / REPOSITORIES / 'b/broken/_manifests/tags'
+    tags.rename(tmp_path / 'moved')
+    tags.write_text('a file')
+    with Distribution(tmp_path) as registry, Beside(dynamodb_local.url, registry,
+                                                    service_class=QuickService) as place:
+        answer = place.session.get(registry.url + '/v2/b/broken/tags/list')
+        assert answer.status_code == 500
+        wait_until(lambda: place.get('/v2/_catalog').status_code, 'the load is not complete', 30,
+                   place.service, 200)
+        assert place.is_ready() and place.get('/v2/_catalog?n=1000').json()['repositories'] == [
+            name for name in names if name != 'b/broken']
+        assert "the tags of 'b/broken' cannot be read" in place.service.log_text()
+        tags.unlink()
+        (tmp_path / 'moved').rename(tags)
+        wait_until(lambda: place.found('broken'), 'a repaired repository is not found', 45,
+                   place.service, ['b/broken'])
+
+
 def rows(place):
     try:
         return len(place.index.rows())
@@ -73,41 +90,37 @@ def rows(place):
 
 @pytest.mark.parametrize('end', ['killed', 'stopped'])
 def test_if_a_copy_ends_in_its_first_load_one_of_two_others_continues(
-        dynamodb_local, tmp_path, request, end):
+        dynamodb_local, tmp_path, end):
     """A stopped copy gives its lease back; the lease of a killed one must run out."""
-    chance, is_long = random.Random(7), request.config.getoption('--long', False)
-    for number in range(20 if is_long and end == 'killed' else 1):
-        root, count = tmp_path / str(number), 150
-        place = (QuickPlace if end == 'killed' else Place)(dynamodb_local.url, Files(root))
-        names = ['t%d/app-%03d' % (number % 9, number) for number in range(count)]
-        make_repositories(root, *names)
-        with place.registry, contextlib.ExitStack() as running:
-            first, *others = copies = [place.copy() for _ in range(3)]
-            for copy in copies:
-                running.callback(copy.stop)
-            first.launch()
-            enough = chance.randrange(5, count // 2)
-            wait_until(lambda: rows(place) >= enough, 'no rows are written', 20, first)
-            kill(first) if end == 'killed' else first.stop()
-            written, started = rows(place), time.monotonic()
-            assert written < count, 'the load was too fast to be interrupted'
-            assert end == 'killed' or LOADED not in first.log_text()
-            for copy in others:
-                copy.launch()
-            for copy in others:
-                copy.wait_until_ready(60)
-            seconds = time.monotonic() - started
-            print('\n%s with %d of %d loaded; another was ready %.1f s later' %
-                  (end, written, count, seconds))
-            assert set(place.found(url=others[0].url)) == set(names)
-            assert sum(copy.log_text().count(LOADED) for copy in others) == 1
-            assert end == 'killed' or seconds < 20, 'a lease of 45 s was not given back'
-        place.assert_equal()
+    place = Place(dynamodb_local.url, tmp_path,
+                  **{'service_class': QuickService} if end == 'killed' else {})
+    names = ['t%d/app-%03d' % (number % 9, number) for number in range(300)]
+    make_repositories(tmp_path, *names)
+    with contextlib.ExitStack() as running:
+        first, *others = copies = [place.copy() for _ in range(3)]
+        for copy in copies:
+            running.callback(copy.stop)
+        first.launch()
+        wait_until(lambda: rows(place) > 20, 'no rows are written', 20, first)
+        kill(first) if end == 'killed' else first.stop()
+        written, started = rows(place), time.monotonic()
+        assert written < 300, 'the load was too fast to be interrupted'
+        assert end == 'killed' or LOADED not in first.log_text()
+        for copy in others:
+            copy.launch()
+        for copy in others:
+            copy.wait_until_ready(60)
+        seconds = time.monotonic() - started
+        print('\n%s with %d of 300; another was ready %.1f s later' % (end, written, seconds))
+        assert set(place.results(url=others[0].url)) == set(names)
+        assert sum(copy.log_text().count(LOADED) for copy in others) == 1
+        assert end == 'killed' or seconds < 20, 'a lease of 45 s was not given back'
+    place.assert_equal()
 
 
 def test_if_a_copy_is_killed_while_it_reads_descriptions_another_continues(
         dynamodb_local, tmp_path):
-    place = QuickPlace(dynamodb_local.url, Files(tmp_path))
+    place = Place(dynamodb_local.url, tmp_path, service_class=QuickService)
     expected = {'team/%02d' % number: 'The words of %d' % number for number in range(24)}
     with registry_without_events(place) as images:
         for name, text in expected.items():
@@ -120,7 +133,7 @@ def test_if_a_copy_is_killed_while_it_reads_descriptions_another_continues(
         first.start()
 
         def described():
-            return sum(map(bool, place.found(url=first.url).values()))
+            return sum(map(bool, place.results(url=first.url).values()))
 
         wait_until(lambda: described() > 3, 'no descriptions are read', 20, first)
         count = described()

@@ -2,8 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.beside import Beside
-from tests.end_to_end.service.place import Bucket, Place, QuickService, kill
+from tests.end_to_end.service.place import Beside, Place, QuickService, kill
 from tests.end_to_end.service.programs import needs
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import wait_until
@@ -11,9 +10,8 @@ from tests.helpers.waiting import wait_until
 
 @needs('docker-registry', 'nginx')
 def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack):
-    with Proxy(ministack.url) as store, Place(
-            ministack.url, Bucket(ministack.url),
-            {'REGISTRY_STORAGE_S3_REGIONENDPOINT': store.url}) as place:
+    with Proxy(ministack.url) as store, Place(ministack.url, s3=ministack.url, registry_settings={
+            'REGISTRY_STORAGE_S3_REGIONENDPOINT': store.url}, service_class=QuickService) as place:
         def push(name):
             place.images.push(name)
             return place.wait_until_found({name: ''}, name, 5)

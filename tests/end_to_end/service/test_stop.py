@@ -11,7 +11,8 @@ import pytest
 
 from dev.servers.process import http_status, is_taken
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.beside import Beside
+from tests.end_to_end.service.place import Beside
+from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.scripted_server import late, page
 from tests.helpers.service import SECRET
@@ -59,7 +60,7 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
                                                     else names)(handler))
         # One attempt that waits for longer than a stop may take.
         place = Beside(proxy.url, registry, DYNAMODB_READ_TIMEOUT='60', DYNAMODB_ATTEMPTS='1')
-        index, service = Beside(dynamodb_local.url, registry, place.database).index, place.service
+        index, service = EngineIndex(dynamodb_local.url, place.database), place.service
         with contextlib.ExitStack() as running:
             running.callback(service.stop)
             service.launch()

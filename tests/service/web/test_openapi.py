@@ -79,7 +79,7 @@ def test_each_described_answer_is_given(guarded):
     guarded.service.gate.close(0)
     seen |= {answered(path, 503, **event if path == '/events' else {}) for path in paths
              if path not in ('/healthz', '/metrics')}
-    # The web server itself answers what is no HTTP: tests/end_to_end/service/test_odd_requests.py.
+    # The web server itself answers what is no HTTP: tests/end_to_end/service/test_connections.py.
     seen |= {(path, '400') for path in paths}
     assert seen == {(operation.path, status) for operation in operations()
                     for status in operation.responses.status_codes}
