@@ -21,7 +21,7 @@ from tests.helpers.requests_made import RequestsMade
 KINDS = ['proxy', 'api', 'proxy-api', 'web', 'worker']
 
 
-@pytest.fixture(scope='module', params=[30, 3000])
+@pytest.fixture(scope='module', params=[30, 1000])
 def loaded(request, dynamodb_endpoint):
     """An index of two sizes; on moto, only of the small one."""
     if request.param > 30:
