@@ -10,6 +10,7 @@ from dev import figures
 from dev.storage import oci_images
 from docker_registry_index import __version__
 from docker_registry_index.engine.store import postings
+from docker_registry_index.service.settings import settings_of
 from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
@@ -18,6 +19,7 @@ HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'r
 #: Other files that name files of the checkout.
 OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
           'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml']
+SECRET = '5c9f6f3a0c4d47b8a1d2e3f405162738'
 RELEASES = re.findall(r'^## (\d\S+)', pages.read('CHANGELOG.md'), re.MULTILINE)
 COUNTS = {'two': 2, 'both': 2, 'three': 3, 'four': 4, 'five': 5}
 #: A URL or a link on a line of its own, perhaps after a comment sign.
@@ -129,11 +131,40 @@ def test_an_image_of_the_readme_is_built_from_its_file_and_run_under_its_name(na
         '_env:%s' % each in pages.read('config/config_dynamo.yml') for each in variables))
 
 
+#: The README's three additions to a registry v2 or v3: YAML, a container, two lines of nginx.
+[YAML], [NGINX] = [pages.blocks('README.md', language) for language in ('yaml', 'nginx')]
+[COMMAND] = [shlex.split(line) for line in pages.commands('README.md', 'docker run')
+             if line.endswith(' registry-index')]
+
+
+def test_the_yaml_is_the_block_of_the_complete_configuration_with_the_name_of_the_container():
+    name = COMMAND[COMMAND.index('--name') + 1]
+    complete = yaml.safe_load(pages.read('config/distribution.yml'))
+    mine = yaml.safe_load(YAML.replace('//%s:' % name, '//127.0.0.1:'))
+    assert mine == {'notifications': complete['notifications']}
+
+
+def test_the_container_has_all_settings_that_the_service_needs_and_the_secret_of_the_yaml():
+    environment = dict(word.replace('=SECRET', '=' + SECRET).split('=', 1)
+                       for option, word in zip(COMMAND, COMMAND[1:]) if option == '-e')
+    settings, warnings = settings_of(environment, {})
+    settings.check_serving()
+    assert not warnings
+    [endpoint] = yaml.safe_load(YAML.replace('Bearer SECRET', 'Bearer ' + SECRET))[
+        'notifications']['endpoints']
+    assert endpoint['headers']['Authorization'] == ['Bearer ' + settings.events_secret]
+
+
+def test_nginx_asks_the_container_where_it_is_published():
+    published, port = COMMAND[COMMAND.index('-p') + 1].rsplit(':', 1)
+    assert set(re.findall(r'proxy_pass http://([^/;]+)', NGINX)) == {published}
+    assert ['LISTEN=0.0.0.0:' + port] == re.findall(r'LISTEN=\S+', pages.read('Dockerfile.service'))
+
+
 def test_the_page_on_the_service_adds_to_a_registry_what_the_readme_adds():
     page = 'docs/service.md'
-    for language, read in [('yaml', yaml.safe_load), ('nginx', str.split)]:
-        mine, readme = [read(pages.blocks(path, language)[0]) for path in (page, 'README.md')]
-        assert mine == readme
+    for language, readme, read in ('yaml', YAML, yaml.safe_load), ('nginx', NGINX, str.split):
+        assert read(pages.blocks(page, language)[0]) == read(readme)
     readme = [sorted(shlex.split(line)) for line in pages.commands('README.md', 'docker')]
     for line in pages.commands(page, 'docker'):
         assert sorted(shlex.split(line)) in readme

@@ -85,6 +85,8 @@ def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
     assert pauses(worker, clock, 10) == [min(PAUSE * 2 ** number, longest) for number in range(10)]
     index.error = None
     assert pauses(worker, clock, 2) == [PAUSE] * 2
+    index.error = error
+    assert pauses(worker, clock, 1) == [min(2 * PAUSE, longest)]
 
 
 def test_an_unavailable_registry_makes_pauses_longer_and_proves_no_missing_tag(
