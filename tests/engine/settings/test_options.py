@@ -53,12 +53,6 @@ def test_every_option_has_a_default():
     assert warnings == []
 
 
-def test_options_are_resolved_one_by_one():
-    settings, _ = resolve([Layer('a', {'database': '', 'region': 'eu-west-1'}),
-                           Layer('b', {'database': 'other', 'region': 'us-east-1'})])
-    assert (settings.database, settings.region) == ('other', 'eu-west-1')
-
-
 @pytest.mark.parametrize('name, accepted, refused', [
     ('startup_wait', [0, '0', '3600', 0.5, '1.25'],
      ['-1', '3601', 'soon', '1e3', '5s', u'\u0665', 'inf', 'nan', '1,5']),
@@ -86,14 +80,11 @@ def test_a_badly_copied_key_is_refused_and_not_shown(name):
         assert 'hUsH' not in repr(error) + str(error)
 
 
-def test_repr_shows_the_first_four_characters_of_the_key():
+def test_repr_shows_the_first_four_characters_of_the_key_and_a_temporary_one_is_warned_about():
     shown = repr(Settings(access_key=KEY, secret_access_key=SECRET, database='x'))
     assert "access_key='AKIA...'" in shown and "database='x'" in shown
     assert KEY not in shown and SECRET not in shown
     assert 'hush' not in repr(Settings(access_key='hush', secret_access_key='hush'))
-
-
-def test_a_temporary_key_is_warned_about():
     _, [warning] = resolve([Layer('x', {
         'access_key': 'ASIAIOSFODNN7EXAMPLE', 'secret_access_key': SECRET})])
     assert 'AWS_SESSION_TOKEN' in warning and SECRET not in warning
@@ -154,17 +145,17 @@ def test_every_region_of_botocore_is_accepted():
     regions = [name for partition in data['partitions'] for name in partition['regions']]
     assert len(regions) > 20
     assert [settings_of(region=name).region for name in regions] == regions
-
-
-def test_an_availability_zone_is_refused_with_its_region():
+    # An availability zone is none.
     assert refusal(region='eu-west-1b').way_out == 'write its region, eu-west-1'
 
 
 def test_tables_are_named_after_the_database():
     for value in 'x', 'x' * 244, '.', 'a.b_c-9', 2014, 1.5:
-        settings = settings_of(database=value)
+        # Options are resolved one by one.
+        settings, _ = resolve([Layer('a', {'database': '', 'search_table': 'own'}),
+                               Layer('b', {'database': value, 'search_table': 'x'})])
         assert [settings.repository_table, settings.version_table, settings.search_table] == [
-            '%s-%s' % (value, ending) for ending in ('repository', 'version', 'search-3')]
+            '%s-repository' % value, '%s-version' % value, 'own']
 
 
 @pytest.mark.parametrize('given, setting, other', [

@@ -13,7 +13,6 @@ from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.write import change_queue
 from docker_registry_index.engine.write.change_queue import (
     ChangeQueue, CircuitBreaker, QueuedChange, QueuedChanges)
-from tests.helpers.clock import Clock
 from tests.helpers.waiting import in_threads, more_threads, wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable',
@@ -59,11 +58,6 @@ class Index(object):
 @pytest.fixture
 def index():
     return Index()
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -331,22 +325,6 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, ma
     assert index.names == {'a/one', 'b/two'} and index.made == [('b/two', True)]
 
 
-# A fork
-
-def test_a_process_that_is_forked_makes_no_change_of_its_parent(threaded, index, monkeypatch):
-    more = more_threads()
-    index.failure = UNAVAILABLE
-    threaded.apply_change('a/one', True)
-    parent = os.getpid()
-    # Greenlets live on there.
-    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
-    wait_until(lambda: not more())
-    attempts, index.failure = len(index.reconciled), None
-    assert threaded.apply_change('b/two', True) is False and not more()
-    assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
-    assert len(threaded) == 2
-
-
 # The end
 
 def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
@@ -384,12 +362,22 @@ def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_long
     join()
 
 
-def test_a_queue_that_is_closed_has_no_thread(threaded, index):
-    more = more_threads()
+@pytest.mark.parametrize('end', ['fork', 'close'])
+def test_a_queue_that_is_closed_or_was_forked_has_no_thread_and_makes_no_change(
+        threaded, index, monkeypatch, end):
+    more, parent = more_threads(), os.getpid()
     index.failure = UNAVAILABLE
     threaded.apply_change('a/one', True)
-    threaded.close(0.1)
+    if end == 'fork':
+        # Greenlets live on there.
+        monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+    else:
+        threaded.close(0.1)
     wait_until(lambda: not more())
+    attempts, index.failure = len(index.reconciled), None
+    assert threaded.apply_change('b/two', True) is False and not more()
+    assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
+    assert len(threaded) == (2 if end == 'fork' else 1)
 
 
 # The entries
@@ -415,7 +403,7 @@ def test_a_take_of_one_of_many_entries_copies_none():
     for number in range(5000):
         assert waiting.take(0, ()).name == 'late/%d' % number
     # Copies of all would take seconds.
-    assert monotonic() - began < 0.5
+    assert monotonic() - began < 1
 
 
 def test_an_entry_whose_caller_has_timed_out_gives_way_to_a_newer_one():

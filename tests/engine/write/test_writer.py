@@ -103,10 +103,9 @@ def test_a_removal_leaves_a_tombstone_that_expires_in_a_week(index, writer, cloc
 
 def test_a_name_that_the_index_cannot_hold_costs_no_request(index):
     made = RequestsMade(index.engine)
-    for name in '', 'a' * 256, 'a\x00', b'\xff', None:
-        for change in (index.engine.add, index.engine.remove):
-            with pytest.raises(errors.InvalidName):
-                change(name)
+    for change in index.engine.add, index.engine.remove:
+        with pytest.raises(errors.InvalidName):
+            change('a\x00')
     assert made.operations == []
 
 
@@ -135,15 +134,6 @@ def test_a_row_that_0_1_0_wrote_is_repaired(index, ours):
         gone = ours == 'remove' or (theirs == 'delete' and ours == 'load')
         assert description(index) == (
             None if gone else {'describe': 'described anew'}.get(ours, '')), (theirs, before)
-
-
-def test_a_description_that_is_not_clean_is_indexed_clean_and_stays(index):
-    put_row(index, description={'S': ' Two \x01 words\n'})
-    assert index.engine.add(NAME) is True
-    assert description(index) == ' Two \x01 words\n'
-    assert index.search('words') == [(NAME, 'Two words')]
-    assert index.engine.add(NAME) is False
-    assert index.load(lambda: [(NAME, None)]).unchanged == 1
 
 
 # Another writer between the read and the transaction
@@ -176,12 +166,16 @@ def test_a_change_is_planned_again_after_another_writer_changed_the_same(index, 
         index.assert_whole()
 
 
-def test_a_row_that_gets_another_description_is_read_again(index, other):
+def test_a_row_that_gets_another_description_is_read_again_and_one_that_is_not_clean_stays(
+        index, other):
     put_row(other, description={'S': 'kept in words'})
     Meanwhile(index.engine, 'TransactWriteItems',
-              lambda: put_row(other, description={'S': 'sneaked in'}))
+              lambda: put_row(other, description={'S': ' Two \x01 words\n'}))
     assert index.engine.add(NAME) is True
-    assert description(index) == 'sneaked in'
+    assert description(index) == ' Two \x01 words\n'
+    assert index.search('words') == [(NAME, 'Two words')]
+    assert index.engine.add(NAME) is False
+    assert index.load(lambda: [(NAME, None)]).unchanged == 1
 
 
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
@@ -236,20 +230,16 @@ def test_a_request_that_fails_otherwise_is_not_retried(index, operation, reasons
 
 # When a repository was last pushed
 
-def touched(index, name=NAME):
+def touched(index):
     """Return the attribute of the row, as an int."""
-    return int(index.rows()[name]['touched']['N'])
+    return int(index.rows()[NAME]['touched']['N'])
 
 
-def test_every_change_records_when_it_was_made(index, writer, clock, long):
-    for name in NAME, long:
-        begun = int(clock())
-        assert writer.add(name)
-        assert touched(index, name) == begun
+def test_a_long_change_records_when_it_was_made(index, writer, clock, long):
+    for description in '', 'in words':
+        assert writer.add(long, description)
+        assert int(index.rows()[long]['touched']['N']) == int(clock())
         clock.advance(10.9)
-        assert writer.add(name, 'in words')
-        assert touched(index, name) == begun + 10
-        clock.advance(0.1)
 
 
 @pytest.mark.parametrize('passed, is_noted', [
