@@ -59,8 +59,6 @@ def test_a_search_whose_check_of_long_names_fails_returns_no_partial_result(inde
     assert failed.value.retryable and index.settings.repository_table in str(failed.value)
 
 
-# Pages
-
 def odd_names(count):
     """Return names that have the words of a term in many places; the same at every run."""
     dice = random.Random(2026)

@@ -38,8 +38,6 @@ def settings_of(**values):
     return resolve([Layer('x.yml', values)])[0]
 
 
-# Where a value comes from
-
 def test_every_option_has_a_default():
     settings, warnings = resolve([])
     assert vars(settings) == {
@@ -68,8 +66,6 @@ def test_a_number_is_refused_outside_its_bounds(name, accepted, refused):
         assert refusal(**{str(name): value}).setting == name
 
 
-# The key pair
-
 @pytest.mark.parametrize('name', KEY_PAIR)
 def test_a_badly_copied_key_is_refused_and_not_shown(name):
     for value in ('hUsH hUsH', 'hUsH\nhUsH', 'hUsH\thUsH', 'hUsH\x00', 'hUsH\x7f', 'hUsH\u00e9',
@@ -89,8 +85,6 @@ def test_repr_shows_the_first_four_characters_of_the_key_and_a_temporary_one_is_
         'access_key': 'ASIAIOSFODNN7EXAMPLE', 'secret_access_key': SECRET})])
     assert 'AWS_SESSION_TOKEN' in warning and SECRET not in warning
 
-
-# Tables, region and endpoint
 
 INVALID_TABLES = ['a', 'ab', 'x' * 256, 'a b c', 'a/b/c', 'na\u00efve', 'abc\ndef', 'a%20b',
                   'abc\x00', '\u0660\u0661\u0662\u0663', '-repository;', '${TABLE}']
@@ -198,8 +192,6 @@ def test_a_secret_in_the_endpoint_is_refused_and_not_shown():
         assert error.setting == 'endpoint_url' and 'settings of their own' in error.way_out
         assert 'hUsH' not in str(error) + repr(error)
 
-
-# Warnings
 
 @pytest.mark.parametrize('key, meant', [
     ('databse', 'database'), ('secret_key', 'secret_access_key'), ('access_key_id', 'access_key'),

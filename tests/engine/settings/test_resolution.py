@@ -96,16 +96,11 @@ def test_arguments_and_layers_agree_and_known_keys_cause_no_warning(kind):
 
 
 @KINDS
-def test_an_unknown_argument_is_a_type_error_with_a_hint(kind):
-    name = kind.OPTIONS[0].name
+def test_settings_refuse_unknown_arguments_and_do_not_change(kind):
+    settings, name = kind(), kind.OPTIONS[0].name
     with pytest.raises(TypeError) as caught:
         kind(**{str(name + 's'): 'x'})
     assert name + 's' in str(caught.value) and 'did you mean %s?' % name in str(caught.value)
-
-
-@KINDS
-def test_settings_do_not_change(kind):
-    settings, name = kind(), kind.OPTIONS[0].name
     before = dict(vars(settings))
     for change in (lambda: setattr(settings, name, 'x'), lambda: setattr(settings, 'new', 1),
                    lambda: delattr(settings, name)):
@@ -114,34 +109,28 @@ def test_settings_do_not_change(kind):
     assert vars(settings) == before
 
 
-# Pairs
-
 @pytest.mark.parametrize('kind, given, missing', HALVES)
-def test_half_a_pair_is_refused_unless_it_is_below_a_complete_one(kind, given, missing):
+def test_both_halves_of_a_pair_come_from_one_layer_unless_layers_may_be_mixed(kind, given, missing):
     whole = dict((name, VALUES[kind][name][0]) for name in (given, missing))
     for blank in None, '', ' ':
         half = Layer('b.yml', dict(whole, **{missing: blank}), {given: 'line 3 of b.yml'})
         assert str(refusal(kind, Layer('a.yml', {}), half)) == (
             'setting %s (from b.yml) is missing or empty, while %s is given by line 3 of b.yml; '
             'give both in that one place, or neither' % (missing, given))
-    settings, _ = resolve(kind, [Layer('a', whole), Layer('b', {given: 'half'})])
-    assert dict((name, getattr(settings, name)) for name in whole) == whole
 
-
-@pytest.mark.parametrize('kind, given, missing', HALVES)
-def test_a_pair_comes_from_two_layers_only_where_they_may_be_mixed(kind, given, missing):
-    layers = [Layer('a', {given: VALUES[kind][given][0]}),
-              Layer('b', {given: 'x', missing: VALUES[kind][missing][0]})]
-    if kind.MIXES_LAYERS:
+    def pair_of(*layers):
         settings, _ = resolve(kind, layers)
-        assert [getattr(settings, name) for name in (given, missing)] == [
-            VALUES[kind][name][0] for name in (given, missing)]
+        return dict((name, getattr(settings, name)) for name in whole)
+
+    # Half a pair below a complete one is ignored.
+    assert pair_of(Layer('a', whole), Layer('b', {given: 'half'})) == whole
+    mixed = Layer('a', {given: whole[given]}), Layer('b', dict(whole, **{given: 'x'}))
+    if kind.MIXES_LAYERS:
+        assert pair_of(*mixed) == whole
     else:
-        error = refusal(kind, *layers)
+        error = refusal(kind, *mixed)
         assert error.setting == missing and '%s is given by a;' % given in str(error)
 
-
-# Refusals, and secrets
 
 @OPTIONS
 def test_a_value_of_a_wrong_type_is_refused(kind, option):
@@ -190,8 +179,6 @@ def test_no_secret_is_ever_shown(before, after, each, other):
         shown = repr(settings) + str(settings) + '%r' % warnings
     assert 'hUsH' not in shown + repr(layer) + str(layer)
 
-
-# Warnings
 
 @OPTIONS
 def test_a_warning_of_an_unknown_key_suggests_the_nearest_option(kind, option):

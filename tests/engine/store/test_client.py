@@ -82,8 +82,6 @@ def client(server, no_pauses):
     return client
 
 
-# Refusals
-
 @pytest.mark.parametrize('code, status, retryable, throttled, kind', [
     ('ProvisionedThroughputExceededException', 400, True, True, errors.RequestFailed),
     ('ThrottlingException', 400, True, True, errors.RequestFailed),
@@ -177,8 +175,6 @@ def test_a_web_server_that_is_no_dynamodb_is_an_error(client, status, body):
     assert status != 200 or 'check endpoint_url and the proxies' in shown
 
 
-# Failures of the network
-
 def test_a_closed_port_and_a_closed_connection_are_retried(client, no_pauses):
     probe = socket.socket()
     probe.bind(('127.0.0.1', 0))
@@ -238,8 +234,6 @@ def test_wrong_parameters_are_an_error_that_shows_no_values(server, arguments, e
     assert SECRET not in str(refused.value)
 
 
-# The client of a load
-
 def failed(code, retryable=True, kind=errors.RequestFailed, reasons=()):
     return kind('put_item', ['db-search'], code, 'not now', retryable, reasons)
 
@@ -297,8 +291,6 @@ def test_a_heartbeat_before_each_attempt_can_end_them():
         client.call('put_item')
     assert len(requests) == 2
 
-
-# The machine, and other programs' threads
 
 @pytest.mark.parametrize('variables', [
     {'AWS_PROFILE': 'not-there'}, {'AWS_ACCESS_KEY_ID': 'AKIAEXAMPLE'}],

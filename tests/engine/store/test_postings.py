@@ -3,24 +3,16 @@
 
 from __future__ import unicode_literals
 
-import random
-import string
-
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import Settings
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store import postings, text
-from docker_registry_index.engine.store.records import (
-    MARKERS, NOTHING, RepositoryState, Row, pending_key, tombstone_key)
-from docker_registry_index.engine.store.store import Store
-from docker_registry_index.engine.write import plan
+from docker_registry_index.engine.store.records import MARKERS, pending_key, tombstone_key
 
 #: make check runs Python 3 only, and fewer examples.
 EXAMPLES = settings(max_examples=100 if PY2 else 30)
-PLANNER = plan.Planner(Store(Settings(region='us-east-1'), None))
 
 FEW = st.text(st.sampled_from('aab/-_.AÉéİK\u212aȺς日\U0001f433'), min_size=1, max_size=14)
 NAMES = FEW | st.text(st.characters(blacklist_categories=('Cs', 'Cc')), min_size=1, max_size=14)
@@ -43,8 +35,6 @@ def after_term(posting, word):
     """Return the character after the term, as the key has it."""
     return posting.suffix[len(postings.range_of(postings.START, word).prefix)]
 
-
-# Searching
 
 @EXAMPLES
 @given(NAMES)
@@ -97,8 +87,6 @@ def test_the_range_key_sorts_ends_then_whole_words_then_the_rest(name, other):
 def test_the_best_class_of_a_match_is_the_first_one(word, name, description, place, suffixes):
     assert postings.best_class(word, name, description) == (place, suffixes)
 
-
-# What an item contains
 
 ODD = ['/', '//', '/a', 'a/', 'a//b', '-', '.', '_', '!', '*', ' ', 'ready', 'removed x', 'FOO/foo',
        'Team/Web', 'K', '\u212a', '\U0001f433', '\U0001f433/' * 100, 'É' * 255, 'x' * 255,
@@ -164,8 +152,6 @@ def test_witnesses_are_in_the_order_of_a_registry(name, other):
     assert (keys[0] < keys[1]) == (names[0] < names[1])
 
 
-# Keys
-
 def keys(name, description=''):
     return [posting[:2] for posting in all_of(name, description)]
 
@@ -204,54 +190,3 @@ def test_the_longest_names_and_descriptions_fit(name):
     others = [name[:-1] + end for end in 'aAbB']
     listed = [key for other in others for key in keys(other, 'word ' * 20)]
     assert len(set(listed)) == len(listed)
-
-
-# Transactions
-
-def v1_name(characters):
-    """Return a name as long as docker-registry 0.9.1 accepts."""
-    return characters[:30] + '/' + characters[30:94]
-
-
-def random_name(seed):
-    """Return a name of which hardly any suffix begins another one, or of which many do."""
-    chance = random.Random(seed)
-    letters = 'abc-_.' if seed % 2 else string.ascii_lowercase + string.digits + '-_.'
-    return v1_name(''.join(chance.choice(letters) for _ in range(94)))
-
-
-V1_NAMES = [random_name(seed) for seed in range(24)] + [v1_name(letters) for letters in (
-    '-' * 94, 'ab' * 47, 'a-' * 47, (string.digits + string.ascii_lowercase + '-_.') * 3)]
-
-
-def changes(name, description=''):
-    """Return every change that a repository may need."""
-    row = {'name': {'S': name}}
-    marked = dict(row, postings={'N': str(postings.FORMAT)})
-    if description:
-        marked.update(indexed={'S': description}, description={'S': description})
-    guard = PLANNER.not_removed_since(name, 'number')
-    return [PLANNER.put(name, description, NOTHING),
-            PLANNER.put(name, description, NOTHING, [guard]),
-            PLANNER.put(name, None, RepositoryState(Row.of(row), None)),
-            PLANNER.delete(name, RepositoryState(Row.of(marked), description),
-                           PLANNER.tombstone(name, 'number', 1)),
-            PLANNER.delete(name, RepositoryState(None, description))]
-
-
-def test_every_change_of_a_v1_name_is_one_transaction():
-    made = [change for name in V1_NAMES for change in changes(name)]
-    assert all(plan.is_short(change) for change in made)
-    # The worst case: 95 suffixes, row, witness, tombstone.
-    assert max(len(change.actions) for change in made) == 98
-
-
-@EXAMPLES
-@given(NAMES, DESCRIPTIONS)
-def test_a_transaction_touches_no_item_twice(name, description):
-    for change in changes(name, description):
-        parts = [part for action in change.actions for part in action.values()]
-        keys = [part.get('Key') or {field: part['Item'][field] for field in ('gram', 'suffix')}
-                for part in parts]
-        touched = [(part['TableName'], sorted(key.items())) for part, key in zip(parts, keys)]
-        assert not [each for each in touched if touched.count(each) > 1]

@@ -21,8 +21,6 @@ ADOPTING_PART = ADOPTING._replace(unreadable=('team',))
 NUMBER = {'N': str(postings.FORMAT)}
 
 
-# Keys
-
 @pytest.mark.parametrize('name', ['team/app', 'removed ', 'describe x', 'a'])
 def test_a_name_is_read_only_from_a_key_of_its_kind(name):
     assert repository_key(name) == {'name': {'S': name}}
@@ -32,8 +30,6 @@ def test_a_name_is_read_only_from_a_key_of_its_kind(name):
     assert name_of_key(pending_key(name), tombstone_key) is None
     assert name_of_key(READY_KEY, tombstone_key) is None
 
-
-# Row
 
 def row(**attributes):
     return Row.of(dict({'name': {'S': 'a'}}, **attributes))
@@ -60,8 +56,6 @@ def test_every_attribute_of_a_row_is_read_if_it_has_the_right_type(attributes, r
     assert row(**attributes) == read + (dict(attributes, name={'S': 'a'}),)
     assert Row.of(None) is None
 
-
-# RepositoryState
 
 OURS = row(description={'S': 'words'}, postings=NUMBER, indexed={'S': 'words'})
 BEGUN = {'L': [{'S': 'token'}, {'S': 'before'}, {'S': 'after'}]}
@@ -98,8 +92,6 @@ def test_a_state_lists_every_description_whose_postings_may_exist():
     state = RepositoryState(row(writing=BEGUN), 'witness', frozenset(['begun']))
     assert state.descriptions == {'before', 'after', 'witness', 'begun'}
 
-
-# ReadyMarker
 
 def test_a_marker_without_some_attributes_is_read_and_any_other_item_is_none():
     for item in None, {}, dict(READY_KEY):

@@ -30,8 +30,6 @@ def test_a_store_has_the_names_of_its_tables_and_reads_an_item_consistently():
         'TableName': 't', 'Key': {'name': {'S': 'a'}}, 'ConsistentRead': True})] * 2
 
 
-# Pages
-
 def query(condition, consistent=False, values=(), **more):
     """The request of a Query of the gram "sa"."""
     return 'query', dict(more, TableName='db-search-3', KeyConditionExpression=condition,
@@ -83,8 +81,6 @@ def test_a_missing_table_can_count_as_empty():
     assert list(empty.retrying().query_all('sa')) == []
     assert list(empty.scan_all('t')) == [1]
 
-
-# Batches
 
 def keys(*names):
     return [{'name': {'S': name}} for name in names]
@@ -159,8 +155,6 @@ def test_items_that_are_left_out_are_retried_before_the_next_batch():
         store_of(client, clock).batch_write('t', puts(1))
     assert failed.value is refused
 
-
-# Loads
 
 def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)

@@ -20,8 +20,6 @@ ROUGH = st.text(st.sampled_from('ab \t\n\x00\x1b\x1f\x7f\x85\xa0\u3000\u2028'
                                 '.(-é日\U0001f433K'), max_size=130)
 
 
-# Folding
-
 def characters(first, last):
     return ''.join('\\U%08x' % number for number in range(first, last)
                    if not 0xD800 <= number < 0xE000).encode('ascii').decode('unicode_escape')
@@ -72,8 +70,6 @@ def test_no_locale_changes_anything():
         locale.setlocale(locale.LC_ALL, before)
 
 
-# Halves of pairs, wrong bytes
-
 def surrogates(*numbers):
     # Decoded one by one, because a literal may join two.
     return ''.join(('\\u%04x' % number).encode('ascii').decode('unicode_escape')
@@ -98,8 +94,6 @@ def test_a_surrogate_pair_of_a_narrow_build_is_one_character():
     assert text.length('a\U0001f433é') == 3
 
 
-# Terms
-
 @pytest.mark.parametrize('term, words', [
     (None, []), ('', []), (' \t\n\r\x0b\x0c\x85\xa0\u2003\u3000', []),
     ('A', ['a']), ('  B  a  B ', ['b', 'a']), (b'\xc3\x89', ['é']),
@@ -114,8 +108,6 @@ def test_a_character_that_controls_a_terminal_is_recognized():
                for character in '\x00\x01\x05\x1b\x1f\x7f\x80\x9f')
     assert not text.has_control(' ~\xa0é日\U0001f433')
 
-
-# Names
 
 @pytest.mark.parametrize('name', [
     'a', 'a' * 255, 'é' * 255, '日' * 255, '\U0001f433' * 250, b'library/ubuntu', 'with space', '!',
@@ -140,8 +132,6 @@ def test_an_invalid_name_is_refused_with_the_way_out(problem, names):
         assert 'use 1 to 255 characters, at most 1000 bytes' in message
         assert len(message) < 250 and '\n' not in message and '\x1b' not in message
 
-
-# Descriptions
 
 @pytest.mark.parametrize('description, clean', [
     (None, ''), ('', ''), (' \t\n ', ''), ('\x00\x1b', ''), (b'\xc3\xa9', 'é'),

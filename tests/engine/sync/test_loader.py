@@ -385,25 +385,17 @@ def test_a_load_deletes_the_tombstones_that_a_killed_one_left(removed, other):
     assert left == [2, 1] and tombstones(removed) == {}
 
 
-def test_a_late_load_brings_back_nothing_that_was_removed_while_tombstones_expired(removed, other):
+@pytest.mark.parametrize('first, is_removed, added', [(1, True, 0), (1, False, 1), (0, False, 2)])
+def test_a_load_brings_back_nothing_that_was_removed_while_tombstones_expired(
+        removed, other, first, is_removed, added):
     def listing():
-        for name in NAMES[1:]:
+        for name in NAMES[first:]:
             yield name, None
-        # Removed after it was listed, as another load deletes the tombstone of before.
+        # After all is listed, another load deletes the tombstones of before.
         load_later(other)
-        other.engine.remove(NAMES[1])
-
-    report = removed.load(listing)
-    assert (report.added, report.unchanged) == (0, 5)
-    assert removed.names() == NAMES[2:] and sorted(tombstones(removed)) == [NAMES[1]]
-
-
-@pytest.mark.parametrize('added', [1, 2])
-def test_a_load_adds_a_repository_whose_old_tombstone_another_load_deletes(removed, other, added):
-    def listing():
-        for name in NAMES[2 - added:]:
-            yield name, None
-        load_later(other)
+        if is_removed:
+            other.engine.remove(NAMES[1])
 
     assert removed.load(listing).added == added
     assert removed.names() == NAMES[2 - added:]
+    assert sorted(tombstones(removed)) == [NAMES[1]] * is_removed

@@ -50,8 +50,6 @@ def asked(source, name):
         return ('%s' % error).replace("u'", "'")
 
 
-# Questions to the storage
-
 def test_an_answer_of_the_storage_is_returned_and_its_error_means_that_it_is_unreadable():
     storage = Storage('there')
     source = TimedSource(storage, 10)
@@ -106,8 +104,6 @@ def test_a_heartbeat_can_end_the_wait(hanging):
     with pytest.raises(errors.Stopped):
         TimedSource(hanging, 30, heartbeat=heartbeat).has('a')
 
-
-# One repository
 
 def reconcile(storage, then=lambda: None, seconds=10, name='team/web'):
     """Make one repository equal to the storage; return what is written.

@@ -86,9 +86,9 @@ def test_entries_that_were_taken_are_left_out_and_counted(snapshot):
 def work_of(monkeypatch, count):
     """Return the most steps of SQLite between two heartbeats, reading so many names."""
     steps, most, database = [0], [], snapshots.scratch_database()
-    with monkeypatch.context() as patch:
-        patch.setattr(snapshots, 'scratch_database', lambda: database)
-        snapshot = Snapshot()
+    monkeypatch.setattr(snapshots, 'scratch_database', lambda: database)
+    snapshot = Snapshot()
+    monkeypatch.undo()
 
     def heartbeat():
         most.append(steps[0])

@@ -1,6 +1,10 @@
+# -*- coding: utf-8 -*-
 """The plans of changes: how many transactions they need, and which actions each has."""
 
 from __future__ import unicode_literals
+
+import random
+import string
 
 import pytest
 
@@ -16,9 +20,48 @@ PLANNER = plan.Planner(Store(Settings(region='us-east-1'), None))
 
 def whole(name, words=''):
     """Return the state of a repository whose postings are there."""
-    return RepositoryState(Row.of({
-        'name': {'S': name}, 'postings': {'N': str(postings.FORMAT)}, 'indexed': {'S': words}}),
-        words)
+    item = {'name': {'S': name}, 'postings': {'N': str(postings.FORMAT)}, 'indexed': {'S': words}}
+    return RepositoryState(Row.of(dict(item, description={'S': words})), words)
+
+
+def changes(name, description=''):
+    """Return every change that a repository may need."""
+    return [PLANNER.put(name, description, NOTHING),
+            PLANNER.put(name, description, NOTHING, [PLANNER.not_removed_since(name, 'number')]),
+            PLANNER.put(name, None, RepositoryState(Row.of({'name': {'S': name}}), None)),
+            PLANNER.delete(name, whole(name, description), PLANNER.tombstone(name, 'number', 1)),
+            PLANNER.delete(name, RepositoryState(None, description))]
+
+
+def v1_name(characters):
+    """Return a name as long as docker-registry 0.9.1 accepts."""
+    return characters[:30] + '/' + characters[30:94]
+
+
+def random_name(seed):
+    """Return a name of which hardly any suffix begins another one, or of which many do."""
+    chance = random.Random(seed)
+    letters = 'abc-_.' if seed % 2 else string.ascii_lowercase + string.digits + '-_.'
+    return v1_name(''.join(chance.choice(letters) for _ in range(94)))
+
+
+V1_NAMES = [random_name(seed) for seed in range(12)] + [v1_name(letters) for letters in (
+    '-' * 94, 'ab' * 47, 'a-' * 47, (string.digits + string.ascii_lowercase + '-_.') * 3)]
+
+
+def test_every_change_of_a_v1_name_is_one_transaction_that_touches_no_item_twice():
+    made = [change for name in V1_NAMES for change in changes(name)]
+    # The worst case: 95 suffixes, row, witness, tombstone.
+    assert max(len(change.actions) for change in made) == 98
+    for name in 'a', 'A/a', '-', 'aa/aa', 'É/É.', '\U0001f433', ' ':
+        made += changes(name, 'aab A (b) a-a')
+    for change in made:
+        assert plan.is_short(change)
+        touched = []
+        for part in [part for action in change.actions for part in action.values()]:
+            key = part.get('Key') or {each: part['Item'][each] for each in ('gram', 'suffix')}
+            touched.append((part['TableName'], repr(sorted(key.items()))))
+        assert len(set(touched)) == len(touched)
 
 
 @pytest.mark.parametrize('count, transactions', [
@@ -27,8 +70,7 @@ def test_more_than_97_postings_need_several_transactions_which_hold_while_the_to
         count, transactions):
     name = name_with_postings(count)
     assert len(postings.postings(name)) == count
-    for change in [PLANNER.put(name, None, NOTHING),
-                   PLANNER.delete(name, whole(name), PLANNER.tombstone(name, 'number', 0))]:
+    for change in changes(name)[::3]:
         assert plan.is_short(change) == (transactions == 1)
         if plan.is_short(change):
             assert len(change.actions) <= 100
