@@ -4,7 +4,6 @@
 from __future__ import unicode_literals
 
 import hashlib
-import locale
 
 import pytest
 from hypothesis import given
@@ -34,40 +33,18 @@ def test_every_python_folds_every_letter_alike():
     assert digest.hexdigest()[:20] == '3c71b9973899672e5521'
 
 
-@pytest.mark.parametrize('given_text, folded', [
-    ('ABCxyz09-_./', 'abcxyz09-_./'),
-    ('ÀÉÎÕÜ', 'àéîõü'), ('×÷ß', '×÷ß'), ('ẞ', 'ß'),
-    ('Σ', 'σ'), ('ΟΔΟΣ', 'οδοσ'), ('ς', 'ς'),     # no final sigma
-    ('İI', 'ii'), ('ı', 'ı'),                     # no Turkish rules
-    ('\u212a', 'k'), ('\u212b', 'å'), ('Ⅷ', 'ⅷ'), ('Ⓐ', 'ⓐ'), ('Ａ', 'ａ'),
-    ('Ж', 'ж'), ('Ա', 'ա'), ('Ⴀ', 'ⴀ'), ('ǅ', 'ǆ'), ('Ⱥ', 'ⱥ'),
-    ('\u037f', '\u037f'), ('\u13a0', '\u13a0'),   # of later Unicodes
-    ('\u1c90', '\u1c90'), ('\ua7aa', '\ua7aa'), ('\U0001e900', '\U0001e900'),
-    ('\U00010400', '\U00010400'),                 # beyond a narrow build
-    ('日本 \U0001f433', '日本 \U0001f433')], ids=lambda value: None)
-def test_a_letter_is_folded_to_one_letter(given_text, folded):
-    assert text.fold(given_text) == folded
+def test_a_letter_is_folded_to_one_letter():
+    # No final sigma, no Turkish rules, no letters of later Unicodes or beyond a narrow build.
+    assert text.fold('ABCxyz09-_./ÀÉÎÕÜ×÷ßẞ ΟΔΟΣς İIı\u212a\u212bⅧⒶＡЖԱႠǅȺ 日本\U0001f433') == (
+        'abcxyz09-_./àéîõü×÷ßß οδοσς iiıkåⅷⓐａжաⴀǆⱥ 日本\U0001f433')
+    for letter in '\u037f', '\u13a0', '\u1c90', '\ua7aa', '\U0001e900', '\U00010400':
+        assert text.fold(letter) == letter
 
 
 @given(ANYTHING, ANYTHING)
 def test_a_part_of_a_name_folds_to_a_part_of_the_folded_name(one, other):
     assert text.fold(one + other) == text.fold(one) + text.fold(other)
-    assert len(text.fold(one)) == len(one)
-    assert text.fold(text.fold(one)) == text.fold(one)
-
-
-def test_no_locale_changes_anything():
-    before = locale.setlocale(locale.LC_ALL)
-    try:
-        for name in 'C', 'tr_TR.UTF-8', 'ja_JP.EUC-JP':
-            try:
-                locale.setlocale(locale.LC_ALL, str(name))
-            except locale.Error:
-                continue  # not installed
-            assert text.fold(text.to_text(b'I\xc3\x89\xe6\x97\xa5')) == 'ié日'
-            assert text.split_words(b'A\xc2\xa0I') == ['a', 'i']
-    finally:
-        locale.setlocale(locale.LC_ALL, before)
+    assert len(text.fold(one)) == len(one) and text.fold(text.fold(one)) == text.fold(one)
 
 
 def surrogates(*numbers):
@@ -97,8 +74,7 @@ def test_a_surrogate_pair_of_a_narrow_build_is_one_character():
 @pytest.mark.parametrize('term, words', [
     (None, []), ('', []), (' \t\n\r\x0b\x0c\x85\xa0\u2003\u3000', []),
     ('A', ['a']), ('  B  a  B ', ['b', 'a']), (b'\xc3\x89', ['é']),
-    ('a\u200bb', ['a\u200bb']), ('a\x1cb', ['a\x1cb'])],
-    ids=lambda value: None)
+    ('a\u200bb', ['a\u200bb']), ('a\x1cb', ['a\x1cb'])], ids=lambda value: None)
 def test_a_term_is_split_into_folded_words(term, words):
     assert text.split_words(term) == words
 
