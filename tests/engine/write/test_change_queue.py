@@ -2,6 +2,7 @@
 
 from __future__ import unicode_literals
 
+import contextlib
 import logging
 import os
 import threading
@@ -108,6 +109,18 @@ def fail_once(queue, index, clock, failure, names=('a/one',)):
     index.failure = None
 
 
+@contextlib.contextmanager
+def under_way(queue, index, clock):
+    """Inside the block, the first change of a queue is under way."""
+    index.hold = threading.Event()
+    index.entered.clear()
+    join = in_threads([lambda: queue.run_once(0, clock())])
+    assert index.entered.wait(10)
+    yield
+    index.hold.set()
+    assert join() == [0]
+
+
 # At once
 
 def test_a_change_is_made_before_apply_change_returns_and_no_thread_is_left(threaded, index):
@@ -131,15 +144,13 @@ def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
     assert index.reconciled == ['a/one'] and index.names == set()
 
 
-def test_a_later_change_waits_for_the_one_under_way(idle, index, clock):
-    index.hold = threading.Event()
+def test_later_changes_wait_for_the_one_under_way_and_only_the_newest_is_kept(idle, index, clock):
     idle.apply_change('a/one', True)
-    join = in_threads([lambda: idle.run_once(0, clock())])
-    assert index.entered.wait(10)
-    idle.apply_change('a/one', False)
-    assert idle.run_once(1, clock()) > 0 and index.reconciled == ['a/one']
-    index.hold.set()
-    assert join() == [0]
+    with under_way(idle, index, clock):
+        for number in range(9):
+            idle.apply_change('a/one', number % 2 == 0)
+        assert idle.run_once(1, clock()) > 0 and index.reconciled == ['a/one']
+        assert len(idle) == 2
     run_all(idle, clock())
     assert index.reconciled == ['a/one'] * 2 and len(idle) == 0
 
@@ -189,14 +200,6 @@ def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
     assert threaded.apply_change('c/one', True) is True
 
 
-def test_only_the_newest_change_of_a_repository_is_kept(idle, index, clock):
-    for number in range(100):
-        idle.apply_change('a/one', number % 2 == 0)
-    assert len(idle) == 1
-    run_all(idle, clock())
-    assert index.reconciled == ['a/one'] and len(idle) == 0
-
-
 def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
     outage = CircuitBreaker(clock)
     for _ in range(2):
@@ -229,15 +232,10 @@ def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failur
 def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
     fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:5])
     clock.advance(100)
-    index.hold = threading.Event()
-    join = in_threads([lambda: idle.run_once(0, clock())])
-    wait_until(lambda: len(index.reconciled) == 2)
-    assert idle.run_once(1, clock()) > 0 and len(index.reconciled) == 2
-    index.hold.set()
-    assert join() == [0]
+    with under_way(idle, index, clock):
+        assert idle.run_once(1, clock()) > 0 and len(index.reconciled) == 2
     # The outage is over: all are made at once.
-    assert [idle.run_once(thread, clock()) for thread in range(4)] == [0] * 4
-    assert len(idle) == 0
+    assert [idle.run_once(thread, clock()) for thread in range(4)] == [0] * 4 and len(idle) == 0
 
 
 def test_one_thread_stays_while_a_change_waits_and_none_otherwise(idle, index, clock):
@@ -351,15 +349,11 @@ def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, cap
 
 def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_longer(
         idle, index, clock, caplog):
-    index.hold = threading.Event()
     idle.apply_change('a/one', True)
-    join = in_threads([lambda: idle.run_once(0, clock())])
-    assert index.entered.wait(10)
-    idle.close(0.5)
+    with under_way(idle, index, clock):
+        idle.close(0.5)
     assert 0.5 <= sum(clock.slept) < 1
     assert 'are lost' in caplog.text and 'a/one' in caplog.text
-    index.hold.set()
-    join()
 
 
 @pytest.mark.parametrize('end', ['fork', 'close'])
