@@ -14,6 +14,7 @@ import botocore.utils
 import pytest
 
 from docker_registry_index.engine.errors import SettingError
+from docker_registry_index.engine.settings.checks import printable
 from docker_registry_index.engine.settings.options import KEY_PAIR, Settings
 from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
 
@@ -101,13 +102,7 @@ LOCAL = {'endpoint_url': 'http://localhost:8000'}
         'local', 'EU', 'US-EAST-1', 'us-east', 'us_east_1', 'useast1', 'us-east-1-', 'us-east-123',
         'aws-global', 'default', '1', 'no', 'us-east-1.amazonaws.com']),
     ('region', LOCAL, 'region', ['us east 1', '-local', 'local-', '12', 'x' * 64, 'lo_cal', 'a.b',
-                                 'a/b', 'r\u00e9gion', 'a\nb']),
-    ('endpoint_url', {}, '', [
-        '127.0.0.1', '//localhost', 'http:///x', 'http://:8000', 'http://h:-1', 'http://h:0',
-        'http://h:99999', 'http://h:123456', 'http://-h', 'http://h-', 'http://h..x',
-        'http://[::1', 'http://[]', 'http://[x]:80', 'http://b\u00fccher.example', 'http://h\\x',
-        'http://h\nx', 'http://h/\x00', 'http://%s' % ('x' * 64), 'dynamodb', 'http:/h',
-        'javascript:x'])], ids=lambda value: value if hasattr(value, 'upper') else '')
+                                 'a/b', 'r\u00e9gion', 'a\nb'])], ids=lambda value: None)
 def test_an_invalid_value_is_refused(name, more, hint, values):
     for value in values:
         error = refusal(**dict(more, **{str(name): value}))
@@ -169,17 +164,24 @@ def test_two_tables_with_one_name_are_refused(given, setting, other):
 
 
 @pytest.mark.parametrize('problem, way_out, values', [
-    ('neither http:// nor https://', 'http://127.0.0.1', ['localhost:8000', 'ftp://localhost']),
+    ('neither http:// nor https://', 'http://127.0.0.1', [
+        'localhost:8000', 'ftp://localhost', '127.0.0.1', '//localhost', 'dynamodb', 'http:/h',
+        'javascript:x']),
     ('an underscore', 'another name', ['http://dynamodb_local:8000', 'https://a.b_c/x']),
-    ('an IPv6 address', 'a host name', ['http://[::1]:8000', 'http://::1:8000']),
-    ('not a number from 1 to 65535', 'write the port', ['http://h:65536', 'http://h:x/y',
-                                                        'http://h:']),
-    ('not a host name', 'write a name', ['http://', 'http://a b:80']),
-    ('whose path', 'leave the path out', ['http://h/a b'])])
+    ('an IPv6 address', 'a host name', [
+        'http://[::1]:8000', 'http://::1:8000', 'http://[::1', 'http://[]', 'http://[x]:80']),
+    ('not a number from 1 to 65535', 'write the port', [
+        'http://h:65536', 'http://h:x/y', 'http://h:', 'http://h:-1', 'http://h:0',
+        'http://h:123456']),
+    ('not a host name', 'write a name', [
+        'http://', 'http://a b:80', 'http:///x', 'http://:8000', 'http://-h', 'http://h-',
+        'http://h..x', 'http://b\u00fccher.example', 'http://h\\x', 'http://h\nx',
+        'http://%s' % ('x' * 64)]),
+    ('whose path', 'leave the path out', ['http://h/a b', 'http://h/\x00'])])
 def test_each_fault_of_an_endpoint_is_named_with_its_way_out(problem, way_out, values):
     for value in values:
         error = refusal(endpoint_url=value)
-        assert error.problem.startswith("is '%s', wh" % value)
+        assert error.problem.startswith("is '%s', wh" % printable(value))
         assert problem in error.problem and way_out in error.way_out
 
 
