@@ -70,7 +70,21 @@ def processes(three_engines):
     first, second, third = three_engines
     with taken_back(first.engine), taken_back(second.engine), taken_back(third.engine):
         yield three_engines
+    for each in three_engines:
+        each.engine.close()
     first.delete_what_is_left()
+
+
+@pytest.fixture
+def first(processes):
+    """The first of `processes`."""
+    return processes[0]
+
+
+@pytest.fixture
+def second(processes):
+    """The second of `processes`."""
+    return processes[1]
 
 
 @pytest.fixture

@@ -30,9 +30,8 @@ class HalfReadable(Source):
 
 
 @pytest.fixture
-def index(processes):
-    yield processes[0]
-    processes[0].engine.close()
+def index(first):
+    return first
 
 
 def test_an_index_is_ready_and_complete_only_after_its_start(index, monkeypatch):

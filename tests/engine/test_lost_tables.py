@@ -25,9 +25,8 @@ COMBINATIONS = [gone for count in (1, 2, 3) for gone in itertools.combinations(r
 
 
 @pytest.fixture
-def index(processes):
-    yield processes[0].ready(STORE)
-    processes[0].engine.close()
+def index(first):
+    return first.ready(STORE)
 
 
 def begin_again(index):

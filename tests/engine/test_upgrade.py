@@ -58,17 +58,11 @@ def write_tables(index, old_format=2):
 
 
 @pytest.fixture
-def index(processes):
+def index(first):
     """This release, with the default names of its tables."""
-    made = processes[0]
-    assert made.settings.search_table == '%s-search-%d' % (made.settings.database, postings.FORMAT)
-    yield made
-    made.engine.close()
-
-
-@pytest.fixture
-def other(processes):
-    return processes[1]
+    assert first.settings.search_table == '%s-search-%d' % (
+        first.settings.database, postings.FORMAT)
+    return first
 
 
 @pytest.fixture(scope='module')
@@ -148,17 +142,17 @@ def test_a_change_that_the_older_release_did_not_finish_is_finished(old, index, 
     assert LONG not in index.names() or index.rows()[LONG]['description']['S'] == WORDS
 
 
-def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, other):
+def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, second):
     before = old_table(old)
     for count in killed_at_each(index, lambda: index.ensure_ready(stored), every=24):
         # Nothing is lost, and an incomplete index is not called ready.
         assert set(index.rows()) == set(NAMES)
-        if other.engine.is_ready():
-            assert found(other) == FOUND
-        assert other.take_over(stored) is True
-        other.assert_whole()
-        assert found(other) == FOUND and old_table(old) == before
-        other.store.call('delete_table', TableName=other.settings.search_table)
+        if second.engine.is_ready():
+            assert found(second) == FOUND
+        assert second.take_over(stored) is True
+        second.assert_whole()
+        assert found(second) == FOUND and old_table(old) == before
+        second.store.call('delete_table', TableName=second.settings.search_table)
         write_tables(old)
     assert count > 10
     assert found(index) == FOUND
@@ -255,9 +249,9 @@ def ready(index):
 
 @each_newer
 def test_what_a_newer_release_has_made_stops_every_start_and_is_never_searched(
-        ready, other, newer):
+        ready, second, newer):
     message = 'table %s %s' % (newer(ready), NEWER_THAN_OURS)
-    assert refused(ready, other, errors.NewerDatabase) == message
+    assert refused(ready, second, errors.NewerDatabase) == message
     # The same if the other table was deleted.
     lost = ready.tables()[1 if newer is by_marker else 2]
     ready.store.call('delete_table', TableName=lost)
@@ -298,12 +292,12 @@ def test_a_running_process_refuses_searches_until_the_index_is_given_back(ready,
 
 
 @each_newer
-def test_a_process_that_takes_the_lease_after_a_newer_release_does_not_load(ready, other, newer):
+def test_a_process_that_takes_the_lease_after_a_newer_release_does_not_load(ready, second, newer):
     def refuse():
         raise AssertionError('the storage is listed')
 
     # The request that takes the lease.
-    Meanwhile(ready.engine, 'UpdateItem', lambda: newer(other))
+    Meanwhile(ready.engine, 'UpdateItem', lambda: newer(second))
     with pytest.raises(errors.NewerDatabase):
         ready.engine.sync(refuse)
     assert 'lease' not in ready.store.get(ready.settings.version_table, VERSION_KEY)

@@ -20,18 +20,8 @@ NAMES = [name for name, _ in STORE]
 
 
 @pytest.fixture
-def index(processes):
-    return processes[0]
-
-
-@pytest.fixture
-def other(processes):
-    return processes[1]
-
-
-@pytest.fixture
-def ready(index):
-    return index.ready(STORE)
+def ready(first):
+    return first.ready(STORE)
 
 
 @pytest.fixture
@@ -59,30 +49,30 @@ def version_row(index):
     return row
 
 
-def test_a_start_creates_the_tables_and_loads_the_storage(index, other):
-    assert index.ensure_ready(lambda: STORE) is True
-    assert index.names() == NAMES
+def test_a_start_creates_the_tables_and_loads_the_storage(first, second):
+    assert first.ensure_ready(lambda: STORE) is True
+    assert first.names() == NAMES
     # Release 0.1.0 accepts this row only.
-    assert version_row(index) == {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}
-    assert other.ensure_ready(refuse_to_list) is True
+    assert version_row(first) == {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}
+    assert second.ensure_ready(refuse_to_list) is True
 
 
 def test_a_start_killed_at_any_request_is_completed_by_the_next(processes):
-    index, other, third = processes
-    for count in killed_at_each(index, lambda: index.ready(STORE), every=8):
-        assert other.take_over(lambda: STORE) is True
-        assert other.names() == NAMES
-        assert other.search('one') == [('a/one', ''), ('b/one', '')]
+    first, second, third = processes
+    for count in killed_at_each(first, lambda: first.ready(STORE), every=8):
+        assert second.take_over(lambda: STORE) is True
+        assert second.names() == NAMES
+        assert second.search('one') == [('a/one', ''), ('b/one', '')]
         assert third.ensure_ready(refuse_to_list) is True
-        other.delete_tables()
+        second.delete_tables()
     assert count > 10
 
 
-def test_a_killed_start_that_made_the_repository_table_anew_does_not_leave_it_empty(ready, other):
+def test_a_killed_start_that_made_the_repository_table_anew_does_not_leave_it_empty(ready, second):
     delete_table(ready, 0)
-    KillAfter(other.engine, 1, 'CreateTable')
+    KillAfter(second.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
-        other.ready(STORE)
+        second.ready(STORE)
     assert ready.take_over(lambda: STORE) is True
     assert sorted(ready.rows()) == NAMES
 
@@ -94,13 +84,13 @@ def test_processes_of_two_threads_that_start_at_once_load_once(processes):
         loads.append(1)
         return STORE
 
-    starts = [functools.partial(index.ensure_ready, source) for index in processes for _ in 'ab']
+    starts = [functools.partial(each.ensure_ready, source) for each in processes for _ in 'ab']
     assert in_threads(starts)() == [True] * 6 and len(loads) == 1
 
 
-def test_a_process_that_takes_the_lease_just_after_a_load_has_ended_does_not_load(index, other):
-    Meanwhile(other.engine, 'UpdateItem', lambda: index.ready(STORE))
-    assert other.ensure_ready(refuse_to_list) is True
+def test_a_process_that_takes_the_lease_just_after_a_load_has_ended_does_not_load(first, second):
+    Meanwhile(second.engine, 'UpdateItem', lambda: first.ready(STORE))
+    assert second.ensure_ready(refuse_to_list) is True
 
 
 def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
@@ -131,13 +121,13 @@ def test_neither_a_second_start_nor_a_sync_waits_for_a_long_load_of_another_proc
         waiting.starter(refuse_to_list, clock=clock, sleep=sleep).sync()
 
 
-def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(index, other):
-    KillAfter(other.engine, 1, 'TransactWriteItems')
+def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(first, second):
+    KillAfter(second.engine, 1, 'TransactWriteItems')
     with pytest.raises(Killed):
-        other.ensure_ready(lambda: STORE)
-    lease_seconds = float(version_row(index)['lease_seconds']['N'])
+        second.ensure_ready(lambda: STORE)
+    lease_seconds = float(version_row(first)['lease_seconds']['N'])
     # As the maintenance tries: again and again, each time for a moment.
-    clock, waiting = Clock(), index.another(startup_wait=0)
+    clock, waiting = Clock(), first.another(startup_wait=0)
     start = waiting.starter(lambda: STORE, clock=clock, sleep=clock.sleep)
     began = clock()
     while not start.ensure_ready():
@@ -147,18 +137,18 @@ def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(index, other)
     assert waiting.names() == NAMES
 
 
-def test_a_storage_that_cannot_be_listed_leaves_the_lease_free_and_no_format(index, other):
+def test_a_storage_that_cannot_be_listed_leaves_the_lease_free_and_no_format(first, second):
     with pytest.raises(errors.StorageUnreadable):
-        index.ensure_ready(broken)
-    assert all('format' not in row for row in index.items(index.settings.version_table))
-    made = RequestsMade(other.engine)
-    assert other.ensure_ready(lambda: STORE) is True
+        first.ensure_ready(broken)
+    assert all('format' not in row for row in first.items(first.settings.version_table))
+    made = RequestsMade(second.engine)
+    assert second.ensure_ready(lambda: STORE) is True
     assert made.operations.count('UpdateItem') == 1
-    assert other.names() == NAMES
+    assert second.names() == NAMES
 
 
 @pytest.mark.parametrize('begin', ['ensure_ready', 'sync'])
-def test_a_start_interrupted_while_it_takes_the_lease_gives_it_back(not_ready, other, begin):
+def test_a_start_interrupted_while_it_takes_the_lease_gives_it_back(not_ready, second, begin):
     def interrupt():
         raise KeyboardInterrupt()
 
@@ -167,14 +157,14 @@ def test_a_start_interrupted_while_it_takes_the_lease_gives_it_back(not_ready, o
         getattr(not_ready if begin == 'ensure_ready' else not_ready.engine, begin)(refuse_to_list)
     # So the next process does not wait for the end of the lease time.
     clock = Clock()
-    assert other.ensure_ready(lambda: STORE, clock=clock, sleep=clock.sleep) is True
+    assert second.ensure_ready(lambda: STORE, clock=clock, sleep=clock.sleep) is True
     assert clock.slept == []
 
 
 @pytest.mark.parametrize('throttled', ['repository_table', 'version_table'])
 def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(
-        ready, other, monkeypatch, throttled):
-    name, client = getattr(ready.settings, throttled), other.engine.client
+        ready, second, monkeypatch, throttled):
+    name, client = getattr(ready.settings, throttled), second.engine.client
     call, asked = client.call, []
 
     def leave_out(operation, **arguments):
@@ -184,12 +174,12 @@ def test_a_throttled_table_of_0_1_0_does_not_delay_the_first_check(
         return dict(found, UnprocessedKeys={name: arguments['RequestItems'][name]})
 
     monkeypatch.setattr(client, 'call', leave_out)
-    assert other.engine.is_ready() is True
+    assert second.engine.is_ready() is True
     assert asked == ['batch_get_item']
 
 
 @pytest.mark.parametrize('lost', [2, 0])
-def test_another_version_number_stops_the_start_before_any_change(ready, other, lost):
+def test_another_version_number_stops_the_start_before_any_change(ready, second, lost):
     assert Lease(ready.store).acquire()
     ready.store.call('put_item', Item={'version': {'N': '2'}},
                      TableName=ready.settings.version_table)
@@ -197,18 +187,18 @@ def test_another_version_number_stops_the_start_before_any_change(ready, other, 
     left = [table for table in ready.tables() if table != ready.tables()[lost]]
     before = [ready.items(table) for table in left]
     with pytest.raises(errors.NewerDatabase, match=ready.settings.version_table):
-        other.ensure_ready(refuse_to_list)
+        second.ensure_ready(refuse_to_list)
     assert [ready.items(table) for table in left] == before
     with pytest.raises(errors.MissingTable):
         ready.items(ready.tables()[lost])
 
 
-def test_a_table_with_other_keys_stops_the_start_before_any_table_is_created(index):
-    index.engine.client.call(
-        'create_table', TableName=index.settings.search_table, BillingMode='PAY_PER_REQUEST',
+def test_a_table_with_other_keys_stops_the_start_before_any_table_is_created(first):
+    first.engine.client.call(
+        'create_table', TableName=first.settings.search_table, BillingMode='PAY_PER_REQUEST',
         KeySchema=[{'AttributeName': 'id', 'KeyType': 'HASH'}],
         AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}])
-    with pytest.raises(errors.DynamoDBIndexError, match=index.settings.search_table):
-        index.ensure_ready(refuse_to_list)
+    with pytest.raises(errors.DynamoDBIndexError, match=first.settings.search_table):
+        first.ensure_ready(refuse_to_list)
     with pytest.raises(errors.MissingTable):
-        index.items(index.settings.repository_table)
+        first.items(first.settings.repository_table)
