@@ -1,4 +1,4 @@
-"""The common parts of `make run` and `make run-service`: ports, searches and the end. Python 3."""
+"""Functions for both demonstrations: ports, searches, output and the end. Python 3."""
 import json
 import os
 import re
@@ -66,8 +66,8 @@ def wait_until_stopped(servers):
     """Wait until the user ends the demonstration; raise ServerError if a server ends by itself."""
     while all(server.running for server in servers):
         time.sleep(0.5)
-    gone = next(server for server in servers if not server.running)
-    raise ServerError('%s has ended unexpectedly; see %s' % (gone.name, gone.log_path))
+    ended = next(server for server in servers if not server.running)
+    raise ServerError('%s has ended unexpectedly; see %s' % (ended.name, ended.log_path))
 
 
 def stop_on(*signals):

@@ -1,4 +1,4 @@
-"""Proxy, between two real programs: it counts requests, and delays, refuses, drops or fails them.
+"""Proxy, which counts, delays, refuses, drops or fails the requests between two real programs.
 
     with Proxy(aws.url) as s3, Distribution(s3_storage(s3.url, 'images')) as registry:
         ...  # s3.counts['LIST'], s3.total

@@ -1,1 +1,1 @@
-"""The parts of dev/bootstrap: it installs programs under .local/, and Debian packages."""
+"""The modules of dev/bootstrap, which installs programs under .local/, and Debian packages."""

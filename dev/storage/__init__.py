@@ -1,2 +1,1 @@
-"""What registries keep: images and repositories, written into a local S3 or pushed to a
-registry."""
+"""Images and repositories, which are written into a local S3 or pushed to a registry."""

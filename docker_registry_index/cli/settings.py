@@ -103,7 +103,7 @@ def _service_settings(config):
 
 @contextlib.contextmanager
 def _imports_of_service():
-    """Raise a usage error if the service, or a package that it needs, cannot be imported."""
+    """Raise a usage error if an import of the service in the block fails."""
     try:
         yield
     except (ImportError, SyntaxError) as error:

@@ -19,9 +19,9 @@ text_type = type(u'')
 
 if PY2:
     def monotonic():
-        """Return the seconds since a fixed moment, whatever happens to the wall clock. Python 2.7
-        has no time.monotonic. times(2) counts ticks of 10 ms from a fixed point in the past, which
-        is precise enough for a lease."""
+        """Return the seconds of a clock that is never set. Python 2.7 has no time.monotonic. But
+        times(2) counts ticks of 10 ms from a fixed point in the past, which is precise enough for a
+        lease."""
         return os.times()[4]
 else:
     monotonic = time.monotonic

@@ -93,7 +93,7 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
     If the system cannot start a thread, the function runs in this one, without the limit.
 
     :param heartbeat: called at least once a second meanwhile; raises to stop waiting.
-    :raises TimedOut: the function did not end within so many seconds; its thread goes on.
+    :raises TimedOut: the function did not end within so many seconds; its thread continues.
     :raises: what the function or the heartbeat raises."""
     call, deadline = _Call(function), clock() + seconds
     if start_thread(call.run) is None:
@@ -132,7 +132,7 @@ class Stopwatch(object):
 
 
 class SingleFlight(object):
-    """Runs a function in a thread of its own; callers who come meanwhile share that run.
+    """Runs a function in a thread of its own; simultaneous callers wait for the same run.
 
     :param function: takes no arguments."""
 
@@ -260,7 +260,7 @@ class Loop(object):
             self._woken.clear()
             pause = self._call()
             self._idle.set()
-            if pause is None and self._ends():
+            if pause is None and self._must_end():
                 return
             if pause:
                 wait(self._woken, pause, longest_pause=0.2)
@@ -274,7 +274,7 @@ class Loop(object):
             logger.exception('a background task of the search index failed; it is retried')
             return 1
 
-    def _ends(self):
+    def _must_end(self):
         with self._lock:
             self._is_running = self._woken.is_set()
             return not self._is_running

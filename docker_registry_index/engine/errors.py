@@ -20,7 +20,7 @@ __all__ = [
 
 
 _LONGEST = 300
-# Characters that would steer a terminal, or reverse its text.
+# Characters that could control a terminal, or reverse its text.
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 #: Access key IDs of AWS or of another S3, and any value with that name.
 _KEY_ID = re.compile(r'(?<![A-Za-z0-9])([A-Z0-9]{4})[A-Z0-9]{12,}(?![A-Za-z0-9])')
@@ -215,7 +215,7 @@ def summary(error):
 
 
 def safe(text):
-    """Return ``text`` with a ``?`` for each character that would steer a terminal."""
+    """Return ``text`` with a ``?`` for each character that could control a terminal."""
     return _UNSAFE.sub('?', text)
 
 

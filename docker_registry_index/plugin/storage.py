@@ -36,7 +36,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class RegistrySource(Source):
-    """The repositories in the storage of a docker-registry.
+    """A Source of the repositories in the storage of a docker-registry.
 
     Directory names are quoted: a namespace once, a repository twice, because the registry quotes
     the repository first. A directory that is not a quoted name is left out and logged.

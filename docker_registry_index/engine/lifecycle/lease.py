@@ -58,8 +58,7 @@ class Lease(object):
 
     @property
     def age(self):
-        """The seconds for which the holder has held the lease, as it wrote at its last
-        heartbeat."""
+        """The seconds for which the holder has held the lease, as written at its last heartbeat."""
         return float(self._seen_row.get(self._kind + '_age', {}).get('N', 0))
 
     @property

@@ -240,7 +240,7 @@ class Maintenance(object):
 
     def _seconds_until_sync(self, marker):
         """Return the seconds until the next sync. They depend on the wall clock, because a process
-        rarely lives as long as the interval. A wrong clock only makes a sync early or late."""
+        rarely runs as long as the interval. A wrong clock only makes a sync early or late."""
         failed = self._sync_at - self._now
         if self._is_sync_wanted or marker is None:
             return failed

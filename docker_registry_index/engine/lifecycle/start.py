@@ -33,7 +33,7 @@ _loading = {}
 
 
 class Startup(object):
-    """Makes one index ready, and makes its later loads.
+    """Makes one index ready, and runs its loads.
 
     :param store: a Store.
     :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.

@@ -23,7 +23,7 @@ _KEY_ID_LENGTH = 16
 
 
 class Option(object):
-    """One setting.
+    """The name, default value, check and meaning of one setting.
 
     :param default: the text if no layer has a value; ``{database}`` and other options above it are
         filled in. None for no value.
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
             layers['region'].checked(_region_of_aws, 'region', self.region)
 
     def warnings(self):
-        """Warn about temporary keys, which need a session token."""
+        """Return a warning about temporary keys, which need a session token."""
         if not (self.access_key or '').startswith('ASIA'):
             return []
         return ['access_key is a temporary one (ASIA...), which AWS accepts only with a session '

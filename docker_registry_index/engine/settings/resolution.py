@@ -64,7 +64,7 @@ _DEFAULTS = Layer('the default', {})
 
 
 class BaseSettings(object):
-    """Resolved and checked settings: an unchangeable attribute for each option.
+    """Resolved and checked settings, with a read-only attribute for each option.
 
     A subclass has these constants, and may override check_together and warnings:
 

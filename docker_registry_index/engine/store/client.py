@@ -112,8 +112,8 @@ class Client(object):
 class Credentials(object):
     """The credentials of a client, which may expire and be renewed.
 
-    botocore requests them from STS, with five attempts within a minute, whatever the timeouts of
-    the client. So another thread makes this request.
+    botocore requests them from STS, with five attempts within a minute, and does not use the
+    timeouts of the client. So another thread makes this request.
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-provider
 
     :param found: the credentials that botocore found, or None.

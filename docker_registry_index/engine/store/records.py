@@ -108,7 +108,7 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def has_all_postings(self):
-        """True if all postings of the name exist, whatever the row contains."""
+        """True if all postings of the name exist, even if the row does not record that."""
         return self.witness is not None and not (self.row is not None and self.row.writing)
 
     @property

@@ -67,7 +67,7 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
 
 
 class Loader(object):
-    """Makes one load of one index.
+    """Runs one load of one index.
 
     :param store: a Store; throttling only makes the load slower.
     :param source: a Source.
@@ -132,7 +132,7 @@ class Loader(object):
             for entry in snapshot.entries():
                 self._heartbeat()
                 kind, _ = self._plan(entry)
-                if kind == 'gone':
+                if kind == 'unlisted':
                     kind = self._remove_if_allowed(entry, is_trusted, self._check_removal)
                 if kind != 'unchanged':
                     yield kind, entry.name
@@ -161,7 +161,7 @@ class Loader(object):
                 note_progress(done)
             kind, change = self._plan(entry)
             if change is None:
-                if kind == 'gone':
+                if kind == 'unlisted':
                     kind = self._remove_if_allowed(entry, is_trusted, self._remove)
                 counts[kind] += 1
                 continue
@@ -174,10 +174,10 @@ class Loader(object):
         note_progress(done + 1)
 
     def _plan(self, entry):
-        """Return (outcome, Change or None) of a repository; 'gone' if it may have to be removed."""
+        """Return (outcome, Change or None) of a repository; 'unlisted' if it may be removed."""
         state = entry.state
         if state.is_current:
-            return 'unchanged' if entry.is_listed else 'gone', None
+            return 'unchanged' if entry.is_listed else 'unlisted', None
         if not entry.is_listed and state == NOTHING:
             return 'unchanged', None
         if state.row is not None and not state.is_half_added:

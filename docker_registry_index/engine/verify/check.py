@@ -37,7 +37,7 @@ class Problem(collections.namedtuple('Problem', 'name kind detail repaired')):
 
 
 class Checker(object):
-    """Makes one check of one index.
+    """Runs one check of one index.
 
     :param store: a Store.
     :param source: a Source; None to check without the storage.

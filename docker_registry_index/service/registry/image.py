@@ -101,7 +101,7 @@ def is_secondary(tag: object, manifest: object = None) -> bool:
 
 
 def best_tag(tags: Iterable[str]) -> str | None:
-    """Return the tag whose image describes a repository: latest, or the last not secondary one."""
+    """Return the tag whose image describes a repository: latest, or the last ordinary one."""
     own = [tag for tag in tags if not is_secondary(tag)]
     return LATEST if LATEST in own else max(own, default=None)
 

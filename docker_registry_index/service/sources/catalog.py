@@ -24,7 +24,7 @@ _SHOWN = 10
 
 
 class CatalogSource(StorageSource):
-    """The names in /v2/_catalog that have a tag.
+    """A Source of the names in /v2/_catalog that have a tag.
 
     Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
     its tags cannot be read, but the tags of others can."""

@@ -53,7 +53,7 @@ class StorageSource(Source):
 
 
 class FilesSource(StorageSource):
-    """The repositories with a tag below the registry's storage.filesystem.rootdirectory."""
+    """A Source of the repositories with a tag in the registry's filesystem.rootdirectory."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -105,7 +105,7 @@ class FilesSource(StorageSource):
 
 
 class S3Source(StorageSource):
-    """The repositories with a tag in a bucket. All methods raise boto3's errors.
+    """A Source of the repositories with a tag in a bucket. All methods raise boto3's errors.
 
     :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
     :param client: an S3 client, see s3_client."""

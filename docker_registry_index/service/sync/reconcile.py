@@ -1,4 +1,4 @@
-"""Makes the entry of a repository in the index equal to its state in the registry, in limited time.
+"""Makes the entry of a repository in the index equal to its state in the registry.
 
 A notification may arrive late, twice, or after a newer one. So only its repository's name counts,
 and the registry is asked for the current state."""
@@ -127,7 +127,7 @@ class _KeyedLock:
 
 
 class Reconciler:
-    """Reconciles an index with one registry; safe to use from several threads.
+    """Reconciles an index with one registry; several threads may use it.
 
     :param clock, sleep: the functions that measure time and pause during a call.
     :ivar on_note: called with each Note that is written, for a repository to be read later."""
@@ -215,7 +215,7 @@ class Reconciler:
                 tags = self._registry.tags(name, self._seconds_left(registry_end))
             is_there = bool(tags)
             self._write(name, is_there, text_of(tags) if tags else None, end)
-            # Check even if nothing changed: a change whose first response was lost looks like that.
+            # Check even if nothing changed: the first response to a change may have been lost.
             if is_there == self._registry.has(name, self._seconds_left(registry_end)):
                 return is_there
             tags = None

@@ -46,7 +46,7 @@ class Gate:
         self._is_closed = False
 
     def enter(self) -> bool:
-        """Return True if a request may begin. When it ends, leave must be called."""
+        """Admit a request, and return True, unless closed. When the request ends, call leave."""
         with self._changed:
             if not self._is_closed:
                 self._under_way += 1
@@ -76,7 +76,7 @@ class ConcurrencyLimit:
         self._left_at = clock()
 
     def enter(self) -> bool:
-        """Return True if a request may begin. When it ends, leave must be called."""
+        """Admit a request, and return True, if possible. When the request ends, call leave."""
         if self._free.acquire(blocking=False):
             return True
         if self._clock() - self._left_at > _STUCK_AFTER:

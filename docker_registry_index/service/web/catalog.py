@@ -32,7 +32,7 @@ _VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
 # What Go's strconv.Atoi accepts, on 64 bits.
 _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
-# Go's encoder escapes these, so that JSON may stand in HTML.
+# Go's encoder escapes these, so that JSON is safe in HTML.
 _ESCAPED = re.compile('[&<>\u2028\u2029]')
 # Go's encoder replaces a byte that is not UTF-8, which is a lone surrogate here.
 _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'

@@ -123,8 +123,8 @@ def _with_valid_names(changes: list[Change]) -> list[Change]:
 def changes_of(body: bytes) -> list[Change]:
     """Return a Change for each repository in a notification.
 
-    Only pushes of manifests, and deletes, are changes. The delete of a blob looks like that of a
-    manifest.
+    Only pushes of manifests, and deletes, are changes. Deletes of blobs and of manifests have the
+    same form.
 
     :raises MalformedNotification: the body is not a notification."""
     found: dict[str, Change] = {}
