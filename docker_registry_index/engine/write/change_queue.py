@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 LIMIT = 10000
 #: The most changes that are made at the same time.
 THREADS = 8
-#: Seconds until a change that failed for its own reasons is retried, at first and at most.
+#: Seconds until a failed change is retried if the circuit breaker is closed, at first and at most.
 _FIRST_RETRY, _LAST_RETRY = 2, 60
 #: Seconds between two attempts while the circuit breaker is open, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
-#: Seconds between two log lines on changes that fail for other reasons.
+#: Seconds between two log lines on changes that fail although the circuit breaker is closed.
 _LOG_SECONDS = 60
 #: The most names in a log line.
 _SHOWN = 10
