@@ -1,19 +1,21 @@
-"""The files in config/ give the registry and the index what they promise.
-
-On Python 2.7 they are read by docker-registry's own configuration module, on Python 3, where there
-is none, by the few rules that it follows.
-"""
+"""The files in config/ give the registry and the index what they promise (Python 2.7)."""
 
 from __future__ import unicode_literals
 
 import os
 
 import pytest
-import yaml
 
-from dev.servers.process import ROOT
-from docker_registry_index import configuration
-from docker_registry_index.engine._compat import PY2
+pytest.importorskip('docker_registry', reason='docker-registry runs on Python 2.7 only: `make '
+                    'test-py27` has these tests')
+
+import imp  # noqa: E402
+
+import yaml  # noqa: E402
+
+from dev.servers.process import ROOT  # noqa: E402
+from docker_registry.lib import config as registry_configuration  # noqa: E402
+from docker_registry_index import configuration  # noqa: E402
 
 DYNAMO = os.path.join(ROOT, 'config', 'config_dynamo.yml')
 SIMPLE = os.path.join(ROOT, 'config', 'config_simple.yml')
@@ -31,16 +33,6 @@ def flavours(path):
         return sorted(set(yaml.safe_load(stream)) - {'extensions'})
 
 
-def evaluated(value, environ):
-    """Return the value as docker-registry's configuration would give it."""
-    if isinstance(value, dict):
-        return dict((key, evaluated(one, environ)) for key, one in value.items())
-    if str(value).startswith('_env:'):
-        _, variable, default = (value.split(':', 2) + [''])[:3]
-        return yaml.safe_load(environ.get(variable, default))
-    return value
-
-
 def unwrapped(config):
     """Return a Config object of docker-registry as an evaluated mapping."""
     values = dict((key, config[key]) for key in config.keys())
@@ -48,31 +40,21 @@ def unwrapped(config):
                 for key, value in values.items())
 
 
-def configuration_of_the_registry():
-    """Return docker-registry's own module, which keeps the file that it reads first."""
-    import imp
-    from docker_registry.lib import config
-    return imp.reload(config)
-
-
 @pytest.fixture
 def registry_reads(monkeypatch):
     """A function from path and variables to the chosen flavour."""
     def read(path, environ):
-        if not PY2:
-            with open(path) as stream:
-                return evaluated(yaml.safe_load(stream)[environ['SETTINGS_FLAVOR']], environ)
         for name in list(os.environ):
             monkeypatch.delenv(name)
         for name, value in dict(environ, DOCKER_REGISTRY_CONFIG=path).items():
             monkeypatch.setenv(str(name), str(value))
-        config = configuration_of_the_registry()
-        assert os.path.samefile(configuration.path_of(os.environ, config.__file__), path)
-        return unwrapped(config.load())
+        assert os.path.samefile(
+            configuration.path_of(os.environ, registry_configuration.__file__), path)
+        # It keeps the file that it reads first.
+        return unwrapped(imp.reload(registry_configuration).load())
 
     yield read
-    if PY2:
-        configuration_of_the_registry()
+    imp.reload(registry_configuration)
 
 
 def index_reads(path, environ):
@@ -132,10 +114,9 @@ def test_a_local_s3_can_be_named(registry_reads, flavour):
     assert config['boto_calling_format'] == CALLING_FORMAT
 
 
-@pytest.mark.skipif(not PY2, reason='docker-registry is for Python 2.7')
 def test_every_flavour_of_the_registrys_sample_is_there_and_the_same(registry_reads):
-    sample = os.path.join(os.path.dirname(configuration_of_the_registry().__file__), '..', '..',
-                          'config', 'config_sample.yml')
+    sample = os.path.join(os.path.dirname(registry_configuration.__file__), '..', '..', 'config',
+                          'config_sample.yml')
     assert set(flavours(sample)) <= set(flavours(DYNAMO))
     for flavour in flavours(sample):
         for environ in ({}, OF_0_1_0):

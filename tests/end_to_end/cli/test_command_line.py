@@ -22,8 +22,8 @@ NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
 class CommandProcess(CommandLine):
     """The command on one Python, as a process."""
 
-    def __init__(self, python, index, **variables):
-        super().__init__(index, LC_ALL='C.UTF-8', **variables)
+    def __init__(self, python, index):
+        super().__init__(index, LC_ALL='C.UTF-8')
         self._python = PYTHONS[python]
 
     def launch(self, *arguments, **pipes):
@@ -120,14 +120,6 @@ def test_a_full_disk_for_temporary_files_is_status_3(index, tmp_path):
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
         assert status == 3 and 'temporary file cannot be used' in message and 'TMPDIR' in message
     assert 'lease' not in version_of(index)
-
-
-def test_python_2_has_no_service(index):
-    command = CommandProcess('2.7', index, STORAGE='/nowhere')
-    for name in 'serve', 'load':
-        status, out, err = command(name)
-        assert (status, out) == (2, '') and 'pip install' in err, err
-        assert 'the service needs Python 3.9 or later' in err
 
 
 def test_the_registrys_own_file_environment_and_storage_are_used(ministack, dynamodb_local):

@@ -1,7 +1,5 @@
 """The source package and the two wheels: built from this checkout, installed into empty
 environments without any index."""
-import ast
-import collections
 import email
 import os
 import re
@@ -27,7 +25,9 @@ NO_WARNING = {'PIP_NO_PYTHON_VERSION_WARNING': '1'}
 DEPENDENCIES = {'2': os.path.join(LOCAL, 'py27', 'lib', 'python2.7', 'site-packages'),
                 '3': os.path.dirname(os.path.dirname(pytest.__file__))}
 
-Environment = collections.namedtuple('Environment', 'major python for_building')
+#: What builds the package in these environments.
+BUILDING = {'2': NO_WARNING,
+            '3': {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))}}
 
 
 def outcome(*command, **environment):
@@ -107,16 +107,15 @@ def metadata_of(wheel):
 
 @pytest.fixture(scope='module', params=['2', '3'])
 def environment(request, tmp_path_factory):
-    """An environment without any of the project's dependencies, and the variables for building in
-    it."""
+    """The major version and the Python of an environment without any of the project's
+    dependencies."""
     folder = tmp_path_factory.mktemp('environment')
     python = str(folder / 'bin' / 'python')
     if request.param == '2':  # comes with the setuptools and wheel of its time
         run(os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python', PYTHON27, str(folder))
-        return Environment('2', python, NO_WARNING)
-    run(sys.executable, '-m', 'venv', str(folder))
-    return Environment('3', python,
-                       {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))})
+    else:
+        run(sys.executable, '-m', 'venv', str(folder))
+    return request.param, python
 
 
 def assert_installed(major, python):
@@ -156,17 +155,17 @@ def test_the_source_package_holds_all_it_builds_from_and_all_that_its_pages_link
                 name.startswith(path + '/') for name in texts), '%s in %s' % (target, page)
 
 
-@pytest.mark.parametrize('major', ['2', '3'])
-def test_the_metadata_has_what_an_index_shows(metadata, major):
-    assert (metadata[major]['Name'], metadata[major]['Version']) == (NAME, VERSION)
-    assert metadata[major]['Description-Content-Type'] == 'text/markdown'
-    text = metadata[major].get_payload() or metadata[major]['Description']
-    assert read('README.md').splitlines()[0] in text
+def test_the_metadata_has_what_a_package_index_shows(metadata):
+    for each in metadata.values():
+        assert (each['Name'], each['Version']) == (NAME, VERSION)
+        assert each['Description-Content-Type'] == 'text/markdown'
+        text = each.get_payload() or each['Description']
+        assert read('README.md').splitlines()[0] in text
 
 
-@pytest.mark.parametrize('python, major', [('2.6.9', None), ('2.7.18', '2'), ('3.0', None),
-                                           ('3.6.15', None), ('3.8.18', None), ('3.9.0', '3'),
-                                           ('3.13.1', '3')])
+@pytest.mark.parametrize('python, major', [
+    ('2.6.9', None), ('2.7.18', '2'), ('3.0', None), ('3.8.18', None), ('3.9.0', '3'),
+    ('3.13.1', '3')])
 def test_each_python_it_runs_on_has_one_wheel_that_installs_on_it(metadata, python, major):
     suited = [each for each in sorted(metadata) if Requirement(
         'python' + metadata[each]['Requires-Python']).specifier.contains(python)]
@@ -215,7 +214,7 @@ def test_what_builds_the_wheel_for_python_2_is_pinned():
 
 
 def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environment):
-    major, python, _ = environment
+    major, python = environment
     [other] = set(wheels) - {major}
     status, output = outcome(python, '-m', 'pip', 'install', *OFFLINE + [str(wheels[other])])
     assert status != 0 and 'is not a supported wheel' in output
@@ -234,12 +233,7 @@ def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environm
 
 
 def test_the_source_package_installs_what_is_for_its_python(sdist, environment):
-    major, python, for_building = environment
+    major, python = environment
     run(python, '-m', 'pip', 'install', '--no-build-isolation', '--force-reinstall',
-        *OFFLINE + [str(sdist)], **for_building)
+        *OFFLINE + [str(sdist)], **BUILDING[major])
     assert_installed(major, python)
-
-
-def test_setup_py_states_no_version_of_its_own():
-    assert VERSION not in [node.value for node in ast.walk(ast.parse(read('setup.py')))
-                           if isinstance(node, ast.Constant)]

@@ -7,29 +7,18 @@ import pytest
 from dev.servers.process import ROOT, ServerError, local_environment
 from dev.servers.registry_v1 import PY27_BIN
 
-# Python 2.7 imports sitecustomize before anything else; this one makes it seem that a package is
-# not installed.
-HIDE = '''
-import os, sys
-
-class Hidden(object):
-    def find_module(self, name, path=None):
-        return self if name.split('.')[0] == os.environ['HIDDEN_PACKAGE'] else None
-
-    def load_module(self, name):
-        raise ImportError('No module named ' + name)
-
-sys.meta_path.insert(0, Hidden())
-'''
 OURS, THEIRS = 'pip install docker-registry-index-dynamodb', 'requirements/registry-py27.txt'
 
 
 @pytest.fixture
 def hiding(tmp_path):
     """A function that returns the environment in which a package is not installed."""
-    (tmp_path / 'sitecustomize.py').write_text(HIDE)
-    return lambda package: {'PYTHONPATH': str(tmp_path), 'HIDDEN_PACKAGE': package,
-                            'PYTHONDONTWRITEBYTECODE': '1'}
+    def hide(package):
+        # Python 2.7 imports this module before any other.
+        (tmp_path / 'sitecustomize.py').write_text(
+            'import sys; sys.modules[%r] = None' % package)
+        return {'PYTHONPATH': str(tmp_path), 'PYTHONDONTWRITEBYTECODE': '1'}
+    return hide
 
 
 def test_the_registry_does_not_start_without_boto3_and_the_error_names_the_way_out(place, hiding):
