@@ -71,7 +71,7 @@ def grown_by(program, process=PLAIN, **values):
 
 
 def test_a_load_of_any_size_needs_the_same_memory(dynamodb_local, is_long):
-    url, count = dynamodb_local.url, 100000 if is_long else 1500
+    url, count = dynamodb_local.url, 100000 if is_long else 1000
     assert grown_by(LOAD, url=url, count=count) < LOAD_GROWS_BY + grown_by(LOAD, url=url, count=500)
 
 

@@ -15,6 +15,7 @@ from tests.helpers.scripted_server import ScriptedServer, late, page
 
 HEADER = '''
 import json, sys, threading, urllib
+from gevent import monkey
 from docker_registry import storage
 from docker_registry_index.plugin.storage import RegistrySource
 source, store = RegistrySource(), storage.load()
@@ -83,7 +84,7 @@ def work(number):
 threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-answer(['gevent' in threading._get_ident.__module__, found, len(pages)])
+answer([monkey.is_module_patched('threading'), found, len(pages)])
 '''
 # So that the threads, sockets and locks below boto are plain ones.
 UNPATCHED = 'import gevent.monkey\ngevent.monkey.patch_all = lambda *_, **__: None\n'
