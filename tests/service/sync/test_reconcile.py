@@ -123,19 +123,15 @@ def test_a_registry_that_changes_meanwhile_is_asked_up_to_three_times(reconciler
     assert index.noted == [NAME] and len(registry.answers) == 4
 
 
-def test_an_unavailable_registry_changes_nothing_and_its_repository_is_noted(
-        reconciler, index, registry):
-    index[NAME], registry.answers = 'old', [UNAVAILABLE]
-    reconciler.reconcile(change(), 1)
-    assert index == {NAME: 'old'} and index.noted == [NAME]
-    with pytest.raises(RegistryUnavailable):
-        reconciler.describe(NAME, 1)
-
-
-def test_a_description_that_cannot_be_read_is_left_for_later(reconciler, index, registry):
+def test_what_the_registry_cannot_answer_is_left_for_later(reconciler, index, registry):
     registry.manifest = Mock(side_effect=UNAVAILABLE)
     reconciler.reconcile(change(), 1)
     assert index == {NAME: None} and index.noted == [NAME]
+    index[NAME], registry.answers = 'old', [UNAVAILABLE]
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: 'old'} and index.noted == [NAME] * 2
+    with pytest.raises(RegistryUnavailable):
+        reconciler.describe(NAME, 1)
 
 
 def test_the_requests_of_a_push_end_before_its_caller_times_out(reconciler, registry):
