@@ -4,7 +4,7 @@ import time
 
 from docker_registry_index.engine._compat import monotonic
 
-__all__ = ['in_threads', 'lines_of', 'more_threads', 'wait_until']
+__all__ = ['Hanging', 'in_threads', 'lines_of', 'more_threads', 'wait_until']
 
 _TRUE = object()
 
@@ -61,3 +61,23 @@ def in_threads(functions):
         return answers
 
     return join
+
+
+class Hanging(object):
+    """A function whose calls hang until the block ends or `go_on` is set.
+
+    :ivar calls: the arguments of each call."""
+
+    def __init__(self, function):
+        self._function, self.calls, self.go_on = function, [], threading.Event()
+
+    def __call__(self, *arguments):
+        self.calls.append(arguments)
+        assert self.go_on.wait(20)
+        return self._function(*arguments)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.go_on.set()

@@ -1,5 +1,4 @@
 """What a change of a repository makes of the registry's answers."""
-import threading
 from unittest.mock import Mock
 
 import pytest
@@ -10,6 +9,7 @@ from docker_registry_index.service.registry.connection import RegistryUnavailabl
 from docker_registry_index.service.sync.reconcile import (
     LIMIT, Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.engine import EngineIndex
+from tests.helpers.waiting import Hanging
 
 NAME = 'acme/web'
 UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
@@ -172,32 +172,25 @@ def test_a_change_whose_answer_is_lost_does_not_bring_a_repository_back(
 
 
 class TestPool:
-    @pytest.fixture
-    def held(self, index):
-        """The event that lets changes go on; the index waits for it."""
-        event = threading.Event()
-        index.act = lambda: event.wait(10)
-        yield event
-        event.set()
-
     def test_it_returns_when_all_changes_are_made(self, reconciler, index):
         pool = NotificationPool(reconciler, 5)
         pool.apply(applications(2 * LIMIT))
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
-    def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index, held):
+    def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index):
         pool = NotificationPool(reconciler, 0.05)
-        with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
-            pool.apply([change()])
-        assert index == {} and pool.under_way == 1
-        with pytest.raises(RetryLater, match="earlier change of 'acme/web' is still being made"):
-            reconciler.reconcile(change(), 0.05)
-        held.set()
+        with Hanging(lambda: None) as index.act:
+            with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
+                pool.apply([change()])
+            assert index == {} and pool.under_way == 1
+            with pytest.raises(RetryLater, match="earlier change of 'acme/web' is still being made"):
+                reconciler.reconcile(change(), 0.05)
         NotificationPool(reconciler, 5).apply([change()])
         assert index == {NAME: None}
 
-    def test_more_changes_than_the_limit_are_not_now(self, reconciler, held):
-        with pytest.raises(RetryLater, match='%d other changes' % LIMIT):
+    def test_more_changes_than_the_limit_are_not_now(self, reconciler, index):
+        with Hanging(lambda: None) as index.act, pytest.raises(
+                RetryLater, match='%d other changes' % LIMIT):
             NotificationPool(reconciler, 0.05).apply(applications(LIMIT + 1))
 
     def test_a_failure_of_dynamodb_is_not_now_and_an_invalid_name_is_logged(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
 from tests.helpers.registry import pushed
-from tests.helpers.waiting import in_threads
+from tests.helpers.waiting import Hanging, in_threads, wait_until
 
 ROUTES = [b'/v1/search', b'/v2/_catalog', b'/v1/_ping', b'/events', b'/healthz', b'/readyz',
           b'/metrics']
@@ -46,15 +46,10 @@ def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way()
 
 def test_searches_that_hang_leave_threads_for_all_other_requests(start):
     with start({'team/web': None}, THREADS='2') as service:
-        hangs, go_on, search = threading.Event(), threading.Event(), service.service.index.search
-
-        def hang(*arguments):
-            hangs.set()
-            return go_on.wait(20) and search(*arguments)
-        service.service.index.search = hang
-        first = in_threads([lambda: service.get('/v1/search')])
-        try:
-            assert hangs.wait(20)
+        with Hanging(service.service.index.search) as search:
+            service.service.index.search = search
+            first = in_threads([lambda: service.get('/v1/search')])
+            wait_until(lambda: search.calls)
             answer = service.get('/v1/search')
             assert answer.status_code == 503
             assert answer.json() == {'error': 'search is not available now, try again later'}
@@ -62,8 +57,6 @@ def test_searches_that_hang_leave_threads_for_all_other_requests(start):
             assert answer.status_code == 503 and 'UNAVAILABLE' in answer.text
             assert service.post([pushed('team/web')]).status_code == 200
             assert service.get('/readyz').status_code == 200
-        finally:
-            go_on.set()
         assert first()[0].status_code == 200 and service.found('web') == ['team/web']
         assert service.service.gate.close(0), 'each request has left the gate'
         for path in '/v1/search', '/v1/_ping', '/readyz', '/nowhere':

@@ -1,14 +1,13 @@
 """Who may read: the users of the registry's htpasswd file, before the search and the catalog."""
 import base64
 import concurrent.futures
-import threading
 
 import bcrypt
 import pytest
 
 from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Users
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import Hanging, wait_until
 
 LONG = 'x' * 72
 PASSWORDS = {'alice': 'correct horse', 'bob': 'pass:with:colons', 'long': LONG + ' and more',
@@ -148,32 +147,23 @@ def test_with_anonymous_read_only_wrong_credentials_are_refused(start, users):
 
 
 def test_a_flood_of_wrong_passwords_leaves_half_of_the_threads_to_others(guarded, monkeypatch):
-    computing, go_on, plain = [], threading.Event(), auth.matches
     alice = header('alice', PASSWORDS['alice'])
     assert status(guarded, alice) == 200
-
-    def slow(password, hashed):
-        computing.append(password)
-        assert go_on.wait(20)
-        return plain(password, hashed)
-
-    monkeypatch.setattr(auth, 'matches', slow)
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+    with concurrent.futures.ThreadPoolExecutor(5) as pool, Hanging(auth.matches) as matches:
+        monkeypatch.setattr(auth, 'matches', matches)
         flood = [pool.submit(guarded.get, PROTECTED[0], headers=header('alice', 'wrong-%d' % each))
                  for each in range(5)]
-        try:
-            # Four hold half of the eight threads, so the fifth is refused.
-            wait_until(lambda: len(computing) == 2 and any(each.done() for each in flood))
-            search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
-                               for path in PROTECTED]
-            assert search.status_code == 503
-            assert search.headers['Retry-After'] == '1' and 'too many passwords' in search.text
-            assert catalog.status_code == 503 and 'UNAVAILABLE' in catalog.text
-            assert status(guarded, alice) == 200, 'a remembered password is not computed'
-            assert guarded.get('/healthz').status_code == 200
-            assert len(computing) == 2, 'two are computed at once'
-        finally:
-            go_on.set()
+        # Four hold half of the eight threads, so the fifth is refused.
+        wait_until(lambda: len(matches.calls) == 2 and any(each.done() for each in flood))
+        search, catalog = [guarded.get(path, headers=header('alice', 'wrong-5'))
+                           for path in PROTECTED]
+        assert search.status_code == 503
+        assert search.headers['Retry-After'] == '1' and 'too many passwords' in search.text
+        assert catalog.status_code == 503 and 'UNAVAILABLE' in catalog.text
+        assert status(guarded, alice) == 200, 'a remembered password is not computed'
+        assert guarded.get('/healthz').status_code == 200
+        assert len(matches.calls) == 2, 'two are computed at once'
+        matches.go_on.set()
         assert sorted(each.result().status_code for each in flood) == [401] * 4 + [503]
     assert status(guarded, header('bob', PASSWORDS['bob'])) == 200
 

@@ -1,5 +1,5 @@
 """Health, readiness and metrics, also without DynamoDB and after tables are deleted."""
-import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -8,43 +8,24 @@ from docker_registry_index.service.web.monitoring import Readiness
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.scripted_server import page
 from tests.helpers.service import SECRET, InProcessService
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import Hanging, wait_until
 
 STORED = {'team/web': 'The front end', 'team/api': None}
 
 
-class Index:
-    """An index that is ready, and counts the requests; or raises, or hangs."""
-
-    ready, asked, error = True, 0, None
-
-    def __init__(self):
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    def is_ready(self):
-        self.asked += 1
-        assert self.go_on.wait(20)
-        if self.error:
-            raise self.error
-        return True
-
-
 def test_an_answer_of_dynamodb_is_valid_for_two_seconds_and_a_slow_one_is_not_awaited(clock):
-    index = Index()
+    index = Mock(ready=True)
     readiness = Readiness(index, clock, 0.05)
     for seconds, asked in ((0, 1), (1.9, 1), (0.2, 2)):
         clock.advance(seconds)
-        assert readiness.problem() is None and index.asked == asked
-    index.error = RequestFailed('query', ['table'], 'Throttling', 'slow down', True)
+        assert readiness.problem() is None and index.is_ready.call_count == asked
+    index.is_ready.side_effect = RequestFailed('query', ['table'], 'Throttling', 'slow down', True)
     clock.advance(2.1)
     assert readiness.problem() == 'DynamoDB is unavailable, or refuses requests'
-    index.error = None
-    index.go_on.clear()
     clock.advance(2.1)
-    assert readiness.problem() == readiness.problem() == 'DynamoDB does not answer'
-    assert index.asked == 4, 'there is one request at a time'
-    index.go_on.set()
+    with Hanging(lambda: True) as index.is_ready.side_effect:
+        assert readiness.problem() == readiness.problem() == 'DynamoDB does not answer'
+        assert index.is_ready.call_count == 4, 'there is one request at a time'
     wait_until(lambda: readiness.problem() is None)
     index.ready = False
     assert 'the index is not ready' in readiness.problem()
@@ -58,15 +39,9 @@ def place(start):
 
 def test_while_the_first_load_runs_the_service_is_live_and_not_ready(index):
     with FakeRegistry(STORED) as registry:
-        go_on = threading.Event()
-
-        def answer_late(handler):
-            assert 'tags' not in handler.path or go_on.wait(20)
-            page({'repositories': sorted(STORED), 'tags': ['x']})(handler)
-        registry.trouble = answer_late
         place = InProcessService(index, registry)
-        place.service.start()
-        try:
+        with Hanging(page({'repositories': sorted(STORED), 'tags': ['x']})) as registry.trouble:
+            place.service.start()
             assert place.get('/healthz').json() == {'live': True}
             assert place.get('/v1/_ping').status_code == 200
             answer = place.get('/readyz')
@@ -74,16 +49,12 @@ def test_while_the_first_load_runs_the_service_is_live_and_not_ready(index):
                 'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
             assert place.counted('ready') == 0
             assert place.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE'
-            registry.trouble = None
-            go_on.set()
-            wait_until(place.is_ready)
-            assert place.get('/readyz').json() == {'ready': True}
-            assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
-            assert [place.counted(name) for name in (
-                'ready', 'load_repositories', 'load_repositories_total')] == [1, 2, 2]
-        finally:
-            go_on.set()
-            place.service.stop()
+        wait_until(place.is_ready)
+        assert place.get('/readyz').json() == {'ready': True}
+        assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
+        assert [place.counted(name) for name in (
+            'ready', 'load_repositories', 'load_repositories_total')] == [1, 2, 2]
+        place.service.stop()
 
 
 @pytest.mark.parametrize('path, route, status', [

@@ -1,7 +1,6 @@
 """POST /events: what is accepted, refused and ignored, from registries and from others."""
 import json
 import re
-import threading
 
 import pytest
 
@@ -11,7 +10,7 @@ from docker_registry_index.service.web.notifications import BODY_BYTES, changes_
 from tests.helpers.registry import DIGEST, FakeRegistry, deleted, pushed
 from tests.helpers.scripted_server import error_page, page
 from tests.helpers.service import SECRET, InProcessService
-from tests.helpers.waiting import in_threads, wait_until
+from tests.helpers.waiting import Hanging, in_threads, wait_until
 
 BLOB = 'application/octet-stream'
 INDEX = 'application/vnd.oci.image.index.v1+json'
@@ -159,19 +158,13 @@ def test_only_a_registry_may_send_more_than_a_megabyte(service):
 
 
 def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
-    reading, go_on, read = threading.Event(), threading.Event(), notifications.changes_of
-
-    def slow(body):
-        reading.set()
-        assert go_on.wait(20)
-        return read(body)
-    monkeypatch.setattr(notifications, 'changes_of', slow)
     body = large('none/such', BODY_BYTES + 1).replace(b'"push"', b'"pull"')
-    first = in_threads([lambda: service.post(body)])
-    assert reading.wait(20)
-    answer = service.post(body)
-    assert (answer.status_code, answer.json()['error']) == (503, 'not made yet, retry later')
-    go_on.set()
+    with Hanging(changes_of) as reading:
+        monkeypatch.setattr(notifications, 'changes_of', reading)
+        first = in_threads([lambda: service.post(body)])
+        wait_until(lambda: reading.calls)
+        answer = service.post(body)
+        assert (answer.status_code, answer.json()['error']) == (503, 'not made yet, retry later')
     assert [answer.status_code for answer in first()] == [200]
 
 
