@@ -183,7 +183,7 @@ class TestPool:
             with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
                 pool.apply([change()])
             assert index == {} and pool.under_way == 1
-            with pytest.raises(RetryLater, match="earlier change of 'acme/web' is still being made"):
+            with pytest.raises(RetryLater, match="change of 'acme/web' is still being made"):
                 reconciler.reconcile(change(), 0.05)
         NotificationPool(reconciler, 5).apply([change()])
         assert index == {NAME: None}
