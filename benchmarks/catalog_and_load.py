@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.walks import Beside, first_load, walk
+from benchmarks.walks import MeasuredService, first_load, walk
 from dev.figures import number, table
 from dev.servers.aws import DynamoDBLocal, Ministack
 from dev.servers.process import ROOT
@@ -85,19 +85,20 @@ class Measurement:
         echo('the first load of %d from the bucket' % len(wanted))
         self.s3.clear()
         self.load_s3.clear()
-        with Beside(registry.url, self.dynamodb.url, **bucket.source(self.load_s3.url)) as beside:
-            load, requests = first_load(beside, wanted), self.load_s3.total
-            beside.wait_until_described()
+        storage = bucket.source(self.load_s3.url)
+        with MeasuredService(registry.url, self.dynamodb.url, **storage) as measured:
+            load, requests = first_load(measured, wanted), self.load_s3.total
+            measured.wait_until_described()
             self._note_load('the bucket', wanted, load, requests, self.s3.total)
-            self._walk_service(beside, wanted)
+            self._walk_service(measured, wanted)
 
-    def _walk_service(self, beside, wanted):
+    def _walk_service(self, measured, wanted):
         for size in (SIZE, 1000):
             done = []
             for _ in range(WALKS):
                 for proxy in (self.s3, self.load_s3, self.dynamodb):
                     proxy.clear()
-                walked = walk(beside.service.url, size)
+                walked = walk(measured.service.url, size)
                 if walked.names != wanted:
                     raise RuntimeError('the service lists %d names in place of %d'
                                        % (len(walked.names), len(wanted)))
@@ -111,11 +112,11 @@ class Measurement:
     def _load_from_catalog(self, registry, wanted):
         echo("the first load of %d from the registry's catalog" % len(wanted))
         self.s3.clear()
-        with Beside(registry.url, self.dynamodb.url) as beside:
-            load, counts = first_load(beside, wanted), self.s3.counts
+        with MeasuredService(registry.url, self.dynamodb.url) as measured:
+            load, counts = first_load(measured, wanted), self.s3.counts
             if counts['GET']:  # lists need none
                 echo('descriptions were read meanwhile: the requests hold some for these')
-            beside.wait_until_described()
+            measured.wait_until_described()
             requests = sum(counts.values())
             self._note_load("the registry's catalog", wanted, load, requests,
                             self.s3.total - requests)

@@ -10,7 +10,7 @@ from dev.servers.process import http_status
 from dev.servers.service import Service
 from tests.helpers.engine import EngineIndex
 
-__all__ = ['Beside', 'Load', 'Walk', 'first_load', 'walk']
+__all__ = ['Load', 'MeasuredService', 'Walk', 'first_load', 'walk']
 
 #: pages: the number of pages that were read; is_whole: True if these are all pages.
 Walk = collections.namedtuple('Walk', 'names pages seconds is_whole')
@@ -43,7 +43,7 @@ def walk(url, size, limit=600.0):
         connection.close()
 
 
-class Beside:
+class MeasuredService:
     """The service beside a registry, on tables of its own, which are deleted with it.
 
     A `with` block launches it, and does not wait until it is ready. settings: further variables of
@@ -74,10 +74,10 @@ class Beside:
             time.sleep(0.2)
 
 
-def first_load(beside, expected, seconds=600.0):
+def first_load(measured, expected, seconds=600.0):
     """Return the Load of a service that was just launched; raise RuntimeError unless its catalog
     is exactly `expected` then."""
-    service, started = beside.service, time.monotonic()
+    service, started = measured.service, time.monotonic()
     while http_status(service.port, '/readyz', 10) != 200:
         if time.monotonic() > started + seconds or not service.running:
             raise RuntimeError('the service is not ready:\n' + service.log_text()[-3000:])

@@ -3,7 +3,7 @@
 docs/measurements.md has the figures of 300 repositories.
 """
 from benchmarks.catalog_and_load import SIZE
-from benchmarks.walks import Beside, first_load, walk
+from benchmarks.walks import MeasuredService, first_load, walk
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from dev.storage.v2_repositories import RegistryBucket, names
@@ -31,8 +31,9 @@ def test_requests_to_the_bucket_are_those_that_the_page_states(ministack, dynamo
             assert (done.names, done.pages, s3.counts) == (NAMES, 3, {'LIST': s3.total})
             assert [str(s3.total)] == stated('The whole catalog of', 'Distribution 2.8.2',
                                              str(SIZE))[:1]
-        with Beside(registry.url, dynamodb_local.url, **bucket.source(of_load.url)) as beside:
-            first_load(beside, NAMES)
+        with MeasuredService(registry.url, dynamodb_local.url,
+                             **bucket.source(of_load.url)) as measured:
+            first_load(measured, NAMES)
             assert of_load.counts == {'LIST': 1 + 3 + 8}
             assert str(of_load.total) == stated('The first load from', 'the bucket')[0]
             # Not all descriptions are read yet; without a registry, no more are.
@@ -40,7 +41,7 @@ def test_requests_to_the_bucket_are_those_that_the_page_states(ministack, dynamo
             s3.clear()
             of_load.clear()
             for size, count in ((SIZE, 3), (1000, 1)):
-                done = walk(beside.service.url, size)
+                done = walk(measured.service.url, size)
                 assert (done.names, done.pages) == (NAMES, count)
                 assert ['0', str(count)] == stated('The whole catalog of', 'the service',
                                                    str(size))[:2]
