@@ -79,12 +79,11 @@ class InProcessService(ServiceClient):
     """The service inside the test process, without a server; it runs inside a `with`.
 
     :param index: an EngineIndex, whose tables the service uses.
-    :param registry: a FakeRegistry that runs; None for one of its own.
+    :param repositories: of its FakeRegistry, which runs at once.
     :param settings: further environment variables of the service."""
 
-    def __init__(self, index, registry=None, **settings):
-        self.index, self._own = index, None if registry else FakeRegistry()
-        self.registry = registry or self._own
+    def __init__(self, index, repositories=(), **settings):
+        self.index, self.registry = index, FakeRegistry(repositories).__enter__()
         # A notification may take longer than a registry would wait, as on a busy machine.
         self.service = Service(index.settings, settings_of(dict(
             {'REGISTRY_URL': self.registry.url, 'EVENTS_SECRET': SECRET, 'EVENTS_WAIT': '20'},
@@ -92,8 +91,6 @@ class InProcessService(ServiceClient):
         self.app = self.service.app
 
     def __enter__(self):
-        if self._own:
-            self._own.__enter__()
         self.service.start()
         # Without /readyz, which remembers its answer for two seconds.
         wait_until(lambda: self.service.index.ready, 'the service is not ready')
@@ -101,8 +98,7 @@ class InProcessService(ServiceClient):
 
     def __exit__(self, *failure):
         self.service.stop()
-        if self._own:
-            self._own.__exit__(*failure)
+        self.registry.__exit__()
 
     def push(self, repositories, **fields):
         """Add repositories, names to descriptions, to the registry, which notifies the service."""

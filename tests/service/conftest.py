@@ -3,7 +3,6 @@ import pytest
 
 from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
-from tests.helpers.registry import FakeRegistry
 from tests.helpers.service import InProcessService
 
 
@@ -27,15 +26,6 @@ def service(in_process_dynamodb):
 
 @pytest.fixture(scope='session')
 def start(in_process_dynamodb):
-    """Return a function that makes a service, to be run in a `with`.
-
-    :param repositories: of its registry, which has started; see FakeRegistry.
-    :param settings: of the service."""
-    registries = []
-
-    def made(repositories=(), content_type='application/json; charset=utf-8', **settings):
-        registries.append(FakeRegistry(repositories, content_type).__enter__())
-        return InProcessService(EngineIndex(in_process_dynamodb.url), registries[-1], **settings)
-    yield made
-    for registry in registries:
-        registry.__exit__()
+    """Return a function that makes an InProcessService with an index of its own."""
+    return lambda *repositories, **settings: InProcessService(
+        EngineIndex(in_process_dynamodb.url), *repositories, **settings)

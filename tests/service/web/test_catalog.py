@@ -16,9 +16,11 @@ NAMES = ['a/%d' % number for number in range(8)] + ['b', 'b/%s1' % ('x' * 98), '
 @pytest.fixture(scope='module')
 def third(start):
     """A service beside a registry that answers as version 3 does."""
-    with start(dict.fromkeys(NAMES), 'application/json', CATALOG_LIMIT='11') as made:
-        pass  # Its background ends, and makes no request that is counted.
-    return made
+    made = start(dict.fromkeys(NAMES), CATALOG_LIMIT='11')
+    made.registry.content_type = 'application/json'
+    with made:
+        made.get('/v2/_catalog')  # The dialect is remembered.
+    return made  # Its background has ended, and makes no request that is counted.
 
 
 @pytest.mark.parametrize('query, shown', [

@@ -5,9 +5,9 @@ import pytest
 
 from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.service.web.monitoring import Readiness
-from tests.helpers.registry import FakeRegistry, pushed
+from tests.helpers.registry import pushed
 from tests.helpers.scripted_server import page
-from tests.helpers.service import SECRET, InProcessService
+from tests.helpers.service import SECRET
 from tests.helpers.waiting import Hanging, wait_until
 
 STORED = {'team/web': 'The front end', 'team/api': None}
@@ -37,24 +37,23 @@ def place(start):
         yield made
 
 
-def test_while_the_first_load_runs_the_service_is_live_and_not_ready(index):
-    with FakeRegistry(STORED) as registry:
-        place = InProcessService(index, registry)
-        with Hanging(page({'repositories': sorted(STORED), 'tags': ['x']})) as registry.trouble:
-            place.service.start()
-            assert place.get('/healthz').json() == {'live': True}
-            assert place.get('/v1/_ping').status_code == 200
-            answer = place.get('/readyz')
-            assert answer.status_code == 503 and answer.json() == {
-                'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
-            assert place.counted('ready') == 0
-            assert place.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE'
-        wait_until(place.is_ready)
-        assert place.get('/readyz').json() == {'ready': True}
-        assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
-        assert [place.counted(name) for name in (
-            'ready', 'load_repositories', 'load_repositories_total')] == [1, 2, 2]
-        place.service.stop()
+def test_while_the_first_load_runs_the_service_is_live_and_not_ready(start):
+    place = start()
+    with Hanging(page({'repositories': sorted(STORED), 'tags': ['x']})) as place.registry.trouble:
+        place.service.start()
+        assert place.get('/healthz').json() == {'live': True}
+        assert place.get('/v1/_ping').status_code == 200
+        answer = place.get('/readyz')
+        assert answer.status_code == 503 and answer.json() == {
+            'error': 'the index is not ready: it is being loaded, or DynamoDB is unavailable'}
+        assert place.counted('ready') == 0
+        assert place.get('/v2/_catalog').json()['errors'][0]['code'] == 'UNAVAILABLE'
+    wait_until(place.is_ready)
+    assert place.get('/readyz').json() == {'ready': True}
+    assert place.get('/v2/_catalog').json() == {'repositories': sorted(STORED)}
+    assert [place.counted(name) for name in (
+        'ready', 'load_repositories', 'load_repositories_total')] == [1, 2, 2]
+    place.service.stop()
 
 
 @pytest.mark.parametrize('path, route, status', [

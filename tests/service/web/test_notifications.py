@@ -7,7 +7,7 @@ import pytest
 from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web import notifications
 from docker_registry_index.service.web.notifications import BODY_BYTES, changes_of
-from tests.helpers.registry import DIGEST, FakeRegistry, deleted, pushed
+from tests.helpers.registry import DIGEST, deleted, pushed
 from tests.helpers.scripted_server import error_page, page
 from tests.helpers.service import SECRET, InProcessService
 from tests.helpers.waiting import Hanging, in_threads, wait_until
@@ -100,21 +100,20 @@ def test_a_wrong_digest_or_tag_still_reports_its_repository(service, wrong):
 
 
 def test_a_repository_that_the_registry_does_not_have_is_not_added(index):
-    with FakeRegistry() as registry:
-        # Its background does not run: no other test sees that tags are awaited.
-        service = InProcessService(index.ready(), registry)
-        for event in (pushed('hostile/unknown', tag=None), deleted('hostile/unknown'),
-                      pushed('hostile/unknown', tag=None, media_type=INDEX)):
-            assert service.post([event]).status_code == 200
-        # Answers that are not those of a registry: the repository is noted for later.
-        for registry.trouble in (
-                page('gone', 404), page({}, 404), page('<html>'), page({'tags': ['x']}, 500),
-                page({'name': 'x'}), page({'tags': 'latest'}), page({'tags': [1]}), page('{'),
-                page([]), error_page('UNAUTHORIZED', status=401),
-                page('x', 302, Location='http://127.0.0.1:1/')):
-            assert service.post([pushed('hostile/unknown')]).status_code == 200
-        [note] = service.index.engine.description_queue.notes(9)
-        assert note.name == 'hostile/unknown' and service.found('hostile/unknown') == []
+    # Its background does not run: no other test sees that tags are awaited.
+    service = InProcessService(index.ready())
+    for event in (pushed('hostile/unknown', tag=None), deleted('hostile/unknown'),
+                  pushed('hostile/unknown', tag=None, media_type=INDEX)):
+        assert service.post([event]).status_code == 200
+    # Answers that are not those of a registry: the repository is noted for later.
+    for service.registry.trouble in (
+            page('gone', 404), page({}, 404), page('<html>'), page({'tags': ['x']}, 500),
+            page({'name': 'x'}), page({'tags': 'latest'}), page({'tags': [1]}), page('{'),
+            page([]), error_page('UNAUTHORIZED', status=401),
+            page('x', 302, Location='http://127.0.0.1:1/')):
+        assert service.post([pushed('hostile/unknown')]).status_code == 200
+    [note] = service.index.engine.description_queue.notes(9)
+    assert note.name == 'hostile/unknown' and service.found('hostile/unknown') == []
 
 
 def test_all_names_of_one_body_are_followed(service):
