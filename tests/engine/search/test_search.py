@@ -85,11 +85,11 @@ def paged(dynamodb_endpoint):
         yield made
 
 
-@pytest.mark.parametrize('term', ['', 'proxy', 'roxy', 'p', 'web', 'nothing', 'a proxy', 'web sql',
-                                  'api web a', 'a'])
+@pytest.mark.parametrize('term', ['', 'proxy', 'roproxy', 'p', 'web', 'nothing', 'a proxy',
+                                  'web sql', 'api web a', 'a'])
 def test_pages_have_each_repository_once(paged, term):
     whole = paged.search(term)
-    for size in 7, 25:
+    for size in (7, 25) if term != 'roproxy' else (1, 7, 25):
         found = []
         for skip in range(0, len(whole) + size, size):
             page = [tuple(result) for result in paged.engine.search(term, size, skip)]
@@ -98,11 +98,6 @@ def test_pages_have_each_repository_once(paged, term):
         assert sorted(found) == sorted(whole)
         # The first page is the result with a limit.
         assert found[:size] == paged.search(term, size)
-
-
-def test_pages_of_one_result_have_each_repository_once(paged):
-    found = [paged.engine.search('roproxy', 1, skip) for skip in range(9)]
-    assert sorted(sum(found, [])) == paged.engine.search('roproxy') and found[8] == []
 
 
 # The catalog

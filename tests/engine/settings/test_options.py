@@ -42,10 +42,8 @@ def settings_of(**values):
 def test_every_option_has_a_default():
     settings, warnings = resolve([])
     assert vars(settings) == {
-        'database': 'docker-registry',
-        'repository_table': 'docker-registry-repository',
-        'version_table': 'docker-registry-version',
-        'search_table': 'docker-registry-search-3',
+        'database': 'docker-registry', 'repository_table': 'docker-registry-repository',
+        'version_table': 'docker-registry-version', 'search_table': 'docker-registry-search-3',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
         'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5, 'sync_interval': 86400,
         'connect_timeout': 1, 'read_timeout': 3, 'attempts': 3}
@@ -193,15 +191,6 @@ def test_a_secret_in_the_endpoint_is_refused_and_not_shown():
         error = refusal(endpoint_url=value)
         assert error.setting == 'endpoint_url' and 'settings of their own' in error.way_out
         assert 'hUsH' not in str(error) + repr(error)
-
-
-@pytest.mark.parametrize('key, meant', [
-    ('databse', 'database'), ('secret_key', 'secret_access_key'), ('access_key_id', 'access_key'),
-    ('dynamodb_region', 'region'), ('tables', None)])
-def test_a_warning_of_a_misspelled_key_suggests_the_nearest_option(key, meant):
-    settings, [warning] = resolve([Layer('x.yml', {key: 'value', 'database': 'x'})])
-    assert settings.database == 'x' and 'x.yml' in warning
-    assert re.findall(r'did you mean (\w+)\?', warning) == ([meant] if meant else [])
 
 
 def test_a_layer_may_have_a_way_out_of_its_own():

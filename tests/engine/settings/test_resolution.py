@@ -182,12 +182,12 @@ def test_no_secret_is_ever_shown(before, after, each, other):
 
 @OPTIONS
 def test_a_warning_of_an_unknown_key_suggests_the_nearest_option(kind, option):
-    wrong = option.name.upper().replace('_', '-')
-    for key in (wrong, option.name + ':' + SECRET, option.name + '=' + SECRET):
+    near = [option.name.upper().replace('_', '-'), 'dynamodb_' + option.name, option.name + 'x']
+    for key in near + [option.name + ':' + SECRET, option.name + '=' + SECRET]:
         settings, [warning] = resolve(
             kind, [Layer('x.yml', dict({key: 'value'}, **values_of(kind, option)))])
         assert getattr(settings, option.name) == used(kind, option)
-        hint = (' (did you mean %s?)' % option.name if key == wrong
+        hint = (' (did you mean %s?)' % option.name if key in near
                 else '; write a colon and a space after the name')
         assert warning == 'unknown key %s in x.yml is ignored%s; valid keys are: %s' % (
             re.split('[:=]', key)[0], hint, ', '.join(option.name for option in kind.OPTIONS))
@@ -195,7 +195,7 @@ def test_a_warning_of_an_unknown_key_suggests_the_nearest_option(kind, option):
 
 @KINDS
 def test_a_warning_of_a_key_like_no_option_is_ascii(kind):
-    for key in 'zzz', '\u00e9', 'x\x1b[31m', 5, None:
+    for key in 'zzz', 'tables', '\u00e9', 'x\x1b[31m', 5, None:
         [warning] = resolve(kind, [Layer('x.yml', {key: 'value'})])[1]
         assert re.match(r'unknown key [ -~]+ in x\.yml is ignored; valid keys are: [a-z_, ]+\Z',
                         warning)

@@ -144,14 +144,6 @@ def test_a_suffix_that_matches_nothing_more_is_left_out(name, kept):
             for posting in postings.postings(name)] == kept.split()
 
 
-@EXAMPLES
-@given(FEW, FEW)
-def test_witnesses_are_in_the_order_of_a_registry(name, other):
-    keys = [postings.catalog_key(each).encode('utf-8') for each in (name, other)]
-    names = [each.replace('/', '\x00').encode('utf-8') for each in (name, other)]
-    assert (keys[0] < keys[1]) == (names[0] < names[1])
-
-
 def keys(name, description=''):
     return [posting[:2] for posting in all_of(name, description)]
 

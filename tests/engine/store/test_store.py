@@ -62,8 +62,7 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
     (lambda store, limit: store.query_all('sa', limit), query('gram = :gram', True)),
     (lambda store, limit: store.scan_all('t', limit),
      ('scan', {'TableName': 't', 'ConsistentRead': True}))], ids=['gram', 'table'])
-def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(
-        read, request_made, size):
+def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(read, request_made, size):
     client = ScriptedClient(*PAGES)
     items = read(store_of(client), size.get('Limit'))
     assert [next(items), next(items)] == [1, 2] and len(client.requests) == 1

@@ -70,8 +70,7 @@ def test_a_missing_table_is_created_after_the_caller_was_notified(store, missing
         create_missing(store, lambda: 1 / 0)
     seen = []
     # The tables are described again, and the caller is notified again, while it returns True.
-    assert create_missing(
-        store, lambda: seen.append(existing(store)) or len(seen) < 2) == [name]
+    assert create_missing(store, lambda: seen.append(existing(store)) or len(seen) < 2) == [name]
     assert len(seen) == 2 and name not in seen[0] + seen[1]
 
 
@@ -165,12 +164,9 @@ def test_a_table_that_is_not_active_yet_is_waited_for(statuses, created, calls, 
     assert store.clock.slept == [0.5] * pauses
 
 
-def test_the_slower_of_two_creators_waits_and_logs_nothing(caplog):
+def test_the_slower_of_two_creators_waits_and_a_missing_right_to_create_is_an_error(caplog):
     assert OneTable([None, 'CREATING', 'ACTIVE'], 'ResourceInUseException').create_missing() == []
     assert caplog.text == ''
-
-
-def test_a_missing_right_to_create_is_an_error():
     with pytest.raises(errors.RequestFailed) as refused:
         OneTable([None], 'AccessDeniedException').create_missing()
     assert 'IAM' in str(refused.value)

@@ -134,16 +134,3 @@ def test_a_clean_description_fits_a_key_and_stays_as_it_is(given_text):
     ids=lambda value: None)
 def test_a_tail_starts_at_each_word_of_a_description(description, tails):
     assert text.word_tails(description) == tails
-
-
-@given(ROUGH)
-def test_a_word_starts_where_a_letter_follows_none(given_text):
-    clean = text.clean_description(given_text)
-    folded = text.fold(clean)
-    starts = [place for place in range(len(folded)) if letter(folded[place])
-              and (place == 0 or not letter(folded[place - 1]))]
-    assert text.word_tails(clean) == [folded[place:].split(' ')[0] for place in starts]
-
-
-def letter(character):
-    return character >= '\x80' or character.isalnum()

@@ -145,11 +145,3 @@ def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
         reconcile(hanging, fail, 10, 'there')
-
-
-def test_an_error_of_the_writer_is_raised():
-    def fail():
-        raise errors.ChangeConflict('team/web', 8)
-
-    with pytest.raises(errors.ChangeConflict):
-        reconcile(Storage(), fail)
