@@ -79,7 +79,7 @@ class EngineIndex(object):
         if repositories == self._filled:
             return
         self.ready()
-        before = dict(self.search(''))
+        before = dict(self.engine.search(''))
         for name in set(before) - set(repositories):
             self.engine.remove(name)
         # The removals are older than this listing, so the load may add again.
@@ -115,6 +115,11 @@ class EngineIndex(object):
                 self.engine.client.call('delete_table', TableName=table)
             except errors.MissingTable:
                 pass
+
+    def put_row(self, name, **attributes):
+        """Write a row of the repository table as another program might."""
+        self.engine.client.call('put_item', TableName=self.settings.repository_table,
+                                Item=dict(attributes, name={'S': name}))
 
     def clear(self):
         """Delete all rows, postings, tombstones and notes, but not the ready marker; return the

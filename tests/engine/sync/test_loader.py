@@ -50,11 +50,6 @@ def short_batches(monkeypatch):
     monkeypatch.setattr(loader, 'LONGEST', 20)
 
 
-def put_row(index, name, description):
-    index.engine.client.call('put_item', TableName=index.settings.repository_table, Item={
-        'name': {'S': name}, 'description': {'S': description}})
-
-
 def hours_from_now(hours):
     """Return a clock of Unix seconds."""
     return lambda: time.time() + hours * HOUR
@@ -231,7 +226,7 @@ def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatc
 def test_a_difference_shows_all_and_writes_nothing(old):
     touch(old, NAMES[0], 0)
     old.engine.remove(NAMES[2])
-    put_row(old, 'a/old', 'From long ago')
+    old.put_row('a/old', description={'S': 'From long ago'})
     for name in NAMES[4:]:
         delete_as_0_1_0(old, name)
     assert old.search('words') == [(NAMES[5], 'some words')]
@@ -318,7 +313,7 @@ def test_a_first_load_leaves_what_a_killed_one_had_written(fresh, other):
 
 def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     for name in 'old/one', 'old/gone', 't/gone':
-        put_row(fresh, name, 'From long ago')
+        fresh.put_row(name, description={'S': 'From long ago'})
     fresh.engine.add('only/here')
     touch(fresh, 'z/gone', 24)
     fresh.engine.add('z/removed')

@@ -236,8 +236,7 @@ def test_a_change_overtaken_between_two_transactions_is_planned_again(index, oth
 
 
 def test_a_row_deleted_under_a_long_change_leaves_none_of_its_words(index, other, sizes):
-    index.engine.client.call('put_item', TableName=index.settings.repository_table, Item={
-        'name': {'S': sizes.short}, 'description': {'S': sizes.words}})
+    index.put_row(sizes.short, description={'S': sizes.words})
     ran = []
     at_transaction(index, 'last', lambda: ran.append(delete_as_0_1_0(other, sizes.short)))
     index.engine.add(sizes.short)
