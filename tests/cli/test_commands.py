@@ -23,7 +23,7 @@ def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(share
     assert shared.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
 
 
-def test_a_search_prints_nothing_that_a_terminal_obeys(loaded, index):
+def test_a_search_prints_no_control_characters(loaded, index):
     index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
         'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
         'd': {'S': 'red \x1b[31m and \u202e back'}})

@@ -35,7 +35,7 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client):
     page('<html>no such site</html>', 404), page('{"detail": "Not Found"}', 404), page('', 404),
     page('busy', 503), page('{}', 500), reset, page('<html>', 400), page('', 301, Location='/*'),
     error_page('UNSUPPORTED', status=400), error_page('UNKNOWN', status=500)])
-def test_an_answer_of_no_registry_is_not_an_absence(server, client, answer):
+def test_an_answer_that_no_registry_sends_is_not_an_absence(server, client, answer):
     server.answers['*'] = answer
     for ask in (lambda: client.tags('a/b'), lambda: client.manifest('a/b', 'latest'),
                 lambda: client.config('a/b', HEX), lambda: list(client.catalog())):
@@ -48,7 +48,7 @@ def test_an_answer_of_no_registry_is_not_an_absence(server, client, answer):
     '{"tags": {"a": "b"}}', '{"name": "a/b"}', '[' * 100000, b'\xff\xfe',
     '{"repositories": [["a"]]}', '{"tags": "latest"}', '{"tags": {}, "repositories": {}}',
     '{"tags": 0, "repositories": ""}'])
-def test_garbage_is_not_a_list(server, client, body):
+def test_an_answer_that_is_not_a_list_is_unusable(server, client, body):
     server.answers['*'] = page(body)
     for ask in (lambda: client.tags('a/b'), lambda: list(client.catalog())):
         with pytest.raises(RegistryUnavailable):

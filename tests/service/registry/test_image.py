@@ -89,7 +89,7 @@ def test_a_repository_is_described_by_latest_or_else_by_its_last_tag(tags, tag):
 
 @hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(ANYTHING)
-def test_nothing_that_is_pushed_raises(document):
+def test_no_pushed_document_raises(document):
     for read in (image.of_manifest, image.of_config):
         assert all(text is None or text.strip() for text in read(document))
     for read in (image.child_of, image.config_of):

@@ -62,7 +62,7 @@ def test_unreadable_names_are_doubtful_and_all_others_are_listed(broken, error):
     assert len(listed(source)[0]) == 10 and source.doubtful() == set()
 
 
-def test_a_registry_that_refuses_everything_is_not_one_without_repositories():
+def test_a_registry_that_refuses_everything_is_not_taken_as_empty():
     source = CatalogSource(Registry([list('abc')], dict.fromkeys('abc', REFUSAL)))
     with pytest.raises(StorageUnreadable, match='refuses'):
         listed(source)

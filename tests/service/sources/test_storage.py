@@ -34,7 +34,7 @@ class TestFiles:
         os.makedirs(os.fsencode(tmp_path) + b'/' + V2.encode() + b'a/\xff/_manifests/tags/1')
         assert listed(source) == (['a'], []) and len(caplog.records) == 2
 
-    def test_links_are_followed_and_rounds_end(self, tmp_path):
+    def test_links_are_followed_but_not_in_circles(self, tmp_path):
         source = store(tmp_path / 'root', 'a', 'a/b')
         store(tmp_path / 'disk', 'on-disk')
         (tmp_path / 'root' / V2 / 'linked').symlink_to(tmp_path / 'disk' / V2)

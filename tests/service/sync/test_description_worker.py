@@ -143,8 +143,7 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, clock):
     assert worker.run_once(clock.now) == PAUSE and index.reads == reads + 1
 
 
-def test_a_tag_that_does_not_come_is_awaited_for_five_minutes_with_few_requests(
-        worker, index, clock):
+def test_a_missing_tag_is_awaited_for_five_minutes_with_few_requests(worker, index, clock):
     started, index.kept = clock.now, [NOTE]
     while index.kept:
         worker.run_once(clock.now)
@@ -168,7 +167,7 @@ def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(c
     assert waits.seconds() == float('inf') and not waits.has_expired(NOTE)
 
 
-def test_a_stopped_worker_begins_nothing(worker, index, clock):
+def test_a_stopped_worker_reads_nothing(worker, index, clock):
     worker.stop(0)
     pauses(worker, clock, 3)
     assert index.reads == 0

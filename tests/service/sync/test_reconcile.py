@@ -106,7 +106,7 @@ def test_a_late_tag_is_awaited(reconciler, index, registry, clock):
     assert len(clock.slept) == 2 and sum(clock.slept) < 0.2
 
 
-def test_a_tag_that_does_not_come_in_half_a_second_is_noted(reconciler, index, registry, clock):
+def test_a_tag_that_is_missing_after_half_a_second_is_noted(reconciler, index, registry, clock):
     registry.answers, notes = [[]], []
     reconciler.on_note = notes.append
     reconciler.reconcile(change(), 10)
@@ -177,7 +177,7 @@ class TestPool:
         pool.apply(applications(2 * LIMIT))
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
-    def test_a_change_that_takes_longer_is_not_now_and_goes_on(self, reconciler, index):
+    def test_a_change_that_takes_longer_goes_on_and_is_retried_later(self, reconciler, index):
         pool = NotificationPool(reconciler, 0.05)
         with Hanging(lambda: None) as index.act:
             with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
@@ -188,12 +188,12 @@ class TestPool:
         NotificationPool(reconciler, 5).apply([change()])
         assert index == {NAME: None}
 
-    def test_more_changes_than_the_limit_are_not_now(self, reconciler, index):
+    def test_changes_beyond_the_limit_are_retried_later(self, reconciler, index):
         with Hanging(lambda: None) as index.act, pytest.raises(
                 RetryLater, match='%d other changes' % LIMIT):
             NotificationPool(reconciler, 0.05).apply(applications(LIMIT + 1))
 
-    def test_a_failure_of_dynamodb_is_not_now_and_an_invalid_name_is_logged(
+    def test_a_failure_of_dynamodb_is_retried_and_an_invalid_name_is_logged(
             self, reconciler, index, caplog):
         pool = NotificationPool(reconciler, 5)
         index.act = Mock(side_effect=RequestFailed('query', ['t'], 'Throttled', 'slow', True))

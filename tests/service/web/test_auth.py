@@ -82,7 +82,7 @@ def test_the_users_of_the_file_may_read(guarded, caplog, user):
     basic(b'alice:correct horse')[:-1], basic(b'alice:correct horse').replace(b' ', b'\t'),
     basic(b'alice:correct horse') + b', ' + basic(b'alice:correct horse'), b'Bearer x',
     b'Digest username="alice"', b'Digest username="\xff', b'Digest username*=utf-8\'\'%FF'])
-def test_without_right_credentials_nobody_reads(guarded, value):
+def test_a_client_without_right_credentials_may_not_read(guarded, value):
     lines = [] if value is None else [b'Authorization: ' + value]
     search, catalog = [guarded.request_bytes('GET', path.encode(), *lines) for path in PROTECTED]
     for answer in search, catalog:

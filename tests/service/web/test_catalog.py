@@ -31,7 +31,7 @@ def third(start):
     ('n=<b>%26', r'"\u003cb\u003e\u0026"'), ('n="', r'"\""'), ('n=%C3%A9', '"é"'),
     ('n=%EF%BF%BD', '"\ufffd"'), ('n=%FF', r'"\ufffd"'),
     ('n=a%E2%82b%ED%A0%80', r'"a\ufffd\ufffdb\ufffd\ufffd\ufffd"')])
-def test_version_3_refuses_a_number_that_is_none(third, query, shown):
+def test_version_3_refuses_an_invalid_number(third, query, shown):
     answer = third.request_bytes('GET', b'/v2/_catalog?' + query.encode())
     assert answer.status_code == 400 and answer.headers['Content-Type'] == 'application/json'
     assert answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
@@ -44,7 +44,7 @@ def test_version_3_refuses_a_number_that_is_none(third, query, shown):
                                           ('n=-0', 0), ('n=%2B5', 5), ('n=05', 5), ('n=%zz', 11),
                                           ('n=2;last=a', 11), ('n=&n=3', 11), ('n=2&n=3', 2),
                                           ('n=10', 10)])
-def test_version_3_accepts_all_others(third, query, count):
+def test_version_3_accepts_any_other_number(third, query, count):
     answer = third.request_bytes('GET', b'/v2/_catalog?' + query.encode())
     assert (answer.status_code, answer.headers['Content-Type']) == (200, 'application/json')
     assert answer.json() == {'repositories': NAMES[:count]}

@@ -122,7 +122,7 @@ def test_a_reference_finds_what_its_name_finds(many):
 @pytest.mark.parametrize('query, size', [
     ('', 25), ('?q=', 25), ('?q=%20', 25), ('?n=', 25), ('?n=&page=&q=', 25), ('?q', 25),
     ('?x=1', 25), ('?n=1', 1), ('?n=007', 7), ('?n=100', 100), ('?n=3&n=9', 3)])
-def test_no_term_finds_as_many_as_the_page_has_in_the_order_of_names(many, service, query, size):
+def test_an_empty_term_fills_a_page_in_the_order_of_names(many, service, query, size):
     answer = service.get('/v1/search' + query)
     assert answer.status_code == 200 and answer.json()['page_size'] == size
     assert [result['name'] for result in answer.json()['results']] == [
@@ -132,7 +132,7 @@ def test_no_term_finds_as_many_as_the_page_has_in_the_order_of_names(many, servi
 @pytest.mark.parametrize('name', ['n', 'page'])
 @pytest.mark.parametrize('value', ['0', '-1', '101', 'abc', '1.0', '%2B5', ' 5', '5 ', '%D9%A3',
                                    '%C2%B2', '\xff', '9' * 30, '%00', '%FF', '1\xff'])
-def test_a_number_that_is_none_is_refused_with_a_sentence(service, name, value):
+def test_an_invalid_number_is_refused_with_a_sentence(service, name, value):
     target = '/v1/search?q=a&%s=%s' % (name, value)
     answer = service.request_bytes('GET', target.encode('latin-1'))
     assert answer.status_code == 400 and answer.headers['Content-Type'] == 'application/json'
@@ -166,7 +166,7 @@ def test_the_answer_byte_for_byte(index, service):
     assert ping.headers['Content-Type'] == 'application/json'
 
 
-def test_no_answer_contains_what_steers_a_terminal(index, service):
+def test_no_answer_contains_control_characters(index, service):
     evil = 'red \x1b[31m bell \x07 \u202e back \u2066 line\u2028 \x9b1m end \u200f'
     index.fill({'team/evil': evil})
     # Another writer of the tables, such as an older release, may have left such a name.
