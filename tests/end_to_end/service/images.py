@@ -52,18 +52,12 @@ class Images:
                                     mediaType=kinds['layer']) for place in range(layers)]}
         return self.put(name, tag, json.dumps(manifest).encode(), kinds['manifest'])
 
-    def push_index(self, name, tag, children, annotations, kinds=OCI):
-        """Push an index of images for linux/amd64.
-
-        :param children: the digests of manifests in `name`."""
-        listed = []
-        for digest in children:
-            body = self.get(name, digest)
-            listed.append({'mediaType': body.headers['Content-Type'], 'digest': digest,
-                           'size': len(body.content),
-                           'platform': {'os': 'linux', 'architecture': 'amd64'}})
-        index = {'schemaVersion': 2, 'mediaType': kinds['index'], 'manifests': listed,
-                 'annotations': annotations}
+    def push_index(self, name, tag, digest, annotations, kinds=OCI):
+        """Push an index of one image."""
+        index = {'schemaVersion': 2, 'mediaType': kinds['index'], 'annotations': annotations,
+                 'manifests': [{'mediaType': kinds['manifest'], 'digest': digest,
+                                'size': len(self.get(name, digest).content),
+                                'platform': {'os': 'linux', 'architecture': 'amd64'}}]}
         self.put(name, tag, json.dumps(index).encode(), kinds['index'])
 
     def blob(self, name, content):

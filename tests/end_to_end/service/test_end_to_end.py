@@ -54,7 +54,7 @@ def test_an_index_is_found_with_its_description_or_that_of_its_image(place, kind
     for kind, annotations, text in (('a', {}, 'In a label'), ('b', described, 'In the index')):
         name = 'index/%s-%s' % (kind, 'oci' if kinds is OCI else 'docker')
         digest = place.images.push(name, None, 'In a label', kinds)
-        place.images.push_index(name, '1', [digest], annotations, kinds)
+        place.images.push_index(name, '1', digest, annotations, kinds)
         place.wait_until_found({name: text}, name)
 
 
@@ -125,6 +125,8 @@ def client(request, podman):
 def test_a_search_finds_names_and_whole_descriptions(place, client):
     assert client.search(place.address, 'word-1') == list(WORDS.items())[10:20]
     assert client.search(place.address, 'nothing-of-this-name') == []
+    found = client.search(place.address, '', '--limit', '100')
+    assert {name for name, _ in found} == set(place.results()), 'no term finds everything'
     for value, count in (('is-official=false', 10), ('is-official=true', 0), ('stars=0', 10),
                          ('stars=1', 0)):
         assert len(client.search(place.address, 'word-1', '--filter', value)) == count
@@ -134,11 +136,6 @@ def test_a_limit_is_kept_and_the_default_is_25(place, client):
     for limit, count in (((), 25), (('--limit', '5'), 5), (('--limit', '100'), 31)):
         found = client.search(place.address, 'word', *limit)
         assert [name for name, _ in found] == [*WORDS, 'other/words'][:count]
-
-
-def test_an_empty_term_finds_everything(place, client):
-    found = client.search(place.address, '', '--limit', '100')
-    assert {name for name, _ in found} == set(place.results())
 
 
 def test_credentials_are_sent_and_without_them_a_search_needs_anonymous_read(
@@ -158,21 +155,9 @@ def test_credentials_are_sent_and_without_them_a_search_needs_anonymous_read(
             assert is_found or '401' in done.stderr or 'unauthorized' in done.stderr
 
 
-def test_podman_lists_the_tags_of_the_registry_for_its_users_only(place, closed, podman, tmp_path):
-    def tags(reference, credentials=None):
-        done = podman.run('search', '--list-tags', '--format', 'json', reference,
-                          credentials=credentials)
-        assert (done.returncode == 0) is bool(done.stdout.strip())
-        return sorted(tag for each in json.loads(done.stdout or '[]') for tag in each['Tags'])
-
-    assert tags(place.address + '/other/words') == ['1', '2']
-    for address in closed:
-        path = str(tmp_path / 'auth.json')
-        done = podman.run('login', '--authfile', path, '-u', USER, '-p', PASSWORD, address)
-        assert done.returncode == 0, done.stderr
-        wrong = write_credentials(tmp_path, address, USER, 'wrong')
-        assert [tags(address + '/acme/secret-thing', credentials)
-                for credentials in (path, None, wrong)] == [['latest'], [], []]
+def test_podman_lists_the_tags_of_the_registry(place, podman):
+    done = podman.run('search', '--list-tags', '--format', 'json', place.address + '/other/words')
+    assert [sorted(each['Tags']) for each in json.loads(done.stdout)] == [['1', '2']]
 
 
 def test_podman_shows_short_descriptions_and_ignores_a_tag_in_the_term(place, podman):

@@ -1,7 +1,6 @@
 """The first load: repositories that are older than the service are read from the catalog or the
 storage. One copy of the service loads; if it ends, another one continues."""
 import contextlib
-import time
 
 import pytest
 
@@ -91,7 +90,6 @@ def rows(place):
 @pytest.mark.parametrize('end', ['killed', 'stopped'])
 def test_if_a_copy_ends_in_its_first_load_one_of_two_others_continues(
         dynamodb_local, tmp_path, end):
-    """A stopped copy gives its lease back; the lease of a killed one must run out."""
     place = Place(dynamodb_local.url, tmp_path,
                   **{'service_class': QuickService} if end == 'killed' else {})
     names = ['t%d/app-%03d' % (number % 9, number) for number in range(300)]
@@ -103,18 +101,15 @@ def test_if_a_copy_ends_in_its_first_load_one_of_two_others_continues(
         first.launch()
         wait_until(lambda: rows(place) > 20, 'no rows are written', 20, first)
         kill(first) if end == 'killed' else first.stop()
-        written, started = rows(place), time.monotonic()
-        assert written < 300, 'the load was too fast to be interrupted'
+        assert rows(place) < 300, 'the load was too fast to be interrupted'
         assert end == 'killed' or LOADED not in first.log_text()
         for copy in others:
             copy.launch()
         for copy in others:
-            copy.wait_until_ready(60)
-        seconds = time.monotonic() - started
-        print('\n%s with %d of 300; another was ready %.1f s later' % (end, written, seconds))
+            # A killed copy's lease must run out; a stopped copy gives its lease of 45 s back.
+            copy.wait_until_ready(60 if end == 'killed' else 20)
         assert set(place.results(url=others[0].url)) == set(names)
         assert sum(copy.log_text().count(LOADED) for copy in others) == 1
-        assert end == 'killed' or seconds < 20, 'a lease of 45 s was not given back'
     place.assert_equal()
 
 
@@ -140,9 +135,7 @@ def test_if_a_copy_is_killed_while_it_reads_descriptions_another_continues(
         kill(first)
         assert count < len(expected), 'they were read too fast to be killed'
         second.start()
-        seconds = place.wait_until_found(expected, seconds=20, url=second.url)
-        print('\nkilled with %d of %d described; another had described all %.1f s later' %
-              (count, len(expected), seconds))
+        place.wait_until_found(expected, seconds=20, url=second.url)
         queue = place.index.engine.description_queue
         wait_until(lambda: queue.notes(1), 'notes are left', 5, second, [])
         assert LOADED not in second.log_text()

@@ -21,7 +21,6 @@ def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack):
             with ThreadPoolExecutor(2) as pool:
                 waited = list(pool.map(push, ['new/thing-%g-%d' % (10 * seconds, number)
                                               for number in range(2)]))
-            print('\nfound %.2f s after the pushes had ended' % max(waited))
             assert max(waited) < 1
         wait_until(lambda: place.index.engine.description_queue.notes(1), 'notes are left', 15,
                    place.service, [])

@@ -3,18 +3,20 @@ continue. Failures of DynamoDB are in test_service_without_dynamodb.py."""
 import concurrent.futures
 import json
 import random
+import re
 
 import pytest
+import yaml
 
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import ConfiguredRegistry
 from docker_registry_index.service.sources.storage import FilesSource
+from tests.docs import pages
 from tests.end_to_end.service.images import Images
 from tests.end_to_end.service.place import Beside, Place, QuickService, kill
 from tests.end_to_end.service.programs import needs
 from tests.helpers.registry import deleted, pushed
 from tests.helpers.scripted_server import ScriptedServer, page
-from tests.helpers.service import SECRET
 from tests.helpers.waiting import wait_until
 
 pytestmark = needs('docker-registry', 'nginx')
@@ -54,14 +56,12 @@ def test_while_the_registry_is_down_searches_continue_and_nothing_is_removed(pla
 
 
 def test_pushes_while_the_service_is_down_are_notified_again(place):
-    expected = {'missed/by-the-service-%02d' % number: 'Words of %d' % number
-                for number in range(20)}
+    expected = {'missed/push-%02d' % number: 'Words of %d' % number for number in range(20)}
     place.service.stop()
     for name, text in expected.items():
         place.images.push(name, text=text)
     place.service.start()
-    seconds = place.wait_until_found(expected, 'missed', 40)
-    print('\nall 20 found %.1f s after the service was back' % seconds)
+    place.wait_until_found(expected, 'missed', 40)
     assert 'loading the search index' not in place.service.log_text(), (
         'the registry should have notified it')
 
@@ -85,9 +85,15 @@ def test_notifications_that_a_killed_registry_has_not_sent_are_replaced_by_a_syn
 
 def notifications_of_changes(place):
     """Push and delete in a registry on the same storage that notifies a stand-in; return the
-    bodies of the notifications."""
+    bodies of the notifications. The registry has the endpoint from the environment variable that
+    config/distribution.yml describes."""
+    text = pages.read('config/distribution.yml')
+    [endpoints] = re.findall(r"REGISTRY_NOTIFICATIONS_ENDPOINTS='(\[[^']*\])'", text)
+    endpoints = re.sub(r'\n *# *', ' ', endpoints)
+    assert yaml.safe_load(endpoints) == yaml.safe_load(text)['notifications']['endpoints']
     with ScriptedServer({'/events': page('')}) as listener, ConfiguredRegistry(
-            listener.port, SECRET, root=place.storage) as registry:
+            listener.port, 'of-the-file', {'REGISTRY_NOTIFICATIONS_ENDPOINTS': endpoints.replace(
+                ':5080', ':%d' % listener.port)}, place.storage) as registry:
         images = Images(registry.url)
         for number, gone in enumerate([0, 1, 0, 2]):
             name = 'shuffled/thing-%d' % number
@@ -97,6 +103,7 @@ def notifications_of_changes(place):
         wait_until(lambda: any(b'"last"' in body for _, body in listener.bodies), seconds=10)
     # A push is one notification, and a delete two: of the digest, and of the tag.
     assert len(listener.bodies) == 9 + 2 * 3
+    assert {headers['Authorization'] for _, headers in listener.requests} == {'Bearer SECRET'}
     return [body for _, body in listener.bodies]
 
 

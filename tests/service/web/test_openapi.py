@@ -36,6 +36,8 @@ def guarded(start, tmp_path_factory):
         yield made
 
 
+# schemathesis itself uses the module random, which hypothesis advises against.
+@pytest.mark.filterwarnings('ignore::hypothesis.errors.HypothesisDeprecationWarning')
 @DESCRIPTION.parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_service_answers_as_described(case, guarded):
