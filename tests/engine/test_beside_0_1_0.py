@@ -9,6 +9,7 @@ import pytest
 
 from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import postings
+from tests.helpers.clock import Clock
 from tests.helpers.faults import Meanwhile
 from tests.helpers.release_0_1_0 import Release010, put_as_0_1_0
 
@@ -71,7 +72,7 @@ def test_what_it_writes_after_the_takeover_is_found_after_a_load(first, old):
 
 
 def test_rows_that_others_wrote_into_are_found_and_can_be_changed(first):
-    # A table of ours: the secondary index would refuse some of these.
+    # This release made the table: the secondary index of 0.1.0 would refuse some of these rows.
     first.ready()
     names = []
     for row in [{'description': {'NULL': True}}, {'description': {'N': '5'}},
@@ -141,7 +142,8 @@ def test_a_worker_that_writes_its_version_over_the_lease_makes_the_start_load_ag
                           Item={'version': {'N': '1'}})
 
     Meanwhile(first.engine, 'TransactWriteItems', first_start)
-    first.ready(STORED)
+    # No heartbeat is due, so that the load learns of it at its end.
+    assert first.ensure_ready(lambda: STORED, clock=Clock()) is True
     assert second.engine.is_ready()
     assert second.assert_whole() == sorted(OLD + NEW)
     assert second.items(first.settings.version_table) == [

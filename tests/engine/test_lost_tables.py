@@ -30,7 +30,7 @@ def index(first):
 
 
 def begin_again(index):
-    """Make the tables anew, for the next case of a test."""
+    """Create the tables again, for the next case of a test."""
     index.delete_what_is_left()
     index.ready(STORE)
 
@@ -80,7 +80,7 @@ def test_new_tables_are_not_called_ready_if_the_process_that_makes_them_is_kille
     _, other, third = processes
     deaths = []
 
-    def lose_and_make_anew():
+    def lose_and_start():
         lose(third, gone)
         try:
             other.ensure_ready(lambda: STORE)
@@ -89,7 +89,7 @@ def test_new_tables_are_not_called_ready_if_the_process_that_makes_them_is_kille
 
     def load():
         with taken_back(index.engine):
-            Meanwhile(index.engine, 'TransactWriteItems', lose_and_make_anew)
+            Meanwhile(index.engine, 'TransactWriteItems', lose_and_start)
             try:
                 index.engine.sync(lambda: STORE)
             except (errors.LeaseLost, errors.RequestFailed):
@@ -201,7 +201,7 @@ def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
                 pass
             running.engine.apply_change(NAMES[0], True)
             if gone == (1,):
-                # Neither a search nor a push needs this table: a check of each minute notices.
+                # No search or push needs this table. The check of each minute notices it.
                 running.engine.sync_soon()
             return is_right(index)
 

@@ -158,7 +158,7 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
     assert found(index) == FOUND
 
 
-# The older release goes on beside
+# The older release still runs
 
 def test_another_sync_follows_soon_after_rows_were_adopted(old, index, caplog):
     caplog.set_level('INFO')
@@ -196,7 +196,7 @@ def refused(index, starting, error):
             attempt()
         messages.add(str(caught.value))
     assert [index.items(table) for table in tables] == before
-    # Nor does a start that does not wait leave anything to search.
+    # A start that does not wait leaves nothing to search either.
     try:
         assert starting.engine.start(stored, 0) is False
     except error:

@@ -142,7 +142,7 @@ def test_a_holder_that_could_not_give_its_lease_back_takes_it_again_at_once(inde
     holder.release()
     assert waiter.acquire() is False
     assert holder.acquire() is True
-    # It has a new number, whose time counts anew.
+    # It has a new number, whose time starts again.
     waiter.advance(SECONDS + 1)
     assert waiter.acquire() is False
     holder.release()
@@ -164,7 +164,7 @@ def test_a_lease_is_taken_over_after_the_time_of_its_holder_without_a_heartbeat(
     assert waiter.acquire() is True
 
 
-def test_a_lease_that_is_renewed_or_taken_anew_is_not_taken_over(index, holder, waiter):
+def test_a_lease_that_is_renewed_or_taken_again_is_not_taken_over(index, holder, waiter):
     for _ in range(3):
         assert waiter.acquire() is False
         holder.advance(SECONDS * 0.9)

@@ -200,7 +200,7 @@ def test_a_start_waits_for_a_load_no_longer_than_it_may(make, goes_on, caplog):
     assert maintenance.start_and_wait(0.2) is False
     assert 0.1 < time.time() - began < 2
     assert maintenance.is_loading and 'still being loaded after' in caplog.text
-    # Nor does a search wait: the start has waited.
+    # A search does not wait again.
     began = time.time()
     maintenance.wait_until_usable()
     assert time.time() - began < 1

@@ -68,7 +68,7 @@ def test_a_start_killed_at_any_request_is_completed_by_the_next(processes):
     assert count > 10
 
 
-def test_a_killed_start_that_made_the_repository_table_anew_does_not_leave_it_empty(ready, second):
+def test_a_killed_start_that_made_the_repository_table_again_does_not_leave_it_empty(ready, second):
     delete_table(ready, 0)
     KillAfter(second.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
