@@ -116,9 +116,6 @@ def test_the_settings_of_the_registrys_s3_are_used_where_there_are_no_others(
 
 @pytest.mark.parametrize('environ,missing,given', [
     (dict(AWS_KEY=KEY), 'secret_access_key', 'AWS_KEY, named in s3_access_key'),
-    (dict(AWS_SECRET=SECRET), 'access_key', 'AWS_SECRET, named in s3_secret'),
-    (dict(S3, DYNAMODB_ACCESS_KEY=KEY), 'secret_access_key',
-     'environment variable DYNAMODB_ACCESS_KEY'),
     (dict(S3, DYNAMODB_SECRET_ACCESS_KEY=SECRET), 'access_key',
      'environment variable DYNAMODB_SECRET_ACCESS_KEY')])
 def test_half_a_key_pair_is_not_completed_from_elsewhere(load, environ, missing, given):
@@ -254,8 +251,6 @@ NO_YAML = 'DOCKER_REGISTRY_CONFIG names /config.yml, which is not valid YAML'
     ('dev:\n  x: "hUsH\n', {}, NO_YAML + ' near line 3, column 1'),
     ('dev:\n  x:\n\thUsH\n', {}, NO_YAML), ('dev: *hUsH', {}, NO_YAML),
     ('dev: !!int hUsH', {}, NO_YAML), ('a: \x00hUsH', {}, NO_YAML), ('{[hUsH]: 1}', {}, NO_YAML),
-    (block('access_key: k\nsecret_access_key: "hUsH hUsH"'), {},
-     "secret_access_key (from extensions.dynamodb_index of flavour 'dev' of /config.yml) contains"),
 ])
 def test_a_configuration_that_cannot_work_is_one_clear_sentence(load, text, environ, beginning):
     message = error_of(load, text, **environ)
@@ -289,8 +284,6 @@ def test_only_a_file_needs_pyyaml_and_the_error_names_what_to_install(load, monk
 
 @pytest.mark.parametrize('text,words', [
     (block('databse: x'), ['databse', 'did you mean database?', "'dev'"]),
-    ('dev: {}\nextensions: {dynamodb_index: {regoin: x}}',
-     ['regoin', 'did you mean region?', 'top level']),
     ('dev: {dynamodb_index: {database: x}}', ['dynamodb_index', 'move it below extensions']),
     ('dev: {}\ndynamodb_index: {database: x}',
      ['dynamodb_index', 'top level', 'move it below extensions']),

@@ -5,7 +5,6 @@
 import pytest
 
 from dev.servers.proxy import Proxy
-from tests.helpers.engine import EngineIndex
 
 
 def pytest_addoption(parser):
@@ -24,9 +23,8 @@ def proxy(dynamodb_local):
         yield made
 
 
-@pytest.fixture
-def index(dynamodb_local):
-    """An index of a database of its own, without faults."""
-    made = EngineIndex(dynamodb_local.url)
-    yield made
-    made.delete_tables()
+def assert_right(index, stored):
+    """Assert that an EngineIndex contains exactly these repositories, in rows and postings."""
+    index.assert_whole()
+    assert list(index.engine.checker(lambda: stored).check()) == []
+    assert dict(index.search('')) == {name: description or '' for name, description in stored}

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from docker_registry_index.engine.store.records import READY_KEY
-from tests.end_to_end.faults.processes import assert_right
+from tests.end_to_end.faults.conftest import assert_right
 from tests.end_to_end.plugin.registry_place import (
     LOADED, Place, wait_for_load, wait_for_workers, workers_of)
 from tests.helpers.engine import EngineIndex

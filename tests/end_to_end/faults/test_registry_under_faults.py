@@ -5,7 +5,7 @@ import random
 import time
 
 from dev.servers.proxy import FAULTS
-from tests.end_to_end.faults.processes import assert_right
+from tests.end_to_end.faults.conftest import assert_right
 from tests.end_to_end.plugin.registry_place import Place
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.engine import EngineIndex

@@ -29,8 +29,8 @@ LOADED = 'loaded the search index in'
 def gunicorn(*options):
     """Return the setting GUNICORN_OPTS: these options, and an access log with the id of each
     worker's process, which shows a test that all have answered."""
-    return json.dumps(['--access-logformat', 'process %(p)s answers %(s)s to %(m)s %(U)s']
-                      + list(options))
+    access_log = 'process %(p)s answers %(s)s to %(m)s %(U)s'
+    return json.dumps(('--access-logformat', access_log) + options)
 
 
 def image(content='anything'):
@@ -67,11 +67,10 @@ class Place(object):
                                      aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
     def settings(self, **more):
-        """Return the environment of a registry here, with `more` on top; None removes a
-        variable."""
+        """Return the environment of a registry, with `more` on top; None removes a variable."""
         settings = s3_settings(self.s3_url, self.name, self.dynamodb_url)
-        return dict(settings, **dict({'DYNAMODB_DATABASE': self.name, 'GUNICORN_OPTS': gunicorn()},
-                                     **more))
+        settings.update(DYNAMODB_DATABASE=self.name, GUNICORN_OPTS=gunicorn())
+        return dict(settings, **more)
 
     def registry(self, **more):
         """Return a registry of this place, not started."""
@@ -90,14 +89,12 @@ class Place(object):
 
     @contextlib.contextmanager
     def running(self, **more):
-        """Run a registry here, with all its workers up; give a V1Client with the registry as
-        `registry`."""
+        """The same, with all its workers up, and stopped at once at the end."""
         with self.launched(**more) as client:
             client.registry.wait_until_ready()
             wait_for_workers(client.registry)
             yield client
-            # gunicorn stops at once. After the SIGTERM of stop() it would sleep for up to a second
-            # first.
+            # gunicorn stops at once; after a SIGTERM it would sleep for up to a second first.
             os.kill(client.registry.pid, signal.SIGQUIT)
             wait_until(lambda: not client.registry.running, 'it does not end')
 
@@ -107,8 +104,7 @@ class Place(object):
             v1_images.put_repository(self.bucket, self.storage_path, name, {'latest': image(name)})
 
     def put(self, *names):
-        """Put into S3 all that docker-registry itself reads of a repository without images: one
-        object instead of ten."""
+        """Put repositories without images into S3: one object each, which is all that is read."""
         for name in names:
             self.bucket.put(self.key(name), b'[]')
 

@@ -93,6 +93,15 @@ def test_a_process_that_takes_the_lease_just_after_a_load_has_ended_does_not_loa
     assert second.ensure_ready(refuse_to_list) is True
 
 
+def test_of_two_processes_that_find_a_sync_due_the_first_with_the_lease_makes_it(ready, second):
+    starts = [index.starter(lambda: STORE) for index in (ready, second)]
+    assert starts[0].is_ready() and starts[1].is_ready()
+    before = starts[0].marker
+    reports = [start.sync(lambda marker: marker == before) for start in starts]
+    assert reports[0].unchanged == len(STORE) and reports[1] is None
+    assert 'lease' not in version_row(ready)
+
+
 def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
     assert Lease(not_ready.store).acquire()
     clock, waiting = Clock(), not_ready.another(startup_wait=2)
