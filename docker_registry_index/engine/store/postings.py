@@ -96,8 +96,8 @@ def range_of(kind, word):
 
 
 def best_class(word, name, description):
-    """Return the index in CLASSES of the first class in which a repository matches a word, and the
-    range keys of the postings of that class that match."""
+    """Return the index of the best class in which a repository matches a word, and the range keys
+    of the postings of that class that match."""
     found = postings(name, description)
     for place, kind in enumerate(CLASSES):
         wanted = range_of(kind, word)

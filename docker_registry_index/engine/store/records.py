@@ -101,8 +101,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_half_added(self):
-        """True if only some postings may exist, so that no search finds the name: a change was
-        interrupted, and its token is in a row that does not record that all postings exist."""
+        """True if only some postings may exist, so that no search finds the name. The row has the
+        token of an interrupted change, and does not record that all postings exist."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 

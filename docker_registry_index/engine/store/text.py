@@ -114,8 +114,8 @@ def cut_to_key(text):
 
 
 def clean_description(description):
-    """Return ``description`` without control characters, with single spaces for white space, and
-    cut to 100 characters, so that it fits a terminal and the key of an index."""
+    """Return ``description`` in a form for terminals and index keys: without control characters,
+    with single spaces for white space, and cut to 100 characters."""
     if not description:
         return ''
     # Some white space is a control character, and a control character may be between two spaces.

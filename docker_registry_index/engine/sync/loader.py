@@ -92,9 +92,9 @@ class Loader(object):
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
 
-        A repository that the storage does not list is removed if the storage, asked for it alone,
-        does not have it, and if it was not touched within the last hour. If the storage lists no
-        repository at all, nothing is removed.
+        The load asks the storage again for each repository that it does not list. A repository that
+        it does not have is removed, unless it was touched within the last hour. If the storage
+        lists no repository at all, nothing is removed.
 
         :returns: a LoadReport.
         :raises RequestFailed, LeaseLost: what was written so far is kept; load again.

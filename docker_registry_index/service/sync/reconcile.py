@@ -145,8 +145,8 @@ class Reconciler:
     def reconcile(self, change: Change, seconds: float) -> None:
         """Make the index contain the current state of a changed repository.
 
-        If the registry does not answer in time, the repository is noted in DynamoDB and read later:
-        registries send notifications in order, so one unreadable repository must not delay others.
+        If the registry does not answer in time, the repository is noted in DynamoDB and read later.
+        Registries send notifications in order, so one unreadable repository must not delay others.
         It is also noted if DynamoDB makes the change after the caller has timed out: another
         process may already have made a later change.
 
