@@ -9,13 +9,13 @@ import yaml
 from docker_registry_index import __version__, configuration
 from docker_registry_index.cli import output
 from docker_registry_index.cli.commands import main
-from docker_registry_index.engine import Settings
 from docker_registry_index.engine.errors import SettingError
 from docker_registry_index.engine.settings.options import OPTIONS
 from docker_registry_index.service import settings as service_settings
-from docker_registry_index.service.server import Service
 from tests.contract import oracle
 from tests.docs import pages
+from tests.helpers.engine import EngineIndex
+from tests.helpers.service import InProcessService
 
 # The command line
 
@@ -52,16 +52,14 @@ METRICS = {pages.code(row[0])[0]: row for row in pages.table(HTTP, 'Metric')}
 
 
 @pytest.fixture(scope='module')
-def app():
-    """The application of a service that is not started."""
-    settings, _ = service_settings.settings_of(
-        {'REGISTRY_URL': 'http://127.0.0.1:1', 'EVENTS_SECRET': 's' * 20}, {})
-    return Service(Settings(access_key='AKIADUMMY', secret_access_key='dummy'), settings).app
+def service(in_process_dynamodb):
+    """A service that is not started."""
+    return InProcessService(EngineIndex(in_process_dynamodb.url))
 
 
-def test_page_and_reference_have_the_addresses_and_statuses_of_this_release(app):
+def test_page_and_reference_have_the_addresses_and_statuses_of_this_release(service):
     assert REFERENCE['info']['version'] == __version__
-    assert set(REFERENCE['paths']) == {rule.rule for rule in app.url_map.iter_rules()}
+    assert set(REFERENCE['paths']) == {rule.rule for rule in service.app.url_map.iter_rules()}
     addresses = {pages.code(row[0])[0]: row[2].split(', ') for row in pages.table(HTTP, 'Address')}
     assert addresses == {'%s %s' % (method.upper(), path): sorted(operation['responses'])
                          for path, operations in REFERENCE['paths'].items()
@@ -70,9 +68,8 @@ def test_page_and_reference_have_the_addresses_and_statuses_of_this_release(app)
         sum(addresses.values(), [])) - {'200'}
 
 
-def test_the_page_lists_the_metrics_that_exist_and_no_page_names_another(app):
-    text = app.test_client().get('/metrics').get_data(as_text=True)
-    shown = re.findall(r'^# TYPE (registry_index_\w+) (\w+)$', text, re.MULTILINE)
+def test_the_page_lists_the_metrics_that_exist_and_no_page_names_another(service):
+    shown = re.findall(r'(?m)^# TYPE (registry_index_\w+) (\w+)$', service.get('/metrics').text)
     # The time when a counter or histogram was created is no metric of its own.
     assert {name: row[1] for name, row in METRICS.items()} == {
         name: kind for name, kind in shown if not name.endswith('_created')}

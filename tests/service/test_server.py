@@ -6,15 +6,14 @@ import threading
 import time
 
 import pytest
+from werkzeug.wrappers import Response
 
 from dev.servers.process import free_port
-from docker_registry_index.engine import Settings
 from docker_registry_index.service import server
-from docker_registry_index.service.server import Service
-from docker_registry_index.service.settings import settings_of
 from tests.helpers.command_line import CommandLine
+from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import FakeRegistry, pushed
-from tests.helpers.service import SECRET
+from tests.helpers.service import SECRET, InProcessService
 from tests.helpers.waiting import wait_until
 
 PASSWORD = 'never-show-this-word'
@@ -65,10 +64,6 @@ def test_an_address_where_it_cannot_listen_is_status_2_and_one_sentence(command_
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason='there is no IPv6')
 @pytest.mark.parametrize('host', ['[::1]', '[::]', 'localhost', '0.0.0.0'])
 def test_it_listens_on_any_kind_of_address(host):
-    def app(environ, start_response):
-        start_response('204 No Content', [])
-        return []
-
     def is_answered(own):
         try:
             with socket.create_connection((own, port), timeout=5) as connection:
@@ -77,7 +72,7 @@ def test_it_listens_on_any_kind_of_address(host):
         except OSError:
             return False
     port = free_port()
-    made = server.make_server(app, server.listen('%s:%d' % (host, port)), 1)
+    made = server.make_server(Response(status=204), server.listen('%s:%d' % (host, port)), 1)
     threading.Thread(target=made.run, daemon=True).start()
     assert is_answered({'[::1]': '::1', '[::]': '::1'}.get(host, '127.0.0.1'))
     assert is_answered('127.0.0.1') is (host != '[::1]')
@@ -93,17 +88,12 @@ def test_serving_on_tables_of_a_newer_release_is_status_5_and_changes_nothing(co
 
 
 def test_serving_begins_without_dynamodb_and_without_a_registry():
-    service = Service(
-        Settings(endpoint_url='http://127.0.0.1:%d' % free_port(), region='us-east-1', attempts=1,
-                 database='none', access_key='AKIADUMMY', secret_access_key='dummy'),
-        settings_of({'REGISTRY_URL': 'http://127.0.0.1:1', 'EVENTS_SECRET': SECRET}, {})[0])
-    service.start()
-    try:
-        client = service.app.test_client()
-        assert [client.get(path).status_code for path in (
-            '/healthz', '/readyz', '/v1/search', '/v2/_catalog')] == [200, 503, 503, 503]
-    finally:
-        service.stop()
+    service = InProcessService(EngineIndex('http://127.0.0.1:%d' % free_port(), attempts=1),
+                               REGISTRY_URL='http://127.0.0.1:1')
+    service.service.start()
+    assert [service.get(path).status_code for path in (
+        '/healthz', '/readyz', '/v1/search', '/v2/_catalog')] == [200, 503, 503, 503]
+    service.service.stop()
 
 
 def test_a_late_tag_is_found_soon_and_the_answer_does_not_wait_for_it(start):

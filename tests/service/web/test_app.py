@@ -114,7 +114,7 @@ HEADERS = st.tuples(st.sampled_from([
     b'X-HTTP-Method-Override']), without(b'\r\n\0')).map(b': '.join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(method=st.sampled_from('GET POST HEAD OPTIONS PUT DELETE PATCH TRACE FOO'.split()),
        target=TARGETS, lines=st.lists(HEADERS, max_size=4))
 def test_no_request_is_an_error_of_the_service(service, method, target, lines):
