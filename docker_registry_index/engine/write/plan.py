@@ -145,6 +145,9 @@ class Planner(object):
             removes = [Row.POSTINGS]
         elif change.state.has_all_postings:
             sets += _indexed(change.state.witness)[0]
+        elif change.state.row is not None and not change.state.is_half_added:
+            # If this change is broken off, the row is still not that of a name that is half added.
+            sets.append((Row.POSTINGS, {'N': '0'}))
         row = self._row_update(change.name, change.state.row, change.description, sets, removes)
         witness = change.head[1]
         if change.target is not None:

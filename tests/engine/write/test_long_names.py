@@ -162,6 +162,20 @@ def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, oth
         assert count >= 2
 
 
+def test_a_row_of_0_1_0_outlives_a_killed_load_and_one_that_may_remove_nothing(
+        index, other, sizes):
+    row = {'description': {'S': 'theirs'}}
+    index.put_row(sizes.long, **row)
+    count = 0
+    for count in killed_at_each(index, lambda: index.load(lambda: [(sizes.long, None)]),
+                                'TransactWriteItems'):
+        other.load(lambda: [])  # a storage that lists nothing is not trusted
+        assert other.rows()[sizes.long]['description'] == row['description']
+        index.clear()
+        index.put_row(sizes.long, **row)
+    assert count >= 2
+
+
 def test_a_killed_removal_after_a_killed_change_is_whole_or_nothing(index, other, sizes):
     def start():
         # The postings need no check until they are written again.
