@@ -1,5 +1,5 @@
 """docker-registry-index serve is stopped: during a start, or while requests hang at DynamoDB and a
-load is under way. It gives its lease back at once, and the process ends within a limit."""
+load is under way. It releases its lease at once, and the process ends within a limit."""
 import concurrent.futures
 import contextlib
 import os
@@ -82,7 +82,7 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
                 '/v1/search?q=load', '/readyz', '/healthz')] == [503, 503, 200]
             assert time.monotonic() - began < BUSY
             wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)
-            print('\nthe lease is given back after %.1f s' % (time.monotonic() - began))
+            print('\nthe lease is released after %.1f s' % (time.monotonic() - began))
             assert service.running and [post.result().status_code for post in posts] == [200] * 4
             print('the process ends after %.1f s' % end.result())
             assert end.result() > BACKGROUND and [search.result() for search in searches] == [

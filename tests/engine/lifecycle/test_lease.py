@@ -109,7 +109,7 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder):
     assert row(index)['lease'] != before
 
 
-# Given back
+# Released
 
 def test_a_release_makes_its_actions_and_frees_the_lease(index, holder, waiter):
     holder.release_with(mark(index), format={'N': '3'})
