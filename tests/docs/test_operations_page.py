@@ -27,15 +27,11 @@ TABLES.add('docker-registry-search')  # that of the releases before 0.5.0
 def requests(page):
     """Return (operation, arguments) for each `aws dynamodb` command of a page but the waits."""
     made = [shlex.split(command)[2:] for command in pages.commands(page, 'aws dynamodb')]
-    return [(camel(words[0]), {
-        camel(option): [dict(pair.split('=') for pair in word.split(',')) for word in given.split()]
-        if '=' in given else given.strip()
+    return [(words[0].title().replace('-', ''), {
+        option.title().replace('-', ''): given.strip() if '=' not in given else [
+            dict(pair.split('=') for pair in word.split(',')) for word in given.split()]
         for option, given in re.findall(r'--(\S+)((?: (?!--)\S+)+)', ' '.join(words))
     }) for words in made if words[0] != 'wait']
-
-
-def camel(words):
-    return ''.join(part.capitalize() for part in words.split('-'))
 
 
 @pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])
@@ -96,13 +92,10 @@ WRITTEN = list(written())
 LINES = [(pages.code(row[0])[0], row[1]) for row in pages.table(PAGE, 'Line')]
 
 
-@pytest.mark.parametrize('line, level', LINES)
-def test_a_line_of_the_page_is_logged_at_its_level(line, level):
-    levels = {level for level, logged in WRITTEN if is_line(line, logged)}
-    assert levels and levels - {None} <= set(level.split(', or '))
-
-
-def test_each_line_that_is_logged_is_on_the_page():
+def test_the_lines_of_the_page_are_those_that_are_logged_at_their_level():
+    for line, shown in LINES:
+        levels = {level for level, logged in WRITTEN if is_line(line, logged)}
+        assert levels and levels - {None} <= set(shown.split(', or ')), line
     missing = [logged for _, logged in WRITTEN
                if not any(is_line(line, logged) for line, _ in LINES)]
     assert not missing, '\n'.join(missing)

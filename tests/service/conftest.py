@@ -3,6 +3,7 @@ import pytest
 
 from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
+from tests.helpers.scripted_server import ScriptedServer
 from tests.helpers.service import InProcessService
 
 
@@ -15,6 +16,13 @@ def clock():
 def index(in_process_dynamodb):
     """An EngineIndex without tables."""
     return EngineIndex(in_process_dynamodb.url)
+
+
+@pytest.fixture
+def server():
+    """A server in place of a registry, whose answers the test sets."""
+    with ScriptedServer() as running:
+        yield running
 
 
 @pytest.fixture(scope='session')
