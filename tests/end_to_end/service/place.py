@@ -9,8 +9,11 @@ import os
 import signal
 import time
 
+import pytest
+
 from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK
+from dev.servers.programs import is_missing
 from dev.servers.registry_v2 import ConfiguredRegistry, s3_storage, s3_variables
 from dev.servers.service import PYTHON, Service, s3_source, two_free_ports
 from dev.storage.s3 import Bucket
@@ -22,7 +25,7 @@ from tests.helpers.registry import FakeRegistry
 from tests.helpers.service import SECRET, ServiceClient
 from tests.helpers.waiting import wait_until
 
-__all__ = ['Beside', 'Place', 'QuickService', 'kill']
+__all__ = ['Place', 'QuickService', 'ServiceProcess', 'kill', 'needs']
 
 #: The service, with a lease of three seconds, which reads missing descriptions twice a second.
 _QUICK = '''
@@ -49,7 +52,7 @@ class QuickService(Service):
                      'DYNAMODB_ATTEMPTS': '1'}, **super().environment())
 
 
-class Beside(ServiceClient):
+class ServiceProcess(ServiceClient):
     """A service beside a registry, on tables of its own; it runs inside a `with`.
 
     :param dynamodb: the URL of a local one.
@@ -98,7 +101,7 @@ class Beside(ServiceClient):
         return self.session.request(method, self.url + path, timeout=60, **more)
 
 
-class Place(Beside):
+class Place(ServiceProcess):
     """A registry with config/distribution.yml, the service, and nginx with config/nginx.conf.
 
     :param folder: of the registry's storage; None for a new bucket of the S3 at the URL `s3`.
@@ -164,6 +167,13 @@ class Place(Beside):
         """Write into a row that it was pushed two hours ago, so that a sync may remove it."""
         self.index.change_item(self.index.settings.repository_table, {'name': {'S': name}},
                                touched={'N': '%d' % (time.time() - 7200)})
+
+
+def needs(*programs):
+    """Return a mark that skips tests if a program is not installed. In CI, it must be."""
+    missing = [name for name in programs if is_missing(name)]
+    return pytest.mark.skipif(bool(missing) and not os.environ.get('CI'), reason='not installed: '
+                              '%s: dev/bootstrap clients' % ', '.join(missing))
 
 
 def kill(server):

@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dev.servers.registry_v2 import Distribution
-from tests.end_to_end.service.place import Beside
+from tests.end_to_end.service.place import ServiceProcess, needs
 from tests.end_to_end.service.clients import basic, write_htpasswd
-from tests.end_to_end.service.programs import needs
 from tests.helpers.listing import make_repositories
 
 pytestmark = needs('docker-registry')
@@ -70,8 +69,8 @@ class Pair:
 def pair(dynamodb_local, tmp_path_factory):
     root = tmp_path_factory.mktemp('store')
     make_repositories(root, *NAMES)
-    with Distribution(root) as registry, Beside(dynamodb_local.url, registry,
-                                                STORAGE=str(root)) as service:
+    with Distribution(root) as registry, ServiceProcess(
+            dynamodb_local.url, registry, STORAGE=str(root)) as service:
         yield Pair(registry, service)
 
 
@@ -136,10 +135,10 @@ def test_other_methods_are_refused_and_headers_ignored_as_by_the_registry(pair):
 
 def test_clients_that_may_not_read_get_the_answer_of_the_registry(dynamodb_local, tmp_path):
     users, right = write_htpasswd(tmp_path, 'reader', 'right'), basic('reader', 'right')
-    make_repositories(tmp_path / 'store', 'a', 'b', 'c')
-    with Distribution(tmp_path / 'store', users, {'auth': {'htpasswd': {'realm': 'its own'}}}) \
-            as registry, Beside(dynamodb_local.url, registry, STORAGE=str(tmp_path / 'store'),
-                                HTPASSWD=users) as service:
+    root, realm = str(tmp_path / 'store'), {'auth': {'htpasswd': {'realm': 'its own'}}}
+    make_repositories(root, 'a', 'b', 'c')
+    with Distribution(root, users, realm) as registry, ServiceProcess(
+            dynamodb_local.url, registry, STORAGE=root, HTPASSWD=users) as service:
         closed = Pair(registry, service)
         for value in (None, basic('reader', 'wrong'), basic('nobody', 'right'), basic('', ''),
                       basic('reader', ''), 'Basic', 'Basic !!!', 'Bearer x', right + 'x',

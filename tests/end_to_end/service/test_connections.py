@@ -16,7 +16,7 @@ from dev.servers.process import free_port
 from docker_registry_index.service import server
 from docker_registry_index.service.server import CONNECTIONS, IDLE_SECONDS
 from docker_registry_index.service.web.notifications import LARGEST
-from tests.end_to_end.service.place import Beside
+from tests.end_to_end.service.place import ServiceProcess
 from tests.helpers.registry import pushed
 from tests.helpers.service import NOTIFICATION, SECRET
 from tests.helpers.waiting import wait_until
@@ -29,7 +29,7 @@ MEGABYTE = 1024 * 1024
 
 @pytest.fixture(scope='module')
 def place(dynamodb_local):
-    with Beside(dynamodb_local.url, THREADS=str(THREADS)) as made:
+    with ServiceProcess(dynamodb_local.url, THREADS=str(THREADS)) as made:
         yield made
     assert 'Traceback' not in made.service.log_text(), made.service.log_text()[-3000:]
 
@@ -307,7 +307,7 @@ def test_a_slow_client_gets_its_whole_answer_before_the_process_ends():
 
 
 def test_with_few_files_and_a_full_disk_only_the_connections_concerned_end(dynamodb_local):
-    made = Beside(dynamodb_local.url, THREADS=str(THREADS))
+    made = ServiceProcess(dynamodb_local.url, THREADS=str(THREADS))
     serve = made.service.command
     # As on a full disk, no file of this process grows beyond 3 MB.
     made.service.command = lambda: ['prlimit', '--nofile=300:300', '--fsize=3000000'] + serve()

@@ -8,7 +8,7 @@ from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from dev.storage.v2_repositories import RegistryBucket, names
 from tests.docs import pages
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import needs
 
 NAMES = names(300)
 

@@ -13,8 +13,7 @@ from dev.storage import oci_images
 from tests.end_to_end.service.clients import (
     Docker, Podman, skopeo_delete, write_credentials, write_htpasswd)
 from tests.end_to_end.service.images import DOCKER, OCI
-from tests.end_to_end.service.place import Place
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import Place, needs
 
 pytestmark = needs('docker-registry', 'skopeo', 'podman', 'nginx')
 USER, PASSWORD = 'reader', 'a colon: and a space'

@@ -7,8 +7,7 @@ import pytest
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from tests.end_to_end.service.images import Images
-from tests.end_to_end.service.place import Beside, Place, QuickService, kill
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import Place, QuickService, ServiceProcess, kill, needs
 from tests.helpers.command_line import CommandLine
 from tests.helpers.listing import REPOSITORIES, make_repositories
 from tests.helpers.waiting import wait_until
@@ -58,15 +57,15 @@ def test_a_load_finds_old_repositories_and_a_later_load_finds_missed_changes(
         place.assert_equal()
 
 
-def test_a_damaged_repository_keeps_no_other_from_being_served(dynamodb_local, tmp_path):
+def test_a_damaged_repository_does_not_stop_others_from_being_served(dynamodb_local, tmp_path):
     # More than one chunk of the catalog.
     names = ['a/ok', 'b/broken', 'c/last'] + ['z/app-%03d' % number for number in range(60)]
     make_repositories(tmp_path, *names)
     tags = tmp_path / REPOSITORIES / 'b/broken/_manifests/tags'
     tags.rename(tmp_path / 'moved')
     tags.write_text('a file')
-    with Distribution(tmp_path) as registry, Beside(dynamodb_local.url, registry,
-                                                    service_class=QuickService) as place:
+    with Distribution(tmp_path) as registry, ServiceProcess(
+            dynamodb_local.url, registry, service_class=QuickService) as place:
         answer = place.session.get(registry.url + '/v2/b/broken/tags/list')
         assert answer.status_code == 500
         wait_until(lambda: place.get('/v2/_catalog').status_code, 'the load is not complete', 30,

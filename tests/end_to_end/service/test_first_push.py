@@ -2,8 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.place import Beside, Place, QuickService, kill
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import Place, QuickService, ServiceProcess, kill, needs
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import wait_until
 
@@ -28,7 +27,7 @@ def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack):
 
 
 def test_a_tag_that_a_killed_copy_awaited_is_found_by_another(dynamodb_local):
-    with Beside(dynamodb_local.url, service_class=QuickService, EVENTS_WAIT='0.8') as place:
+    with ServiceProcess(dynamodb_local.url, service_class=QuickService, EVENTS_WAIT='0.8') as place:
         assert place.post([pushed('late/killed')]).status_code == 200
         kill(place.service)
         place.registry.repositories['late/killed'] = None

@@ -7,7 +7,7 @@ import urllib.request
 from dev.demo.run_service import PROGRAMS
 from dev.servers.process import free_port, is_taken
 from tests.end_to_end.demonstrations import begun, error_of_a_taken_port, until_ready
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import needs
 
 pytestmark = needs(*sorted(PROGRAMS))
 demonstration = functools.partial(begun, 'dev.demo.run_service')

@@ -12,7 +12,7 @@ from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK, free_port
 from docker_registry_index.service.server import IDLE_SECONDS
 from tests.docs import pages
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import needs
 from tests.helpers.scripted_server import ScriptedServer, page
 from tests.helpers.waiting import wait_until
 
@@ -160,7 +160,7 @@ def test_one_address_has_at_most_32_requests_under_way(nginx, registry, path):
     wait_until(lambda: ask(nginx, path), 'requests stay refused', 10, expected=(200, 'service'))
 
 
-def test_the_registry_and_the_service_do_without_each_other(registry, service):
+def test_if_the_service_or_the_registry_is_down_the_other_still_answers(registry, service):
     with Nginx(registry.port, free_port()) as nginx:
         assert ask(nginx, '/v2/_catalog?n=5&last=a%2Fb') == (200, 'registry')
         assert registry.paths == ['/v2/_catalog?n=5&last=a%2Fb']

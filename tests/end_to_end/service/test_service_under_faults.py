@@ -13,8 +13,7 @@ from dev.servers.registry_v2 import ConfiguredRegistry
 from docker_registry_index.service.sources.storage import FilesSource
 from tests.docs import pages
 from tests.end_to_end.service.images import Images
-from tests.end_to_end.service.place import Beside, Place, QuickService, kill
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import Place, QuickService, ServiceProcess, kill, needs
 from tests.helpers.registry import deleted, pushed
 from tests.helpers.scripted_server import ScriptedServer, page
 from tests.helpers.waiting import wait_until
@@ -117,7 +116,7 @@ def test_duplicated_and_reordered_notifications_of_two_copies_leave_the_index_eq
         place, dynamodb_local):
     bodies, chance = notifications_of_changes(place) * 2, random.Random(3)
     expected = ['shuffled/thing-%d' % number for number in range(3)]
-    with Beside(dynamodb_local.url, place.registry, place.database) as other, \
+    with ServiceProcess(dynamodb_local.url, place.registry, place.database) as other, \
             concurrent.futures.ThreadPoolExecutor(4) as pool:
         for _ in range(2):
             chance.shuffle(bodies)

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from dev.servers.proxy import FAULTS, Proxy
-from tests.end_to_end.service.place import Place
-from tests.end_to_end.service.programs import needs
+from tests.end_to_end.service.place import Place, needs
 from tests.end_to_end.service.test_service_under_faults import TIMEOUT
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import lines_of, wait_until
@@ -50,7 +49,7 @@ def answered(place, status):
 
 
 def status_of_a_search(place):
-    """Search, and return the status. Each answer must be whole, or an honest 503."""
+    """Search, and return the status. Each answer must be complete, or 503."""
     answer = place.get('/v1/search?q=stable')
     if answer.status_code == 200:
         assert [each['name'] for each in answer.json()['results']] == STABLE
@@ -108,7 +107,7 @@ def change(place, count):
             there[name] = place.images.push(name, 'only', 'Words of change %d' % number)
 
 
-def test_while_a_fifth_of_all_answers_fails_searches_are_whole_and_no_change_is_lost(
+def test_while_a_fifth_of_all_answers_fails_searches_are_complete_and_no_change_is_lost(
         place, request):
     count = 1000 if request.config.getoption('--long', False) else 60
     place.proxy.clear()

@@ -11,7 +11,7 @@ import pytest
 
 from dev.servers.process import http_status, is_taken
 from dev.servers.proxy import Proxy
-from tests.end_to_end.service.place import Beside
+from tests.end_to_end.service.place import ServiceProcess
 from tests.helpers.engine import EngineIndex
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.scripted_server import late, page
@@ -34,9 +34,7 @@ def silent_connections(port):
 
 def lease(index):
     """Return the holder of the lease on loading, or None."""
-    return index.engine.client.call('get_item', TableName=index.settings.version_table,
-                                    Key={'version': {'N': '1'}},
-                                    ConsistentRead=True).get('Item', {}).get('lease')
+    return index.items(index.settings.version_table)[0].get('lease')
 
 
 def seconds_until_end(service, *numbers, limit=BACKGROUND + BUSY):
@@ -59,7 +57,8 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
         registry.trouble = late(1, lambda handler: (tags if 'tags' in handler.path
                                                     else names)(handler))
         # One attempt that waits for longer than a stop may take.
-        place = Beside(proxy.url, registry, DYNAMODB_READ_TIMEOUT='60', DYNAMODB_ATTEMPTS='1')
+        place = ServiceProcess(proxy.url, registry, DYNAMODB_READ_TIMEOUT='60',
+                               DYNAMODB_ATTEMPTS='1')
         index, service = EngineIndex(dynamodb_local.url, place.database), place.service
         with contextlib.ExitStack() as running:
             running.callback(service.stop)
@@ -69,7 +68,7 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
             wait_until(lambda: lease(index), 'it has no lease', 5)
             running.enter_context(silent_connections(service.port))
             posts = [pool.submit(place.post, [pushed('slow/%d' % number)]) for number in range(4)]
-            wait_until(lambda: sum('slow' in path for path in registry.paths) == 4)
+            wait_until(lambda: sum('slow' in path for path in registry.paths) >= 4)
             running.enter_context(proxy.black_hole('Query'))
             searches = [pool.submit(http_status, service.port, '/v1/search?q=load', 60)
                         for _ in range(4)]
@@ -82,14 +81,12 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
                 '/v1/search?q=load', '/readyz', '/healthz')] == [503, 503, 200]
             assert time.monotonic() - began < BUSY
             wait_until(lambda: lease(index), 'the lease is kept', BACKGROUND + BUSY, expected=None)
-            print('\nthe lease is released after %.1f s' % (time.monotonic() - began))
             assert service.running and [post.result().status_code for post in posts] == [200] * 4
-            print('the process ends after %.1f s' % end.result())
             assert end.result() > BACKGROUND and [search.result() for search in searches] == [
                 None] * 4, 'they were waited for, and then cut off'
             assert 'stopping: SIGTERM' in service.log_text()
         registry.trouble = None
-        again = Beside(dynamodb_local.url, registry, place.database)
+        again = ServiceProcess(dynamodb_local.url, registry, place.database)
         serve = again.service.command
         # The access log alone is the standard output.
         again.service.command = lambda: ['sh', '-c', 'exec "$@" 2>/dev/null', 'sh'] + serve()
@@ -103,7 +100,7 @@ def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dy
 @pytest.mark.parametrize('number, seconds', [(signal.SIGINT, 0), (signal.SIGTERM, 3.5)])
 def test_a_start_that_waits_for_dynamodb_ends_soon(dynamodb_local, number, seconds):
     with Proxy(dynamodb_local.url) as proxy, proxy.black_hole(), contextlib.ExitStack() as running:
-        service = Beside(proxy.url, DYNAMODB_READ_TIMEOUT='60').service
+        service = ServiceProcess(proxy.url, DYNAMODB_READ_TIMEOUT='60').service
         running.callback(service.stop)
         service.launch()
         wait_until(lambda: is_taken(service.port), 'it does not listen', 20)
