@@ -105,7 +105,7 @@ def test_if_a_copy_ends_in_its_first_load_one_of_two_others_continues(
         for copy in others:
             copy.launch()
         for copy in others:
-            # A killed copy's lease must run out; a stopped copy gives its lease of 45 s back.
+            # A killed copy's lease must run out; a stopped copy releases its lease of 45 s.
             copy.wait_until_ready(60 if end == 'killed' else 20)
         assert set(place.results(url=others[0].url)) == set(names)
         assert sum(copy.log_text().count(LOADED) for copy in others) == 1

@@ -49,7 +49,7 @@ def seconds_until_end(service, *numbers, limit=BACKGROUND + BUSY):
     return took
 
 
-def test_a_stop_gives_the_lease_back_and_answers_requests_but_those_that_hang(dynamodb_local):
+def test_a_stop_releases_the_lease_and_answers_requests_but_those_that_hang(dynamodb_local):
     with FakeRegistry(dict.fromkeys('team/%03d' % number for number in range(80))) as registry, \
             Proxy(dynamodb_local.url) as proxy, concurrent.futures.ThreadPoolExecutor(9) as pool:
         # So the load takes at least ten seconds.
