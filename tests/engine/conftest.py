@@ -9,7 +9,7 @@ from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write import plan
 from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import taken_back
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from docker_registry_index.engine import ListSource, errors
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
-from tests.helpers.faults import Killed, Meanwhile, killed_at_each
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import Killed, Meanwhile, killed_at_each, taken_back
 from tests.helpers.waiting import in_threads, wait_until
 
 STORE = [('a/one', None), ('a/two', None), ('b/one', None)]

@@ -10,8 +10,7 @@ from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS
-from tests.helpers.faults import AtRequest, KillAfter, Killed
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import AtRequest, KillAfter, Killed, taken_back
 from tests.helpers.engine import EngineIndex
 
 #: A name of more postings than a transaction has actions: none is the beginning of another.

@@ -11,8 +11,7 @@ from docker_registry_index.engine.lifecycle.lease import Lease, lease_of
 from docker_registry_index.engine.store.client import request_timeout
 from docker_registry_index.engine.store.records import VERSION_KEY
 from tests.helpers.clock import Clock
-from tests.helpers.faults import Meanwhile, Throttle
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import Meanwhile, Throttle, taken_back
 from tests.helpers.network import LostAnswer
 from tests.helpers.requests_made import RequestsMade
 

@@ -9,8 +9,7 @@ import pytest
 
 from docker_registry_index.engine import errors
 from tests.helpers.engine import EngineIndex
-from tests.helpers.faults import Throttle
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import Throttle, taken_back
 from tests.helpers.names import name_with_postings
 from tests.helpers.requests_made import RequestsMade
 

@@ -14,8 +14,7 @@ from docker_registry_index.engine import Source
 from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each, taken_back
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade

@@ -6,8 +6,7 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine.verify.check import Checksums
-from tests.helpers.faults import AtRequest, KillAfter, Killed, Meanwhile
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import AtRequest, KillAfter, Killed, Meanwhile, taken_back
 from tests.helpers.names import name_with_postings
 
 #: Of several transactions, because of `short_transactions`.

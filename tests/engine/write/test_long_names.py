@@ -11,8 +11,7 @@ import itertools
 import pytest
 
 from docker_registry_index.engine.store import postings
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, killed_at_each
-from tests.helpers.hooks import taken_back
+from tests.helpers.faults import KillAfter, Killed, Meanwhile, killed_at_each, taken_back
 from tests.helpers.names import many_words, name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
