@@ -194,13 +194,6 @@ def asked(place, target, *lines):
         return answer.status, answer.headers, answer.read()
 
 
-def test_a_wrong_host_in_an_address_ends_the_connection_and_nothing_else(place):
-    for target in (b'http://[x/v1/search', b'http://x]/healthz'):
-        with pytest.raises((http.client.HTTPException, ConnectionError)):
-            asked(place, target)
-    assert asked(place, b'http://x/healthz')[0] == 200
-
-
 @pytest.mark.parametrize('path', ROUTES)
 def test_no_header_changes_where_the_service_is_mounted(place, path):
     plain = asked(place, path.encode())
