@@ -310,7 +310,7 @@ def test_a_repository_is_removed_an_hour_after_its_last_push(
 def test_a_repository_that_was_never_touched_is_removed_and_a_missing_one_ignored(index, writer):
     put_as_0_1_0(index, NAME)
     assert writer.remove_if(NAME, lambda: True) == 'removed'
-    assert writer.remove_if(NAME, [].pop) == 'unchanged'
+    assert writer.remove_if(NAME, [].pop) == 'unchanged'  # the storage is not asked
 
 
 @pytest.mark.usefixtures('old')
