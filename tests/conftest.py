@@ -41,8 +41,7 @@ def pytest_configure(config):
 def _engine(name):
     """Return the parameter for one local engine.
 
-    DynamoDB Local not installed: a skip for a person, a failure for CI.
-    """
+    DynamoDB Local not installed: a skip for a person, a failure for CI."""
     missing = name == 'local' and not (dynamodb_local_is_installed() or os.environ.get('CI'))
     skip = pytest.mark.skip(reason='DynamoDB Local is not installed (it needs Java and Maven): '
                                    'dev/bootstrap dynamodb-local')

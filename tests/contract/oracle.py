@@ -29,8 +29,7 @@ def words(term):
 def answer(repositories, term):
     """Return all matches in order: a list of (name, description).
 
-    :param repositories: mapping of name to description.
-    """
+    :param repositories: mapping of name to description."""
     if not words(term):
         return [(name, clean(repositories[name])) for name in sorted(repositories, key=in_catalog)]
     found = []

@@ -36,8 +36,7 @@ class SearchContract(object):
 
     The fixture `index` gives an object with `fill(repositories)`, which leaves exactly these in the
     index, `add(name, description)`, `remove(name)` and `search(term, limit=None)`, which returns a
-    list of (name, description).
-    """
+    list of (name, description)."""
 
     @pytest.mark.parametrize('term', TERMS, ids=lambda term: None)
     def test_a_search_finds_what_the_oracle_finds_in_its_order(self, index, term):

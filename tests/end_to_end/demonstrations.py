@@ -11,8 +11,7 @@ __all__ = ['begun', 'error_of_a_taken_port', 'until_ready']
 def begun(module, port, **variables):
     """Return the process of a demonstration, its output a pipe of text.
 
-    module: dev.demo.run or dev.demo.run_service. variables: of its environment, besides PORT.
-    """
+    module: dev.demo.run or dev.demo.run_service. variables: of its environment, besides PORT."""
     return subprocess.Popen([os.path.join(LOCAL, 'aws', 'bin', 'python'), '-m', module], cwd=ROOT,
                             env=dict(os.environ, PORT=str(port), **variables),
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -32,8 +31,7 @@ def until_ready(running):
 def error_of_a_taken_port(begin):
     """Return the one line that a demonstration ends with when its port is taken.
 
-    begin: a function of a port that begins it.
-    """
+    begin: a function of a port that begins it."""
     with socket.socket() as holder:
         holder.bind((LOOPBACK, 0))
         holder.listen(1)

@@ -4,8 +4,7 @@
 class Clock(object):
     """A clock that stands still until a test advances it. Call it for the time in seconds.
 
-    :param now: the time that it starts with.
-    """
+    :param now: the time that it starts with."""
 
     def __init__(self, now=1000.0):
         self.now = now

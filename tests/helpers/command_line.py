@@ -20,8 +20,7 @@ class CommandLine(object):
 
     :param index: an EngineIndex, whose database the command uses.
     :param capture: pytest's fixture capsys.
-    :param variables: further environment variables.
-    """
+    :param variables: further environment variables."""
 
     def __init__(self, index, capture=None, **variables):
         self._capture = capture

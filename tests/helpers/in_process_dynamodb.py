@@ -1,8 +1,7 @@
 """DynamoDB inside the test process: moto, which answers boto3's requests before they are sent.
 
 Only on Python 3. It has no server, so it is for tests of one process; requests of several threads
-are answered one by one, because moto has no locks.
-"""
+are answered one by one, because moto has no locks."""
 import collections
 import copy
 import functools

@@ -6,8 +6,7 @@ class ScriptedClient(object):
 
     :param responses: a response may be an error to raise, or a function of the request; the last
         one is repeated.
-    :ivar requests: the operation and the arguments of each request.
-    """
+    :ivar requests: the operation and the arguments of each request."""
 
     def __init__(self, *responses):
         self._responses = list(responses)

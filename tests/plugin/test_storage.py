@@ -52,8 +52,7 @@ class Objects(driver.Base):
 
     :param found: a function of its keys and a path, which returns what a driver lists there.
     :ivar failures: how many of the next listings fail.
-    :ivar breaks_after: how many entries of a listing come before it fails.
-    """
+    :ivar breaks_after: how many entries of a listing come before it fails."""
 
     hides_errors = True
 

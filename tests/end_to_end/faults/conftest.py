@@ -1,7 +1,6 @@
 """Fixtures of the tests of faults.
 
-`--long` runs as many repetitions as docs/faults.md states; without it, a few of each.
-"""
+`--long` runs as many repetitions as docs/faults.md states; without it, a few of each."""
 import pytest
 
 from dev.servers.proxy import Proxy

@@ -39,8 +39,7 @@ class Machine(stateful.RuleBasedStateMachine):
     """The model: what the registry's storage has, and the descriptions, by name.
 
     A change that was killed leaves its name in doubt: one thing or the other, until it is changed
-    or loaded again.
-    """
+    or loaded again."""
 
     endpoint = None
 

@@ -51,8 +51,7 @@ def seed_folder(folder, *names):
 class Place(object):
     """The S3 bucket and the database of one registry, or of several that share them.
 
-    s3_url: of the local S3. dynamodb_url: of the local DynamoDB. keys: a pair for DynamoDB.
-    """
+    s3_url: of the local S3. dynamodb_url: of the local DynamoDB. keys: a pair for DynamoDB."""
 
     storage_path = '/prod'
     #: What is in no log of a registry here.

@@ -2,8 +2,7 @@
 with the headers that docker sends.
 
 https://docs.docker.com/v1.6/reference/api/registry_api/ and
-https://docs.docker.com/v1.6/reference/api/docker-io_api/
-"""
+https://docs.docker.com/v1.6/reference/api/docker-io_api/"""
 import gzip
 import hashlib
 from urllib.parse import quote
@@ -19,8 +18,7 @@ class V1Client(object):
     Each request has its own connection, so that each of gunicorn's workers gets some, and no worker
     waits for an idle connection when it stops.
 
-    :ivar registry: the server, or None.
-    """
+    :ivar registry: the server, or None."""
 
     def __init__(self, url, registry=None):
         self.url, self.registry = url, registry

@@ -2,8 +2,7 @@
 
     with Place(dynamodb.url, folder) as place:
         place.images.push('acme/web')
-        place.wait_until_found({'acme/web': ''})
-"""
+        place.wait_until_found({'acme/web': ''})"""
 import contextlib
 import os
 import signal

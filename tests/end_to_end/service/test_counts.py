@@ -1,7 +1,6 @@
 """The requests to S3 of the catalog and of a first load, counted beside the real registry.
 
-docs/measurements.md has the figures of 300 repositories.
-"""
+docs/measurements.md has the figures of 300 repositories."""
 from benchmarks.catalog_and_load import SIZE
 from benchmarks.walks import MeasuredService, first_load, walk
 from dev.servers.proxy import Proxy

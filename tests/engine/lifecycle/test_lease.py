@@ -136,7 +136,7 @@ def test_a_release_that_is_refused_keeps_the_lease(index, holder, waiter):
     assert row(index) == VERSION_KEY
 
 
-def test_a_holder_that_could_not_give_its_lease_back_takes_it_again_at_once(index, holder, waiter):
+def test_a_holder_that_could_not_release_its_lease_takes_it_again_at_once(index, holder, waiter):
     refused = Throttle(index.engine, 'TransactWriteItems', 100)
     holder.release()
     assert waiter.acquire() is False
@@ -294,7 +294,7 @@ def test_a_lease_whose_answer_never_comes_is_taken_by_the_next_attempt(index, wa
 
 @made_or_not
 @pytest.mark.parametrize('request_made', ['acquire', 'renew'])
-def test_a_lease_is_given_back_if_a_request_to_take_or_renew_it_is_interrupted(
+def test_a_lease_is_released_if_a_request_to_take_or_renew_it_is_interrupted(
         index, waiter, is_made, request_made):
     interrupted = OnItsHost(index)
     if request_made == 'renew':
@@ -307,7 +307,7 @@ def test_a_lease_is_given_back_if_a_request_to_take_or_renew_it_is_interrupted(
     assert waiter.acquire() is True
 
 
-def test_a_lease_of_another_holder_is_not_given_back_after_an_interruption(index, holder, waiter):
+def test_a_lease_of_another_holder_is_not_released_after_an_interruption(index, holder, waiter):
     assert waiter.acquire() is False
     waiter.advance(SECONDS + 1)
     before = row(index)

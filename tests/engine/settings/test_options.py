@@ -1,8 +1,7 @@
 # -*- coding: utf-8 -*-
 """The engine's settings: their defaults, and the values that stop the start.
 
-test_resolution.py tests what every table of options has in common.
-"""
+test_resolution.py tests what every table of options has in common."""
 
 from __future__ import unicode_literals
 

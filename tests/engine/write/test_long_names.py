@@ -1,8 +1,7 @@
 """Changes of several transactions, killed and overtaken at each of them.
 
 The fixture `limit` keeps transactions short on moto; names and descriptions are as long in
-proportion.
-"""
+proportion."""
 
 from __future__ import unicode_literals
 

@@ -1,8 +1,7 @@
 # -*- coding: utf-8 -*-
 """The writer: whoever writes at the same time, the postings follow the rows.
 
-Every test ends with the invariant, EngineIndex.assert_whole.
-"""
+Every test ends with the invariant, EngineIndex.assert_whole."""
 
 from __future__ import unicode_literals
 
