@@ -6,9 +6,7 @@ import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import text
-from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS
 from tests.helpers.faults import AtRequest, KillAfter, Killed, taken_back
 from tests.helpers.engine import EngineIndex
@@ -22,17 +20,6 @@ ENGINES = st.integers(0, 1)
 #: Requests until a process is killed; None for never.
 KILLS = st.one_of(st.none(), st.integers(0, 12))
 TERMS = ['', 'web', 'eb', 'team', 'words', LONG[-4:]]
-
-
-class Storage(ListSource):
-    """A storage that is read at each listing."""
-
-    def __init__(self, there):
-        super().__init__(lambda: [(name, None) for name in sorted(there)])
-        self._there = there
-
-    def has(self, name):
-        return name in self._there
 
 
 class Machine(stateful.RuleBasedStateMachine):
@@ -53,7 +40,7 @@ class Machine(stateful.RuleBasedStateMachine):
         self.ahead = 0
 
     def teardown(self):
-        self.sync_an_hour_later(0, None)
+        self.sync_later(0, None, 3601)
         self.agrees()
         assert not self.doubtful and (set(self.found) == self.stored or not self.stored)
         self.engines[0].delete_tables()
@@ -108,14 +95,10 @@ class Machine(stateful.RuleBasedStateMachine):
     def load(self, engine, kill):
         self._load(engine, kill)
 
-    @stateful.rule(engine=ENGINES, kill=KILLS)
-    def sync_an_hour_later(self, engine, kill):
-        self.ahead += 3601
-        self._load(engine, kill, is_sync=True)
-
-    @stateful.rule(engine=ENGINES, kill=KILLS)
-    def sync_after_all_tombstones_have_expired(self, engine, kill):
-        self.ahead += TOMBSTONE_SECONDS
+    @stateful.rule(engine=ENGINES, kill=KILLS, seconds=st.sampled_from([3601, TOMBSTONE_SECONDS]))
+    def sync_later(self, engine, kill, seconds):
+        """Sync an hour later, or after all tombstones have expired."""
+        self.ahead += seconds
         self._load(engine, kill, is_sync=True)
 
     @stateful.rule(engine=ENGINES, name=NAMES, number=st.integers(0, 20), is_push=st.booleans())
@@ -126,14 +109,15 @@ class Machine(stateful.RuleBasedStateMachine):
         self._load(engine, meanwhile=(number, name, lambda: change(1 - engine, name, None)))
 
     def _load(self, engine, kill=None, is_sync=False, meanwhile=None):
-        descriptions, storage = self._descriptions(engine), Storage(self.stored)
+        descriptions = self._descriptions(engine)
         for name in self.doubtful:
             self.doubtful[name] = [descriptions.get(name)]
 
         def act(index):
             if meanwhile:
                 AtRequest(index.engine, meanwhile[0], meanwhile[2])
-            Loader(index.store, storage, wall_clock=lambda: time.time() + self.ahead).load()
+            index.load(lambda: [(name, None) for name in sorted(self.stored)],
+                       wall_clock=lambda: time.time() + self.ahead)
 
         done = self._run(engine, kill, act)
         descriptions = self._descriptions(engine)
