@@ -1,6 +1,7 @@
 """Places for registries under test; they are made only for tests that ask for one."""
 import pytest
 
+from dev.servers.proxy import Proxy
 from tests.end_to_end.plugin.registry_place import Place
 
 SEEDED = ['acme/billing-api', 'acme/webshop-frontend', 'library/nginx', 'ops/nginx-proxy',
@@ -27,3 +28,15 @@ def place(ministack):
 def place_on_each(ministack, dynamodb_endpoint):
     """The same, for a test that runs once on each local DynamoDB; S3 is always ministack's."""
     return Place(ministack.url, dynamodb_endpoint)
+
+
+@pytest.fixture
+def proxy(ministack):
+    with Proxy(ministack.url) as made:
+        yield made
+
+
+@pytest.fixture
+def behind(ministack, proxy):
+    """A place whose DynamoDB is behind the proxy."""
+    return Place(ministack.url, proxy.url)

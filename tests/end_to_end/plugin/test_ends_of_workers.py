@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from dev.servers.proxy import Proxy
-from tests.end_to_end.plugin.registry_place import LOADED, Place, gunicorn, processes_of
+from tests.end_to_end.plugin.registry_place import LOADED, gunicorn, processes_of
 from tests.helpers.waiting import wait_until
 
 #: One worker, time to end, and no second worker that would make the changes.
@@ -17,49 +16,37 @@ FIRST = ['team/late-%d' % number for number in range(3)]
 LATER = ['team/later-%d' % number for number in range(3)]
 
 
-@pytest.fixture
-def proxy(ministack):
-    with Proxy(ministack.url) as made:
-        yield made
-
-
-@pytest.fixture
-def place(ministack, proxy):
-    """A place whose DynamoDB can be made unavailable."""
-    return Place(ministack.url, proxy.url)
-
-
 @pytest.mark.parametrize('options', [(), ('--preload',)], ids=['', 'preload'])
 def test_a_worker_writes_its_last_changes_after_its_requests_and_at_a_sigterm(
-        place, proxy, options):
+        behind, proxy, options):
     def push_while_unavailable(names):
         client.names()
-        before = place.names()
+        before = behind.names()
         with proxy.black_hole():
             for name in names:
                 client.begin_push(name)
-        assert place.names() == before
+        assert behind.names() == before
 
-    with place.launched(GUNICORN_OPTS=gunicorn('--max-requests', '20', *options), **ONE) as client:
+    with behind.launched(GUNICORN_OPTS=gunicorn('--max-requests', '20', *options), **ONE) as client:
         registry = client.registry.wait_until_ready()
         push_while_unavailable(FIRST)
         [first] = processes_of(registry)
         for _ in range(21):
             client.request('GET', '/v1/_ping')
         wait_until(lambda: not os.path.exists('/proc/' + first), 'it does not end', 40)
-        assert place.names() == FIRST
+        assert behind.names() == FIRST
         push_while_unavailable(LATER)
         os.kill(registry.pid, signal.SIGTERM)
         wait_until(lambda: not registry.running, 'it does not end', 40, registry)
-        assert place.names() == FIRST + LATER
+        assert behind.names() == FIRST + LATER
         assert 'are lost' not in registry.log_text()
 
 
-def test_a_load_longer_than_startup_wait_goes_on_while_the_registry_serves(place, proxy):
+def test_a_load_longer_than_startup_wait_goes_on_while_the_registry_serves(behind, proxy):
     names = ['team/application-%03d' % number for number in range(40)]
-    place.put(*names)
+    behind.put(*names)
     proxy.delay(0.4, only='Write')
-    with place.launched(**ONE) as client:
+    with behind.launched(**ONE) as client:
         log = client.registry.wait_until_ready().log_text()
         assert 'still being loaded after 1 seconds' in log and LOADED not in log
         # It answers at once, and follows pushes, while the load goes on.

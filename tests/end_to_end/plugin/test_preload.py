@@ -5,10 +5,7 @@ import re
 import signal
 import time
 
-import pytest
-
-from dev.servers.proxy import Proxy
-from tests.end_to_end.plugin.registry_place import BACKEND, LOADED, Place, gunicorn, workers_of
+from tests.end_to_end.plugin.registry_place import BACKEND, LOADED, gunicorn, workers_of
 from tests.helpers.waiting import in_threads, wait_until
 
 PRELOAD = {'GUNICORN_OPTS': gunicorn('--preload')}
@@ -25,18 +22,6 @@ prod:
     standalone: true
     disable_token_auth: true
 '''
-
-
-@pytest.fixture
-def proxy(ministack):
-    with Proxy(ministack.url) as made:
-        yield made
-
-
-@pytest.fixture
-def behind(ministack, proxy):
-    """A place whose DynamoDB is behind a proxy."""
-    return Place(ministack.url, proxy.url)
 
 
 def connections(pid, port):
