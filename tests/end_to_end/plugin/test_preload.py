@@ -5,12 +5,11 @@ import re
 import signal
 import time
 
-from tests.end_to_end.plugin.registry_place import BACKEND, LOADED, gunicorn, workers_of
+from tests.end_to_end.plugin.registry_place import (
+    BACKEND, CHANGE_SECONDS, LOADED, gunicorn, workers_of)
 from tests.helpers.waiting import in_threads, wait_until
 
 PRELOAD = {'GUNICORN_OPTS': gunicorn('--preload')}
-#: push_wait, and what the registry itself does, on a machine that is busy.
-CHANGE_SECONDS = 5 + 3
 
 # Nothing of boto's is imported here, so gevent patches only in the worker.
 LOCAL = '''
