@@ -14,7 +14,6 @@ import imp  # noqa: E402
 
 from docker_registry import storage  # noqa: E402
 from docker_registry_index.engine import Settings, errors  # noqa: E402
-from docker_registry_index.engine.store.records import READY_KEY  # noqa: E402
 from docker_registry_index.plugin.process import ProcessIndexes  # noqa: E402
 from tests.helpers.engine import EngineIndex  # noqa: E402
 from tests.helpers.waiting import in_threads, more_threads  # noqa: E402
@@ -44,19 +43,14 @@ def current(indexes):
         return index
 
 
-def forked(function):
-    """Return what a function returns in a forked process, as text."""
-    reading, writing = os.pipe()
-    if not os.fork():
+def is_true_in_a_forked_process(function):
+    process, status = os.fork(), 1
+    if not process:
         try:
-            os.write(writing, str(function()).encode('utf-8'))
+            status = 0 if function() else 1
         finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        text = answer.read()
-    os.wait()
-    return text
+            os._exit(status)
+    return os.waitpid(process, 0)[1] == 0
 
 
 def test_the_index_starts_once_and_a_forked_process_starts_its_own_without_waiting(start):
@@ -68,7 +62,7 @@ def test_the_index_starts_once_and_a_forked_process_starts_its_own_without_waiti
         in_threads([lambda: current(indexes)] * 8)()
         return start.waits == [None, 0]
 
-    assert forked(threads_of_a_child) == 'True'
+    assert is_true_in_a_forked_process(threads_of_a_child)
     assert start.waits == [None]
 
 
@@ -118,10 +112,7 @@ def test_gunicorns_master_starts_no_index_and_each_worker_does_with_its_first_re
 def test_a_master_stops_if_the_index_is_newer_and_goes_on_without_dynamodb(
         preloaded, dynamodb_endpoint):
     index = EngineIndex(dynamodb_endpoint).ready()
-    index.engine.client.call(
-        'update_item', TableName=index.settings.search_table, Key=READY_KEY,
-        UpdateExpression='SET #format = :newer', ExpressionAttributeNames={'#format': 'format'},
-        ExpressionAttributeValues={':newer': {'N': '999'}})
+    index.write_format(999)
     with pytest.raises(errors.NewerDatabase):
         preloaded(index.settings)
     index.delete_tables()

@@ -20,7 +20,7 @@ LEASE = 45
 LOAD = 60
 #: Seconds after which a worker checks the index again, and then syncs.
 CHECK = 66
-LONG_AGO = {':then': {'N': '1000000000'}}
+LONG_AGO = {'N': '1000000000'}
 
 
 @pytest.fixture
@@ -102,12 +102,8 @@ def test_deleted_tables_are_loaded_again_and_a_due_sync_is_made_while_a_registry
         gone, pushed = NAMES[0], 'team-9/put-into-s3'
         place.bucket.delete(place.key(gone))
         place.put(pushed)
-        call = seen.engine.client.call
-        call('update_item', TableName=seen.settings.repository_table, Key={'name': {'S': gone}},
-             UpdateExpression='SET touched = :then', ExpressionAttributeValues=LONG_AGO)
-        call('update_item', TableName=seen.settings.search_table, Key=READY_KEY,
-             UpdateExpression='SET synced = :then, tried = :then',
-             ExpressionAttributeValues=LONG_AGO)
+        seen.change_item(seen.settings.repository_table, {'name': {'S': gone}}, touched=LONG_AGO)
+        seen.change_item(seen.settings.search_table, READY_KEY, synced=LONG_AGO, tried=LONG_AGO)
         expected = sorted(set(NAMES) - {gone} | {pushed})
         wait_until(client.names, 'no sync is made', CHECK + LOAD, client.registry, expected)
         wait_until(lambda: log().count(LOADED), 'the sync does not end', LOAD, client.registry, 3)
