@@ -276,7 +276,7 @@ def test_a_listing_that_breaks_off_is_an_error_and_not_the_whole(objects):
         list(source.namespaces())
 
 
-def test_the_answer_to_another_question_is_an_error_and_not_empty():
+def test_a_listing_of_another_path_is_an_error_and_not_empty():
     # Forked workers that share a connection may read each other's answers.
     source = RegistrySource(Objects(lambda *_: ['repositories/team/other/_index_images']))
     for ask in asks(source)[1:]:

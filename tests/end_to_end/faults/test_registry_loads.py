@@ -90,7 +90,7 @@ def test_deleted_tables_are_loaded_again_and_a_due_sync_is_made_while_a_registry
 
         def found_and_loads():
             found = client.found()
-            # Nothing that is not there, and no error but the honest one.
+            # Until then, a search answers 503 or finds a part of the names.
             assert found == 503 or set(found) <= set(NAMES), found
             return found, log().count(LOADED)
 

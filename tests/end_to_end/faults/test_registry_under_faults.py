@@ -41,7 +41,7 @@ class User(object):
             if found != STABLE:
                 self.wrong.append(('incomplete', found))
         elif answer.status_code != 503 or 'not available' not in answer.json()['error']:
-            self.wrong.append(('no honest error', answer.status_code, answer.text))
+            self.wrong.append(('neither 200 nor 503', answer.status_code, answer.text))
 
     def _change(self, name, is_push):
         started, path = time.monotonic(), '/v1/repositories/%s/' % name
@@ -69,7 +69,7 @@ def test_the_registry_works_and_recovers(ministack, proxy, dynamodb_local, is_lo
         assert [each for user in users for each in user.wrong] == []
         seconds = [each for user in users for each in user.seconds]
         searches = [status for user in users for status in user.searches]
-        # A share of them all, so that it was tried indeed.
+        # There were faults of each kind.
         assert set(FAULTS) <= set(proxy.outcomes) and sum(
             proxy.outcomes[fault] for fault in FAULTS) > 0.1 * sum(proxy.outcomes.values())
         print('%d pushes and deletes, the longest %.2f s; %d searches, %d of them 503; %s' % (

@@ -28,7 +28,7 @@ def names(answer):
     return [result['name'] for result in json.loads(body)['results']]
 
 
-def test_a_term_that_is_in_no_name_finds_nothing_whatever_it_is_made_of(ask):
+def test_a_term_that_no_name_contains_finds_nothing_whatever_its_bytes(ask):
     for term in ('a' * 3000, '%C3%A9' * 600, 'a%00', '%1b%5b31m', '%ff', 'a%ff', '%ed%a0%80',
                  '%f4%90%80%80', '%c0%af', '%', '%zz', '%F0%9F%90%B3'):
         assert names(ask('q=' + term)) == names(ask('q=%s&n=25' % term)) == [], term

@@ -50,7 +50,7 @@ print(json.dumps(found))
 '''
 
 
-def test_it_needs_no_arguments_and_loads_the_storage_once_it_can_be_listed(run):
+def test_it_needs_no_arguments_and_loads_once_when_the_storage_can_be_listed(run):
     assert run(INDEX) == [[], [NGINX, PROXY], [NGINX, PROXY], [PROXY], []]
 
 
