@@ -8,6 +8,7 @@ import random
 import pytest
 
 from docker_registry_index.engine import errors
+from tests.contract import oracle
 from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import Throttle, taken_back
 from tests.helpers.names import name_with_postings
@@ -88,6 +89,7 @@ def paged(dynamodb_endpoint):
                                   'web sql', 'api web a', 'a'])
 def test_pages_have_each_repository_once(paged, term):
     whole = paged.search(term)
+    assert whole == oracle.answer(dict(paged.search('')), term)
     for size in (10, 25) if term != 'roproxy' else (1, 3):
         found = []
         for skip in range(0, len(whole) + size, size):
