@@ -131,8 +131,6 @@ def test_a_check_with_names_finds_what_a_load_would_add(shared):
         ('team/missing', 'storage')]
 
 
-# What goes wrong
-
 @pytest.mark.parametrize('arguments', ['search', 'nothing', 'search x -n 0', 'search x -n many',
                                        'load --names /no/such/file', 'status --no-such'])
 def test_wrong_usage_is_status_2(shared, arguments):
@@ -165,8 +163,6 @@ def test_tables_of_a_newer_release_are_status_5(loaded, index):
         status, message = loaded.fails(*arguments.split())
         assert status == 5 and 'newer release' in message
 
-
-# The page
 
 @pytest.mark.parametrize('arguments', [[], ['status'], ['search'], ['load'], ['check'], ['serve']])
 def test_the_page_shows_the_help_as_it_is(shared, arguments):

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The contract of search: inherit it, and define an `index` fixture."""
-
 from __future__ import unicode_literals
 
 import pytest

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The contract of search, checked on the engine and every local DynamoDB."""
-
 from __future__ import unicode_literals
 
 import pytest

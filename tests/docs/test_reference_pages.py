@@ -17,8 +17,6 @@ from tests.docs import pages
 from tests.helpers.engine import EngineIndex
 from tests.helpers.service import InProcessService
 
-# The command line
-
 COMMAND_LINE = 'docs/command-line.md'
 STATUSES = {row[0] for row in pages.table(COMMAND_LINE, 'Status')}
 
@@ -43,8 +41,6 @@ def test_the_page_lists_the_exit_statuses_that_exist():
         if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == 'exit' and node.args
         and isinstance(node.args[0], ast.Constant)}
 
-
-# HTTP
 
 HTTP = 'docs/http.md'
 REFERENCE = yaml.safe_load(pages.read('docs/openapi.yml'))
@@ -87,8 +83,6 @@ def test_the_labels_and_results_are_those_of_the_code():
         sum(results, ())) - {''}
 
 
-# Search
-
 def test_the_examples_are_what_the_oracle_of_the_contract_answers():
     described = {'team/reports': 'SQL and charts'}
     examples = {name: int(row[0]) for row in pages.table('docs/search.md', 'Rank')
@@ -101,8 +95,6 @@ def test_the_examples_are_what_the_oracle_of_the_contract_answers():
     assert [word for word in ('front', 'ront', 'node.j', 'node.js', 'js') if oracle.answer(
         {'team/web': 'The Node.js front end'}, word)] == ['front', 'node.j', 'node.js', 'js']
 
-
-# Settings
 
 PAGES = {'docs/settings.md': OPTIONS, 'docs/service.md': service_settings.OPTIONS}
 

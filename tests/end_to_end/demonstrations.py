@@ -5,8 +5,6 @@ import subprocess
 
 from dev.servers.process import LOCAL, LOOPBACK, ROOT
 
-__all__ = ['begun', 'error_of_a_taken_port', 'until_ready']
-
 
 def begun(module, port, **variables):
     """Return the process of a demonstration, its output a pipe of text.

@@ -1,5 +1,4 @@
 """Tables for a module's tests, and engines that write to them at once."""
-
 from __future__ import unicode_literals
 
 import pytest

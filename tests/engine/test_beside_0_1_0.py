@@ -1,6 +1,5 @@
 """The tables of release 0.1.0: taken over, and shared with workers of 0.1.0 that start and write at
 every moment of a load."""
-
 from __future__ import unicode_literals
 
 import itertools
@@ -29,8 +28,6 @@ def old(processes):
     worker.load(OLD)
     return worker
 
-
-# Taken over
 
 def test_a_database_of_0_1_0_is_taken_over_and_nothing_is_lost(first, old):
     first.ready(STORED)
@@ -97,8 +94,6 @@ def test_a_row_whose_name_cannot_be_indexed_keeps_no_other_out(first, old):
     assert first.names() == sorted(OLD + NEW)
     assert old.search('odd') == names
 
-
-# Beside
 
 def before_each_request(index, act, operation='*'):
     """Call ``act`` with the number of each request of an engine, before the request is made."""

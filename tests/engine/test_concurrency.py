@@ -1,5 +1,4 @@
 """Threads, time limits, background loops and back-off."""
-
 from __future__ import unicode_literals
 
 import functools
@@ -48,8 +47,6 @@ def free():
     event.set()
 
 
-# A call with a time limit
-
 def test_what_the_function_or_the_heartbeat_returns_or_raises_comes_through(free):
     assert call_with_timeout(lambda: 5, 600) == 5
     with pytest.raises(KeyError):
@@ -95,8 +92,6 @@ def test_a_stopwatch_has_expired_when_the_wait_is_too_long():
     stopwatch.stop()
     assert not stopwatch.has_expired
 
-
-# Side by side
 
 def test_calls_run_at_the_same_time_and_their_answers_come_in_order():
     events = [threading.Event(), threading.Event(), threading.Event()]
@@ -145,8 +140,6 @@ def test_calls_for_which_no_thread_can_be_started_run_after_the_others(monkeypat
     assert sorted(ended) == sorted('abdbca') and (startable or ''.join(ended) == 'abdbca')
 
 
-# A single flight
-
 def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, monkeypatch):
     calls, waiting, error = [], set(), ValueError('first')
 
@@ -191,8 +184,6 @@ def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_en
     assert seen == [False, False]
 
 
-# Back-off
-
 def test_pauses_double_up_to_the_longest_and_are_shortened_at_random():
     backoff = Backoff(1, 10)
     assert not backoff.has_begun
@@ -205,8 +196,6 @@ def test_pauses_double_up_to_the_longest_and_are_shortened_at_random():
     assert not backoff.has_begun
     assert 0.7 <= backoff.next() <= 1
 
-
-# A loop
 
 class Calls(object):
     """The calls of a Loop: notes each, and returns what it is given; then 60."""

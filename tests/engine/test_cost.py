@@ -4,7 +4,6 @@
 Units are asserted on DynamoDB Local, which bills reads as AWS does, with two differences: an empty
 Query and a missing item are reported as 0, where AWS bills 0.5 and 1. What it reports for
 transactions is not used: the number of their actions is counted, of two write units each."""
-
 from __future__ import unicode_literals
 
 import contextlib

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Errors of other libraries are quoted in one line, without secrets."""
-
 from __future__ import unicode_literals
 
 import pytest

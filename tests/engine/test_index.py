@@ -1,5 +1,4 @@
 """SearchIndex: what it reports, what its callers wait for, and how it ends."""
-
 from __future__ import unicode_literals
 
 import os

@@ -1,6 +1,5 @@
 """Tables that are deleted while engines run: noticed, created and loaded again, without a restart,
 and never called ready before."""
-
 from __future__ import unicode_literals
 
 import itertools
@@ -54,8 +53,6 @@ def assert_right(index):
     index.assert_whole()
     assert index.search('one') == [('a/one', ''), ('b/one', '')]
 
-
-# A load under way elsewhere
 
 def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, processes):
     other = processes[1]
@@ -132,8 +129,6 @@ def test_a_slow_process_that_saw_missing_tables_does_not_end_the_load_of_a_faste
     assert_right(index)
 
 
-# The only process
-
 class Storage(ListSource):
     """A storage of STORE.
 
@@ -184,8 +179,6 @@ def put_back(index, table, key, *times):
                      UpdateExpression='SET ' + ', '.join(time + ' = :then' for time in times),
                      ExpressionAttributeValues={':then': {'N': '1000000000'}})
 
-
-# Engines that rest
 
 def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
     running = index.another(push_wait=1)

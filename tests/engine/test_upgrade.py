@@ -2,7 +2,6 @@
 
 The tables of an older release are brought into this format by a load, at the next start, and its
 search table stays as it is. What a newer release has written is refused."""
-
 from __future__ import unicode_literals
 
 import time
@@ -99,8 +98,6 @@ def marker(index):
     return ReadyMarker.of(index.store.get(index.settings.search_table, READY_KEY))
 
 
-# A load
-
 @pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
 def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
     before = old_table(old)
@@ -162,8 +159,6 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
     assert found(index) == FOUND
 
 
-# The older release still runs
-
 def test_another_sync_follows_soon_after_rows_were_adopted(old, index, caplog):
     caplog.set_level('INFO')
     index.ready(stored())
@@ -187,8 +182,6 @@ def test_a_load_that_adopted_no_row_is_followed_by_none(index, caplog):
     assert 'the search table of that release' not in caplog.text
     assert not made.resync and made.report['added'] == len(STORED)
 
-
-# Another format
 
 def refused(index, starting, error):
     """Return the message that refuses a cold start, a sync and a warm start, and then searches."""

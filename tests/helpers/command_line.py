@@ -10,8 +10,6 @@ from dev.servers.process import local_environment
 from docker_registry_index.cli import output
 from docker_registry_index.cli.commands import main
 
-__all__ = ['CommandLine', 'SECRET']
-
 SECRET = 'never/ShowThisKey+5'
 
 

@@ -1,5 +1,4 @@
 """EngineIndex: an engine on a database of its own, for one test or module."""
-
 from __future__ import unicode_literals
 
 import uuid

@@ -1,5 +1,4 @@
 """Faults between an engine and DynamoDB, at boto3's own event hooks."""
-
 from __future__ import unicode_literals
 
 import collections

@@ -17,8 +17,6 @@ from moto.core.models import botocore_stubber
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 
-__all__ = ['InProcessDynamoDB']
-
 
 def _copy_of_item(item, memo=None):
     copied = object.__new__(Item)

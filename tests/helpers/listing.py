@@ -3,8 +3,6 @@ import os
 
 from docker_registry_index.engine.sync.listing import Listing
 
-__all__ = ['REPOSITORIES', 'keys_of', 'listed', 'make_repositories']
-
 #: Where a registry's storage has the directories of its repositories.
 REPOSITORIES = 'docker/registry/v2/repositories/'
 

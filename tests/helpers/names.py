@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Repository names: odd ones that docker-registry accepts, and of a chosen size in the index."""
-
 from __future__ import unicode_literals
 
 #: Names as a push sends them, all accepted by docker-registry.

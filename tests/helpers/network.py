@@ -1,5 +1,4 @@
 """Failures between boto3 and DynamoDB: a lost answer, and a server that answers anything."""
-
 from __future__ import unicode_literals
 
 import contextlib

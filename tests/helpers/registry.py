@@ -5,8 +5,6 @@ from urllib.parse import unquote
 from dev.storage.oci_images import DESCRIPTION
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
-__all__ = ['DIGEST', 'FakeRegistry', 'MANIFEST', 'deleted', 'pushed']
-
 DIGEST = 'sha256:' + 'ab' * 32
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 

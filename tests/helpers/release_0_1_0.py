@@ -3,8 +3,6 @@
 0.1.0 used boto's dynamodb2 layer: it leaves out empty values, expects that a new item does not
 exist, and overwrites an item as a whole. The requests here do the same."""
 
-__all__ = ['Release010', 'UnknownVersion', 'delete_as_0_1_0', 'put_as_0_1_0', 'update_as_0_1_0']
-
 _INDEX = 'Repositories-By-Description-Index'
 _FIVE = {'ReadCapacityUnits': 5, 'WriteCapacityUnits': 5}
 

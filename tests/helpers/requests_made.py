@@ -1,5 +1,4 @@
 """Counts the requests of an engine to DynamoDB, at boto3's event hooks."""
-
 from __future__ import unicode_literals
 
 import contextlib

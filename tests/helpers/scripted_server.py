@@ -6,8 +6,6 @@ import struct
 import threading
 import time
 
-__all__ = ['ScriptedServer', 'drip', 'error_page', 'late', 'page', 'reset']
-
 
 class ScriptedServer:
     """A server on 127.0.0.1 whose answers are functions of its request handler.

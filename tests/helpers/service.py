@@ -11,8 +11,6 @@ from docker_registry_index.service.settings import settings_of
 from tests.helpers.registry import FakeRegistry, deleted, pushed
 from tests.helpers.waiting import wait_until
 
-__all__ = ['InProcessService', 'NOTIFICATION', 'SECRET', 'ServiceClient']
-
 #: The media type of notifications, and the secret of the tests that they carry.
 NOTIFICATION = 'application/vnd.docker.distribution.events.v1+json'
 SECRET = 'never-show-this-secret'

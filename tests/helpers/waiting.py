@@ -4,8 +4,6 @@ import time
 
 from docker_registry_index.engine._compat import monotonic
 
-__all__ = ['Hanging', 'in_threads', 'lines_of', 'more_threads', 'wait_until']
-
 _TRUE = object()
 
 

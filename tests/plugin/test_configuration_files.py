@@ -1,5 +1,4 @@
 """The files in config/ give the registry and the index what they promise (Python 2.7)."""
-
 from __future__ import unicode_literals
 
 import os

@@ -17,9 +17,6 @@ from docker_registry_index.engine.concurrency import Backoff
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import in_threads, wait_until
 
-__all__ = ['BACKEND', 'CHANGE_SECONDS', 'LISTED', 'LOADED', 'Place', 'gunicorn', 'image',
-           'processes_of', 'seed_folder', 'wait_for_load', 'wait_for_workers', 'workers_of']
-
 BACKEND = 'docker_registry_index.dynamodb'
 #: push_wait, and what the registry itself does, on a busy machine.
 CHANGE_SECONDS = 5 + 3

@@ -9,8 +9,6 @@ from urllib.parse import quote
 
 import requests
 
-__all__ = ['V1Client']
-
 
 class V1Client(object):
     """A client of the registry at `url`.

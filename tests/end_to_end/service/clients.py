@@ -9,8 +9,6 @@ import bcrypt
 from dev.servers.process import local_environment
 from dev.servers.programs import program
 
-__all__ = ['Docker', 'Podman', 'basic', 'skopeo_delete', 'write_credentials', 'write_htpasswd']
-
 
 class _Client:
     def search(self, address, term, *options, credentials=None):

@@ -7,8 +7,6 @@ import requests
 
 from dev.storage.oci_images import DESCRIPTION
 
-__all__ = ['DESCRIPTION', 'DOCKER', 'OCI', 'Images', 'direct_session']
-
 OCI = {'manifest': 'application/vnd.oci.image.manifest.v1+json',
        'config': 'application/vnd.oci.image.config.v1+json',
        'layer': 'application/vnd.oci.image.layer.v1.tar',

@@ -24,8 +24,6 @@ from tests.helpers.registry import FakeRegistry
 from tests.helpers.service import SECRET, ServiceClient
 from tests.helpers.waiting import wait_until
 
-__all__ = ['Place', 'QuickService', 'ServiceProcess', 'kill', 'needs']
-
 #: The service, with a lease of three seconds, which reads missing descriptions twice a second.
 _QUICK = '''
 from docker_registry_index.engine.lifecycle import lease

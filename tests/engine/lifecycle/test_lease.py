@@ -1,5 +1,4 @@
 """The lease: one holder, whatever dies, stalls or gets lost."""
-
 from __future__ import unicode_literals
 
 import random

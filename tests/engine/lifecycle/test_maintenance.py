@@ -1,5 +1,4 @@
 """What a process does in the background: when it checks, loads, syncs, waits and gives up."""
-
 from __future__ import unicode_literals
 
 import logging
@@ -123,8 +122,6 @@ def logged(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-# Checks
-
 def test_an_index_is_made_ready_at_once_and_then_checked_once_a_minute(make, start, clock):
     maintenance = make()
     assert maintenance.run_once(clock()) == 0
@@ -181,8 +178,6 @@ def test_an_index_that_another_process_loads_is_checked_again_until_it_is_ready(
     maintenance.run_once(clock())
     assert maintenance.is_ready
 
-
-# What callers wait for
 
 def test_a_start_waits_until_the_index_is_ready_and_a_missing_table_is_made_at_once(make, start):
     maintenance = make()
@@ -248,8 +243,6 @@ def test_the_next_call_begins_the_maintenance_if_no_thread_could_be_started(
     assert start.asked == ['is_ready', 'ensure_ready']
 
 
-# What only a person can change
-
 def test_an_index_of_a_newer_release_stops_the_start(make, start):
     start.failure, maintenance = NEWER, make()
     with pytest.raises(errors.NewerDatabase):
@@ -281,8 +274,6 @@ def test_an_index_that_becomes_unusable_is_noticed_and_works_again_once_correcte
     maintenance.wait_until_usable()
     assert maintenance.is_ready and caplog.text.count('can be used again') == 1
 
-
-# Syncs
 
 @pytest.mark.parametrize('interval, marker, loads', [
     (3600, made_at(NOW - 3600), True),
@@ -376,8 +367,6 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
         clock.advance(max(0.01, maintenance.run_once(clock())))
     assert 0.7 * RETRY <= clock.now - attempts[-1] <= 1.2 * RETRY
 
-
-# The end
 
 def test_a_load_under_way_is_stopped_and_waited_for(make, start):
     ended, began, never = [], threading.Event(), threading.Event()

@@ -1,5 +1,4 @@
 """From whatever tables exist to a complete index, by any number of processes."""
-
 from __future__ import unicode_literals
 
 import functools

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The words of a term, and how well a repository matches them."""
-
 from __future__ import unicode_literals
 
 import pytest

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Searches that the contract does not cover: pages, repeats, left out keys, and the catalog."""
-
 from __future__ import unicode_literals
 
 import random
@@ -100,8 +99,6 @@ def test_pages_have_each_repository_once(paged, term):
         # The first page is the result with a limit.
         assert found[:size] == paged.search(term, size)
 
-
-# The catalog
 
 #: In the order of a registry:
 #: https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go

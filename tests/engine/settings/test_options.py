@@ -2,7 +2,6 @@
 """The engine's settings: their defaults, and the values that stop the start.
 
 test_resolution.py tests what every table of options has in common."""
-
 from __future__ import unicode_literals
 
 import functools

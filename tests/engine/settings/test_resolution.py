@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Every table of options: where a value comes from, which are refused, and which are shown."""
-
 from __future__ import unicode_literals
 
 import re

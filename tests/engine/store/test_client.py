@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The connection to DynamoDB: every failure becomes a clear error, in bounded time."""
-
 from __future__ import unicode_literals
 
 import json

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The suffix index: every substring is found, no item is double, every key fits."""
-
 from __future__ import unicode_literals
 
 import pytest

@@ -1,5 +1,4 @@
 """The records in the tables besides postings, and when the next sync is due."""
-
 from __future__ import unicode_literals
 
 import pytest

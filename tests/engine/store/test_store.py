@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The store: pages are read to the end, and what DynamoDB leaves out is retried."""
-
 from __future__ import unicode_literals
 
 import pytest

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Tables: created on demand, waited for, and never another program's."""
-
 from __future__ import unicode_literals
 
 import logging
@@ -116,8 +115,6 @@ def test_the_rows_of_our_version_are_returned_and_another_version_is_refused(sto
     assert (refused.value.found, refused.value.supported) == ('2', '1')
     assert 'nothing was changed' in str(refused.value)
 
-
-# States of a table that local engines never report
 
 TABLE = tables_module.Table('db-search', ('gram', 'S'), ('suffix', 'S'))
 

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """Folding, words, names and descriptions: the same on every Python."""
-
 from __future__ import unicode_literals
 
 import hashlib

@@ -1,5 +1,4 @@
 """The queue of descriptions that are still to be read: none is lost, none is done twice."""
-
 from __future__ import unicode_literals
 
 import pytest

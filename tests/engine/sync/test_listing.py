@@ -1,5 +1,4 @@
 """Listing a storage: its namespaces side by side."""
-
 from __future__ import unicode_literals
 
 import logging

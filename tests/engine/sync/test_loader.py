@@ -1,5 +1,4 @@
 """Load: the difference between the registry's storage and the index."""
-
 from __future__ import unicode_literals
 
 import itertools
@@ -135,8 +134,6 @@ def test_a_repository_that_cannot_be_written_keeps_no_other_out(index, caplog):
     assert index.load(lambda: STORED).added == 1
 
 
-# What the storage does not have any more
-
 def touch(index, name, hours):
     """Push a repository at a time before now."""
     Writer(index.store, clock=hours_from_now(-hours)).add(name)
@@ -241,8 +238,6 @@ def test_a_difference_shows_all_and_writes_nothing(old):
     assert old.rows()['a/old']['description'] == {'S': 'From long ago'}
 
 
-# The log
-
 def test_a_long_load_logs_how_far_it_is(index, caplog):
     caplog.set_level(logging.INFO)
     ticks = itertools.count()
@@ -253,8 +248,6 @@ def test_a_long_load_logs_how_far_it_is(index, caplog):
                     r'second; \d+ of them done$', listing)
     assert re.match(r'loading the search index: 6 of 6 done, \d+ per second, about 0 s left', load)
 
-
-# Until a load was complete
 
 class Slow(Storage):
     """A storage whose second part is not listed before something is so."""
@@ -324,8 +317,6 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     assert fresh.search('long') == [(name, 'From long ago') for name
                                     in ('old/gone', 'old/one', 't/gone')]
 
-
-# Tombstones that have expired
 
 REST = Storage(*NAMES[2:])
 

@@ -1,5 +1,4 @@
 """One repository is made equal to the storage, which may hang or change meanwhile."""
-
 from __future__ import unicode_literals
 
 import threading

@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The snapshot: what a load works from, joined in a temporary file."""
-
 from __future__ import unicode_literals
 
 import pytest

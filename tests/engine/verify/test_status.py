@@ -1,5 +1,4 @@
 """The status of an index; `tests/cli/test_commands.py` tests the rest."""
-
 from __future__ import unicode_literals
 
 import pytest

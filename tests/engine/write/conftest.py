@@ -1,5 +1,4 @@
 """Writers whose time the test passes."""
-
 from __future__ import unicode_literals
 
 import pytest

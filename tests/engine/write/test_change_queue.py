@@ -1,5 +1,4 @@
 """The change queue: changes are made at once or later, and no caller waits long."""
-
 from __future__ import unicode_literals
 
 import contextlib
@@ -121,8 +120,6 @@ def under_way(queue, index, clock):
     assert join() == [0]
 
 
-# At once
-
 def test_a_change_is_made_before_apply_change_returns_and_no_thread_is_left(threaded, index):
     more = more_threads()
     for is_there, names in (True, {'a/one'}), (False, set()):
@@ -177,8 +174,6 @@ def test_no_wake_up_is_lost(index, make):
     # Only a caller whose change gave way to a newer one was not waiting for its own.
     assert len(index.made) == sum(each.count(True) for each in answers)
 
-
-# Later
 
 def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
         threaded, index, caplog):
@@ -323,8 +318,6 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, ma
     assert index.names == {'a/one', 'b/two'} and index.made == [('b/two', True)]
 
 
-# The end
-
 def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
     fail_once(idle, index, clock, UNAVAILABLE, TWENTY)
     index.storage = set(TWENTY)
@@ -373,8 +366,6 @@ def test_a_queue_that_is_closed_or_was_forked_has_no_thread_and_makes_no_change(
     assert len(index.reconciled) == attempts and index.made == [('a/one', True)]
     assert len(threaded) == (2 if end == 'fork' else 1)
 
-
-# The entries
 
 def test_a_change_whose_caller_waits_is_made_before_those_that_are_late():
     waiting = QueuedChanges()

@@ -2,7 +2,6 @@
 
 The fixture `limit` keeps transactions short on moto; names and descriptions are as long in
 proportion."""
-
 from __future__ import unicode_literals
 
 import itertools
@@ -53,8 +52,6 @@ def kill_after(index, count, change):
             change()
 
 
-# Whole
-
 @pytest.mark.parametrize('over, transactions', [(-3, 1), (-2, 3), (-1, 3), (0, 4), (1, 4)])
 def test_a_long_name_needs_several_transactions(index, limit, over, transactions):
     name, made = name_with_postings(limit + over), RequestsMade(index.engine)
@@ -80,8 +77,6 @@ def test_a_long_change_is_made_once(index, sizes, size):
             assert index.engine.add(name, description) is False
         assert made.operations == ['GetItem'] and share_found(index, name) == 1
 
-
-# Killed
 
 REPAIRS = {
     'add': lambda index, name: index.engine.add(name),
@@ -211,8 +206,6 @@ def test_a_change_killed_again_and_again_leaves_nothing_of_any_attempt(index, ot
     other.engine.add(sizes.short, 'few')
     other.assert_whole()
 
-
-# Overtaken
 
 def at_transaction(index, place, action):
     """Run ``action`` once, before the transaction at ``place``."""

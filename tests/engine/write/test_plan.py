@@ -1,6 +1,5 @@
 # -*- coding: utf-8 -*-
 """The plans of changes: how many transactions they need, and which actions each has."""
-
 from __future__ import unicode_literals
 
 import random

@@ -2,7 +2,6 @@
 """The writer: whoever writes at the same time, the postings follow the rows.
 
 Every test ends with the invariant, EngineIndex.assert_whole."""
-
 from __future__ import unicode_literals
 
 import functools
@@ -34,8 +33,6 @@ def description(index):
     row = index.rows().get(NAME)
     return row if row is None else row.get('description', {}).get('S', '')
 
-
-# One writer
 
 def test_each_change_is_one_read_and_one_transaction(index, writer, clock):
     made = RequestsMade(index.engine)
@@ -101,8 +98,6 @@ def test_a_name_that_the_index_cannot_hold_costs_no_request(index):
     assert made.operations == []
 
 
-# Release 0.1.0 beside the writer
-
 OURS = {
     'add': lambda index: index.engine.add(NAME),
     'describe': lambda index: index.engine.add(NAME, 'described anew'),
@@ -127,8 +122,6 @@ def test_a_row_that_0_1_0_wrote_is_repaired(index, ours):
         assert description(index) == (
             None if gone else {'describe': 'described anew'}.get(ours, '')), (theirs, before)
 
-
-# Another writer between the read and the transaction
 
 SNEAKS = dict(THEIRS, **{
     'our add': lambda index, name: index.engine.add(name, ''),
@@ -179,8 +172,6 @@ def test_a_load_reads_again_what_another_writer_changed_before_it_writes(index, 
     assert description(index) == {'our remove': None, 'our describe': 'sneaked in'}.get(sneak, '')
 
 
-# Refusals
-
 @pytest.mark.parametrize('reason, raised', [
     ('ThrottlingError', errors.RequestFailed),
     ('ProvisionedThroughputExceeded', errors.RequestFailed),
@@ -219,8 +210,6 @@ def test_a_request_that_fails_otherwise_is_not_retried(index, operation, reasons
     assert str(refused.value).endswith('try again later') == (not is_invalid)
     assert index.rows() == {} and index.postings() == []
 
-
-# When a repository was last pushed
 
 def touched(index):
     """Return the attribute of the row, as an int."""
@@ -280,8 +269,6 @@ def test_a_note_that_meets_a_transaction_is_retried_and_any_other_failure_is_an_
             writer.add(NAME)
     assert touched(index) == clock() - TOUCH_SECONDS * (not is_retried)
 
-
-# A removal of what the storage does not have any more
 
 @pytest.fixture
 def old(writer, clock):
@@ -350,8 +337,6 @@ def test_a_row_that_others_wrote_is_read_and_the_storage_asked_again(index, othe
         writer.remove_if(NAME, answers.pop)
     assert answers == [] and NAME in index.rows()
 
-
-# Many writers
 
 @pytest.mark.usefixtures('real_dynamodb_endpoint')
 @pytest.mark.parametrize('names, theirs, most', [
