@@ -1,7 +1,5 @@
 """Exit statuses, errors and progress of the command line."""
-import errno
 import json
-import os
 import sys
 import threading
 from unittest.mock import MagicMock, Mock, call
@@ -68,17 +66,6 @@ def test_a_usage_error_is_a_document_with_json_and_left_to_click(capsys):
         with pytest.raises(click.UsageError):
             output.exit_with(raising(click.UsageError('a wrong option')), is_json)
         assert capsys.readouterr() == (documents, '')
-
-
-@pytest.mark.parametrize('number, status, shown', [
-    (errno.EPIPE, 141, ''),
-    (errno.ENOSPC, 3, 'docker-registry-index: cannot write output or read input: ')])
-def test_an_output_that_fails_ends_the_output(status_of, monkeypatch, number, status, shown):
-    # pytest's standard output has no file, so that nothing can be sent elsewhere.
-    monkeypatch.setattr(sys, 'stdout', sys.stdout)
-    found, _, err = status_of(raising(IOError(number, os.strerror(number))))
-    assert found == status and err.startswith(shown) and bool(err) == bool(shown)
-    assert sys.stdout is None
 
 
 def test_the_end_waits_for_background_threads(status_of, monkeypatch):

@@ -73,11 +73,9 @@ def test_each_option_comes_from_the_environment_and_from_the_file(name):
     for text in accepted:
         value = accepted[text] if isinstance(accepted, dict) else text
         block = dict(BESIDE.get(name, {}), **{name: text})
-        for environ, top_level in ((environ_of(block), {}),
-                                   ({}, {'service': block}),
-                                   ({name.upper(): '  %s ' % text},
-                                    {'service': dict(block, **{name: 'not read: \0'})}),
-                                   ({name.upper(): ' '}, {'service': block})):
+        for environ, top_level in (
+                (environ_of(block), {}), ({name.upper(): ' '}, {'service': block}),
+                ({name.upper(): text}, {'service': dict(block, **{name: 'not read: \0'})})):
             found, warnings = settings_of(environ, top_level)
             assert getattr(found, name) == value and warnings == []
             assert SECRET not in repr(found)
@@ -92,18 +90,6 @@ def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_
         assert shown.startswith('setting %s (from %s) ' % (name, origin(name, is_in_file))), shown
         assert '; ' in shown and len(shown) < 500 and re.match(r'[ -~]+\Z', shown), shown
         assert SECRET[:15] not in shown, shown
-
-
-@pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
-@pytest.mark.parametrize('is_in_file', [False, True])
-def test_half_a_pair_is_refused(given, is_in_file):
-    [missing] = BESIDE[given]
-    text = refused(*in_file({given: SECRET}) if is_in_file
-                   else ({given.upper(): SECRET, missing.upper(): ''}, {}))
-    assert text == (
-        'setting %s (from %s) is missing or empty, while %s is given by %s; give both in that '
-        'one place, or neither' % (missing, origin(missing, is_in_file), given,
-                                   origin(given, is_in_file)))
 
 
 def test_a_missing_setting_is_named():
