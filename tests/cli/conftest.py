@@ -12,7 +12,7 @@ def index(dynamodb_endpoint):
     """An index without tables."""
     made = EngineIndex(dynamodb_endpoint)
     yield made
-    made.delete_what_is_left()
+    made.delete_tables()
 
 
 @pytest.fixture

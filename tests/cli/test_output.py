@@ -38,33 +38,27 @@ def status_of(capsys):
     return exit_status
 
 
-def raising(error):
-    return Mock(side_effect=error)
-
-
 @pytest.mark.parametrize('error, status', STATUSES, ids=lambda value: type(value).__name__)
 def test_each_error_has_an_exit_status_and_one_line(status_of, error, status):
-    found, out, err = status_of(raising(error))
+    found, out, err = status_of(Mock(side_effect=error))
     assert (found, out, err.count('\n')) == (status, '', 1)
     assert err.startswith('docker-registry-index: ') and str(error) in err
-    found, out, err = status_of(raising(error), is_json=True)
+    found, out, err = status_of(Mock(side_effect=error), is_json=True)
     assert found == status and str(error) in json.loads(out)['error'] and str(error) in err
 
 
 def test_the_status_of_a_function_is_the_exit_status_and_that_of_ctrl_c_is_130(status_of):
     assert status_of(lambda: output.NOT_OK) == (1, '', '')
-    assert status_of(raising(KeyboardInterrupt())) == (130, '', '')
-
-
-def test_an_unknown_error_is_not_hidden():
+    assert status_of(Mock(side_effect=KeyboardInterrupt())) == (130, '', '')
+    # An unknown error is not hidden.
     with pytest.raises(ZeroDivisionError):
-        output.exit_with(raising(ZeroDivisionError()))
+        output.exit_with(Mock(side_effect=ZeroDivisionError()))
 
 
 def test_a_usage_error_is_a_document_with_json_and_left_to_click(capsys):
     for is_json, documents in (False, ''), (True, '{\n  "error": "a wrong option"\n}\n'):
         with pytest.raises(click.UsageError):
-            output.exit_with(raising(click.UsageError('a wrong option')), is_json)
+            output.exit_with(Mock(side_effect=click.UsageError('a wrong option')), is_json)
         assert capsys.readouterr() == (documents, '')
 
 

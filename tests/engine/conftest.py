@@ -71,18 +71,16 @@ def processes(three_engines):
         yield three_engines
     for each in three_engines:
         each.engine.close()
-    first.delete_what_is_left()
+    first.delete_tables()
 
 
 @pytest.fixture
 def first(processes):
-    """The first of `processes`."""
     return processes[0]
 
 
 @pytest.fixture
 def second(processes):
-    """The second of `processes`."""
     return processes[1]
 
 

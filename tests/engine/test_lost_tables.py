@@ -29,7 +29,7 @@ def index(first):
 
 def begin_again(index):
     """Create the tables again, for the next case of a test."""
-    index.delete_what_is_left()
+    index.delete_tables()
     index.ready(STORE)
 
 

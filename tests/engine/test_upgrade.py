@@ -74,7 +74,7 @@ def old(request, old_engine, processes):
     """The tables of release 0.4.0, or of the format that a test sets."""
     write_tables(old_engine, getattr(request, 'param', 2))
     yield old_engine
-    old_engine.delete_what_is_left()
+    old_engine.delete_tables()
 
 
 def old_table(old):

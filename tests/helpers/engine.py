@@ -104,11 +104,7 @@ class EngineIndex(object):
         return sorted(self.engine.catalog())
 
     def delete_tables(self):
-        for table in self.tables():
-            self.engine.client.call('delete_table', TableName=table)
-
-    def delete_what_is_left(self):
-        """Delete the tables of an index that may have lost some."""
+        """Delete the tables, of which a test may have lost some."""
         for table in self.tables():
             try:
                 self.engine.client.call('delete_table', TableName=table)

@@ -44,7 +44,7 @@ class CommandProcess(CommandLine):
 def index(dynamodb_local):
     made = EngineIndex(dynamodb_local.url).ready([(name, None) for name in NAMES.split()])
     yield made
-    made.delete_what_is_left()
+    made.delete_tables()
 
 
 @pytest.mark.parametrize('python', sorted(PYTHONS))

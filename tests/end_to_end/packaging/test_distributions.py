@@ -14,6 +14,7 @@ import setuptools
 
 from dev.servers.process import LOCAL, ROOT
 from packaging.requirements import Requirement
+from tests.docs import pages
 
 PYTHON27 = os.path.join(LOCAL, 'py27', 'bin', 'python')
 NAME = 'docker-registry-index-dynamodb'
@@ -24,7 +25,6 @@ NO_WARNING = {'PIP_NO_PYTHON_VERSION_WARNING': '1'}
 #: Where the packages are that the command needs and the empty environments lack.
 DEPENDENCIES = {'2': os.path.join(LOCAL, 'py27', 'lib', 'python2.7', 'site-packages'),
                 '3': os.path.dirname(os.path.dirname(pytest.__file__))}
-
 #: What builds the package in these environments.
 BUILDING = {'2': NO_WARNING,
             '3': {'PYTHONPATH': os.path.dirname(os.path.dirname(setuptools.__file__))}}
@@ -44,12 +44,7 @@ def run(*command, **environment):
     return output.strip()
 
 
-def read(*path):
-    with open(os.path.join(ROOT, *path), encoding='utf-8') as source:
-        return source.read()
-
-
-VERSION = re.search("__version__ = '(.+)'", read('docker_registry_index', '__init__.py')).group(1)
+VERSION = re.search("__version__ = '(.+)'", pages.read('docker_registry_index/__init__.py'))[1]
 
 
 def modules_below(package):
@@ -160,7 +155,7 @@ def test_the_metadata_has_what_a_package_index_shows(metadata):
         assert (each['Name'], each['Version']) == (NAME, VERSION)
         assert each['Description-Content-Type'] == 'text/markdown'
         text = each.get_payload() or each['Description']
-        assert read('README.md').splitlines()[0] in text
+        assert pages.read('README.md').splitlines()[0] in text
 
 
 @pytest.mark.parametrize('python, major', [
@@ -181,7 +176,7 @@ def requirements(metadata, **environment):
 
 def locked(name):
     """Return the versions in a file of requirements/, by package."""
-    return dict(re.findall('^([^#=]+)==([^;\n]+)', read('requirements', name), re.MULTILINE))
+    return dict(re.findall('(?m)^([^#=]+)==([^;\n]+)', pages.read('requirements/' + name)))
 
 
 def assert_tested(wanted, versions):
@@ -205,12 +200,6 @@ def test_the_extra_of_the_service_requires_versions_that_are_tested(metadata):
     assert_tested(wanted, versions)
     # Both are installed into one environment.
     assert [name for name in versions if others.get(name, versions[name]) != versions[name]] == []
-
-
-def test_what_builds_the_wheel_for_python_2_is_pinned():
-    versions = locked('test-py27.txt')
-    for name in 'setuptools', 'wheel':
-        assert run(PYTHON27, '-c', 'print(__import__("%s").__version__)' % name) == versions[name]
 
 
 def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environment):

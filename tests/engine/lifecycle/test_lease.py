@@ -69,8 +69,6 @@ def take_over(index, waiter):
     assert waiter.acquire() is True
 
 
-# Held
-
 def test_a_free_lease_costs_a_read_and_a_write_and_a_held_one_a_read(index, waiter):
     made = RequestsMade(index.engine)
     assert OnItsHost(index).acquire() is True
@@ -106,8 +104,6 @@ def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder):
     assert made.operations == ['UpdateItem']
     assert row(index)['lease'] != before
 
-
-# Released
 
 def test_a_release_makes_its_actions_and_frees_the_lease(index, holder, waiter):
     holder.release_with(mark(index), format={'N': '3'})
@@ -148,8 +144,6 @@ def test_a_holder_that_could_not_release_its_lease_takes_it_again_at_once(index,
     take_over(index, waiter)
     assert holder.acquire() is False and not holder.is_alive
 
-
-# Taken over
 
 def test_a_lease_is_taken_over_after_the_time_of_its_holder_without_a_heartbeat(index, holder):
     waiter = OnItsHost(index, seconds=0.5)
@@ -195,8 +189,6 @@ def test_the_first_of_two_processes_that_write_at_the_same_time_gets_the_lease(
     assert waiter.acquire() is False and taken == [True, True]
 
 
-# Lost
-
 def revoke(index, waiter):
     assert waiter.revoke(waiter.read()) is True
 
@@ -227,8 +219,6 @@ def test_a_lease_with_a_newer_number_is_not_revoked(index, holder, waiter):
     assert waiter.revoke(None) is True
     holder.release_with()
 
-
-# Answers that get lost
 
 def test_a_request_whose_answer_was_lost_is_made(index, monkeypatch):
     monkeypatch.setattr('time.sleep', lambda _: None)
@@ -317,7 +307,7 @@ def test_a_lease_of_another_holder_is_not_released_after_an_interruption(index, 
     assert row(index) == before
 
 
-# Requests that fail. AWS refuses a write while a transaction of another process holds the row.
+# AWS refuses a write while a transaction of another process holds the row.
 
 CONFLICT, THROTTLE = 'TransactionConflictException', 'ProvisionedThroughputExceededException'
 
@@ -360,8 +350,6 @@ def test_a_refused_heartbeat_is_made_later_but_fails_if_the_lease_may_end_before
     holder.release_with()
     assert row(index) == VERSION_KEY
 
-
-# Requests that take time
 
 class SlowRow(object):
     """A store of the version row alone, whose requests take time.
@@ -419,8 +407,6 @@ def test_no_request_that_follows_a_heartbeat_ends_after_the_lease(seed):
         assert clock() + REQUEST <= starts[-1] + seconds
         clock.advance(chance.random() * REQUEST)
 
-
-# The version row
 
 def test_each_kind_is_a_lease_of_its_own(index, holder):
     other = OnItsHost(index, 60, 'describing')

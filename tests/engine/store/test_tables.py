@@ -23,7 +23,7 @@ def engine(dynamodb_endpoint):
 def store(engine):
     """A store whose tables do not exist yet."""
     yield engine.store
-    engine.delete_what_is_left()
+    engine.delete_tables()
 
 
 def names(store):

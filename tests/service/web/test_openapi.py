@@ -46,7 +46,6 @@ def test_the_service_answers_as_described(case, guarded):
 
 
 def operations():
-    """Return the operations that the description has."""
     return [result.ok() for result in DESCRIPTION.get_all_operations()]
 
 
