@@ -33,13 +33,14 @@ run: setup-run ## Start docker-registry on a local S3, and search it; Ctrl-C end
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
-check: setup-check ## Run lint and the tests that need no server: two minutes, with Python 3 and pip
+check: setup-check ## Run lint and the tests that need no server: a minute, with Python 3 and pip
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
 	@echo 'make check: all passed'
 
 check-tests: setup-check
 	@echo '== tests without a server'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 $(PYTEST) --ignore tests/end_to_end tests
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 --dist worksteal $(PYTEST) \
+	    --ignore tests/end_to_end tests
 
 test: lint ## Run all tests, after installing what they need
 	@echo '== runs four parts at a time and shows each when it ends: about twenty minutes'
