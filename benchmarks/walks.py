@@ -63,7 +63,7 @@ class MeasuredService:
 
     def __exit__(self, *failure):
         self.service.stop()
-        self.index.delete_what_is_left()
+        self.index.delete_tables()
 
     def wait_until_described(self, seconds=600.0):
         """Wait until no description is left to read, so that the registry gets no more requests."""
