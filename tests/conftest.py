@@ -18,7 +18,6 @@ from docker_registry_index.engine._compat import PY2  # noqa: E402
 # value of --dynamodb: the fixture that has the engine
 ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local', 'moto': 'in_process_dynamodb'}
 
-
 # CI tests the same examples at every run, so that a change is judged by itself; a person tests
 # others at every run. There is no deadline: a busy machine is not a failure.
 hypothesis.settings.register_profile('any', derandomize=bool(os.environ.get('CI')), deadline=None)

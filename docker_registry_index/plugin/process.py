@@ -103,7 +103,7 @@ def _check(settings):
     try:
         SearchIndex(settings).is_ready()
     except errors.RequestFailed as error:
-        logger.debug('the check before the fork failed, each worker checks again: %s', error)
+        logger.debug('the check before the fork failed; each worker checks again: %s', error)
 
 
 @contextlib.contextmanager

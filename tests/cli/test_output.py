@@ -55,7 +55,7 @@ def test_the_status_of_a_function_is_the_exit_status_and_that_of_ctrl_c_is_130(s
         output.exit_with(Mock(side_effect=ZeroDivisionError()))
 
 
-def test_a_usage_error_is_a_document_with_json_and_left_to_click(capsys):
+def test_a_usage_error_is_left_to_click_and_with_json_also_a_document(capsys):
     for is_json, documents in (False, ''), (True, '{\n  "error": "a wrong option"\n}\n'):
         with pytest.raises(click.UsageError):
             output.exit_with(Mock(side_effect=click.UsageError('a wrong option')), is_json)

@@ -70,7 +70,7 @@ def rights(*noted):
     return {(right, table) for each in noted for _, right, table in each}
 
 
-def test_what_is_asked_is_what_is_granted(asked):
+def test_the_page_grants_exactly_the_rights_that_are_used(asked):
     assert rights(*asked.values()) == granted()
     assert rights(asked['search']) == {('Query', 'search')}
 
@@ -93,7 +93,7 @@ def test_the_engine_makes_no_request_that_was_not_made_here(asked):
         operation for noted in asked.values() for operation, _, _ in noted}
 
 
-def test_the_policy_is_the_table():
+def test_the_policy_file_matches_the_table():
     in_policy = set()
     for statement in json.loads(pages.read('docs/iam-policy.json'))['Statement']:
         resources = statement['Resource']

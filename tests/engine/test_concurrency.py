@@ -170,7 +170,7 @@ def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, mo
     assert flight.wait(30) is True and len(calls) == 2 and not flight.is_running
 
 
-def test_a_flight_that_no_thread_can_be_started_for_leaves_the_last_one_as_it_ended(monkeypatch):
+def test_if_no_thread_can_be_started_the_last_result_is_kept(monkeypatch):
     calls, seen = [], []
     flight = SingleFlight(lambda: calls.append(1))
     for ended in 0, 1:

@@ -56,7 +56,7 @@ def assert_right(index):
 
 def test_a_load_that_began_before_does_not_call_the_new_tables_ready(index, processes):
     other = processes[1]
-    for gone in index.telling(COMBINATIONS, every=3, first=1):
+    for gone in index.thinned_on_moto(COMBINATIONS, every=3, first=1):
         def lose_and_load():
             lose(index, gone)
             assert other.ensure_ready(lambda: STORE) is True
@@ -149,7 +149,7 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
     # moto refuses the transaction of a removal from a missing table in another way than DynamoDB,
     # so on moto the version table only is lost while the storage is asked.
     cases = list(itertools.product(['listing', 'asking', 'ending'], COMBINATIONS))
-    for moment, gone in index.telling(cases, every=8, first=0):
+    for moment, gone in index.thinned_on_moto(cases, every=8, first=0):
         lost = []
 
         def lose_once(now='ending'):
@@ -182,7 +182,7 @@ def put_back(index, table, key, *times):
 
 def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
     running = index.another(push_wait=1)
-    for gone in index.telling(COMBINATIONS, every=7, first=4):
+    for gone in index.thinned_on_moto(COMBINATIONS, every=7, first=4):
         assert running.engine.start(Storage()) is True
         lose(index, gone)
 

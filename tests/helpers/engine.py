@@ -41,9 +41,9 @@ class EngineIndex(object):
         """A further engine on the same tables, as in another process."""
         return EngineIndex(self._endpoint, self.settings.database, **more)
 
-    def telling(self, cases, every, first):
-        """Return the cases of a test: all on a server; on moto, which takes longer for each, every
-        second (or third, ...) from the first on."""
+    def thinned_on_moto(self, cases, every, first):
+        """Return the cases of a test. On moto, where each takes longer, return only every second
+        (or third, ...) of them, from the first on."""
         return cases[first % every::every] if self.is_in_process else cases
 
     def ready(self, repositories=()):

@@ -7,7 +7,7 @@ from docker_registry_index.engine._compat import monotonic
 _TRUE = object()
 
 
-def wait_until(condition, otherwise='it is not so', seconds=20, server=None, expected=_TRUE):
+def wait_until(condition, otherwise='it does not hold', seconds=20, server=None, expected=_TRUE):
     """Return the seconds until a condition is `expected`, or is true by default; a failure shows
     what it was instead, and the end of a server's log."""
     started, pause = monotonic(), 0.01

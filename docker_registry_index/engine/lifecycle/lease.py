@@ -105,7 +105,7 @@ class Lease(object):
                 return
         raise errors.RequestFailed(
             'update_item', [self._table], 'TransactionConflictException',
-            'the lease could not be renewed in time', retryable=True)
+            'the lease could not be renewed before its end', retryable=True)
 
     def release_with(self, *actions, **attributes):
         """Release the lease and write ``actions``, in one transaction.

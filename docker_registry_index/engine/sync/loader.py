@@ -242,7 +242,7 @@ class Loader(object):
         than an empty one."""
         if self._reader.unreadable:
             logger.error('nothing is removed from the search index, because some namespaces of '
-                         'the storage could not be read')
+                         'the storage could not be read; a later load removes what is gone')
             return False
         rows = snapshot.count('rows')
         if rows and not snapshot.count():

@@ -135,8 +135,8 @@ class CircuitBreaker(object):
     def note_overflow(self, limit):
         """Note that a change was refused because the queue is full."""
         if not self._overflow:
-            logger.error('the change queue of the search index is full (%d changes); a sync after '
-                         'the outage makes further changes', limit)
+            logger.error('the change queue of the search index is full (%d changes); further '
+                         'changes are not queued; a sync after the outage makes them', limit)
         self._overflow += 1
 
     def note_success(self, is_late, is_last):

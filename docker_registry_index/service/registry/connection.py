@@ -263,7 +263,7 @@ def _problem(error: Exception, seconds: float) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return f'has a certificate that is not trusted: {_reason(error)}'
     if isinstance(error, requests.ConnectTimeout):
-        return 'accepts no connection in time'
+        return 'accepts no connection within the timeout'
     if isinstance(error, (TimedOut, requests.Timeout)):
         return f'does not answer within {seconds:.3g} seconds'
     if isinstance(error, requests.TooManyRedirects):

@@ -107,7 +107,7 @@ class DescriptionWorker:
     def start(self) -> None:
         """Start the background thread; raise RuntimeError if no thread can be started."""
         if not self._loop.start():
-            raise RuntimeError('no thread is left for reading descriptions')
+            raise RuntimeError('no thread is left for reading descriptions; raise the thread limit')
 
     def notify(self, note: Note) -> None:
         """Request the tag of a new note now, and read all notes soon."""
@@ -205,7 +205,8 @@ class DescriptionWorker:
         # The next read of the notes retries it. Pauses between the reads get longer.
         self._awaited.remove(note)
         if self._failures in (1, _FAILURES):
-            logger.warning('the description of %.80r is read later: %s', note.name, error)
+            logger.warning('the description of %.80r cannot be read; the read is retried: %s',
+                           note.name, error)
 
     def _fails(self, act: Callable[[], bool | None]) -> bool:
         """Call a function unless the loop is stopped; return True if it raises or returns True."""
@@ -215,6 +216,6 @@ class DescriptionWorker:
             # Another thread creates the tables.
             return False
         except Exception as error:
-            logger.warning('descriptions are read later: %s', error,
+            logger.warning('descriptions cannot be read; the read is retried: %s', error,
                            exc_info=not isinstance(error, errors.DynamoDBIndexError))
             return True

@@ -234,7 +234,7 @@ class Reconciler:
 
     def _note(self, name: str, why: object) -> None:
         """Note a repository for later. Its tag is expected: the note may replace that of a push."""
-        logger.info('repository %.80r is read again later: %s', name, why)
+        logger.info('repository %.80r cannot be read now; the read is retried: %s', name, why)
         for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 

@@ -54,7 +54,7 @@ class Dialect(NamedTuple):
 
 
 class DialectProbe:
-    """Returns the Dialect of a registry when called. Costs the registry a request in 10 min."""
+    """Returns the Dialect of a registry when called. Costs a request every 10 minutes."""
 
     def __init__(self, url: str, ca_file: str | None) -> None:
         self._url = url.rstrip('/') + '/v2/'

@@ -38,7 +38,7 @@ class Readiness:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Return the reason why the index is not ready, or None. Costs a BatchGetItem in 2 s."""
+        """Return the reason why the index is not ready, or None. Costs a BatchGetItem every 2 s."""
         if not self._index.ready:
             return 'the index is not ready: it is being loaded, or DynamoDB is unavailable'
         is_valid = self._clock() - self._checked_at <= _REMEMBERED

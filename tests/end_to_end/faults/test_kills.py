@@ -85,12 +85,12 @@ class Loaders(object):
         """Return the process that loads, once one does; None when the load has ended."""
         loading = []
 
-        def is_known():
+        def has_begun_or_loaded():
             begun = self.noted('begun')[-1:]
             loading[:] = [process for process in self.running if process.pid in begun]
             return loading or self.noted('loaded')
 
-        wait_until(is_known, 'no process loads', 60)
+        wait_until(has_begun_or_loaded, 'no process loads', 60)
         return None if self.noted('loaded') else loading[0]
 
     def end(self):

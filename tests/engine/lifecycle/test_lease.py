@@ -248,7 +248,7 @@ made_or_not = pytest.mark.parametrize('is_made', [True, False], ids=['made', 'no
 
 
 @made_or_not
-def test_a_heartbeat_whose_answer_never_comes_leaves_the_holder_holding(
+def test_a_holder_keeps_its_lease_if_the_answer_to_a_heartbeat_is_lost(
         index, holder, waiter, is_made):
     before = row(index)['lease']
     holder.advance(SECONDS / 4.0)
@@ -327,7 +327,7 @@ EARLY, LATE = SECONDS - REQUEST - 0.1, SECONDS - REQUEST + 0.1
 
 @pytest.mark.parametrize('passed, updates_refused, code, reads_refused, outcome', [
     (EARLY, 1, CONFLICT, 0, 'due'), (LATE, 1, CONFLICT, 0, 'made'), (LATE, 2, CONFLICT, 0, 'made'),
-    (LATE, 3, CONFLICT, 0, 'could not be renewed in time'),
+    (LATE, 3, CONFLICT, 0, 'could not be renewed before its end'),
     (EARLY, 1, CONFLICT, 1, 'due'), (LATE, 1, CONFLICT, 1, THROTTLE),
     (EARLY, 1, THROTTLE, 0, 'due'), (LATE, 1, THROTTLE, 0, THROTTLE),
     (EARLY, 1, 'AccessDeniedException', 0, 'AccessDeniedException')])

@@ -141,7 +141,7 @@ def test_a_single_worker_lists_all_and_without_any_the_listing_is_an_error(monke
         assert 'no thread is left' in str(failed.value)
 
 
-def test_namespaces_that_hang_are_unreadable_and_take_no_thread_of_the_others(caplog):
+def test_namespaces_that_hang_are_unreadable_and_do_not_block_others(caplog):
     content = {'team-%02d' % team: ['app-%d' % app for app in range(3)] for team in range(30)}
     hanging = ['hung-%d' % number for number in range(THREADS - 1)] + ['late-hung']
     source = Storage(dict(content, **dict.fromkeys(hanging, [HANG, 'app'])))

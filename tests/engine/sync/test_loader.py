@@ -81,7 +81,7 @@ def test_a_load_killed_at_any_transaction_goes_on_where_it_stopped(index, other)
 
 
 @pytest.mark.parametrize('state', ['index', 'fresh'])
-def test_a_repository_removed_while_a_load_runs_is_not_brought_back(request, state, other):
+def test_a_repository_removed_while_a_load_runs_is_not_restored(request, state, other):
     def listing():
         yield NAMES[3], None
         # Listed, and then removed from the storage, which the index is notified of.
@@ -359,7 +359,7 @@ def test_a_tombstone_that_is_written_anew_before_its_deletion_stays(removed, oth
 
 
 @pytest.mark.parametrize('first, is_removed, added', [(1, True, 0), (1, False, 1), (0, False, 2)])
-def test_a_load_brings_back_nothing_that_was_removed_while_tombstones_expired(
+def test_a_load_restores_nothing_that_was_removed_while_tombstones_expired(
         removed, other, first, is_removed, added):
     def listing():
         for name in NAMES[first:]:

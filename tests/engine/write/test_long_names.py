@@ -122,7 +122,7 @@ def change(request, sizes):
 def test_a_killed_change_is_whole_or_nothing_and_the_next_one_repairs_it(index, other, change):
     change.prepare(other)
     # Each kill is followed by another repair; on a server, each repair follows each kill.
-    for first in index.telling([0, 1, 2], 3, change.number):
+    for first in index.thinned_on_moto([0, 1, 2], 3, change.number):
         shares = []
         for count in killed_at_each(index, lambda: change.make(index), 'TransactWriteItems'):
             share = share_found(other, change.name)
@@ -226,7 +226,7 @@ def at_transaction(index, place, action):
 
 def test_a_change_overtaken_between_two_transactions_is_planned_again(index, other, change):
     cases = list(itertools.product([1, 'last'], ['add', 'remove']))
-    for place, sneak in index.telling(cases, 4, change.number):
+    for place, sneak in index.thinned_on_moto(cases, 4, change.number):
         change.prepare(other)
         ran = []
         with taken_back(index.engine):

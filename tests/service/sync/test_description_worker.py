@@ -89,7 +89,7 @@ def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
     assert pauses(worker, clock, 1) == [min(2 * PAUSE, longest)]
 
 
-def test_an_unavailable_registry_makes_pauses_longer_and_proves_no_missing_tag(
+def test_an_unavailable_registry_makes_pauses_longer_and_tags_are_still_awaited(
         worker, index, clock):
     index.kept, index.errors = [NOTE], {'*': UNAVAILABLE}
     assert pauses(worker, clock, 6) == [PAUSE * 2 ** number for number in range(6)]

@@ -154,7 +154,7 @@ def test_among_a_hundred_tags_latest_is_looked_up(reconciler, index, registry, l
     assert reconciler.describe(NAME, 1) is True and index == {NAME: text}
 
 
-def test_a_change_whose_answer_is_lost_does_not_bring_a_repository_back(
+def test_a_change_whose_answer_is_lost_does_not_restore_a_repository(
         in_process_dynamodb, registry):
     index = EngineIndex(in_process_dynamodb.url).ready()
     other, call = index.another(), index.engine.client.call

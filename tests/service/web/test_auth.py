@@ -93,7 +93,7 @@ def test_a_client_without_right_credentials_may_not_read(guarded, value):
     assert guarded.request_bytes('POST', b'/events', *lines).status_code == 401
 
 
-def test_the_kind_of_credentials_has_any_case_and_space_around_them(guarded):
+def test_the_scheme_basic_has_any_case_and_may_have_spaces_around_it(guarded):
     right = basic(b'alice:correct horse')
     for value in right, b'bAsIc  ' + right[6:] + b' ':
         for path in PROTECTED:

@@ -84,7 +84,7 @@ def test_requests_to_dynamodb_are_counted_with_their_units_and_outcomes(place):
     assert 'process_cpu_seconds' in answer.text and SECRET not in answer.text
 
 
-def test_while_dynamodb_is_unavailable_every_answer_says_so(start):
+def test_while_dynamodb_is_unavailable_every_answer_reports_it(start):
     def refuse(**_):
         raise ConnectionError('DynamoDB is unavailable')
     with start(STORED) as place:
