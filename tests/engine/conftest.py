@@ -1,8 +1,11 @@
 """Tables for a module's tests, and engines that write to them at once."""
 from __future__ import unicode_literals
 
+import os
+
 import pytest
 
+from docker_registry_index.engine import concurrency
 from docker_registry_index.engine.store.records import MARKERS
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write import plan
@@ -15,6 +18,19 @@ from tests.helpers.faults import taken_back
 def clock():
     """A clock that the test advances, in Unix seconds."""
     return Clock(1500000000)
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """No background thread is started: the test makes the calls of loops itself."""
+    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
+
+
+@pytest.fixture
+def fork(monkeypatch):
+    """A function after which the test seems a forked process, where greenlets live on."""
+    forked = os.getpid() + 1
+    return lambda: monkeypatch.setattr(os, 'getpid', lambda: forked)
 
 
 @pytest.fixture(scope='module')

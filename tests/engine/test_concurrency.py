@@ -3,7 +3,6 @@ from __future__ import unicode_literals
 
 import functools
 import logging
-import os
 import threading
 import time
 
@@ -18,7 +17,7 @@ from tests.helpers.waiting import in_threads, more_threads, wait_until
 
 
 @pytest.fixture
-def no_threads(monkeypatch):
+def full_system(monkeypatch):
     """The system cannot start another thread."""
     def refuse(self):
         raise RuntimeError("can't start new thread")
@@ -63,7 +62,7 @@ def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then
     assert waits == [1, 0]
 
 
-def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(no_threads):
+def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(full_system):
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
@@ -336,14 +335,13 @@ def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, cap
     assert record.getMessage() == 'a background task of the search index failed; it is retried'
 
 
-def test_a_loop_is_stopped_in_a_forked_process(loop_of, monkeypatch):
-    calls, threads, parent = Calls(), more_threads(), os.getpid()
+def test_a_loop_is_stopped_in_a_forked_process(loop_of, fork):
+    calls, threads = Calls(), more_threads()
     running, unused = loop_of(calls), loop_of(calls)
     running.start()
     wait_until(lambda: calls.at)
-    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+    fork()
     for loop in running, unused:
-        # Greenlets live on there.
         loop.wake()
         assert loop.is_stopped and loop.start() is False
     wait_until(lambda: threads() == 0)

@@ -1,7 +1,6 @@
 """SearchIndex: what it reports, what its callers wait for, and how it ends."""
 from __future__ import unicode_literals
 
-import os
 import threading
 
 import pytest
@@ -71,9 +70,8 @@ def test_a_start_that_must_not_wait_makes_no_request_and_the_first_searches_wait
     assert sorted(index.search('')) == [('a/web', 'the door'), ('b/worker', '')]
 
 
-def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index, monkeypatch):
-    parent = os.getpid()
-    monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index, fork):
+    fork()
     with pytest.raises(errors.Stopped):
         index.engine.client.call('list_tables')
 

@@ -1,1 +1,0 @@
-"""The plugin inside the real docker-registry 0.9.1."""

@@ -3,7 +3,6 @@ from __future__ import unicode_literals
 
 import logging
 import threading
-import time
 
 import pytest
 
@@ -84,12 +83,6 @@ def start():
 def ready(start):
     start.ready, start.marker = True, made_at(NOW)
     return start
-
-
-@pytest.fixture
-def no_threads(monkeypatch):
-    """Only the test calls run_once."""
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
 
 
 @pytest.fixture
@@ -189,16 +182,16 @@ def test_a_start_waits_until_the_index_is_ready_and_a_missing_table_is_made_at_o
     assert start.asked == ['is_ready', 'ensure_ready', 'ensure_ready']
 
 
-def test_a_start_waits_for_a_load_no_longer_than_it_may(make, goes_on, caplog):
-    maintenance = make()
-    began = time.time()
-    assert maintenance.start_and_wait(0.2) is False
-    assert 0.1 < time.time() - began < 2
-    assert maintenance.is_loading and 'still being loaded after' in caplog.text
+def test_a_start_waits_for_a_load_no_longer_than_it_may(make, goes_on, caplog, monkeypatch):
+    maintenance, waited = make(startup_wait=30), []
+    maintenance.start()
+    wait_until(lambda: maintenance.is_loading)
+    monkeypatch.setattr(maintenance_module, 'wait', lambda event, seconds: waited.append(seconds))
+    assert maintenance.start_and_wait(20) is False
+    assert maintenance.is_loading and 'still being loaded after 20 seconds' in caplog.text
     # A search does not wait again.
-    began = time.time()
     maintenance.wait_until_usable()
-    assert time.time() - began < 1
+    assert [round(seconds, 1) for seconds in waited] == [1.8, 20, 0.4, 0]
 
 
 def test_searches_wait_for_a_load_if_the_start_did_not(make, goes_on, clock, monkeypatch):

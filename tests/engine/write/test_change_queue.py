@@ -3,7 +3,6 @@ from __future__ import unicode_literals
 
 import contextlib
 import logging
-import os
 import threading
 
 import pytest
@@ -87,9 +86,8 @@ def threaded(make):
 
 
 @pytest.fixture
-def idle(make, clock, monkeypatch):
+def idle(make, clock, no_threads):
     """A queue without threads: the test makes their calls, and passes the time."""
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
     return make(clock=clock, sleep=clock.sleep)
 
 
@@ -351,13 +349,12 @@ def test_a_queue_that_is_closed_waits_so_long_for_a_change_under_way_and_no_long
 
 @pytest.mark.parametrize('end', ['fork', 'close'])
 def test_a_queue_that_is_closed_or_was_forked_has_no_thread_and_makes_no_change(
-        threaded, index, monkeypatch, end):
-    more, parent = more_threads(), os.getpid()
+        threaded, index, fork, end):
+    more = more_threads()
     index.failure = UNAVAILABLE
     threaded.apply_change('a/one', True)
     if end == 'fork':
-        # Greenlets live on there.
-        monkeypatch.setattr(os, 'getpid', lambda: parent + 1)
+        fork()
     else:
         threaded.close(0.1)
     wait_until(lambda: not more())
