@@ -5,26 +5,19 @@ import threading
 
 import pytest
 
-from docker_registry_index.engine import Source, errors, index as index_module
+from docker_registry_index.engine import errors, index as index_module
 from tests.helpers.engine import EngineIndex
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.storage import FakeStorage
 
 STORED = [('a/web', 'the door'), ('b/worker', None)]
 
 
-class HalfReadable(Source):
-    """A storage of two namespaces, one of which cannot be listed."""
-
-    def namespaces(self):
-        return ['a', 'broken']
-
-    def repositories(self, namespace):
-        if namespace == 'broken':
-            raise IOError('no rights')
-        return [('a/web', None)]
-
-    def has(self, name):
-        return name == 'a/web'
+def half_readable():
+    """Return a storage of two namespaces, one of which cannot be listed."""
+    storage = FakeStorage(['a/web', 'broken/x'])
+    storage.broken.add('broken')
+    return storage
 
 
 @pytest.fixture
@@ -50,7 +43,7 @@ def test_an_index_is_ready_and_complete_only_after_its_start(index, monkeypatch)
 
 
 def test_an_index_whose_storage_could_not_be_read_is_ready_and_not_complete(index):
-    assert index.engine.start(HalfReadable()) is True
+    assert index.engine.start(half_readable()) is True
     assert (index.engine.ready, index.engine.complete) == (True, False)
     assert index.search('web') == [('a/web', '')]
 
@@ -85,7 +78,7 @@ def test_a_start_limits_how_long_and_how_often_changes_wait_for_the_storage(inde
         def __init__(self, storage, writer):
             storages.append(storage)
 
-    storages, source = [], HalfReadable()
+    storages, source = [], half_readable()
     monkeypatch.setattr(index_module, 'StorageReconciler', Reconciler)
     monkeypatch.setattr(index_module, 'TimedSource', lambda *arguments: arguments)
     index.engine.start(source)

@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 
-from docker_registry_index.engine import ListSource, errors
+from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
 from tests.helpers.faults import Killed, Meanwhile, killed_at_each, taken_back
+from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import in_threads, wait_until
 
 STORE = [('a/one', None), ('a/two', None), ('b/one', None)]
@@ -129,20 +130,6 @@ def test_a_slow_process_that_saw_missing_tables_does_not_end_the_load_of_a_faste
     assert_right(index)
 
 
-class Storage(ListSource):
-    """A storage of STORE.
-
-    :param note: called with 'listing' or 'asking' before it is listed or asked for a repository."""
-
-    def __init__(self, note=lambda moment: None):
-        ListSource.__init__(self, lambda: note('listing') or STORE)
-        self._note = note
-
-    def has(self, name):
-        self._note('asking')
-        return (name, None) in STORE
-
-
 def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads(
         index, processes):
     loading, clock = processes[1].another(sync_interval=3600), Clock()
@@ -162,7 +149,7 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
             put_back(index, index.settings.repository_table, {'name': {'S': GONE}}, 'touched')
         put_back(index, index.settings.search_table, READY_KEY, 'synced', 'tried')
         upkeep = Maintenance(loading.store, lambda heartbeat: loading.load(
-            Storage(lose_once), heartbeat), clock)
+            FakeStorage(NAMES, note=lose_once), heartbeat), clock)
         with taken_back(loading.engine):
             Meanwhile(loading.engine, 'TransactWriteItems', lose_once)
             for _ in range(20):
@@ -183,7 +170,7 @@ def put_back(index, table, key, *times):
 def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
     running = index.another(push_wait=1)
     for gone in index.thinned_on_moto(COMBINATIONS, every=7, first=4):
-        assert running.engine.start(Storage()) is True
+        assert running.engine.start(FakeStorage(NAMES)) is True
         lose(index, gone)
 
         def becomes_right():

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from docker_registry_index.engine import Source
 from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
@@ -17,6 +16,7 @@ from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import wait_until
 
 NAMES = sorted('t-%d/a%d' % (number % 3, number) for number in range(6))
@@ -147,28 +147,10 @@ def old(index):
     return index
 
 
-class Storage(Source):
-    """Namespaces of names, of which those in ``later`` are there when asked."""
-
-    def __init__(self, *names):
-        self.names, self.later, self.broken = names, set(names), set()
-
-    def namespaces(self):
-        return sorted(set(name.split('/')[0] for name in self.names))
-
-    def repositories(self, namespace):
-        if namespace in self.broken:
-            raise IOError('no rights')
-        return [(name, None) for name in self.names if name.split('/')[0] == namespace]
-
-    def has(self, name):
-        return name in self.later
-
-
 def test_a_repository_gone_from_the_storage_is_removed_with_all_its_postings(old):
-    storage = Storage(*NAMES[1:4])
+    storage = FakeStorage(NAMES[1:4])
     # The storage is asked once more before anything is removed.
-    storage.later.add(NAMES[0])
+    storage.found.add(NAMES[0])
     report = old.load(storage)
     assert (report.removed, report.unchanged) == (2, 4) and report.complete
     assert old.assert_whole() == NAMES[:4] and old.search('words') == []
@@ -179,20 +161,20 @@ def test_a_repository_touched_within_the_last_hour_is_not_removed(old):
     touch(old, NAMES[1], -48)  # by a clock that was wrong
     # A push of what is there is a touch.
     assert old.engine.add(NAMES[2]) is False
-    report = old.load(Storage(*NAMES[3:]))
+    report = old.load(FakeStorage(NAMES[3:]))
     assert (report.removed, report.recent) == (1, 2) and report.complete
     assert old.names() == [NAMES[0]] + NAMES[2:]
 
 
 def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
-    report = old.load(Storage())
+    report = old.load(FakeStorage())
     assert (report.removed, report.failed) == (0, 6) and not report.complete
     assert old.names() == NAMES
     assert 'check the settings of the storage' in caplog.text
 
 
 def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
-    storage = Storage(*(NAMES[1:] + ['t-0/new', 't-1/new']))
+    storage = FakeStorage(NAMES[1:] + ['t-0/new', 't-1/new'])
     storage.broken.add('t-1')
     report = old.load(storage)
     assert (report.unreadable, report.added, report.removed) == (('t-1',), 1, 0)
@@ -207,7 +189,7 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
 
 def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
     monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.1)
-    storage, free, asked = Storage(*NAMES[3:]), threading.Event(), []
+    storage, free, asked = FakeStorage(NAMES[3:]), threading.Event(), []
     storage.has = lambda name: [asked.append(name), free.wait(30)]
     report = old.load(storage)
     free.set()
@@ -223,7 +205,7 @@ def test_a_difference_shows_all_and_writes_nothing(old):
     for name in NAMES[4:]:
         delete_as_0_1_0(old, name)
     assert old.search('words') == [(NAMES[5], 'some words')]
-    source = Storage(*NAMES[1:3] + NAMES[4:5])
+    source = FakeStorage(NAMES[1:3] + NAMES[4:5])
     made = RequestsMade(old.engine)
     assert sorted(old.engine.difference(source)) == [
         # The row of the second is gone, but the storage has it.
@@ -249,11 +231,11 @@ def test_a_long_load_logs_how_far_it_is(index, caplog):
     assert re.match(r'loading the search index: 6 of 6 done, \d+ per second, about 0 s left', load)
 
 
-class Slow(Storage):
-    """A storage whose second part is not listed before something is so."""
+class Slow(FakeStorage):
+    """A storage whose second namespace is listed only after a condition holds."""
 
     def __init__(self, holds):
-        super(Slow, self).__init__('z/last', *NAMES)
+        super(Slow, self).__init__(['z/last'] + NAMES)
         self._holds = holds
 
     def namespaces(self):
@@ -307,8 +289,8 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
     touch(fresh, 'z/gone', 24)
     fresh.engine.add('z/removed')
     fresh.engine.remove('z/removed')
-    storage = Storage(*NAMES + ['old/one', 'z/removed'] + NAMES)
-    storage.later.clear()
+    storage = FakeStorage(NAMES + ['old/one', 'z/removed'] + NAMES)
+    storage.found.clear()
     report = fresh.load(storage)
     assert (report.found, report.added, report.adopted, report.recent,
             report.removed) == (8, 7, 3, 1, 1)
@@ -318,7 +300,7 @@ def test_a_first_load_adopts_keeps_and_removes_as_every_load(fresh):
                                     in ('old/gone', 'old/one', 't/gone')]
 
 
-REST = Storage(*NAMES[2:])
+REST = FakeStorage(NAMES[2:])
 
 
 def tombstones(index):

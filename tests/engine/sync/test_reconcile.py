@@ -1,42 +1,19 @@
 """One repository is made equal to the storage, which may hang or change meanwhile."""
 from __future__ import unicode_literals
 
-import threading
 
 import pytest
 
-from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine import errors
 from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
+from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import in_threads, wait_until
-
-
-class Storage(Source):
-    """Some names. Questions for those in ``hanging`` are not answered before they are released."""
-
-    problem = None
-
-    def __init__(self, *names, **more):
-        self.names = set(names)
-        self.asked = []
-        self.hanging = {name: threading.Event() for name in more.pop('hanging', ())}
-
-    def has(self, name):
-        self.asked.append(name)
-        if self.problem:
-            raise self.problem
-        if name in self.hanging:
-            self.hanging[name].wait(30)
-        return name in self.names
-
-    def release(self, *names):
-        for name in names or self.hanging:
-            self.hanging[name].set()
 
 
 @pytest.fixture
 def hanging():
     """A storage that answers questions for a, b and c only when the test lets it."""
-    storage = Storage('a', 'there', hanging='abc')
+    storage = FakeStorage(['a', 'there'], hanging='abc')
     yield storage
     storage.release()
 
@@ -50,7 +27,7 @@ def asked(source, name):
 
 
 def test_an_answer_of_the_storage_is_returned_and_its_error_means_that_it_is_unreadable():
-    storage = Storage('there')
+    storage = FakeStorage(['there'])
     source = TimedSource(storage, 10)
     assert (source.has('there'), source.has('gone')) == (True, False)
     storage.problem = IOError('no rights')
@@ -119,19 +96,19 @@ def reconcile(storage, then=lambda: None, seconds=10, name='team/web'):
 
 
 def test_the_index_is_made_equal_to_the_storage():
-    for storage, is_there in (Storage('team/web'), True), (Storage(), False):
+    for storage, is_there in (FakeStorage(['team/web']), True), (FakeStorage(), False):
         assert reconcile(storage) == [('team/web', is_there)]
         assert storage.asked == ['team/web'] * 2
 
 
 def test_a_storage_that_changes_meanwhile_is_followed_three_times():
-    storage = Storage('team/web')
-    assert reconcile(storage, lambda: storage.names.discard('team/web')) == [
+    storage = FakeStorage(['team/web'])
+    assert reconcile(storage, lambda: storage.found.discard('team/web')) == [
         ('team/web', True), ('team/web', False)]
     # Another repository changes: no further write.
-    assert reconcile(storage, lambda: storage.names.add('other')) == [('team/web', False)]
+    assert reconcile(storage, lambda: storage.found.add('other')) == [('team/web', False)]
     # Changes again and again: a later change has its own announcement.
-    assert reconcile(storage, lambda: storage.names.symmetric_difference_update(['team/web'])) == [
+    assert reconcile(storage, lambda: storage.found.symmetric_difference_update(['team/web'])) == [
         ('team/web', is_there) for is_there in (False, True, False)]
 
 
