@@ -7,10 +7,11 @@ from docker_registry_index.engine._compat import monotonic
 _TRUE = object()
 
 
-def wait_until(condition, otherwise='it does not hold', seconds=20, server=None, expected=_TRUE):
+def wait_until(condition, otherwise='it does not hold', seconds=20, server=None, expected=_TRUE,
+               pause=0.01):
     """Return the seconds until a condition is `expected`, or is true by default; a failure shows
-    what it was instead, and the end of a server's log."""
-    started, pause = monotonic(), 0.01
+    what it was instead, and the end of a server's log. `pause` is the first pause in seconds."""
+    started, longest = monotonic(), 30 * pause
     while True:
         last = condition()
         passed = monotonic() - started
@@ -20,7 +21,8 @@ def wait_until(condition, otherwise='it does not hold', seconds=20, server=None,
             raise AssertionError('%s within %g seconds: %r\n%s'
                                  % (otherwise, seconds, last, lines_of(server) if server else ''))
         time.sleep(pause)
-        pause = min(1.2 * pause, 0.3)  # at first a figure is measured, later a processor spared
+        # At first a figure is measured, later a processor spared.
+        pause = min(1.2 * pause, longest)
 
 
 def lines_of(server):

@@ -119,7 +119,8 @@ class Listing(object):
         if not self._is_stopped and start_thread(self._run_worker, worker) is not None:
             self._working.add(worker)
         elif not self._working:
-            raise errors.StorageUnreadable('its repositories', RuntimeError('no thread is left'))
+            raise errors.StorageUnreadable('its repositories', RuntimeError(
+                'no thread is left; raise the thread limit of the process'))
 
     def _list_namespaces(self):
         """Put the namespaces into the queue of the workers, and None after the last one."""

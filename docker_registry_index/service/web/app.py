@@ -32,8 +32,8 @@ _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
 _PROTECTED = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
-#: The most seconds that a request waits for another one to end; and the seconds since the last
-#: request ended after which no request waits.
+#: The most seconds that a request waits for another one to end; and the seconds without an answer
+#: after which no request waits.
 _WAIT, _STUCK_AFTER = 0.2, 0.5
 
 
@@ -65,28 +65,29 @@ class Gate:
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
-class ConcurrencyLimit:
-    """Limits the number of requests that run at once. A further request waits briefly if others
-    have just ended. If none has, as when DynamoDB hangs, it is refused at once."""
+class ConcurrencyLimit(Gate):
+    """A gate for a limited number of requests. A further request waits briefly if others have just
+    been answered. If none has, as while DynamoDB is unavailable, it is refused at once, because
+    its thread is needed for notifications."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
-        self._free = threading.BoundedSemaphore(size)
-        self._clock, self._seconds = clock, seconds
-        self._left_at = clock()
+        super().__init__()
+        self._size, self._clock, self._seconds, self._answered_at = size, clock, seconds, clock()
 
     def enter(self) -> bool:
-        """Admit a request, and return True, if possible. When the request ends, call leave."""
-        if self._free.acquire(blocking=False):
-            return True
-        if self._clock() - self._left_at > _STUCK_AFTER:
-            return False
-        return self._free.acquire(timeout=self._seconds)
+        with self._changed:
+            if not self._under_way:
+                self.note_answer()
+            is_stuck = self._clock() - self._answered_at > _STUCK_AFTER
+            is_admitted = self._changed.wait_for(
+                lambda: self._under_way < self._size, 0 if is_stuck else self._seconds)
+            self._under_way += is_admitted
+            return is_admitted
 
-    def leave(self) -> None:
-        """Note that a request has ended."""
-        self._left_at = self._clock()
-        self._free.release()
+    def note_answer(self) -> None:
+        """Note that a request has been answered, and not because it failed."""
+        self._answered_at = self._clock()
 
 
 def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
@@ -150,13 +151,19 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
             return _unavailable(dialect, _UNAVAILABLE)
         return None
 
+    @app.after_request
+    def note_answer(answer: flask.Response) -> flask.Response:
+        if limit in flask.g.entered and answer.status_code < 500:
+            limit.note_answer()
+        return answer
+
     @app.teardown_request
     def leave(error: BaseException | None) -> None:
         for each in flask.g.pop('entered', ()):
             each.leave()
 
 
-def _enter(where: Gate | ConcurrencyLimit) -> bool:
+def _enter(where: Gate) -> bool:
     if not where.enter():
         return False
     flask.g.entered.append(where)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import time
 import uuid
 
 import boto3
@@ -13,7 +12,6 @@ import boto3
 from dev.servers.registry_v1 import Registry, s3_settings
 from dev.storage import v1_images
 from dev.storage.s3 import Bucket
-from docker_registry_index.engine.concurrency import Backoff
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.waiting import in_threads, wait_until
 
@@ -141,14 +139,15 @@ class Place(object):
 
 def wait_for_workers(registry, seconds=40):
     """Wait until each worker of a registry has answered: the log contains all starts then."""
-    client, deadline = V1Client(registry.url), time.monotonic() + seconds
-    pauses = Backoff(0.05, 1, least=1)
-    while len(processes_of(registry)) < registry.workers:
-        assert time.monotonic() < deadline, 'not all workers answer:\n' + registry.log_text()
+    client = V1Client(registry.url)
+
+    def answering():
         # Several at once: one alone would go to the same worker again and again.
         in_threads([lambda: client.request('GET', '/v1/_ping')] * 3)()
-        # 100 requests would make gunicorn rebuild the worker that is up.
-        time.sleep(pauses.next())
+        return len(processes_of(registry)) >= registry.workers
+
+    # 100 requests would make gunicorn rebuild the worker that is up.
+    wait_until(answering, 'not all workers answer', seconds, registry, pause=0.1)
 
 
 def wait_for_load(registry, seconds=240):

@@ -2,11 +2,13 @@
 import re
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import Hanging, in_threads, wait_until
@@ -15,25 +17,33 @@ ROUTES = [b'/v1/search', b'/v2/_catalog', b'/v1/_ping', b'/events', b'/healthz',
           b'/metrics']
 
 
-def test_one_more_request_than_the_limit_waits_while_others_end():
-    limit = ConcurrencyLimit(2, seconds=0.01)
+def test_one_more_request_than_the_limit_waits_while_others_are_answered(clock):
+    limit = ConcurrencyLimit(2, clock, seconds=0)
+    clock.advance(60)
     assert limit.enter() and limit.enter() and not limit.enter()
     limit.leave()
     assert limit.enter()
-    limit = ConcurrencyLimit(1, seconds=20)
+    limit = ConcurrencyLimit(1, clock, seconds=20)
     assert limit.enter()
-    threading.Timer(0.02, limit.leave).start()
-    assert limit.enter()
+    entered = in_threads([limit.enter])
+    limit.leave()
+    assert entered() == [True]
 
 
-def test_no_request_waits_if_none_has_ended_for_half_a_second(clock):
-    limit = ConcurrencyLimit(1, clock, seconds=60)
-    assert limit.enter()
+@pytest.mark.parametrize('how', ['hang', 'fail'])
+def test_no_request_waits_if_none_has_been_answered_for_half_a_second(clock, how):
+    limit = ConcurrencyLimit(2, clock, seconds=60)
+    assert limit.enter() and limit.enter()
     clock.advance(0.6)
+    if how == 'fail':
+        limit.leave()
+        assert limit.enter()
     started = time.monotonic()
     assert not limit.enter() and time.monotonic() - started < 30
+    limit.note_answer()
+    entered = in_threads([limit.enter])
     limit.leave()
-    assert limit.enter()
+    assert entered() == [True]
 
 
 def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way():
@@ -42,6 +52,16 @@ def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way()
     gate.leave()
     threading.Timer(0.02, gate.leave).start()
     assert gate.close(20) and gate.close(0)
+
+
+def test_failed_searches_do_not_count_as_answered(start, monkeypatch):
+    service, note_answer = start(), Mock()
+    monkeypatch.setattr(ConcurrencyLimit, 'note_answer', note_answer)
+    service.service.index.search = Mock(side_effect=[[], RequestFailed(
+        'query', ['table'], 'ThrottlingException', 'slow down', True), []])
+    assert [service.get('/v1/search').status_code for _ in range(3)] == [200, 503, 200]
+    # One more for each of the searches, because none was under way before it.
+    assert note_answer.call_count == 3 + 2
 
 
 def test_searches_that_hang_leave_threads_for_all_other_requests(start):
