@@ -7,25 +7,21 @@ import pytest
 from . import oracle
 
 REPOSITORIES = {
-    'library/ubuntu': None, 'library/mysql': None, 'team/sqlalchemy': None,
-    'team/sql': None, 'sql/server': None, 'acme/web-api': None,
-    'acme/api': None, 'acme/api-gateway': None, 'api/api': None,
-    'acme/therapist': None, 'acme/my_app.v2': None, 'acme/100percent': None,
-    'x/y': None, 'zeta/banana': None, 'nginx/nginx': None,
-    'team-a/foo--bar': None, 'team/a.b.c': None, 'aaaa/aaaaaa': None,
-}
+    'library/ubuntu': None, 'library/mysql': None, 'team/sqlalchemy': None, 'team/sql': None,
+    'sql/server': None, 'acme/web-api': None, 'acme/api': None, 'acme/api-gateway': None,
+    'api/api': None, 'acme/therapist': None, 'acme/my_app.v2': None, 'acme/100percent': None,
+    'x/y': None, 'zeta/banana': None, 'nginx/nginx': None, 'team-a/foo--bar': None,
+    'team/a.b.c': None, 'aaaa/aaaaaa': None}
 
 TERMS = [
-    '', ' ', 'sql', 'SQL', 'Sql', 'api', 'a', 'x', 'z', '1', 'ub', 'buntu',
-    'library', 'library/', '/', '/api', 'y/', 'acme/api', '-', '--', '_',
-    '.', '.v2', 'a.b', '%', '*', 'a%', 'a_', '_a', 'api*', '.*', '[a]', '\\',
-    '"', "'", 'o--b', 'ana', 'aa', 'aaa', 'aaaa/aaaaaa', 'nginx/nginx',
-    'nginx/nginx/', ' api ', 'acme api', 'api acme', 'api api', 'web  api',
-    'acme nothing', 'e a', 'nothing', 'é', '日本', '\U0001f433', 'ß', 'İ',
-    'library/ubuntu and much more than any name here has', 'u' * 255,
-    'u' * 256, 'u' * 1000, 'acme ' + 'u' * 1000, '\x00', 'a\x1bb', 'a\x00',
-    '\x7f', 'ubuntu\n', '\tubuntu', '!', '! ready', 'removed ', '\u2028',
-]
+    '', ' ', 'sql', 'SQL', 'Sql', 'api', 'a', 'x', 'z', '1', 'ub', 'buntu', 'library', 'library/',
+    '/', '/api', 'y/', 'acme/api', '-', '--', '_', '.', '.v2', 'a.b', '%', '*', 'a%', 'a_', '_a',
+    'api*', '.*', '[a]', '\\', '"', "'", 'o--b', 'ana', 'aa', 'aaa', 'aaaa/aaaaaa', 'nginx/nginx',
+    'nginx/nginx/', ' api ', 'acme api', 'api acme', 'api api', 'web  api', 'acme nothing', 'e a',
+    'nothing', 'é', '日本', '\U0001f433', 'ß', 'İ',
+    'library/ubuntu and much more than any name here has', 'u' * 255, 'u' * 256, 'u' * 1000,
+    'acme ' + 'u' * 1000, '\x00', 'a\x1bb', 'a\x00', '\x7f', 'ubuntu\n', '\tubuntu', '!', '! ready',
+    'removed ', '\u2028']
 
 LIMITS = [1, 2, 5, 3000000000]
 

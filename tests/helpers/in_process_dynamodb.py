@@ -57,8 +57,7 @@ moto.core.responses.method_names_from_class = functools.lru_cache(maxsize=None)(
     moto.core.responses.method_names_from_class)
 botocore.useragent.UserAgentString.to_string = lambda self: 'Boto3'
 # All clients share what botocore reads from its files: a client then takes a third of the time.
-botocore.session.create_loader = functools.lru_cache(maxsize=None)(
-    botocore.session.create_loader)
+botocore.session.create_loader = functools.lru_cache(maxsize=None)(botocore.session.create_loader)
 
 
 class InProcessDynamoDB(object):

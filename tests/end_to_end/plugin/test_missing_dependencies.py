@@ -15,8 +15,7 @@ def hiding(tmp_path):
     """A function that returns the environment in which a package is not installed."""
     def hide(package):
         # Python 2.7 imports this module before any other.
-        (tmp_path / 'sitecustomize.py').write_text(
-            'import sys; sys.modules[%r] = None' % package)
+        (tmp_path / 'sitecustomize.py').write_text('import sys; sys.modules[%r] = None' % package)
         return {'PYTHONPATH': str(tmp_path), 'PYTHONDONTWRITEBYTECODE': '1'}
     return hide
 
