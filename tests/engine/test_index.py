@@ -15,9 +15,7 @@ STORED = [('a/web', 'the door'), ('b/worker', None)]
 
 def half_readable():
     """Return a storage of two namespaces, one of which cannot be listed."""
-    storage = FakeStorage(['a/web', 'broken/x'])
-    storage.broken.add('broken')
-    return storage
+    return FakeStorage(['a/web', 'broken/x'], broken=['broken'])
 
 
 @pytest.fixture

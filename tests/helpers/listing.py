@@ -24,8 +24,10 @@ def keys_of(name, tags=1, layers=1, revisions=1, uploads=0):
             ['%s/_uploads/%036x/startedat' % (name, place) for place in range(uploads)])
 
 
-def listed(source):
-    """Return the names in a source in order, and the namespaces that cannot be read."""
-    listing = Listing(source)
-    names = sorted(name for batch in listing.batches(lambda: None) for name, _ in batch)
+def listed(source, heartbeat=lambda: None, meanwhile=lambda: False, **more):
+    """Return the names in a source in order, and the namespaces that cannot be read.
+
+    :param more: the seconds and the clock of the Listing."""
+    listing = Listing(source, **more)
+    names = sorted(name for batch in listing.batches(heartbeat, meanwhile) for name, _ in batch)
     return names, sorted(listing.unreadable)

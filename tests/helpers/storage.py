@@ -9,38 +9,52 @@ from docker_registry_index.engine import Source
 class FakeStorage(Source):
     """A storage of some names.
 
-    :param hanging: names; the storage is not asked for one before it is released.
-    :param note: called with 'listing' or 'asking' before it is listed or asked for a repository.
+    :param hanging: names and namespaces at which it hangs until they are released.
+    :param broken: names and namespaces at which a listing fails.
+    :param note: called with 'listing' or 'asking' before it is listed or asked for a repository,
+        and with each namespace and name before it is listed.
     :ivar names: what a listing returns.
     :ivar found: the names that are there when the storage is asked for them.
-    :ivar broken: namespaces that cannot be listed.
     :ivar problem: the error of each question, or None.
-    :ivar asked: the names that it was asked for."""
+    :ivar asked: the names that it was asked for.
+    :ivar hung: where it hung so far."""
 
-    def __init__(self, names=(), hanging=(), note=lambda moment: None):
-        self.names, self.found, self.broken = names, set(names), set()
+    def __init__(self, names=(), hanging=(), broken=(), note=lambda moment: None):
+        self.names, self.found, self.broken = names, set(names), set(broken)
         self.hanging = {name: threading.Event() for name in hanging}
-        self.problem, self.asked, self._note = None, [], note
+        self.problem, self.asked, self.hung, self._note = None, [], [], note
 
     def namespaces(self):
         self._note('listing')
-        return sorted(set(name.split('/')[0] for name in self.names))
+        return self._reached(sorted(set(name.split('/')[0] for name in self.names)))
 
     def repositories(self, namespace):
-        if namespace in self.broken:
-            raise IOError('no rights')
-        return [(name, None) for name in self.names if name.split('/')[0] == namespace]
+        for name in self._reached(name for name in self.names if name.split('/')[0] == namespace):
+            if self.broken & {namespace, name}:
+                raise IOError('no rights')
+            yield name, None
+
+    def _reached(self, names):
+        """Yield names, each after the storage has noted it or hung at it."""
+        for name in names:
+            self._note(name)
+            self._hang_at(name)
+            yield name
+
+    def _hang_at(self, name):
+        if name in self.hanging:
+            self.hung.append(name)
+            self.hanging[name].wait(30)
 
     def has(self, name):
         self._note('asking')
         self.asked.append(name)
         if self.problem:
             raise self.problem
-        if name in self.hanging:
-            self.hanging[name].wait(30)
+        self._hang_at(name)
         return name in self.found
 
     def release(self, *names):
-        """Answer the questions for some names, or for all."""
+        """Go on at some names, or at all."""
         for name in names or self.hanging:
             self.hanging[name].set()

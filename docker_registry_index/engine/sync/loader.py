@@ -80,7 +80,7 @@ class Loader(object):
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
         self._reader = SnapshotReader(self._store, source, heartbeat, sleep, clock)
-        self._timed_source = TimedSource(source, STORAGE_SECONDS, heartbeat=heartbeat)
+        self._timed_source = TimedSource(source, STORAGE_SECONDS, 1, heartbeat, clock)
         self._description_queue = DescriptionQueue(self._store)
         self._source = source
         self._heartbeat = heartbeat

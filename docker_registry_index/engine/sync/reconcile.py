@@ -24,19 +24,19 @@ class TimedSource(object):
     :param unanswered: the most calls that may hang at the same time.
     :param heartbeat: called at least once a second meanwhile; raises to stop."""
 
-    def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None):
+    def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None, clock=monotonic):
         self._source = source
         self._seconds = seconds
         self._unanswered = unanswered
         self._heartbeat = heartbeat
-        # The start of each call under way.
-        self._calls = {}
+        self._clock = clock
+        self._calls = {}  # the start of each call under way
 
     def has(self, name):
         """Return True if the storage has a repository now.
 
         :raises StorageUnreadable: the storage failed, or the call timed out."""
-        call, now = object(), monotonic()
+        call, now = object(), self._clock()
         # Not the whole time: the clock of Python 2.7 ticks only a hundred times a second.
         late = sum(now - since > 0.9 * self._seconds for since in list(self._calls.values()))
         try:
@@ -44,7 +44,7 @@ class TimedSource(object):
                 raise TimedOut(self._seconds)
             self._calls[call] = now
             return call_with_timeout(lambda: self._ask(call, name), self._seconds,
-                                     self._heartbeat)
+                                     self._heartbeat, self._clock)
         except TimedOut as error:
             raise errors.StorageUnreadable('whether it has %.80r' % name, error)
 

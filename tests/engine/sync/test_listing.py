@@ -2,129 +2,90 @@
 from __future__ import unicode_literals
 
 import logging
-import threading
 
 import pytest
 
-from docker_registry_index.engine import Source, errors
+from docker_registry_index.engine import errors
 from docker_registry_index.engine.sync import listing as listing_module
 from docker_registry_index.engine.sync.listing import THREADS, Listing
-from tests.helpers.clock import Clock
+from tests.helpers.listing import listed
+from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import more_threads, wait_until
 
-#: In place of a repository: the storage hangs there.
-HANG = object()
 
-
-class Storage(Source):
-    """Namespaces of given repositories, each any iterable. An exception in place of a repository is
-    raised."""
-
-    def __init__(self, namespaces):
-        self.content = namespaces
-        #: Ends whatever hangs.
-        self.free = threading.Event()
-
-    def namespaces(self):
-        return iter(sorted(self.content))
-
-    def repositories(self, namespace):
-        for repository in self.content[namespace]:
-            if isinstance(repository, Exception):
-                raise repository
-            if repository is HANG:
-                self.free.wait(30)
-            else:
-                yield '%s/%s' % (namespace, repository), None
-
-
-def names_of(content):
-    """Return all repositories of namespaces, sorted."""
-    return sorted('%s/%s' % (team, app) for team in content for app in content[team])
-
-
-def listed(source, heartbeat=lambda: None, meanwhile=lambda: False, **more):
-    """Return the names that a listing yields, sorted, and its unreadable namespaces, sorted."""
-    listing = Listing(source, **more)
-    try:
-        names = sorted(name for batch in listing.batches(heartbeat, meanwhile) for name, _ in batch)
-        return names, sorted(listing.unreadable)
-    finally:
-        source.free.set()
+def once_hung(clock, storage, threads=THREADS):
+    """Return a heartbeat for a limit of 300 seconds, which are over whenever so many more threads
+    hang."""
+    return lambda: len(storage.hung) == threads * (len(clock.slept) + 1) and clock.sleep(301)
 
 
 def test_every_repository_of_every_namespace_is_listed_once():
-    content = {'team-%d' % team: ['app-%03d' % app for app in range(600)] for team in range(20)}
-    assert listed(Storage(content)) == (names_of(content), [])
-    assert listed(Storage({})) == ([], [])
+    names = ['team-%02d/app-%03d' % (team, app) for team in range(10) for app in range(600)]
+    assert listed(FakeStorage(names[::-1])) == (names, [])
+    assert listed(FakeStorage()) == ([], [])
 
 
 def test_namespaces_are_listed_at_the_same_time():
-    begun, all_begun = [], threading.Event()
+    begun, names = [], ['n%d/x' % number for number in range(THREADS)]
 
-    def begin():
-        begun.append(1)
-        if len(begun) == THREADS:
-            all_begun.set()
-        assert all_begun.wait(20)
-        yield 'x'
+    def begin(moment):
+        if moment in names:
+            begun.append(moment)
+            wait_until(lambda: len(begun) == THREADS)
 
-    names, unreadable = listed(Storage({'n%d' % number: begin() for number in range(THREADS)}))
-    assert (len(names), unreadable) == (THREADS, [])
+    assert listed(FakeStorage(names, note=begin)) == (names, [])
 
 
 def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
     caplog.set_level(logging.ERROR)
-    content = {'a': ['one'], 'b': ['two', IOError('no rights'), 'three'], 'c': ['four']}
-    assert listed(Storage(content)) == (['a/one', 'b/two', 'c/four'], ['b'])
+    source = FakeStorage(['a/one', 'b/two', 'b/no', 'b/three', 'c/four'], broken=['b/no'])
+    assert listed(source) == (['a/one', 'b/two', 'c/four'], ['b'])
     [line] = caplog.messages
-    assert 'b' in line and 'no rights' in line
+    assert "'b'" in line and 'no rights' in line
 
 
-class Broken(Storage):
-    """A storage whose namespaces cannot be listed after the first: it fails or hangs."""
-
-    def namespaces(self):
-        yield 'a'
-        if self.content['a'] == []:
-            raise IOError('unavailable')
-        self.free.wait(30)
+def fail_at_b(moment):
+    if moment == 'b':
+        raise IOError('unavailable')
 
 
-@pytest.mark.parametrize('source, error', [
-    (Storage({'a': [IOError('unavailable')], 'b': [IOError('unavailable')]}), 'unavailable'),
-    (Broken({'a': []}), 'unavailable'), (Broken({'a': ['one']}), 'no answer for')])
-def test_a_storage_of_which_nothing_can_be_read_is_an_error(source, error):
+@pytest.mark.parametrize('fault, error', [
+    ({'broken': 'ab'}, 'no rights'), ({'note': fail_at_b}, 'unavailable'),
+    ({'hanging': 'b'}, 'no answer for')])
+def test_a_storage_of_which_nothing_can_be_read_is_an_error(clock, fault, error):
+    source = FakeStorage(['a/one', 'b/two'], **fault)
     with pytest.raises(errors.StorageUnreadable) as failed:
-        listed(source, seconds=0.1)
+        listed(source, once_hung(clock, source, 1), seconds=300, clock=clock)
+    source.release()
     assert error in str(failed.value)
 
 
 def test_a_storage_that_hangs_stops_neither_the_heartbeat_nor_work_between_batches():
-    source, beats, left = Storage({'a': [HANG, 'one']}), [], list(range(20))
+    names, beats, left = ['a/one', 'a/two'], [], list(range(20))
+    source = FakeStorage(names, hanging=names[:1])
 
     def meanwhile():
         if len(beats) > 3 and not left:
-            source.free.set()
+            source.release()
         return bool(left) and left.pop() is not None
 
-    assert listed(source, lambda: beats.append(1), meanwhile) == (['a/one'], [])
+    assert listed(source, lambda: beats.append(1), meanwhile) == (names, [])
     assert left == [] and len(beats) > 20
 
 
 def test_a_heartbeat_that_raises_ends_the_listing_and_its_threads():
-    more, never = more_threads(), threading.Event()
+    more, names = more_threads(), ['n%d/x' % (number % 20) for number in range(40)]
+    source = FakeStorage(names, hanging=names)
 
     def heartbeat():
-        raise ValueError('stop')
-
-    def endless():
-        while not never.wait(0.001):
-            yield 'x'
+        if len(source.hung) == THREADS:
+            raise ValueError('stop')
 
     with pytest.raises(ValueError):
-        listed(Storage({'n%d' % number: endless() for number in range(THREADS)}), heartbeat)
+        listed(source, heartbeat)
+    source.release()
     wait_until(lambda: not more())
+    assert len(source.hung) == THREADS
 
 
 @pytest.mark.parametrize('threads', [0, 1])
@@ -132,61 +93,62 @@ def test_a_single_worker_lists_all_and_without_any_the_listing_is_an_error(monke
     start, left = listing_module.start_thread, [1] * 2 * threads
     monkeypatch.setattr(listing_module, 'start_thread',
                         lambda *arguments: start(*arguments) if left and left.pop() else None)
-    source = Storage({'n%02d' % number: ['x'] for number in range(40)})
+    names = ['n%02d/x' % number for number in range(40)]
     if threads:
-        assert listed(source) == (names_of(source.content), [])
+        assert listed(FakeStorage(names)) == (names, [])
     else:
         with pytest.raises(errors.StorageUnreadable) as failed:
-            listed(source)
+            listed(FakeStorage(names))
         assert 'no thread is left' in str(failed.value)
 
 
-def test_namespaces_that_hang_are_unreadable_and_do_not_block_others(caplog):
-    content = {'team-%02d' % team: ['app-%d' % app for app in range(3)] for team in range(30)}
-    hanging = ['hung-%d' % number for number in range(THREADS - 1)] + ['late-hung']
-    source = Storage(dict(content, **dict.fromkeys(hanging, [HANG, 'app'])))
-    source.content['late-hung'] = ['app', HANG]
-    assert listed(source, seconds=0.1) == (names_of(content), hanging)
-    for name in hanging:
+def test_namespaces_that_hang_are_unreadable_and_do_not_block_others(clock, caplog):
+    names = ['team-%02d/app-%d' % (team, app) for team in range(30) for app in range(3)]
+    hanging = ['hung-%d/app' % number for number in range(THREADS - 1)] + ['late-hung/b']
+    source = FakeStorage(names + ['late-hung/a'] + hanging + ['hung-0/b'], hanging)
+    unreadable = [name.split('/')[0] for name in hanging]
+    assert listed(source, once_hung(clock, source), seconds=300, clock=clock) == (names, unreadable)
+    source.release()
+    for name in unreadable:
         assert [line for line in caplog.messages if '%r' % name in line and 'no answer for' in line]
 
 
-def test_a_storage_that_hangs_everywhere_is_unreadable():
-    more, running = more_threads(), []
-    source = Storage({'hung-%02d' % number: [HANG] for number in range(50)})
+def test_a_storage_that_hangs_everywhere_is_unreadable(clock):
+    more, running, names = more_threads(), [], ['hung-%02d/x' % number for number in range(50)]
+    source = FakeStorage(names, names, note=lambda _: running.append(more()))
     with pytest.raises(errors.StorageUnreadable):
-        listed(source, lambda: running.append(more()), seconds=0.1)
-    assert max(running) <= 2 * THREADS + 1
+        listed(source, once_hung(clock, source), seconds=300, clock=clock)
+    source.release()
+    assert max(running) == 2 * THREADS + 1
 
 
-def test_slow_repositories_do_not_count_as_hanging():
-    clock, beats = Clock(), []
+def test_slow_repositories_do_not_count_as_hanging(clock):
+    names, beats = ['slow/app-0', 'slow/app-1'], []
 
-    def slow():
-        for name in 'app-0', 'app-1':
+    def slow_down(moment):
+        if moment in names:
             clock.advance(250)
             count = len(beats)
             # Until the time has been checked.
             wait_until(lambda: len(beats) > count + 1)
-            yield name
 
-    assert listed(Storage({'slow': slow()}), lambda: beats.append(1), seconds=300, clock=clock) == (
-        ['slow/app-0', 'slow/app-1'], [])
+    assert listed(FakeStorage(names, note=slow_down), lambda: beats.append(1), seconds=300,
+                  clock=clock) == (names, [])
 
 
-def test_a_slow_reader_does_not_count_as_a_storage_that_hangs():
-    clock, names, taken, counts = Clock(), [], [], [0]
+def test_a_slow_reader_does_not_count_as_a_storage_that_hangs(clock):
+    names, taken, counts, found = ['large/x'] * 30000, [], [0], []
 
     def has_stopped():
         counts.append(len(taken))
-        return counts[-2] == counts[-1] > 0
+        return counts[-2] == counts[-1]
 
-    listing = Listing(Storage({'large': (taken.append(1) for _ in range(30000))}), 300, clock)
+    listing = Listing(FakeStorage(names, note=taken.append), 300, clock)
     for batch in listing.batches(lambda: None):
-        if not names:
+        if not found:
             # The reader does not read: once the queue is full, the storage waits for it.
             wait_until(has_stopped)
-            assert len(taken) < 30000
+            assert len(taken) < len(names)
             clock.advance(500)
-        names += batch
-    assert len(names) == 30000 and listing.unreadable == []
+        found += batch
+    assert len(found) == len(names) and listing.unreadable == []

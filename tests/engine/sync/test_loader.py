@@ -4,7 +4,6 @@ from __future__ import unicode_literals
 import itertools
 import logging
 import re
-import threading
 import time
 
 import pytest
@@ -17,7 +16,7 @@ from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import FakeStorage
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import more_threads, wait_until
 
 NAMES = sorted('t-%d/a%d' % (number % 3, number) for number in range(6))
 STORED = [(name, None) for name in reversed(NAMES)]
@@ -187,14 +186,14 @@ def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
     assert old.names() == sorted(storage.names)
 
 
-def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, monkeypatch, caplog):
-    monkeypatch.setattr(loader, 'STORAGE_SECONDS', 0.1)
-    storage, free, asked = FakeStorage(NAMES[3:]), threading.Event(), []
-    storage.has = lambda name: [asked.append(name), free.wait(30)]
-    report = old.load(storage)
-    free.set()
+def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, clock, caplog):
+    more, storage = more_threads(), FakeStorage(NAMES[3:], hanging=NAMES[:3])
+    report = old.load(storage, lambda: clock.advance(loader.STORAGE_SECONDS), clock=clock)
+    storage.release()
+    wait_until(lambda: not more())
     # After one question without an answer, no more are asked.
-    assert (report.removed, report.failed, len(asked)) == (0, 3, 1) and old.names() == NAMES
+    assert (report.removed, report.failed, len(storage.asked)) == (0, 3, 1)
+    assert old.names() == NAMES
     assert caplog.text.count('could not be removed; a later load retries it: ') == 3
 
 

@@ -1,11 +1,13 @@
 """One repository is made equal to the storage, which may hang or change meanwhile."""
 from __future__ import unicode_literals
 
+import itertools
 
 import pytest
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
+from tests.helpers.clock import Clock
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import in_threads, wait_until
 
@@ -18,6 +20,18 @@ def hanging():
     storage.release()
 
 
+def timed(storage, unanswered=1):
+    """Return a TimedSource whose time is over as soon as the storage hangs."""
+    clock, asked = Clock(), itertools.count(len(storage.asked) + 1)
+
+    def heartbeat():
+        number = next(asked)
+        wait_until(lambda: len(storage.asked) == number)
+        clock.advance(10 if storage.asked[-1] in storage.hanging else 0)
+
+    return TimedSource(storage, 10, unanswered, heartbeat, clock)
+
+
 def asked(source, name):
     """Return the answer, or the error in words."""
     try:
@@ -28,7 +42,7 @@ def asked(source, name):
 
 def test_an_answer_of_the_storage_is_returned_and_its_error_means_that_it_is_unreadable():
     storage = FakeStorage(['there'])
-    source = TimedSource(storage, 10)
+    source = timed(storage)
     assert (source.has('there'), source.has('gone')) == (True, False)
     storage.problem = IOError('no rights')
     for _ in range(3):
@@ -39,7 +53,7 @@ def test_an_answer_of_the_storage_is_returned_and_its_error_means_that_it_is_unr
 
 
 def test_after_too_many_unanswered_questions_no_more_are_asked_until_one_is_answered(hanging):
-    source = TimedSource(hanging, 0.05, unanswered=2)
+    source = timed(hanging, unanswered=2)
     found = asked(source, 'a')
     assert 'the storage of the registry failed to report whether it has' in found
     assert 'no answer for' in found
@@ -81,7 +95,7 @@ def test_a_heartbeat_can_end_the_wait(hanging):
         TimedSource(hanging, 30, heartbeat=heartbeat).has('a')
 
 
-def reconcile(storage, then=lambda: None, seconds=10, name='team/web'):
+def reconcile(storage, then=lambda: None, name='team/web'):
     """Make one repository equal to the storage; return what is written.
 
     :param then: called after each write."""
@@ -91,7 +105,7 @@ def reconcile(storage, then=lambda: None, seconds=10, name='team/web'):
             then()
 
     written = []
-    StorageReconciler(TimedSource(storage, seconds), Writer()).reconcile(name)
+    StorageReconciler(timed(storage), Writer()).reconcile(name)
     return written
 
 
@@ -117,7 +131,7 @@ def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
         raise AssertionError('it was written')
 
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, fail, 0.05, 'a')
+        reconcile(hanging, fail, 'a')
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, fail, 10, 'there')
+        reconcile(hanging, fail, 'there')
