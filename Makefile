@@ -9,7 +9,8 @@ PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
 RUN_PYTEST := -m pytest -p no:cacheprovider -q -rs
 ON_BOTH_PYTHONS := tests/engine tests/contract
-ON_PYTHON27 := $(ON_BOTH_PYTHONS) tests/test_configuration.py tests/plugin
+ON_PYTHON27 := $(ON_BOTH_PYTHONS) $(addprefix tests/,test_configuration.py \
+    test_configuration_files.py plugin)
 # These take half of the time on Python 2.7: `make test` runs both halves at the same time.
 WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \

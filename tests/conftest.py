@@ -14,6 +14,7 @@ sys.path.insert(0, ROOT)  # the package and dev/ of this checkout, whatever is i
 from dev.servers.aws import DynamoDBLocal, Ministack, dynamodb_local_is_installed  # noqa: E402
 from dev.servers.process import local_environment  # noqa: E402
 from docker_registry_index.engine._compat import PY2  # noqa: E402
+from tests.helpers.clock import Clock  # noqa: E402
 
 # value of --dynamodb: the fixture that has the engine
 ENGINES = {'ministack': 'ministack', 'local': 'dynamodb_local', 'moto': 'in_process_dynamodb'}
@@ -52,6 +53,12 @@ def pytest_generate_tests(metafunc):
         engines = metafunc.config.getoption('dynamodb') or ['local' if PY2 else 'moto']
         metafunc.parametrize('dynamodb_endpoint', [_engine(name) for name in engines],
                              indirect=True, scope='session')
+
+
+@pytest.fixture
+def clock():
+    """A clock that the test advances."""
+    return Clock()
 
 
 @pytest.fixture(scope='session')

@@ -45,9 +45,7 @@ class Bar(object):
     :param label: the text in front of the bar."""
 
     def __init__(self, label):
-        self._label = label
-        self._bar = None
-        self._done = 0
+        self._label, self._bar, self._done = label, None, 0
 
     def __enter__(self):
         return self
@@ -68,12 +66,13 @@ class Bar(object):
         self._done = done
 
 
-def exit_with(act, is_json=False):
+def exit_with(act, is_json=False, clock=time.time, sleep=time.sleep):
     """Call a function, and exit with the status that it returns, or with the status of its error.
 
-    :param is_json: True to print an error as a JSON document, too."""
+    :param is_json: True to print an error as a JSON document, too.
+    :param clock, sleep: the functions that measure and make the wait for background threads."""
     try:
-        sys.exit(_status(act, is_json))
+        sys.exit(_status(act, is_json, clock, sleep))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except EnvironmentError as error:
@@ -84,7 +83,7 @@ def exit_with(act, is_json=False):
         sys.exit(_fail(UNAVAILABLE, 'cannot write output or read input: %s' % error, False))
 
 
-def _status(act, is_json):
+def _status(act, is_json, clock, sleep):
     try:
         return act()
     except click.UsageError as error:
@@ -101,7 +100,7 @@ def _status(act, is_json):
         return _fail(UNAVAILABLE, 'the temporary file cannot be used: %s; free disk '
                      'space, or set TMPDIR to another directory' % error, is_json)
     finally:
-        _wait_for_threads()
+        _wait_for_threads(clock, sleep)
 
 
 def _fail(status, sentence, is_json):
@@ -111,14 +110,14 @@ def _fail(status, sentence, is_json):
     return status
 
 
-def _wait_for_threads():
+def _wait_for_threads(clock, sleep):
     """Wait for background threads, at most THREADS_END seconds. When Python 2.7 exits, it removes
     the modules that running threads use, and prints the errors that they raise then."""
-    deadline = time.time() + THREADS_END
-    while time.time() < deadline and any(
+    deadline = clock() + THREADS_END
+    while clock() < deadline and any(
             thread.daemon and thread is not threading.current_thread()
             for thread in threading.enumerate()):
-        time.sleep(0.05)
+        sleep(0.05)
 
 
 def _discard_output():

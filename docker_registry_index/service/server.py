@@ -71,16 +71,16 @@ class Service:
                             DialectProbe(service.registry_url, service.registry_ca), pool,
                             self._metrics, self.gate)
 
-    def start(self) -> None:
+    def start(self, load_wait: float = 1) -> None:
         """Start the background threads, after waiting up to three seconds for DynamoDB.
 
+        :param load_wait: the most seconds to wait for a load; with 0, searches wait for it.
         :raises NewerDatabase, ForeignDatabase: the tables are not changed."""
         try:
             call_with_timeout(self.index.is_ready, _FIRST_CHECK)
         except (errors.RequestFailed, TimedOut) as error:
             logger.warning('the first check of the search index failed; it is retried: %s', error)
-        # Not 0, because searches would wait for the first load.
-        self.index.start(self._source, 1, self._metrics.note_load)
+        self.index.start(self._source, load_wait, self._metrics.note_load)
         self._description_worker.start()
 
     def stop(self) -> None:

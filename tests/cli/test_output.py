@@ -23,17 +23,13 @@ STATUSES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_wait(monkeypatch):
-    monkeypatch.setattr(output, 'THREADS_END', 0)
-
-
 @pytest.fixture
-def status_of(capsys):
+def status_of(capsys, clock):
     """A function that calls exit_with() and returns the exit status and both outputs."""
-    def exit_status(act, is_json=False):
+    # Other tests may have left threads in this process: without the clock, the end awaits them.
+    def exit_status(act, is_json=False, sleep=clock.sleep):
         with pytest.raises(SystemExit) as ended:
-            output.exit_with(act, is_json)
+            output.exit_with(act, is_json, clock, sleep)
         return (ended.value.code,) + tuple(capsys.readouterr())
     return exit_status
 
@@ -52,25 +48,24 @@ def test_the_status_of_a_function_is_the_exit_status_and_that_of_ctrl_c_is_130(s
     assert status_of(Mock(side_effect=KeyboardInterrupt())) == (130, '', '')
     # An unknown error is not hidden.
     with pytest.raises(ZeroDivisionError):
-        output.exit_with(Mock(side_effect=ZeroDivisionError()))
+        status_of(Mock(side_effect=ZeroDivisionError()))
 
 
-def test_a_usage_error_is_left_to_click_and_with_json_also_a_document(capsys):
+def test_a_usage_error_is_left_to_click_and_with_json_also_a_document(status_of, capsys):
     for is_json, documents in (False, ''), (True, '{\n  "error": "a wrong option"\n}\n'):
         with pytest.raises(click.UsageError):
-            output.exit_with(Mock(side_effect=click.UsageError('a wrong option')), is_json)
+            status_of(Mock(side_effect=click.UsageError('a wrong option')), is_json)
         assert capsys.readouterr() == (documents, '')
 
 
-def test_the_end_waits_for_background_threads(status_of, monkeypatch):
-    is_over = threading.Event()
-    thread = threading.Thread(target=is_over.wait, daemon=True)
-    thread.start()
-    # Other tests may have left threads in this process.
-    monkeypatch.setattr(threading, 'enumerate', lambda: [thread] if thread.is_alive() else [])
-    monkeypatch.setattr(output, 'THREADS_END', 20)
-    threading.Timer(0.05, is_over.set).start()
-    assert status_of(lambda: output.OK)[0] == 0 and not thread.is_alive()
+def test_the_end_waits_for_background_threads_until_they_end_or_two_seconds_have_passed(
+        status_of, monkeypatch, clock):
+    threads = [Mock(daemon=False), Mock(daemon=True)]
+    monkeypatch.setattr(threading, 'enumerate', lambda: threads if len(clock.slept) < 99 else [])
+    assert status_of(lambda: output.NOT_OK)[0] == output.NOT_OK
+    assert sum(clock.slept) == pytest.approx(2, abs=0.1)
+    assert status_of(lambda: output.OK, sleep=lambda _: threads.pop())[0] == output.OK
+    assert [thread.daemon for thread in threads] == [False]
 
 
 @pytest.mark.parametrize('is_terminal', [False, True])

@@ -1,4 +1,5 @@
-"""A registry's storage in a directory, and what a load sees of a source."""
+"""A registry's storage in a directory or a bucket, and what a load sees of a source."""
+import bisect
 import os
 
 from docker_registry_index.engine.sync.listing import Listing
@@ -22,6 +23,47 @@ def keys_of(name, tags=1, layers=1, revisions=1, uploads=0):
             ['%s/_manifests/tags/v%d/%s' % (name, place, rest) for place in range(tags)
              for rest in ('current/link', 'index/sha256/%064x/link' % 15)] +
             ['%s/_uploads/%036x/startedat' % (name, place) for place in range(uploads)])
+
+
+class Bucket(object):
+    """A bucket in memory with keys below REPOSITORIES. It is also an S3 client that can only list.
+
+    :param size: the keys in a page of page_after.
+    :ivar requests: how often the bucket was listed."""
+
+    def __init__(self, keys, size=1000):
+        self.keys, self.size, self.requests = sorted(keys), size, 0
+
+    def _page(self, start, size):
+        self.requests += 1
+        return self.keys[start:start + size], start + size < len(self.keys)
+
+    def page_after(self, place):
+        """Return a page of the keys after a place, and whether more follow."""
+        return self._page(bisect.bisect_right(self.keys, place), self.size)
+
+    def folders(self, inside):
+        """Return the folders in a folder."""
+        return sorted({inside + key[len(inside):].partition('/')[0] + '/' for key in self.keys
+                       if key.startswith(inside) and '/' in key[len(inside):]})
+
+    def list_objects_v2(self, Bucket, Prefix, StartAfter, MaxKeys=1000):
+        first, after = [place[len(REPOSITORIES):] for place in (Prefix, StartAfter)]
+        found, is_truncated = self._page(max(bisect.bisect_left(
+            self.keys, first), bisect.bisect_right(self.keys, after)), MaxKeys)
+        keys = [REPOSITORIES + key for key in found]
+        return {'Contents': [{'Key': key} for key in keys if key.startswith(Prefix)],
+                'IsTruncated': is_truncated}
+
+    def get_paginator(self, operation):
+        return self
+
+    def paginate(self, Bucket, Prefix, Delimiter):
+        folders = self.folders(Prefix[len(REPOSITORIES):])
+        for start in range(0, max(1, len(folders)), 1000):
+            self.requests += 1
+            yield {'CommonPrefixes': [{'Prefix': REPOSITORIES + folder}
+                                      for folder in folders[start:start + 1000]]}
 
 
 def listed(source, heartbeat=lambda: None, meanwhile=lambda: False, **more):

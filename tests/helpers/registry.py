@@ -1,12 +1,16 @@
-"""A registry in the test process, and the notifications that registries send."""
+"""A registry in the test process, a client of one, and the notifications that registries send."""
+import collections.abc
 import uuid
 from urllib.parse import unquote
 
 from dev.storage.oci_images import DESCRIPTION
+from docker_registry_index.service.registry.client import RegistryClient
+from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
 DIGEST = 'sha256:' + 'ab' * 32
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+UNAVAILABLE = RegistryUnavailable('http://127.0.0.1:5000', 'does not answer')
 
 
 class FakeRegistry(ScriptedServer):
@@ -37,10 +41,50 @@ class FakeRegistry(ScriptedServer):
             return error_page('NAME_UNKNOWN')(handler)
         if what == 'list':
             return page({'name': name, 'tags': ['latest']})(handler)
-        text = self.repositories[name]
-        return page({'schemaVersion': 2, 'mediaType': MANIFEST,
-                     'annotations': {DESCRIPTION: text} if text else {}},
-                    Content_Type=MANIFEST)(handler)
+        return page(manifest(self.repositories[name]), Content_Type=MANIFEST)(handler)
+
+
+class FakeRegistryClient(RegistryClient):
+    """A client of a registry in memory. An answer that is an error is raised.
+
+    :param pages: of the catalog: lists of names.
+    :param answers: name, else '*', to its tags, or to an iterator of the answers to the requests
+        for them; by default, each repository has the tag 1.
+    :param manifests, configs: reference to a document, for all repositories.
+    :ivar asked: the name of each request for tags, and the reference of each other request.
+    :ivar timeouts: of these requests."""
+
+    def __init__(self, pages=(), answers=(), manifests=(), configs=()):
+        self.pages, self.answers = pages, dict(answers)
+        self.manifests, self.configs = dict(manifests), dict(configs)
+        self.asked, self.timeouts = [], []
+
+    def tags(self, name, timeout=None):
+        return self._answer(name, self.answers.get(name, self.answers.get('*', ['1'])), timeout)
+
+    def manifest(self, name, reference, timeout=None):
+        return self._answer(reference, self.manifests.get(reference), timeout)
+
+    def config(self, name, digest, timeout=None):
+        return self._answer(digest, self.configs.get(digest), timeout)
+
+    def catalog(self):
+        return iter(self.pages)
+
+    def _answer(self, asked, answer, timeout):
+        self.asked.append(asked)
+        self.timeouts.append(timeout)
+        if isinstance(answer, collections.abc.Iterator):
+            answer = next(answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def manifest(description=None):
+    """Return the manifest of an image with this description, or without any."""
+    return {'schemaVersion': 2, 'mediaType': MANIFEST,
+            'annotations': {DESCRIPTION: description} if description else {}}
 
 
 def pushed(name, digest=DIGEST, tag='latest', media_type=MANIFEST, action='push', **more):

@@ -1,15 +1,9 @@
 """The service inside the test process, and what its tests share."""
 import pytest
 
-from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
 from tests.helpers.scripted_server import ScriptedServer
 from tests.helpers.service import InProcessService
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

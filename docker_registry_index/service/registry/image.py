@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .client import RegistryClient
@@ -37,17 +37,17 @@ class Texts(NamedTuple):
 
 
 def description(client: RegistryClient, name: str, reference: str | None,
-                timeout: float = 10) -> str | None:
+                timeout: float = 10, clock: Callable[[], float] = time.monotonic) -> str | None:
     """Return the description of the image with a tag or digest, or None.
 
     Costs at most two requests for an image, and one more for each index around it.
 
-    :param timeout: seconds for all requests together.
+    :param timeout: seconds for all requests together, on the clock.
     :raises RegistryUnavailable: the registry cannot be read in that time."""
-    end = time.monotonic() + timeout
+    end = clock() + timeout
     texts: list[Texts] = []
     for _ in range(_LEVELS):
-        manifest = client.manifest(name, reference, timeout=end - time.monotonic())
+        manifest = client.manifest(name, reference, timeout=end - clock())
         if not texts and is_secondary(None, manifest):
             return None
         texts.append(of_manifest(manifest))
@@ -56,7 +56,7 @@ def description(client: RegistryClient, name: str, reference: str | None,
         reference = child_of(manifest)
     digest = config_of(manifest)
     if digest and not texts[-1].description:
-        texts.append(of_config(client.config(name, digest, timeout=end - time.monotonic())))
+        texts.append(of_config(client.config(name, digest, timeout=end - clock())))
     return first_text(texts)
 
 

@@ -136,8 +136,7 @@ class Reconciler:
                  clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = time.sleep) -> None:
         self._index, self._registry = index, registry
-        self._clock, self._sleep = clock, sleep
-        self._lock = _KeyedLock()
+        self._clock, self._sleep, self._lock = clock, sleep, _KeyedLock()
         self.on_note: Callable[[Note], object] = lambda note: None
         #: Returns True if the registry has a tag of a repository; see RegistryClient.has.
         self.has_tag = registry.has
@@ -240,7 +239,8 @@ class Reconciler:
 
     def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:
         reference = reference or self._best_tag(name, tags, end)
-        return image.description(self._registry, name, reference, self._seconds_left(end))
+        return image.description(self._registry, name, reference, self._seconds_left(end),
+                                 self._clock)
 
     def _best_tag(self, name: str, tags: list[str], end: float) -> str | None:
         best = image.best_tag(tags)

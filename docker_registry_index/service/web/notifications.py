@@ -38,7 +38,7 @@ _BLOB = 'application/octet-stream'
 
 #: Large bodies are read one at a time, because they need much memory. The next one waits at most so
 #: many seconds.
-_large, _WAIT = threading.Lock(), 0.5
+_large, WAIT = threading.Lock(), 0.5
 
 
 class MalformedNotification(ValueError):
@@ -103,7 +103,7 @@ def _changes(request: flask.Request) -> list[Change]:
         return changes_of(request.get_data(cache=False))
     if not _is_of_registry(request):
         flask.abort(413)
-    if not _large.acquire(timeout=_WAIT):
+    if not _large.acquire(timeout=WAIT):
         raise RetryLater('another large body is being read')
     try:
         return changes_of(request.get_data(cache=False))

@@ -4,10 +4,8 @@ import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.registry import image
-from docker_registry_index.service.registry.client import RegistryClient
-from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.registry.image import Texts, description
-from tests.helpers.scripted_server import late, page
+from tests.helpers.registry import FakeRegistryClient
 
 PREFIX = 'org.opencontainers.image.'
 HEX = 'sha256:' + '0' * 64
@@ -18,21 +16,6 @@ ANYTHING = strategies.recursive(
     strategies.text(max_size=5) | strategies.sampled_from(['linux', 'amd64', 'unknown']),
     lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(
         strategies.sampled_from(KEYS), inner, max_size=6), max_leaves=12)
-
-
-class Registry:
-    """A client of these manifests and configs; `asked` has the references requested."""
-
-    def __init__(self, manifests, configs=()):
-        self.manifests, self.configs, self.asked = manifests, dict(configs), []
-
-    def manifest(self, name, reference, timeout):
-        self.asked.append(reference)
-        return self.manifests.get(reference)
-
-    def config(self, name, digest, timeout):
-        self.asked.append(digest)
-        return self.configs.get(digest)
 
 
 def labels(**texts):
@@ -77,7 +60,7 @@ def test_an_image_with_a_subject_does_not_describe_its_repository():
     assert image.is_secondary('latest', {'subject': {'digest': 'a'}})
     assert not image.is_secondary('latest', {'subject': None}) and not image.is_secondary(None, [])
     sbom = dict(manifest(description='SBOM'), subject={'digest': 'a'})
-    assert description(Registry({'sbom': sbom}), 'a/b', 'sbom') is None
+    assert description(FakeRegistryClient(manifests={'sbom': sbom}), 'a/b', 'sbom') is None
 
 
 @pytest.mark.parametrize('tags, tag', [
@@ -97,8 +80,9 @@ def test_no_pushed_document_raises(document):
         assert digest is None or isinstance(digest, str)
     assert image.is_secondary('latest', document) in (True, False)
     assert image.is_index(document) in (True, False)
-    text = description(Registry({'latest': document, 'linux': document}, {'linux': document}),
-                       'a/b', 'latest')
+    text = description(FakeRegistryClient(
+        manifests={'latest': document, 'linux': document}, configs={'linux': document}),
+        'a/b', 'latest')
     assert text is None or text.strip()
 
 
@@ -119,11 +103,16 @@ def test_no_pushed_document_raises(document):
         'digest': 'c', 'mediaType': 'application/vnd.oci.empty.v1+json'})}, {}, 'x', ['t']),
     ({}, {}, None, ['t'])])
 def test_only_the_needed_documents_are_read(manifests, configs, text, asked):
-    registry = Registry(manifests, configs)
+    registry = FakeRegistryClient(manifests=manifests, configs=configs)
     assert description(registry, 'a/b', 't') == text and registry.asked == asked
 
 
-def test_the_timeout_is_for_all_requests_together(server):
-    server.answers['*'] = late(0.1, page({'manifests': [{'digest': HEX}]}))
-    with pytest.raises(RegistryUnavailable):
-        description(RegistryClient(server.url), 'a/b', 'latest', timeout=0.15)
+def test_the_timeout_is_for_all_requests_together(clock):
+    def after_a_second(document):
+        clock.advance(1)
+        yield document
+    registry = FakeRegistryClient(
+        manifests={'t': after_a_second({'manifests': [entry('m')]}),
+                   'm': after_a_second(manifest('c'))}, configs={'c': after_a_second(None)})
+    description(registry, 'a/b', 't', 2.5, clock)
+    assert registry.timeouts == [2.5, 1.5, 0.5]

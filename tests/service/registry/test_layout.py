@@ -1,28 +1,10 @@
 """The order of Distribution's storage, and which keys a listing skips."""
-import bisect
-
 import hypothesis
 import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.registry import layout
-from tests.helpers.listing import keys_of
-
-
-class Bucket:
-    """Keys in order, as S3 lists them, in pages; counts the requests."""
-
-    def __init__(self, keys, size=1000):
-        self.keys, self.size, self.requests = sorted(keys), size, 0
-
-    def page_after(self, place):
-        self.requests += 1
-        start = bisect.bisect_right(self.keys, place)
-        return self.keys[start:start + self.size], start + self.size < len(self.keys)
-
-    def folders(self, inside):
-        return sorted({inside + key[len(inside):].partition('/')[0] + '/' for key in self.keys
-                       if key.startswith(inside) and '/' in key[len(inside):]})
+from tests.helpers.listing import Bucket, keys_of
 
 
 COMPONENTS = strategies.sampled_from(

@@ -6,26 +6,8 @@ from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
 from tests.helpers.listing import listed
+from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
 
-
-class Registry:
-    """A client: pages of names; `tagged` has whether one has tags, or the error of its request."""
-
-    def __init__(self, pages, tagged=()):
-        self.pages, self.tagged, self.asked = pages, dict(tagged), []
-
-    def catalog(self):
-        return iter(self.pages)
-
-    def has(self, name):
-        self.asked.append(name)
-        answer = self.tagged.get(name, True)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-FAILURE = RegistryUnavailable('http://127.0.0.1', 'is tired')
 REFUSAL = CredentialsRefused('http://127.0.0.1', 403, True)
 FIFTY = ['a%02d' % number for number in range(50)]
 
@@ -36,14 +18,15 @@ def read_first_chunk(source):
 
 def test_chunks_have_fifty_names_whatever_the_pages_have():
     names = ['a%03d' % number for number in range(120)]
-    chunks = list(CatalogSource(Registry([names[:7], [], names[7:99], names[99:]])).namespaces())
+    client = FakeRegistryClient([names[:7], [], names[7:99], names[99:]])
+    chunks = list(CatalogSource(client).namespaces())
     assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 20]
     assert [str(chunk) for chunk in chunks] == ['a000 to a049', 'a050 to a099', 'a100 to a119']
-    assert list(CatalogSource(Registry([[]])).namespaces()) == []
+    assert list(CatalogSource(FakeRegistryClient([[]])).namespaces()) == []
 
 
 def test_names_with_a_tag_are_listed_at_one_request_each():
-    registry = Registry([list('abc'), FIFTY], {'b': False})
+    registry = FakeRegistryClient([list('abc'), FIFTY], {'b': []})
     source = CatalogSource(registry)
     assert listed(source) == (['a'] + FIFTY + ['c'], [])
     assert sorted(registry.asked) == ['a'] + FIFTY + ['b', 'c']
@@ -51,38 +34,38 @@ def test_names_with_a_tag_are_listed_at_one_request_each():
 
 
 @pytest.mark.parametrize('broken, error', [('abcj', REFUSAL)] + [
-    (broken, error) for error in (FAILURE, REFUSAL)
+    (broken, error) for error in (UNAVAILABLE, REFUSAL)
     for broken in ('a', 'd', 'abc', 'abde', 'bcdefg', 'acegh', 'defghi')])
 def test_unreadable_names_are_doubtful_and_all_others_are_listed(broken, error):
-    client = Registry([list('abcdefghij')], dict.fromkeys(broken, error))
+    client = FakeRegistryClient([list('abcdefghij')], dict.fromkeys(broken, error))
     source = CatalogSource(client)
     assert listed(source) == ([name for name in 'abcdefghij' if name not in broken], [])
     assert source.doubtful() == set(broken)
-    client.tagged = {}
+    client.answers = {}
     assert len(listed(source)[0]) == 10 and source.doubtful() == set()
 
 
 def test_a_registry_that_refuses_everything_is_not_taken_as_empty():
-    source = CatalogSource(Registry([list('abc')], dict.fromkeys('abc', REFUSAL)))
+    source = CatalogSource(FakeRegistryClient([list('abc')], dict.fromkeys('abc', REFUSAL)))
     with pytest.raises(StorageUnreadable, match='refuses'):
         listed(source)
     assert source.doubtful() == set()
 
 
 def test_a_registry_that_becomes_unavailable_ends_the_listing():
-    client = Registry([FIFTY])
+    client = FakeRegistryClient([FIFTY])
     source = CatalogSource(client)
     for name, _ in source.repositories(next(iter(source.namespaces()))):
         if name == 'a20':
             break
-    client.tagged = dict.fromkeys(FIFTY, FAILURE)
+    client.answers = dict.fromkeys(FIFTY, UNAVAILABLE)
     with pytest.raises(RegistryUnavailable):
         read_first_chunk(source)
     assert source.doubtful() == set() and len(client.asked) == 21 + 4
 
 
 def test_a_registry_that_is_unavailable_gets_no_more_than_three_requests():
-    registry = Registry([FIFTY], dict.fromkeys(FIFTY, FAILURE))
+    registry = FakeRegistryClient([FIFTY], dict.fromkeys(FIFTY, UNAVAILABLE))
     with pytest.raises(RegistryUnavailable):
         read_first_chunk(CatalogSource(registry))
     assert len(registry.asked) == 3
@@ -94,28 +77,29 @@ def test_a_doubtful_repository_stays_as_it_is_and_is_read_later(index, caplog):
         index.add(name, '')
         index.change_item(index.settings.repository_table, {'name': {'S': name}},
                           touched={'N': '1'})
-    client = Registry([['fine', 'indexed', 'new']],
-                      {'indexed': FAILURE, 'new': FAILURE, 'gone': False})
+    client = FakeRegistryClient([['fine', 'indexed', 'new']], {
+        'indexed': UNAVAILABLE, 'new': UNAVAILABLE, 'gone': []})
     report = index.engine.sync(CatalogSource(client))
     assert report.complete and report.removed == 1 and report.unreadable == ()
     assert index.names() == ['fine', 'indexed']
     assert [note.name for note in index.engine.description_queue.notes(9)] == [
         'fine', 'indexed', 'new']
     assert list(index.engine.checker(CatalogSource(client)).check()) == []
-    assert "the tags of 'indexed' cannot be read" in caplog.text and 'is tired' in caplog.text
-    client.tagged['indexed'] = client.tagged['new'] = True
+    assert "the tags of 'indexed' cannot be read" in caplog.text
+    assert str(UNAVAILABLE) in caplog.text
+    del client.answers['indexed'], client.answers['new']
     assert index.engine.sync(CatalogSource(client)).added == 1
 
 
 @pytest.mark.parametrize('count, shown', [(9, 9), (12, 10)])
 def test_the_log_names_ten_doubtful_repositories(caplog, count, shown):
-    listed(CatalogSource(Registry([FIFTY], dict.fromkeys(FIFTY[:count], FAILURE))))
+    listed(CatalogSource(FakeRegistryClient([FIFTY], dict.fromkeys(FIFTY[:count], UNAVAILABLE))))
     assert len(caplog.records) == shown
     assert caplog.text.count('further ones are not logged') == (shown == 10)
 
 
 def test_invalid_names_are_left_out_with_one_warning_and_no_request(caplog):
-    registry = Registry([['a', 'B', '../c', 'd']])
+    registry = FakeRegistryClient([['a', 'B', '../c', 'd']])
     assert read_first_chunk(CatalogSource(registry)) == ['a', 'd']
     assert [record.getMessage() for record in caplog.records] == [
         "2 repositories in 'a to d' of the storage are left out of the search index, for example "

@@ -1,5 +1,4 @@
 """The repositories in a directory and in a bucket, some of them damaged."""
-import bisect
 import os
 
 import pytest
@@ -7,7 +6,7 @@ from botocore.exceptions import ClientError
 
 from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
 from tests.helpers.listing import REPOSITORIES as V2
-from tests.helpers.listing import keys_of, listed, make_repositories
+from tests.helpers.listing import Bucket, keys_of, listed, make_repositories
 
 
 def store(root, *names):
@@ -84,30 +83,6 @@ class TestFiles:
             os.seteuid(0)
 
 
-class ListOnly:
-    """An S3 of one bucket in memory that only lists, a thousand keys at a time, and counts."""
-
-    def __init__(self, keys):
-        self.keys, self.requests = sorted(V2 + key for key in keys), 0
-
-    def list_objects_v2(self, Bucket, Prefix, StartAfter, MaxKeys=1000):
-        self.requests += 1
-        start = bisect.bisect_right(self.keys, max(StartAfter, Prefix))
-        keys = [key for key in self.keys[start:start + MaxKeys + 1] if key.startswith(Prefix)]
-        return {'Contents': [{'Key': key} for key in keys[:MaxKeys]],
-                'IsTruncated': len(keys) > MaxKeys}
-
-    def get_paginator(self, operation):
-        return self
-
-    def paginate(self, Bucket, Prefix, Delimiter):
-        folders = sorted({Prefix + key[len(Prefix):].partition(Delimiter)[0] + Delimiter
-                          for key in self.keys if key.startswith(Prefix)})
-        for start in range(0, max(1, len(folders)), 1000):
-            self.requests += 1
-            yield {'CommonPrefixes': [{'Prefix': folder} for folder in folders[start:start + 1000]]}
-
-
 class TestBucket:
     def test_names_with_a_tag_are_listed_and_no_bucket_is_an_error(self, in_process_dynamodb):
         s3 = s3_client(None, 'us-east-1', 'local', 'local-secret')  # that of moto
@@ -130,19 +105,19 @@ class TestBucket:
     def test_a_load_takes_few_requests(self, count, pattern, requests):
         """Each repository has 14 keys. In end_to_end, test_counts counts those of a real S3."""
         names = [pattern % ((number % 3, number)[-pattern.count('%'):]) for number in range(count)]
-        s3 = ListOnly(key for name in names for key in keys_of(name, 3, 5, 3))
+        s3 = Bucket(key for name in names for key in keys_of(name, 3, 5, 3))
         assert listed(S3Source('any', '', s3)) == (sorted(names), [])
         assert s3.requests == requests
 
     def test_has_is_one_request_and_a_folder_alone_is_no_tag(self):
-        s3 = ListOnly(keys_of('a/b', tags=5) + ['a/c/_manifests/tags/'])
+        s3 = Bucket(keys_of('a/b', tags=5) + ['a/c/_manifests/tags/'])
         source = S3Source('any', '', s3)
         assert source.has('a/b') and not source.has('a/c') and not source.has('a')
         assert not source.has('../a/b') and not source.has('') and not source.has(None)
         assert s3.requests == 3
 
     def test_invalid_names_are_left_out_with_a_warning(self, caplog):
-        s3 = ListOnly(keys_of('a') + keys_of('B') + keys_of('C/d') + ['README', 'a/README'])
+        s3 = Bucket(keys_of('a') + keys_of('B') + keys_of('C/d') + ['README', 'a/README'])
         assert listed(S3Source('any', '', s3)) == (['a'], [])
         assert 'for example' in caplog.text
 

@@ -6,59 +6,36 @@ import pytest
 
 from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
-from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
+from docker_registry_index.service.sync.reconcile import Reconciler
+from tests.helpers.index import FakeIndex
+from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
 
 NOTE = Note('acme/web', '1', True)
 UNREADABLE = RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True)
-UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
 
 
 def notes(count):
     return [Note('acme/web-%03d' % number, '1', False) for number in range(count)]
 
 
-class Index:
-    """A SearchIndex with some notes, or that raises, and its queue. It is the Reconciler, too: it
-    finds a repository or not, or raises, and counts its requests."""
-
-    is_there, errors, asked = False, {}, 0
-
-    def __init__(self):
-        self.description_queue, self.kept, self.error, self.reads = self, [], None, 0
-        self.lease, self.act = Mock(), lambda: None
-
-    def notes(self, limit, after=None):
-        self.reads += 1
-        if self.error:
-            raise self.error
-        return [note for note in self.kept if note.name > (after or '')][:limit]
-
-    def done(self, note):
-        self.kept.remove(note)
-
-    def describe(self, name, seconds):
-        self.asked += 1
-        self.act()
-        error = self.errors.get(name, self.errors.get('*'))
-        if error:
-            raise error
-        return self.is_there
-
-    has_tag = describe
-
-
 @pytest.fixture
 def index():
-    return Index()
+    return FakeIndex()
 
 
 @pytest.fixture
-def worker(index, clock, monkeypatch):
+def registry():
+    """The client of a registry without tags."""
+    return FakeRegistryClient(answers={'*': []})
+
+
+@pytest.fixture
+def worker(index, registry, clock, monkeypatch):
     # Each pause is shortened at random, here by nothing.
     monkeypatch.setattr(random, 'uniform', lambda least, most: most)
-    return DescriptionWorker(index, index, clock)
+    return DescriptionWorker(index, Reconciler(index, registry, clock, clock.sleep), clock)
 
 
 def pauses(worker, clock, count):
@@ -72,7 +49,7 @@ def pauses(worker, clock, count):
 
 def test_notes_are_read_every_ten_seconds(worker, index, clock):
     assert pauses(worker, clock, 5) == [PAUSE] * 5
-    assert index.reads == 4, 'the first read is not at the start'
+    assert index.before_read.call_count == 4, 'the first read is not at the start'
 
 
 @pytest.mark.parametrize('error, longest', [
@@ -81,74 +58,79 @@ def test_notes_are_read_every_ten_seconds(worker, index, clock):
     (MissingTable('query', ['t'], 'ResourceNotFoundException', 'no table', False), PAUSE)])
 def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
         worker, index, clock, error, longest):
-    index.error = error
+    index.before_read.side_effect = error
     assert pauses(worker, clock, 10) == [min(PAUSE * 2 ** number, longest) for number in range(10)]
-    index.error = None
+    index.before_read.side_effect = None
     assert pauses(worker, clock, 2) == [PAUSE] * 2
-    index.error = error
+    index.before_read.side_effect = error
     assert pauses(worker, clock, 1) == [min(2 * PAUSE, longest)]
 
 
 def test_an_unavailable_registry_makes_pauses_longer_and_tags_are_still_awaited(
-        worker, index, clock):
-    index.kept, index.errors = [NOTE], {'*': UNAVAILABLE}
+        worker, index, registry, clock):
+    index.kept, registry.answers = [NOTE], {'*': UNAVAILABLE}
     assert pauses(worker, clock, 6) == [PAUSE * 2 ** number for number in range(6)]
     assert sum(PAUSE * 2 ** number for number in range(6)) > 2 * TAG_SECONDS
     assert index.kept == [NOTE]
-    index.errors, index.is_there = {}, True
+    registry.answers = {}
     pauses(worker, clock, 1)
-    assert index.kept == []
+    assert index.kept == [] and NOTE.name in index
 
 
-def test_an_unreadable_repository_stays_noted_and_delays_no_other(worker, index, clock):
+def test_an_unreadable_repository_stays_noted_and_delays_no_other(
+        worker, index, registry, clock):
     index.kept = notes(250)
-    index.errors = {index.kept[3].name: UNAVAILABLE}
+    registry.answers[index.kept[3].name] = UNAVAILABLE
     assert pauses(worker, clock, 2) == [PAUSE, PAUSE]
     assert (worker.done, worker.waiting, len(index.kept)) == (249, 1, 1)
 
 
-def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(worker, index, clock):
+def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
+        worker, index, registry, clock):
     index.kept = notes(40)
-    index.errors = {note.name: UNAVAILABLE for note in index.kept[:20]}
+    registry.answers.update(dict.fromkeys(index.noted[:20], UNAVAILABLE))
     pauses(worker, clock, 2)
-    assert (index.asked, worker.done) == (12, 0)
+    assert (len(registry.asked), worker.done) == (12, 0)
     pauses(worker, clock, 3)  # while everything fails, each read asks for one more group
-    assert (index.asked, worker.done) == (12 + 4 + 4 + 20, 20) and index.kept == notes(20)
+    assert (len(registry.asked), worker.done) == (12 + 4 + 4 + 2 * 20, 20)
+    assert index.kept == notes(20)
 
 
-def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, clock):
+def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, registry, clock):
     index.kept, index.lease().acquire.return_value = notes(3), False
     pauses(worker, clock, 3)
-    assert worker.waiting == 3 and not index.asked
+    assert worker.waiting == 3 and not registry.asked
 
 
 def test_a_note_with_an_invalid_name_is_removed(worker, index, clock):
-    index.kept, index.errors = notes(1), {'*': InvalidName('a', 'is odd')}
+    index.kept, index.before_change.side_effect = notes(1), InvalidName('a', 'is odd')
     pauses(worker, clock, 2)
     assert index.kept == [] and worker.done == 1
 
 
-def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, clock):
-    index.error = UNREADABLE
+def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, registry, clock):
+    index.before_read.side_effect = UNREADABLE
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
-    index.error, index.kept, reads = None, [NOTE], index.reads
+    index.before_read, index.kept = Mock(), [NOTE]
     worker.notify(NOTE)
-    assert worker.run_once(clock.now) < 1 and (index.reads, index.asked) == (reads, 1)
-    index.is_there = True
+    assert worker.run_once(clock.now) < 1 and registry.asked == [NOTE.name] * 2
+    assert not index.before_read.called
+    registry.answers = {}
     clock.advance(1)
     assert worker.run_once(clock.now) == PAUSE - 1, 'notes are read ten seconds after the call'
     assert index.kept == [] and worker.done == 1
     clock.advance(PAUSE - 1)
-    assert worker.run_once(clock.now) == PAUSE and index.reads == reads + 1
+    assert worker.run_once(clock.now) == PAUSE and index.before_read.call_count == 1
 
 
-def test_a_missing_tag_is_awaited_for_five_minutes_with_few_requests(worker, index, clock):
+def test_a_missing_tag_is_awaited_for_five_minutes_with_few_requests(
+        worker, index, registry, clock):
     started, index.kept = clock.now, [NOTE]
-    while index.kept:
+    while index.kept and clock.now < started + 2 * TAG_SECONDS:
         worker.run_once(clock.now)
         clock.advance(0.25)
-    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS and index.asked < 60
+    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS and len(registry.asked) < 60
 
 
 def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(clock):
@@ -170,11 +152,11 @@ def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(c
 def test_a_stopped_worker_reads_nothing(worker, index, clock):
     worker.stop(0)
     pauses(worker, clock, 3)
-    assert index.reads == 0
+    assert not index.before_read.called
 
 
 def test_a_stop_lets_requests_under_way_end(worker, index, clock):
-    index.kept, index.act = notes(9), lambda: worker.stop(0)
+    index.kept, index.before_change.side_effect = notes(9), lambda: worker.stop(0)
     clock.advance(PAUSE)
     worker.run_once(clock.now)
     assert worker.done == 4 and len(index.kept) == 5

@@ -1,6 +1,4 @@
 """What a change of a repository makes of the registry's answers."""
-from unittest.mock import Mock
-
 import pytest
 
 from docker_registry_index.engine.errors import InvalidName, RequestFailed
@@ -9,63 +7,21 @@ from docker_registry_index.service.registry.connection import RegistryUnavailabl
 from docker_registry_index.service.sync.reconcile import (
     LIMIT, Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.engine import EngineIndex
-from tests.helpers.waiting import Hanging
+from tests.helpers.index import FakeIndex
+from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient, manifest
+from tests.helpers.waiting import Hanging, wait_until
 
 NAME = 'acme/web'
-UNAVAILABLE = RegistryUnavailable('http://127.0.0.1', 'is tired')
-
-
-class Index(dict):
-    """A SearchIndex: names to descriptions, and its own description queue."""
-
-    def __init__(self):
-        self.description_queue, self.noted, self.act = self, [], lambda: None
-
-    def note(self, names, is_expected):
-        self.noted += names
-        return [Note(name, '1', is_expected) for name in names]
-
-    def add(self, name, description):
-        self.act()
-        self[name] = description
-
-    def remove(self, name):
-        self.act()
-        self.pop(name, None)
-
-
-class Registry:
-    """A RegistryClient of one repository; each request for tags takes the next of `answers`."""
-
-    def __init__(self, clock):
-        self.clock, self.answers, self.timeouts = clock, [['1']], []
-        self.seconds, self.manifests = 0, {}
-
-    def tags(self, name, timeout):
-        self.timeouts.append(timeout)
-        self.clock.advance(self.seconds)
-        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def has(self, name, timeout):
-        return bool(self.tags(name, timeout))
-
-    def manifest(self, name, reference, timeout):
-        self.timeouts.append(timeout)
-        text = self.manifests.get(reference)
-        return text and {'annotations': {'org.opencontainers.image.description': text}}
 
 
 @pytest.fixture
 def index():
-    return Index()
+    return FakeIndex()
 
 
 @pytest.fixture
-def registry(clock):
-    return Registry(clock)
+def registry():
+    return FakeRegistryClient()
 
 
 @pytest.fixture
@@ -85,14 +41,14 @@ def applications(count):
     (change(), 'sha256:1'), (change(None, None), '1'),
     (change('sha256-' + 'a' * 64 + '.sig'), '1')], ids=['tag', 'the last tag', 'no signature'])
 def test_a_push_is_added_with_its_description(reconciler, index, registry, pushed, reference):
-    registry.manifests = {reference: 'Words'}
+    registry.manifests = {reference: manifest('Words')}
     reconciler.reconcile(pushed, 1)
     assert index == {NAME: 'Words'} and index.noted == []
     assert len(registry.timeouts) == 3, 'tags, manifest, tags'
 
 
 def test_a_repository_without_tags_is_removed(reconciler, index, registry):
-    index[NAME], registry.answers = 'old', [[]]
+    index[NAME], registry.answers = 'old', {NAME: []}
     reconciler.reconcile(change(None, None), 1)
     assert index == {} and index.noted == [] and len(registry.timeouts) == 2
     index[NAME] = 'old'
@@ -100,14 +56,14 @@ def test_a_repository_without_tags_is_removed(reconciler, index, registry):
 
 
 def test_a_late_tag_is_awaited(reconciler, index, registry, clock):
-    registry.answers = [[], [], ['1']]
+    registry.answers[NAME] = iter([[], [], ['1'], ['1']])
     reconciler.reconcile(change(), 1)
     assert index == {NAME: None} and index.noted == []
     assert len(clock.slept) == 2 and sum(clock.slept) < 0.2
 
 
 def test_a_tag_that_is_missing_after_half_a_second_is_noted(reconciler, index, registry, clock):
-    registry.answers, notes = [[]], []
+    registry.answers, notes = {NAME: []}, []
     reconciler.on_note = notes.append
     reconciler.reconcile(change(), 10)
     assert index == {} and notes == [Note(NAME, '1', True)]
@@ -115,42 +71,43 @@ def test_a_tag_that_is_missing_after_half_a_second_is_noted(reconciler, index, r
 
 
 def test_a_registry_that_changes_meanwhile_is_asked_up_to_three_times(reconciler, index, registry):
-    registry.answers = [['1'], [], []]
+    registry.answers[NAME] = iter([['1'], [], [], []])
     reconciler.reconcile(change(), 1)
     assert index == {} and index.noted == []
-    registry.answers = [['1'], []] * 5
+    registry.answers[NAME] = iter([['1'], []] * 3)
     reconciler.reconcile(change(), 1)
-    assert index.noted == [NAME] and len(registry.answers) == 4
+    assert index.noted == [NAME] and list(registry.answers[NAME]) == []
 
 
 def test_what_the_registry_cannot_answer_is_left_for_later(reconciler, index, registry):
-    registry.manifest = Mock(side_effect=UNAVAILABLE)
+    registry.manifests = {'sha256:1': UNAVAILABLE}
     reconciler.reconcile(change(), 1)
     assert index == {NAME: None} and index.noted == [NAME]
-    index[NAME], registry.answers = 'old', [UNAVAILABLE]
+    index[NAME], registry.answers = 'old', {NAME: UNAVAILABLE}
     reconciler.reconcile(change(), 1)
     assert index == {NAME: 'old'} and index.noted == [NAME] * 2
     with pytest.raises(RegistryUnavailable):
         reconciler.describe(NAME, 1)
 
 
-def test_the_requests_of_a_push_end_before_its_caller_times_out(reconciler, registry):
-    registry.seconds = 0.2
+def test_the_requests_of_a_push_end_before_its_caller_times_out(reconciler, registry, clock):
+    registry.answers[NAME] = (clock.advance(0.2) or ['1'] for _ in range(2))
     reconciler.reconcile(change(), 1)
     # Until 3/4 of the time, the description until 3/5.
     assert [round(timeout, 2) for timeout in registry.timeouts] == [0.75, 0.4, 0.55]
 
 
 def test_a_change_after_the_caller_has_timed_out_is_noted(reconciler, index, clock):
-    index.act = lambda: clock.advance(2)
+    index.before_change.side_effect = lambda: clock.advance(2)
     reconciler.reconcile(change(), 1)
     assert NAME in index and index.noted == [NAME]
 
 
-@pytest.mark.parametrize('latest, text', [('the latest', 'the latest'), (None, 'the last')])
+@pytest.mark.parametrize('latest, text', [
+    (manifest('the latest'), 'the latest'), (None, 'the last')])
 def test_among_a_hundred_tags_latest_is_looked_up(reconciler, index, registry, latest, text):
-    registry.answers = [['v%03d' % number for number in range(100)]]
-    registry.manifests = {'latest': latest, 'v099': 'the last'}
+    registry.answers[NAME] = ['v%03d' % number for number in range(100)]
+    registry.manifests = {'latest': latest, 'v099': manifest('the last')}
     assert reconciler.describe(NAME, 1) is True and index == {NAME: text}
 
 
@@ -161,7 +118,7 @@ def test_a_change_whose_answer_is_lost_does_not_restore_a_repository(
 
     def send_twice(operation, **arguments):
         if operation == 'transact_write_items':
-            index.engine.client.call, registry.answers = call, [[]]
+            index.engine.client.call, registry.answers = call, {NAME: []}
             other.remove(NAME)
             call(operation, **arguments)
             # The answer is lost, so botocore retries the request, and DynamoDB refuses it.
@@ -178,27 +135,28 @@ class TestPool:
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
     def test_a_change_that_takes_longer_goes_on_and_is_retried_later(self, reconciler, index):
-        pool = NotificationPool(reconciler, 0.05)
-        with Hanging(lambda: None) as index.act:
-            with pytest.raises(RetryLater, match='change takes longer than 0.05 seconds'):
+        pool = NotificationPool(reconciler, 0)
+        with Hanging(lambda: None) as index.before_change.side_effect:
+            with pytest.raises(RetryLater, match='change takes longer than 0 seconds'):
                 pool.apply([change()])
+            wait_until(lambda: index.before_change.called)
             assert index == {} and pool.under_way == 1
             with pytest.raises(RetryLater, match="change of 'acme/web' is still being made"):
-                reconciler.reconcile(change(), 0.05)
+                reconciler.reconcile(change(), 0)
         NotificationPool(reconciler, 5).apply([change()])
         assert index == {NAME: None}
 
     def test_changes_beyond_the_limit_are_retried_later(self, reconciler, index):
-        with Hanging(lambda: None) as index.act, pytest.raises(
+        with Hanging(lambda: None) as index.before_change.side_effect, pytest.raises(
                 RetryLater, match='%d other changes' % LIMIT):
-            NotificationPool(reconciler, 0.05).apply(applications(LIMIT + 1))
+            NotificationPool(reconciler, 0).apply(applications(LIMIT + 1))
 
     def test_a_failure_of_dynamodb_is_retried_and_an_invalid_name_is_logged(
             self, reconciler, index, caplog):
         pool = NotificationPool(reconciler, 5)
-        index.act = Mock(side_effect=RequestFailed('query', ['t'], 'Throttled', 'slow', True))
+        index.before_change.side_effect = RequestFailed('query', ['t'], 'Throttled', 'slow', True)
         with pytest.raises(RetryLater):
             pool.apply([change()])
-        index.act = Mock(side_effect=InvalidName(NAME, 'is not valid'))
+        index.before_change.side_effect = InvalidName(NAME, 'is not valid')
         pool.apply([change()])
         assert 'left out of the search index' in caplog.text

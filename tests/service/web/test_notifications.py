@@ -158,6 +158,7 @@ def test_only_a_registry_may_send_more_than_a_megabyte(service):
 
 def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
     body = large('none/such', BODY_BYTES + 1).replace(b'"push"', b'"pull"')
+    monkeypatch.setattr(notifications, 'WAIT', 0)
     with Hanging(changes_of) as reading:
         monkeypatch.setattr(notifications, 'changes_of', reading)
         first = in_threads([lambda: service.post(body)])

@@ -1,5 +1,5 @@
 """The files in config/ give the registry and the index what they promise (Python 2.7)."""
-from __future__ import unicode_literals
+from __future__ import absolute_import, unicode_literals
 
 import os
 
