@@ -5,9 +5,8 @@ import pytest
 
 from docker_registry_index.service.registry.client import BLOB_BYTES, RegistryClient
 from docker_registry_index.service.registry.connection import RegistryUnavailable
+from tests.helpers.registry import DIGEST
 from tests.helpers.scripted_server import error_page, page, reset
-
-HEX = 'sha256:' + '0' * 64
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def client(server):
 def test_an_invalid_name_or_reference_is_absent_without_a_request(server, client):
     for name in 'Upper/Case', '../../v2/a', 'a?b', '', None, 'a' * 256, 'x\n':
         assert client.tags(name) == [] and not client.has(name)
-        assert client.manifest(name, 'latest') is None and client.config(name, HEX) is None
+        assert client.manifest(name, 'latest') is None and client.config(name, DIGEST) is None
     for reference in '../tags/list', 'a b', 'a' * 129, 'sha256:0', '', None:
         assert client.manifest('a/b', reference) is client.config('a/b', reference) is None
     assert not server.requests
@@ -28,7 +27,7 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client):
     for server.answers['*'] in (error_page('NAME_UNKNOWN'), error_page('NAME_INVALID', status=400),
                                 error_page('MANIFEST_UNKNOWN'), error_page()):
         assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None
-        assert client.config('a/b', HEX) is None
+        assert client.config('a/b', DIGEST) is None
 
 
 @pytest.mark.parametrize('answer', [
@@ -38,7 +37,7 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client):
 def test_an_answer_that_no_registry_sends_is_not_an_absence(server, client, answer):
     server.answers['*'] = answer
     for ask in (lambda: client.tags('a/b'), lambda: client.manifest('a/b', 'latest'),
-                lambda: client.config('a/b', HEX), lambda: list(client.catalog())):
+                lambda: client.config('a/b', DIGEST), lambda: list(client.catalog())):
         with pytest.raises(RegistryUnavailable, match='REGISTRY_URL'):
             ask()
 
@@ -53,7 +52,7 @@ def test_an_answer_that_is_not_a_list_is_unusable(server, client, body):
     for ask in (lambda: client.tags('a/b'), lambda: list(client.catalog())):
         with pytest.raises(RegistryUnavailable):
             ask()
-    assert client.config('a/b', HEX) is None or body.startswith('{"')
+    assert client.config('a/b', DIGEST) is None or body.startswith('{"')
 
 
 @pytest.mark.parametrize('listed, expected', [(None, []), ([], []), (['1', '2'], ['1', '2'])])
@@ -77,11 +76,11 @@ def test_a_config_is_read_up_to_4_megabytes(server, client):
         finally:
             is_over.set()
     server.answers['*'] = endless
-    assert client.config('a/b', HEX) is None
+    assert client.config('a/b', DIGEST) is None
     assert is_over.wait(20) and len(sent) < 30, 'the sockets have buffers'
     for spaces, config in (BLOB_BYTES - 8, {'a': 1}), (BLOB_BYTES - 7, None):
         server.answers['*'] = page(b'{"a": 1}' + b' ' * spaces)
-        assert client.config('a/b', HEX) == config
+        assert client.config('a/b', DIGEST) == config
     with pytest.raises(RegistryUnavailable, match='more bytes than a registry would'):
         client.manifest('a/b', 'latest')
 

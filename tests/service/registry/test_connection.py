@@ -12,11 +12,11 @@ from dev.servers.process import free_port
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
+from tests.helpers.registry import DIGEST
 from tests.helpers.scripted_server import ScriptedServer, drip, error_page, late, page
 
 SECRET = 'pass:w\xf6rd'
 BASIC = 'Basic ' + base64.b64encode(b'reader:' + SECRET.encode()).decode()
-HEX = 'sha256:' + '0' * 64
 
 
 def challenge(header):
@@ -40,7 +40,7 @@ class TestTimeouts:
     @pytest.mark.parametrize('timeout', [0, -1])
     def test_nothing_is_sent_if_no_time_is_left(self, server, timeout):
         client = RegistryClient(server.url)
-        for ask, *reference in (client.tags,), (client.manifest, 'latest'), (client.config, HEX):
+        for ask, *reference in (client.tags,), (client.manifest, 'latest'), (client.config, DIGEST):
             with pytest.raises(RegistryUnavailable):
                 ask('a/b', *reference, timeout=timeout)
         assert not server.requests
@@ -75,14 +75,14 @@ class TestCredentials:
             url = elsewhere.url.replace('127.0.0.1', 'localhost')
             server.answers['*'] = page('', 307, Location=url + '/blob?Signature=s3cret')
             client = RegistryClient(server.url, 'reader', SECRET)
-            assert client.config('a/b', HEX) == {'a': 1}
+            assert client.config('a/b', DIGEST) == {'a': 1}
             assert server.requests[0][1]['Authorization'] == BASIC
             assert elsewhere.requests[0][1]['Authorization'] is None
             for elsewhere.answers['*'] in (
                     page('denied', 403), challenge('Bearer realm="%s/token"' % elsewhere.url),
                     error_page('NAME_UNKNOWN')):
                 with pytest.raises(RegistryUnavailable) as failed:
-                    client.config('a/b', HEX)
+                    client.config('a/b', DIGEST)
                 assert not isinstance(failed.value, CredentialsRefused)
                 assert 's3cret' not in str(failed.value)
             assert '/token' not in ''.join(elsewhere.paths)

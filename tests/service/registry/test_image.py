@@ -5,10 +5,9 @@ from hypothesis import strategies
 
 from docker_registry_index.service.registry import image
 from docker_registry_index.service.registry.image import Texts, description
-from tests.helpers.registry import FakeRegistryClient
+from tests.helpers.registry import DIGEST, FakeRegistryClient
 
 PREFIX = 'org.opencontainers.image.'
-HEX = 'sha256:' + '0' * 64
 KEYS = ['annotations', 'config', 'Labels', 'manifests', 'platform', 'os', 'architecture', 'digest',
         'mediaType', 'subject', PREFIX + 'description', PREFIX + 'title']
 ANYTHING = strategies.recursive(
@@ -51,8 +50,8 @@ def test_an_index_is_described_by_its_image_for_linux_on_amd64_if_there_is_one(c
 
 def test_signatures_are_recognized_by_their_tag():
     for end in '.sig', '.att', '.sbom', '':
-        assert image.is_secondary(HEX.replace(':', '-') + end)
-    for tag in 'latest', None, 'sha256-abc', HEX.replace(':', '-') + '.sig.old', 3:
+        assert image.is_secondary(DIGEST.replace(':', '-') + end)
+    for tag in 'latest', None, 'sha256-abc', DIGEST.replace(':', '-') + '.sig.old', 3:
         assert not image.is_secondary(tag)
 
 
