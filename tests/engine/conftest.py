@@ -6,6 +6,7 @@ import os
 import pytest
 
 from docker_registry_index.engine import concurrency
+from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.store.records import MARKERS
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write import plan
@@ -31,6 +32,28 @@ def fork(monkeypatch):
     """A function after which the test seems a forked process, where greenlets live on."""
     forked = os.getpid() + 1
     return lambda: monkeypatch.setattr(os, 'getpid', lambda: forked)
+
+
+@pytest.fixture
+def waits_of(monkeypatch):
+    """A function that returns the list of the seconds of each wait in a module from now on."""
+    def note_waits(module, real, meanwhile=lambda: None):
+        """A wait of fewer seconds than `real` is over at once; any other must not time out.
+
+        :param meanwhile: called in each wait."""
+        noted = []
+
+        def note(event, seconds, **more):
+            noted.append(seconds)
+            meanwhile()
+            is_set = wait(event, seconds if seconds >= real else 0, **more)
+            assert is_set or seconds < real
+            return is_set
+
+        monkeypatch.setattr(module, 'wait', note)
+        return noted
+
+    return note_waits
 
 
 @pytest.fixture(scope='module')

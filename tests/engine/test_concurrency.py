@@ -4,7 +4,6 @@ from __future__ import unicode_literals
 import functools
 import logging
 import threading
-import time
 
 import pytest
 
@@ -26,16 +25,9 @@ def full_system(monkeypatch):
 
 
 @pytest.fixture
-def waits(monkeypatch):
-    """The seconds of each wait of the module; a wait ends after a tenth of a second already."""
-    seconds_of_each = []
-
-    def shortened(event, seconds, **more):
-        seconds_of_each.append(seconds)
-        return wait(event, min(seconds, 0.1), **more)
-
-    monkeypatch.setattr(concurrency, 'wait', shortened)
-    return seconds_of_each
+def waits(waits_of):
+    """The seconds of each wait of the module; those of less than five are over at once."""
+    return waits_of(concurrency, real=5)
 
 
 @pytest.fixture
@@ -139,8 +131,8 @@ def test_calls_for_which_no_thread_can_be_started_run_after_the_others(monkeypat
     assert sorted(ended) == sorted('abdbca') and (startable or ''.join(ended) == 'abdbca')
 
 
-def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, monkeypatch):
-    calls, waiting, error = [], set(), ValueError('first')
+def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, waits):
+    calls, error = [], ValueError('first')
 
     def call():
         calls.append(1)
@@ -153,16 +145,11 @@ def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, mo
             flight.wait(30)
         return raised.value
 
-    def noted(event, seconds):
-        waiting.add(threading.current_thread())
-        return wait(event, seconds)
-
-    monkeypatch.setattr(concurrency, 'wait', noted)
     flight = SingleFlight(call)
     assert not flight.is_running
     answers = in_threads([ask] * 4)
-    wait_until(lambda: len(waiting) == 4 and flight.is_running)
-    assert flight.wait(0.01) is False
+    wait_until(lambda: waits == [30] * 4)
+    assert flight.is_running and flight.wait(1) is False
     free.set()
     assert answers() == [error] * 4 and len(calls) == 1
     # The next call is a new one.
@@ -226,26 +213,23 @@ def loop_of():
 
 
 def test_a_loop_does_nothing_until_it_is_started_and_its_calls_get_the_time(loop_of):
-    ticks, calls = iter(range(100, 200)), Calls(0, 0.001, 0)
-    loop = loop_of(calls, lambda: next(ticks))
+    clock, calls = Clock(100), Calls(0, 0, 0)
+    loop = loop_of(lambda now: [calls(now), clock.advance(1)][0], clock)
     assert calls.at == [] and not loop.is_running
     assert loop.start() is True and loop.is_running
     wait_until(lambda: len(calls.at) == 4)
     assert calls.at == [100, 101, 102, 103]
 
 
-def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of):
-    calls = Calls(0.1)
+def test_a_pause_is_waited_for_and_a_wake_ends_it(loop_of, waits):
+    calls = Calls(0.1, 0)
     loop = loop_of(calls)
-    began = time.time()
     loop.start()
-    wait_until(lambda: len(calls.at) == 2)
-    assert time.time() - began > 0.08
-    for count in 3, 4:
-        loop.wake() if count == 3 else loop.start()
-        wait_until(lambda: len(calls.at) == count)
-    loop.stop(10)
-    assert len(calls.at) == 4
+    for count, wake in (3, loop.wake), (4, loop.start), (5, lambda: loop.stop(10)):
+        wait_until(lambda: waits == [0.1] + [60] * (count - 2))
+        assert len(calls.at) == count
+        wake()
+    assert len(calls.at) == 5
 
 
 @pytest.mark.parametrize('method, pause', [('wake', 60), ('start', None)])
@@ -287,7 +271,7 @@ def test_no_start_is_lost_between_the_last_call_and_the_end_of_the_thread(loop_o
     assert loop.start() is True and not loop.is_stopped
 
 
-def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
+def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free, waits):
     calls, ended, threads = [], [], more_threads()
 
     def run_once(now):
@@ -299,26 +283,27 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free):
     loop = loop_of(run_once)
     loop.start()
     wait_until(lambda: calls)
-    began = time.time()
-    loop.stop(0.1)
-    assert time.time() - began >= 0.09 and loop.is_stopped and not ended
-    threading.Timer(0.05, free.set).start()
-    loop.stop(20)
+    loop.stop(1)
+    assert loop.is_stopped
+    stop = in_threads([lambda: loop.stop(20)])
+    wait_until(lambda: waits == [1, 20])
+    assert not ended
+    free.set()
+    stop()
     assert len(ended) == 1
     wait_until(lambda: threads() == 0)
     assert len(calls) == 1
 
 
-def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of):
+def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of, waits):
     calls, threads = Calls(), more_threads()
     loop = loop_of(calls)
     loop.start()
     wait_until(lambda: calls.at)
-    began = time.time()
-    loop.stop(20)
     never = loop_of(calls)
+    # If one of them waited, it would time out.
+    loop.stop(20)
     never.stop(20)
-    assert time.time() - began < 5
     assert never.start() is False and not never.is_running
     wait_until(lambda: threads() == 0)
     assert len(calls.at) == 1

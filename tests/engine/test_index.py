@@ -6,9 +6,11 @@ import threading
 import pytest
 
 from docker_registry_index.engine import errors, index as index_module
+from docker_registry_index.engine.lifecycle import maintenance
 from tests.helpers.engine import EngineIndex
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import FakeStorage
+from tests.helpers.waiting import wait_until
 
 STORED = [('a/web', 'the door'), ('b/worker', None)]
 
@@ -46,18 +48,17 @@ def test_an_index_whose_storage_could_not_be_read_is_ready_and_not_complete(inde
     assert index.search('web') == [('a/web', '')]
 
 
-def test_a_start_that_must_not_wait_makes_no_request_and_the_first_searches_wait(index):
-    threads, searching = [], threading.Event()
+def test_a_start_that_must_not_wait_makes_no_request_and_the_first_searches_wait(index, waits_of):
+    threads, waits = [], waits_of(maintenance, real=1)
 
     def source():
-        assert searching.wait(10)
+        wait_until(lambda: [seconds for seconds in waits if 29 < seconds <= 30])
         return STORED
 
     index.dynamodb.meta.events.register(
         'before-call.dynamodb', lambda **_: threads.append(threading.current_thread()))
     assert index.engine.start(source, 0) is False
     assert threading.current_thread() not in threads
-    threading.Timer(0.1, searching.set).start()
     assert sorted(index.search('')) == [('a/web', 'the door'), ('b/worker', '')]
 
 

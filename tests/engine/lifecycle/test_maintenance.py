@@ -95,6 +95,12 @@ def goes_on(start):
 
 
 @pytest.fixture
+def waits(waits_of):
+    """The seconds of each wait for a check or a load, which are all over at once."""
+    return waits_of(maintenance_module, real=60)
+
+
+@pytest.fixture
 def make(start, clock):
     """A function that makes a Maintenance; all are stopped after the test."""
     made = []
@@ -182,33 +188,31 @@ def test_a_start_waits_until_the_index_is_ready_and_a_missing_table_is_made_at_o
     assert start.asked == ['is_ready', 'ensure_ready', 'ensure_ready']
 
 
-def test_a_start_waits_for_a_load_no_longer_than_it_may(make, goes_on, caplog, monkeypatch):
-    maintenance, waited = make(startup_wait=30), []
+def test_a_start_waits_for_a_load_no_longer_than_it_may(make, goes_on, caplog, waits):
+    maintenance = make(startup_wait=30)
     maintenance.start()
     wait_until(lambda: maintenance.is_loading)
-    monkeypatch.setattr(maintenance_module, 'wait', lambda event, seconds: waited.append(seconds))
     assert maintenance.start_and_wait(20) is False
     assert maintenance.is_loading and 'still being loaded after 20 seconds' in caplog.text
     # A search does not wait again.
     maintenance.wait_until_usable()
-    assert [round(seconds, 1) for seconds in waited] == [1.8, 20, 0.4, 0]
+    assert [round(seconds, 1) for seconds in waits] == [1.8, 20, 0.4, 0]
 
 
-def test_searches_wait_for_a_load_if_the_start_did_not(make, goes_on, clock, monkeypatch):
-    maintenance, waited = make(startup_wait=30), []
+def test_searches_wait_for_a_load_if_the_start_did_not(make, goes_on, clock, waits):
+    maintenance = make(startup_wait=30)
     assert maintenance.start_and_wait(0) is False
     wait_until(lambda: maintenance.is_loading)
-    monkeypatch.setattr(maintenance_module, 'wait', lambda event, seconds: waited.append(seconds))
+    del waits[:]
     for _ in range(3):
         maintenance.wait_until_usable()
         clock.advance(20)
     # For the check and for the load. All searches together wait no longer than a start does.
-    assert [round(seconds, 1) for seconds in waited] == [0.4, 30, 0.4, 10, 0.4, 0]
+    assert [round(seconds, 1) for seconds in waits] == [0.4, 30, 0.4, 10, 0.4, 0]
 
 
-def test_a_caller_waits_for_a_check_no_longer_than_a_request_may_take(make, start, monkeypatch):
-    answers, waited = threading.Event(), []
-    monkeypatch.setattr(maintenance_module, 'wait', lambda event, seconds: waited.append(seconds))
+def test_a_caller_waits_for_a_check_no_longer_than_a_request_may_take(make, start, waits):
+    answers = threading.Event()
     start.is_ready = lambda: answers.wait(10)
     maintenance = make()
     for seconds in 0, 0.5, 30:
@@ -216,7 +220,7 @@ def test_a_caller_waits_for_a_check_no_longer_than_a_request_may_take(make, star
     maintenance.wait_until_usable()
     # A start waits until the credentials and the request have timed out, and a second more, so that
     # it logs the reason.
-    assert waited == [0, 0.5, 2 * 0.4 + 1, 0.4] and not maintenance.is_loading
+    assert waits == [0, 0.5, 2 * 0.4 + 1, 0.4] and not maintenance.is_loading
     answers.set()
     wait_until(lambda: maintenance.is_ready)
     maintenance.wait_until_usable()
@@ -362,13 +366,13 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
 
 
 def test_a_load_under_way_is_stopped_and_waited_for(make, start):
-    ended, began, never = [], threading.Event(), threading.Event()
+    ended, began = [], threading.Event()
 
     def load(heartbeat):
         began.set()
         try:
-            while not never.wait(0.01):
-                heartbeat()
+            # Until it raises.
+            wait_until(heartbeat)
         finally:
             ended.append(True)
 

@@ -8,7 +8,6 @@ import threading
 import pytest
 
 from docker_registry_index.engine import concurrency, errors
-from docker_registry_index.engine._compat import monotonic
 from docker_registry_index.engine.write import change_queue
 from docker_registry_index.engine.write.change_queue import (
     ChangeQueue, CircuitBreaker, QueuedChange, QueuedChanges)
@@ -60,15 +59,15 @@ def index():
 
 
 @pytest.fixture
-def make(index):
+def make(index, clock):
     """A function that makes a queue whose callers wait so many seconds at most; all are closed at
     the end."""
     made = []
 
-    def make(seconds=20, clock=monotonic, **more):
-        made.append(ChangeQueue(index.change, index.reconcile, seconds,
-                                lambda: index.called.append('missing'),
-                                lambda: index.called.append('overflow'), clock, **more))
+    def make(seconds=20, **more):
+        made.append(ChangeQueue(
+            index.change, index.reconcile, seconds, lambda: index.called.append('missing'),
+            lambda: index.called.append('overflow'), clock, clock.sleep, **more))
         return made[-1]
 
     yield make
@@ -81,14 +80,14 @@ def make(index):
 
 @pytest.fixture
 def threaded(make):
-    """A queue with threads of its own, whose time passes twenty times as fast."""
-    return make(clock=lambda: 20 * monotonic(), poll_seconds=0.02)
+    """A queue with threads of its own, which really wait between two looks at the clock."""
+    return make(poll_seconds=0.02)
 
 
 @pytest.fixture
-def idle(make, clock, no_threads):
-    """A queue without threads: the test makes their calls, and passes the time."""
-    return make(clock=clock, sleep=clock.sleep)
+def idle(make, no_threads):
+    """A queue without threads: the test makes their calls."""
+    return make()
 
 
 def run_all(queue, now):
@@ -127,15 +126,15 @@ def test_a_change_is_made_before_apply_change_returns_and_no_thread_is_left(thre
     wait_until(lambda: not more())
 
 
-def test_a_change_that_takes_too_long_is_left_to_the_background(index, make):
+def test_a_change_that_takes_too_long_is_left_to_the_background(threaded, index, waits_of):
     index.hold = threading.Event()
-    short, began = make(0.1, poll_seconds=0.02), monotonic()
-    assert short.apply_change('a/one', True) is False
-    # The clock of Python 2.7 ticks a hundred times a second.
-    assert 0.08 < monotonic() - began < 2
+    # A caller times out while its change is under way.
+    waits = waits_of(change_queue, real=30, meanwhile=lambda: index.entered.wait(10))
+    assert threaded.apply_change('a/one', True) is False
+    assert waits == [20] and index.made == [('a/one', True)]
     # Meanwhile another worker has deleted it, in the storage and here.
     index.hold.set()
-    wait_until(lambda: len(short) == 0)
+    wait_until(lambda: len(threaded) == 0)
     assert index.reconciled == ['a/one'] and index.names == set()
 
 
@@ -160,32 +159,35 @@ def test_eight_changes_are_made_side_by_side_and_no_more(threaded, index):
 
 
 def test_no_wake_up_is_lost(index, make):
-    # A change that no thread is woken for would wait for half a minute.
-    queue, began = make(poll_seconds=30), monotonic()
+    # The caller of a change that no thread is woken for would time out.
+    queue = make(poll_seconds=30)
 
     def use(number):
         return [queue.apply_change('a/%d' % (each % number), each % 3 > 0) for each in range(100)]
 
     # Several change the same repositories, and wait for each other.
     answers = in_threads([lambda number=number: use(number) for number in range(1, 11)])()
-    assert len(queue) == 0 and index.reconciled == [] and monotonic() - began < 20
+    assert len(queue) == 0 and index.reconciled == []
     # Only a caller whose change gave way to a newer one was not waiting for its own.
     assert len(index.made) == sum(each.count(True) for each in answers)
 
 
 def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
-        threaded, index, caplog):
+        threaded, index, clock, waits_of, caplog):
     caplog.set_level(logging.INFO)
-    index.failure, began, more = UNAVAILABLE, monotonic(), more_threads()
-    # During the outage no caller waits, and one thread stays.
+    index.failure, waits, more = UNAVAILABLE, waits_of(change_queue, real=20), more_threads()
+    # During the outage no caller waits after the first, and one thread stays.
     for number in range(50):
         assert threaded.apply_change('a/%d' % number, True) is False
         assert more() <= 2
-    assert monotonic() - began < 5
-    attempts = len(index.reconciled)
-    wait_until(lambda: len(index.reconciled) > attempts + 1 and more() == 1)
+    assert waits == [20]
+    for attempts in 1, 2, 3:
+        assert len(index.reconciled) < attempts
+        clock.advance(30)
+        wait_until(lambda: len(index.reconciled) == attempts and more() == 1)
     index.storage = set('a/%d' % number for number in range(49))
     index.failure = None
+    clock.advance(30)
     wait_until(lambda: len(threaded) == 0)
     assert index.names == index.storage and len(index.made) == 1
     assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
@@ -302,16 +304,16 @@ def test_a_missing_table_is_reported(idle, index, clock):
     assert index.names == {'a/one'}
 
 
-def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(index, make, monkeypatch):
+def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(
+        index, make, waits_of, monkeypatch):
     real, refused = concurrency.start_thread, [True, True]
     monkeypatch.setattr(concurrency, 'start_thread',
                         lambda run: None if refused and refused.pop() else real(run))
-    queue, began = make(), monotonic()
+    queue, waits = make(), waits_of(change_queue, real=20)
     index.storage = {'a/one'}
     # No thread can make the first, so its caller does not wait.
     assert queue.apply_change('a/one', True) is False
-    assert queue.apply_change('b/two', True) is True
-    assert monotonic() - began < 10
+    assert queue.apply_change('b/two', True) is True and waits == [20]
     wait_until(lambda: len(queue) == 0)
     assert index.names == {'a/one', 'b/two'} and index.made == [('b/two', True)]
 
