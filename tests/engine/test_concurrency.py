@@ -8,7 +8,6 @@ import threading
 import pytest
 
 from docker_registry_index.engine import concurrency
-from docker_registry_index.engine._compat import PY2, wait
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
 from tests.helpers.clock import Clock
@@ -58,15 +57,6 @@ def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(f
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
-
-
-if PY2:
-    def test_a_wait_does_not_measure_with_the_time_of_day_as_event_wait_does():
-        class NeverSet(object):
-            def is_set(self):
-                return False
-
-        assert wait(NeverSet(), 0.05) is False
 
 
 def test_a_stopwatch_has_expired_when_the_wait_is_too_long():

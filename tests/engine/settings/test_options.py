@@ -12,8 +12,7 @@ import botocore.utils
 import pytest
 
 from docker_registry_index.engine.errors import SettingError
-from docker_registry_index.engine.settings.checks import printable
-from docker_registry_index.engine.settings.options import KEY_PAIR, Settings
+from docker_registry_index.engine.settings.options import Settings
 from docker_registry_index.engine.settings.resolution import Layer, resolve as resolve_any
 
 resolve = functools.partial(resolve_any, Settings)
@@ -63,16 +62,6 @@ def test_a_number_is_refused_outside_its_bounds(name, accepted, refused):
         assert refusal(**{str(name): value}).setting == name
 
 
-@pytest.mark.parametrize('name', KEY_PAIR)
-def test_a_badly_copied_key_is_refused_and_not_shown(name):
-    for value in ('hUsH hUsH', 'hUsH\nhUsH', 'hUsH\thUsH', 'hUsH\x00', 'hUsH\x7f', 'hUsH\u00e9',
-                  'hUsH\u200b', 'hUsH\U0001f600', 'hUsH\u00e9'.encode('utf-8'), b'hUsH\xff'):
-        error = refusal(**dict({'access_key': KEY, 'secret_access_key': SECRET},
-                               **{str(name): value}))
-        assert error.setting == name and error.source == 'line %s of x.yml' % name
-        assert 'hUsH' not in repr(error) + str(error)
-
-
 def test_repr_shows_the_first_four_characters_of_the_key_and_a_temporary_one_is_warned_about():
     shown = repr(Settings(access_key=KEY, secret_access_key=SECRET, database='x'))
     assert "access_key='AKIA...'" in shown and "database='x'" in shown
@@ -93,6 +82,10 @@ LOCAL = {'endpoint_url': 'http://localhost:8000'}
     ('version_table', {}, 'table name', INVALID_TABLES),
     ('search_table', {}, 'table name', INVALID_TABLES),
     ('database', {}, 'table name', ['x' * 245, 'a b', 'a/b', '\u00e9', 'a\nb']),
+    ('access_key', {'secret_access_key': SECRET}, 'copy it again', ['hUsH hUsH']),
+    ('secret_access_key', {'access_key': KEY}, 'copy it again', ['hUsH hUsH']),
+    ('endpoint_url', {}, 'settings of their own', ['https://user:hUsH@h', 'https://h/?hUsH']),
+    ('endpoint_url', {}, 'which botocore refuses', ['http://dynamodb_local:8000']),
     # No region of AWS, and with an endpoint, none that botocore accepts.
     ('region', {}, 'us-east-1', [
         'local', 'EU', 'US-EAST-1', 'us-east', 'us_east_1', 'useast1', 'us-east-1-', 'us-east-123',
@@ -103,6 +96,7 @@ def test_an_invalid_value_is_refused(name, more, hint, values):
     for value in values:
         error = refusal(**dict(more, **{str(name): value}))
         assert error.setting == name and hint in '%s; %s' % (error.problem, error.way_out), value
+        assert 'hUsH' not in str(error) + repr(error)
 
 
 @pytest.mark.parametrize('name, more, values', [
@@ -157,38 +151,6 @@ def test_two_tables_with_one_name_are_refused(given, setting, other):
     for name in given:
         assert 'line %s of x.yml' % name in str(error)
     settings_of(**dict(given, **{str(setting): 'One'}))
-
-
-@pytest.mark.parametrize('problem, way_out, values', [
-    ('neither http:// nor https://', 'http://127.0.0.1', [
-        'localhost:8000', 'ftp://localhost', '127.0.0.1', '//localhost', 'dynamodb', 'http:/h',
-        'javascript:x']),
-    ('an underscore', 'another name', ['http://dynamodb_local:8000', 'https://a.b_c/x']),
-    ('an IPv6 address', 'a host name', [
-        'http://[::1]:8000', 'http://::1:8000', 'http://[::1', 'http://[]', 'http://[x]:80']),
-    ('not a number from 1 to 65535', 'write the port', [
-        'http://h:65536', 'http://h:x/y', 'http://h:', 'http://h:-1', 'http://h:0',
-        'http://h:123456']),
-    ('not a host name', 'write a name', [
-        'http://', 'http://a b:80', 'http:///x', 'http://:8000', 'http://-h', 'http://h-',
-        'http://h..x', 'http://b\u00fccher.example', 'http://h\\x', 'http://h\nx',
-        'http://%s' % ('x' * 64)]),
-    ('whose path', 'leave the path out', ['http://h/a b', 'http://h/\x00'])])
-def test_each_fault_of_an_endpoint_is_named_with_its_way_out(problem, way_out, values):
-    for value in values:
-        error = refusal(endpoint_url=value)
-        assert error.problem.startswith("is '%s', wh" % printable(value))
-        assert problem in error.problem and way_out in error.way_out
-
-
-def test_a_secret_in_the_endpoint_is_refused_and_not_shown():
-    for value in (
-            'https://user:hUsH@dynamodb.example', 'https://hUsH@h', 'h://a:hUsH@b',
-            'https://h/?X-Amz-Signature=hUsH', 'https://h?hUsH', 'https://h/#hUsH', 'user:hUsH@h',
-            'https://u:hUsH@h:99999', 'https://u:hUsH\n@h'):
-        error = refusal(endpoint_url=value)
-        assert error.setting == 'endpoint_url' and 'settings of their own' in error.way_out
-        assert 'hUsH' not in str(error) + repr(error)
 
 
 def test_a_layer_may_have_a_way_out_of_its_own():
