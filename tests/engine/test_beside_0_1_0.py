@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from docker_registry_index.engine import ListSource
 from docker_registry_index.engine.store import postings
 from tests.helpers.clock import Clock
 from tests.helpers.faults import Meanwhile
 from tests.helpers.release_0_1_0 import Release010, put_as_0_1_0
+from tests.helpers.storage import FakeStorage
 
 OLD = ['library/nginx', 'o/other', 'z/web']
 STORED = [('t/n%d' % number, None) for number in range(3)]
@@ -76,8 +76,7 @@ def test_rows_that_others_wrote_into_are_found_and_can_be_changed(first):
                 {'postings': {'S': 'of somebody else'}}, {'writing': {'S': 'x'}},
                 {'writing': {'L': [{'N': '1'}]}}, {'indexed': {'N': '7'}}]:
         names.append('odd/%d' % len(names))
-        first.store.call('put_item', TableName=first.settings.repository_table,
-                         Item=dict(row, name={'S': names[-1]}))
+        first.put_row(names[-1], **row)
     assert first.load(lambda: [('ok/ok', None)]).failed == 0
     assert first.search('dd/') == [(name, '') for name in names]
     for name in names:
@@ -147,22 +146,15 @@ def test_a_worker_that_writes_its_version_over_the_lease_makes_the_start_load_ag
 
 @pytest.mark.parametrize('moment', [1, 3])
 def test_what_it_deletes_after_the_load_listed_it_stays_deleted(first, second, old, moment):
-    storage = STORED + [('z/web', None)]
-    listing = list(storage)
+    storage = FakeStorage(NEW + ['z/web'])
 
     def delete(count):
         if count == moment:
-            storage.pop()
+            storage.found.remove('z/web')
             old.deleted('z/web')
 
-    class Listed(ListSource):
-        """The listing was made before."""
-
-        def has(self, name):
-            return (name, None) in storage
-
     before_each_request(first, delete, 'TransactWriteItems')
-    first.ensure_ready(Listed(lambda: listing))
-    assert storage == STORED
+    first.ensure_ready(storage)
+    assert storage.found == set(NEW)
     assert 'z/web' not in old.names() + second.names()
     assert set(NEW) <= set(second.assert_whole())

@@ -15,15 +15,6 @@ from tests.helpers.waiting import in_threads, more_threads, wait_until
 
 
 @pytest.fixture
-def full_system(monkeypatch):
-    """The system cannot start another thread."""
-    def refuse(self):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, 'start', refuse)
-
-
-@pytest.fixture
 def waits(waits_of):
     """The seconds of each wait of the module; those of less than five are over at once."""
     return waits_of(concurrency, real=5)
@@ -53,7 +44,11 @@ def test_a_call_without_an_answer_times_out_and_the_heartbeat_goes_on_until_then
     assert waits == [1, 0]
 
 
-def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(full_system):
+def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
@@ -152,8 +147,7 @@ def test_if_no_thread_can_be_started_the_last_result_is_kept(monkeypatch):
     for ended in 0, 1:
         with monkeypatch.context() as patched:
             # Others ask meanwhile, without the lock.
-            patched.setattr(concurrency, 'start_thread',
-                            lambda *_: seen.append(flight.is_running))
+            patched.setattr(concurrency, 'start_thread', lambda *_: seen.append(flight.is_running))
             assert flight.wait(30) is False and not flight.is_running
         assert len(calls) == ended
         assert flight.wait(30) is True

@@ -11,20 +11,16 @@ KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
 
 
 @pytest.mark.parametrize('message, expected', [
-    ('', ''),
-    ('one\ntwo', 'one'),
-    ('no key %s here' % KEY_ID, 'no key AKIA... here'),
+    ('', ''), ('one\ntwo', 'one'), ('no key %s here' % KEY_ID, 'no key AKIA... here'),
     ('of Ceph: 0555B35654AD1656D804.', 'of Ceph: 0555....'),
-    ('<AWSAccessKeyId>minioadmin</AWSAccessKeyId>',
-     '<AWSAccessKeyId>mini...</AWSAccessKeyId>'),
+    ('<AWSAccessKeyId>minioadmin</AWSAccessKeyId>', '<AWSAccessKeyId>mini...</AWSAccessKeyId>'),
     ('AccessKeyId=lowercase', 'AccessKeyId=lowe...'),
     ('GET http://host/bucket?AWSAccessKeyId=x&Signature=y failed',
      'GET http://host/bucket?... failed'),
     # Names of tables and operations, and numbers of accounts, are not keys.
     ('docker-registry-repository in 123456789012 UPPERCASE',
      'docker-registry-repository in 123456789012 UPPERCASE'),
-    ('\u00fc', '\\xfc'),
-    ('\u00fc' * 9999, '\\xfc' * 75)], ids=lambda value: None)
+    ('\u00fc', '\\xfc'), ('\u00fc' * 9999, '\\xfc' * 75)], ids=lambda value: None)
 def test_the_first_line_of_an_error_is_quoted_without_secrets(message, expected):
     assert errors.first_line(ValueError(message)) == expected
 

@@ -19,6 +19,7 @@ NAMES = [name for name, _ in STORE]
 #: What the storage no longer has. A load keeps a row without postings, and the sync after it
 #: removes it.
 GONE = 'b/old'
+LONG_AGO = {'N': '1000000000'}
 #: Places of EngineIndex.tables(): repository, version, search.
 COMBINATIONS = [gone for count in (1, 2, 3) for gone in itertools.combinations(range(3), count)]
 
@@ -130,8 +131,7 @@ def test_a_slow_process_that_saw_missing_tables_does_not_end_the_load_of_a_faste
     assert_right(index)
 
 
-def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads(
-        index, processes):
+def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads(index, processes):
     loading, clock = processes[1].another(sync_interval=3600), Clock()
     # moto refuses the transaction of a removal from a missing table in another way than DynamoDB,
     # so on moto the version table only is lost while the storage is asked.
@@ -146,8 +146,9 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
 
         if moment != 'ending':
             index.engine.add(GONE)
-            put_back(index, index.settings.repository_table, {'name': {'S': GONE}}, 'touched')
-        put_back(index, index.settings.search_table, READY_KEY, 'synced', 'tried')
+            index.change_item(
+                index.settings.repository_table, {'name': {'S': GONE}}, touched=LONG_AGO)
+        index.change_item(index.settings.search_table, READY_KEY, synced=LONG_AGO, tried=LONG_AGO)
         upkeep = Maintenance(loading.store, lambda heartbeat: loading.load(
             FakeStorage(NAMES, note=lose_once), heartbeat), clock)
         with taken_back(loading.engine):
@@ -158,13 +159,6 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
                     break
         assert_right(index)
         begin_again(index)
-
-
-def put_back(index, table, key, *times):
-    """Set times of an item to a moment long ago."""
-    index.store.call('update_item', TableName=table, Key=key,
-                     UpdateExpression='SET ' + ', '.join(time + ' = :then' for time in times),
-                     ExpressionAttributeValues={':then': {'N': '1000000000'}})
 
 
 def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):

@@ -15,6 +15,7 @@ from docker_registry_index.engine.store.records import READY_KEY, VERSION_KEY, R
 from docker_registry_index.engine.store.tables import create_missing
 from tests.helpers.faults import Meanwhile, killed_at_each
 from tests.helpers.names import many_words, name_with_postings
+from tests.helpers.storage import refuse_to_list
 from tests.helpers.waiting import wait_until
 
 WORDS = many_words(4)
@@ -220,20 +221,16 @@ NEWER_THAN_OURS = (
     % (NEWER, postings.FORMAT))
 
 
-def write_format(index, table, key, number):
-    item = dict(index.store.get(table, key), format={'N': str(number)})
-    index.store.call('put_item', TableName=table, Item=item)
-    return table
-
-
 def by_marker(index, number=NEWER):
     """Write the format as a later release that uses the same search table does."""
-    return write_format(index, index.settings.search_table, READY_KEY, number)
+    index.write_format(number)
+    return index.settings.search_table
 
 
 def by_version_row(index, number=NEWER):
     """Write the format as a later release with a search table of its own does."""
-    return write_format(index, index.settings.version_table, VERSION_KEY, number)
+    index.change_item(index.settings.version_table, VERSION_KEY, format={'N': str(number)})
+    return index.settings.version_table
 
 
 each_newer = pytest.mark.parametrize('newer', [by_marker, by_version_row])
@@ -290,11 +287,8 @@ def test_a_running_process_refuses_searches_until_the_index_is_given_back(ready,
 
 @each_newer
 def test_a_process_that_takes_the_lease_after_a_newer_release_does_not_load(ready, second, newer):
-    def refuse():
-        raise AssertionError('the storage is listed')
-
     # The request that takes the lease.
     Meanwhile(ready.engine, 'UpdateItem', lambda: newer(second))
     with pytest.raises(errors.NewerDatabase):
-        ready.engine.sync(refuse)
+        ready.engine.sync(refuse_to_list)
     assert 'lease' not in ready.store.get(ready.settings.version_table, VERSION_KEY)

@@ -6,6 +6,11 @@ import threading
 from docker_registry_index.engine import Source
 
 
+def refuse_to_list():
+    """Take the place of a source that must not be listed."""
+    raise AssertionError('the storage is listed')
+
+
 class FakeStorage(Source):
     """A storage of some names.
 

@@ -273,12 +273,10 @@ def test_an_index_that_becomes_unusable_is_noticed_and_works_again_once_correcte
 
 
 @pytest.mark.parametrize('interval, marker, loads', [
-    (3600, made_at(NOW - 3600), True),
-    (3600, made_at(NOW - 3500), False),
+    (3600, made_at(NOW - 3600), True), (3600, made_at(NOW - 3500), False),
     (0, made_at(NOW - 10 ** 6), False),
     # One that was not complete is made again after ten minutes.
-    (3600, made_at(NOW - 600, complete=False), True),
-    (3600, made_at(NOW - 500, complete=False), False),
+    (3600, made_at(NOW - 600, False), True), (3600, made_at(NOW - 500, False), False),
     # And so is the first one that found rows of other releases.
     (3600, made_at(NOW - 600)._replace(resync=True), True),
     (3600, made_at(NOW - 500)._replace(resync=True), False)])

@@ -12,6 +12,7 @@ from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
 from tests.helpers.faults import KillAfter, Killed, Meanwhile, killed_at_each
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.storage import FakeStorage, refuse_to_list
 from tests.helpers.waiting import in_threads
 
 STORE = [('a/one', None), ('a/two', None), ('b/one', None)]
@@ -28,19 +29,6 @@ def not_ready(ready):
     """An index that lost its ready marker only."""
     ready.store.call('delete_item', TableName=ready.settings.search_table, Key=READY_KEY)
     return ready
-
-
-def refuse_to_list():
-    raise AssertionError('the storage is listed')
-
-
-def broken():
-    yield STORE[0]
-    raise IOError('no such bucket')
-
-
-def delete_table(index, place):
-    index.engine.client.call('delete_table', TableName=index.tables()[place])
 
 
 def version_row(index):
@@ -68,7 +56,7 @@ def test_a_start_killed_at_any_request_is_completed_by_the_next(processes):
 
 
 def test_a_killed_start_that_made_the_repository_table_again_does_not_leave_it_empty(ready, second):
-    delete_table(ready, 0)
+    ready.store.call('delete_table', TableName=ready.settings.repository_table)
     KillAfter(second.engine, 1, 'CreateTable')
     with pytest.raises(Killed):
         second.ready(STORE)
@@ -147,7 +135,7 @@ def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(first, second
 
 def test_a_storage_that_cannot_be_listed_leaves_the_lease_free_and_no_format(first, second):
     with pytest.raises(errors.StorageUnreadable):
-        first.ensure_ready(broken)
+        first.ensure_ready(FakeStorage(NAMES, broken='ab'))
     assert all('format' not in row for row in first.items(first.settings.version_table))
     made = RequestsMade(second.engine)
     assert second.ensure_ready(lambda: STORE) is True
@@ -191,7 +179,7 @@ def test_another_version_number_stops_the_start_before_any_change(ready, second,
     assert Lease(ready.store).acquire()
     ready.store.call('put_item', Item={'version': {'N': '2'}},
                      TableName=ready.settings.version_table)
-    delete_table(ready, lost)
+    ready.store.call('delete_table', TableName=ready.tables()[lost])
     left = [table for table in ready.tables() if table != ready.tables()[lost]]
     before = [ready.items(table) for table in left]
     with pytest.raises(errors.NewerDatabase, match=ready.settings.version_table):

@@ -107,15 +107,12 @@ SOON, INTERVAL = 600, 86400
 
 @pytest.mark.parametrize('reports, synced, resync, due', [
     # A complete load: after the interval.
-    ([FRESH], 1000, False, 1000 + INTERVAL),
-    ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
+    ([FRESH], 1000, False, 1000 + INTERVAL), ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
     # An incomplete load: soon.
-    ([PART], None, False, 1000 + SOON),
-    ([PART, FRESH], 2000, False, 2000 + INTERVAL),
+    ([PART], None, False, 1000 + SOON), ([PART, FRESH], 2000, False, 2000 + INTERVAL),
     ([PART, FRESH, PART], 2000, False, 3000 + SOON),
     # The first complete load found rows, perhaps adopted by a load that was broken off: soon.
-    ([WHOLE], 1000, True, 1000 + SOON),
-    ([ADOPTING], 1000, True, 1000 + SOON),
+    ([WHOLE], 1000, True, 1000 + SOON), ([ADOPTING], 1000, True, 1000 + SOON),
     ([ADOPTING, ADOPTING], 2000, False, 2000 + INTERVAL),
     # The same if an incomplete load before it adopted them.
     ([ADOPTING_PART], None, False, 1000 + SOON),

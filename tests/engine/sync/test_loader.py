@@ -173,8 +173,7 @@ def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
 
 
 def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
-    storage = FakeStorage(NAMES[1:] + ['t-0/new', 't-1/new'])
-    storage.broken.add('t-1')
+    storage = FakeStorage(NAMES[1:] + ['t-0/new', 't-1/new'], broken=['t-1'])
     report = old.load(storage)
     assert (report.unreadable, report.added, report.removed) == (('t-1',), 1, 0)
     assert not report.complete and 'NOT COMPLETE' in caplog.text

@@ -42,9 +42,8 @@ def write(index, operation, table=None, **arguments):
     index.engine.client.call(operation, TableName=table or index.settings.search_table, **arguments)
 
 
-def change_row(index, name, attribute, value):
-    write(index, 'update_item', index.settings.repository_table, Key={'name': {'S': name}},
-          UpdateExpression='SET %s = :new' % attribute, ExpressionAttributeValues={':new': value})
+def change_row(index, **attributes):
+    index.change_item(index.settings.repository_table, {'name': {'S': 'a/web'}}, **attributes)
 
 
 def posting(index, gram, part):
@@ -95,10 +94,9 @@ def test_a_description_is_the_same_in_all_postings_and_the_row(index):
     write(index, 'put_item', Item=item)
     item = posting(index, 'sa', 'api\x01a/')
     write(index, 'put_item', Item=dict(item, d={'S': 'another'}))
-    change_row(index, 'a/web', 'description', {'S': 'changed by hand'})
+    change_row(index, description={'S': 'changed by hand'})
     # A row of release 0.1.0 has no postings.
-    write(index, 'put_item', index.settings.repository_table,
-          Item={'name': {'S': 'old/one'}, 'description': {'S': 'of 2014'}})
+    index.put_row('old/one', description={'S': 'of 2014'})
     assert_repaired(index, ('a/api', 'postings'), ('a/web', 'row'), ('b/Nginx', 'postings'),
                     ('old/one', 'row'))
     assert index.search('hand') == [('a/web', 'changed by hand')]
@@ -122,7 +120,7 @@ def test_a_check_reports_what_only_the_storage_has_and_what_only_the_index_has(i
     stored = ['a/api', 'b/Nginx', LONG, 'a/new']
     # What was just pushed may be ahead of the storage.
     assert found(*stored) == [('a/new', 'storage')]
-    change_row(index, 'a/web', 'touched', {'N': '1000000000'})
+    change_row(index, touched={'N': '1000000000'})
     assert found(*stored) == [('a/new', 'storage'), ('a/web', 'index')]
     assert found(*STORE) == []
     index.clear()

@@ -84,12 +84,9 @@ REPAIRS = {
     'load': lambda index, name: index.load(lambda: [(name, None)])}
 #: The name, the description before (None: not there), the one after (None: not there).
 CHANGES = {
-    'add': ('longest', None, 'none'),
-    'add words': ('short', None, 'words'),
-    'describe': ('long', 'other_words', 'words'),
-    'describe words': ('short', 'few', 'words'),
-    'remove': ('long', 'none', None),
-    'remove the first': ('first_long', 'none', None),
+    'add': ('longest', None, 'none'), 'add words': ('short', None, 'words'),
+    'describe': ('long', 'other_words', 'words'), 'describe words': ('short', 'few', 'words'),
+    'remove': ('long', 'none', None), 'remove the first': ('first_long', 'none', None),
     'remove words': ('short', 'words', None)}
 
 
@@ -147,7 +144,6 @@ def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, oth
 
     for theirs in put_as_0_1_0, update_as_0_1_0:
         start(theirs)
-        count = 0
         for count in killed_at_each(index, lambda: index.engine.add(sizes.short, sizes.words),
                                     'TransactWriteItems'):
             assert share_found(other, sizes.short) == 1
@@ -155,11 +151,9 @@ def test_a_name_stays_found_when_a_change_of_a_row_of_0_1_0_is_killed(index, oth
         assert count >= 2
 
 
-def test_a_row_of_0_1_0_outlives_a_killed_load_and_one_that_may_remove_nothing(
-        index, other, sizes):
+def test_a_row_of_0_1_0_outlives_a_killed_load_and_one_that_may_remove_nothing(index, other, sizes):
     row = {'description': {'S': 'theirs'}}
     index.put_row(sizes.long, **row)
-    count = 0
     for count in killed_at_each(index, lambda: index.load(lambda: [(sizes.long, None)]),
                                 'TransactWriteItems'):
         other.load(lambda: [])  # a storage that lists nothing is not trusted
@@ -190,7 +184,6 @@ def test_a_write_of_0_1_0_over_a_killed_change_leaves_nothing_of_it(
     name = sizes.short if after else sizes.long
     before, after = getattr(sizes, before), after and getattr(sizes, after)
     other.engine.add(name, before)
-    count = 0
     for count in killed_at_each(index, lambda: set_to(index, name, after), 'TransactWriteItems'):
         # The token goes with the row; the witness may still have the words.
         put_as_0_1_0(other, name)
