@@ -23,8 +23,11 @@ def clock():
 
 @pytest.fixture
 def no_threads(monkeypatch):
-    """No background thread is started: the test makes the calls of loops itself."""
-    monkeypatch.setattr(concurrency, 'start_thread', lambda *_: None)
+    """No background thread is started: the test makes the calls of loops itself. Returns those that
+    were to be started."""
+    wanted = []
+    monkeypatch.setattr(concurrency, 'start_thread', wanted.append)
+    return wanted
 
 
 @pytest.fixture

@@ -78,10 +78,6 @@ def old(request, old_engine, processes):
     old_engine.delete_tables()
 
 
-def old_table(old):
-    return old.items(old.settings.search_table)
-
-
 def found(index):
     """Return what searches find: everything, a part of a word, a description, a long name."""
     return [sorted(name for name, _ in index.search(term))
@@ -101,14 +97,14 @@ def marker(index):
 
 @pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
 def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
-    before = old_table(old)
+    before = old.items(old.settings.search_table)
     assert index.engine.is_ready() is False
     assert index.engine.start(stored) is True
     assert index.engine.ready and index.engine.complete
     assert found(index) == FOUND
     assert dict(index.search('web'))['t/web'] == 'the door'
     index.assert_whole()
-    assert old_table(old) == before
+    assert old.items(old.settings.search_table) == before
     report = marker(index).report
     assert report['adopted'] == len(STORED) and report['added'] == report['failed'] == 0
     assert marker(index).format == postings.FORMAT
@@ -145,7 +141,7 @@ def test_a_change_that_the_older_release_did_not_finish_is_finished(
 
 
 def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, second):
-    before = old_table(old)
+    before = old.items(old.settings.search_table)
     for count in killed_at_each(index, lambda: index.ensure_ready(stored), every=24):
         # Nothing is lost, and an incomplete index is not called ready.
         assert set(index.rows()) == set(NAMES)
@@ -153,7 +149,7 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
             assert found(second) == FOUND
         assert second.take_over(stored) is True
         second.assert_whole()
-        assert found(second) == FOUND and old_table(old) == before
+        assert found(second) == FOUND and old.items(old.settings.search_table) == before
         second.store.call('delete_table', TableName=second.settings.search_table)
         write_tables(old)
     assert count > 10

@@ -11,6 +11,7 @@ from docker_registry_index.engine.lifecycle import maintenance as maintenance_mo
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
 from docker_registry_index.engine.store.records import ReadyMarker
+from docker_registry_index.engine.store.store import Store
 from tests.helpers.waiting import wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable', True)
@@ -68,12 +69,6 @@ class Startup(object):
             raise self.failure
 
 
-class Store(object):
-    def __init__(self, **more):
-        self.settings = Settings(database='t', region='us-east-1', connect_timeout=0.2,
-                                 read_timeout=0.2, attempts=1, **more)
-
-
 @pytest.fixture
 def start():
     return Startup()
@@ -106,8 +101,9 @@ def make(start, clock):
     made = []
 
     def make(interval=0, startup_wait=30, load=None):
-        made.append(Maintenance(Store(sync_interval=interval, startup_wait=startup_wait),
-                                load, clock, clock, start))
+        settings = Settings(region='us-east-1', connect_timeout=0.2, read_timeout=0.2, attempts=1,
+                            sync_interval=interval, startup_wait=startup_wait)
+        made.append(Maintenance(Store(settings, None), load, clock, clock, start))
         return made[-1]
 
     yield make

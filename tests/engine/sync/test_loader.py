@@ -150,6 +150,7 @@ def test_a_repository_gone_from_the_storage_is_removed_with_all_its_postings(old
     storage = FakeStorage(NAMES[1:4])
     # The storage is asked once more before anything is removed.
     storage.found.add(NAMES[0])
+    assert list(old.engine.difference(storage)) == [('removed', name) for name in NAMES[4:]]
     report = old.load(storage)
     assert (report.removed, report.unchanged) == (2, 4) and report.complete
     assert old.assert_whole() == NAMES[:4] and old.search('words') == []

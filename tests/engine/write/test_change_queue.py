@@ -224,12 +224,15 @@ def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failur
             assert len(index.reconciled) == attempts + more
 
 
-def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock):
-    fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:5])
+def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock, no_threads):
+    fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:4])
     clock.advance(100)
+    del no_threads[:]
+    assert idle.apply_change(TWENTY[4], True) is False and len(no_threads) == 1
     with under_way(idle, index, clock):
         assert idle.run_once(1, clock()) > 0 and len(index.reconciled) == 2
     # The outage is over: all are made at once.
+    assert len(no_threads) == 1 + 4
     assert [idle.run_once(thread, clock()) for thread in range(4)] == [0] * 4 and len(idle) == 0
 
 
