@@ -26,7 +26,7 @@ STATUSES = [
 @pytest.fixture
 def status_of(capsys, clock):
     """A function that calls exit_with() and returns the exit status and both outputs."""
-    # Other tests may have left threads in this process: without the clock, the end awaits them.
+    # Other tests may have left threads in this process: with a real clock, exit_with would wait.
     def exit_status(act, is_json=False, sleep=clock.sleep):
         with pytest.raises(SystemExit) as ended:
             output.exit_with(act, is_json, clock, sleep)

@@ -10,21 +10,14 @@ from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.store.records import MARKERS
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write import plan
-from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import taken_back
 
 
 @pytest.fixture
-def clock():
-    """A clock that the test advances, in Unix seconds."""
-    return Clock(1500000000)
-
-
-@pytest.fixture
 def no_threads(monkeypatch):
-    """No background thread is started: the test makes the calls of loops itself. Returns those that
-    were to be started."""
+    """No background thread is started: the test makes the calls of loops itself. The fixture is the
+    list of the functions that would have run."""
     wanted = []
     monkeypatch.setattr(concurrency, 'start_thread', wanted.append)
     return wanted

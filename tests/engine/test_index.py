@@ -12,7 +12,7 @@ from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import wait_until
 
-STORED = [('a/web', 'the door'), ('b/worker', None)]
+STORED = [('a/web', 'The front end'), ('b/worker', None)]
 
 
 def half_readable():
@@ -59,7 +59,7 @@ def test_a_start_that_must_not_wait_makes_no_request_and_the_first_searches_wait
         'before-call.dynamodb', lambda **_: threads.append(threading.current_thread()))
     assert index.engine.start(source, 0) is False
     assert threading.current_thread() not in threads
-    assert sorted(index.search('')) == [('a/web', 'the door'), ('b/worker', '')]
+    assert sorted(index.search('')) == [('a/web', 'The front end'), ('b/worker', '')]
 
 
 def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index, fork):

@@ -21,7 +21,7 @@ from tests.helpers.waiting import wait_until
 WORDS = many_words(4)
 #: Of several transactions, because of `short_transactions`.
 LONG = name_with_postings(12)
-STORED = [('t/web', 'the door'), ('t/worker', ''), ('L/Nginx', ''), (LONG, WORDS)]
+STORED = [('t/web', 'The front end'), ('t/worker', ''), ('L/Nginx', ''), (LONG, WORDS)]
 NAMES = sorted(name for name, _ in STORED)
 NEWER = postings.FORMAT + 1
 pytestmark = pytest.mark.usefixtures('short_transactions')
@@ -81,7 +81,7 @@ def old(request, old_engine, processes):
 def found(index):
     """Return what searches find: everything, a part of a word, a description, a long name."""
     return [sorted(name for name, _ in index.search(term))
-            for term in ('', 'ork', 'door', LONG[-3:], 'NGINX', WORDS[:5])]
+            for term in ('', 'ork', 'front', LONG[-3:], 'NGINX', WORDS[:5])]
 
 
 FOUND = [NAMES, ['t/worker'], ['t/web'], [LONG], ['L/Nginx'], [LONG]]
@@ -102,7 +102,7 @@ def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
     assert index.engine.start(stored) is True
     assert index.engine.ready and index.engine.complete
     assert found(index) == FOUND
-    assert dict(index.search('web'))['t/web'] == 'the door'
+    assert dict(index.search('web'))['t/web'] == 'The front end'
     index.assert_whole()
     assert old.items(old.settings.search_table) == before
     report = marker(index).report

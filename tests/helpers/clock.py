@@ -6,7 +6,7 @@ class Clock(object):
 
     :param now: the time that it starts with."""
 
-    def __init__(self, now=1000.0):
+    def __init__(self, now=1500000000.0):
         self.now = now
         self.slept = []
 

@@ -1,7 +1,10 @@
 """The search index as the background of the service uses it."""
 from unittest.mock import Mock
 
+from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
+
+THROTTLED = RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True)
 
 
 class FakeIndex(dict):

@@ -29,18 +29,18 @@ class Bucket(object):
     """A bucket in memory with keys below REPOSITORIES. It is also an S3 client that can only list.
 
     :param size: the keys in a page of page_after.
-    :ivar requests: how often the bucket was listed."""
+    :ivar requests: the number of requests."""
 
     def __init__(self, keys, size=1000):
         self.keys, self.size, self.requests = sorted(keys), size, 0
 
-    def _page(self, start, size):
-        self.requests += 1
-        return self.keys[start:start + size], start + size < len(self.keys)
-
-    def page_after(self, place):
+    def page_after(self, place, prefix='', size=None):
         """Return a page of the keys after a place, and whether more follow."""
-        return self._page(bisect.bisect_right(self.keys, place), self.size)
+        self.requests += 1
+        keys = [key for key in self.keys[bisect.bisect_right(self.keys, place):]
+                if key.startswith(prefix)]
+        size = size or self.size
+        return keys[:size], len(keys) > size
 
     def folders(self, inside):
         """Return the folders in a folder."""
@@ -48,11 +48,9 @@ class Bucket(object):
                        if key.startswith(inside) and '/' in key[len(inside):]})
 
     def list_objects_v2(self, Bucket, Prefix, StartAfter, MaxKeys=1000):
-        first, after = [place[len(REPOSITORIES):] for place in (Prefix, StartAfter)]
-        found, is_truncated = self._page(max(bisect.bisect_left(
-            self.keys, first), bisect.bisect_right(self.keys, after)), MaxKeys)
-        keys = [REPOSITORIES + key for key in found]
-        return {'Contents': [{'Key': key} for key in keys if key.startswith(Prefix)],
+        prefix, after = [place[len(REPOSITORIES):] for place in (Prefix, StartAfter)]
+        found, is_truncated = self.page_after(after, prefix, MaxKeys)
+        return {'Contents': [{'Key': REPOSITORIES + key} for key in found],
                 'IsTruncated': is_truncated}
 
     def get_paginator(self, operation):

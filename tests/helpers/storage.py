@@ -22,7 +22,7 @@ class FakeStorage(Source):
     :ivar found: the names that are there when the storage is asked for them.
     :ivar problem: the error of each question, or None.
     :ivar asked: the names that it was asked for.
-    :ivar hung: where it hung so far."""
+    :ivar hung: the names at which it has hung."""
 
     def __init__(self, names=(), hanging=(), broken=(), note=lambda moment: None):
         self.names, self.found, self.broken = names, set(names), set(broken)
@@ -40,7 +40,7 @@ class FakeStorage(Source):
             yield name, None
 
     def _reached(self, names):
-        """Yield names, each after the storage has noted it or hung at it."""
+        """Yield the names. Before each, call `note`, and hang if the name is in `hanging`."""
         for name in names:
             self._note(name)
             self._hang_at(name)
@@ -60,6 +60,6 @@ class FakeStorage(Source):
         return name in self.found
 
     def release(self, *names):
-        """Go on at some names, or at all."""
+        """Let the storage continue at these names, or at all."""
         for name in names or self.hanging:
             self.hanging[name].set()

@@ -10,7 +10,7 @@ _TRUE = object()
 def wait_until(condition, otherwise='it does not hold', seconds=20, server=None, expected=_TRUE,
                pause=0.01):
     """Return the seconds until a condition is `expected`, or is true by default; a failure shows
-    what it was instead, and the end of a server's log. `pause` is the first pause in seconds."""
+    what it was instead, and the end of a server's log. Pauses grow from `pause` to 30 times it."""
     started, longest = monotonic(), 30 * pause
     while True:
         last = condition()

@@ -230,8 +230,7 @@ class Maintenance(object):
         return self._seconds_until_check()
 
     def _seconds_until_check(self):
-        """Return the seconds until the next check, at random so that processes check at different
-        times."""
+        """Return the seconds until the next check, at random, so that processes do not coincide."""
         left = min(self._seconds_until_sync(self.marker), _CHECK_EVERY)
         return max(0, left) * random.uniform(1, 1.1)
 

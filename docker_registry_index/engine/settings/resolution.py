@@ -152,8 +152,7 @@ def _unknown(kind, layer):
             continue
         # Without the space after a colon, the value is part of the name.
         name = key.replace('=', ':').split(':')[0]
-        hint = (_hint(name, names) if name == key
-                else '; write a colon and a space after the name')
+        hint = _hint(name, names) if name == key else '; write a colon and a space after the name'
         if len(name) > _LONGEST_KEY_SHOWN:
             name = '(not shown, it may be a secret)'
         name = _ACCESS_KEY_ID.sub(r'\1...', name)

@@ -22,7 +22,8 @@ class TimedSource(object):
     :param source: a Source.
     :param seconds: the time limit of a call.
     :param unanswered: the most calls that may hang at the same time.
-    :param heartbeat: called at least once a second meanwhile; raises to stop."""
+    :param heartbeat: called at least once a second meanwhile; raises to stop.
+    :param clock: returns seconds that never go back."""
 
     def __init__(self, source, seconds, unanswered=1, heartbeat=lambda: None, clock=monotonic):
         self._source = source

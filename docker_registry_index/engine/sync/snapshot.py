@@ -240,7 +240,7 @@ class SnapshotReader(object):
     def _add_storage(self, snapshot, meanwhile=lambda: False):
         if not self._source:
             return
-        listing, progress = Listing(self._source), Progress(self._clock)
+        listing, progress = Listing(self._source, clock=self._clock), Progress(self._clock)
 
         def heartbeat():
             self._heartbeat()

@@ -32,8 +32,8 @@ _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
 _PROTECTED = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
-#: The most seconds that a request waits for another one to end; and the seconds without an answer
-#: after which no request waits.
+#: The most seconds that a request waits for a place; and the seconds without an answer after which
+#: it does not wait.
 _WAIT, _STUCK_AFTER = 0.2, 0.5
 
 
@@ -48,9 +48,13 @@ class Gate:
     def enter(self) -> bool:
         """Admit a request, and return True, unless closed. When the request ends, call leave."""
         with self._changed:
-            if not self._is_closed:
+            is_admitted = self._may_enter()
+            if is_admitted:
                 self._under_way += 1
-            return not self._is_closed
+            return is_admitted
+
+    def _may_enter(self) -> bool:
+        return not self._is_closed
 
     def leave(self) -> None:
         """Note that a request has ended."""
@@ -66,28 +70,28 @@ class Gate:
 
 
 class ConcurrencyLimit(Gate):
-    """A gate for a limited number of requests. A further request waits briefly if others have just
-    been answered. If none has, as while DynamoDB is unavailable, it is refused at once, because
-    its thread is needed for notifications."""
+    """A gate for a limited number of requests. If all places are taken, a request waits briefly,
+    provided that another was answered within the last half second. Otherwise, as while DynamoDB is
+    unavailable, it is refused at once, because its thread is needed for notifications."""
 
     def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
                  seconds: float = _WAIT) -> None:
         super().__init__()
-        self._size, self._clock, self._seconds, self._answered_at = size, clock, seconds, clock()
+        self._size, self._clock, self._seconds = size, clock, seconds
+        self._answered_at, self._has_failed = clock(), False
 
-    def enter(self) -> bool:
-        with self._changed:
-            if not self._under_way:
-                self.note_answer()
-            is_stuck = self._clock() - self._answered_at > _STUCK_AFTER
-            is_admitted = self._changed.wait_for(
-                lambda: self._under_way < self._size, 0 if is_stuck else self._seconds)
-            self._under_way += is_admitted
-            return is_admitted
+    def _may_enter(self) -> bool:
+        if not self._under_way and not self._has_failed:
+            self._answered_at = self._clock()  # Nothing was requested meanwhile.
+        seconds = self._seconds if self._clock() - self._answered_at <= _STUCK_AFTER else 0
+        return super()._may_enter() and self._changed.wait_for(
+            lambda: self._under_way < self._size, seconds)
 
-    def note_answer(self) -> None:
-        """Note that a request has been answered, and not because it failed."""
-        self._answered_at = self._clock()
+    def note_answer(self, has_failed: bool) -> None:
+        """Note that a request has been answered, or has failed."""
+        self._has_failed = has_failed
+        if not has_failed:
+            self._answered_at = self._clock()
 
 
 def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
@@ -106,8 +110,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     if users is not None:
         _check_credentials(app, users, dialect)
     _answer_errors(app, dialect)
-    for each in (search.routes(index),
-                 catalog.routes(index, dialect, settings.catalog_limit),
+    for each in (search.routes(index), catalog.routes(index, dialect, settings.catalog_limit),
                  notifications.routes(pool, settings.events_secret, metrics.note_notification,
                                       index.sync_soon),
                  monitoring.routes(index, metrics)):
@@ -153,8 +156,9 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
 
     @app.after_request
     def note_answer(answer: flask.Response) -> flask.Response:
-        if limit in flask.g.entered and answer.status_code < 500:
-            limit.note_answer()
+        # Requests that are refused, with 4xx, do not show whether DynamoDB answers.
+        if limit in flask.g.entered and not 400 <= answer.status_code < 500:
+            limit.note_answer(answer.status_code >= 500)
         return answer
 
     @app.teardown_request

@@ -177,8 +177,7 @@ def _link(last: str, size: int) -> str:
 
 
 def _error(form: Dialect, status: int, code: str, message: str, detail: Any) -> flask.Response:
-    return _answer(form, status, {'errors': [
-        {'code': code, 'message': message, 'detail': detail}]})
+    return _answer(form, status, {'errors': [{'code': code, 'message': message, 'detail': detail}]})
 
 
 def _answer(form: Dialect, status: int, document: Any, link: str | None = None) -> flask.Response:

@@ -36,8 +36,7 @@ _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s
 #: The media type of layers and configs; a manifest never has it.
 _BLOB = 'application/octet-stream'
 
-#: Large bodies are read one at a time, because they need much memory. The next one waits at most so
-#: many seconds.
+#: Large bodies need much memory, so they are read one at a time. The next waits up to WAIT seconds.
 _large, WAIT = threading.Lock(), 0.5
 
 

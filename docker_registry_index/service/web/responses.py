@@ -22,9 +22,8 @@ def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ())
 
 def whole_number(text: str, least: int, most: int) -> int | None:
     """Return the whole number in a text; None if it is not one from ``least`` to ``most``."""
-    if not text.isdigit() or not text.isascii() or len(text) > 9:
-        return None
-    return int(text) if least <= int(text) <= most else None
+    is_number = text.isdigit() and text.isascii() and len(text) <= 9
+    return int(text) if is_number and least <= int(text) <= most else None
 
 
 def first_value(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:

@@ -307,7 +307,8 @@ def test_a_lease_of_another_holder_is_not_released_after_an_interruption(index, 
     assert row(index) == before
 
 
-#: AWS refuses a write with the first while a transaction of another process holds the row.
+#: AWS answers with the first while a transaction of another process holds the row, and with the
+#: second if it throttles.
 CONFLICT, THROTTLE = 'TransactionConflictException', 'ProvisionedThroughputExceededException'
 
 

@@ -230,26 +230,14 @@ def test_a_long_load_logs_how_far_it_is(index, caplog):
     assert re.match(r'loading the search index: 6 of 6 done, \d+ per second, about 0 s left', load)
 
 
-class Slow(FakeStorage):
-    """A storage whose second namespace is listed only after a condition holds."""
-
-    def __init__(self, holds):
-        super(Slow, self).__init__(['z/last'] + NAMES)
-        self._holds = holds
-
-    def namespaces(self):
-        return ['first', 'second']
-
-    def repositories(self, namespace):
-        if namespace == 'first':
-            return STORED
-        wait_until(self._holds)
-        return [('z/last', None), STORED[0]]
+def slow(holds):
+    """Return a storage that lists its last name only after a condition holds."""
+    return FakeStorage(NAMES + ['z/last'], note=lambda name: name == 'z/last' and wait_until(holds))
 
 
 def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
     reported = []
-    report = fresh.load(Slow(lambda: other.names() == NAMES),
+    report = fresh.load(slow(lambda: other.names() == NAMES),
                         progress=lambda done, total: reported.append((done, total)))
     assert (report.found, report.added, report.unchanged) == (7, 7, 0)
     assert other.assert_whole() == NAMES + ['z/last']
@@ -258,7 +246,7 @@ def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
 
 def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
     made, seen = RequestsMade(index.engine), []
-    index.load(Slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen) == 5))
+    index.load(slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen) == 5))
     assert seen == [False] * 5 and 'TransactWriteItems' in made.operations
 
 
@@ -268,7 +256,7 @@ def test_a_first_load_leaves_what_a_killed_one_had_written(fresh, other):
     KillAfter(other.engine, 2, 'TransactWriteItems')
     with pytest.raises(Killed):
         # The listing would go on for ever.
-        other.load(Slow(lambda: ended))
+        other.load(slow(lambda: ended))
     ended.append(1)
     written = fresh.names()
     assert written

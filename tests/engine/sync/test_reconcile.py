@@ -21,7 +21,7 @@ def hanging():
 
 
 def timed(storage, unanswered=1):
-    """Return a TimedSource whose time is over as soon as the storage hangs."""
+    """Return a TimedSource whose call times out as soon as the storage hangs."""
     clock, asked = Clock(), itertools.count(len(storage.asked) + 1)
 
     def heartbeat():
@@ -40,7 +40,7 @@ def asked(source, name):
         return '%s' % error
 
 
-def test_an_error_of_the_storage_is_an_answer_too_so_the_next_question_is_asked():
+def test_an_error_counts_as_an_answer_so_the_next_question_is_asked():
     storage = FakeStorage(['there'])
     source = timed(storage)
     assert (source.has('there'), source.has('gone')) == (True, False)

@@ -7,7 +7,7 @@ from docker_registry_index.engine import errors
 from docker_registry_index.engine.sync.source import as_source, has, listed
 from tests.helpers.storage import FakeStorage
 
-PAIRS = [('a/web', 'the door'), ('worker', None)]
+PAIRS = [('a/web', 'The front end'), ('worker', None)]
 
 
 def test_a_function_that_lists_is_a_source_of_one_namespace():

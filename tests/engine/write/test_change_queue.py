@@ -80,7 +80,7 @@ def make(index, clock):
 
 @pytest.fixture
 def threaded(make):
-    """A queue with threads of its own, which really wait between two looks at the clock."""
+    """A queue with threads of its own, which really wait between two checks of the clock."""
     return make(poll_seconds=0.02)
 
 

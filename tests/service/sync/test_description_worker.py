@@ -4,16 +4,15 @@ from unittest.mock import Mock
 
 import pytest
 
-from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
+from docker_registry_index.engine.errors import InvalidName, MissingTable
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
 from docker_registry_index.service.sync.reconcile import Reconciler
-from tests.helpers.index import FakeIndex
+from tests.helpers.index import THROTTLED, FakeIndex
 from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
 
 NOTE = Note('acme/web', '1', True)
-UNREADABLE = RequestFailed('query', ['table'], 'ThrottlingException', 'slow down', True)
 
 
 def notes(count):
@@ -53,7 +52,7 @@ def test_notes_are_read_every_ten_seconds(worker, index, clock):
 
 
 @pytest.mark.parametrize('error, longest', [
-    (UNREADABLE, LONGEST_PAUSE), (ValueError('a mistake'), LONGEST_PAUSE),
+    (THROTTLED, LONGEST_PAUSE), (ValueError('a mistake'), LONGEST_PAUSE),
     # Tables that are being created are no failure.
     (MissingTable('query', ['t'], 'ResourceNotFoundException', 'no table', False), PAUSE)])
 def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
@@ -109,7 +108,7 @@ def test_a_note_with_an_invalid_name_is_removed(worker, index, clock):
 
 
 def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, registry, clock):
-    index.before_read.side_effect = UNREADABLE
+    index.before_read.side_effect = THROTTLED
     assert pauses(worker, clock, 8)[-1] == LONGEST_PAUSE
     clock.now -= LONGEST_PAUSE - 1
     index.before_read, index.kept = Mock(), [NOTE]

@@ -3,8 +3,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.service.web.monitoring import Readiness
+from tests.helpers.index import THROTTLED
 from tests.helpers.registry import pushed
 from tests.helpers.scripted_server import page
 from tests.helpers.service import SECRET
@@ -15,19 +15,19 @@ STORED = {'team/web': 'The front end', 'team/api': None}
 
 def test_an_answer_of_dynamodb_is_valid_for_two_seconds_and_a_slow_one_is_not_awaited(clock):
     index = Mock(ready=True)
-    readiness, impatient = Readiness(index, clock, 20), Readiness(index, clock, 0)
+    readiness, without_wait = Readiness(index, clock, 20), Readiness(index, clock, 0)
     for seconds, asked in ((0, 1), (1.9, 1), (0.2, 2)):
         clock.advance(seconds)
         assert readiness.problem() is None and index.is_ready.call_count == asked
-    index.is_ready.side_effect = RequestFailed('query', ['table'], 'Throttling', 'slow down', True)
+    index.is_ready.side_effect = THROTTLED
     clock.advance(2.1)
     assert readiness.problem() == 'DynamoDB is unavailable, or refuses requests'
     clock.advance(2.1)
     with Hanging(lambda: True) as index.is_ready.side_effect:
-        assert impatient.problem() == impatient.problem() == 'DynamoDB does not answer'
+        assert without_wait.problem() == without_wait.problem() == 'DynamoDB does not answer'
         wait_until(lambda: index.is_ready.call_count > 3)
         assert index.is_ready.call_count == 4, 'there is one request at a time'
-    wait_until(lambda: impatient.problem() is readiness.problem() is None)
+    wait_until(lambda: without_wait.problem() is readiness.problem() is None)
     index.ready = False
     assert 'the index is not ready' in readiness.problem()
 
@@ -41,7 +41,7 @@ def place(start):
 def test_while_the_first_load_runs_the_service_is_live_and_not_ready(start):
     place = start()
     with Hanging(page({'repositories': sorted(STORED), 'tags': ['x']})) as place.registry.trouble:
-        place.service.start(load_wait=0.01)
+        place.service.start(load_wait=1e-9)
         assert place.get('/healthz').json() == {'live': True}
         assert place.get('/v1/_ping').status_code == 200
         answer = place.get('/readyz')
