@@ -48,8 +48,8 @@ def test_no_request_waits_if_none_has_been_answered_for_half_a_second(clock, how
     assert entered() == [True]
 
 
-def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way():
-    gate = Gate()
+@pytest.mark.parametrize('gate', [Gate(), ConcurrencyLimit(3)], ids=['gate', 'limit'])
+def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way(gate):
     assert gate.enter() and gate.enter() and not gate.close(0) and not gate.enter()
     gate.leave()
     closed = in_threads([lambda: gate.close(20)])
