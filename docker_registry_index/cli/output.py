@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import threading
-import time
 
 import click
 
 from ..engine import errors
+from ..engine._compat import monotonic, sleep
 from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
@@ -66,11 +66,11 @@ class Bar(object):
         self._done = done
 
 
-def exit_with(act, is_json=False, clock=time.time, sleep=time.sleep):
+def exit_with(act, is_json=False, clock=monotonic, sleep=sleep):
     """Call a function, and exit with the status that it returns, or with the status of its error.
 
     :param is_json: True to print an error as a JSON document, too.
-    :param clock, sleep: the functions that measure and make the wait for background threads."""
+    :param clock, sleep: the functions that measure and pause while background threads end."""
     try:
         sys.exit(_status(act, is_json, clock, sleep))
     except KeyboardInterrupt:

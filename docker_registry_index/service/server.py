@@ -74,7 +74,7 @@ class Service:
     def start(self, load_wait: float = 1) -> None:
         """Start the background threads, after waiting up to three seconds for DynamoDB.
 
-        :param load_wait: the most seconds to wait for a load; not 0, or searches would wait.
+        :param load_wait: the most seconds to wait for a load; with 0, the first searches wait.
         :raises NewerDatabase, ForeignDatabase: the tables are not changed."""
         try:
             call_with_timeout(self.index.is_ready, _FIRST_CHECK)

@@ -92,6 +92,13 @@ def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_
         assert SECRET[:15] not in shown, shown
 
 
+@pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
+def test_half_a_pair_is_refused(given):
+    [missing] = BESIDE[given]
+    text = refused({given.upper(): SECRET}, {})
+    assert text.startswith('setting %s ' % missing) and 'while %s is given' % given in text
+
+
 def test_a_missing_setting_is_named():
     assert refused(act=settings_of({'REGISTRY_URL': 'http://x'}, {})[0].check_serving) == (
         'setting events_secret is missing; set EVENTS_SECRET, or events_secret in the block '

@@ -14,8 +14,7 @@ from tests.helpers.waiting import more_threads, wait_until
 
 
 def once_hung(clock, storage, threads=THREADS):
-    """Return a heartbeat for a limit of 300 seconds, which are over whenever so many more threads
-    hang."""
+    """Return a heartbeat that lets 301 seconds pass each time that so many more threads hang."""
     return lambda: len(storage.hung) == threads * (len(clock.slept) + 1) and clock.sleep(301)
 
 
