@@ -1,4 +1,6 @@
 """The service inside the test process, and what its tests share."""
+import gc
+
 import pytest
 
 from tests.helpers.engine import EngineIndex
@@ -10,6 +12,14 @@ from tests.helpers.service import InProcessService
 def index(in_process_dynamodb):
     """An EngineIndex without tables."""
     return EngineIndex(in_process_dynamodb.url)
+
+
+@pytest.fixture
+def no_garbage_collection():
+    """Without it, finalizers of other tests' objects fail at the depth of a nested document."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

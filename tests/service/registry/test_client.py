@@ -42,6 +42,7 @@ def test_an_answer_that_no_registry_sends_is_not_an_absence(server, client, answ
             ask()
 
 
+@pytest.mark.usefixtures('no_garbage_collection')
 @pytest.mark.parametrize('body', [
     '<html>log in</html>', '', '[]', 'null', '3', '{"tags": 3}', '{"tags": [1]}',
     '{"tags": {"a": "b"}}', '{"name": "a/b"}', '[' * 100000, b'\xff\xfe',

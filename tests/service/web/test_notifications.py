@@ -48,6 +48,7 @@ def test_the_secret_may_stand_alone_or_behind_bearer(service):
         assert service.post([], Authorization=kind + SECRET).status_code == 200
 
 
+@pytest.mark.usefixtures('no_garbage_collection')
 @pytest.mark.parametrize('body', [
     b'', b'{', b'null', b'[]', b'"x"', b'1', b'{}', b'{"events":null}', b'{"events":{}}',
     b'{"events":"x"}', b'{"events":[1]}', b'{"events":[null]}', b'{"events":[[]]}', b'\xff\xfe',
@@ -168,6 +169,7 @@ def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
     assert [answer.status_code for answer in first()] == [200]
 
 
+@pytest.mark.usefixtures('no_garbage_collection')
 def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(service, caplog):
     service.registry.repositories['large/found'] = None
     for body in (large('large/large', 2 * BODY_BYTES)[:-1], large('large/cut', 2000)[:-1],
