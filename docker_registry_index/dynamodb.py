@@ -70,6 +70,8 @@ class Index(Base):
         The request ends with status 400 if its parameter ``n`` is wrong, and with 503 if DynamoDB
         is unavailable, both with a JSON error. A partial result is never returned.
 
+        If more repositories may match, the answer also contains ``incomplete_results``, true.
+
         :param search_term: a term; docs/search.md defines its meaning.
         :returns: a list of {'name': text, 'description': text}; all, or the first ``n``."""
         limit = _limit_of_request()
@@ -79,6 +81,8 @@ class Index(Base):
         except errors.DynamoDBIndexError as error:
             logger.error('a search is answered with 503: %s', error)
             _refuse(503, 'search is not available now, try again later')
+        if found.is_incomplete and flask.has_request_context():
+            flask.after_this_request(_mark_incomplete)
         return [result._asdict() for result in found]
 
     def _start(self, wait):
@@ -120,6 +124,12 @@ def _limit_of_request():
     if limit < 1:
         _refuse(400, 'parameter n must be a positive whole number; leave it out for all results')
     return limit
+
+
+def _mark_incomplete(answer):
+    document = dict(json.loads(answer.get_data(as_text=True)), incomplete_results=True)
+    answer.set_data(json.dumps(document, sort_keys=True))
+    return answer
 
 
 def _refuse(status, sentence):

@@ -77,13 +77,15 @@ def search(index, config, term, limit, is_json):
     index.is_ready()
     found = index.search(term, limit)
     if is_json:
-        print_json({'query': term, 'results': [
+        print_json({'query': term, 'incomplete_results': found.is_incomplete, 'results': [
             {'name': result.name, 'description': result.description}
             for result in found]})
     else:
         width = max([len(result.name) for result in found] or [0])
         for result in found:
             echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
+        if found.is_incomplete:
+            echo('More repositories may match; search for a rarer word.', err=True)
     return OK if found else NOT_OK
 
 

@@ -3,8 +3,10 @@
 from . import errors
 from .index import SearchIndex
 from .search.ranking import Result
+from .search.search import Results
 from .sync.loader import LoadReport
 from .settings.options import Settings
 from .sync.source import ListSource, Source
 
-__all__ = ['ListSource', 'LoadReport', 'Result', 'SearchIndex', 'Settings', 'Source', 'errors']
+__all__ = ['ListSource', 'LoadReport', 'Result', 'Results', 'SearchIndex', 'Settings',
+           'Source', 'errors']

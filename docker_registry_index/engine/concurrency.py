@@ -9,10 +9,10 @@ import os
 import random
 import threading
 
-from ._compat import monotonic, wait
+from ._compat import monotonic, queue, wait
 
-__all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'call_with_timeout',
-           'run_side_by_side', 'start_thread']
+__all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'Workers',
+           'call_with_timeout', 'run_side_by_side', 'start_thread']
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ class _Call(object):
         """Call the function."""
         try:
             self._answer = self._function()
-        except Exception as error:
+        except BaseException as error:
+            # Also an exception that ends a thread or a greenlet: the caller waits for the result.
             self._error = error
         self.ended.set()
 
@@ -104,6 +105,69 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
             raise TimedOut(seconds)
         heartbeat()
     return call.result()
+
+
+class Workers(object):
+    """Calls a function with many arguments, several at a time; without threads, one by one.
+
+    :param function: takes one argument; several threads call it.
+    :param note_result: called in the caller's thread with each argument and its result.
+    :param count: the number of threads.
+    :param heartbeat: called at least once a second while the caller waits; raises to stop."""
+
+    def __init__(self, function, note_result, count, heartbeat):
+        self._function = function
+        self._note_result = note_result
+        self._heartbeat = heartbeat
+        self._arguments, self._ended = queue.Queue(), queue.Queue()
+        self._threads = [thread for thread in (
+            start_thread(self._run) for _ in range(count)) if thread is not None]
+        self._under_way = 0
+        #: True once close was called.
+        self.is_closing = False
+
+    def submit(self, argument):
+        """Have the function called soon; wait first while all threads are busy.
+
+        :raises: what an earlier call, the heartbeat or note_result raises."""
+        while self._under_way and self._under_way >= len(self._threads):
+            self._wait_for_one()
+        if self._threads:
+            self._under_way += 1
+            self._arguments.put(argument)
+        else:
+            self._heartbeat()
+            self._note_result(argument, self._function(argument))
+
+    def join(self):
+        """Wait until all calls have ended.
+
+        :raises: as submit."""
+        while self._under_way:
+            self._wait_for_one()
+
+    def close(self):
+        """Wait until the calls under way have ended, and end the threads."""
+        self.is_closing = True
+        for _ in self._threads:
+            self._arguments.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _wait_for_one(self):
+        self._heartbeat()
+        try:
+            argument, call = self._ended.get(timeout=1)
+        except queue.Empty:
+            return
+        self._under_way -= 1
+        self._note_result(argument, call.result())
+
+    def _run(self):
+        for argument in iter(self._arguments.get, None):
+            call = _Call(lambda: self._function(argument))
+            call.run()
+            self._ended.put((argument, call))
 
 
 class Stopwatch(object):

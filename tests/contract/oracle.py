@@ -20,7 +20,8 @@ def clean(description):
 def words(term):
     found = []
     for word in fold(term).split():
-        if word not in found:
+        word = word.strip('*')
+        if word and word not in found:
             found.append(word)
     return found
 
@@ -47,15 +48,15 @@ def in_catalog(name):
 def rank(word, name, description):
     name, word_re = fold(name), re.escape(word)
     if word not in name:
-        return 3 if starts_word_of(description, word) else None
-    start, end = '(^|[%s])' % BOUNDARY, '($|[%s])' % BOUNDARY
-    # \Z, because a dollar also matches before a final line feed.
-    end = end.replace('$', r'\Z')
-    if name.endswith(word) or re.search(start + word_re + end, name):
+        return 5 if starts_word_of(description, word) else None
+    if name == word:
         return 0
-    if re.search(start + word_re, name):
+    if name.endswith('/' + word):
         return 1
-    return 2
+    start, end = '(^|[%s])' % BOUNDARY, r'(\Z|[%s])' % BOUNDARY
+    if re.search(start + word_re + end, name):
+        return 2
+    return 3 if re.search(start + word_re, name) else 4
 
 
 def starts_word_of(description, word):
@@ -70,28 +71,23 @@ def letter(character):
     return character > '\x7f' or character.isalnum()
 
 
-def group(repositories, term, name):
-    """Return the group of a match; a limit prefers group 0. The longest of several words counts."""
-    word = max(words(term), key=len)
-    folded = fold(name)
-    start = '(^|[%s])' % BOUNDARY + re.escape(word)
-    if re.search(start + r'(\Z|[%s])' % BOUNDARY, folded):
-        return 0
-    if re.search(start, folded):
-        return 1
-    return 2 if word in folded else 3
+def group(word, name):
+    """Return the group of a name that matches a word; a limit prefers the lower ones."""
+    if rank(word, name, '') in (0, 1):
+        return rank(word, name, '')
+    return 2 if re.search(r'[%s]%s\Z' % (BOUNDARY, re.escape(word)), fold(name)) else 3
 
 
 def check_limited(repositories, term, limit, got):
     """Assert that ``got`` is a correct answer with a limit."""
     whole = answer(repositories, term)
-    assert len(got) == min(limit, len(whole)), (term, limit, got)
-    kept = set(got)
-    assert got == [result for result in whole if result in kept], (term, got)
     if not words(term):
         assert got == whole[:limit]
         return
-    groups = {result: group(repositories, term, result[0]) for result in whole}
-    last = max([groups[result] for result in got] or [0])
-    missing = [result for result in whole if groups[result] < last and result not in kept]
-    assert not missing, (term, limit, missing)
+    kept = set(got)
+    assert got == [result for result in whole if result in kept], (term, got)
+    assert len(got) == min(limit, len(whole)) or got.is_incomplete and len(got) < limit
+    if len(words(term)) == 1:
+        groups = [(group(words(term)[0], result[0]), result in kept) for result in whole]
+        worst = max([number for number, is_kept in groups if is_kept] or [0])
+        assert all(is_kept for number, is_kept in groups if number < worst), (term, limit, got)

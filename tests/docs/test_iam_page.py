@@ -98,6 +98,6 @@ def test_the_policy_file_matches_the_table():
     for statement in json.loads(pages.read('docs/iam-policy.json'))['Statement']:
         resources = statement['Resource']
         for resource in resources if isinstance(resources, list) else [resources]:
-            table = resource.split('/docker-registry-')[1].replace('search-3', 'search')
+            table = resource.split('/docker-registry-')[1].replace('search-4', 'search')
             in_policy |= {(action.split(':')[1], table) for action in statement['Action']}
     assert in_policy == granted()

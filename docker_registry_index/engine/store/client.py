@@ -59,6 +59,9 @@ class Client(object):
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._connected = None
+        #: For each thread: ``is_uncertain`` becomes True when an attempt of a request gets no
+        #: answer, so that DynamoDB may make it at any time.
+        self.thread = threading.local()
         if connect_now:
             self._connect()
 
@@ -106,7 +109,12 @@ class Client(object):
         with self._lock:
             if self._connected is None:
                 self._connected = _connected(self._settings)
+                self._connected[0].meta.events.register('needs-retry.dynamodb', self._note_attempt)
             return self._connected
+
+    def _note_attempt(self, response=None, caught_exception=None, **_):
+        if caught_exception is not None or response[0].status_code >= 500:
+            self.thread.is_uncertain = True
 
 
 class Credentials(object):
@@ -146,6 +154,7 @@ class RetryingClient(object):
 
     def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic):
         self._client = client
+        self.thread = client.thread
         self._heartbeat = heartbeat
         self._sleep = sleep
         self._clock = clock

@@ -1,15 +1,17 @@
 """The postings of a repository: the suffix index. Pure, no I/O.
 
-There is one posting for each suffix of a name, and a search reads a range of the postings of one
-gram. docs/design.md explains why::
+There is one posting for each suffix of a name, and a search reads the postings whose suffixes begin
+with a word of the term. docs/design.md explains why::
 
-    gram    the class + the first character of the suffix  (hash key)
-    suffix  the suffix + END + the name before the suffix  (range key)
-    d       the description, so that a search needs no further request
-    n       the name, if the range key does not contain it
-    v       1: a search has to read the repository's row, see write/plan.py
+    gram    "s" + the first character of the suffix  (hash key)
+    suffix  the suffix + an end mark + the name before the suffix  (range key)
+    t       the name and the description in lower case, so that a search needs no further request
+    c       the places of their capitals
 
-Classes: ``s`` a suffix at a word start, ``i`` elsewhere in a word, ``d`` a word of the description.
+The end mark depends on where the suffix starts. So the best matches come first in a range: names
+whose last part is the word, then names that end with it as a whole word. The words of a description
+are further suffixes, with the last of the end marks and the whole name.
+
 The gram ``/`` lists all names in the order of a registry's catalog: as if ``/`` came before all
 other characters. A name's item there is its witness: it is written together with the other
 postings, and proves which of them a repository has."""
@@ -18,31 +20,32 @@ from __future__ import unicode_literals
 
 import collections
 import hashlib
+import re
 
 from . import text
 
-__all__ = [
-    'CATALOG', 'CLASSES', 'DESCRIBED', 'FORMAT', 'INSIDE', 'START', 'Posting', 'Range',
-    'best_class', 'catalog_key', 'gram', 'is_gram', 'name_of', 'postings', 'range_of', 'to_item',
-    'witness', 'witness_key',
-]
+__all__ = ['CATALOG', 'FORMAT', 'Posting', 'Range', 'UNKNOWN', 'catalog_key', 'fields_of',
+           'is_gram', 'name_of', 'postings', 'range_of', 'to_item', 'witness', 'witness_key']
 
-#: The number of the format of postings. Each format has a search table of its own. Formats 1 and 2
-#: were those of releases 0.2.0 and 0.4.0.
-FORMAT = 3
+#: The number of the format of postings. Each format has a search table of its own. Format 1 was
+#: that of release 0.2.0, and 2 and 3 those of 0.4.0 and its successor.
+FORMAT = 4
 
-START, INSIDE, DESCRIBED, CATALOG = 's', 'i', 'd', '/'
-#: In the order in which a limited search prefers them.
-CLASSES = (START, INSIDE, DESCRIBED)
+CATALOG = '/'
+_SUFFIX = 's'
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _RANGE_KEY_BYTES = 1024
 
-# Names contain no control characters (text.check_name), so the keys can use these.
-_END = '\x01'
-_CODES = '\x02\x03\x04\x05'
-_ENCODE = dict(zip(map(ord, text.SEPARATORS), _CODES))
-_DECODE = dict(zip(map(ord, _CODES), text.SEPARATORS))
+# Names and descriptions contain no control characters, so the keys can use these, in this order.
+# The suffix is the name or its last part; a later word; inside a word; a word of the description.
+_PART, _WORD, _INSIDE, _DESCRIBED = '\x01\x02\x07\x7f'
+_ENCODE = dict(zip(map(ord, text.SEPARATORS), '\x03\x04\x05\x06'))
+_DECODE = dict(zip(map(ord, '\x03\x04\x05\x06'), text.SEPARATORS))
+# A key with the name before the suffix, which has no digest.
+_KEY = re.compile('([^\x01\x02\x07\x7f]+)([\x01\x02\x07\x7f])(?![\x01\x02])(.*)\\Z', re.DOTALL)
+#: Stands for the name of a damaged posting. It matches no word, and no repository has it.
+UNKNOWN = '\x01'
 
 #: One item of the search table, without the types of DynamoDB.
 Posting = collections.namedtuple('Posting', 'gram suffix name description')
@@ -56,11 +59,10 @@ def postings(name, description=''):
     :param name: a name that text.check_name accepts.
     :param description: a clean description, or ''."""
     folded = text.fold(name)
-    found = [_posting(kind, folded[position:], name, position, description)
-             for position, kind in _positions(folded)]
-    for tail in sorted(set(text.word_tails(description))):
-        found.append(Posting(gram(DESCRIBED, tail), _key(tail, name, name), name, description))
-    return found
+    keys = [(folded[place:], mark, name[:place]) for place, mark in _places(folded)]
+    keys += [(tail, _DESCRIBED, name) for tail in _tails(folded, description)]
+    return [Posting(_gram(suffix), _key(suffix, mark, before, name), name, description)
+            for suffix, mark, before in keys]
 
 
 def witness(name, description=''):
@@ -77,102 +79,90 @@ def catalog_key(name):
     """Return the range key of a name, or of any text, in the order of a registry's catalog.
 
     https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/catalog.go"""
-    return name.replace('/', _END)
-
-
-def gram(kind, rest):
-    """Return the hash key of the postings of a class whose suffixes begin with ``rest``."""
-    return kind + text.CHARACTER.match(rest).group()
+    return name.replace('/', '\x01')
 
 
 def is_gram(gram):
     """Return True if a hash key is that of postings, and not of markers."""
-    return gram[:1] in CLASSES or gram == CATALOG
+    return gram[:1] == _SUFFIX or gram == CATALOG
 
 
-def range_of(kind, word):
-    """Return the Range of the postings of one class that match ``word``."""
-    return Range(gram(kind, word), word if kind == DESCRIBED else word.translate(_ENCODE))
-
-
-def best_class(word, name, description):
-    """Return the index of the best class in which a repository matches a word, and the range keys
-    of the postings of that class that match."""
-    found = postings(name, description)
-    for place, kind in enumerate(CLASSES):
-        wanted = range_of(kind, word)
-        suffixes = [posting.suffix for posting in found if posting.gram == wanted.gram
-                    and posting.suffix.startswith(wanted.prefix)]
-        if suffixes:
-            return place, suffixes
-    return len(CLASSES), ['']
-
-
-def name_of(item):
-    """Return the repository name of a stored posting."""
-    if 'n' in item:
-        return item['n']['S']
-    return _name_in_keys(item['gram']['S'], item['suffix']['S'])
+def range_of(word):
+    """Return the Range of the postings that match ``word``, in lower case."""
+    return Range(_gram(word), word.translate(_ENCODE))
 
 
 def to_item(posting):
     """Return the item of DynamoDB for a posting."""
-    item = {'gram': {'S': posting.gram}, 'suffix': {'S': posting.suffix}}
-    if posting.description:
-        item['d'] = {'S': posting.description}
-    if _name_in_keys(posting.gram, posting.suffix) != posting.name:
-        item['n'] = {'S': posting.name}
+    folded, case = text.split_case('%s\n%s' % (posting.name, posting.description))
+    item = {'gram': {'S': posting.gram}, 'suffix': {'S': posting.suffix},
+            't': {'S': folded.rstrip('\n')}}
+    if case:
+        item['c'] = {'S': case}
     return item
 
 
-def _name_in_keys(gram, suffix):
-    """Return the name that the keys of a posting contain."""
-    if gram == CATALOG:
-        return suffix.replace(_END, '/')
-    rest, _, before = suffix.partition(_END)
-    return before if gram[0] == DESCRIBED else before + rest.translate(_DECODE)
+def fields_of(item):
+    """Return the name and the description of a stored posting. If another program has removed its
+    text, the name is that of its key, or UNKNOWN if the key contains only a digest."""
+    folded = item.get('t', {}).get('S')
+    if folded is None:
+        return _name_in_key(item['gram']['S'], item['suffix']['S']), ''
+    case = item.get('c', {}).get('S')
+    name, _, description = (text.join_case(folded, case) if case else folded).partition('\n')
+    return name, description
 
 
-def _posting(kind, rest, name, position, description):
-    # The range key contains the name only if the name is in lower case.
-    before = name[:position] if text.fold(name) == name else None
-    suffix = _key(rest.translate(_ENCODE), before, name)
-    return Posting(gram(kind, rest), suffix, name, description)
+def name_of(item):
+    """Return the name of a stored posting."""
+    return fields_of(item)[0]
 
 
-def _key(rest, ending, name):
-    if ending is not None:
-        key = rest + _END + ending
-        if len(key.encode('utf-8')) <= _RANGE_KEY_BYTES:
-            return key
+def _gram(suffix):
+    return _SUFFIX + text.CHARACTER.match(suffix).group()
+
+
+def _key(suffix, mark, before, name):
+    key = suffix.translate(_ENCODE) + mark
+    if text.fold(name) == name and len((key + before).encode('utf-8')) <= _RANGE_KEY_BYTES:
+        return key + before
+    # The whole name still comes before its namesakes in other namespaces.
     digest = hashlib.sha256(name.encode('utf-8')).hexdigest()[:16]
-    return rest + _END + _END + digest
+    return key + ('\x02' if before else '\x01') + digest
 
 
-def _positions(folded):
-    """Return (position, class) of each suffix that needs a posting. A suffix is left out if an
-    earlier suffix begins with it and has a class that is as good. Each term that matches the
-    later suffix also matches the earlier one."""
-    kinds = [(position, START if _starts_word(folded, position) else INSIDE)
-             for position in (character.start() for character in text.CHARACTER.finditer(folded))]
-    return [(position, kind) for position, kind in kinds
-            if not _is_redundant(folded, position, kind, kinds)]
+def _name_in_key(gram, suffix):
+    if gram == CATALOG:
+        return suffix.replace('\x01', '/')
+    found = _KEY.match(suffix)
+    if not found:
+        return UNKNOWN
+    tail, mark, before = found.groups()
+    return before if mark == _DESCRIBED else before + tail.translate(_DECODE)
 
 
-def _starts_word(folded, position):
-    return position == 0 or folded[position - 1] in text.SEPARATORS
+def _places(folded):
+    """Yield (place, end mark) of each suffix that needs a posting. A suffix that starts inside a
+    word is left out if an earlier suffix begins with it: each word that matches the later one also
+    matches the earlier one."""
+    for character in text.CHARACTER.finditer(folded):
+        place = character.start()
+        mark = _mark(folded, place)
+        if mark != _INSIDE or folded.find(folded[place:]) == place:
+            yield place, mark
 
 
-def _is_redundant(folded, position, kind, kinds):
-    suffix = folded[position:]
-    for other, other_kind in kinds:
-        if other >= position:
-            return False
-        if not folded.startswith(suffix, other):
-            continue
-        if kind == INSIDE and other_kind == START:
-            return True
-        follower = folded[other + len(suffix)]
-        if kind == other_kind and follower in text.SEPARATORS:
-            return True
-    return False
+def _mark(folded, place):
+    before = folded[:place][-1:]
+    if before in ('', '/'):
+        return _PART
+    return _WORD if before in text.SEPARATORS else _INSIDE
+
+
+def _tails(folded, description):
+    """Return the texts from word starts of a description that need a posting: those that neither
+    the name contains nor another one begins with."""
+    tails = sorted(set(text.word_tails(description)))
+    # In sorted order, a text is followed by those that begin with it.
+    return [tail for tail, following in zip(tails, tails[1:] + [''])
+            if tail not in folded and not following.startswith(tail)]

@@ -9,12 +9,13 @@ import json
 
 from . import postings, text
 
-__all__ = ['MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
-           'VERSION_KEY', 'name_of_key', 'pending_key', 'repository_key', 'tombstone_key']
+__all__ = ['Intent', 'MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
+           'VERSION_KEY', 'intent_key', 'name_of_key', 'pending_key', 'repository_key',
+           'tombstone_key']
 
 #: The gram of items that are not postings; no class of postings begins with it.
 MARKERS = '!'
-_READY, _TOMBSTONE, _PENDING = 'ready', 'removed ', 'describe '
+_READY, _TOMBSTONE, _PENDING, _INTENT = 'ready', 'removed ', 'describe ', 'loading '
 
 #: The keys of the ready marker and of the one row of the version table.
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': _READY}}
@@ -37,6 +38,11 @@ def tombstone_key(name):
 def pending_key(name):
     """Return the key of the note that the description of a repository is pending."""
     return {'gram': {'S': MARKERS}, 'suffix': {'S': _PENDING + name}}
+
+
+def intent_key(number):
+    """Return the key of the intent with this number."""
+    return {'gram': {'S': MARKERS}, 'suffix': {'S': _INTENT + number}}
 
 
 def name_of_key(key, make_key):
@@ -80,6 +86,25 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
                    int(touched) if touched.isdigit() else 0, item)
 
 
+class Intent(collections.namedtuple('Intent', 'number repositories')):
+    """A record of the repositories that a load is writing: while it exists, their postings may be
+    incomplete, out of date, or without a row.
+
+    :param number: a random text that no other intent has.
+    :param repositories: a list of (name, descriptions whose postings may exist)."""
+    __slots__ = ()
+
+    @property
+    def item(self):
+        """The item of the search table."""
+        return dict(intent_key(self.number), names={'S': json.dumps(self.repositories)})
+
+    @classmethod
+    def of(cls, item):
+        """Return the Intent of an item."""
+        return cls(name_of_key(item, intent_key), json.loads(item['names']['S']))
+
+
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):
     """The state of a repository, as it was read before a change.
 
@@ -97,7 +122,7 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     def is_current(self):
         """True if the row and the postings agree."""
         return (self.row is not None and self.row.writing is None and self.row.is_indexed and
-                self.witness == text.clean_description(self.row.description))
+                not self.begun and self.witness == text.clean_description(self.row.description))
 
     @property
     def is_half_added(self):
@@ -115,7 +140,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
     def has_exact_postings(self):
         """True if exactly the postings exist that the witness proves. A row that does not record
         its postings may have lost the token of an interrupted change."""
-        return self.has_all_postings and self.row is not None and self.row.is_indexed
+        return (self.has_all_postings and self.row is not None and self.row.is_indexed and
+                not self.begun)
 
     @property
     def descriptions(self):

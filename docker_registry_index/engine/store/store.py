@@ -15,6 +15,8 @@ __all__ = ['Store']
 GET_BATCH, WRITE_BATCH = 100, 25
 #: Attempts to send the keys or items that DynamoDB leaves out, and the seconds between two.
 _ATTEMPTS = 6
+#: The same for loads: about ten minutes.
+_PATIENT = 300
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 
 
@@ -22,21 +24,25 @@ class Store(object):
     """The tables of one index and a client for them.
 
     :param settings: a Settings.
-    :param client: a Client or a RetryingClient."""
+    :param client: a Client or a RetryingClient.
+    :param attempts: of a request whose keys or items DynamoDB leaves out."""
 
-    def __init__(self, settings, client, sleep=sleep):
+    def __init__(self, settings, client, sleep=sleep, attempts=_ATTEMPTS):
         self.settings = settings
+        self._attempts = attempts
         self.client = client
         self.tables = tables(settings)
         self.repository_table, self.version_table, self.search_table = [
             table.name for table in self.tables.values()]
         self._sleep = sleep
 
-    def retrying(self, heartbeat=lambda: None, sleep=sleep):
+    def retrying(self, heartbeat=lambda: None, sleep=sleep, wrap=lambda client: client):
         """Return a Store of the same tables that retries throttled and failed requests.
 
-        :param heartbeat: called before each attempt; raises to stop."""
-        return Store(self.settings, RetryingClient(self.client, heartbeat, sleep), sleep)
+        :param heartbeat: called before each attempt; raises to stop.
+        :param wrap: returns a client that makes each attempt with the client that it is given."""
+        return Store(self.settings, RetryingClient(wrap(self.client), heartbeat, sleep), sleep,
+                     _PATIENT)
 
     def with_missing_tables_empty(self):
         """Return a Store of the same tables that reads a missing table as an empty one."""
@@ -50,12 +56,14 @@ class Store(object):
         """Return an item, read consistently; None if there is none. Costs a GetItem."""
         return self.call('get_item', TableName=table, Key=key, ConsistentRead=True).get('Item')
 
-    def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False):
+    def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False,
+              words=()):
         """Return a page of the items of one gram in the search table, in the order of their keys.
 
         :param prefix: only items whose suffix begins with this text.
         :param after: only items whose suffix is greater than this text.
         :param limit: the most items; None for as many as fit into a megabyte.
+        :param words: only items whose text ``t`` contains these; the others are read as well.
         :param start: the LastEvaluatedKey of the page before.
 
         Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
@@ -67,15 +75,21 @@ class Store(object):
             condition += ' AND suffix > :after'
             values[':after'] = {'S': after}
         arguments = {'Limit': limit} if limit else {}
+        if words:
+            arguments['FilterExpression'] = ' AND '.join(
+                'contains(t, :word%d)' % number for number in range(len(words)))
+            values.update((':word%d' % number, {'S': word}) for number, word in enumerate(words))
         if start:
             arguments['ExclusiveStartKey'] = start
         return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,
                          ExpressionAttributeValues=values, ConsistentRead=consistent, **arguments)
 
-    def query_all(self, gram, limit=None):
-        """Yield the items of one gram, read consistently, page after page of ``limit`` items."""
+    def query_all(self, gram, prefix=None, limit=None):
+        """Yield the items of one gram, read consistently, page after page of ``limit`` items.
+
+        :param prefix: as for query."""
         return self._pages(lambda start: self.query(
-            gram, limit=limit, start=start, consistent=True))
+            gram, prefix, limit=limit, start=start, consistent=True))
 
     def delete_numbered(self, key, number):
         """Delete the item of a key in the search table, if it has this number.
@@ -127,7 +141,7 @@ class Store(object):
     def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
         """Yield each response, and retry the keys or items that a throttled DynamoDB leaves out."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(self._attempts):
             if attempt:
                 self._sleep(backoff.next())
             page = self.call(operation, RequestItems=wanted)
@@ -154,6 +168,7 @@ class _EmptyWhereMissing(object):
 
     def __init__(self, client):
         self._client = client
+        self.thread = client.thread
 
     def call(self, operation, **arguments):
         try:

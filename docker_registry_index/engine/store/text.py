@@ -16,12 +16,12 @@ from .._compat import NARROW, text_type
 __all__ = [
     'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',
     'SEPARATORS', 'check_name', 'clean_description', 'cut_to_key', 'fold',
-    'has_control', 'length', 'split_words', 'to_text', 'word_tails',
+    'has_control', 'join_case', 'length', 'split_case', 'split_words', 'to_text', 'word_tails',
 ]
 
 #: The longest name that Distribution accepts; names of docker-registry are much shorter.
 NAME_CHARACTERS = 255
-#: The most bytes of a name that fit into a range key (1 024 bytes) beside END and a digest:
+#: The most bytes of a name that fit into a range key (1 024 bytes) beside two marks and a digest:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 NAME_BYTES = 1000
 #: The most characters of the short description of Docker Hub, and of a description in
@@ -40,6 +40,7 @@ _CASED = re.compile(
     '[A-Z\xc0-\u024e\u0370-\u037e\u0386-\u0525\u0531-\u0556\u10a0-\u10c5'
     '\u1e00-\u1ffc\u2126-\u2183\u24b6-\u24cf\u2c00-\u2c2e\u2c60-\u2ced'
     '\ua640-\ua65f\ua662-\ua697\ua722-\ua78c\uff21-\uff3a]')
+_CASE = re.compile('([0-9]+)([^0-9])')
 _SPACE = ' \t\n\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
 _SPACES = re.compile('[%s]+' % _SPACE)
 _CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
@@ -68,15 +69,37 @@ def fold(text):
     return _CASED.sub(lambda letter: letter.group().lower()[:1], text)
 
 
+def split_case(text):
+    """Return ``text`` in lower case, and what join_case needs to restore it: "Node.js API" gives
+    "node.js api" and "0N8A9P10I"."""
+    folded = fold(text)
+    # Some of these letters are in lower case.
+    return folded, ''.join(
+        '%d%s' % (length(text[:letter.start()]), letter.group())
+        for letter in _CASED.finditer(text) if folded[letter.start()] != letter.group())
+
+
+def join_case(folded, case):
+    """Return the text that split_case has split."""
+    letters = CHARACTER.findall(folded)
+    for place, letter in _CASE.findall(case):
+        # Another program may have changed one of both.
+        if int(place) < len(letters):
+            letters[int(place)] = letter
+    return ''.join(letters)
+
+
 def length(text):
     """Return the number of characters in ``text``."""
     return len(text.encode('utf-32-le')) // 4
 
 
 def split_words(term):
-    """Return the folded words of a search term, in order, each once."""
+    """Return the folded words of a search term, in order, each once, without the wildcards around
+    them."""
     words = []
     for word in _SPACES.split(fold(to_text(term))):
+        word = word.strip('*')
         if word and word not in words:
             words.append(word)
     return words

@@ -12,8 +12,12 @@ import time
 
 from .. import errors
 from .._compat import monotonic, sleep
+from ..concurrency import Workers
+from ..store.client import request_timeout
 from ..store.records import NOTHING, tombstone_key
-from ..write.plan import LONGEST
+from ..write.bulk import (
+    LONGEST, BulkWriter, Window, WindowClient, delete_intent, finish_interrupted)
+from ..write.plan import possible_descriptions
 from ..write.writer import Writer
 from .description_queue import DescriptionQueue
 from .listing import STORAGE_SECONDS, Progress
@@ -31,6 +35,8 @@ _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later loa
 _YIELD_EVERY = 100
 #: The number of entries that are written between two batches of the listing.
 _WRITTEN_AT_ONCE = 20
+#: The number of threads that write, and so the most requests at a time.
+_THREADS = 8
 
 
 class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
@@ -72,10 +78,11 @@ class Loader(object):
     :param store: a Store; throttling only makes the load slower.
     :param source: a Source.
     :param heartbeat: called often during the load; raises to stop it.
-    :param progress: called with (done, total) after each hundred repositories."""
+    :param progress: called with (done, total) after each hundred repositories.
+    :param threads: the number of threads that write; with 0, the caller's thread writes."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
-                 clock=monotonic, wall_clock=time.time):
+                 clock=monotonic, wall_clock=time.time, threads=_THREADS):
         self._store = store.retrying(heartbeat, sleep)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
@@ -88,6 +95,9 @@ class Loader(object):
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
+        self._plain_store = store
+        self._threads = threads
+        self._workers, self._is_uncertain = None, False
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -105,11 +115,28 @@ class Loader(object):
         requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
         counts = collections.Counter()
-        snapshot = self._reader.take(lambda snapshot: self._write_listed(snapshot, counts))
+        finish_interrupted(self._store, self._heartbeat)
+        # The threads do not renew the lease, so their heartbeat only stops them.
+        window = Window(max(1, self._threads))
+        bulk_store = self._plain_store.retrying(
+            self._check_workers, self._sleep, lambda client: WindowClient(client, window))
+        self._bulk, self._bulk_queue = BulkWriter(bulk_store), DescriptionQueue(bulk_store)
+        self._workers = Workers(self._write_group, lambda group, result: self._note_written(
+            group, counts, *result), self._threads, self._heartbeat)
+        try:
+            return self._load(started, counts)
+        finally:
+            # Until no request is under way, no other load may begin.
+            self._workers.close()
+
+    def _load(self, started, counts):
+        snapshot = self._reader.take(
+            lambda snapshot: self._write_listed(snapshot, counts), is_scattered=True)
         try:
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
             self._write_all(snapshot, counts)
+            self._finish_uncertain()
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
@@ -153,24 +180,28 @@ class Loader(object):
         self._write_entries(snapshot.entries(), counts, is_trusted, progress.note_loaded)
 
     def _write_entries(self, entries, counts, is_trusted=False, note_progress=lambda done: None):
-        batch, size, done = [], 0, -1
+        group, size, done = [], 0, -1
         for done, entry in enumerate(entries):
             self._heartbeat()
             if done % _YIELD_EVERY == 0:
                 self._sleep(0)
                 note_progress(done)
             kind, change = self._plan(entry)
-            if change is None:
-                if kind == 'unlisted':
-                    kind = self._remove_if_allowed(entry, is_trusted, self._remove)
+            if kind == 'unlisted':
+                counts[self._remove_if_allowed(entry, is_trusted, self._remove)] += 1
+            elif change is None:
                 counts[kind] += 1
-                continue
-            if size + len(change.actions) > LONGEST:
-                self._flush(batch, counts)
-                batch, size = [], 0
-            batch.append((kind, entry, change))
-            size += len(change.actions)
-        self._flush(batch, counts)
+            elif change.target is None:
+                counts[self._write(kind, entry)] += 1
+            else:
+                if size + len(change.head) > LONGEST:
+                    self._workers.submit(group)
+                    group, size = [], 0
+                group.append((kind, entry, change))
+                size += len(change.head)
+        if group:
+            self._workers.submit(group)
+        self._workers.join()
         note_progress(done + 1)
 
     def _plan(self, entry):
@@ -187,46 +218,68 @@ class Loader(object):
             return 'added', self._planner.put(entry.name, entry.description or None, state, [guard])
         return 'cleaned', self._planner.delete(entry.name, state)
 
-    def _flush(self, batch, counts):
-        """Write a batch in one transaction, or each change by itself if that is refused."""
-        self._heartbeat()
+    def _write_group(self, group):
+        """Write the changes of a group, in the thread of a worker; see BulkWriter.write."""
         if self._source.describes_later:
             # Adopted ones, too: notes of another release are in a search table of its own.
-            self._description_queue.note(
-                entry.name for kind, entry, change in batch
-                if kind in ('added', 'adopted') and not change.target)
-        if len(batch) > 1 and self._writer.change_together([change for _, _, change in batch]):
-            counts.update(kind for kind, _, _ in batch)
-            return
-        for kind, entry, _ in batch:
-            counts[self._write(kind, entry)] += 1
+            self._bulk_queue.note(entry.name for _, entry, change in group if not change.target)
+        return self._bulk.write([change for _, _, change in group])
 
-    def _write(self, kind, entry):
+    def _note_written(self, group, counts, is_made, intent):
+        """Count the repositories of a group; write them again, one by one, if it was refused."""
+        if is_made:
+            counts.update(kind for kind, _, _ in group)
+            self._is_uncertain = self._is_uncertain or intent is not None
+            return
+        kinds = [self._write(kind, entry, possible_descriptions(change))
+                 for kind, entry, change in group]
+        counts.update(kinds)
+        if 'failed' not in kinds:
+            delete_intent(self._store, intent)
+
+    def _finish_uncertain(self):
+        """If requests got no answer, wait until DynamoDB has made them or never will, and write
+        their repositories again."""
+        if self._is_uncertain:
+            end = self._clock() + request_timeout(self._store.settings)
+            while self._clock() < end:
+                self._heartbeat()
+                self._sleep(1)
+            finish_interrupted(self._store, self._heartbeat)
+
+    def _check_workers(self):
+        if self._workers.is_closing:
+            raise errors.Stopped()
+
+    def _write(self, kind, entry, begun=frozenset()):
         """Plan one repository again and write it; return the outcome. If it cannot be written, the
-        load continues with the others."""
+        load continues with the others.
+
+        :param begun: descriptions whose postings may exist without a row or a witness."""
+        planned = []
+
+        def plan(state):
+            planned[:] = [self._plan(self._with_state(entry, state, begun))]
+            return planned[0][1]
+
         try:
-            if kind == 'added' and self._was_removed(entry):
-                return 'unchanged'
-            self._writer.change(
-                entry.name, lambda state: self._plan(self._with_state(entry, state))[1],
-                read_witness=True)
-            return kind
-        except errors.ChangeConflict as error:
-            if self._was_removed(entry):
-                return 'unchanged'
-            problem = error
-        except (errors.StorageUnreadable, errors.RequestFailed) as error:
+            self._writer.change(entry.name, plan, read_witness=True)
+            return kind if entry.is_listed == (planned[0][0] != 'cleaned') else 'unchanged'
+        except (errors.ChangeConflict, errors.StorageUnreadable, errors.RequestFailed) as error:
             if _would_fail_for_all(error):
                 raise
-            problem = error
-        logger.error(_NOT_DONE, entry.name, 'updated', problem)
-        return 'failed'
+            logger.error(_NOT_DONE, entry.name, 'updated', error)
+            return 'failed'
 
-    def _with_state(self, entry, state):
+    def _with_state(self, entry, state, begun):
         """Return the entry with the current state of its repository."""
-        if state.row is None and entry.state.row is not None and entry.is_listed:
-            # Another process deleted the row, perhaps release 0.1.0, which writes no tombstone.
-            entry = entry._replace(is_listed=self._timed_source.has(entry.name))
+        state = state._replace(begun=state.begun | begun)
+        if state.row is None and entry.is_listed:
+            if self._was_removed(entry):
+                entry = entry._replace(is_listed=False)
+            elif entry.state.row is not None:
+                # Another process deleted the row, perhaps release 0.1.0, without a tombstone.
+                entry = entry._replace(is_listed=self._timed_source.has(entry.name))
         return entry._replace(state=state)
 
     def _was_removed(self, entry):

@@ -6,6 +6,7 @@ is read in small pieces, so that the load's heartbeat continues. No other module
 from __future__ import unicode_literals
 
 import collections
+import hashlib
 import logging
 import marshal
 import sqlite3
@@ -33,6 +34,8 @@ _ENTRIES_AT_ONCE, _COUNTED_AT_ONCE = 500, 5000
 _PAGE = 1000
 #: The number of items that are read before other greenlets run.
 _YIELD_EVERY = 100
+#: The digits of the digest in front of each name of a scattered snapshot.
+_DIGITS = 8
 
 _TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
@@ -77,9 +80,13 @@ class Entry(collections.namedtuple('Entry', 'name is_listed description state re
 class Snapshot(object):
     """Collects the names of a storage and its index, then returns them joined, in order.
 
+    :param is_scattered: True for the order of a digest of the names, so that names that follow each
+        other are in different parts of DynamoDB's tables; False for that of the names in UTF-8.
     :raises ScratchError: the disk for temporary files is full or missing."""
 
-    def __init__(self):
+    def __init__(self, is_scattered=False):
+        self._key_of = _scattered if is_scattered else lambda name: name
+        self._prefix = _DIGITS if is_scattered else 0
         self._taken_to = 0
         #: The number of names that note_listed has added; of entries that take_listed has returned.
         self.listed = self.taken = 0
@@ -99,7 +106,7 @@ class Snapshot(object):
         triples = []
         for name, description in pairs:
             self.listed += 1
-            triples.append((name, description, self.listed))
+            triples.append((self._key_of(name), description, self.listed))
         self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
 
     def note_row(self, item):
@@ -116,8 +123,9 @@ class Snapshot(object):
 
     def expired(self, now):
         """Yield (name, number) of each tombstone that has expired."""
-        return iter(self._database.execute(
-            'SELECT name, number FROM removals WHERE expires < ?', (now,)))
+        for key, number in self._database.execute(
+                'SELECT name, number FROM removals WHERE expires < ?', (now,)):
+            yield key[self._prefix:], number
 
     def count(self, table='listed'):
         """Return the number of names in a table, ``listed`` or ``rows``."""
@@ -137,34 +145,38 @@ class Snapshot(object):
         return total
 
     def entries(self):
-        """Yield an Entry for each name that was not taken, in the order of the names in UTF-8."""
+        """Yield an Entry for each name that was not taken, in order."""
         last, page = '', [None]
         while page:
             page = self._database.execute(_ENTRIES % _NAMES, (last, _ENTRIES_AT_ONCE)).fetchall()
-            for place, entry in map(_entry, page):
+            for place, entry in map(self._entry, page):
                 if place is None or place > self._taken_to:
                     yield entry
-                last = entry.name
+            last = page[-1][0] if page else None
 
     def take_listed(self, count):
         """Return the next ``count`` entries that the storage listed, in the order of the listing;
         entries() leaves these out."""
         page = self._database.execute(_ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
-        found = list(map(_entry, page))
+        found = list(map(self._entry, page))
         self._taken_to = max([self._taken_to] + [place for place, _ in found])
         self.taken += len(found)
         return [entry for _, entry in found]
 
-    def _insert(self, table, *values):
-        self._database.execute('INSERT OR REPLACE INTO %s VALUES (%s)' % (
-            table, ', '.join('?' * len(values))), values)
+    def _insert(self, table, name, *values):
+        self._database.execute('INSERT OR REPLACE INTO %s VALUES (?, %s)' % (
+            table, ', '.join('?' * len(values))), (self._key_of(name),) + values)
+
+    def _entry(self, line):
+        """Return (place or None, Entry) of a result row of the database."""
+        key, is_listed, description, item, witness, removal, place = line
+        row = None if item is None else Row.of(marshal.loads(bytes(item)))
+        return place, Entry(key[self._prefix:], bool(is_listed), description,
+                            RepositoryState(row, witness), removal)
 
 
-def _entry(line):
-    """Return (place or None, Entry) of a result row of the database."""
-    name, is_listed, description, item, witness, removal, place = line
-    row = None if item is None else Row.of(marshal.loads(bytes(item)))
-    return place, Entry(name, bool(is_listed), description, RepositoryState(row, witness), removal)
+def _scattered(name):
+    return hashlib.sha256(name.encode('utf-8')).hexdigest()[:_DIGITS] + name
 
 
 class SnapshotReader(object):
@@ -183,14 +195,15 @@ class SnapshotReader(object):
         #: The namespaces that could not be read.
         self.unreadable = ()
 
-    def take(self, meanwhile=None):
+    def take(self, meanwhile=None, is_scattered=False):
         """Return a Snapshot of the storage and the index; the caller closes it.
 
+        :param is_scattered: see Snapshot.
         :param meanwhile: called with the Snapshot while the storage is being listed, if the index
             was never loaded completely; returns True if it did any work.
         :raises RequestFailed, LeaseLost: as the store and the heartbeat do.
         :raises StorageUnreadable: no part of the storage can be read."""
-        snapshot = Snapshot()
+        snapshot = Snapshot(is_scattered)
         try:
             # Read the tombstones before listing the storage: a newer tombstone shows that the
             # listing is out of date.
@@ -217,7 +230,7 @@ class SnapshotReader(object):
     def witnesses(self):
         """Yield (name, description or '') of each witness."""
         for item in self._cooperatively(self._store.query_all(postings.CATALOG, limit=_PAGE)):
-            yield postings.name_of(item), item.get('d', {}).get('S', '')
+            yield postings.fields_of(item)
 
     def postings(self):
         """Yield the item of each posting, including the witnesses."""

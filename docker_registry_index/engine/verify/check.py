@@ -96,8 +96,6 @@ class Checker(object):
             self.postings += 1
             if self.postings % 1000 == 0:
                 self._progress(self.postings, 0)
-            # This flag makes a search read the row; it is no part of the contents.
-            item.pop('v', None)
             checksums.add_found(postings.name_of(item), item)
 
     def _note_keys(self, checksums):
@@ -185,7 +183,9 @@ class Inspector(object):
         there = self._existing_items(set(items) | set(map(tuple, keys)) | {
             (postings.CATALOG, postings.catalog_key(name))})
         missing = sum(there.get(key) != each for key, each in items.items())
-        surplus = sorted(set(there) - set(items))
+        # If another program has damaged a posting, its key may be that of another repository.
+        surplus = sorted(key for key, each in there.items()
+                         if key not in items and postings.name_of(each) == name)
         kind, detail = _kind_and_detail(row, missing, surplus)
         return Finding(row, kind, detail, missing, surplus)
 
@@ -201,7 +201,6 @@ class Inspector(object):
                          for gram, suffix in keys[first:first + GET_BATCH]],
                 'ConsistentRead': True}})
             for item in page.get(table, ()):
-                item.pop('v', None)
                 found[_key_of(item)] = item
         return found
 

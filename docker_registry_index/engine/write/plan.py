@@ -5,8 +5,8 @@ tombstone, each on the condition that it is still as it was read. The body write
 postings. If a condition fails, nothing changes, and the change is planned again.
 
 A change too long for one transaction becomes several. The first writes a token into the row, and
-the last removes it; the others succeed only while the row has the token. The postings have the flag
-``v``: a search uses them only if the row records, as the last transaction does, that all exist."""
+the last removes it; the others succeed only while the row has the token. Meanwhile, a search may
+find the repository by some of its postings only."""
 
 from __future__ import unicode_literals
 
@@ -15,13 +15,11 @@ import collections
 from ..store import postings, text
 from ..store.records import Row, repository_key, tombstone_key
 
-__all__ = ['Change', 'LONGEST', 'Planner', 'descriptions', 'is_short']
+__all__ = ['Change', 'LONGEST', 'Planner', 'descriptions', 'is_short', 'possible_descriptions']
 
 #: The most actions of a transaction:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 LONGEST = 100
-#: The most actions of a head: the row, the witness, and a tombstone or a loader's guard.
-_LONGEST_HEAD = 3
 
 
 class Change(collections.namedtuple('Change', 'name state description target head body')):
@@ -41,15 +39,14 @@ class Change(collections.namedtuple('Change', 'name state description target hea
 
 
 def is_short(change):
-    """Return True if one transaction makes ``change``. The addition of a name counts as long if its
-    removal, with a tombstone, is too long for one transaction: its postings need ``v``."""
-    return len(change.body) <= LONGEST - _LONGEST_HEAD
+    """Return True if one transaction makes ``change``."""
+    return len(change.actions) <= LONGEST
 
 
 def descriptions(change):
     """Return the set of the descriptions that postings may have while ``change`` is being made. It
     is empty for a short change, which is made as a whole or not at all."""
-    return set() if is_short(change) else _possible_descriptions(change)
+    return set() if is_short(change) else possible_descriptions(change)
 
 
 class Planner(object):
@@ -129,17 +126,16 @@ class Planner(object):
 
         :param token: a random text that no other change has."""
         yield self._first_transaction(change, token)
-        body = [_flagged(action) for action in change.body]
         has_token = {'ConditionCheck': self._on_row_with_token(change.name, token)}
-        for first in range(0, len(body), LONGEST - 1):
-            yield [has_token] + body[first:first + LONGEST - 1]
+        for first in range(0, len(change.body), LONGEST - 1):
+            yield [has_token] + change.body[first:first + LONGEST - 1]
         yield self._last_transaction(change, token)
 
     def _first_transaction(self, change, token):
         """Return the actions of the first transaction, which writes the token. A repository that is
         being removed loses its witness, and its row no longer records postings. If all postings
         exist, the row records that, even if 0.1.0 has overwritten it."""
-        writing = [token] + sorted(_possible_descriptions(change))
+        writing = [token] + sorted(possible_descriptions(change))
         sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
             removes = [Row.POSTINGS]
@@ -162,7 +158,7 @@ class Planner(object):
         sets, removes = _indexed(change.target)
         witness = postings.witness(change.name, change.target)
         return [{'Update': _updated(own_row, sets + [self._touched()], removes + [Row.WRITING])},
-                _flagged(self._put_posting(witness))]
+                self._put_posting(witness)]
 
     def _touched(self):
         return Row.TOUCHED, {'N': str(int(self._clock()))}
@@ -213,11 +209,16 @@ class Planner(object):
         action = {'TableName': self._search, 'Key': postings.witness_key(name)}
         if witness is None:
             action['ConditionExpression'] = 'attribute_not_exists(gram)'
-        elif witness:
-            action['ConditionExpression'] = 'd = :witness'
-            action['ExpressionAttributeValues'] = {':witness': {'S': witness}}
-        else:
-            action['ConditionExpression'] = ('attribute_exists(gram) AND attribute_not_exists(d)')
+            return action
+        item = postings.to_item(postings.witness(name, witness))
+        found = [attribute for attribute in 'tc' if attribute in item]
+        # Or another program has removed the text.
+        action['ConditionExpression'] = (
+            '(%s) OR (attribute_exists(gram) AND attribute_not_exists(t))' % ' AND '.join(
+                ['%s = :%s' % (attribute, attribute) for attribute in found] +
+                ['attribute_not_exists(c)'] * ('c' not in item)))
+        action['ExpressionAttributeValues'] = {
+            ':' + attribute: item[attribute] for attribute in found}
         return action
 
     def _put_posting(self, posting):
@@ -225,23 +226,21 @@ class Planner(object):
 
     def _put_witness(self, name, description, state):
         action = self._on_witness(name, state.witness)
-        if state.witness == description:
-            return {'ConditionCheck': action}
         del action['Key']
         action['Item'] = postings.to_item(postings.witness(name, description))
         return {'Put': action}
 
     def _deletes(self, name, state, keep):
-        # Postings of the name are deleted before those of the description. If several transactions
-        # are needed, no search finds the name after the first.
         kept = set(posting[:2] for posting in keep)
         existing = set()
         for description in state.descriptions:
             existing.update(_by_key(name, description))
-        return [self.delete_posting(*key) for key in sorted(existing - kept, reverse=True)]
+        return [self.delete_posting(*key) for key in sorted(existing - kept)]
 
 
-def _possible_descriptions(change):
+def possible_descriptions(change):
+    """Return the set of the descriptions that postings may have while ``change`` is being made, if
+    not as a whole."""
     found = set(change.state.descriptions)
     if change.target is not None:
         found.add(change.target)
@@ -274,11 +273,4 @@ def _updated(action, sets, removes):
     if removes:
         clauses.append('REMOVE ' + ', '.join('#' + attribute for attribute in removes))
     action['UpdateExpression'] = ' '.join(clauses)
-    return action
-
-
-def _flagged(action):
-    """Return the action. If it is a Put, its item has the flag that makes a search read the row."""
-    if 'Put' in action:
-        action = {'Put': dict(action['Put'], Item=dict(action['Put']['Item'], v={'N': '1'}))}
     return action

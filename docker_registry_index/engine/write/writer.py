@@ -149,12 +149,26 @@ class Writer(object):
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
 
-    def change_together(self, changes):
-        """Make several short changes in one transaction; return False if it is refused. Costs a
+    def rewrite(self, name, begun):
+        """Write all postings of a repository again, or delete them if it has no row.
+
+        :param begun: further descriptions whose postings may exist.
+        :raises ChangeConflict, RequestFailed: nothing changed.
+
+        Costs two GetItem and a TransactWriteItems."""
+        def plan(state):
+            state = state._replace(begun=state.begun.union(begun))
+            if state.row is None:
+                return self.planner.delete(name, state)
+            return self.planner.put(name, None, state)
+
+        self.change(name, plan, read_witness=True)
+
+    def transact(self, actions):
+        """Make actions in one transaction; return False if it is refused. Costs a
         TransactWriteItems."""
         try:
-            return None is self._transact(
-                [action for change in changes for action in change.actions])
+            return self._transact(actions) is None
         except errors.RequestFailed as error:
             if error.invalid:
                 return False
@@ -166,7 +180,7 @@ class Writer(object):
         row = Row.of(self._store.get(self._store.repository_table, repository_key(name)))
         if read_witness or (row is not None and row.writing):
             item = self._store.get(self._store.search_table, postings.witness_key(name))
-            witness = None if item is None else item.get('d', {}).get('S', '')
+            witness = None if item is None else postings.fields_of(item)[1]
         else:
             witness = row.indexed if row is not None and row.is_indexed else None
         return RepositoryState(row, witness)

@@ -110,7 +110,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     if users is not None:
         _check_credentials(app, users, dialect)
     _answer_errors(app, dialect)
-    for each in (search.routes(index), catalog.routes(index, dialect, settings.catalog_limit),
+    for each in (search.routes(index, metrics.note_incomplete_search),
+                 catalog.routes(index, dialect, settings.catalog_limit),
                  notifications.routes(pool, settings.events_secret, metrics.note_notification,
                                       index.sync_soon),
                  monitoring.routes(index, metrics)):

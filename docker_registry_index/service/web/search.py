@@ -5,27 +5,31 @@ https://docs.docker.com/v1.6/reference/api/docker-io_api/#search"""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import flask
 
-from ...engine import SearchIndex
+from ...engine import Results, SearchIndex
 from ...engine.errors import safe
+from ...engine.search.search import MOST
 from .responses import first_value, refusal, whole_number
 
 __all__ = ['routes']
 
 #: The most results of a page that docker and podman request, and the default.
 LIMIT, DEFAULT = 100, 25
-#: The last page, so that no request reads a whole index.
-PAGES = 100
+#: The last page: the engine reads no further.
+PAGES = MOST // LIMIT
 
 # A tag or a digest follows these characters, which no name has.
 _REFERENCE = re.compile('[:@].*', re.DOTALL)
 
 
-def routes(index: SearchIndex) -> flask.Blueprint:
-    """Return the Blueprint of the search and the ping."""
+def routes(index: SearchIndex, note_incomplete: Callable[[], None]) -> flask.Blueprint:
+    """Return the Blueprint of the search and the ping.
+
+    :param note_incomplete: called for each incomplete answer."""
     made = flask.Blueprint('search', __name__)
 
     @made.route('/v1/_ping')
@@ -44,19 +48,23 @@ def routes(index: SearchIndex) -> flask.Blueprint:
         term = first_value(query, b'q')
         name = _REFERENCE.sub('', term)
         is_tag_alone = term.strip() and not name.strip()
-        found = [] if is_tag_alone else index.search(name, limit, limit * (page - 1))
+        found = Results() if is_tag_alone else index.search(name, limit, limit * (page - 1))
+        if found.is_incomplete:
+            note_incomplete()
         return flask.jsonify(_document(term, found, limit, page))
 
     return made
 
 
-def _document(term: str, found: list[Any], limit: int, page: int) -> dict[str, Any]:
+def _document(term: str, found: Results, limit: int, page: int) -> dict[str, Any]:
     """Return the answer that docker reads. A total would need a search without a limit, so
-    num_results counts the results up to this page. If the page is full, num_pages is one more."""
+    num_results counts the results up to this page. If the page is full, num_pages is one more, up
+    to the last page."""
     return {
         'query': safe(term), 'page': page, 'page_size': limit,
-        'num_pages': page + (len(found) == limit),
+        'num_pages': min(page + (len(found) == limit), PAGES),
         'num_results': limit * (page - 1) + len(found),
+        'incomplete_results': found.is_incomplete,
         'results': [{
             'name': safe(result.name), 'description': safe(result.description), 'star_count': 0,
             'is_official': False, 'is_automated': False, 'is_trusted': False}

@@ -110,7 +110,7 @@ class Place(object):
 
     def table(self, kind):
         """Return the name of a table: `kind` is repository, version or search."""
-        return '%s-%s' % (self.name, 'search-3' if kind == 'search' else kind)
+        return '%s-%s' % (self.name, 'search-4' if kind == 'search' else kind)
 
     def tables(self):
         """Return the kinds of those tables that are there."""

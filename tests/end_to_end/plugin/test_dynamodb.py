@@ -68,7 +68,7 @@ print(json.dumps([index.results("proxy"), by_name.results("proxy"), by_name.vers
     assert found == [[{'name': PROXY, 'description': ''}]] * 2 + [1]
     other = Place(place.s3_url, place.dynamodb_url, keys=(account, 'its-secret'))
     assert sorted(other.dynamodb.list_tables()['TableNames']) == [
-        'argument-of-0-1-0-' + kind for kind in ['repository', 'search-3', 'version']]
+        'argument-of-0-1-0-' + kind for kind in ['repository', 'search-4', 'version']]
     assert place.tables() == []
 
 

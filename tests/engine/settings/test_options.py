@@ -40,10 +40,10 @@ def test_every_option_has_a_default():
     settings, warnings = resolve([])
     assert vars(settings) == {
         'database': 'docker-registry', 'repository_table': 'docker-registry-repository',
-        'version_table': 'docker-registry-version', 'search_table': 'docker-registry-search-3',
+        'version_table': 'docker-registry-version', 'search_table': 'docker-registry-search-4',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
         'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5, 'sync_interval': 86400,
-        'connect_timeout': 1, 'read_timeout': 3, 'attempts': 3}
+        'max_results': 10000, 'connect_timeout': 1, 'read_timeout': 3, 'attempts': 3}
     assert warnings == []
 
 
@@ -52,6 +52,7 @@ def test_every_option_has_a_default():
      ['-1', '3601', 'soon', '1e3', '5s', u'\u0665', 'inf', 'nan', '1,5']),
     ('push_wait', ['0', 3600], ['-0.1', '4000']),
     ('sync_interval', ['0', '60', 31536000], ['1', '59.9', '1d', '-60']),
+    ('max_results', ['1', 1000000], ['0', '-1', '1000001', '2.5', 'all']),
     ('connect_timeout', ['0.1', '60'], ['0', '0.05', '61']),
     ('read_timeout', ['0.1', '60'], ['0', '61', 'none']),
     ('attempts', ['1', '10', 3], ['0', '11', '2.5', '-1', 'three'])])
@@ -142,7 +143,7 @@ def test_tables_are_named_after_the_database():
     ({'repository_table': 'one', 'search_table': 'one'}, 'search_table', 'repository_table'),
     ({'version_table': 'one', 'search_table': 'one'}, 'search_table', 'version_table'),
     # The default of another one.
-    ({'repository_table': 'docker-registry-search-3'}, 'search_table', 'repository_table'),
+    ({'repository_table': 'docker-registry-search-4'}, 'search_table', 'repository_table'),
     ({'version_table': 'docker-registry-repository'}, 'version_table', 'repository_table'),
     ({'search_table': 'docker-registry-version'}, 'search_table', 'version_table')])
 def test_two_tables_with_one_name_are_refused(given, setting, other):

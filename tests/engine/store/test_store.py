@@ -31,7 +31,7 @@ def test_a_store_has_the_names_of_its_tables_and_reads_an_item_consistently():
 
 def query(condition, consistent=False, values=(), **more):
     """The request of a Query of the gram "sa"."""
-    return 'query', dict(more, TableName='db-search-3', KeyConditionExpression=condition,
+    return 'query', dict(more, TableName='db-search-4', KeyConditionExpression=condition,
                          ExpressionAttributeValues=dict({':gram': {'S': 'sa'}}, **dict(values)),
                          ConsistentRead=consistent)
 
@@ -162,4 +162,4 @@ def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     assert list(store.scan_all('t')) == [1, 2, 3]
     assert len(beats) == 5 and len(clock.slept) == 2
     assert all(0.35 <= pause <= 0.5 for pause in clock.slept)
-    assert store.search_table == 'db-search-3'
+    assert store.search_table == 'db-search-4'

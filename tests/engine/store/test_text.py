@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from docker_registry_index.engine import errors
@@ -73,9 +73,26 @@ def test_a_surrogate_pair_of_a_narrow_build_is_one_character():
 @pytest.mark.parametrize('term, words', [
     (None, []), ('', []), (' \t\n\r\x0b\x0c\x85\xa0\u2003\u3000', []),
     ('A', ['a']), ('  B  a  B ', ['b', 'a']), (b'\xc3\x89', ['é']),
-    ('a\u200bb', ['a\u200bb']), ('a\x1cb', ['a\x1cb'])], ids=lambda value: None)
+    ('a\u200bb', ['a\u200bb']), ('a\x1cb', ['a\x1cb']), ('*', []), ('** *', []),
+    ('*api api* **api** a*b', ['api', 'a*b']), ('%_.', ['%_.'])], ids=lambda value: None)
 def test_a_term_is_split_into_folded_words(term, words):
     assert text.split_words(term) == words
+
+
+def test_capitals_are_split_off_by_the_places_of_characters():
+    assert text.split_case('Node.js \U0001f433 API') == (
+        'node.js \U0001f433 api', '0N10A11P12I')
+    assert text.split_case('a-1 \U00010400') == ('a-1 \U00010400', '')
+    # Another program may have changed it.
+    assert text.join_case('api', '0A7X9999999999Y') == 'Api'
+
+
+@given(st.one_of(ANYTHING, ROUGH))
+@example('İ\u212aΣς\U0001f433Ⅷ12É3')
+def test_split_text_is_joined_again(given_text):
+    folded, case = text.split_case(given_text)
+    assert folded == text.fold(given_text) and text.join_case(folded, case) == given_text
+    assert bool(case) == (folded != given_text)
 
 
 def test_a_character_that_controls_a_terminal_is_recognized():
@@ -123,7 +140,7 @@ def test_a_clean_description_fits_a_key_and_stays_as_it_is(given_text):
     assert text.clean_description(clean) == clean
     assert text.length(clean) <= 100 and not text.has_control(clean)
     for word in clean.split(' ') if clean else ():
-        assert text.split_words(word) == [text.fold(word)]
+        assert text.split_words(word) == [text.fold(word).strip('*')] * bool(word.strip('*'))
 
 
 @pytest.mark.parametrize('description, tails', [
