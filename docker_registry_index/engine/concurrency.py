@@ -11,7 +11,7 @@ import threading
 
 from ._compat import monotonic, queue, wait
 
-__all__ = ['Backoff', 'Loop', 'SingleFlight', 'Stopwatch', 'TimedOut', 'Workers',
+__all__ = ['Backoff', 'Loop', 'Precedence', 'SingleFlight', 'Stopwatch', 'TimedOut', 'Workers',
            'call_with_timeout', 'run_side_by_side', 'start_thread']
 
 logger = logging.getLogger(__name__)
@@ -168,6 +168,36 @@ class Workers(object):
             call = _Call(lambda: self._function(argument))
             call.run()
             self._ended.put((argument, call))
+
+
+class Precedence(object):
+    """Gives some calls precedence over others: ``with precedence`` makes such a call, and the
+    others call ``give_way`` first.
+
+    :param seconds: the longest time for which the others give way, so that they always progress."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._none_under_way = threading.Event()
+        self._none_under_way.set()
+
+    def __enter__(self):
+        with self._lock:
+            self._under_way += 1
+            self._none_under_way.clear()
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._under_way -= 1
+            if not self._under_way:
+                self._none_under_way.set()
+
+    def give_way(self):
+        """Wait until no call with precedence is under way, or the time has passed."""
+        if not self._none_under_way.is_set():
+            wait(self._none_under_way, self._seconds)
 
 
 class Stopwatch(object):

@@ -5,6 +5,7 @@ from __future__ import unicode_literals
 import contextlib
 
 from . import errors
+from .concurrency import Precedence
 from .lifecycle.lease import lease_of
 from .lifecycle.maintenance import Maintenance
 from .lifecycle.start import Startup
@@ -28,6 +29,8 @@ _CLOSE_SECONDS = 5
 #: Seconds within which the storage must report whether it has a repository, and how many of these
 #: calls may time out.
 ANSWER_SECONDS, UNANSWERED = 10, 8
+#: The most seconds for which a request of a load waits while a repository is added or removed.
+_GIVE_WAY_SECONDS = 0.5
 
 
 class SearchIndex(object):
@@ -47,7 +50,8 @@ class SearchIndex(object):
         self.client = Client(settings, connect_now)
         self._store = store = Store(settings, self.client)
         self._search = Search(store)
-        self._writer = Writer(store)
+        self._precedence = Precedence(_GIVE_WAY_SECONDS)
+        self._writer = Writer(store, precedence=self._precedence)
         #: The repositories whose descriptions the service has yet to read.
         self.description_queue = DescriptionQueue(store)
         self._maintenance = self._queue = None
@@ -171,8 +175,9 @@ class SearchIndex(object):
 
     def _load_function(self, source, progress):
         """Return a function that takes a heartbeat function and loads; see Loader.load."""
-        store, source = self._store, as_source(source)
-        return lambda heartbeat: Loader(store, source, heartbeat, progress).load()
+        store, source, give_way = self._store, as_source(source), self._precedence.give_way
+        return lambda heartbeat: Loader(
+            store, source, heartbeat, progress, give_way=give_way).load()
 
     def _wait_until_usable(self):
         if self._maintenance:

@@ -9,7 +9,8 @@ import pytest
 
 from docker_registry_index.engine import concurrency
 from docker_registry_index.engine.concurrency import (
-    Backoff, Loop, SingleFlight, Stopwatch, TimedOut, call_with_timeout, run_side_by_side)
+    Backoff, Loop, Precedence, SingleFlight, Stopwatch, TimedOut, call_with_timeout,
+    run_side_by_side)
 from tests.helpers.clock import Clock
 from tests.helpers.waiting import in_threads, more_threads, wait_until
 
@@ -52,6 +53,26 @@ def test_a_call_is_made_in_the_thread_of_the_caller_if_no_other_can_be_started(m
     assert call_with_timeout(threading.current_thread, 600) is threading.current_thread()
     with pytest.raises(KeyError):
         call_with_timeout(lambda: {}['x'], 600)
+
+
+def test_calls_give_way_while_one_with_precedence_is_under_way_but_not_forever(waits):
+    short, long = Precedence(0.5), Precedence(5)
+    short.give_way()
+    with short:
+        with short:
+            short.give_way()
+        short.give_way()
+    assert waits == [0.5, 0.5]
+    with pytest.raises(KeyError):
+        with short:
+            {}['x']
+    short.give_way()
+    with long:
+        waiting = in_threads([long.give_way] * 2)
+        wait_until(lambda: waits[2:] == [5, 5])
+    waiting()
+    long.give_way()
+    assert len(waits) == 4
 
 
 def test_a_stopwatch_has_expired_when_the_wait_is_too_long():

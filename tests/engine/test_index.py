@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
-from docker_registry_index.engine import errors, index as index_module
+from docker_registry_index.engine import concurrency, errors, index as index_module
 from docker_registry_index.engine.lifecycle import maintenance
 from tests.helpers.engine import EngineIndex
+from tests.helpers.faults import Throttle
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import wait_until
@@ -82,3 +83,44 @@ def test_a_start_limits_how_long_and_how_often_changes_wait_for_the_storage(inde
     monkeypatch.setattr(index_module, 'TimedSource', lambda *arguments: arguments)
     index.engine.start(source)
     assert storages == [(source, 10, 8)]
+
+
+def test_a_load_gives_way_to_each_push_and_delete_of_its_process_until_it_is_made(
+        index, monkeypatch, waits_of):
+    class Loader(object):
+        """A Loader that keeps what each of its requests calls first; see test_loader.py."""
+
+        def __init__(self, store, source, heartbeat, progress, give_way):
+            ways.append(give_way)
+
+        def load(self):
+            pass
+
+    ways, waits = [], waits_of(concurrency, real=60)
+    index.ready(STORED)
+    monkeypatch.setattr(index_module, 'Loader', Loader)
+    index.engine.start(lambda: STORED)
+    index.engine._load_function(lambda: STORED, None)(None)
+    [give_way] = ways
+    made = RequestsMade(index.engine)
+    index.dynamodb.meta.events.register('before-call.dynamodb', lambda **_: give_way())
+
+    def waits_at(change):
+        """Return how often a load waits that makes a request before each one of this change."""
+        del made.operations[:], waits[:]
+        change()
+        give_way()
+        return waits.count(0.5)
+
+    assert waits_at(lambda: index.engine.search('web')) == 0
+    for change in (lambda: index.engine.apply_change('a/new', True),
+                   lambda: index.engine.apply_change('a/new', False),
+                   lambda: index.engine.add('a/new'), lambda: index.engine.remove('a/new')):
+        assert waits_at(change) == len(made.operations) >= 2
+    # It also gives way to a push that is throttled, but not to one that has failed.
+    Throttle(index.engine, 'TransactWriteItems', 3, ['ThrottlingError', None])
+    assert waits_at(lambda: index.engine.add('a/new')) >= 8
+    Throttle(index.engine, 'GetItem', 99)
+    with pytest.raises(errors.RequestFailed):
+        index.engine.add('a/new')
+    assert waits_at(lambda: None) == 0

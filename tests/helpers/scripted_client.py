@@ -1,4 +1,5 @@
 """A client of DynamoDB that answers what a test has written."""
+import threading
 
 
 class ScriptedClient(object):
@@ -11,6 +12,7 @@ class ScriptedClient(object):
     def __init__(self, *responses):
         self._responses = list(responses)
         self.requests = []
+        self.thread = threading.local()
 
     def call(self, operation, **arguments):
         self.requests.append((operation, arguments))

@@ -53,8 +53,20 @@ class Lease(object):
         self._since = self._renewed = None
         self._seen = self._seen_since = None
         self._seen_row = {}
-        #: True if a heartbeat of the holder was seen since this was last set to False.
-        self.is_alive = False
+        self._is_renewed = False
+
+    @property
+    def is_taken(self):
+        """True if another process held the lease at the last read, and its time has not passed.
+        Costs no request."""
+        number = self._seen
+        return (number is not None and not number.startswith(self._owner) and
+                self._clock() - self._seen_since <= self.holder_seconds)
+
+    @property
+    def is_alive(self):
+        """True if a heartbeat of the holder was seen within its lease time. Costs no request."""
+        return self._is_renewed and self.is_taken
 
     @property
     def age(self):
@@ -168,10 +180,13 @@ class Lease(object):
     def read(self):
         """Return the record number, and remember when it was first read; None if no process holds
         the lease. Costs one consistent GetItem."""
-        row = self._store.get(self._table, VERSION_KEY) or {}
+        return self.note(self._store.get(self._table, VERSION_KEY) or {})
+
+    def note(self, row):
+        """Do what ``read`` does with a version row that the caller has just read."""
         number = row.get(self._kind, {}).get('S')
         if number != self._seen:
-            self.is_alive = self._seen is not None and number is not None
+            self._is_renewed = self._seen is not None and number is not None
             self._seen, self._seen_row = number, row
             self._seen_since = self._clock()
         return number

@@ -50,13 +50,14 @@ class Startup(object):
         self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls, because the lease time is longer than a call waits.
         self._lease = lease_of(store, clock)
+        self._has_tables = False
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
 
     def is_ready(self):
         """Return True if all tables and the ready marker exist, in the format of this release.
 
-        Costs one consistent BatchGetItem of three read units.
+        Costs one consistent BatchGetItem of three read units, which also reads the lease.
 
         :raises NewerDatabase, ForeignDatabase, RequestFailed: nothing was changed."""
         store = self._store
@@ -69,9 +70,13 @@ class Startup(object):
                 {table: {'Keys': [key], 'ConsistentRead': True} for table, key in wanted.items()},
                 enough=lambda left: store.search_table not in left)
         except errors.MissingTable:
+            self._has_tables = False
             self._check_database()
             return False
-        self._check_format((found.get(store.version_table) or [{}])[0])
+        self._has_tables = True
+        for row in found.get(store.version_table, ()):
+            self._check_format(row)
+            self._lease.note(row)
         self._keep_marker((found.get(store.search_table) or [None])[0])
         return self.marker is not None
 
@@ -79,10 +84,28 @@ class Startup(object):
         """Make the index ready; return True once it is. Return False if another process still loads
         it after ``startup_wait`` seconds, or has been loading for longer than that already.
 
+        While another process loads, costs one BatchGetItem at a time, and so does ``sync``.
+
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: the index is not ready; call again."""
         with self._lock:
-            return self.is_ready() or self._prepare()
+            lease, seconds = self._lease, self._store.settings.startup_wait
+            deadline = self._clock() + seconds
+            while not self.is_ready():
+                try:
+                    if self._take_lease():
+                        # Another process may have completed its load just before.
+                        return self.is_ready() or bool(self._load_under(lease))
+                except errors.LeaseLost as error:
+                    logger.warning('%s', error)
+                finally:
+                    lease.release()
+                # docker-registry often replaces its workers, and each new worker would wait again.
+                is_old = lease.is_alive and lease.age > seconds
+                if is_old or self._clock() > deadline:
+                    return False
+                self._pause()
+            return True
 
     def sync(self, is_due=lambda marker: True):
         """Make one load now, and return its LoadReport.
@@ -92,41 +115,27 @@ class Startup(object):
         :raises LeaseTaken: another process is loading.
         :raises: as ensure_ready."""
         with self._lock:
-            self._create_tables()
             lease = self._lease
-            lease.is_alive = False
             try:
-                while not lease.acquire():
+                self.is_ready()
+                while not self._take_lease():
                     if lease.is_alive:
                         raise errors.LeaseTaken(self._store.version_table, lease.age)
                     self._pause()
+                    self.is_ready()
                 self.is_ready()
                 if is_due(self.marker):
                     return self._load_under(lease)
             finally:
                 lease.release()
 
-    def _prepare(self):
+    def _take_lease(self):
+        """Create the missing tables and take the lease, unless ``is_ready`` has just found that all
+        tables exist and another process loads; return True if the lease is held."""
+        if self._has_tables and self._lease.is_taken:
+            return False
         self._create_tables()
-        lease, seconds = self._lease, self._store.settings.startup_wait
-        lease.is_alive = False
-        deadline = self._clock() + seconds
-        while True:
-            if self.is_ready():
-                return True
-            try:
-                if lease.acquire():
-                    # Another process may have completed its load just before.
-                    return self.is_ready() or bool(self._load_under(lease))
-            except errors.LeaseLost as error:
-                logger.warning('%s', error)
-            finally:
-                lease.release()
-            # docker-registry often replaces its workers, and each new worker would wait again.
-            is_old = lease.is_alive and lease.age > seconds
-            if is_old or self._clock() > deadline:
-                return False
-            self._pause()
+        return self._lease.acquire()
 
     def _load_under(self, lease):
         before = self.marker or ReadyMarker.none()

@@ -79,11 +79,17 @@ class Loader(object):
     :param source: a Source.
     :param heartbeat: called often during the load; raises to stop it.
     :param progress: called with (done, total) after each hundred repositories.
-    :param threads: the number of threads that write; with 0, the caller's thread writes."""
+    :param threads: the number of threads that write; with 0, the caller's thread writes.
+    :param give_way: called before each request; waits while pushes have precedence."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
-                 clock=monotonic, wall_clock=time.time, threads=_THREADS):
-        self._store = store.retrying(heartbeat, sleep)
+                 clock=monotonic, wall_clock=time.time, threads=_THREADS, give_way=lambda: None):
+        def before_request():
+            # First, so that the lease is renewed just before the request.
+            give_way()
+            heartbeat()
+
+        self._store = store.retrying(before_request, sleep)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
         self._reader = SnapshotReader(self._store, source, heartbeat, sleep, clock)
@@ -97,6 +103,7 @@ class Loader(object):
         self._wall_clock = wall_clock
         self._plain_store = store
         self._threads = threads
+        self._give_way = give_way
         self._workers, self._is_uncertain = None, False
 
     def load(self):
@@ -117,7 +124,7 @@ class Loader(object):
         counts = collections.Counter()
         finish_interrupted(self._store, self._heartbeat)
         # The threads do not renew the lease, so their heartbeat only stops them.
-        window = Window(max(1, self._threads))
+        window = Window(max(1, self._threads), self._give_way)
         bulk_store = self._plain_store.retrying(
             self._check_workers, self._sleep, lambda client: WindowClient(client, window))
         self._bulk, self._bulk_queue = BulkWriter(bulk_store), DescriptionQueue(bulk_store)

@@ -33,10 +33,12 @@ class Window(object):
     """Limits the requests that are made at the same time. The limit grows while nothing is
     throttled, and is halved when a request is.
 
-    :param most: the greatest limit."""
+    :param most: the greatest limit.
+    :param give_way: called before each request; waits while others have precedence."""
 
-    def __init__(self, most):
+    def __init__(self, most, give_way=lambda: None):
         self._most = most
+        self._give_way = give_way
         self._changed = threading.Condition()
         self._under_way = 0
         self.limit = 1.0
@@ -47,6 +49,7 @@ class Window(object):
             while self._under_way >= int(self.limit):
                 self._changed.wait()
             self._under_way += 1
+        self._give_way()
 
     def leave(self, is_throttled):
         """Note the end of a request, and whether DynamoDB throttled it."""

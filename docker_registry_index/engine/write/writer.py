@@ -11,7 +11,7 @@ import uuid
 
 from .. import errors
 from .._compat import sleep
-from ..concurrency import Backoff
+from ..concurrency import Backoff, Precedence
 from ..store import postings, text
 from ..store.records import RepositoryState, Row, repository_key
 from . import plan as plans
@@ -35,12 +35,14 @@ class Writer(object):
     """Adds, updates and removes the repositories of one index.
 
     :param store: a Store.
-    :param clock: returns Unix seconds."""
+    :param clock: returns Unix seconds.
+    :param precedence: a Precedence, over the requests of loads."""
 
-    def __init__(self, store, sleep=sleep, clock=time.time):
+    def __init__(self, store, sleep=sleep, clock=time.time, precedence=None):
         self._store = store
         self._sleep = sleep
         self._clock = clock
+        self._precedence = precedence or Precedence(0)
         self.planner = plans.Planner(store, clock)
 
     def set(self, name, is_there):
@@ -130,24 +132,8 @@ class Writer(object):
         :param read_witness: True to read the witness at once, False to derive it from the row.
         :returns: True if anything changed.
         :raises ChangeConflict, RequestFailed: nothing changed."""
-        begun, refusal = frozenset(), None
-        # Writers that meet once should not meet again.
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, least=0)
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._sleep(backoff.next())
-            state = self._read(name, read_witness or attempt > 0)
-            planned = plan(state._replace(begun=begun))
-            if planned is None:
-                return False
-            refusal = self._write(planned)
-            if refusal is None:
-                return True
-            # A writer that deletes the row also deletes its record of these descriptions.
-            begun |= plans.descriptions(planned)
-        if isinstance(refusal, errors.ConditionFailed):
-            raise errors.ChangeConflict(name, ATTEMPTS)
-        raise refusal
+        with self._precedence:
+            return self._change(name, plan, read_witness)
 
     def rewrite(self, name, begun):
         """Write all postings of a repository again, or delete them if it has no row.
@@ -173,6 +159,26 @@ class Writer(object):
             if error.invalid:
                 return False
             raise
+
+    def _change(self, name, plan, read_witness):
+        begun, refusal = frozenset(), None
+        # Writers that meet once should not meet again.
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, least=0)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._sleep(backoff.next())
+            state = self._read(name, read_witness or attempt > 0)
+            planned = plan(state._replace(begun=begun))
+            if planned is None:
+                return False
+            refusal = self._write(planned)
+            if refusal is None:
+                return True
+            # A writer that deletes the row also deletes its record of these descriptions.
+            begun |= plans.descriptions(planned)
+        if isinstance(refusal, errors.ConditionFailed):
+            raise errors.ChangeConflict(name, ATTEMPTS)
+        raise refusal
 
     def _read(self, name, read_witness):
         """Return the RepositoryState. Unless ``read_witness`` is True, the witness is derived from

@@ -101,6 +101,7 @@ def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
 def test_neither_a_second_start_nor_a_sync_waits_for_a_long_load_of_another_process(not_ready):
     clock, waits = Clock(), []
     holder, waiting = Lease(not_ready.store, 5, clock), not_ready.another(startup_wait=4)
+    made = RequestsMade(waiting.engine)
     assert holder.acquire()
 
     def sleep(seconds):
@@ -109,12 +110,50 @@ def test_neither_a_second_start_nor_a_sync_waits_for_a_long_load_of_another_proc
 
     for _ in range(2):
         began = clock()
-        assert waiting.ensure_ready(refuse_to_list, clock=clock, sleep=sleep) is False
+        start = waiting.starter(refuse_to_list, clock=clock, sleep=sleep)
+        assert start.ensure_ready() is False
         waits.append(clock() - began)
-    # The second start returns after one heartbeat.
+    # The second start, as of another worker, returns after one heartbeat.
     assert waits[0] >= 4 and waits[1] < 1.5
-    with pytest.raises(errors.LeaseTaken):
-        waiting.starter(refuse_to_list, clock=clock, sleep=sleep).sync()
+    # Each look costs one request, which also reads the marker. The tables are not described.
+    assert made.operations == ['BatchGetItem'] * (len(clock.slept) + 2)
+    with made.counted():
+        assert start.ensure_ready() is False
+        with pytest.raises(errors.LeaseTaken):
+            start.sync()
+    assert made.operations == ['BatchGetItem'] * 2
+    # Once the lease time has passed without a heartbeat, the process loads.
+    clock.advance(5.1)
+    with made.counted(), pytest.raises(errors.StorageUnreadable):
+        start.ensure_ready()
+    assert made.operations[:9] == ['BatchGetItem', 'GetItem', 'Scan'] + ['DescribeTable'] * 3 + [
+        'GetItem', 'UpdateItem', 'BatchGetItem']
+
+
+def test_a_sync_waits_for_another_load_with_one_request_at_a_time(ready):
+    clock, holder = Clock(), Lease(ready.store)
+    assert holder.acquire()
+    waiting = ready.another()
+    made = RequestsMade(waiting.engine)
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        if len(clock.slept) == 3:
+            holder.release()
+
+    assert waiting.starter(lambda: STORE, clock=clock, sleep=sleep).sync().unchanged == len(STORE)
+    assert made.operations.count('BatchGetItem') == 5 and made.operations.count('Scan') == 2
+
+
+def test_a_load_whose_table_was_lost_is_stopped_at_once(not_ready, second):
+    holder = Lease(not_ready.store)
+    assert holder.acquire()
+    not_ready.store.call('delete_table', TableName=not_ready.settings.repository_table)
+    clock = Clock()
+    assert second.ensure_ready(lambda: STORE, clock=clock, sleep=clock.sleep) is True
+    assert clock.slept == []
+    with pytest.raises(errors.LeaseLost):
+        holder.release_with()
 
 
 def test_a_dead_load_is_taken_over_by_a_process_that_does_not_wait(first, second):

@@ -3,18 +3,22 @@ from __future__ import unicode_literals
 
 import itertools
 import logging
+import random
 import re
 import time
 
 import pytest
 
+from docker_registry_index.engine import errors
 from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
+from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
 from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each, taken_back
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
+from tests.helpers.scripted_client import ScriptedClient
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import more_threads, wait_until
 
@@ -65,6 +69,39 @@ def test_a_load_reports_what_it_did_and_a_second_one_writes_nothing(index):
         report = index.load(lambda: STORED)
     assert (report.found, report.added, report.unchanged) == (6, 0, 6) and report.complete
     assert set(made.operations) == {'Query', 'Scan'}
+
+
+def test_each_request_of_a_load_first_gives_way_to_pushes(index):
+    index.put_row('t-0/old')
+    index.engine.add('t-0/gone')
+    index.change_item(index.settings.repository_table, {'name': {'S': 't-0/gone'}},
+                      touched={'N': '1'})
+    events, storage = [], FakeStorage(NAMES)
+    index.dynamodb.meta.events.register('before-call.dynamodb', lambda **_: events.append('r'))
+    report = index.load(storage, lambda: events.append('h'), give_way=lambda: events.append('w'))
+    assert (report.added, report.recent, report.adopted, report.removed) == (6, 0, 1, 1)
+    # The heartbeat follows, so that the request begins right after it; threads have no heartbeat.
+    assert re.match('(h*wh?r)+h*$', ''.join(events)) and ''.join(events).count('whr') == 7
+    del events[:]
+    index.load(FakeStorage(NAMES + ['t-0/n%d' % number for number in range(20)]), threads=8,
+               give_way=lambda: events.append('w'))
+    assert events.count('w') == events.count('r') == 12
+
+
+def test_a_throttled_push_is_retried_sooner_than_a_throttled_load(index, monkeypatch):
+    pushes, loads, left, attempts = [], [], [], [errors.RequestFailed(
+        'batch_write_item', ['t'], 'ThrottlingException', 'not now', True)] * 6
+    Throttle(index.engine, 'TransactWriteItems', 6, ['ThrottlingError', None])
+    # The longest pauses of a push, and the shortest of a load.
+    monkeypatch.setattr(random, 'uniform', max)
+    Writer(index.store, pushes.append).add('a/new')
+    monkeypatch.setattr(random, 'uniform', min)
+    answers = [{'UnprocessedItems': {'t': ['item']}}] * 6 + [{}]
+    Store(index.settings, ScriptedClient(*answers)).retrying(sleep=left.append).batch_write(
+        't', ['item'])
+    Store(index.settings, ScriptedClient(*attempts + [{}])).retrying(sleep=loads.append).call('x')
+    assert len(pushes) == len(loads) == len(left) == 6
+    assert all(push < min(load) for push, load in zip(pushes, zip(loads, left)))
 
 
 @pytest.mark.usefixtures('short_batches')
