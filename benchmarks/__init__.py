@@ -1,1 +1,1 @@
-"""Programs that measure the requests and times in docs/measurements.md: make bench-service."""
+"""Programs that measure what docs/performance.md states: make bench and make bench-full."""
