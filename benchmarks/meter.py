@@ -26,7 +26,8 @@ class Meter(object):
 
     DynamoDB Local reports a Query that finds nothing as 0 units, and a transaction by its tables.
     So the units of writes are counted from the actions, all of items up to 1 KB, as AWS bills
-    them: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+    them:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
 
     def __init__(self, client):

@@ -49,8 +49,9 @@ def rounded(value):
         return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [rounded(each) for each in value]
-    return float('%.3g' % value) if isinstance(value, float) and value < 1000 else (
-        round(value) if isinstance(value, float) else value)
+    if isinstance(value, float):
+        return float('%.3g' % value)
+    return value
 
 
 def machine():
@@ -60,7 +61,8 @@ def machine():
         kilobytes = int(re.search(r'MemTotal: +(\d+)', memory.read())[1])
     found = {'processor': '%s, %d cores' % (model[1] if model else platform.machine(),
                                             os.cpu_count()),
-             'memory': '%.0f GB' % (kilobytes / 1e6), 'kernel': 'Linux ' + '.'.join(platform.release().split('.')[:2]),
+             'memory': '%.0f GB' % (kilobytes / 1e6),
+             'kernel': 'Linux ' + '.'.join(platform.release().split('.')[:2]),
              'DynamoDB': 'DynamoDB Local %s, in memory' % _dynamodb_local()}
     for folder in 'py3', 'py27':
         python, boto3, botocore = json.loads(subprocess.check_output(

@@ -5,6 +5,7 @@ from __future__ import unicode_literals
 from .. import errors
 from .._compat import sleep
 from ..concurrency import Backoff
+from . import text
 from .client import RetryingClient
 from .tables import tables
 
@@ -69,8 +70,15 @@ class Store(object):
         Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
         condition, values = 'gram = :gram', {':gram': {'S': gram}}
         if prefix:
-            condition += ' AND begins_with(suffix, :prefix)'
+            # DynamoDB Local reads begins_with(suffix, :prefix) to the end of the gram. No item has
+            # exactly the key :end, because each key goes on after a prefix.
+            end = text.first_after(prefix)
             values[':prefix'] = {'S': prefix}
+            if end:
+                condition += ' AND suffix BETWEEN :prefix AND :end'
+                values[':end'] = {'S': end}
+            else:
+                condition += ' AND suffix >= :prefix'
         if after:
             condition += ' AND suffix > :after'
             values[':after'] = {'S': after}

@@ -8,6 +8,7 @@ stores it as two."""
 
 from __future__ import unicode_literals
 
+import binascii
 import re
 
 from .. import errors
@@ -15,7 +16,7 @@ from .._compat import NARROW, text_type
 
 __all__ = [
     'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',
-    'SEPARATORS', 'check_name', 'clean_description', 'cut_to_key', 'fold',
+    'SEPARATORS', 'check_name', 'clean_description', 'cut_to_key', 'first_after', 'fold',
     'has_control', 'join_case', 'length', 'split_case', 'split_words', 'to_text', 'word_tails',
 ]
 
@@ -134,6 +135,20 @@ def cut_to_key(text):
     shorter than that, so a comparison of names with the beginning has the same result."""
     size = NAME_BYTES + 4
     return to_text(text).encode('utf-8')[:size].decode('utf-8', 'ignore')
+
+
+def first_after(prefix):
+    """Return the first text, in the order of code points, that is greater than each text that
+    begins with ``prefix``; None if there is none. It has one byte more at most."""
+    characters = CHARACTER.findall(prefix)
+    while characters:
+        number = 1 + int(binascii.hexlify(characters.pop().encode('utf-32-be')), 16)
+        if number <= 0x10ffff:
+            # Surrogates are not characters.
+            number = 0xe000 if number == 0xd800 else number
+            return ''.join(characters) + (
+                '\\U%08x' % number).encode('ascii').decode('unicode_escape')
+    return None
 
 
 def clean_description(description):

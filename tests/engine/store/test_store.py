@@ -39,8 +39,10 @@ def query(condition, consistent=False, values=(), **more):
 @pytest.mark.parametrize('arguments, request_made', [
     ({}, query('gram = :gram')),
     ({'prefix': '', 'after': '', 'limit': None, 'start': None}, query('gram = :gram')),
-    ({'prefix': 'ab'}, query('gram = :gram AND begins_with(suffix, :prefix)',
-                             values={':prefix': {'S': 'ab'}})),
+    ({'prefix': 'ab'}, query('gram = :gram AND suffix BETWEEN :prefix AND :end',
+                             values={':prefix': {'S': 'ab'}, ':end': {'S': 'ac'}})),
+    ({'prefix': '\U0010ffff'}, query('gram = :gram AND suffix >= :prefix',
+                                     values={':prefix': {'S': '\U0010ffff'}})),
     ({'after': 'ab'}, query('gram = :gram AND suffix > :after', values={':after': {'S': 'ab'}})),
     ({'limit': 7, 'start': {'gram': {'S': 'sa'}}},
      query('gram = :gram', Limit=7, ExclusiveStartKey={'gram': {'S': 'sa'}})),
@@ -58,7 +60,7 @@ PAGES = [{'Items': [1, 2], 'LastEvaluatedKey': 'x'}, {'Items': [], 'LastEvaluate
 
 @pytest.mark.parametrize('size', [{}, {'Limit': 2}])
 @pytest.mark.parametrize('read, request_made', [
-    (lambda store, limit: store.query_all('sa', limit), query('gram = :gram', True)),
+    (lambda store, limit: store.query_all('sa', limit=limit), query('gram = :gram', True)),
     (lambda store, limit: store.scan_all('t', limit),
      ('scan', {'TableName': 't', 'ConsistentRead': True}))], ids=['gram', 'table'])
 def test_all_pages_of_a_gram_or_a_table_are_read_consistently_when_needed(read, request_made, size):

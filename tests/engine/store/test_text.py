@@ -46,6 +46,13 @@ def test_a_part_of_a_name_folds_to_a_part_of_the_folded_name(one, other):
     assert len(text.fold(one)) == len(one) and text.fold(text.fold(one)) == text.fold(one)
 
 
+@pytest.mark.parametrize('prefix, expected', [
+    ('a', 'b'), ('a\x7f', 'a\x80'), ('aé', 'aê'), ('\ud7ff', '\ue000'), ('\uffff', '\U00010000'),
+    ('a\U0001f433', 'a\U0001f434'), ('ab\U0010ffff\U0010ffff', 'ac'), ('\U0010ffff', None)])
+def test_the_first_text_after_a_prefix_follows_all_that_begin_with_it(prefix, expected):
+    assert text.first_after(prefix) == expected
+
+
 def surrogates(*numbers):
     # Decoded one by one, because a literal may join two.
     return ''.join(('\\u%04x' % number).encode('ascii').decode('unicode_escape')
