@@ -21,7 +21,7 @@ TERMS = [
     'nothing', 'é', '日本', '\U0001f433', 'ß', 'İ',
     'library/ubuntu and much more than any name here has', 'u' * 255, 'u' * 256, 'u' * 1000,
     'acme ' + 'u' * 1000, '\x00', 'a\x1bb', 'a\x00', '\x7f', 'ubuntu\n', '\tubuntu', '!', '! ready',
-    'removed ', '\u2028']
+    'removed ', '\u2028', '*api', '**', 'a*b', '*acme* *api']
 
 LIMITS = [1, 2, 5, 3000000000]
 

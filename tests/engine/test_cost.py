@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from docker_registry_index.engine.search import search as search_module
+from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.write.writer import Writer
 from tests.helpers.engine import EngineIndex
 from tests.helpers.requests_made import RequestsMade
@@ -44,41 +44,68 @@ def costing(index, operations, units=None):
         yield made
     assert made.operations == operations
     if index.bills and units is not None:
-        # Queries that are sent side by side may be answered in any order.
-        assert made.units[:1] == units[:1] and sorted(made.units) == sorted(units)
+        assert made.units == units
 
 
-SEARCHES = [
-    # term, results at most, requests, units of each
-    ('proxy', 25, 1, [0.5]), ('PROXY', 25, 1, [0.5]), ('team-0', 25, 1, [0.5]),
-    ('p', 25, 1, [0.5]), ('', 25, 1, [0.5]), ('u' * 1000, 0, 0, []), ('\x00', 0, 0, []),
-    ('roxy', 25, 3, [0, 0.5, 0]), ('library/unique', 1, 3, [0.5, 0, 0]),
-    ('nique', 1, 3, [0, 0.5, 0]), ('nothing', 0, 3, [0, 0, 0]),
-    # Of several words, a rare one decides.
-    ('unique library', 1, 6, [0.5, 0, 0, 0.5, 0, 0]), ('team 0005', 1, 6, [0.5, 0, 0, 0.5, 0, 0]),
-    ('team zz', 0, 6, [0.5, 0, 0, 0, 0, 0])]
+@pytest.mark.parametrize('term, found, units', [
+    # term, results at most, units of each Query
+    ('proxy', 25, [0.5]), ('PROXY', 25, [0.5]), ('team-0', 25, [0.5]), ('p', 25, [0.5]),
+    ('', 25, [0.5]), ('roxy', 25, [0.5]), ('library/unique', 1, [0.5]), ('nique', 1, [0.5]),
+    ('nothing', 0, [0]), ('u' * 1000, 0, []), ('\x00', 0, []),
+    # Of several words, the longest decides if it is rare.
+    ('unique web', 0, [0.5]), ('library unique', 1, [0.5]), ('team-05 0005', 1, [0.5])],
+    ids=lambda value: None)
+def test_a_search_is_one_query_of_half_a_unit_at_every_size(loaded, term, found, units):
+    with costing(loaded, ['Query'] * len(units), units):
+        results = loaded.search(term, loaded.limit)
+    assert (len(results), results.is_incomplete) == (min(found, loaded.limit), False)
 
 
-@pytest.mark.parametrize('term, found, requests, units', SEARCHES, ids=lambda value: None)
-def test_a_search_costs_the_same_at_every_size_and_waits_twice_at_most(
-        loaded, monkeypatch, term, found, requests, units):
-    waits, plain = [], search_module.run_side_by_side
-
-    def counting(calls):
-        waits.append(len(calls))
-        return plain(calls)
-
-    monkeypatch.setattr(search_module, 'run_side_by_side', counting)
-    with costing(loaded, ['Query'] * requests, units):
-        assert len(loaded.search(term, loaded.limit)) == min(found, loaded.limit)
-    assert waits in ([], [1], [1, 2], [6])
+def test_a_hundred_results_are_one_query_of_one_unit(loaded):
+    for term in 'proxy', 'roxy', 'e', '':
+        with costing(loaded, ['Query']) as made:
+            results = loaded.search(term, 100)
+        assert len(results) == (100 if loaded.limit == 25 else len(loaded.search(term)))
+        assert not loaded.bills or made.units[0] <= 1
 
 
-def test_two_words_that_are_both_common_read_on_in_pages(loaded):
-    # Postings of "proxy" are sorted by what follows it: all numbers before "api".
-    limit, requests = (5, 7) if loaded.limit == 10 else (25, 8)
-    with costing(loaded, ['Query'] * requests):
-        assert len(loaded.search('proxy api', limit)) == limit
+def test_two_common_words_are_two_queries_and_a_rare_one_decides(loaded):
+    if loaded.limit == 10:
+        with costing(loaded, ['Query'], [0.5]):
+            assert len(loaded.search('team-0 api')) == 4
+        return
+    with costing(loaded, ['Query'] * 2, [2, 2]):
+        results = loaded.search('proxy api', 25)
+    assert (len(results), results.is_incomplete) == (25, True)
+    with costing(loaded, ['Query'] * 2, [2, 0.5]):
+        results = loaded.search('team 0005', 25)
+    assert (len(results), results.is_incomplete) == (1, False)
+
+
+@pytest.fixture(scope='module')
+def longest(request, dynamodb_endpoint):
+    """An index with the postings of two words of 700 repositories, whose names have 50 characters
+    and whose descriptions have 100."""
+    index = EngineIndex(dynamodb_endpoint).ready()
+    wanted = [postings.range_of(word) for word in ('proxy', 'api')]
+    index.store.batch_write(index.settings.search_table, [
+        {'PutRequest': {'Item': postings.to_item(posting)}} for number in range(700)
+        for posting in postings.postings(('team/proxy-api-%03d-' % number).ljust(50, 'x'), 'D' * 100)
+        if any(posting[0] == each.gram and posting[1].startswith(each.prefix) for each in wanted)])
+    index.requests = RequestsMade(index.engine)
+    index.bills = 'local' in request.node.name
+    yield index
+    index.delete_tables()
+
+
+@pytest.mark.parametrize('term, limit, queries', [
+    ('proxy api', 100, 2), ('proxy', 600, 1), ('api', 10 ** 9, 1), ('proxy', 100, 1)])
+def test_no_limit_costs_more_than_sixteen_units(longest, term, limit, queries):
+    with costing(longest, ['Query'] * queries) as made:
+        results = longest.search(term, limit)
+    assert len(results) == min(limit, 600)
+    assert results.is_incomplete == (queries == 2 or limit > 600)
+    assert not longest.bills or sum(made.units) <= 16
 
 
 def test_a_page_of_the_catalog_is_one_query(loaded):
@@ -98,16 +125,10 @@ def test_a_push_without_a_change_is_one_read_and_after_half_an_hour_one_write(lo
 
 
 def test_a_change_is_one_read_and_one_transaction(loaded):
-    def suffixes_with_a_posting(name):
-        """Return the suffixes of a name that begin none of those at its words."""
-        words = [name, name.split('/')[1]]
-        suffixes = [name[start:] for start in range(len(name))]
-        return [suffix for suffix in suffixes if not any(
-            word.startswith(suffix) and word != suffix for word in words)]
-
     name = 'library/another'
-    # A row, a witness, and the postings. Those of two words are added, and removed again.
-    actions = 2 + len(suffixes_with_a_posting(name))
+    # A row, a witness, and a posting for each suffix but "r", which "ry/another" begins with. Those
+    # of two words are added, and removed again.
+    actions = 2 + len(name) - 1
     for description, expected in (None, actions), ('two words', actions + 2), ('', actions + 2):
         with costing(loaded, ['GetItem', 'TransactWriteItems']) as made:
             assert loaded.engine.add(name, description) is True

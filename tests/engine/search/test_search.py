@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Searches that the contract does not cover: pages, repeats, left out keys, and the catalog."""
+"""Searches that the contract does not cover: pages, repeats, bounds, and the catalog."""
 from __future__ import unicode_literals
 
 import random
@@ -7,6 +7,8 @@ import random
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine.search import search
+from docker_registry_index.engine.store.store import Store
 from tests.contract import oracle
 from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import Throttle, taken_back
@@ -24,13 +26,14 @@ def loaded(endpoint, repositories):
 #: Seven names with six words each that start with "a".
 REPEATS = ['r%d/%s' % (number, '-'.join('a%d%d' % (number, word) for word in range(6)))
            for number in range(7)]
-#: It needs several transactions, and has such words, too.
+#: It needs several transactions.
 LONG = name_with_postings(100)
+REPOSITORIES = dict.fromkeys(REPEATS + [LONG], 'Shop')
 
 
 @pytest.fixture(scope='module')
 def shared(dynamodb_endpoint):
-    for made in loaded(dynamodb_endpoint, dict.fromkeys(REPEATS + [LONG])):
+    for made in loaded(dynamodb_endpoint, REPOSITORIES):
         yield made
 
 
@@ -40,22 +43,123 @@ def index(shared):
         yield shared
 
 
-def test_names_that_repeat_the_term_fill_the_limit(index):
-    made = RequestsMade(index.engine)
+@pytest.fixture
+def made(index):
+    return RequestsMade(index.engine)
+
+
+@pytest.fixture
+def reads_at_most(monkeypatch):
+    return lambda count: monkeypatch.setattr(search, 'MOST', count)
+
+
+def test_names_that_repeat_the_term_fill_the_limit(index, made):
     for limit in range(1, 10):
-        assert len(index.search('a', limit)) == min(limit, 8)
-    # Nine postings of the first two names, then 18 more of the others and the other two classes.
+        found = index.search('a', limit)
+        assert (len(found), found.is_incomplete) == (min(limit, 8), False)
+    # 19 postings have four names, 21 have no more.
+    for limit, queries in (4, 1), (5, 2):
+        with made.counted():
+            assert len(index.search('a', limit)) == limit
+        assert made.operations == ['Query'] * queries
+
+
+def test_a_search_is_incomplete_if_what_it_may_read_does_not_fill_the_limit(
+        index, made, reads_at_most):
+    reads_at_most(30)
+    # 30 postings have five names; the first Query has 22 of them.
+    for limit, count, is_incomplete in (5, 5, False), (6, 5, True), (10 ** 40, 5, True):
+        with made.counted():
+            found = index.search('a', limit)
+        assert (len(found), found.is_incomplete) == (count, is_incomplete)
+        assert made.operations == ['Query'] * (1 if limit > 30 else 2)
+    found = index.engine.search('a', 4, 4)
+    assert (len(found), found.is_incomplete) == (1, True)
+    assert not index.search('a').is_incomplete and not index.search('a3', 7).is_incomplete
+    # No page is beyond what may be read, not even of the empty term.
+    reads_at_most(6)
+    for term in '', 'shop':
+        pages = [index.engine.search(term, limit, skip)
+                 for limit, skip in [(3, 0), (3, 3), (3, 6), (7, 0), (8, 1)]]
+        assert [(len(found), found.is_incomplete) for found in pages] == [
+            (3, False), (3, False), (0, True), (6, True), (5, True)]
+
+
+def test_of_several_words_the_two_longest_are_read_until_one_is_whole(
+        index, made, reads_at_most):
+    def count_of(term, limit=9, **more):
+        with made.counted():
+            found = index.search(term, limit, **more)
+        assert set(map(tuple, found)) <= set(oracle.answer(REPOSITORIES, term))
+        return len(found), found.is_incomplete, len(made.operations)
+
+    reads_at_most(12)
+    # Six postings of each word: "r3/" has one, "shop" has eight, "a" has 42 and that of LONG.
+    assert count_of('r3/ shop a') == (1, False, 2)
+    assert count_of('r3/a shop') == (1, False, 1)
+    assert count_of('nothing shop') == (0, False, 1)
+    found, is_incomplete, queries = count_of('shop a')
+    assert found < 8 and is_incomplete and queries == 2
+    # The page itself does not matter.
+    assert count_of('shop a', 2) == (2, True, 2)
+    reads_at_most(200)
+    assert count_of('shop a') == (8, False, 1)
+    # Postings that the filter leaves out count, too.
+    reads_at_most(18)
+    assert count_of('shop a62 a61') == (1, False, 1)
+    reads_at_most(4)
+    assert count_of('hop a62 a') == (0, False, 1)
+    assert count_of('shop r') == (2, True, 2)
+
+
+def test_without_a_limit_all_pages_are_read_up_to_the_setting(index, made, monkeypatch):
+    # A megabyte has seven postings.
+    query = Store.query
+    monkeypatch.setattr(Store, 'query', lambda store, gram, prefix=None, limit=None, **more: query(
+        store, gram, prefix, limit=min(limit or 7, 7), **more))
+    for term in '', 'a', 'shop a', 'a r':
+        found = index.search(term)
+        assert (found, found.is_incomplete) == (oracle.answer(REPOSITORIES, term), False)
     with made.counted():
-        assert len(index.search('a', 5)) == 5
-    assert made.operations == ['Query'] * 4
+        assert len(index.search('a shop')) == 8
+    assert made.operations == ['Query'] * 2
+    few = index.another(max_results=7)
+    for term, count in ('', 7), ('a', 7), ('shop', 7):
+        found = few.search(term)
+        assert (len(found), found.is_incomplete) == (count, True)
+    found = few.search('shop a')
+    assert found.is_incomplete and 0 < len(found) <= 8
+    for term in 'a3', 'r3/ shop', 'shop a33':
+        found = few.search(term)
+        assert (found, found.is_incomplete) == (oracle.answer(REPOSITORIES, term), False)
+    assert index.another(max_results=8).search('a') == oracle.answer(REPOSITORIES, 'a')
 
 
-def test_a_search_whose_check_of_long_names_fails_returns_no_partial_result(index):
-    assert index.search('b-cd') == [(LONG, '')]
-    Throttle(index.engine, 'BatchGetItem', 1)
-    with pytest.raises(errors.RequestFailed) as failed:
-        index.search('b-cd')
-    assert failed.value.retryable and index.settings.repository_table in str(failed.value)
+def test_a_term_of_any_number_of_words_is_compared_with_all_of_them(index):
+    parts = [REPEATS[3][start:start + length] for length in (4, 3, 2) for start in range(20)]
+    assert index.search(' '.join(parts), 5) == [(REPEATS[3], 'Shop')]
+    assert index.search(' '.join(parts + ['zz'])) == []
+    assert index.search(' '.join('%x' % number for number in range(2000))) == []
+
+
+def test_a_search_that_fails_returns_no_partial_result(index):
+    for term in 'a', 'shop a', '':
+        Throttle(index.engine, 'Query', index.settings.attempts)
+        with pytest.raises(errors.RequestFailed) as failed:
+            index.search(term, 5)
+        assert failed.value.retryable and index.settings.search_table in str(failed.value)
+
+
+def test_a_posting_that_another_program_has_damaged_is_of_its_name_or_of_none(index):
+    try:
+        for suffix in 'ghost\x01a/', 'ghost\x01\x02' + 'a' * 16, 'ghost', 'ghost\x7fa/b':
+            index.store.call('put_item', TableName=index.settings.search_table, Item={
+                'gram': {'S': 'sg'}, 'suffix': {'S': suffix}})
+        assert index.search('ghost') == index.search('ghost', 5) == [('a/ghost', '')]
+        assert index.search('ghost a') == []
+    finally:
+        assert len(list(index.engine.checker().check(repair=True))) == 3
+    assert index.assert_whole()
 
 
 def odd_names(count):
@@ -72,7 +176,7 @@ def odd_names(count):
 
 @pytest.fixture(scope='module')
 def paged(dynamodb_endpoint):
-    """An index of which more than a page of 25 contains "proxy", in each class."""
+    """An index of which more than a page of 25 contains "proxy", in names and descriptions."""
     is_in_process = EngineIndex(dynamodb_endpoint).is_in_process
     names = (['t%d/proxy-%d' % (number % 5, number) for number in range(9)] +
              ['p-proxy/%d' % number for number in range(6)] +
@@ -86,7 +190,9 @@ def paged(dynamodb_endpoint):
 
 @pytest.mark.parametrize('term', ['', 'proxy', 'roproxy', 'p', 'web', 'nothing', 'a proxy',
                                   'web sql', 'api web a', 'a'])
-def test_pages_have_each_repository_once(paged, term):
+def test_pages_have_each_repository_once(paged, reads_at_most, term):
+    # Of most names, "a" is more than once a part.
+    reads_at_most(1500)
     whole = paged.search(term)
     assert whole == oracle.answer(dict(paged.search('')), term)
     for size in (10, 25) if term != 'roproxy' else (1, 3):
@@ -98,6 +204,7 @@ def test_pages_have_each_repository_once(paged, term):
         assert sorted(found) == sorted(whole)
         # The first page is the result with a limit.
         assert found[:size] == paged.search(term, size)
+        oracle.check_limited(dict(paged.search('')), term, size, paged.search(term, size))
 
 
 #: In the order of a registry:
@@ -133,14 +240,12 @@ def test_a_page_of_the_catalog_begins_after_any_text(listed):
         assert listed.engine.catalog(after, limit=2) == expected[:2], after
 
 
-def test_a_page_of_the_catalog_is_one_query_and_one_read_of_its_long_names(listed):
+def test_a_page_of_the_catalog_is_one_query(listed):
     with taken_back(listed.engine):
         made = RequestsMade(listed.engine)
-        listed.engine.catalog('a', 3)
-        assert made.operations == ['Query']
-        with made.counted():
-            assert listed.engine.catalog(LISTED[-2], 3) == LISTED[-1:]
-        assert made.operations == ['Query', 'BatchGetItem']
+        assert listed.engine.catalog('a', 3) == LISTED[2:5]
+        assert listed.engine.catalog(LISTED[-2], 3) == LISTED[-1:]
+        assert made.operations == ['Query'] * 2
 
 
 def test_an_empty_search_lists_the_catalog_with_descriptions(listed):
