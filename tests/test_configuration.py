@@ -92,7 +92,7 @@ def test_every_option_is_read_from_its_variable_and_from_one_that_the_file_names
                   endpoint_url='http://localhost:8000')
     numbers = dict.fromkeys(['startup_wait', 'push_wait', 'connect_timeout', 'read_timeout',
                              'attempts'], '7')
-    numbers.update(sync_interval='3600', max_results='500')
+    numbers.update(sync_interval='3600', max_results='500', warm_throughput='5000')
     written = dict(values, **numbers)
     assert sorted(written) == sorted(option.name for option in OPTIONS)
     expected = dict(values, **dict((name, float(number)) for name, number in numbers.items()))

@@ -83,8 +83,8 @@ def test_every_flavour_takes_a_search_backend_and_the_settings_of_the_index(
     values = {
         'database': 'db', 'region': 'eu-west-1', 'access_key': 'k', 'secret_access_key': 's',
         'search_table': 'one', 'endpoint_url': 'http://localhost:8000', 'startup_wait': 10,
-        'push_wait': 2, 'sync_interval': 0, 'max_results': 9, 'connect_timeout': 2,
-        'read_timeout': 4, 'attempts': 5}
+        'push_wait': 2, 'sync_interval': 0, 'max_results': 9, 'warm_throughput': 5000,
+        'connect_timeout': 2, 'read_timeout': 4, 'attempts': 5}
     environ = dict(('DYNAMODB_' + name.upper(), str(value)) for name, value in values.items())
     environ.update(SETTINGS_FLAVOR=flavour, SEARCH_BACKEND='chosen')
     assert registry_reads(DYNAMO, environ)['search_backend'] == 'chosen'

@@ -86,7 +86,8 @@ class SearchIndex(object):
         :returns: True if the change was made in time.
         :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.start()
-        return self._queue.apply_change(text.check_name(name), is_there)
+        with self._precedence:
+            return self._queue.apply_change(text.check_name(name), is_there)
 
     def sync_soon(self):
         """Sync the started index with the storage in the background, because a change may have been

@@ -10,13 +10,15 @@ from . import checks
 from .resolution import BaseSettings
 from ..errors import SettingError
 
-__all__ = ['KEY_PAIR', 'OPTIONS', 'Option', 'Settings']
+__all__ = ['KEY_PAIR', 'OPTIONS', 'Option', 'Settings', 'WARM_READS']
 
 KEY_PAIR = ('access_key', 'secret_access_key')
 _TABLES = ('repository_table', 'version_table', 'search_table')
 
 # us-east-1, us-gov-west-1, us-isob-east-1, eusc-de-east-1.
 _REGION_OF_AWS = r'[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}'
+#: The read and the write units per second that a new table with on-demand billing accepts at once.
+WARM_READS, WARM_WRITES = 12000, 4000
 #: Access key IDs are at least this long.
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
 _KEY_ID_LENGTH = 16
@@ -111,6 +113,10 @@ OPTIONS = (
             'Seconds between two syncs with the storage; 0 for no syncs.'),
     _option('max_results', '10000', checks.whole(1, 1000000),
             'The most results of a search without a limit.'),
+    # Those that AWS gives each new table: warm throughput cannot be lower.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
+    _option('warm_throughput', None, checks.whole(WARM_WRITES, 10000000),
+            'Write units per second that a new search table accepts at once, 4000 or more.'),
     _option('connect_timeout', '1', checks.seconds(0.1, 60),
             'Seconds to wait for a connection to DynamoDB.'),
     _option('read_timeout', '3', checks.seconds(0.1, 60), 'Seconds to wait for a response.'),

@@ -12,6 +12,7 @@ import logging
 
 from .. import errors
 from .._compat import monotonic, sleep
+from ..settings.options import WARM_READS
 
 __all__ = ['VERSION', 'Table', 'check_version', 'create_missing', 'definition', 'tables']
 
@@ -74,6 +75,7 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
     :param before_creating: called before the first CreateTable, if some tables exist and others
         do not. If it returns True, the tables are described again, and it is called again.
     :raises ForeignDatabase: a table has other keys than those of this index; nothing was created.
+    :raises SettingError: the setting warm_throughput cannot be used; its table was not created.
     :raises TableError: a table did not become active within two minutes."""
     pause = functools.partial(_pause, clock() + CREATION_SECONDS, sleep, clock)
     is_settled = False
@@ -131,14 +133,30 @@ def _keys_of(description):
 
 def _create(store, table):
     """Create a table; return False if another process was faster."""
+    writes = store.settings.warm_throughput if table.name == store.search_table else None
+    warm = {'WarmThroughput': {
+        'ReadUnitsPerSecond': WARM_READS, 'WriteUnitsPerSecond': writes}} if writes else {}
     try:
-        store.call('create_table', **definition(table))
+        store.call('create_table', **dict(definition(table), **warm))
     except errors.RequestFailed as error:
-        if error.code != 'ResourceInUseException':
-            raise
-        return False
+        if error.code == 'ResourceInUseException':
+            return False
+        if warm and error.code in ('ParamValidationError', 'ValidationException'):
+            raise _warm_throughput_refused(writes, error)
+        raise
     logger.info('created the DynamoDB table %s with on-demand billing', table.name)
     return True
+
+
+def _warm_throughput_refused(writes, error):
+    if error.invalid:
+        problem, way_out = 'DynamoDB refuses (%s)' % error, 'write another value'
+    else:
+        # As that of Python 2.7.
+        problem = 'the boto3 of this Python does not know'
+        way_out = 'create the table with docker-registry-index load on Python 3'
+    return errors.SettingError('warm_throughput', None, 'is %d, which %s' % (writes, problem),
+                               way_out + ', or remove the setting')
 
 
 def _wait_active(store, table, description, pause):

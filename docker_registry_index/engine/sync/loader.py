@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 #: The outcomes that a load counts.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
 _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later load retries it: %s'
-#: The number of entries that are compared before other greenlets run.
-_YIELD_EVERY = 100
+#: The number of entries that are compared before other greenlets run, for about ten milliseconds,
+#: and of those after which the progress is reported.
+_YIELD_EVERY, _REPORT_EVERY = 10, 100
 #: The number of entries that are written between two batches of the listing.
 _WRITTEN_AT_ONCE = 20
 #: The number of threads that write, and so the most requests at a time.
@@ -192,6 +193,7 @@ class Loader(object):
             self._heartbeat()
             if done % _YIELD_EVERY == 0:
                 self._sleep(0)
+            if done % _REPORT_EVERY == 0:
                 note_progress(done)
             kind, change = self._plan(entry)
             if kind == 'unlisted':

@@ -228,7 +228,7 @@ class ChangeQueue(object):
                 self._start_threads()
                 return False
             change.ended = threading.Event()
-        wait(change.ended, self._wait)
+        wait(change.ended, self._wait, longest_pause=0.01)
         with self._lock:
             self._queued.make_late(change)
             return change.is_made

@@ -43,7 +43,8 @@ def test_every_option_has_a_default():
         'version_table': 'docker-registry-version', 'search_table': 'docker-registry-search-4',
         'region': 'us-east-1', 'access_key': None, 'secret_access_key': None,
         'endpoint_url': None, 'startup_wait': 30, 'push_wait': 5, 'sync_interval': 86400,
-        'max_results': 10000, 'connect_timeout': 1, 'read_timeout': 3, 'attempts': 3}
+        'max_results': 10000, 'warm_throughput': None, 'connect_timeout': 1, 'read_timeout': 3,
+        'attempts': 3}
     assert warnings == []
 
 
@@ -53,6 +54,7 @@ def test_every_option_has_a_default():
     ('push_wait', ['0', 3600], ['-0.1', '4000']),
     ('sync_interval', ['0', '60', 31536000], ['1', '59.9', '1d', '-60']),
     ('max_results', ['1', 1000000], ['0', '-1', '1000001', '2.5', 'all']),
+    ('warm_throughput', ['4000', 10000000], ['0', '3999', '10000001', '1e6']),
     ('connect_timeout', ['0.1', '60'], ['0', '0.05', '61']),
     ('read_timeout', ['0.1', '60'], ['0', '61', 'none']),
     ('attempts', ['1', '10', 3], ['0', '11', '2.5', '-1', 'three'])])

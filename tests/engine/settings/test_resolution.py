@@ -20,12 +20,12 @@ VALUES = {Settings: {
     'region': ('eu-west-1', 'eu-west-2'), 'access_key': (KEY, 'x'),
     'secret_access_key': (SECRET, 'x'), 'endpoint_url': ('http://127.0.0.1:8000', 'http://x'),
     'startup_wait': ('12.5', '9'), 'push_wait': ('2', '9'), 'sync_interval': ('3600', '9'),
-    'max_results': ('500', '9'), 'connect_timeout': ('0.5', '9'), 'read_timeout': ('2', '9'),
-    'attempts': ('5', '9')}}
+    'max_results': ('500', '9'), 'warm_throughput': ('40000', '9000'),
+    'connect_timeout': ('0.5', '9'), 'read_timeout': ('2', '9'), 'attempts': ('5', '9')}}
 #: The values of the first texts that are converted to another type.
 TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'max_results': 500,
-         'connect_timeout': 0.5, 'read_timeout': 2.0, 'attempts': 5, 'events_wait': 0.5,
-         'anonymous_read': True, 'threads': 4, 'catalog_limit': 7}
+         'warm_throughput': 40000, 'connect_timeout': 0.5, 'read_timeout': 2.0, 'attempts': 5,
+         'events_wait': 0.5, 'anonymous_read': True, 'threads': 4, 'catalog_limit': 7}
 
 if not PY2:
     from docker_registry_index.service.settings import ServiceSettings

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from docker_registry_index.engine import errors
+from docker_registry_index.engine import Settings, errors
+from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store import tables as tables_module
 from docker_registry_index.engine.store.tables import check_version, create_missing
 from tests.helpers.clock import Clock
@@ -124,15 +125,17 @@ class OneTable(object):
 
     :param refusal: the error code of each CreateTable."""
 
-    tables = {'search': TABLE}
+    tables, search_table = {'search': TABLE}, TABLE.name
 
-    def __init__(self, statuses, refusal=None):
+    def __init__(self, statuses, refusal=None, **settings):
         self._statuses, self._refusal = list(statuses), refusal
-        self.calls, self.clock = '', Clock()
+        self.settings = Settings(**settings)
+        self.calls, self.created, self.clock = '', [], Clock()
 
-    def call(self, operation, **_):
+    def call(self, operation, **arguments):
         self.calls += operation[0]
         if operation == 'create_table':
+            self.created.append(arguments)
             if self._refusal:
                 raise errors.RequestFailed(operation, [], self._refusal, 'no', False)
             return None
@@ -167,6 +170,44 @@ def test_the_slower_of_two_creators_waits_and_a_missing_right_to_create_is_an_er
     with pytest.raises(errors.RequestFailed) as refused:
         OneTable([None], 'AccessDeniedException').create_missing()
     assert 'IAM' in str(refused.value)
+
+
+@pytest.mark.parametrize('search_table, throughput, created', [
+    ('db-search', '40000',
+     {'WarmThroughput': {'ReadUnitsPerSecond': 12000, 'WriteUnitsPerSecond': 40000}}),
+    ('db-search', None, {}), ('another', '40000', {})])
+def test_the_search_table_alone_is_created_warm_if_it_is_set(search_table, throughput, created):
+    store = OneTable([None, 'ACTIVE'], warm_throughput=throughput)
+    store.search_table = search_table
+    store.create_missing()
+    assert store.created == [dict(tables_module.definition(TABLE), **created)]
+
+
+@pytest.mark.parametrize('code, message', [
+    ('ParamValidationError', 'the boto3 of this Python does not know; create the table with '
+     'docker-registry-index load on Python 3'),
+    ('ValidationException', 'DynamoDB refuses (create_table on DynamoDB failed: '
+     'ValidationException: no; check the settings, the IAM rights and the tables); write another '
+     'value')])
+def test_a_warm_throughput_that_cannot_be_used_is_an_error_of_the_setting(code, message):
+    with pytest.raises(errors.SettingError) as refused:
+        OneTable([None], code, warm_throughput='40000').create_missing()
+    assert str(refused.value) == (
+        'setting warm_throughput is 40000, which %s, or remove the setting' % message)
+    # Without the setting, the cause is another one.
+    with pytest.raises(errors.RequestFailed):
+        OneTable([None], code).create_missing()
+
+
+def test_warm_throughput_needs_a_boto3_of_python_3_only_if_the_table_is_missing(store, engine):
+    warm = engine.another(warm_throughput='40000').store
+    if PY2:
+        with pytest.raises(errors.SettingError, match='on Python 3'):
+            create_missing(warm)
+    else:
+        assert create_missing(warm) == names(store)
+    create_missing(store)
+    assert create_missing(warm) == []
 
 
 @pytest.mark.parametrize('status, problem', [
