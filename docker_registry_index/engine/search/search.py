@@ -16,7 +16,7 @@ __all__ = ['MOST', 'Results', 'Search']
 
 #: The most postings that a search with a limit reads, and so its last result. With names of 50
 #: characters and the longest descriptions, they have 16 read units.
-MOST = 600
+MOST = 500
 #: The most words that DynamoDB compares with a posting: an expression has 4 KB at most.
 _FILTERS = 50
 #: The most items requested for a page of names; a megabyte has fewer.
@@ -52,11 +52,11 @@ class Search(object):
         :param term: text, bytes of UTF-8, or None for everything.
         :param limit: the most results, 1 or more; None for as many as the setting max_results.
         :param skip: the number of results before these, for pages: the first page of 25 is (25, 0),
-            the next one (25, 25). Pages end at result 600.
+            the next one (25, 25). Pages end at result 500.
 
         Costs one Query for one word, which has half a read unit for each 4 KB of postings. If the
         word is several times in many names, as a letter may be, costs another one. Several words
-        cost a Query of 300 postings, and another one if that is not all postings of its word.
+        cost a Query of 250 postings, and another one if that is not all postings of its word.
         Without a limit, a search reads all pages of the result.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.

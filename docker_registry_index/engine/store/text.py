@@ -41,7 +41,7 @@ _CASED = re.compile(
     '[A-Z\xc0-\u024e\u0370-\u037e\u0386-\u0525\u0531-\u0556\u10a0-\u10c5'
     '\u1e00-\u1ffc\u2126-\u2183\u24b6-\u24cf\u2c00-\u2c2e\u2c60-\u2ced'
     '\ua640-\ua65f\ua662-\ua697\ua722-\ua78c\uff21-\uff3a]')
-_CASE = re.compile('([0-9]+)([^0-9])')
+_CASE = re.compile('([0-9]+)([^0-9]+)')
 _SPACE = ' \t\n\r\x0b\x0c\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
 _SPACES = re.compile('[%s]+' % _SPACE)
 _CONTROL = re.compile('[\x00-\x1f\x7f-\x9f]')
@@ -71,22 +71,28 @@ def fold(text):
 
 
 def split_case(text):
-    """Return ``text`` in lower case, and what join_case needs to restore it: "Node.js API" gives
-    "node.js api" and "0N8A9P10I"."""
+    """Return ``text`` in lower case, and what join_case needs to restore it, the places of its
+    capitals: "Node.js API" gives "node.js api" and "0N8API"."""
     folded = fold(text)
-    # Some of these letters are in lower case.
-    return folded, ''.join(
-        '%d%s' % (length(text[:letter.start()]), letter.group())
-        for letter in _CASED.finditer(text) if folded[letter.start()] != letter.group())
+    case, following = [], None
+    for letter in _CASED.finditer(text):
+        place = letter.start()
+        # The expression also matches letters in lower case.
+        if letter.group() != folded[place]:
+            case += [letter.group()] if place == following else [
+                '%d' % length(text[:place]), letter.group()]
+            following = place + 1
+    return folded, ''.join(case)
 
 
 def join_case(folded, case):
     """Return the text that split_case has split."""
     letters = CHARACTER.findall(folded)
-    for place, letter in _CASE.findall(case):
+    for place, capitals in _CASE.findall(case):
+        end = int(place) + len(capitals)
         # Another program may have changed one of both.
-        if int(place) < len(letters):
-            letters[int(place)] = letter
+        if end <= len(letters):
+            letters[int(place):end] = capitals
     return ''.join(letters)
 
 

@@ -88,10 +88,10 @@ def test_a_term_is_split_into_folded_words(term, words):
 
 def test_capitals_are_split_off_by_the_places_of_characters():
     assert text.split_case('Node.js \U0001f433 API') == (
-        'node.js \U0001f433 api', '0N10A11P12I')
+        'node.js \U0001f433 api', '0N10API')
     assert text.split_case('a-1 \U00010400') == ('a-1 \U00010400', '')
     # Another program may have changed it.
-    assert text.join_case('api', '0A7X9999999999Y') == 'Api'
+    assert text.join_case('api', '0A2IX7X9999999999Y') == 'Api'
 
 
 @given(st.one_of(ANYTHING, ROUGH))
