@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from docker_registry_index.engine.search import search
 from docker_registry_index.engine.store import client
 from tests.docs import pages
 
@@ -15,18 +16,29 @@ SORTED = sorted(NAMES.split())
 # search
 
 def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(shared):
-    assert shared('search', 'i') == (0, 'team/api       \nlibrary/nginx  \n', '')
+    assert shared('search', 'i') == (0, 'library/nginx  \nteam/api       \n', '')
     assert shared('search', 'i', '-n', '1')[1].count('\n') == 1
     assert shared('search', 'nowhere') == (1, '', '')
     assert shared.json('search', '\u00dc') == (
-        0, {'query': '\u00dc', 'results': [{'name': 'team/\u00fc', 'description': ''}]})
-    assert shared.json('search', 'nowhere') == (1, {'query': 'nowhere', 'results': []})
+        0, {'query': '\u00dc', 'incomplete_results': False,
+            'results': [{'name': 'team/\u00fc', 'description': ''}]})
+    assert shared.json('search', 'nowhere') == (
+        1, {'query': 'nowhere', 'incomplete_results': False, 'results': []})
+
+
+def test_a_search_that_may_not_read_everything_says_so(shared, monkeypatch):
+    monkeypatch.setattr(search, 'MOST', 2)
+    assert shared('search', 'team') == (
+        0, 'team/api  \nteam/web  \n', 'More repositories may match; search for a rarer word.\n')
+    assert shared('search', 'team', '-n', '2')[2] == ''
+    status, shown = shared.json('search', 'team')
+    assert (status, shown['incomplete_results'], len(shown['results'])) == (0, True, 2)
 
 
 def test_a_search_prints_no_control_characters(loaded, index):
     index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
         'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
-        'd': {'S': 'red \x1b[31m and \u202e back'}})
+        't': {'S': 'team/xyz\nred \x1b[31m and \u202e back'}})
     assert loaded('search', 'xyz') == (0, 'team/xyz  red ?[31m and ? back\n', '')
 
 
@@ -96,12 +108,12 @@ def test_the_status_of_an_index(shared, shared_index):
     postings = len(shared_index.postings()) / 4.0
     assert status == 0
     assert (shown['ready'], shown['format'], shown['names'], shown['rows'], shown['sampled'],
-            shown['wrong'], shown['lease']) == (True, 3, 4, 4, 4, {}, None)
+            shown['wrong'], shown['lease']) == (True, 4, 4, 4, 4, {}, None)
     assert abs(shown['synced'] - time.time()) < 60 and shown['last_load']['added'] == 4
     assert [table['status'] for table in shown['tables']] == ['ACTIVE'] * 3
     assert shown['postings_per_repository'] == postings
     out = shared('status', '--no-storage')[1]
-    for part in ('ready, format 3, synced at 20', '4 names, 4 rows',
+    for part in ('ready, format 4, synced at 20', '4 names, 4 rows',
                  'none under way; the last load: 4 found, 4 added, 0 adopted',
                  '4 checked, 0 wrong, %.1f postings each' % postings):
         assert part in out

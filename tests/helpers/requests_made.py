@@ -10,7 +10,10 @@ class RequestsMade(object):
     :param engine: a SearchIndex.
     :ivar operations: that were sent, in order: names of the API.
     :ivar units: the read units of each answer, as DynamoDB billed them.
-    :ivar actions: the number of actions of each transaction that was answered."""
+    :ivar actions: the number of actions of each transaction that was answered.
+    :ivar are_billed: True if the units are those of AWS."""
+
+    are_billed = False
 
     def __init__(self, engine):
         self.operations, self.units, self.actions = [], [], []

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from docker_registry_index.engine.search import search
 from tests.contract import oracle, suite
 from tests.contract.suite import SearchContract
 
@@ -129,14 +130,29 @@ def test_an_empty_term_fills_a_page_in_the_order_of_names(many, service, query, 
         name for name, _ in oracle.answer(MANY, '')][:size]
 
 
-@pytest.mark.parametrize('name', ['n', 'page'])
+@pytest.mark.parametrize('name, most', [('n', 100), ('page', 5)])
 @pytest.mark.parametrize('value', ['0', '-1', '101', 'abc', '1.0', '%2B5', ' 5', '5 ', '%D9%A3',
                                    '%C2%B2', '\xff', '9' * 30, '%00', '%FF', '1\xff'])
-def test_an_invalid_number_is_refused_with_a_sentence(service, name, value):
+def test_an_invalid_number_is_refused_with_a_sentence(service, name, most, value):
     target = '/v1/search?q=a&%s=%s' % (name, value)
     answer = service.request_bytes('GET', target.encode('latin-1'))
     assert answer.status_code == 400 and answer.headers['Content-Type'] == 'application/json'
-    assert answer.json() == {'error': 'parameter %s must be a whole number from 1 to 100' % name}
+    assert answer.json() == {
+        'error': 'parameter %s must be a whole number from 1 to %d' % (name, most)}
+
+
+def test_pages_end_where_searches_stop_reading(many, service, monkeypatch):
+    assert service.get('/v1/search?q=a&page=6').status_code == 400
+    answer = service.search('', n=2, page=5)
+    assert (answer['num_pages'], answer['num_results'], answer['incomplete_results']) == (
+        5, 10, False)
+    monkeypatch.setattr(search, 'MOST', 9)
+    before = service.counted('incomplete_searches_total')
+    answers = [service.search('', n=4, page=page) for page in (1, 2, 3)]
+    assert [(len(answer['results']), answer['incomplete_results']) for answer in answers] == [
+        (4, False), (4, False), (1, True)]
+    assert [answer['num_results'] for answer in answers] == [4, 8, 9]
+    assert service.counted('incomplete_searches_total') == before + 1
 
 
 @pytest.mark.parametrize('query, term', [
@@ -156,11 +172,13 @@ def test_the_answer_byte_for_byte(index, service):
     one = ('{"name":"%s","description":"%s","star_count":0,'
            '"is_official":false,"is_automated":false,"is_trusted":false}')
     assert answer.text == (
-        '{"query":"web","page":1,"page_size":2,"num_pages":2,"num_results":2,"results":[%s,%s]}\n'
+        '{"query":"web","page":1,"page_size":2,"num_pages":2,"num_results":2,'
+        '"incomplete_results":false,"results":[%s,%s]}\n'
         % (one % ('team/web', r'The \"front\" end \u00e9'), one % ('team/web-api', '')))
     assert answer.status_code == 200 and answer.headers['Content-Type'] == 'application/json'
     assert service.get('/v1/search?q=nothing').text == (
-        '{"query":"nothing","page":1,"page_size":25,"num_pages":1,"num_results":0,"results":[]}\n')
+        '{"query":"nothing","page":1,"page_size":25,"num_pages":1,"num_results":0,'
+        '"incomplete_results":false,"results":[]}\n')
     ping = service.get('/v1/_ping')
     assert (ping.status_code, ping.text) == (200, 'true\n')
     assert ping.headers['Content-Type'] == 'application/json'
