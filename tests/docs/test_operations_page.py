@@ -9,6 +9,7 @@ import botocore.validate
 import pytest
 
 from docker_registry_index.engine import Settings
+from docker_registry_index.engine.search.search import MOST
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.store.client import attempt_timeout, request_timeout
 from docker_registry_index.engine.store.tables import definition, tables
@@ -128,5 +129,8 @@ def test_a_search_asks_for_as_many_postings_as_the_page_on_cost_states(index):
     index.engine.client.dynamodb.meta.events.register(
         'provide-client-params.dynamodb.Query', lambda params, **_: limits.append(params['Limit']))
     index.search('acme', 25)
-    assert len(limits) == 3
-    assert 'A search with `n=25` reads %d of a kind' % limits[0] in pages.prose('docs/cost.md')
+    index.search('acme web', 25)
+    text = pages.prose('docs/cost.md')
+    assert 'A search with `n=25` reads %d postings' % limits[0] in text
+    assert 'one Query of the first %d postings of the longest word' % limits[1] in text
+    assert 'Both Queries read at most %d postings' % MOST in text and len(limits) == 2
