@@ -4,7 +4,7 @@ import os
 import re
 
 from docker_registry_index.engine import Settings
-from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store import postings, text
 from docker_registry_index.engine.store.tables import tables
 from tests.docs import pages
 
@@ -15,19 +15,35 @@ MODULES = {os.path.relpath(path, os.path.join(pages.ROOT, 'docker_registry_index
 
 
 def spelled(posting):
-    """Return a posting as the page writes it: END as a word, separators as themselves."""
-    rest, _, before = posting.suffix.partition('\x01')
-    shown = postings.name_of({'gram': {'S': 's' + rest[0]}, 'suffix': {'S': rest + '\x01'}})
-    return [posting.gram, '`%s` END' % shown + (' `%s`' % before if before else '')]
+    """Return a posting as the page writes it: the mark by its number, separators as themselves."""
+    rest, mark, before = re.match('([^\x01\x02\x07\x7f]+)(.)(.*)', posting.suffix).groups()
+    shown = rest.translate(str.maketrans('\x03\x04\x05\x06', text.SEPARATORS))
+    return [posting.gram, '`%s` U+%04X' % (shown, ord(mark)) + (' `%s`' % before if before else '')]
 
 
 def test_the_postings_of_the_example_are_those_that_are_made():
     rows = [[pages.code(row[0])[0], row[1]] for row in pages.table(PAGE, '`gram`')]
     made = postings.postings('acme/web') + [postings.witness('acme/web')]
     assert rows == [spelled(posting) for posting in made]
-    # The example of a posting that is left out.
-    suffixes = [posting.suffix.partition('\x01')[0] for posting in postings.postings('library/a-a')]
-    assert 'a' not in suffixes and len(suffixes) == len('library/a-a') - 1
+    # The example of postings that are left out.
+    suffixes = {spelled(posting)[1].split('`')[1] for posting in postings.postings(
+        'library/banana')}
+    assert suffixes == {'library/banana'[place:] for place in range(14)} - {'ana', 'na', 'a'}
+
+
+def test_what_follows_a_term_is_sorted_as_the_page_lists_it():
+    names = ['web', 'a/web', 'a/a-web', 'a/web/a', 'a/web-a', 'a/web_a', 'a/web.a', 'a/aweb',
+             'a/weba']
+    keys = [posting.suffix for name in names for posting in postings.postings(name)
+            if posting.suffix.startswith('web')]
+    keys += [posting.suffix for posting in postings.postings('a/b', 'web')
+             if posting.suffix.startswith('web')]
+    assert keys == sorted(keys) and len(keys) == len(names) + 1
+    marks = [key[3] for key in keys]
+    assert sorted(set(marks)) == list('\x01\x02\x03\x04\x05\x06\x07a\x7f')
+    assert [row[0] for row in pages.table(PAGE, 'Follows')] == [
+        'U+0001', 'U+0002', 'U+0003 to U+0006', 'U+0007', 'another character', 'U+007F']
+    assert '`%s`, `%s`, `%s` or `%s`' % tuple(text.SEPARATORS) in pages.prose(PAGE)
 
 
 def test_the_names_and_keys_of_the_tables_are_those_that_are_created():
