@@ -42,13 +42,14 @@ def write_row(index, name, description, old_format=2, **more):
 
 
 def write_tables(index, old_format=2):
-    """Write the tables as release 0.2.0 (format 1) or 0.4.0 (format 2) has left them, also over
-    what an upgrade made of them. Of its search table, which an upgrade never reads, write the ready
-    marker and one posting.
+    """Write the tables as release 0.2.0 (format 1), 0.4.0 (format 2) or its successor (format 3)
+    has left them, also over what an upgrade made of them. Of its search table, which an upgrade
+    never reads, write the ready marker and one posting.
 
     :param index: an EngineIndex of that release: its settings name the search table."""
     create_missing(index.store)
-    put(index, index.settings.version_table, VERSION_KEY)
+    put(index, index.settings.version_table, VERSION_KEY if old_format < 3 else dict(
+        VERSION_KEY, format={'N': str(old_format)}))
     put(index, index.settings.search_table, dict(
         READY_KEY, format={'N': str(old_format)}, number={'S': 'x'}, synced={'N': '1500000000'},
         tried={'N': '1500000000'}, in_vain={'N': '0'}))
@@ -66,16 +67,20 @@ def index(first):
 
 
 @pytest.fixture(scope='module')
-def old_engine(three_engines):
-    return three_engines[0].another(search_table=three_engines[0].settings.database + '-search')
+def old_engines(three_engines):
+    """Engines on the search tables of older releases: before format 3, and of format 3."""
+    return [three_engines[0].another(search_table=three_engines[0].settings.database + ending)
+            for ending in ('-search', '-search-3')]
 
 
 @pytest.fixture
-def old(request, old_engine, processes):
+def old(request, old_engines, processes):
     """The tables of release 0.4.0, or of the format that a test sets."""
-    write_tables(old_engine, getattr(request, 'param', 2))
-    yield old_engine
-    old_engine.delete_tables()
+    old_format = getattr(request, 'param', 2)
+    made = old_engines[old_format == 3]
+    write_tables(made, old_format)
+    yield made
+    made.delete_tables()
 
 
 def found(index):
@@ -95,11 +100,13 @@ def marker(index):
     return ReadyMarker.of(index.store.get(index.settings.search_table, READY_KEY))
 
 
-@pytest.mark.parametrize('old', [1, 2], ids=['of 0.2.0', 'of 0.4.0'], indirect=True)
-def test_a_start_upgrades_by_a_load_and_leaves_the_old_table(old, index):
+@pytest.mark.parametrize('old', [1, 2, 3], ids=['of 0.2.0', 'of 0.4.0', '3'], indirect=True)
+def test_a_start_upgrades_by_one_load_and_leaves_the_old_table(old, index, caplog):
+    caplog.set_level('INFO')
     before = old.items(old.settings.search_table)
     assert index.engine.is_ready() is False
     assert index.engine.start(stored) is True
+    assert caplog.text.count('loaded the search index in') == 1
     assert index.engine.ready and index.engine.complete
     assert found(index) == FOUND
     assert dict(index.search('web'))['t/web'] == 'The front end'
@@ -140,7 +147,9 @@ def test_a_change_that_the_older_release_did_not_finish_is_finished(
     assert name not in index.names() or index.rows()[name]['description']['S'] == words
 
 
+@pytest.mark.parametrize('old', [2, 3], ids=['of 0.4.0', '3'], indirect=True)
 def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, index, second):
+    old_format = int(old.rows()['t/web']['postings']['N'])
     before = old.items(old.settings.search_table)
     for count in killed_at_each(index, lambda: index.ensure_ready(stored), every=24):
         # Nothing is lost, and an incomplete index is not called ready.
@@ -151,7 +160,7 @@ def test_an_upgrade_killed_at_any_request_is_completed_by_the_next_start(old, in
         second.assert_whole()
         assert found(second) == FOUND and old.items(old.settings.search_table) == before
         second.store.call('delete_table', TableName=second.settings.search_table)
-        write_tables(old)
+        write_tables(old, old_format)
     assert count > 10
     assert found(index) == FOUND
 
@@ -162,7 +171,10 @@ def test_another_sync_follows_soon_after_rows_were_adopted(old, index, caplog):
     assert caplog.text.count('delete the search table of that release') == 1
     first = marker(index)
     assert first.resync and next_sync(first, 86400) == first.tried + 600
-    # A worker of the older release goes on meanwhile.
+    # A worker of the older release goes on meanwhile. Its sync writes its own format into rows.
+    write_row(old, LONG, WORDS)
+    write_row(old, 't/worker', '')
+    assert found(index) == FOUND
     write_row(old, 't/web', 'another door')
     write_row(old, 't/new', 'by the older release')
     index.engine.sync(lambda: stored(NAMES + ['t/new']))
