@@ -160,6 +160,7 @@ def operations():
          removed + 1),
         ('a start of a worker, if the index is ready', '1 BatchGetItem', 3, 0),
         ('a check of the index, once a minute in each process', '1 BatchGetItem', 3, 0),
+        ('the same while another process loads, once in 5 seconds', '1 BatchGetItem', 3, 0),
         ('a read of the notes by the service, once in 10 seconds', '1 Query', 0.5, 0),
         ('an answer of /readyz, at most once in 2 seconds', '1 BatchGetItem', 3, 0),
     ]
