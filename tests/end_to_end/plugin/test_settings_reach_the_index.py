@@ -57,11 +57,20 @@ def test_blocks_of_a_file_are_read_with_the_credentials_of_the_environment(place
 def test_our_file_with_variables_and_the_flavour_dev_searches_local_images(place, tmp_path):
     seed_folder(tmp_path, 'acme/from-a-folder')
     with place.running(SEARCH_BACKEND=BACKEND, SETTINGS_FLAVOR='dev', STORAGE_PATH=str(tmp_path),
-                       LOGLEVEL='debug', DYNAMODB_ACCESS_KEY='AKIASECRETTEST',
+                       LOGLEVEL='debug', DYNAMODB_MAX_RESULTS='1',
+                       DYNAMODB_ACCESS_KEY='AKIASECRETTEST',
                        DYNAMODB_SECRET_ACCESS_KEY='never/ShowThisKey+1') as client:
         assert client.names() == ['acme/from-a-folder']
         client.push('acme/pushed', {'latest': image('pushed')})
         assert client.names('pushed') == ['acme/pushed']
+        for query, found in ('', 'acme/from-a-folder'), ('acme', 'acme/from-a-folder'):
+            answer = client.expect([200], 'GET', '/v1/search?q=' + query)
+            assert answer.json() == {
+                'query': query, 'num_results': 1, 'incomplete_results': True,
+                'results': [{'name': found, 'description': ''}]}
+            assert answer.headers['Content-Type'] == 'application/json'
+        answer = client.expect([200], 'GET', '/v1/search?q=acme&n=2').json()
+        assert (answer['num_results'], 'incomplete_results' in answer) == (2, False)
         assert client.registry.log_text().count(LOADED) == 1
     assert place.tables() == ALL and place.names() == ['acme/from-a-folder', 'acme/pushed']
     assert_no_secret(client.registry.log_text())
