@@ -125,9 +125,12 @@ class Search(object):
         :param words: only postings whose name or description contains these.
         :param after: as for Store.query."""
         size, start = first or most, None
+        # boto3 takes most of the time of a search, to read the attributes of items. The catalog
+        # also lists a name whose text another program has removed.
+        attributes = postings.TEXT if wanted.prefix else None
         while True:
             page = self._store.query(wanted.gram, wanted.prefix, after=after, limit=size,
-                                     start=start, words=words)
+                                     start=start, words=words, attributes=attributes)
             start = page.get('LastEvaluatedKey')
             yield [ranking.Result(*postings.fields_of(item)) for item in page['Items']], not start
             if most:

@@ -24,7 +24,7 @@ import re
 
 from . import text
 
-__all__ = ['CATALOG', 'FORMAT', 'Posting', 'Range', 'UNKNOWN', 'catalog_key', 'fields_of',
+__all__ = ['CATALOG', 'FORMAT', 'Posting', 'Range', 'TEXT', 'UNKNOWN', 'catalog_key', 'fields_of',
            'is_gram', 'name_of', 'postings', 'range_of', 'to_item', 'witness', 'witness_key']
 
 #: The number of the format of postings. Each format has a search table of its own. Format 1 was
@@ -44,6 +44,8 @@ _ENCODE = dict(zip(map(ord, text.SEPARATORS), '\x03\x04\x05\x06'))
 _DECODE = dict(zip(map(ord, '\x03\x04\x05\x06'), text.SEPARATORS))
 # A key with the name before the suffix, which has no digest.
 _KEY = re.compile('([^\x01\x02\x07\x7f]+)([\x01\x02\x07\x7f])(?![\x01\x02])(.*)\\Z', re.DOTALL)
+#: The attributes that a result is made of.
+TEXT = 't, c'
 #: Stands for the name of a damaged posting. It matches no word, and no repository has it.
 UNKNOWN = '\x01'
 
@@ -104,10 +106,10 @@ def to_item(posting):
 
 def fields_of(item):
     """Return the name and the description of a stored posting. If another program has removed its
-    text, the name is that of its key, or UNKNOWN if the key contains only a digest."""
+    text, the name is that of its key, or UNKNOWN if the key is not read or has only a digest."""
     folded = item.get('t', {}).get('S')
     if folded is None:
-        return _name_in_key(item['gram']['S'], item['suffix']['S']), ''
+        return _name_in_key(item) if 'gram' in item else UNKNOWN, ''
     case = item.get('c', {}).get('S')
     name, _, description = (text.join_case(folded, case) if case else folded).partition('\n')
     return name, description
@@ -131,8 +133,9 @@ def _key(suffix, mark, before, name):
     return key + ('\x02' if before else '\x01') + digest
 
 
-def _name_in_key(gram, suffix):
-    if gram == CATALOG:
+def _name_in_key(item):
+    suffix = item['suffix']['S']
+    if item['gram']['S'] == CATALOG:
         return suffix.replace('\x01', '/')
     found = _KEY.match(suffix)
     if not found:

@@ -58,12 +58,13 @@ class Store(object):
         return self.call('get_item', TableName=table, Key=key, ConsistentRead=True).get('Item')
 
     def query(self, gram, prefix=None, after=None, limit=None, start=None, consistent=False,
-              words=()):
+              words=(), attributes=None):
         """Return a page of the items of one gram in the search table, in the order of their keys.
 
         :param prefix: only items whose suffix begins with this text.
         :param after: only items whose suffix is greater than this text.
         :param limit: the most items; None for as many as fit into a megabyte.
+        :param attributes: return only these attributes: names with commas.
         :param words: only items whose text ``t`` contains these; the others are read as well.
         :param start: the LastEvaluatedKey of the page before.
 
@@ -87,6 +88,8 @@ class Store(object):
             arguments['FilterExpression'] = ' AND '.join(
                 'contains(t, :word%d)' % number for number in range(len(words)))
             values.update((':word%d' % number, {'S': word}) for number, word in enumerate(words))
+        if attributes:
+            arguments['ProjectionExpression'] = attributes
         if start:
             arguments['ExclusiveStartKey'] = start
         return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,

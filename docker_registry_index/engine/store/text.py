@@ -87,7 +87,7 @@ def split_case(text):
 
 def join_case(folded, case):
     """Return the text that split_case has split."""
-    letters = CHARACTER.findall(folded)
+    letters = CHARACTER.findall(folded) if NARROW else list(folded)
     for place, capitals in _CASE.findall(case):
         end = int(place) + len(capitals)
         # Another program may have changed one of both.
