@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 
 import pytest
 
+from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.verify.check import Checksums
 from tests.helpers.faults import AtRequest, KillAfter, Killed, Meanwhile, taken_back
 from tests.helpers.names import name_with_postings
@@ -57,7 +58,8 @@ def delete_posting(index, gram='sw', part='web'):
     write(index, 'delete_item', Key={name: item[name] for name in ('gram', 'suffix')})
 
 
-@pytest.mark.parametrize('gram, part', [('ie', 'eb\x01a/w'), ('/', 'a\x01web'), ('ds', 'a/web')])
+@pytest.mark.parametrize('gram, part', [
+    ('se', 'eb\x07a/w'), ('/', 'a\x01web'), ('ss', 'shop\x7fa/web')])
 def test_a_missing_posting_is_repaired(index, gram, part):
     delete_posting(index, gram, part)
     assert_repaired(index, ('a/web', 'postings'))
@@ -78,10 +80,11 @@ def test_a_check_without_repair_reports_what_it_finds_and_changes_nothing(index)
 
 def test_postings_too_many_are_deleted(index):
     # As when 0.1.0 wrote over the row of a change that was killed.
-    item = posting(index, 'ds', 'a/web')
-    write(index, 'put_item', Item=dict(item, gram={'S': 'do'}, suffix={'S': 'old\x01a/web'}))
+    item = posting(index, 'ss', 'shop\x7fa/web')
+    write(index, 'put_item', Item=dict(item, gram={'S': 'so'}, suffix={'S': 'old\x7fa/web'}))
     # Of a name without a row, and of a row that was deleted without the index.
-    write(index, 'put_item', Item={'gram': {'S': 'sg'}, 'suffix': {'S': 'ghost\x01a/'}})
+    write(index, 'put_item', Item={
+        'gram': {'S': 'sg'}, 'suffix': {'S': 'ghost\x01a/'}, 't': {'S': 'a/ghost'}})
     assert index.search('ghost') == [('a/ghost', '')]
     write(index, 'delete_item', index.settings.repository_table, Key={'name': {'S': 'a/api'}})
     assert_repaired(index, ('a/api', 'postings'), ('a/ghost', 'postings'), ('a/web', 'postings'))
@@ -89,11 +92,9 @@ def test_postings_too_many_are_deleted(index):
 
 
 def test_a_description_is_the_same_in_all_postings_and_the_row(index):
-    item = posting(index, 'sn', 'nginx')
-    del item['d']
-    write(index, 'put_item', Item=item)
-    item = posting(index, 'sa', 'api\x01a/')
-    write(index, 'put_item', Item=dict(item, d={'S': 'another'}))
+    write(index, 'put_item', Item=dict(posting(index, 'sn', 'nginx'), t={'S': 'b/nginx'}))
+    write(index, 'put_item', Item=dict(
+        posting(index, 'sa', 'api\x01a/'), t={'S': 'a/api\nanother'}))
     change_row(index, description={'S': 'changed by hand'})
     # A row of release 0.1.0 has no postings.
     index.put_row('old/one', description={'S': 'of 2014'})
@@ -101,6 +102,31 @@ def test_a_description_is_the_same_in_all_postings_and_the_row(index):
                     ('old/one', 'row'))
     assert index.search('hand') == [('a/web', 'changed by hand')]
     assert index.search('2014') == [('old/one', 'of 2014')]
+
+
+def test_postings_whose_text_another_program_has_removed_or_changed_are_repaired(index):
+    for gram, part in ('sw', 'web'), ('/', 'a\x01web'), ('sn', 'nginx'), ('/', 'b\x01Nginx'):
+        item = posting(index, gram, part)
+        del item['t']
+        write(index, 'put_item', Item=item)
+    # The key of the posting of "Nginx" contains no name.
+    assert_repaired(index, (postings.UNKNOWN, 'postings'), ('a/web', 'postings'),
+                    ('b/Nginx', 'postings'))
+    # A repository is repaired before or after the one that its posting seems to belong to.
+    for gram, part, name in (('sa', 'api\x01a/', 'zoo'), ('sg', 'ginx', 'a/n'),
+                             ('sw', 'web', 'a/api')):
+        write(index, 'put_item', Item=dict(posting(index, gram, part), t={'S': name}))
+    assert_repaired(index, ('a/N', 'postings'), ('a/api', 'postings'), ('a/web', 'postings'),
+                    ('b/Nginx', 'postings'))
+
+
+def test_a_push_repairs_the_witness_whose_text_another_program_has_removed(index):
+    item = posting(index, '/', 'a\x01web')
+    del item['t']
+    write(index, 'put_item', Item=item)
+    assert index.names() == sorted(STORE)
+    assert index.engine.add('a/web', 'another') and index.engine.add('a/web', STORE['a/web'])
+    index.assert_whole()
 
 
 @pytest.mark.parametrize('transactions', [1, 3])
