@@ -90,6 +90,10 @@ def test_a_process_that_waits_sees_that_the_holder_lives_and_for_how_long(holder
         holder.renew()
     assert waiter.acquire() is False
     assert (waiter.is_alive, waiter.age) == (True, SECONDS / 2.0)
+    # Until the lease time has passed without another heartbeat.
+    for seconds, is_alive in (SECONDS, True), (1, False):
+        waiter.advance(seconds)
+        assert (waiter.is_taken, waiter.is_alive) == (is_alive, is_alive)
 
 
 def test_a_heartbeat_costs_nothing_before_it_is_due(index, holder):
@@ -135,6 +139,8 @@ def test_a_holder_that_could_not_release_its_lease_takes_it_again_at_once(index,
     refused = Throttle(index.engine, 'TransactWriteItems', 100)
     holder.release()
     assert waiter.acquire() is False
+    holder.read()
+    assert waiter.is_taken and not holder.is_taken
     assert holder.acquire() is True
     # It has a new number, whose time starts again.
     waiter.advance(SECONDS + 1)

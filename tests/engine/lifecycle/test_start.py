@@ -146,11 +146,11 @@ def test_a_sync_waits_for_another_load_with_one_request_at_a_time(ready):
 
 
 def test_a_load_whose_table_was_lost_is_stopped_at_once(not_ready, second):
-    holder = Lease(not_ready.store)
-    assert holder.acquire()
+    holder, clock = Lease(not_ready.store), Clock()
+    start = second.starter(lambda: STORE, clock=clock, sleep=clock.sleep)
+    assert holder.acquire() and start.is_ready() is False
     not_ready.store.call('delete_table', TableName=not_ready.settings.repository_table)
-    clock = Clock()
-    assert second.ensure_ready(lambda: STORE, clock=clock, sleep=clock.sleep) is True
+    assert start.ensure_ready() is True
     assert clock.slept == []
     with pytest.raises(errors.LeaseLost):
         holder.release_with()
