@@ -16,13 +16,13 @@ WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
     $(addprefix dev/servers/,run_with_parent.py process.py aws.py registry_v1.py) \
     $(addprefix dev/storage/,s3.py v1_images.py) \
-    $(addprefix benchmarks/,__init__.py meter.py searches.py)
+    $(addprefix benchmarks/,__init__.py loads.py meter.py searches.py)
 # Python 3 keeps its compiled modules in .local/, so that the next run need not compile them again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
-    dist clean bench bench-full bench-service test lint test-py3 test-py27 \
+    dist clean bench bench-full test lint test-py3 test-py27 \
     test-py27-writes test-py27-reads test-ministack test-registry \
     test-service test-v3 test-packaging test-some-faults test-faults
 
@@ -108,14 +108,11 @@ test-faults: setup ## Test each fault as often as docs/faults.md states: an hour
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -s $(PYTEST) --long tests/end_to_end/faults \
 	    tests/end_to_end/service/test_service_without_dynamodb.py
 
-bench: setup ## Measure speed and write docs/performance.md: some minutes (BENCH=options)
+bench: setup ## Measure speed and write docs/performance.md: 20 minutes (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.run $(BENCH)
 
 bench-full: setup ## The same, also with 100 000 repositories: an hour (BENCH=options)
 	@$(PYTHON3_BIN)/python -m benchmarks.run --full $(BENCH)
-
-bench-service: setup ## Measure the service's catalog and first load: 15 minutes (BENCH=options)
-	@$(PYTHON3_BIN)/python -m benchmarks.catalog_and_load $(BENCH)
 
 test-packaging: setup ## Build the source package and both wheels, and install them
 	@echo '== packages'

@@ -1,39 +1,27 @@
 """Measures the requests and seconds of the whole catalog and of the first load.
 
-usage: python -m benchmarks.catalog_and_load [--write]
-
 The real registry of version 2 uses ministack's S3, and the service uses DynamoDB Local, each
 through a proxy that counts requests. The repositories are written directly into the bucket. The
 seconds depend on the machine, and include about half a millisecond a request for the proxy. The
-requests are the same on any machine. --write writes the tables into docs/measurements.md. Python 3.
+requests are the same on any machine. Python 3.
 """
-import argparse
 import contextlib
-import io
-import os
-import platform
 import re
 import subprocess
 import sys
 import time
 
 from benchmarks.walks import MeasuredService, first_load, walk
-from dev.figures import number, table
 from dev.servers.aws import DynamoDBLocal, Ministack
-from dev.servers.process import ROOT
 from dev.servers.programs import program
 from dev.servers.proxy import Proxy
 from dev.servers.registry_v2 import Distribution
 from dev.storage.v2_repositories import RegistryBucket, names
 
-PAGE = os.path.join(ROOT, 'docs', 'measurements.md')
-BLOCK = re.compile(r'(?<=<!-- measured: catalog and load -->\n\n).*?'
-                   r'(?=\n\n<!-- end of what is measured -->)', re.DOTALL)
 #: The names on a page: the default of a registry.
 SIZE = 100
 #: The walks of which the cheapest counts, because the service also makes requests by itself.
 WALKS = 5
-NONE = '–'
 
 
 def echo(text):
@@ -78,8 +66,7 @@ class Measurement:
                 raise RuntimeError('%s lists %d names in place of %d'
                                    % (name, len(done.names), len(wanted)))
             cut = '' if done.is_whole else ', cut after %d pages' % done.pages
-            self.catalog.append([name, number(len(wanted)), '%d%s' % (size, cut),
-                                 number(requests), NONE, seconds(done.seconds)])
+            self.catalog.append([name, '%d%s' % (size, cut), requests, None, done.seconds])
 
     def _load_from_bucket(self, bucket, registry, wanted):
         echo('the first load of %d from the bucket' % len(wanted))
@@ -89,7 +76,7 @@ class Measurement:
         with MeasuredService(registry.url, self.dynamodb.url, **storage) as measured:
             load, requests = first_load(measured, wanted), self.load_s3.total
             measured.wait_until_described()
-            self._note_load('the bucket', wanted, load, requests, self.s3.total)
+            self._note_load('the bucket', load, requests, self.s3.total)
             self._walk_service(measured, wanted)
 
     def _walk_service(self, measured, wanted):
@@ -106,8 +93,8 @@ class Measurement:
                 if self.s3.total + self.load_s3.total:
                     raise RuntimeError('the catalog of the service asked S3: %r'
                                        % (self.s3.counts + self.load_s3.counts))
-            self.catalog.append(['the service', number(len(wanted)), str(size), '0',
-                                 number(min(done)[0]), seconds(min(each for _, each in done))])
+            self.catalog.append(['the service', str(size), 0, min(done)[0],
+                                 min(each for _, each in done)])
 
     def _load_from_catalog(self, registry, wanted):
         echo("the first load of %d from the registry's catalog" % len(wanted))
@@ -118,26 +105,12 @@ class Measurement:
                 echo('descriptions were read meanwhile: the requests hold some for these')
             measured.wait_until_described()
             requests = sum(counts.values())
-            self._note_load("the registry's catalog", wanted, load, requests,
+            self._note_load("the registry's catalog", load, requests,
                             self.s3.total - requests)
 
-    def _note_load(self, source, wanted, load, requests, for_descriptions):
+    def _note_load(self, source, load, requests, for_descriptions):
         echo('ready after %.1f s, all found after %.1f s' % load)
-        self.load.append([source, number(len(wanted)), number(requests), seconds(load.ready),
-                          number(for_descriptions)])
-
-    def tables(self):
-        """Return the tables for docs/measurements.md."""
-        return '\n\n'.join([table(['The whole catalog of', 'Repositories', 'Names a page',
-                                   'Requests to S3', 'Requests to DynamoDB', 'Seconds'],
-                                  self.catalog),
-                            table(['The first load from', 'Repositories', 'Requests to S3',
-                                   'Seconds until ready',
-                                   'Requests to S3 for descriptions, afterwards'], self.load)])
-
-
-def seconds(value):
-    return ('%.0f' if value >= 10 else '%.1f' if value >= 1 else '%.2f') % value
+        self.load.append([source, requests, load.ready, for_descriptions])
 
 
 def version_of(path):
@@ -147,36 +120,17 @@ def version_of(path):
     return 'Distribution ' + re.search(r'\bv?([0-9]+\.[0-9]+\.[0-9]+)', output)[1]
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.catalog_and_load',
-                                     description='Measure the catalog and the first load.')
-    parser.add_argument('--repositories', metavar='N', type=int, nargs='+', default=[300, 3000],
-                        help='how many (300 and 3000)')
-    parser.add_argument('--registry', metavar='PATH', action='append', default=[],
-                        help='measure this build of the registry, too')
-    parser.add_argument('--tags', metavar='N', type=int, default=1, help='of each repository (1)')
-    parser.add_argument('--minutes', metavar='M', type=float, default=5,
-                        help="of one walk of a registry's catalog at most (5)")
-    parser.add_argument('--write', action='store_true',
-                        help='write the tables into docs/measurements.md')
-    options = parser.parse_args(arguments)
+def measured(count, programs, minutes):
+    """Return the rows of the catalog and of the first load, with so many repositories.
+
+    programs: paths of further builds of the registry. minutes: see Measurement.
+    """
     registries = dict((version_of(path or program('docker-registry')), path)
-                      for path in [None] + options.registry)
+                      for path in [None] + programs)
     with contextlib.ExitStack() as running:
         aws, dynamodb = running.enter_context(Ministack()), running.enter_context(DynamoDBLocal())
         s3, load_s3, counted = [running.enter_context(Proxy(each.url))
                                 for each in (aws, aws, dynamodb)]
-        measure = Measurement(aws, counted, s3, load_s3, registries, options.tags, options.minutes)
-        for count in options.repositories:
-            measure.measure(count, count <= 300)
-    print('%s, %d cores, Python %s\n\n%s' % (platform.machine(), os.cpu_count(),
-                                             platform.python_version(), measure.tables()))
-    if options.write:
-        with io.open(PAGE, encoding='utf-8') as source:
-            text = source.read()
-        with io.open(PAGE, 'w', encoding='utf-8') as target:
-            target.write(BLOCK.sub(lambda match: measure.tables(), text))
-
-
-if __name__ == '__main__':
-    main(sys.argv[1:])
+        measurement = Measurement(aws, counted, s3, load_s3, registries, minutes=minutes)
+        measurement.measure(count, count <= 300)
+        return {'catalog': measurement.catalog, 'load': measurement.load}

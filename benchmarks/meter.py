@@ -2,6 +2,7 @@
 from __future__ import unicode_literals
 
 import random
+import threading
 import timeit
 
 __all__ = ['Meter', 'index_settings', 'in_turns', 'percentile']
@@ -21,16 +22,18 @@ def index_settings(endpoint, database, **more):
 class Meter(object):
     """Counts what a boto3 client sends and receives.
 
-    :param client: a boto3 client of DynamoDB.
+    :param client: a boto3 client of DynamoDB; several threads may use it.
     :ivar counts: a dictionary of requests, read and write units, items and bytes.
+    :ivar operations: the names of the requests that were answered, in order.
 
     DynamoDB Local reports a Query that finds nothing as 0 units, and a transaction by its tables.
-    So the units of writes are counted from the actions, all of items up to 1 KB, as AWS bills
-    them:
+    So all units except those of a Query or Scan are counted from the request: all items are smaller
+    than the unit.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
 
     def __init__(self, client):
+        self._lock = threading.Lock()
         self.clear()
         events = client.meta.events
         events.register('provide-client-params.dynamodb.*', self._note_parameters)
@@ -43,33 +46,50 @@ class Meter(object):
         self.counts = dict.fromkeys(
             ['requests', 'read', 'write', 'items', 'sent', 'received'], 0)
 
+    def _add(self, **counts):
+        with self._lock:
+            for name, count in counts.items():
+                self.counts[name] += count
+
     def _note_parameters(self, params, model, **_):
-        self.counts['write'] += _write_units(params)
-        if 'ReturnConsumedCapacity' in model.input_shape.members:
+        self._add(write=_write_units(params, model.name), read=_read_units(params, model.name))
+        if model.name in ('Query', 'Scan'):
             params['ReturnConsumedCapacity'] = 'TOTAL'
         return params
 
     def _note_bytes(self, request, **_):
-        self.counts['requests'] += 1
-        self.counts['sent'] += len(request.body or b'')
+        self._add(requests=1, sent=len(request.body or b''))
 
     def _note_answer(self, http_response, parsed, model, **_):
         self.operations.append(str(model.name))
-        self.counts['received'] += len(http_response.content)
-        self.counts['items'] += parsed.get('ScannedCount', 'Item' in parsed)
-        if model.name in ('Query', 'Scan', 'GetItem', 'BatchGetItem'):
-            consumed = parsed['ConsumedCapacity']
-            consumed = consumed if isinstance(consumed, list) else [consumed]
-            self.counts['read'] += sum(max(0.5, each['CapacityUnits']) for each in consumed)
+        self._add(received=len(http_response.content), items=_items(parsed))
+        if 'ConsumedCapacity' in parsed and model.name in ('Query', 'Scan'):
+            self._add(read=max(0.5, parsed['ConsumedCapacity']['CapacityUnits']))
 
 
-def _write_units(params):
-    if 'TransactItems' in params:
+def _items(answer):
+    """Return the number of items that were read."""
+    if 'Responses' in answer:
+        return sum(len(items) for items in answer['Responses'].values())
+    return answer.get('ScannedCount', int('Item' in answer))
+
+
+def _write_units(params, operation):
+    if operation == 'BatchWriteItem':
+        return sum(len(requests) for requests in params['RequestItems'].values())
+    if operation == 'TransactWriteItems':
         return 2 * len(params['TransactItems'])
-    if 'RequestItems' in params:
-        return sum(len(requests) for requests in params['RequestItems'].values()
-                   if isinstance(requests, list))
-    return int('Item' in params or 'UpdateExpression' in params)
+    return int(operation in ('PutItem', 'UpdateItem', 'DeleteItem'))
+
+
+def _read_units(params, operation):
+    if operation == 'BatchGetItem':
+        return sum(_unit(each) * len(each['Keys']) for each in params['RequestItems'].values())
+    return _unit(params) if operation == 'GetItem' else 0
+
+
+def _unit(params):
+    return 1 if params.get('ConsistentRead') else 0.5
 
 
 def in_turns(things, seconds, clock=timeit.default_timer):

@@ -4,6 +4,7 @@ The last parts are names of Debian packages, a third of those of Debian 12. The 
 "acme" and short names of packages; their sizes follow Zipf's law, as those of teams often do: the
 second one is half as large as the first one, and so on."""
 import bisect
+import functools
 import itertools
 import lzma
 import os
@@ -18,8 +19,9 @@ _PACKAGES = os.path.join(ROOT, 'benchmarks', 'debian-packages.txt.xz')
 _NAMESPACES = 400
 
 
+@functools.lru_cache(None)
 def packages():
-    """Return the names of the Debian packages, sorted."""
+    """Return the list of the Debian packages, sorted."""
     with lzma.open(_PACKAGES, 'rt', encoding='ascii') as lines:
         return lines.read().split()
 

@@ -1,4 +1,5 @@
 """The results file, benchmarks/results.json, and what its figures depend on."""
+import functools
 import io
 import json
 import os
@@ -31,16 +32,19 @@ class Results(dict):
         with io.open(PATH, encoding='utf-8') as source:
             return cls(json.load(source))
 
-    def add(self, part, size, measured):
-        """Set the results of a part at a size, and write the file."""
+    def add(self, part, size, measured, is_alone=False):
+        """Set the results of a part at a size, and write the file.
+
+        is_alone: True to drop the results of the part at other sizes.
+        """
         noted = dict(rounded(measured), date=time.strftime('%Y-%m-%d'),
                      load_average=round(os.getloadavg()[0], 1))
         if self.get('machine') != machine():
             self.clear()
         self['machine'] = machine()
-        self.setdefault(part, {})[str(size)] = noted
+        self[part] = dict({} if is_alone else self.get(part, {}), **{str(size): noted})
         with io.open(PATH, 'w', encoding='utf-8') as target:
-            target.write(json.dumps(self, indent=1, sort_keys=True) + '\n')
+            target.write(json.dumps(self, indent=1) + '\n')
 
 
 def rounded(value):
@@ -54,6 +58,7 @@ def rounded(value):
     return value
 
 
+@functools.lru_cache(None)
 def machine():
     """Return a dictionary of what ran here, each as text."""
     with open('/proc/cpuinfo') as cpu, open('/proc/meminfo') as memory:

@@ -1,6 +1,6 @@
 """The requests to S3 of the catalog and of a first load, counted beside the real registry.
 
-docs/measurements.md has the figures of 300 repositories."""
+docs/performance.md has the figures of 300 repositories."""
 from benchmarks.catalog_and_load import SIZE
 from benchmarks.walks import MeasuredService, first_load, walk
 from dev.servers.proxy import Proxy
@@ -14,7 +14,7 @@ NAMES = names(300)
 
 def stated(first_header, what, *cells):
     """Return the last cells of the row of a table that begins with these, for 300 repositories."""
-    [row] = [row for row in pages.table('docs/measurements.md', first_header)
+    [row] = [row for row in pages.table('docs/performance.md', first_header)
              if row[:2 + len(cells)] == [what, '300'] + list(cells)]
     return row[2 + len(cells):]
 
