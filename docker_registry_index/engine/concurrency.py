@@ -307,10 +307,10 @@ class Loop(object):
         self._clock = clock
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._is_running = self._is_stopping = False
+        self._is_stopping = False
         self._woken = threading.Event()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._ended = threading.Event()
+        self._ended.set()
 
     def start(self):
         """Start the thread, or wake it if it is running. Never waits.
@@ -319,16 +319,19 @@ class Loop(object):
         with self._lock:
             if self.is_stopped:
                 return False
-            if self._is_running:
+            if self.is_running:
                 self._woken.set()
-            else:
-                self._is_running = start_thread(self._run) is not None
-            return self._is_running
+                return True
+            self._ended.clear()
+            if start_thread(self._run) is not None:
+                return True
+            self._ended.set()
+            return False
 
     @property
     def is_running(self):
         """True while the thread exists."""
-        return self._is_running
+        return not self._ended.is_set()
 
     @property
     def is_stopped(self):
@@ -342,22 +345,23 @@ class Loop(object):
     def stop(self, seconds=0):
         """Stop the loop: it makes no further call.
 
-        :param seconds: the longest wait for a call under way."""
-        self._is_stopping = True
+        :param seconds: the longest wait for the end of the thread. A thread that still runs when
+            Python 2.7 ends fails with a message."""
+        is_of_parent, self._is_stopping = self._process != os.getpid(), True
         self._woken.set()
-        wait(self._idle, seconds)
+        if not is_of_parent:
+            wait(self._ended, seconds)
 
     def _run(self):
         while not self.is_stopped:
-            self._idle.clear()
             # A wake() from now on leads to another call, because this call may miss its cause.
             self._woken.clear()
             pause = self._call()
-            self._idle.set()
             if pause is None and self._must_end():
                 return
             if pause:
                 wait(self._woken, pause, longest_pause=0.2)
+        self._ended.set()
 
     def _call(self):
         if self.is_stopped:
@@ -370,5 +374,6 @@ class Loop(object):
 
     def _must_end(self):
         with self._lock:
-            self._is_running = self._woken.is_set()
-            return not self._is_running
+            if not self._woken.is_set():
+                self._ended.set()
+            return self._ended.is_set()

@@ -300,15 +300,17 @@ def test_stop_waits_for_the_call_under_way_and_no_other_follows(loop_of, free, w
     assert len(calls) == 1
 
 
-def test_stop_does_not_wait_for_a_loop_that_rests_or_was_never_begun(loop_of, waits):
+def test_stop_waits_for_the_thread_of_a_loop_that_rests_and_for_no_other(loop_of, waits):
     calls, threads = Calls(), more_threads()
     loop = loop_of(calls)
     loop.start()
     wait_until(lambda: calls.at)
     never = loop_of(calls)
-    # If one of them waited, it would time out.
+    # If one of them waited longer, it would time out.
     loop.stop(20)
     never.stop(20)
+    # A thread that is left when Python 2.7 ends prints an error.
+    assert not loop.is_running
     assert never.start() is False and not never.is_running
     wait_until(lambda: threads() == 0)
     assert len(calls.at) == 1
@@ -325,7 +327,17 @@ def test_a_call_that_raises_is_logged_and_made_again_after_a_second(loop_of, cap
     assert record.getMessage() == 'a background task of the search index failed; it is retried'
 
 
-def test_a_loop_is_stopped_in_a_forked_process(loop_of, fork):
+def test_a_loop_without_a_thread_is_not_running_and_can_be_started_later(loop_of, monkeypatch):
+    calls = Calls()
+    loop = loop_of(calls)
+    with monkeypatch.context() as patch:
+        patch.setattr(concurrency, 'start_thread', lambda *_: None)
+        assert loop.start() is False and not loop.is_running
+    assert loop.start() is True
+    wait_until(lambda: calls.at)
+
+
+def test_a_loop_is_stopped_in_a_forked_process(loop_of, fork, waits):
     calls, threads = Calls(), more_threads()
     running, unused = loop_of(calls), loop_of(calls)
     running.start()
@@ -334,5 +346,8 @@ def test_a_loop_is_stopped_in_a_forked_process(loop_of, fork):
     for loop in running, unused:
         loop.wake()
         assert loop.is_stopped and loop.start() is False
+        # Its thread does not exist there.
+        loop.stop(20)
+    assert 20 not in waits
     wait_until(lambda: threads() == 0)
     assert len(calls.at) == 1 and not unused.is_running
