@@ -27,7 +27,8 @@ def registry_load(dynamodb, names):
     with _registry(_variables(dynamodb, 'registry-load'), names) as registry:
         deadline, found = time.monotonic() + 600, None
         while not found:
-            found = re.search('loaded the search index in ([0-9.]+) s', registry.log_text())
+            found = re.search('loaded the search index in ([0-9.]+) s: %d repositories'
+                              % len(names), registry.log_text())
             if not registry.running or time.monotonic() > deadline:
                 raise RuntimeError('no load:\n' + registry.log_text()[-3000:])
             time.sleep(0.1)
@@ -69,7 +70,10 @@ def _registry(variables, names=()):
         with open(path, 'w') as target:
             target.write(text)
         for name in names:
-            os.makedirs(os.path.join(folder, 'repositories', name))
+            place = os.path.join(folder, 'repositories', name)
+            os.makedirs(place)
+            with open(os.path.join(place, '_index_images'), 'w') as images:
+                images.write('[]')
         with Registry(dict(variables, DOCKER_REGISTRY_CONFIG=path, STORAGE_PATH=folder)) as started:
             yield started
 

@@ -105,11 +105,15 @@ def operations_table(results):
 
 
 def words_table(results):
-    part = results['words']
-    return table(['Complete searches for'] + [
-        'with %s repositories' % number(int(size)) for size in _sizes(part)],
-        [[kind] + ['%.1f %%' % (100 * part[size][kind]['complete']) for size in _sizes(part)]
-         for kind in words.KINDS])
+    part, rows = results['words'], []
+    for kind in words.KINDS:
+        shares = [part[size][kind] for size in _sizes(part)]
+        rows.append([kind] + ['%.1f %%' % (100 * share['complete']) for share in shares]
+                    + ['%.1f %%' % (100 * share['found']) if 'one name' in kind else NONE
+                       for share in shares])
+    sizes = [number(int(size)) for size in _sizes(part)]
+    return table(['Searches for'] + ['complete, of %s' % size for size in sizes]
+                 + ['with that name, of %s' % size for size in sizes], rows)
 
 
 def http_table(results):
