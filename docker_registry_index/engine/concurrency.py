@@ -4,6 +4,7 @@ Where gevent has patched the process, the threads are greenlets."""
 
 from __future__ import unicode_literals
 
+import functools
 import logging
 import os
 import random
@@ -12,12 +13,14 @@ import threading
 from ._compat import monotonic, queue, wait
 
 __all__ = ['Backoff', 'Loop', 'Precedence', 'SingleFlight', 'Stopwatch', 'TimedOut', 'Workers',
-           'call_with_timeout', 'run_side_by_side', 'start_thread']
+           'call_with_timeout', 'start_thread']
 
 logger = logging.getLogger(__name__)
 
 #: The most times that a pause is doubled.
 _DOUBLED = 30
+#: Seconds between two heartbeats of a caller that waits for Workers.
+_WAIT = 0.2
 
 
 class TimedOut(Exception):
@@ -69,25 +72,6 @@ class _Call(object):
         return self._answer
 
 
-def run_side_by_side(functions):
-    """Run functions at the same time; return their results in order.
-
-    If the system cannot start a thread for a function, the function runs after the others.
-
-    :param functions: take no arguments.
-    :raises: the error of the first function, in their order, that raised; after all have ended."""
-    calls = [_Call(function) for function in functions]
-    threads = [start_thread(call.run) for call in calls[1:]]
-    for call in calls[:1]:
-        call.run()
-    for call, thread in zip(calls[1:], threads):
-        if thread is None:
-            call.run()
-        else:
-            thread.join()
-    return [call.result() for call in calls]
-
-
 def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic):
     """Call a function in a thread of its own, with a time limit; return its result.
 
@@ -113,7 +97,7 @@ class Workers(object):
     :param function: takes one argument; several threads call it.
     :param note_result: called in the caller's thread with each argument and its result.
     :param count: the number of threads.
-    :param heartbeat: called at least once a second while the caller waits; raises to stop."""
+    :param heartbeat: called several times a second while the caller waits; raises to stop."""
 
     def __init__(self, function, note_result, count, heartbeat):
         self._function = function
@@ -125,6 +109,11 @@ class Workers(object):
         self._under_way = 0
         #: True once close was called.
         self.is_closing = False
+
+    @property
+    def has_threads(self):
+        """True if threads call the function; False if the caller's thread does."""
+        return bool(self._threads)
 
     def submit(self, argument):
         """Have the function called soon; wait first while all threads are busy.
@@ -157,7 +146,7 @@ class Workers(object):
     def _wait_for_one(self):
         self._heartbeat()
         try:
-            argument, call = self._ended.get(timeout=1)
+            argument, call = self._ended.get(timeout=_WAIT)
         except queue.Empty:
             return
         self._under_way -= 1
@@ -165,7 +154,7 @@ class Workers(object):
 
     def _run(self):
         for argument in iter(self._arguments.get, None):
-            call = _Call(lambda: self._function(argument))
+            call = _Call(functools.partial(self._function, argument))
             call.run()
             self._ended.put((argument, call))
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import waitress
 
 from ..engine import SearchIndex, errors
-from ..engine.concurrency import TimedOut, call_with_timeout, run_side_by_side, start_thread
+from ..engine.concurrency import TimedOut, call_with_timeout, start_thread
 from ..engine.errors import safe
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of
@@ -85,7 +85,12 @@ class Service:
 
     def stop(self) -> None:
         """Stop the background threads, which takes seconds; a load under way releases its lease."""
-        run_side_by_side([self.index.close, lambda: self._description_worker.stop(_STOP)])
+        closing = start_thread(self.index.close)
+        self._description_worker.stop(_STOP)
+        if closing is None:
+            self.index.close()
+        else:
+            closing.join()
 
     def _add_gauges(self, pool: NotificationPool) -> None:
         add_gauge = self._metrics.add_gauge

@@ -144,16 +144,16 @@ def test_a_worker_that_writes_its_version_over_the_lease_makes_the_start_load_ag
         {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}]
 
 
-@pytest.mark.parametrize('moment', [1, 3])
-def test_what_it_deletes_after_the_load_listed_it_stays_deleted(first, second, old, moment):
+@pytest.mark.parametrize('operation', ['PutItem', 'BatchWriteItem', 'TransactWriteItems'])
+def test_what_it_deletes_after_the_load_listed_it_stays_deleted(first, second, old, operation):
     storage = FakeStorage(NEW + ['z/web'])
 
     def delete(count):
-        if count == moment:
+        if count == 1:
             storage.found.remove('z/web')
             old.deleted('z/web')
 
-    before_each_request(first, delete, 'TransactWriteItems')
+    before_each_request(first, delete, operation)
     first.ensure_ready(storage)
     assert storage.found == set(NEW)
     assert 'z/web' not in old.names() + second.names()

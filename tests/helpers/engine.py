@@ -13,7 +13,7 @@ from docker_registry_index.engine.store.text import clean_description
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
 from docker_registry_index.engine.verify.check import expected_items
-from tests.helpers.clock import Clock
+from tests.helpers.clock import Clock, SkippingClock
 
 
 class EngineIndex(object):
@@ -72,9 +72,10 @@ class EngineIndex(object):
         """Make the index equal to the storage, and return the LoadReport.
 
         :param more: further arguments of the Loader, which has no threads by default, so that its
-            requests have an order."""
-        return Loader(self.store, as_source(source), heartbeat,
-                      **dict({'threads': 0}, **more)).load()
+            requests have an order, and does not really wait for long."""
+        clock = SkippingClock()
+        return Loader(self.store, as_source(source), heartbeat, **dict(
+            {'threads': 0, 'clock': clock, 'sleep': clock.sleep}, **more)).load()
 
     def fill(self, repositories):
         """Make the index contain exactly these repositories."""

@@ -22,7 +22,7 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'RetryingClient', 'attempt_timeout', 'request_timeout']
+__all__ = ['Client', 'RetryingClient', 'attempt_timeout', 'request_timeout', 'settle_timeout']
 
 logger = logging.getLogger(__name__)
 
@@ -98,10 +98,12 @@ class Client(object):
                                    botocore.exceptions.ConnectionError)))
         except Exception as error:
             # botocore's parser fails on the answer of a proxy or another web server.
+            self.thread.is_uncertain = True
             raise _foreign(operation, arguments, type(error).__name__)
         metadata = response.get('ResponseMetadata', {})
         if 'HTTPHeaders' in metadata and 'RequestId' not in metadata:
             # boto3 reads any page as an empty response; AWS adds a request ID.
+            self.thread.is_uncertain = True
             raise _foreign(operation, arguments, 'ForeignAnswer')
         return response
 
@@ -205,6 +207,12 @@ def request_timeout(settings):
     pauses = [min(2 ** attempt, 20) for attempt in range(settings.attempts)]
     return ((settings.attempts + (settings.access_key is None)) * attempt_timeout(settings) +
             sum(pauses[:-1]))
+
+
+def settle_timeout(settings):
+    """Return the seconds after which DynamoDB has made a request that got no answer, or never will:
+    as long as a lease, which depends on the same."""
+    return 3 * request_timeout(settings)
 
 
 def _connected(settings):

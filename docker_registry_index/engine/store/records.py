@@ -10,8 +10,8 @@ import json
 from . import postings, text
 
 __all__ = ['Intent', 'MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
-           'VERSION_KEY', 'intent_key', 'name_of_key', 'pending_key', 'repository_key',
-           'tombstone_key']
+           'VERSION_KEY', 'intent_key', 'name_of_key', 'pending_key', 'removal_of',
+           'repository_key', 'tombstone_key']
 
 #: The gram of items that are not postings; no class of postings begins with it.
 MARKERS = '!'
@@ -33,6 +33,12 @@ def repository_key(name):
 def tombstone_key(name):
     """Return the key of the tombstone that a removal writes."""
     return {'gram': {'S': MARKERS}, 'suffix': {'S': _TOMBSTONE + name}}
+
+
+def removal_of(number):
+    """Return the part of a tombstone's number that is the removal's own, '' if there was no
+    removal. Postings that are deleted without a removal add a part of their own."""
+    return (number or '').partition('.')[0]
 
 
 def pending_key(name):
@@ -87,7 +93,7 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
 
 
 class Intent(collections.namedtuple('Intent', 'number repositories')):
-    """A record of the repositories that a load is writing: while it exists, their postings may be
+    """A record of the repositories that a load is writing. While it exists, their postings may be
     incomplete, out of date, or without a row.
 
     :param number: a random text that no other intent has.
@@ -126,8 +132,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_half_added(self):
-        """True if only some postings may exist, so that no search finds the name. The row has the
-        token of an interrupted change, and does not record that all postings exist."""
+        """True if the row has the token of a change that adds or removes the repository, so that
+        only some postings may exist, and does not record that all did."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 

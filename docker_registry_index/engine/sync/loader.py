@@ -12,11 +12,10 @@ import time
 
 from .. import errors
 from .._compat import monotonic, sleep
-from ..concurrency import Workers
-from ..store.client import request_timeout
-from ..store.records import NOTHING, tombstone_key
-from ..write.bulk import (
-    LONGEST, BulkWriter, Window, WindowClient, delete_intent, finish_interrupted)
+from ..concurrency import Stopwatch, Workers
+from ..store.client import request_timeout, settle_timeout
+from ..store.records import NOTHING, removal_of, tombstone_key
+from ..write.bulk import LONGEST, BulkWriter, Window, WindowClient, intents
 from ..write.plan import possible_descriptions
 from ..write.writer import Writer
 from .description_queue import DescriptionQueue
@@ -85,27 +84,27 @@ class Loader(object):
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
                  clock=monotonic, wall_clock=time.time, threads=_THREADS, give_way=lambda: None):
-        def before_request():
-            # First, so that the lease is renewed just before the request.
-            give_way()
-            heartbeat()
-
-        self._store = store.retrying(before_request, sleep)
+        # After a heartbeat, the lease lasts for one more request at least.
+        self._since_heartbeat = Stopwatch(request_timeout(store.settings), clock)
+        self._beat = heartbeat
+        self._give_way = give_way
+        self._store = store.retrying(self._before_request, sleep)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
-        self._reader = SnapshotReader(self._store, source, heartbeat, sleep, clock)
-        self._timed_source = TimedSource(source, STORAGE_SECONDS, 1, heartbeat, clock)
+        self._reader = SnapshotReader(self._store, source, self._heartbeat, sleep, clock)
+        self._timed_source = TimedSource(source, STORAGE_SECONDS, 1, self._heartbeat, clock)
         self._description_queue = DescriptionQueue(self._store)
         self._source = source
-        self._heartbeat = heartbeat
         self._progress = progress
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
         self._plain_store = store
         self._threads = threads
-        self._give_way = give_way
-        self._workers, self._is_uncertain = None, False
+        self._bulk = self._bulk_queue = self._workers = None
+        self._counts = collections.Counter()
+        #: When DynamoDB has made all requests that got no answer; None if there are none.
+        self._settled = None
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -118,33 +117,36 @@ class Loader(object):
         :raises RequestFailed, LeaseLost: what was written so far is kept; load again.
         :raises StorageUnreadable: no part of the storage can be read.
 
-        Costs a Scan of the rows, a Query of all names and one of the tombstones. Each
-        TransactWriteItems adds several repositories. A repository that is removed costs three
-        requests, and a tombstone that has expired costs a DeleteItem."""
+        Costs a Scan of the rows, and a Query each of all names, the tombstones and the intents.
+        BulkWriter.write describes the cost of what is added. A repository that is removed costs
+        three requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
-        counts = collections.Counter()
-        finish_interrupted(self._store, self._heartbeat)
-        # The threads do not renew the lease, so their heartbeat only stops them.
+        if self._write_interrupted():
+            self._note_uncertain()
         window = Window(max(1, self._threads), self._give_way)
-        bulk_store = self._plain_store.retrying(
-            self._check_workers, self._sleep, lambda client: WindowClient(client, window))
+        bulk_store = self._plain_store.retrying(sleep=self._sleep, wrap=lambda client: WindowClient(
+            client, window, self._check_worker))
         self._bulk, self._bulk_queue = BulkWriter(bulk_store), DescriptionQueue(bulk_store)
-        self._workers = Workers(self._write_group, lambda group, result: self._note_written(
-            group, counts, *result), self._threads, self._heartbeat)
+        self._workers = Workers(self._write_group, self._note_written, self._threads,
+                                self._heartbeat)
         try:
-            return self._load(started, counts)
+            return self._load(started)
+        except errors.LeaseLost:
+            self._workers.close()
+            self._bulk.put_intents_again(self._plain_store)
+            raise
         finally:
             # Until no request is under way, no other load may begin.
             self._workers.close()
 
-    def _load(self, started, counts):
-        snapshot = self._reader.take(
-            lambda snapshot: self._write_listed(snapshot, counts), is_scattered=True)
+    def _load(self, started):
+        counts = self._counts
+        snapshot = self._reader.take(self._write_listed, is_scattered=True)
         try:
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
-            self._write_all(snapshot, counts)
-            self._finish_uncertain()
+            self._write_all(snapshot)
+            self._settle()
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
@@ -174,20 +176,22 @@ class Loader(object):
         finally:
             snapshot.close()
 
-    def _write_listed(self, snapshot, counts):
+    def _write_listed(self, snapshot):
         """Write a few of the repositories that were listed; return True if there were any."""
         entries = snapshot.take_listed(_WRITTEN_AT_ONCE)
-        self._write_entries(entries, counts)
+        self._write_entries(entries)
         self._sleep(0)
         return bool(entries)
 
-    def _write_all(self, snapshot, counts):
+    def _write_all(self, snapshot):
         is_trusted = self._is_trusted(snapshot)
         progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
                             self._progress)
-        self._write_entries(snapshot.entries(), counts, is_trusted, progress.note_loaded)
+        self._write_entries(snapshot.entries(), is_trusted, progress.note_loaded)
+        self._workers.join()
 
-    def _write_entries(self, entries, counts, is_trusted=False, note_progress=lambda done: None):
+    def _write_entries(self, entries, is_trusted=False, note_progress=lambda done: None):
+        """Write entries. Some may still be under way at the end; see Workers.join."""
         group, size, done = [], 0, -1
         for done, entry in enumerate(entries):
             self._heartbeat()
@@ -197,12 +201,14 @@ class Loader(object):
                 note_progress(done)
             kind, change = self._plan(entry)
             if kind == 'unlisted':
-                counts[self._remove_if_allowed(entry, is_trusted, self._remove)] += 1
+                self._counts[self._remove_if_allowed(entry, is_trusted, self._remove)] += 1
             elif change is None:
-                counts[kind] += 1
-            elif change.target is None:
-                counts[self._write(kind, entry)] += 1
+                self._counts[kind] += 1
+            elif kind == 'cleaned':
+                self._counts[self._write(kind, entry)] += 1
             else:
+                if kind == 'adopted':
+                    change = change._replace(head=change.head + [self._guard(entry)])
                 if size + len(change.head) > LONGEST:
                     self._workers.submit(group)
                     group, size = [], 0
@@ -210,7 +216,6 @@ class Loader(object):
                 size += len(change.head)
         if group:
             self._workers.submit(group)
-        self._workers.join()
         note_progress(done + 1)
 
     def _plan(self, entry):
@@ -223,9 +228,13 @@ class Loader(object):
         if state.row is not None and not state.is_half_added:
             return 'adopted', self._planner.put(entry.name, None, state)
         if entry.is_listed:
-            guard = self._planner.not_removed_since(entry.name, entry.removal)
-            return 'added', self._planner.put(entry.name, entry.description or None, state, [guard])
-        return 'cleaned', self._planner.delete(entry.name, state)
+            return 'added', self._planner.put(
+                entry.name, entry.description or None, state, [self._guard(entry)])
+        return 'cleaned', self._writer.clean(entry.name, state, entry.removal)
+
+    def _guard(self, entry):
+        """Return the condition that nothing deletes postings of an entry until it is written."""
+        return self._planner.not_removed_since(entry.name, entry.removal)
 
     def _write_group(self, group):
         """Write the changes of a group, in the thread of a worker; see BulkWriter.write."""
@@ -234,67 +243,94 @@ class Loader(object):
             self._bulk_queue.note(entry.name for _, entry, change in group if not change.target)
         return self._bulk.write([change for _, _, change in group])
 
-    def _note_written(self, group, counts, is_made, intent):
+    def _note_written(self, group, written):
         """Count the repositories of a group; write them again, one by one, if it was refused."""
-        if is_made:
-            counts.update(kind for kind, _, _ in group)
-            self._is_uncertain = self._is_uncertain or intent is not None
-            return
-        kinds = [self._write(kind, entry, possible_descriptions(change))
-                 for kind, entry, change in group]
-        counts.update(kinds)
-        if 'failed' not in kinds:
-            delete_intent(self._store, intent)
+        is_made, is_certain, intent = written
+        if not is_certain:
+            self._note_uncertain()
+        kinds = [kind for kind, _, _ in group]
+        if not is_made:
+            kinds = [self._write(kind, entry, possible_descriptions(change))
+                     for kind, entry, change in group]
+            if is_certain and 'failed' not in kinds:
+                self._bulk.delete(intent)
+        self._counts.update(kinds)
 
-    def _finish_uncertain(self):
-        """If requests got no answer, wait until DynamoDB has made them or never will, and write
-        their repositories again."""
-        if self._is_uncertain:
-            end = self._clock() + request_timeout(self._store.settings)
-            while self._clock() < end:
-                self._heartbeat()
-                self._sleep(1)
-            finish_interrupted(self._store, self._heartbeat)
+    def _before_request(self):
+        # First, so that the lease is renewed just before the request.
+        self._give_way()
+        self._heartbeat()
 
-    def _check_workers(self):
+    def _heartbeat(self):
+        self._beat()
+        self._since_heartbeat.start()
+
+    def _check_worker(self):
+        """Called before each request of a worker. Ends the worker with the load, and lets it wait
+        while the lease may end before the request does. A worker does not renew the lease."""
+        if not self._workers.has_threads:
+            return self._heartbeat()
+        while self._since_heartbeat.has_expired and not self._workers.is_closing:
+            self._sleep(0.1)
         if self._workers.is_closing:
             raise errors.Stopped()
 
+    def _note_uncertain(self):
+        """Note that DynamoDB may still make a request that got no answer."""
+        self._settled = self._clock() + settle_timeout(self._store.settings)
+
+    def _settle(self):
+        """Wait until DynamoDB makes no request any more that got no answer, and write what such
+        requests may have changed."""
+        if self._settled is not None:
+            while self._clock() < self._settled:
+                self._heartbeat()
+                self._sleep(1)
+            self._write_interrupted(is_settled=True)
+
+    def _write_interrupted(self, is_settled=False):
+        """Write the repositories of each intent again, as a whole; return True if there were any. A
+        repository without a row loses its postings.
+
+        Costs a Query, and three requests for each repository of an intent.
+
+        :param is_settled: True to delete the intents."""
+        found = intents(self._store)
+        for intent in found:
+            outcomes = [self._attempt('updated', name, lambda: self._writer.rewrite(name, begun))
+                        for name, begun in intent.repositories]
+            self._counts['failed'] += outcomes.count('failed')
+            if is_settled and 'failed' not in outcomes:
+                self._bulk.delete(intent)
+        return bool(found)
+
     def _write(self, kind, entry, begun=frozenset()):
-        """Plan one repository again and write it; return the outcome. If it cannot be written, the
-        load continues with the others.
+        """Plan one repository again and write it; return the outcome.
 
         :param begun: descriptions whose postings may exist without a row or a witness."""
         planned = []
 
         def plan(state):
-            planned[:] = [self._plan(self._with_state(entry, state, begun))]
-            return planned[0][1]
+            planned[:] = self._plan(self._with_state(entry, state, begun))
+            return planned[1]
 
-        try:
+        def write():
             self._writer.change(entry.name, plan, read_witness=True)
-            return kind if entry.is_listed == (planned[0][0] != 'cleaned') else 'unchanged'
-        except (errors.ChangeConflict, errors.StorageUnreadable, errors.RequestFailed) as error:
-            if _would_fail_for_all(error):
-                raise
-            logger.error(_NOT_DONE, entry.name, 'updated', error)
-            return 'failed'
+            return kind if (planned[0] == 'cleaned') == (kind == 'cleaned') else 'unchanged'
+
+        return self._attempt('updated', entry.name, write)
 
     def _with_state(self, entry, state, begun):
         """Return the entry with the current state of its repository."""
-        state = state._replace(begun=state.begun | begun)
-        if state.row is None and entry.is_listed:
-            if self._was_removed(entry):
+        removal = self._writer.removal(entry.name)
+        if entry.is_listed and (state.row is None or state.is_half_added):
+            if removal_of(removal) not in ('', removal_of(entry.removal)):
+                # Removed since the load began. A tombstone that has gone had expired.
                 entry = entry._replace(is_listed=False)
-            elif entry.state.row is not None:
+            elif state.row is None and entry.state.row is not None:
                 # Another process deleted the row, perhaps release 0.1.0, without a tombstone.
                 entry = entry._replace(is_listed=self._timed_source.has(entry.name))
-        return entry._replace(state=state)
-
-    def _was_removed(self, entry):
-        """Return True if the repository was removed since the load began. A tombstone that no
-        longer exists had expired, and another load has deleted it."""
-        return self._reader.removal(entry.name) not in (None, entry.removal)
+        return entry._replace(state=state._replace(begun=state.begun | begun), removal=removal)
 
     def _is_trusted(self, snapshot):
         """Return True if repositories that were not listed may be removed.
@@ -322,12 +358,17 @@ class Loader(object):
             return 'unchanged'
         if not is_trusted:
             return 'failed'
+        return self._attempt('removed', entry.name, lambda: remove(entry))
+
+    def _attempt(self, what, name, act):
+        """Return what ``act`` returns; 'failed' if this repository cannot be written, so that the
+        load continues with the others."""
         try:
-            return remove(entry)
+            return act()
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
             if _would_fail_for_all(error):
                 raise
-            logger.error(_NOT_DONE, entry.name, 'removed', error)
+            logger.error(_NOT_DONE, name, what, error)
             return 'failed'
 
     def _remove(self, entry):

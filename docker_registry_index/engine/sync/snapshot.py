@@ -218,11 +218,6 @@ class SnapshotReader(object):
             raise
         return snapshot
 
-    def removal(self, name):
-        """Return the current number of the tombstone of a name, or None. Costs a GetItem."""
-        item = self._store.get(self._store.search_table, tombstone_key(name))
-        return None if item is None else item['number']['S']
-
     def rows(self):
         """Yield the item of each row."""
         return self._cooperatively(self._store.scan_all(self._store.repository_table, _PAGE))

@@ -126,7 +126,7 @@ class Checker(object):
 
         def plan_again(state):
             if state.row is None:
-                change = planner.delete(name, state)
+                change = self._writer.clean(name, state, self._writer.removal(name))
             else:
                 # No existing posting is trusted.
                 state = state._replace(row=state.row._replace(is_indexed=False))

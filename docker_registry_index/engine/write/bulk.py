@@ -9,9 +9,13 @@ group of repositories is written in these steps:
    these repositories, and deletes the intent.
 4. If the transaction is refused, the caller writes each repository again, as a whole.
 
+The transaction is refused if the row or the witness has changed since it was read, or if another
+process has deleted postings of the name since then, which the tombstone shows. So no load relies on
+postings that are no longer as it wrote them.
+
 If a process is killed, its intents stay. They also stay if a request for postings got no answer,
-because DynamoDB may make such a request later. Another load, or the end of this one, writes the
-repositories of such an intent again."""
+because DynamoDB may make such a request later. The next load, or the end of this one, writes the
+repositories of such an intent again; see Loader."""
 
 from __future__ import unicode_literals
 
@@ -23,7 +27,7 @@ from ..store.records import MARKERS, Intent, intent_key
 from . import plan
 from .writer import Writer
 
-__all__ = ['BulkWriter', 'LONGEST', 'Window', 'WindowClient', 'delete_intent', 'finish_interrupted']
+__all__ = ['BulkWriter', 'LONGEST', 'Window', 'WindowClient', 'intents']
 
 #: The most actions of the heads of a group: one action of their transaction is for the intent.
 LONGEST = plan.LONGEST - 1
@@ -66,11 +70,13 @@ class Window(object):
 class WindowClient(object):
     """A client whose requests wait for a Window.
 
-    :param client: a Client."""
+    :param client: a Client.
+    :param check: called before each request, after the wait; raises to stop."""
 
-    def __init__(self, client, window):
+    def __init__(self, client, window, check=lambda: None):
         self._client = client
         self._window = window
+        self._check = check
         self.thread = client.thread
 
     def call(self, operation, **arguments):
@@ -78,6 +84,7 @@ class WindowClient(object):
         self._window.enter()
         is_throttled = False
         try:
+            self._check()
             response = self._client.call(operation, **arguments)
             is_throttled = bool(response.get('UnprocessedItems') or response.get(
                 'ResponseMetadata', {}).get('RetryAttempts'))
@@ -97,12 +104,16 @@ class BulkWriter(object):
     def __init__(self, store):
         self._store = store
         self._writer = Writer(store)
+        #: The intents that were not deleted, by number.
+        self._left = {}
 
     def write(self, changes):
         """Write a group of changes.
 
         :param changes: changes by Planner.put, whose heads have LONGEST actions at most together.
-        :returns: (False if they must be written again, the Intent that is left or None).
+        :returns: (is_made, is_certain, Intent). If ``is_made`` is False, the changes must be
+            written again. If ``is_certain`` is False, DynamoDB may still make a request for
+            postings that got no answer. The intent is left unless both are True.
         :raises RequestFailed: some postings may be written; the intent is left.
 
         Costs a write unit for each posting, two for each action of a head, and a few for the
@@ -111,13 +122,32 @@ class BulkWriter(object):
             (change.name, sorted(plan.possible_descriptions(change))) for change in changes])
         table, thread = self._store.search_table, self._store.client.thread
         thread.is_uncertain = False
+        self._left[intent.number] = intent
         self._store.call('put_item', TableName=table, Item=intent.item)
         self._store.batch_write(table, [
             _request(action) for change in changes for action in change.body])
         is_certain = not thread.is_uncertain
         is_made = self._writer.transact([self._on_intent(intent, is_certain)] + [
             action for change in changes for action in change.head])
-        return is_made, None if is_made and is_certain else intent
+        if is_made and is_certain:
+            del self._left[intent.number]
+        return is_made, is_certain, intent
+
+    def delete(self, intent):
+        """Delete an intent whose repositories are written. Costs a DeleteItem."""
+        self._store.call('delete_item', TableName=self._store.search_table,
+                         Key=intent_key(intent.number))
+        self._left.pop(intent.number, None)
+
+    def put_intents_again(self, store):
+        """Put each intent that was not deleted. If the process was paused, another load may have
+        deleted them, and then this one may have made the request for which it was paused.
+
+        Costs a PutItem for each.
+
+        :param store: a Store."""
+        for intent in self._left.values():
+            store.call('put_item', TableName=store.search_table, Item=intent.item)
 
     def _on_intent(self, intent, is_certain):
         """Return an action that succeeds only while the intent exists. If all postings are written
@@ -127,26 +157,12 @@ class BulkWriter(object):
             'ConditionExpression': 'attribute_exists(gram)'}}
 
 
-def delete_intent(store, intent):
-    """Delete an intent whose repositories are written. Costs a DeleteItem."""
-    store.call('delete_item', TableName=store.search_table, Key=intent_key(intent.number))
+def intents(store):
+    """Return a list of all intents. Costs a Query.
 
-
-def finish_interrupted(store, heartbeat=lambda: None):
-    """Write the repositories of each intent again, as a whole, and delete the intent. A repository
-    without a row loses its postings.
-
-    Costs a Query, two GetItem and a TransactWriteItems for each repository of an intent, and a
-    DeleteItem for each intent.
-
-    :param store: a Store that retries."""
-    writer = Writer(store)
-    for item in list(store.query_all(MARKERS, prefix=intent_key('')['suffix']['S'])):
-        intent = Intent.of(item)
-        for name, begun in intent.repositories:
-            heartbeat()
-            writer.rewrite(name, begun)
-        delete_intent(store, intent)
+    :param store: a Store."""
+    return [Intent.of(item) for item in
+            store.query_all(MARKERS, prefix=intent_key('')['suffix']['S'])]
 
 
 def _request(action):

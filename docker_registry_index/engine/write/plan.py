@@ -79,14 +79,13 @@ class Planner(object):
         head = [row, self._put_witness(name, target, state)] + list(guard)
         return Change(name, state, description, target, head, body)
 
-    def delete(self, name, state, tombstone=None):
+    def delete(self, name, state, tombstone):
         """Return the Change that deletes ``name`` and its postings.
 
-        :param tombstone: the action that writes a tombstone, or None."""
+        :param tombstone: the action that writes a tombstone. Without it, a load could not see that
+            the postings which it has written are gone."""
         head = [{'Delete': self._on_row(name, state.row)},
-                {'Delete': self._on_witness(name, state.witness)}]
-        if tombstone:
-            head.append(tombstone)
+                {'Delete': self._on_witness(name, state.witness)}, tombstone]
         return Change(name, state, None, None, head, self._deletes(name, state, keep=()))
 
     def touch(self, name, row):
@@ -95,13 +94,21 @@ class Planner(object):
         return _updated(self._on_row(name, row), [self._touched()], [])
 
     def tombstone(self, name, number, expires):
-        """Return the action that writes the tombstone of ``name``.
+        """Return the action that writes the tombstone of a removal of ``name``.
 
         :param number: a random text that no other removal has.
         :param expires: the Unix time after which a load may delete the tombstone; no other decision
             depends on it."""
         return {'Put': {'TableName': self._search, 'Item': dict(
             tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
+
+    def changed_tombstone(self, name, was, number, expires):
+        """Return the action that changes the tombstone of ``name`` if its number still is ``was``;
+        None for no tombstone."""
+        put = self.tombstone(name, number, expires)['Put']
+        condition = self.not_removed_since(name, was)['ConditionCheck']
+        del condition['Key']
+        return {'Put': dict(condition, **put)}
 
     def not_removed_since(self, name, number):
         """Return a ConditionCheck that ``name`` was not removed since a load began.

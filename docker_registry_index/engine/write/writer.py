@@ -13,7 +13,8 @@ from .. import errors
 from .._compat import sleep
 from ..concurrency import Backoff, Precedence
 from ..store import postings, text
-from ..store.records import RepositoryState, Row, repository_key
+from ..store.records import (
+    RepositoryState, Row, removal_of, repository_key, tombstone_key)
 from . import plan as plans
 
 __all__ = ['Writer']
@@ -136,19 +137,34 @@ class Writer(object):
             return self._change(name, plan, read_witness)
 
     def rewrite(self, name, begun):
-        """Write all postings of a repository again, or delete them if it has no row.
+        """Write all postings of a repository again, or delete them if it has no row or is only half
+        added.
 
         :param begun: further descriptions whose postings may exist.
         :raises ChangeConflict, RequestFailed: nothing changed.
 
-        Costs two GetItem and a TransactWriteItems."""
+        Costs two or three GetItem and a TransactWriteItems."""
         def plan(state):
             state = state._replace(begun=state.begun.union(begun))
-            if state.row is None:
-                return self.planner.delete(name, state)
+            if state.row is None or state.is_half_added:
+                return self.clean(name, state, self.removal(name))
             return self.planner.put(name, None, state)
 
         self.change(name, plan, read_witness=True)
+
+    def clean(self, name, state, removal):
+        """Return the Change that deletes ``name``, because it is not in the storage or has no row.
+        For a load, this is no removal, but see Planner.delete.
+
+        :param removal: the number of the tombstone, or None."""
+        number = '%s.%s' % (removal_of(removal), uuid.uuid4().hex)
+        return self.planner.delete(name, state, self.planner.changed_tombstone(
+            name, removal, number, self._expiry()))
+
+    def removal(self, name):
+        """Return the number of the tombstone of a name, or None. Costs a GetItem."""
+        item = self._store.get(self._store.search_table, tombstone_key(name))
+        return None if item is None else item['number']['S']
 
     def transact(self, actions):
         """Make actions in one transaction; return False if it is refused. Costs a
@@ -212,8 +228,10 @@ class Writer(object):
         return None
 
     def _tombstone(self, name):
-        return self.planner.tombstone(
-            name, uuid.uuid4().hex, int(self._clock()) + TOMBSTONE_SECONDS)
+        return self.planner.tombstone(name, uuid.uuid4().hex, self._expiry())
+
+    def _expiry(self):
+        return int(self._clock()) + TOMBSTONE_SECONDS
 
     def _touch(self, name, row):
         """Write the time of a push into the row, unless the time there is recent; return False if

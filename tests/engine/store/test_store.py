@@ -43,6 +43,9 @@ def query(condition, consistent=False, values=(), **more):
                              values={':prefix': {'S': 'ab'}, ':end': {'S': 'ac'}})),
     ({'prefix': '\U0010ffff'}, query('gram = :gram AND suffix >= :prefix',
                                      values={':prefix': {'S': '\U0010ffff'}})),
+    ({'words': ['ab', 'c']}, query(
+        'gram = :gram', values={':word0': {'S': 'ab'}, ':word1': {'S': 'c'}},
+        FilterExpression='contains(t, :word0) AND contains(t, :word1)')),
     ({'after': 'ab'}, query('gram = :gram AND suffix > :after', values={':after': {'S': 'ab'}})),
     ({'limit': 7, 'start': {'gram': {'S': 'sa'}}},
      query('gram = :gram', Limit=7, ExclusiveStartKey={'gram': {'S': 'sa'}})),

@@ -11,6 +11,7 @@ import random
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.write.writer import (
     ATTEMPTS, REST_SECONDS, TOMBSTONE_SECONDS, TOUCH_SECONDS)
 from tests.helpers.faults import Meanwhile, Throttle, taken_back
@@ -46,7 +47,7 @@ def test_each_change_is_one_read_and_one_transaction(index, writer, clock):
         if text:
             assert index.rows()[NAME] == {
                 'name': {'S': NAME}, 'description': {'S': text}, 'indexed': {'S': text},
-                'postings': {'N': '3'}, 'touched': {'N': str(int(clock()))}}
+                'postings': {'N': str(postings.FORMAT)}, 'touched': {'N': str(int(clock()))}}
     assert index.rows() == {} and index.postings() == []
 
 
