@@ -1,7 +1,6 @@
 """Threads, time limits, background loops and back-off."""
 from __future__ import unicode_literals
 
-import functools
 import logging
 import threading
 
@@ -9,9 +8,9 @@ import pytest
 
 from docker_registry_index.engine import concurrency
 from docker_registry_index.engine.concurrency import (
-    Backoff, Loop, Precedence, SingleFlight, Stopwatch, TimedOut, call_with_timeout,
-    run_side_by_side)
+    Backoff, Loop, Precedence, SingleFlight, Stopwatch, TimedOut, Workers, call_with_timeout)
 from tests.helpers.clock import Clock
+from tests.helpers.faults import Killed
 from tests.helpers.waiting import in_threads, more_threads, wait_until
 
 
@@ -90,51 +89,104 @@ def test_a_stopwatch_has_expired_when_the_wait_is_too_long():
     assert not stopwatch.has_expired
 
 
-def test_calls_run_at_the_same_time_and_their_answers_come_in_order():
-    events = [threading.Event(), threading.Event(), threading.Event()]
+class WorkerCalls(object):
+    """Calls of workers: each ends when it is released.
 
-    def meet(own):
-        events[own].set()
-        return all(event.wait(10) for event in events) and own
+    :ivar results: the argument, the result and the thread of each that was noted."""
 
-    assert run_side_by_side([functools.partial(meet, own) for own in range(3)]) == [0, 1, 2]
-    # No call needs no thread, nor does one alone.
-    assert run_side_by_side([]) == []
-    assert run_side_by_side([threading.current_thread]) == [threading.current_thread()]
+    def __init__(self, count, heartbeat=lambda: None):
+        self.begun, self.results, self.released = [], [], threading.Event()
+        self.workers = Workers(self._call, self._note, count, heartbeat)
+
+    def _call(self, argument):
+        self.begun.append(argument)
+        assert self.released.wait(20)
+        if isinstance(argument, BaseException):
+            raise argument
+        return argument * 2
+
+    def _note(self, argument, result):
+        self.results.append((argument, result, threading.current_thread()))
 
 
-def test_the_first_failure_in_order_is_raised_after_all_have_ended():
-    ended, first, second = [], ValueError('first'), KeyError('second')
+@pytest.mark.parametrize('count', [0, 1, 3])
+def test_workers_call_with_each_argument_and_note_results_in_the_callers_thread(count):
+    calls = WorkerCalls(count)
+    calls.released.set()
+    for number in range(7):
+        calls.workers.submit(number)
+    calls.workers.join()
+    calls.workers.close()
+    assert calls.workers.has_threads == bool(count)
+    assert sorted(calls.results, key=repr) == [
+        (number, number * 2, threading.current_thread()) for number in range(7)]
 
-    def fail(error):
-        # The second ends last.
-        wait_until(lambda: error is first or first in ended)
-        ended.append(error)
-        raise error
 
-    with pytest.raises(ValueError) as raised:
-        run_side_by_side([lambda: ended.append('fine'), lambda: fail(first), lambda: fail(second)])
-    assert raised.value is first
-    assert set(ended) == {'fine', first, second}
+def test_as_many_calls_as_workers_are_under_way_and_the_caller_sends_heartbeats_while_he_waits():
+    def heartbeat():
+        beats.append(len(calls.begun))
+        if len(beats) == 5:
+            calls.released.set()
+
+    beats, calls = [], WorkerCalls(2, heartbeat)
+    for number in range(3):
+        # The third waits for one of the others.
+        calls.workers.submit(number)
+    assert len(beats) >= 5 and beats[4] == 2
+    calls.workers.join()
+    calls.workers.close()
+    assert sorted(argument for argument, _, _ in calls.results) == [0, 1, 2]
+
+
+@pytest.mark.parametrize('count', [0, 2])
+@pytest.mark.parametrize('error', [ValueError('no'), Killed()], ids=['error', 'kill'])
+def test_an_error_or_a_kill_of_a_worker_reaches_the_caller(count, error):
+    calls = WorkerCalls(count)
+    calls.released.set()
+    with pytest.raises(type(error)) as raised:
+        calls.workers.submit(error)
+        calls.workers.join()
+    assert raised.value is error and calls.results == []
+    calls.workers.close()
+
+
+def test_a_heartbeat_that_fails_ends_the_wait_and_close_waits_for_the_calls_under_way():
+    def fail():
+        raise ValueError('the lease is lost')
+
+    more, calls = more_threads(), WorkerCalls(2, fail)
+    calls.workers.submit(1)
+    wait_until(lambda: calls.begun)
+    with pytest.raises(ValueError):
+        calls.workers.join()
+    assert not calls.workers.is_closing
+    closing = in_threads([calls.workers.close])
+    wait_until(lambda: calls.workers.is_closing)
+    assert more() == 3
+    calls.released.set()
+    closing()
+    # A second time, nothing is left to close.
+    calls.workers.close()
+    assert more() == 0 and calls.results == []
 
 
 @pytest.mark.parametrize('startable', [0, 1])
-def test_calls_for_which_no_thread_can_be_started_run_after_the_others(monkeypatch, startable):
-    start, started, ended = concurrency.start_thread, [], []
+def test_workers_for_which_no_thread_can_be_started_are_left_out(monkeypatch, startable):
+    start, started = concurrency.start_thread, []
 
     def start_some(*arguments):
         started.append(1)
         return start(*arguments) if len(started) <= startable else None
 
-    def note(value):
-        ended.append(value)
-        return {'a': 1, 'b': 2, 'd': 4}[value]
-
     monkeypatch.setattr(concurrency, 'start_thread', start_some)
-    assert run_side_by_side([functools.partial(note, value) for value in 'abd']) == [1, 2, 4]
-    with pytest.raises(KeyError):
-        run_side_by_side([functools.partial(note, value) for value in 'bca'])
-    assert sorted(ended) == sorted('abdbca') and (startable or ''.join(ended) == 'abdbca')
+    calls = WorkerCalls(3)
+    calls.released.set()
+    for number in range(3):
+        calls.workers.submit(number)
+    calls.workers.join()
+    calls.workers.close()
+    assert len(started) == 3 and len(calls.results) == 3
+    assert calls.workers.has_threads == bool(startable)
 
 
 def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, waits):

@@ -5,6 +5,9 @@ import collections
 import contextlib
 import copy
 import itertools
+import json
+
+from botocore.exceptions import ReadTimeoutError
 
 #: What botocore reads of the HTTP response of an error.
 Answer = collections.namedtuple('Answer', 'status_code')
@@ -119,3 +122,25 @@ class Throttle(object):
         if self.left:
             self.left -= 1
             return Answer(self._status), copy.deepcopy(self._document)
+
+
+class LateWrites(object):
+    """Let BatchWriteItem requests of an engine time out; DynamoDB makes them at the call of `make`.
+
+    :param numbers: of the requests, from 0 on.
+    :ivar pending: the items of the requests that are still to be made."""
+
+    def __init__(self, engine, numbers):
+        self._engine, self._numbers, self._count, self.pending = engine, numbers, 0, []
+        _register(engine, 'BatchWriteItem', self._hold, 'before-send')
+
+    def _hold(self, request, **_):
+        self._count += 1
+        if self._count - 1 in self._numbers:
+            self.pending.append(json.loads(request.body.decode('utf-8'))['RequestItems'])
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+    def make(self):
+        self._numbers = ()
+        while self.pending:
+            self._engine.client.call('batch_write_item', RequestItems=self.pending.pop())

@@ -16,7 +16,8 @@ import pytest
 from dev.servers.process import ROOT, free_port
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine._compat import PY2
-from docker_registry_index.engine.store.client import Client, RetryingClient, request_timeout
+from docker_registry_index.engine.store.client import (
+    Client, RetryingClient, request_timeout, settle_timeout)
 from tests.helpers.clock import Clock
 from tests.helpers.network import listening
 from tests.helpers.scripted_client import ScriptedClient
@@ -174,6 +175,22 @@ def test_a_web_server_that_is_no_dynamodb_is_an_error(client, status, body):
     assert status != 200 or 'check endpoint_url and the proxies' in shown
 
 
+@pytest.mark.parametrize('first, is_uncertain', [
+    (answer(200, b'{}'), True),  # not from DynamoDB, which adds a request ID
+    (answer(200, b'<html>Hello</html>'), True), (b'', True),
+    (refusal(503, 'ServiceUnavailable'), True), (refusal(500, 'InternalServerError'), True),
+    (refusal(400, 'ThrottlingException'), False),
+    (refusal(400, 'ConditionalCheckFailedException'), False)], ids=lambda value: None)
+def test_a_request_that_dynamodb_may_make_later_is_uncertain_even_if_a_retry_is_refused(
+        no_pauses, first, is_uncertain):
+    answers = [first]
+    with listening(lambda: answers.pop() if answers else refusal(400, 'Whatever')) as url:
+        client = client_of(url)
+        client.thread.is_uncertain = False
+        get(client)
+    assert not answers and client.thread.is_uncertain is is_uncertain
+
+
 def test_a_closed_port_and_a_closed_connection_are_retried(client, no_pauses):
     for refused, codes in [
             (client_of('http://127.0.0.1:%d' % free_port()), ['EndpointConnectionError']),
@@ -200,6 +217,7 @@ def test_the_longest_time_of_a_request_counts_attempts_and_pauses():
     assert request_timeout(Settings(**keys)) == 3 * (1 + 3) + 1 + 2
     assert request_timeout(Settings(attempts=1, read_timeout=2, **keys)) == 3
     assert request_timeout(Settings(attempts=7, **keys)) == 7 * 4 + 1 + 2 + 4 + 8 + 16 + 20
+    assert settle_timeout(Settings(**keys)) == 45
     # Credentials of a role need a request of their own.
     assert request_timeout(Settings(attempts=1)) == 2 * 4
 

@@ -94,4 +94,5 @@ def test_the_descriptions_of_a_change_under_way_are_those_before_and_after():
     name, words = name_with_postings(70), many_words(33)
     assert plan.descriptions(PLANNER.put(name, 'few', whole(name))) == set()
     assert plan.descriptions(PLANNER.put(name, words, whole(name, 'few'))) == {'few', words}
-    assert plan.descriptions(PLANNER.delete(name, whole(name, words))) == {words}
+    removal = PLANNER.delete(name, whole(name, words), PLANNER.tombstone(name, 'number', 1))
+    assert plan.descriptions(removal) == {words}
