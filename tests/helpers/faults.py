@@ -140,7 +140,7 @@ class LateWrites(object):
             self.pending.append(json.loads(request.body.decode('utf-8'))['RequestItems'])
             raise ReadTimeoutError(endpoint_url=request.url)
 
-    def make(self):
-        self._numbers = ()
+    def make(self, index):
+        """:param index: an EngineIndex without faults."""
         while self.pending:
-            self._engine.client.call('batch_write_item', RequestItems=self.pending.pop())
+            index.engine.client.call('batch_write_item', RequestItems=self.pending.pop())

@@ -5,6 +5,7 @@ import itertools
 import logging
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -13,9 +14,11 @@ from docker_registry_index.engine import errors
 from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync import loader
+from docker_registry_index.engine.write.bulk import intents
 from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
 from tests.helpers.clock import Clock
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, Throttle, killed_at_each, taken_back
+from tests.helpers.faults import (
+    AtRequest, KillAfter, Killed, LateWrites, Meanwhile, Throttle, killed_at_each, taken_back)
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
@@ -378,3 +381,194 @@ def test_a_load_restores_nothing_that_was_removed_while_tombstones_expired(
     assert removed.load(listing).added == added
     assert removed.names() == NAMES[2 - added:]
     assert sorted(tombstones(removed)) == [NAMES[1]] * is_removed
+
+
+def describe(other, storage, name):
+    other.engine.add(name, 'quite new')
+
+
+def remove(other, storage, name):
+    storage.names.remove(name)
+    storage.found.remove(name)
+    other.engine.remove(name)
+
+
+def remove_and_push(other, storage, name):
+    other.engine.remove(name)
+    other.engine.add(name)
+
+
+def repair(other, storage, name):
+    list(other.engine.checker().check(repair=True))
+
+
+CHANGES = [describe, remove, remove_and_push, repair]
+
+
+@pytest.fixture
+def storage(index):
+    """A storage of all names; the index has a row of 0.1.0 for the first one."""
+    index.clear()
+    index.put_row(NAMES[0], description={'S': 'From long ago'})
+    return FakeStorage(list(NAMES))
+
+
+def assert_equal(index, storage):
+    """Assert that the index is equal to the storage, and that no load has left anything to do."""
+    assert index.assert_whole() == sorted(storage.names)
+    assert intents(index.store) == []
+
+
+@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('name', NAMES[:2], ids=['adopted', 'added'])
+def test_another_process_changes_a_repository_between_any_two_requests_of_a_load(
+        index, other, storage, name, change):
+    for number in itertools.count():
+        done = []
+        with taken_back(index.engine):
+            AtRequest(index.engine, number, lambda: done.append(change(other, storage, name)))
+            assert index.load(storage).complete
+        assert_equal(index, storage)
+        assert change is not describe or not done or ('quite new' in index.search(name)[0])
+        index.clear()
+        index.put_row(NAMES[0], description={'S': 'From long ago'})
+        storage = FakeStorage(list(NAMES))
+        if not done:
+            break
+    assert number >= 7
+
+
+@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('name', NAMES[:2], ids=['adopted', 'added'])
+def test_a_load_killed_at_any_request_before_a_change_leaves_nothing_after_the_next(
+        index, other, storage, name, change):
+    for count in killed_at_each(index, lambda: index.load(storage)):
+        change(other, storage, name)
+        assert other.load(storage).complete
+        assert_equal(other, storage)
+        other.clear()
+        other.put_row(NAMES[0], description={'S': 'From long ago'})
+        storage.names, storage.found = list(NAMES), set(NAMES)
+    assert count >= 6
+
+
+@pytest.fixture
+def slow(tables, storage):
+    """A process whose requests are attempted once by boto3."""
+    return tables.another(attempts=1)
+
+
+def waiting(act):
+    """Return the clock and the sleep of a load, in whose wait at its end ``act`` is called."""
+    clock = Clock()
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        if seconds == 1:
+            act()
+
+    return {'clock': clock, 'sleep': sleep}
+
+
+@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('numbers', [[0], [1, 2]])
+def test_postings_that_dynamodb_writes_after_the_transaction_and_a_change_do_not_stay(
+        slow, other, storage, numbers, change):
+    late, changed = LateWrites(slow.engine, numbers), []
+
+    def act():
+        assert slow.names() == NAMES or changed
+        if not changed:
+            changed.append(change(other, storage, NAMES[1]))
+        late.make(other)
+
+    assert slow.load(storage, **waiting(act)).complete
+    assert changed and not late.pending
+    assert_equal(other, storage)
+
+
+@pytest.mark.parametrize('is_in_next', [False, True])
+@pytest.mark.parametrize('change', CHANGES)
+@pytest.mark.parametrize('end', ['kill', 'failure'])
+def test_postings_that_dynamodb_writes_after_a_killed_or_failed_load_do_not_stay(
+        slow, other, storage, end, change, is_in_next):
+    late = LateWrites(slow.engine, [0])
+    if end == 'kill':
+        KillAfter(slow.engine, 1, 'BatchWriteItem')
+    else:
+        Throttle(slow.engine, 'TransactWriteItems', 1, code='AccessDeniedException')
+    with pytest.raises(Killed if end == 'kill' else errors.RequestFailed):
+        slow.load(storage, **waiting(lambda: None))
+    change(other, storage, NAMES[1])
+    assert late.pending
+    with taken_back(slow.engine):
+        if not is_in_next:
+            late.make(other)
+        assert other.load(storage, **waiting(lambda: late.make(other))).complete
+    assert not late.pending
+    assert_equal(other, storage)
+
+
+def test_a_load_that_lost_its_lease_leaves_its_intents_to_the_next(index, other, storage):
+    """As if its process had been paused just before a request, while another load ended."""
+    lost = []
+
+    def another_load():
+        remove(other, storage, NAMES[1])
+        assert other.load(storage).complete and intents(other.store) == []
+        lost.append(1)
+
+    def heartbeat():
+        if lost:
+            raise errors.LeaseLost('db-version')
+
+    Meanwhile(index.engine, 'BatchWriteItem', another_load)
+    with pytest.raises(errors.LeaseLost):
+        index.load(storage, heartbeat)
+    # The one request was made.
+    assert NAMES[1] in dict(other.search(NAMES[1]))
+    assert other.load(storage).complete
+    assert_equal(other, storage)
+
+
+def test_what_cannot_be_written_again_is_logged_and_left_to_the_next_load(
+        index, other, storage, caplog):
+    KillAfter(index.engine, 1, 'BatchWriteItem')
+    with pytest.raises(Killed):
+        index.load(storage)
+    [intent] = intents(other.store)
+    with taken_back(other.engine):
+        Throttle(other.engine, 'TransactWriteItems', 100, [None, 'ValidationError'])
+        report = other.load(storage)
+    assert report.failed >= len(NAMES) and not report.complete
+    assert 'the entry of %r in the search index could not be updated' % NAMES[1] in caplog.text
+    # That of its own group, too.
+    assert len(intents(other.store)) == 2 and intent in intents(other.store)
+    assert other.load(storage).complete
+    assert_equal(other, storage)
+
+
+def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, storage):
+    clock, made, begun, during = Clock(), RequestsMade(index.engine), threading.Event(), []
+
+    def heartbeat():
+        if begun.is_set():
+            # It takes so long that the lease could end before the next request does.
+            clock.advance(1000)
+            time.sleep(0.3)
+            before = list(made.operations)
+            time.sleep(0.3)
+            during.append(made.operations[len(before):])
+            raise errors.LeaseLost('db-version')
+
+    def take_long():
+        begun.set()
+        time.sleep(0.3)
+
+    more = more_threads()
+    Meanwhile(index.engine, 'BatchWriteItem', take_long)
+    with pytest.raises(errors.LeaseLost):
+        index.load(storage, heartbeat, threads=2, clock=clock)
+    assert during == [[]] and more() == 0
+    # Only its intent was written, again, after that.
+    assert made.operations[-2:] == ['BatchWriteItem', 'PutItem']
