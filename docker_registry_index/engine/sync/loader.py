@@ -103,8 +103,8 @@ class Loader(object):
         self._threads = threads
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
-        #: When DynamoDB has made all requests that got no answer; None if there are none.
-        self._settled = None
+        #: When DynamoDB has made all requests that got no answer, or never will.
+        self._settled = 0
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -121,8 +121,8 @@ class Loader(object):
         BulkWriter.write describes the cost of what is added. A repository that is removed costs
         three requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
-        if self._write_interrupted():
-            self._note_uncertain()
+        # Another load may just have failed.
+        self._note_uncertain()
         window = Window(max(1, self._threads), self._give_way)
         bulk_store = self._plain_store.retrying(sleep=self._sleep, wrap=lambda client: WindowClient(
             client, window, self._check_worker))
@@ -146,7 +146,7 @@ class Loader(object):
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
             self._write_all(snapshot)
-            self._settle()
+            self._finish_intents()
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
@@ -279,30 +279,22 @@ class Loader(object):
         """Note that DynamoDB may still make a request that got no answer."""
         self._settled = self._clock() + settle_timeout(self._store.settings)
 
-    def _settle(self):
-        """Wait until DynamoDB makes no request any more that got no answer, and write what such
-        requests may have changed."""
-        if self._settled is not None:
-            while self._clock() < self._settled:
-                self._heartbeat()
-                self._sleep(1)
-            self._write_interrupted(is_settled=True)
+    def _finish_intents(self):
+        """Write the repositories of each intent that is left again, as a whole, and delete the
+        intent. A repository without a row loses its postings. First, wait until DynamoDB cannot
+        change them any more by a request that got no answer.
 
-    def _write_interrupted(self, is_settled=False):
-        """Write the repositories of each intent again, as a whole; return True if there were any. A
-        repository without a row loses its postings.
-
-        Costs a Query, and three requests for each repository of an intent.
-
-        :param is_settled: True to delete the intents."""
+        Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
+        while found and self._clock() < self._settled:
+            self._heartbeat()
+            self._sleep(1)
         for intent in found:
             outcomes = [self._attempt('updated', name, lambda: self._writer.rewrite(name, begun))
                         for name, begun in intent.repositories]
             self._counts['failed'] += outcomes.count('failed')
-            if is_settled and 'failed' not in outcomes:
+            if 'failed' not in outcomes:
                 self._bulk.delete(intent)
-        return bool(found)
 
     def _write(self, kind, entry, begun=frozenset()):
         """Plan one repository again and write it; return the outcome.
