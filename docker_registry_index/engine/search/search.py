@@ -65,12 +65,12 @@ class Search(object):
         words = ranking.parse(term)
         if words is None:
             return Results()
-        end = self._most if limit is None else min(skip + limit, MOST)
+        end = self._most if limit is None else skip + limit
         if len(words) > 1:
             found, is_whole = self._matching(words, self._most if limit is None else MOST // 2)
             return Results(_ranked(words, found)[skip:end], not is_whole)
         found, is_whole = self._first(words, end, None if limit is None else MOST)
-        is_incomplete = not is_whole and (limit is None or len(found) < skip + limit)
+        is_incomplete = not is_whole and (limit is None or len(found) < end)
         return Results(_ranked(words, found[skip:]), is_incomplete)
 
     def catalog(self, after=None, limit=None):

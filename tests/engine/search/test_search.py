@@ -113,6 +113,9 @@ def test_of_several_words_the_two_longest_are_read_until_one_is_whole(
 
 
 def test_without_a_limit_all_pages_are_read_up_to_the_setting(index, made, monkeypatch):
+    few = index.another(max_results=7)
+    found = few.search('a')
+    assert (len(found), found.is_incomplete) == (7, True)
     # A megabyte has seven postings.
     query = Store.query
     monkeypatch.setattr(Store, 'query', lambda store, gram, prefix=None, limit=None, **more: query(
@@ -123,7 +126,6 @@ def test_without_a_limit_all_pages_are_read_up_to_the_setting(index, made, monke
     with made.counted():
         assert len(index.search('a shop')) == 8
     assert made.operations == ['Query'] * 2
-    few = index.another(max_results=7)
     for term, count in ('', 7), ('a', 7), ('shop', 7):
         found = few.search(term)
         assert (len(found), found.is_incomplete) == (count, True)

@@ -120,6 +120,9 @@ def test_the_postings_of_a_name_one_by_one():
         ('sa', 'ab\x03a\x04b\x01'), ('sb', 'b\x03a\x04b\x07a'), ('s/', '\x03a\x04b\x07ab'),
         ('sa', 'a\x04b\x01ab/'), ('s-', '\x04b\x07ab/a'), ('sb', 'b\x02ab/a-'),
         ('sb', 'b)\x7fab/a-b'), ('sb', 'big\x7fab/a-b')]
+    # No words of the description that the name contains or that another one begins with.
+    assert [posting.suffix for posting in postings.postings('az', 'abc ab B-c b-cd z')] == [
+        'az\x01', 'z\x07a', 'abc\x7faz', 'b\x04cd\x7faz', 'cd\x7faz']
 
 
 def test_an_item_has_the_text_in_lower_case_for_filters_and_the_capitals():
