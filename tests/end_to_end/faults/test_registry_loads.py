@@ -81,6 +81,27 @@ def test_a_load_ends_after_all_workers_were_killed_or_dynamodb_was_unavailable(
     print('loaded %.1f s after the fault' % took)
 
 
+def test_a_load_gives_way_to_a_push_of_its_worker(place, seen, proxy):
+    more = ['team-3/application-%03d' % number for number in range(300)]
+    in_threads([lambda start=start: place.put(*more[start::4]) for start in range(4)])()
+    proxy.delay(0.4, only='Write')  # so that the load takes seconds
+    with place.launched(GUNICORN_WORKERS='1', DYNAMODB_STARTUP_WAIT='0.1') as client:
+        client.registry.wait_until_ready()
+        wait_until(lambda: proxy.counts['BatchWriteItem'] > 20, 'nothing is loaded', 60)
+        # The push takes two seconds or more.
+        proxy.delay(2, only='GetItem')
+        before, began = proxy.counts['BatchWriteItem'], time.monotonic()
+        client.begin_push('team-9/pushed')
+        took, written = time.monotonic() - began, proxy.counts['BatchWriteItem'] - before
+        proxy.delay(0)
+        assert took >= 2 and LOADED not in client.registry.log_text()
+        # Each of the eight threads ends its request, and then makes one each half second.
+        assert written <= 8 * (1 + took / 0.5), '%d requests in %.1f s' % (written, took)
+        wait_for_load(client.registry)
+    assert_right(seen, pairs(NAMES + more + ['team-9/pushed']))
+    print('%d requests of the load in the %.1f s of a push' % (written, took))
+
+
 def test_deleted_tables_are_loaded_again_and_a_due_sync_is_made_while_a_registry_runs(place, seen):
     with place.running() as client:
         log = client.registry.log_text
