@@ -423,7 +423,9 @@ def assert_equal(index, storage):
 @pytest.mark.parametrize('name', NAMES[:2], ids=['adopted', 'added'])
 def test_another_process_changes_a_repository_between_any_two_requests_of_a_load(
         index, other, storage, name, change):
-    for number in itertools.count():
+    # On a server, where each takes longer, before every second one.
+    for number in itertools.count(0 if index.is_in_process else CHANGES.index(change) % 2,
+                                  1 if index.is_in_process else 2):
         done = []
         with taken_back(index.engine):
             AtRequest(index.engine, number, lambda: done.append(change(other, storage, name)))
@@ -435,7 +437,7 @@ def test_another_process_changes_a_repository_between_any_two_requests_of_a_load
         storage = FakeStorage(list(NAMES))
         if not done:
             break
-    assert number >= 7
+    assert number >= 6
 
 
 @pytest.mark.parametrize('change', CHANGES)
