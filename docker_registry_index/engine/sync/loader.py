@@ -33,8 +33,9 @@ _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later loa
 #: The number of entries that are compared before other greenlets run, for about ten milliseconds,
 #: and of those after which the progress is reported.
 _YIELD_EVERY, _REPORT_EVERY = 10, 100
-#: The number of entries that are written between two batches of the listing.
-_WRITTEN_AT_ONCE = 20
+#: While the storage is being listed, so many entries are written at once, enough for all threads;
+#: and after so many seconds, those that were listed by then.
+_WRITTEN_AT_ONCE, _WRITE_SECONDS = 264, 1
 #: The number of threads that write, and so the most requests at a time.
 _THREADS = 8
 
@@ -101,6 +102,7 @@ class Loader(object):
         self._wall_clock = wall_clock
         self._plain_store = store
         self._threads = threads
+        self._written = clock()
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
         #: When DynamoDB has made all requests that got no answer, or never will.
@@ -177,9 +179,13 @@ class Loader(object):
             snapshot.close()
 
     def _write_listed(self, snapshot):
-        """Write a few of the repositories that were listed; return True if there were any."""
+        """Write repositories that were listed, if that is due; return True if there were any."""
+        if (snapshot.listed - snapshot.taken < _WRITTEN_AT_ONCE
+                and self._clock() < self._written + _WRITE_SECONDS):
+            return False
         entries = snapshot.take_listed(_WRITTEN_AT_ONCE)
         self._write_entries(entries)
+        self._written = self._clock()
         self._sleep(0)
         return bool(entries)
 

@@ -284,6 +284,20 @@ def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
     assert reported[0][0] >= 6 and reported[-1] == (7, 7)
 
 
+def test_what_many_namespaces_list_at_once_is_written_in_full_groups(fresh):
+    class Many(FakeStorage):
+        def namespaces(self):
+            return ['n%d/x' % number for number in range(60)]
+
+        def repositories(self, namespace):
+            return [(namespace, None)]
+
+    made = RequestsMade(fresh.engine)
+    # The time stands still, so none of them is written for being old.
+    assert fresh.load(Many(()), clock=Clock()).added == 60
+    assert made.operations.count('TransactWriteItems') == 2
+
+
 def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
     made, seen = RequestsMade(index.engine), []
     index.load(slow(lambda: seen.append('TransactWriteItems' in made.operations) or len(seen) == 5))
