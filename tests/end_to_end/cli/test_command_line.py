@@ -54,7 +54,8 @@ def test_each_command_works_as_a_process(python, index):
         0, 'added    team/new\n', '')
     assert command.json('load', '--names', '-', given=given)[1]['added'] == 1
     index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
-        'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'}, 'd': {'S': 'a \x1b[31m and \u00fc'}})
+        'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
+        't': {'S': 'team/xyz\na \x1b[31m and \u00fc'}})
     assert command('search', '\u00fc') == (0, 'team/\u00fc  \n', '')
     assert command('search', 'xyz') == (0, 'team/xyz  a ?[31m and \u00fc\n', '')
     status, out, err = command('check', '--no-storage', '--repair')
