@@ -60,7 +60,7 @@ def test_each_command_works_as_a_process(python, index):
     assert command('search', 'xyz') == (0, 'team/xyz  a ?[31m and \u00fc\n', '')
     status, out, err = command('check', '--no-storage', '--repair')
     assert status == 0 and out.endswith('1 problems, 1 repaired\n') and err == ''
-    assert 'ready, format 3, synced at 20' in command('status', '--no-storage')[1]
+    assert 'ready, format 4, synced at 20' in command('status', '--no-storage')[1]
     index.assert_whole()
 
 
