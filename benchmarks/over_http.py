@@ -95,7 +95,8 @@ def _measured(server, dynamodb, paths, clients, seconds):
     after = [_cpu(server.pid), _cpu(dynamodb.pid), time.process_time()]
     used = [1000 * (end - start) / len(times) for start, end in zip(before, after)]
     return {'rate': len(times) / seconds, 'p50': percentile(times, 0.5),
-            'p99': percentile(times, 0.99), 'failed': failed[:5],
+            'p99': percentile(times, 0.99),
+            'failed': len(failed), 'errors': sorted(set(failed))[:3],
             'cpu': dict(zip(('server', 'DynamoDB', 'clients'), used))}
 
 

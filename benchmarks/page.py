@@ -128,7 +128,7 @@ def http_table(results):
                              milliseconds(found['p50']), milliseconds(found['p99'])] + [
                                  '%.1f' % cpu[each] for each in ('server', 'DynamoDB', 'clients')]
                             + ['%.0f %%' % (sum(cpu.values()) * found['rate'] / cores / 10),
-                               number(len(found['failed']))])
+                               number(found['failed'])])
     return table(['HTTP', 'Clients', 'Requests a second', 'p50 ms', 'p99 ms', 'Server ms',
                   'DynamoDB ms', 'Clients ms', 'Processors busy', 'Failed'], rows)
 
@@ -152,7 +152,7 @@ def load_table(results):
         units = part['py3' if python == 'Python 3' else 'py27']['units']
         rows.append([what, number(round(rate)), '%.0f %%' % (
             100 * rate / rates['BatchWriteItem, ' + python]),
-            '%.1f' % units if 'Item' not in what else NONE])
+            '%.1f' % units if 'this index' in what else NONE])
     return table(['Writes of %s repositories' % number(int(count)), 'Repositories a second',
                   'of BatchWriteItem', 'Write units of a repository'], rows)
 
