@@ -12,6 +12,7 @@ import pytest
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store.records import removal_of
 from docker_registry_index.engine.write.writer import (
     ATTEMPTS, REST_SECONDS, TOMBSTONE_SECONDS, TOUCH_SECONDS)
 from tests.helpers.faults import Meanwhile, Throttle, taken_back
@@ -366,3 +367,20 @@ def test_many_writers_leave_the_index_whole_or_what_a_load_repairs(
     else:
         assert len(conflicts) <= most
     index.assert_whole()
+
+
+def test_postings_that_are_deleted_without_a_removal_change_the_tombstone_and_keep_its_removal(
+        index, writer, another):
+    def rewritten():
+        before = writer.removal(NAME)
+        writer.rewrite(NAME, ['of words'])
+        assert writer.removal(NAME) != before
+        return removal_of(writer.removal(NAME))
+
+    assert rewritten() == ''
+    writer.remove(NAME)
+    first = writer.removal(NAME)
+    assert rewritten() == rewritten() == first
+    # A removal that comes between is not lost.
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: another.remove(NAME))
+    assert rewritten() not in ('', first)
