@@ -92,23 +92,29 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
                    int(touched) if touched.isdigit() else 0, item)
 
 
-class Intent(collections.namedtuple('Intent', 'number repositories')):
+class Intent(collections.namedtuple('Intent', 'number repositories is_settled')):
     """A record of the repositories that a load is writing. While it exists, their postings may be
     incomplete, out of date, or without a row.
 
     :param number: a random text that no other intent has.
-    :param repositories: a list of (name, descriptions whose postings may exist)."""
+    :param repositories: a list of (name, descriptions whose postings may exist).
+    :param is_settled: True if the load has ended, and all its requests were answered."""
     __slots__ = ()
+
+    def __new__(cls, number, repositories, is_settled=False):
+        return super(Intent, cls).__new__(cls, number, repositories, is_settled)
 
     @property
     def item(self):
         """The item of the search table."""
-        return dict(intent_key(self.number), names={'S': json.dumps(self.repositories)})
+        item = dict(intent_key(self.number), names={'S': json.dumps(self.repositories)})
+        return dict(item, settled={'BOOL': True}) if self.is_settled else item
 
     @classmethod
     def of(cls, item):
         """Return the Intent of an item."""
-        return cls(name_of_key(item, intent_key), json.loads(item['names']['S']))
+        return cls(name_of_key(item, intent_key), json.loads(item['names']['S']),
+                   'settled' in item)
 
 
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):

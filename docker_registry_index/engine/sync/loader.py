@@ -106,7 +106,7 @@ class Loader(object):
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
         #: When DynamoDB has made all requests that got no answer, or never will.
-        self._settled = 0
+        self._settled, self._is_uncertain = 0, False
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -124,7 +124,7 @@ class Loader(object):
         three requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
         # Another load may just have failed.
-        self._note_uncertain()
+        self._settled = started + settle_timeout(self._store.settings)
         window = Window(max(1, self._threads), self._give_way)
         bulk_store = self._plain_store.retrying(sleep=self._sleep, wrap=lambda client: WindowClient(
             client, window, self._check_worker))
@@ -133,7 +133,7 @@ class Loader(object):
                                 self._heartbeat)
         try:
             return self._load(started)
-        except errors.LeaseLost:
+        except (errors.LeaseLost, errors.Stopped):
             self._workers.close()
             self._bulk.put_intents_again(self._plain_store)
             raise
@@ -283,6 +283,7 @@ class Loader(object):
 
     def _note_uncertain(self):
         """Note that DynamoDB may still make a request that got no answer."""
+        self._is_uncertain = True
         self._settled = self._clock() + settle_timeout(self._store.settings)
 
     def _finish_intents(self):
@@ -292,7 +293,8 @@ class Loader(object):
 
         Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
-        while found and self._clock() < self._settled:
+        is_settled = not self._is_uncertain and all(intent.is_settled for intent in found)
+        while not is_settled and self._clock() < self._settled:
             self._heartbeat()
             self._sleep(1)
         for intent in found:

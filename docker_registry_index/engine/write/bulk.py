@@ -106,6 +106,7 @@ class BulkWriter(object):
         self._writer = Writer(store)
         #: The intents that were not deleted, by number.
         self._left = {}
+        self._uncertain = set()
 
     def write(self, changes):
         """Write a group of changes.
@@ -123,12 +124,16 @@ class BulkWriter(object):
         table, thread = self._store.search_table, self._store.client.thread
         thread.is_uncertain = False
         self._left[intent.number] = intent
-        self._store.call('put_item', TableName=table, Item=intent.item)
-        self._store.batch_write(table, [
-            _request(action) for change in changes for action in change.body])
-        is_certain = not thread.is_uncertain
-        is_made = self._writer.transact([self._on_intent(intent, is_certain)] + [
-            action for change in changes for action in change.head])
+        try:
+            self._store.call('put_item', TableName=table, Item=intent.item)
+            self._store.batch_write(table, [
+                _request(action) for change in changes for action in change.body])
+            is_certain = not thread.is_uncertain
+            is_made = self._writer.transact([self._on_intent(intent, is_certain)] + [
+                action for change in changes for action in change.head])
+        finally:
+            if thread.is_uncertain:
+                self._uncertain.add(intent.number)
         if is_made and is_certain:
             del self._left[intent.number]
         return is_made, is_certain, intent
@@ -140,14 +145,17 @@ class BulkWriter(object):
         self._left.pop(intent.number, None)
 
     def put_intents_again(self, store):
-        """Put each intent that was not deleted. If the process was paused, another load may have
-        deleted them, and then this one may have made the request for which it was paused.
+        """Put each intent that was not deleted, after the last request. If the process was paused,
+        another load may have deleted them, and then this one may have made the request for which it
+        was paused. The next load need not wait for requests that were all answered.
 
         Costs a PutItem for each.
 
         :param store: a Store."""
         for intent in self._left.values():
-            store.call('put_item', TableName=store.search_table, Item=intent.item)
+            is_settled = intent.number not in self._uncertain
+            store.call('put_item', TableName=store.search_table,
+                       Item=intent._replace(is_settled=is_settled).item)
 
     def _on_intent(self, intent, is_certain):
         """Return an action that succeeds only while the intent exists. If all postings are written

@@ -602,3 +602,23 @@ def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, s
     assert during == [[]] and more() == 0
     # Only its intent was written, again, after that.
     assert made.operations[-2:] == ['BatchWriteItem', 'PutItem']
+
+
+@pytest.mark.parametrize('numbers', [(), (0,)])
+def test_after_a_load_that_was_stopped_the_next_waits_only_for_requests_without_an_answer(
+        slow, other, storage, numbers):
+    late, stopped, waited = LateWrites(slow.engine, numbers), [], []
+
+    def heartbeat():
+        if stopped:
+            raise errors.Stopped()
+
+    Meanwhile(slow.engine, 'TransactWriteItems', lambda: stopped.append(1))
+    Throttle(slow.engine, 'TransactWriteItems', 1)
+    with pytest.raises(errors.Stopped):
+        slow.load(storage, heartbeat, sleep=lambda seconds: None)
+    assert [intent.is_settled for intent in intents(other.store)] == [not numbers]
+    late.make(other)
+    other.load(storage, **waiting(lambda: waited.append(1)))
+    assert bool(waited) == bool(numbers)
+    assert_equal(other, storage)
