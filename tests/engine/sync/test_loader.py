@@ -482,7 +482,7 @@ def test_a_load_killed_at_any_request_before_a_change_leaves_nothing_after_the_n
 
 
 @pytest.fixture
-def slow(tables, storage):
+def late_process(tables, storage):
     """A process whose requests are attempted once by boto3."""
     return tables.another(attempts=1)
 
@@ -502,17 +502,17 @@ def waiting(act):
 @pytest.mark.parametrize('change', CHANGES)
 @pytest.mark.parametrize('numbers, refused', [([0], 0), ([1, 2], 1)])
 def test_postings_that_dynamodb_writes_after_the_transaction_and_a_change_do_not_stay(
-        slow, other, storage, numbers, refused, change):
-    late, changed = LateWrites(slow.engine, numbers), []
-    Throttle(slow.engine, 'TransactWriteItems', refused, ['ConditionalCheckFailed'])
+        late_process, other, storage, numbers, refused, change):
+    late, changed = LateWrites(late_process.engine, numbers), []
+    Throttle(late_process.engine, 'TransactWriteItems', refused, ['ConditionalCheckFailed'])
 
     def act():
-        assert slow.names() == NAMES or changed
+        assert late_process.names() == NAMES or changed
         if not changed:
             changed.append(change(other, storage, NAMES[1]))
         late.make(other)
 
-    assert slow.load(storage, **waiting(act)).complete
+    assert late_process.load(storage, **waiting(act)).complete
     assert changed and not late.pending
     assert_equal(other, storage)
 
@@ -521,17 +521,17 @@ def test_postings_that_dynamodb_writes_after_the_transaction_and_a_change_do_not
 @pytest.mark.parametrize('change', CHANGES)
 @pytest.mark.parametrize('end', ['kill', 'failure'])
 def test_postings_that_dynamodb_writes_after_a_killed_or_failed_load_do_not_stay(
-        slow, other, storage, end, change, is_in_next):
-    late = LateWrites(slow.engine, [0])
+        late_process, other, storage, end, change, is_in_next):
+    late = LateWrites(late_process.engine, [0])
     if end == 'kill':
-        KillAfter(slow.engine, 1, 'BatchWriteItem')
+        KillAfter(late_process.engine, 1, 'BatchWriteItem')
     else:
-        Throttle(slow.engine, 'TransactWriteItems', 1, code='AccessDeniedException')
+        Throttle(late_process.engine, 'TransactWriteItems', 1, code='AccessDeniedException')
     with pytest.raises(Killed if end == 'kill' else errors.RequestFailed):
-        slow.load(storage, **waiting(lambda: None))
+        late_process.load(storage, **waiting(lambda: None))
     change(other, storage, NAMES[1])
     assert late.pending
-    with taken_back(slow.engine):
+    with taken_back(late_process.engine):
         if not is_in_next:
             late.make(other)
         assert other.load(storage, **waiting(lambda: late.make(other))).complete
@@ -606,17 +606,17 @@ def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, s
 
 @pytest.mark.parametrize('numbers', [(), (0,)])
 def test_after_a_load_that_was_stopped_the_next_waits_only_for_requests_without_an_answer(
-        slow, other, storage, numbers):
-    late, stopped, waited = LateWrites(slow.engine, numbers), [], []
+        late_process, other, storage, numbers):
+    late, stopped, waited = LateWrites(late_process.engine, numbers), [], []
 
     def heartbeat():
         if stopped:
             raise errors.Stopped()
 
-    Meanwhile(slow.engine, 'TransactWriteItems', lambda: stopped.append(1))
-    Throttle(slow.engine, 'TransactWriteItems', 1)
+    Meanwhile(late_process.engine, 'TransactWriteItems', lambda: stopped.append(1))
+    Throttle(late_process.engine, 'TransactWriteItems', 1)
     with pytest.raises(errors.Stopped):
-        slow.load(storage, heartbeat, sleep=lambda seconds: None)
+        late_process.load(storage, heartbeat, sleep=lambda seconds: None)
     assert [intent.is_settled for intent in intents(other.store)] == [not numbers]
     late.make(other)
     other.load(storage, **waiting(lambda: waited.append(1)))
