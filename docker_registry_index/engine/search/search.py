@@ -106,12 +106,16 @@ class Search(object):
         """Return the repositories that match several words, and whether these are all. Only the
         postings of the two longest words are read: they are probably the rarest.
 
-        :param most: the most postings to read of each."""
-        found = {}
+        :param most: the most postings to read of the longest word. Of the second word, as many
+            fewer are read as repositories were found: if these are many, both words are common."""
+        found, is_whole = {}, False
         longest = sorted(words, key=len, reverse=True)
         for word in longest[:2]:
+            left = most - len(found)
+            if not left:
+                break
             others = [other for other in longest if other != word][:_FILTERS]
-            for results, is_whole in self._pages(postings.range_of(word), most, words=others):
+            for results, is_whole in self._pages(postings.range_of(word), left, words=others):
                 found.update((result.name, result) for result in results)
             if is_whole:
                 break

@@ -71,15 +71,12 @@ class Store(object):
         Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
         condition, values = 'gram = :gram', {':gram': {'S': gram}}
         if prefix:
-            # DynamoDB Local reads begins_with(suffix, :prefix) to the end of the gram. No item has
-            # exactly the key :end, because each key goes on after a prefix.
+            # DynamoDB Local reads begins_with to the end of the gram. No item has exactly the key
+            # :end, because each key goes on after a prefix.
             end = text.first_after(prefix)
-            values[':prefix'] = {'S': prefix}
-            if end:
-                condition += ' AND suffix BETWEEN :prefix AND :end'
-                values[':end'] = {'S': end}
-            else:
-                condition += ' AND suffix >= :prefix'
+            condition += (' AND suffix BETWEEN :prefix AND :end' if end else
+                          ' AND begins_with(suffix, :prefix)')
+            values.update({':prefix': {'S': prefix}}, **({':end': {'S': end}} if end else {}))
         if after:
             condition += ' AND suffix > :after'
             values[':after'] = {'S': after}

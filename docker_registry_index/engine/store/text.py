@@ -8,7 +8,6 @@ stores it as two."""
 
 from __future__ import unicode_literals
 
-import binascii
 import re
 
 from .. import errors
@@ -145,16 +144,11 @@ def cut_to_key(text):
 
 def first_after(prefix):
     """Return the first text, in the order of code points, that is greater than each text that
-    begins with ``prefix``; None if there is none. It has one byte more at most."""
-    characters = CHARACTER.findall(prefix)
-    while characters:
-        number = 1 + int(binascii.hexlify(characters.pop().encode('utf-32-be')), 16)
-        if number <= 0x10ffff:
-            # Surrogates are not characters.
-            number = 0xe000 if number == 0xd800 else number
-            return ''.join(characters) + (
-                '\\U%08x' % number).encode('ascii').decode('unicode_escape')
-    return None
+    begins with ``prefix``; None if its last character is one of the rare ones from U+D7FF on."""
+    if prefix[-1] >= '\ud7ff':
+        return None
+    following = '\\u%04x' % (ord(prefix[-1]) + 1)
+    return prefix[:-1] + following.encode('ascii').decode('unicode_escape')
 
 
 def clean_description(description):

@@ -41,7 +41,7 @@ def query(condition, consistent=False, values=(), **more):
     ({'prefix': '', 'after': '', 'limit': None, 'start': None}, query('gram = :gram')),
     ({'prefix': 'ab'}, query('gram = :gram AND suffix BETWEEN :prefix AND :end',
                              values={':prefix': {'S': 'ab'}, ':end': {'S': 'ac'}})),
-    ({'prefix': '\U0010ffff'}, query('gram = :gram AND suffix >= :prefix',
+    ({'prefix': '\U0010ffff'}, query('gram = :gram AND begins_with(suffix, :prefix)',
                                      values={':prefix': {'S': '\U0010ffff'}})),
     ({'words': ['ab', 'c']}, query(
         'gram = :gram', values={':word0': {'S': 'ab'}, ':word1': {'S': 'c'}},
