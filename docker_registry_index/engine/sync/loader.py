@@ -259,7 +259,7 @@ class Loader(object):
             kinds = [self._write(kind, entry, possible_descriptions(change))
                      for kind, entry, change in group]
             if is_certain and 'failed' not in kinds:
-                self._bulk.delete(intent)
+                self._bulk.delete(intent, self._store)
         self._counts.update(kinds)
 
     def _before_request(self):
@@ -302,7 +302,7 @@ class Loader(object):
                         for name, begun in intent.repositories]
             self._counts['failed'] += outcomes.count('failed')
             if 'failed' not in outcomes:
-                self._bulk.delete(intent)
+                self._bulk.delete(intent, self._store)
 
     def _write(self, kind, entry, begun=frozenset()):
         """Plan one repository again and write it; return the outcome.

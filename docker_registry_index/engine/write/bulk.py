@@ -138,10 +138,11 @@ class BulkWriter(object):
             del self._left[intent.number]
         return is_made, is_certain, intent
 
-    def delete(self, intent):
-        """Delete an intent whose repositories are written. Costs a DeleteItem."""
-        self._store.call('delete_item', TableName=self._store.search_table,
-                         Key=intent_key(intent.number))
+    def delete(self, intent, store):
+        """Delete an intent whose repositories are written. Costs a DeleteItem.
+
+        :param store: a Store whose requests do not wait for those of other threads."""
+        store.call('delete_item', TableName=store.search_table, Key=intent_key(intent.number))
         self._left.pop(intent.number, None)
 
     def put_intents_again(self, store):

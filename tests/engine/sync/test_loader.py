@@ -604,6 +604,22 @@ def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, s
     assert made.operations[-2:] == ['BatchWriteItem', 'PutItem']
 
 
+def test_a_load_that_was_paused_after_a_refused_group_continues(index, storage):
+    """Its workers wait for its next heartbeat, but it does not wait for itself."""
+    clock, pauses = Clock(), []
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        pauses.append(seconds)
+        assert len(pauses) < 1000
+
+    Throttle(index.engine, 'TransactWriteItems', 1, ['ConditionalCheckFailed'])
+    index.dynamodb.meta.events.register(
+        'after-call.dynamodb.TransactWriteItems', lambda **_: clock.advance(1000))
+    assert index.load(storage, threads=1, clock=clock, sleep=sleep).complete
+    assert_equal(index, storage)
+
+
 @pytest.mark.parametrize('numbers', [(), (0,)])
 def test_after_a_load_that_was_stopped_the_next_waits_only_for_requests_without_an_answer(
         late_process, other, storage, numbers):

@@ -96,13 +96,11 @@ def test_an_intent_is_left_if_the_transaction_is_refused_or_a_request_for_postin
     [(_, put)] = store.client.requests
     assert Intent.of(put['Item']) == Intent.of(requests[0][1]['Item'])._replace(
         is_settled=outcome[1])
-    del requests[:]
-    writer._store.client = ScriptedClient({})
-    writer.delete(intent)
-    assert writer._store.client.requests == [(
-        'delete_item', {'TableName': 'db-search-4', 'Key': intent_key(intent.number)})]
+    del store.client.requests[:]
+    writer.delete(intent, store)
     writer.put_intents_again(store)
-    assert len(store.client.requests) == 1
+    assert store.client.requests == [(
+        'delete_item', {'TableName': 'db-search-4', 'Key': intent_key(intent.number)})]
 
 
 def test_an_error_that_is_no_refusal_is_raised_and_leaves_the_intent():
