@@ -8,6 +8,7 @@ stores it as two."""
 
 from __future__ import unicode_literals
 
+import collections
 import re
 
 from .. import errors
@@ -103,12 +104,8 @@ def length(text):
 def split_words(term):
     """Return the folded words of a search term, in order, each once, without the wildcards around
     them."""
-    words = []
-    for word in _SPACES.split(fold(to_text(term))):
-        word = word.strip('*')
-        if word and word not in words:
-            words.append(word)
-    return words
+    words = (word.strip('*') for word in _SPACES.split(fold(to_text(term))))
+    return list(collections.OrderedDict.fromkeys(word for word in words if word))
 
 
 def has_control(text):

@@ -19,8 +19,6 @@ __all__ = ['routes']
 
 #: The most results of a page that docker and podman request, and the default.
 LIMIT, DEFAULT = 100, 25
-#: The last page: the engine reads no further.
-PAGES = MOST // LIMIT
 
 # A tag or a digest follows these characters, which no name has.
 _REFERENCE = re.compile('[:@].*', re.DOTALL)
@@ -40,29 +38,33 @@ def routes(index: SearchIndex, note_incomplete: Callable[[], None]) -> flask.Blu
     def search() -> flask.Response:
         query = flask.request.query_string
         limit = whole_number(first_value(query, b'n') or str(DEFAULT), 1, LIMIT)
-        page = whole_number(first_value(query, b'page') or '1', 1, PAGES)
         if limit is None:
             return refusal(400, f'parameter n must be a whole number from 1 to {LIMIT}')
+        # The engine reads no further.
+        pages = MOST // limit
+        page = whole_number(first_value(query, b'page') or '1', 1, pages)
         if page is None:
-            return refusal(400, f'parameter page must be a whole number from 1 to {PAGES}')
+            return refusal(400, f'parameter page must be a whole number from 1 to {pages}')
         term = first_value(query, b'q')
         name = _REFERENCE.sub('', term)
         is_tag_alone = term.strip() and not name.strip()
         found = Results() if is_tag_alone else index.search(name, limit, limit * (page - 1))
         if found.is_incomplete:
             note_incomplete()
-        return flask.jsonify(_document(term, found, limit, page))
+        return flask.jsonify(_document(term, found, limit, page, pages))
 
     return made
 
 
-def _document(term: str, found: Results, limit: int, page: int) -> dict[str, Any]:
+def _document(term: str, found: Results, limit: int, page: int, pages: int) -> dict[str, Any]:
     """Return the answer that docker reads. A total would need a search without a limit, so
     num_results counts the results up to this page. If the page is full, num_pages is one more, up
-    to the last page."""
+    to the last page.
+
+    :param pages: the number of the last page."""
     return {
         'query': safe(term), 'page': page, 'page_size': limit,
-        'num_pages': min(page + (len(found) == limit), PAGES),
+        'num_pages': min(page + (len(found) == limit), pages),
         'num_results': limit * (page - 1) + len(found),
         'incomplete_results': found.is_incomplete,
         'results': [{

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import text
-from docker_registry_index.engine._compat import text_type
+from docker_registry_index.engine._compat import monotonic, text_type
 
 ANYTHING = st.text(st.characters(blacklist_categories=('Cs',)), max_size=40)
 #: Few characters, so that those that matter stand side by side.
@@ -84,6 +84,13 @@ def test_a_surrogate_pair_of_a_narrow_build_is_one_character():
     ('*api api* **api** a*b', ['api', 'a*b']), ('%_.', ['%_.'])], ids=lambda value: None)
 def test_a_term_is_split_into_folded_words(term, words):
     assert text.split_words(term) == words
+
+
+def test_many_words_take_little_time():
+    words, began = ['%d' % number for number in range(50000)], monotonic()
+    assert text.split_words(' '.join(words + words)) == words
+    # A comparison of each with each takes a minute.
+    assert monotonic() - began < 5
 
 
 def test_capitals_are_split_off_by_the_places_of_characters():
