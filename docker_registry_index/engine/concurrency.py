@@ -115,6 +115,14 @@ class Workers(object):
         """True if threads call the function; False if the caller's thread does."""
         return bool(self._threads)
 
+    def are_busy(self):
+        """Return True if a call would have to wait. Notes the results of those that have ended.
+
+        :raises: as submit."""
+        while not self._ended.empty():
+            self._wait_for_one()
+        return 0 < len(self._threads) <= self._under_way
+
     def submit(self, argument):
         """Have the function called soon; wait first while all threads are busy.
 

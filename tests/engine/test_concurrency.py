@@ -117,7 +117,7 @@ def test_workers_call_with_each_argument_and_note_results_in_the_callers_thread(
         calls.workers.submit(number)
     calls.workers.join()
     calls.workers.close()
-    assert calls.workers.has_threads == bool(count)
+    assert calls.workers.has_threads == bool(count) and not calls.workers.are_busy()
     assert sorted(calls.results, key=repr) == [
         (number, number * 2, threading.current_thread()) for number in range(7)]
 
@@ -130,9 +130,12 @@ def test_as_many_calls_as_workers_are_under_way_and_the_caller_sends_heartbeats_
 
     beats, calls = [], WorkerCalls(2, heartbeat)
     for number in range(3):
+        assert calls.workers.are_busy() == (number == 2)
         # The third waits for one of the others.
         calls.workers.submit(number)
     assert len(beats) >= 5 and beats[4] == 2
+    # The results are noted although nobody waits for them.
+    wait_until(lambda: not calls.workers.are_busy() and len(calls.results) == 3)
     calls.workers.join()
     calls.workers.close()
     assert sorted(argument for argument, _, _ in calls.results) == [0, 1, 2]

@@ -33,9 +33,9 @@ _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later loa
 #: The number of entries that are compared before other greenlets run, for about ten milliseconds,
 #: and of those after which the progress is reported.
 _YIELD_EVERY, _REPORT_EVERY = 10, 100
-#: While the storage is being listed, so many entries are written at once, enough for all threads;
-#: and after so many seconds, those that were listed by then.
-_WRITTEN_AT_ONCE, _WRITE_SECONDS = 264, 1
+#: While the storage is being listed, so many entries are written at once, a group; and after so
+#: many seconds, those that were listed by then.
+_WRITTEN_AT_ONCE, _WRITE_SECONDS = 33, 1
 #: The number of threads that write, and so the most requests at a time.
 _THREADS = 8
 
@@ -179,9 +179,10 @@ class Loader(object):
             snapshot.close()
 
     def _write_listed(self, snapshot):
-        """Write repositories that were listed, if that is due; return True if there were any."""
-        if (snapshot.listed - snapshot.taken < _WRITTEN_AT_ONCE
-                and self._clock() < self._written + _WRITE_SECONDS):
+        """Write some of the repositories that were listed, if a thread is free and that is due;
+        return True if there were any."""
+        if self._workers.are_busy() or (snapshot.listed - snapshot.taken < _WRITTEN_AT_ONCE
+                                        and self._clock() < self._written + _WRITE_SECONDS):
             return False
         entries = snapshot.take_listed(_WRITTEN_AT_ONCE)
         self._write_entries(entries)

@@ -37,16 +37,16 @@ _YIELD_EVERY = 100
 #: The digits of the digest in front of each name of a scattered snapshot.
 _DIGITS = 8
 
-_TABLES = {'listed': 'description TEXT, place INTEGER', 'rows': 'item BLOB',
+_TABLES = {'listed': 'description TEXT, is_taken INTEGER', 'rows': 'item BLOB',
            'witnesses': 'description TEXT', 'removals': 'number TEXT, expires INTEGER'}
 # Selects the next names of each table, because SQLite would sort all names of a table at once.
 _NAMES = 'SELECT name FROM (%s) ORDER BY name LIMIT ?2' % ' UNION '.join(
     'SELECT name FROM (SELECT name FROM %s WHERE name > ?1 ORDER BY name LIMIT ?2)' % table
     for table in ('listed', 'rows', 'witnesses'))
-_LISTED = 'SELECT name FROM listed WHERE place > ?1 ORDER BY place LIMIT ?2'
+_LISTED = 'SELECT name FROM listed WHERE is_taken = 0 AND name > ?1 ORDER BY name LIMIT ?2'
 _ENTRIES = '''
     SELECT names.name, listed.name IS NOT NULL, listed.description, rows.item,
-           witnesses.description, removals.number, listed.place
+           witnesses.description, removals.number, listed.is_taken
     FROM (%s) AS names LEFT JOIN listed USING (name) LEFT JOIN rows USING (name)
     LEFT JOIN witnesses USING (name) LEFT JOIN removals USING (name) ORDER BY names.name'''
 
@@ -87,7 +87,7 @@ class Snapshot(object):
     def __init__(self, is_scattered=False):
         self._key_of = _scattered if is_scattered else lambda name: name
         self._prefix = _DIGITS if is_scattered else 0
-        self._taken_to = 0
+        self._last_taken = ''
         #: The number of names that note_listed has added; of entries that take_listed has returned.
         self.listed = self.taken = 0
         self._database = scratch_database()
@@ -95,7 +95,7 @@ class Snapshot(object):
         for table, columns in _TABLES.items():
             self._database.execute(
                 'CREATE TABLE %s (name TEXT PRIMARY KEY, %s) WITHOUT ROWID' % (table, columns))
-        self._database.execute('CREATE INDEX places ON listed (place)')
+        self._database.execute('CREATE INDEX waiting ON listed (name) WHERE is_taken = 0')
 
     def close(self):
         """Delete the temporary file."""
@@ -103,11 +103,9 @@ class Snapshot(object):
 
     def note_listed(self, pairs):
         """Add (name, description or None) pairs of the storage; the first pair of a name counts."""
-        triples = []
-        for name, description in pairs:
-            self.listed += 1
-            triples.append((self._key_of(name), description, self.listed))
-        self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, ?)', triples)
+        rows = [(self._key_of(name), description) for name, description in pairs]
+        self._database.executemany('INSERT OR IGNORE INTO listed VALUES (?, ?, 0)', rows)
+        self.listed += len(rows)
 
     def note_row(self, item):
         """Add a row as DynamoDB returned it."""
@@ -149,30 +147,31 @@ class Snapshot(object):
         last, page = '', [None]
         while page:
             page = self._database.execute(_ENTRIES % _NAMES, (last, _ENTRIES_AT_ONCE)).fetchall()
-            for place, entry in map(self._entry, page):
-                if place is None or place > self._taken_to:
+            for is_taken, entry in map(self._entry, page):
+                if not is_taken:
                     yield entry
             last = page[-1][0] if page else None
 
     def take_listed(self, count):
-        """Return the next ``count`` entries that the storage listed, in the order of the listing;
-        entries() leaves these out."""
-        page = self._database.execute(_ENTRIES % _LISTED, (self._taken_to, count)).fetchall()
-        found = list(map(self._entry, page))
-        self._taken_to = max([self._taken_to] + [place for place, _ in found])
-        self.taken += len(found)
-        return [entry for _, entry in found]
+        """Return the next ``count`` entries that the storage listed, in order; after the last one,
+        begin again with those that were listed meanwhile. entries() leaves these out."""
+        page = self._database.execute(_ENTRIES % _LISTED, (self._last_taken, count)).fetchall()
+        self._database.executemany(
+            'UPDATE listed SET is_taken = 1 WHERE name = ?', [line[:1] for line in page])
+        self._last_taken = page[-1][0] if len(page) == count else ''
+        self.taken += len(page)
+        return [entry for _, entry in map(self._entry, page)]
 
     def _insert(self, table, name, *values):
         self._database.execute('INSERT OR REPLACE INTO %s VALUES (?, %s)' % (
             table, ', '.join('?' * len(values))), (self._key_of(name),) + values)
 
     def _entry(self, line):
-        """Return (place or None, Entry) of a result row of the database."""
-        key, is_listed, description, item, witness, removal, place = line
+        """Return (is_taken or None, Entry) of a result row of the database."""
+        key, is_listed, description, item, witness, removal, is_taken = line
         row = None if item is None else Row.of(marshal.loads(bytes(item)))
-        return place, Entry(key[self._prefix:], bool(is_listed), description,
-                            RepositoryState(row, witness), removal)
+        return is_taken, Entry(key[self._prefix:], bool(is_listed), description,
+                               RepositoryState(row, witness), removal)
 
 
 def _scattered(name):

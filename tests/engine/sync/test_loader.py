@@ -1,6 +1,7 @@
 """Load: the difference between the registry's storage and the index."""
 from __future__ import unicode_literals
 
+import hashlib
 import itertools
 import logging
 import random
@@ -11,7 +12,8 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.store.records import READY_KEY, name_of_key, tombstone_key
+from docker_registry_index.engine.store.records import (
+    READY_KEY, Intent, name_of_key, tombstone_key)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write.bulk import intents
@@ -284,18 +286,42 @@ def test_a_first_load_writes_while_the_storage_is_being_listed(fresh, other):
     assert reported[0][0] >= 6 and reported[-1] == (7, 7)
 
 
+def many_namespaces(count, **more):
+    return FakeStorage(['n%03d/x' % number for number in range(count)], **more)
+
+
 def test_what_many_namespaces_list_at_once_is_written_in_full_groups(fresh):
-    class Many(FakeStorage):
-        def namespaces(self):
-            return ['n%d/x' % number for number in range(60)]
-
-        def repositories(self, namespace):
-            return [(namespace, None)]
-
     made = RequestsMade(fresh.engine)
     # The time stands still, so none of them is written for being old.
-    assert fresh.load(Many(()), clock=Clock()).added == 60
+    assert fresh.load(many_namespaces(60), clock=Clock()).added == 60
     assert made.operations.count('TransactWriteItems') == 2
+
+
+def test_a_listing_goes_on_while_all_threads_are_busy(fresh):
+    listed = []
+    Meanwhile(fresh.engine, 'BatchWriteItem', lambda: wait_until(lambda: 'n129/x' in listed))
+    assert fresh.load(many_namespaces(130, note=listed.append), threads=1).added == 130
+
+
+@pytest.mark.parametrize('threads', [0, 2])
+def test_while_it_lists_names_a_first_load_writes_them_in_the_order_of_their_digests(
+        fresh, threads):
+    def note(params, **_):
+        if 'names' in params['Item']:
+            groups.append([name for name, _ in Intent.of(params['Item']).repositories])
+
+    def scattered(name):
+        return hashlib.sha256(name.encode()).hexdigest()
+
+    names, groups = ['n/%03d' % number for number in range(99)], []
+    fresh.engine.client.dynamodb.meta.events.register('provide-client-params.*.PutItem', note)
+    # It lists the last one only after the others are written.
+    storage = FakeStorage(names + ['z/last'], note=lambda name: name == 'z/last' and wait_until(
+        lambda: len(groups) == 3))
+    assert fresh.load(storage, threads=threads).added == 100
+    # Two threads may write two groups in either order.
+    groups[:3] = sorted(groups[:3], key=lambda group: scattered(group[0]))
+    assert sum(groups, []) == sorted(names, key=scattered) + ['z/last']
 
 
 def test_after_a_complete_load_all_is_listed_before_anything_is_written(index):
