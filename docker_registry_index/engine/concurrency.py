@@ -104,6 +104,7 @@ class Workers(object):
         self._note_result = note_result
         self._heartbeat = heartbeat
         self._arguments, self._ended = queue.Queue(), queue.Queue()
+        self._has_ended = threading.Event()
         self._threads = [thread for thread in (
             start_thread(self._run) for _ in range(count)) if thread is not None]
         self._under_way = 0
@@ -153,8 +154,12 @@ class Workers(object):
 
     def _wait_for_one(self):
         self._heartbeat()
+        # In Python 2.7, get() with a timeout depends on the time of day.
+        if self._ended.empty() and not wait(self._has_ended, _WAIT):
+            return
+        self._has_ended.clear()
         try:
-            argument, call = self._ended.get(timeout=_WAIT)
+            argument, call = self._ended.get_nowait()
         except queue.Empty:
             return
         self._under_way -= 1
@@ -165,6 +170,7 @@ class Workers(object):
             call = _Call(functools.partial(self._function, argument))
             call.run()
             self._ended.put((argument, call))
+            self._has_ended.set()
 
 
 class Precedence(object):

@@ -1,12 +1,14 @@
 """Threads, time limits, background loops and back-off."""
 from __future__ import unicode_literals
 
+import itertools
 import logging
 import threading
 
 import pytest
 
 from docker_registry_index.engine import concurrency
+from docker_registry_index.engine._compat import queue
 from docker_registry_index.engine.concurrency import (
     Backoff, Loop, Precedence, SingleFlight, Stopwatch, TimedOut, Workers, call_with_timeout)
 from tests.helpers.clock import Clock
@@ -139,6 +141,23 @@ def test_as_many_calls_as_workers_are_under_way_and_the_caller_sends_heartbeats_
     calls.workers.join()
     calls.workers.close()
     assert sorted(argument for argument, _, _ in calls.results) == [0, 1, 2]
+
+
+def test_heartbeats_do_not_depend_on_the_time_of_day(monkeypatch):
+    # An hour back at each look at the clock, as Python 2.7 does in Queue.get.
+    times, beats = itertools.count(10 ** 9, -3600), []
+    monkeypatch.setattr(queue, '_time', lambda: next(times), raising=False)
+
+    def heartbeat():
+        beats.append(1)
+        if len(beats) == 3:
+            calls.released.set()
+
+    calls = WorkerCalls(1, heartbeat)
+    calls.workers.submit(1)
+    calls.workers.join()
+    calls.workers.close()
+    assert len(beats) >= 3 and len(calls.results) == 1
 
 
 @pytest.mark.parametrize('count', [0, 2])
