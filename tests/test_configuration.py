@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """The registry's configuration file and the environment become Settings."""
 from __future__ import unicode_literals
 

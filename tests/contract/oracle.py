@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """Answers a search by brute force over all repositories."""
 from __future__ import unicode_literals
 

@@ -111,15 +111,25 @@ class WorkerCalls(object):
         self.results.append((argument, result, threading.current_thread()))
 
 
-@pytest.mark.parametrize('count', [0, 1, 3])
-def test_workers_call_with_each_argument_and_note_results_in_the_callers_thread(count):
+@pytest.mark.parametrize('count, startable', [(0, 0), (1, 1), (3, 3), (3, 1), (3, 0)])
+def test_workers_call_with_each_argument_and_note_results_in_the_callers_thread(
+        monkeypatch, count, startable):
+    """Threads that cannot be started are left out."""
+    start, started = concurrency.start_thread, []
+
+    def start_some(*arguments):
+        started.append(1)
+        return start(*arguments) if len(started) <= startable else None
+
+    monkeypatch.setattr(concurrency, 'start_thread', start_some)
     calls = WorkerCalls(count)
     calls.released.set()
     for number in range(7):
         calls.workers.submit(number)
     calls.workers.join()
     calls.workers.close()
-    assert calls.workers.has_threads == bool(count) and not calls.workers.are_busy()
+    assert len(started) == count and calls.workers.has_threads == bool(startable)
+    assert not calls.workers.are_busy()
     assert sorted(calls.results, key=repr) == [
         (number, number * 2, threading.current_thread()) for number in range(7)]
 
@@ -191,25 +201,6 @@ def test_a_heartbeat_that_fails_ends_the_wait_and_close_waits_for_the_calls_unde
     # A second time, nothing is left to close.
     calls.workers.close()
     assert more() == 0 and calls.results == []
-
-
-@pytest.mark.parametrize('startable', [0, 1])
-def test_workers_for_which_no_thread_can_be_started_are_left_out(monkeypatch, startable):
-    start, started = concurrency.start_thread, []
-
-    def start_some(*arguments):
-        started.append(1)
-        return start(*arguments) if len(started) <= startable else None
-
-    monkeypatch.setattr(concurrency, 'start_thread', start_some)
-    calls = WorkerCalls(3)
-    calls.released.set()
-    for number in range(3):
-        calls.workers.submit(number)
-    calls.workers.join()
-    calls.workers.close()
-    assert len(started) == 3 and len(calls.results) == 3
-    assert calls.workers.has_threads == bool(startable)
 
 
 def test_threads_that_ask_at_the_same_time_share_one_call_and_its_error(free, waits):

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """What each operation costs: exact requests and read units, at any size.
 
 Units are asserted on DynamoDB Local, which bills reads as AWS does, with two differences: an empty
@@ -118,6 +117,9 @@ def test_no_limit_costs_more_than_sixteen_units(longest, term, limit, queries, f
 def test_a_page_of_the_catalog_is_one_query(loaded):
     with costing(loaded, ['Query'], [0.5]):
         assert len(loaded.engine.catalog(after='team-00', limit=25)) == 25
+    after, last = loaded.names()[-2:]
+    with costing(loaded, ['Query'], [0.5]):
+        assert loaded.engine.catalog(after, limit=25) == [last]
 
 
 def test_a_push_without_a_change_is_one_read_and_after_half_an_hour_one_write(loaded):

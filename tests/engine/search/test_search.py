@@ -247,14 +247,6 @@ def test_a_page_of_the_catalog_begins_after_any_text(listed):
         assert listed.engine.catalog(after, limit=2) == expected[:2], after
 
 
-def test_a_page_of_the_catalog_is_one_query(listed):
-    with taken_back(listed.engine):
-        made = RequestsMade(listed.engine)
-        assert listed.engine.catalog('a', 3) == LISTED[2:5]
-        assert listed.engine.catalog(LISTED[-2], 3) == LISTED[-1:]
-        assert made.operations == ['Query'] * 2
-
-
 def test_an_empty_search_lists_the_catalog_with_descriptions(listed):
     described = [(name, 'described' if name == 'foo' else '') for name in LISTED]
     assert listed.search('') == described and listed.search('', 5) == described[:5]

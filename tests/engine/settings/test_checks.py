@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """The checks of addresses and keys: each fault is named with its way out, and no secret is shown.
 
 test_options.py tests those of names and numbers, which have the bounds of their options."""

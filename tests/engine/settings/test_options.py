@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """The engine's settings: their defaults, and the values that stop the start.
 
 test_resolution.py tests what every table of options has in common."""
@@ -154,13 +153,3 @@ def test_two_tables_with_one_name_are_refused(given, setting, other):
     for name in given:
         assert 'line %s of x.yml' % name in str(error)
     settings_of(**dict(given, **{str(setting): 'One'}))
-
-
-def test_a_layer_may_have_a_way_out_of_its_own():
-    layer = Layer('s3', {'region': 'EU', 'database': 'a b'}, ways_out={'region': 'name another'})
-    with pytest.raises(SettingError) as caught:
-        resolve([Layer('x.yml', {'database': 'x'}), layer])
-    assert (caught.value.setting, caught.value.way_out) == ('region', 'name another')
-    with pytest.raises(SettingError) as caught:
-        resolve([Layer('x.yml', {'region': 'EU'}), layer])
-    assert 'A-Z' in caught.value.way_out

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """The store: pages are read to the end, and what DynamoDB leaves out is retried."""
 from __future__ import unicode_literals
 

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """Tables: created on demand, waited for, and never another program's."""
 from __future__ import unicode_literals
 

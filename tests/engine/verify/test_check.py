@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 """Check finds every way in which rows and postings can disagree."""
 from __future__ import unicode_literals
 

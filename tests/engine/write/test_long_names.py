@@ -51,19 +51,6 @@ def kill_after(index, count, change):
             change()
 
 
-@pytest.mark.parametrize('over, added, removed', [
-    (-3, 1, 1), (-2, 1, 3), (-1, 3, 3), (0, 4, 4), (1, 4, 4)])
-def test_a_long_name_needs_several_transactions(index, limit, over, added, removed):
-    name, made = name_with_postings(limit + over), RequestsMade(index.engine)
-    assert index.engine.add(name) is True
-    assert len(made.actions) == added and max(made.actions) <= limit
-    index.assert_whole()
-    with made.counted():
-        assert index.engine.remove(name) is True
-    assert len(made.actions) == removed and max(made.actions) <= limit
-    assert index.rows() == {} and index.postings() == []
-
-
 @pytest.mark.parametrize('size', ['longest', 'short'])
 def test_a_long_change_is_made_once(index, sizes, size):
     name, made = getattr(sizes, size), RequestsMade(index.engine)

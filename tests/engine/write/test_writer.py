@@ -166,15 +166,6 @@ def test_a_row_that_gets_another_description_is_read_again_and_one_that_is_not_c
     assert index.load(lambda: [(NAME, None)]).unchanged == 1
 
 
-@pytest.mark.parametrize('sneak', sorted(SNEAKS))
-def test_a_load_reads_again_what_another_writer_changed_before_it_writes(index, other, sneak):
-    if sneak == 'update':
-        put_as_0_1_0(index, NAME)
-    Meanwhile(index.engine, 'TransactWriteItems', lambda: SNEAKS[sneak](other, NAME))
-    assert index.load(lambda: [(NAME, None), ('b/x', None)]).found == 2
-    assert description(index) == {'our remove': None, 'our describe': 'sneaked in'}.get(sneak, '')
-
-
 @pytest.mark.parametrize('reason, raised', [
     ('ThrottlingError', errors.RequestFailed),
     ('ProvisionedThroughputExceeded', errors.RequestFailed),
