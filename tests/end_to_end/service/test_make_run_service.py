@@ -22,8 +22,8 @@ def test_it_shows_that_pushes_are_found_and_stops_cleanly():
     shown = output_until_ended('dev.demo.run_service', signal.SIGTERM, assert_catalog)
     found = shown.partition('as docker search prints it:')[2]
     found = found.partition('(of 7 repositories')[0]
-    assert sorted(re.split(r'\s{2,}', line)[0] for line in found.split('\n') if line)[1:] == [
-        'acme/nginx-proxy', 'library/nginx', 'platform/ingress/nginx-ingress']
+    assert [re.split(r'\s{2,}', line)[0] for line in found.split('\n') if line][1:] == [
+        'library/nginx', 'acme/nginx-proxy', 'platform/ingress/nginx-ingress']
     assert 'The web server, with our modules' in found and 'TLS and rate limits' in found
 
 
