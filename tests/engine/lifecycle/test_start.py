@@ -226,14 +226,3 @@ def test_another_version_number_stops_the_start_before_any_change(ready, second,
     assert [ready.items(table) for table in left] == before
     with pytest.raises(errors.MissingTable):
         ready.items(ready.tables()[lost])
-
-
-def test_a_table_with_other_keys_stops_the_start_before_any_table_is_created(first):
-    first.engine.client.call(
-        'create_table', TableName=first.settings.search_table, BillingMode='PAY_PER_REQUEST',
-        KeySchema=[{'AttributeName': 'id', 'KeyType': 'HASH'}],
-        AttributeDefinitions=[{'AttributeName': 'id', 'AttributeType': 'S'}])
-    with pytest.raises(errors.DynamoDBIndexError, match=first.settings.search_table):
-        first.ensure_ready(refuse_to_list)
-    with pytest.raises(errors.MissingTable):
-        first.items(first.settings.repository_table)

@@ -167,3 +167,8 @@ def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     assert len(beats) == 5 and len(clock.slept) == 2
     assert all(0.35 <= pause <= 0.5 for pause in clock.slept)
     assert store.search_table == 'db-search-4'
+    # Items that are left out count as throttled.
+    client = ScriptedClient(*[lambda RequestItems: {'UnprocessedItems': RequestItems}] * 40 + [{}])
+    store = store_of(client).retrying(lambda: beats.append(1), clock.sleep)
+    store.batch_write('t', puts(1))
+    assert len(beats) == 5 + 41 and len(clock.slept) == 2 + 40 and 30 < sum(clock.slept) < 90

@@ -12,7 +12,6 @@ from docker_registry_index.engine.store.records import (
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write.bulk import BulkWriter, Window, WindowClient
 from docker_registry_index.engine.write.plan import Planner
-from tests.helpers.clock import Clock
 from tests.helpers.scripted_client import ScriptedClient
 from tests.helpers.waiting import in_threads, wait_until
 
@@ -194,24 +193,6 @@ def test_a_request_that_is_throttled_or_processed_by_half_shrinks_the_window(res
     assert int(window.limit) == min(limit, 4) and (window.limit > 4) == (limit == 5)
     # It has left the window.
     assert window._under_way == 0
-
-
-def test_postings_that_are_left_out_are_retried_with_patience_and_heartbeats():
-    clock, beats, window = Clock(), [], Window(8)
-    window.limit = 8.0
-
-    def leave_out(RequestItems):
-        return {'UnprocessedItems': RequestItems}
-
-    client = ScriptedClient({}, *[leave_out] * 40 + [THROTTLED] * 3 + [{}])
-    store = Store(SETTINGS, client).retrying(
-        lambda: beats.append(1), clock.sleep, lambda client: WindowClient(client, window))
-    is_made, is_certain, _ = BulkWriter(store).write(GROUP)
-    assert is_made and is_certain
-    assert len(client.requests) == len(beats) == 1 + 40 + 3 + 1 + 1 + 1
-    assert len(clock.slept) == 43 and 30 < sum(clock.slept) < 90
-    # By then, three requests were not throttled.
-    assert window.limit < 4.0
 
 
 def test_an_intent_of_the_longest_names_fits_into_an_item():
