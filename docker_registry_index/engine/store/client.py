@@ -152,10 +152,13 @@ class RetryingClient(object):
     more than a burst of these.
 
     :param client: a Client.
-    :param heartbeat: called before each attempt; raises to stop."""
+    :param heartbeat: called before each attempt; raises to stop.
+    :param throttled_seconds: for which a throttled request is retried; negative for never."""
 
-    def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic):
+    def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic,
+                 throttled_seconds=THROTTLED_SECONDS):
         self._client = client
+        self._throttled_seconds = throttled_seconds
         self.thread = client.thread
         self._heartbeat = heartbeat
         self._sleep = sleep
@@ -171,11 +174,17 @@ class RetryingClient(object):
             try:
                 return self._client.call(operation, **arguments)
             except errors.RequestFailed as error:
-                if self._clock() > began + _seconds_to_retry(error):
+                if self._clock() > began + self._seconds_to_retry(error):
                     raise
                 if error.throttled:
                     self._warn(error)
             self._sleep(backoff.next())
+
+    def _seconds_to_retry(self, error):
+        if error.throttled:
+            return self._throttled_seconds
+        is_fault = error.retryable and not isinstance(error, errors.ConditionFailed)
+        return FAULT_SECONDS if is_fault else -1
 
     def _warn(self, error):
         """Log the first throttled request of each operation, and the remedy."""
@@ -184,13 +193,6 @@ class RetryingClient(object):
             logger.warning(
                 'DynamoDB throttles %s on %s; the load continues slowly; to speed it up, switch '
                 'the tables to on-demand billing', error.operation, ', '.join(error.tables))
-
-
-def _seconds_to_retry(error):
-    if error.throttled:
-        return THROTTLED_SECONDS
-    is_fault = error.retryable and not isinstance(error, errors.ConditionFailed)
-    return FAULT_SECONDS if is_fault else -1
 
 
 def attempt_timeout(settings):

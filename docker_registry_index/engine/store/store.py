@@ -37,13 +37,14 @@ class Store(object):
             table.name for table in self.tables.values()]
         self._sleep = sleep
 
-    def retrying(self, heartbeat=lambda: None, sleep=sleep, wrap=lambda client: client):
+    def retrying(self, heartbeat=lambda: None, sleep=sleep, wrap=lambda client: client, **more):
         """Return a Store of the same tables that retries throttled and failed requests.
 
         :param heartbeat: called before each attempt; raises to stop.
-        :param wrap: returns a client that makes each attempt with the client that it is given."""
-        return Store(self.settings, RetryingClient(wrap(self.client), heartbeat, sleep), sleep,
-                     _PATIENT)
+        :param wrap: returns a client that makes each attempt with the client that it is given.
+        :param more: further arguments of RetryingClient."""
+        return Store(self.settings, RetryingClient(wrap(self.client), heartbeat, sleep, **more),
+                     sleep, _PATIENT)
 
     def with_missing_tables_empty(self):
         """Return a Store of the same tables that reads a missing table as an empty one."""

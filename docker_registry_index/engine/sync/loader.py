@@ -13,7 +13,7 @@ import time
 from .. import errors
 from .._compat import monotonic, sleep
 from ..concurrency import Stopwatch, Workers
-from ..store.client import request_timeout, settle_timeout
+from ..store.client import THROTTLED_SECONDS, request_timeout, settle_timeout
 from ..store.records import NOTHING, removal_of, tombstone_key
 from ..write.bulk import LONGEST, BulkWriter, Window, WindowClient, intents
 from ..write.plan import possible_descriptions
@@ -126,9 +126,11 @@ class Loader(object):
         # Another load may just have failed.
         self._settled = started + settle_timeout(self._store.settings)
         window = Window(max(1, self._threads), self._give_way)
-        bulk_store = self._plain_store.retrying(sleep=self._sleep, wrap=lambda client: WindowClient(
-            client, window, self._check_worker))
-        self._bulk, self._bulk_queue = BulkWriter(bulk_store), DescriptionQueue(bulk_store)
+        bulk_store, unthrottled = [self._plain_store.retrying(
+            sleep=self._sleep, wrap=lambda client: WindowClient(client, window, self._check_worker),
+            throttled_seconds=seconds) for seconds in (THROTTLED_SECONDS, -1)]
+        self._bulk = BulkWriter(bulk_store, unthrottled)
+        self._bulk_queue = DescriptionQueue(bulk_store)
         self._workers = Workers(self._write_group, self._note_written, self._threads,
                                 self._heartbeat)
         try:

@@ -25,7 +25,6 @@ import uuid
 from .. import errors
 from ..store.records import MARKERS, Intent, intent_key
 from . import plan
-from .writer import Writer
 
 __all__ = ['BulkWriter', 'LONGEST', 'Window', 'WindowClient', 'intents']
 
@@ -99,11 +98,12 @@ class WindowClient(object):
 class BulkWriter(object):
     """Writes groups of changes; several threads may use it.
 
-    :param store: a Store that retries, with a WindowClient."""
+    :param store: a Store that retries, with a WindowClient.
+    :param unthrottled: the same, but it does not retry throttled requests."""
 
-    def __init__(self, store):
+    def __init__(self, store, unthrottled):
         self._store = store
-        self._writer = Writer(store)
+        self._unthrottled = unthrottled
         #: The intents that were not deleted, by number.
         self._left = {}
         self._uncertain = set()
@@ -129,8 +129,7 @@ class BulkWriter(object):
             self._store.batch_write(table, [
                 _request(action) for change in changes for action in change.body])
             is_certain = not thread.is_uncertain
-            is_made = self._writer.transact([self._on_intent(intent, is_certain)] + [
-                action for change in changes for action in change.head])
+            is_made = self._write_heads(intent, is_certain, changes)
         finally:
             if thread.is_uncertain:
                 self._uncertain.add(intent.number)
@@ -158,10 +157,33 @@ class BulkWriter(object):
             store.call('put_item', TableName=store.search_table,
                        Item=intent._replace(is_settled=is_settled).item)
 
-    def _on_intent(self, intent, is_certain):
-        """Return an action that succeeds only while the intent exists. If all postings are written
-        for certain, it deletes the intent."""
-        return {'Delete' if is_certain else 'ConditionCheck': {
+    def _write_heads(self, intent, is_last, changes):
+        """Write the heads of changes in one transaction; return False if it is refused.
+
+        If it is throttled, write each half in turn: a table of 0.1.0 may never have the units for
+        all rows of a transaction at once.
+
+        :param is_last: True to delete the intent, too."""
+        actions = [self._on_intent(intent, is_last)] + [
+            action for change in changes for action in change.head]
+        half = len(changes) // 2
+        try:
+            (self._unthrottled if half else self._store).call(
+                'transact_write_items', TransactItems=actions)
+        except errors.RequestFailed as error:
+            if error.throttled and half:
+                return (self._write_heads(intent, False, changes[:half]) and
+                        self._write_heads(intent, is_last, changes[half:]))
+            if error.invalid or error.reasons:
+                return False
+            raise
+        return True
+
+    def _on_intent(self, intent, is_last):
+        """Return an action that succeeds only while the intent exists.
+
+        :param is_last: True to delete the intent."""
+        return {'Delete' if is_last else 'ConditionCheck': {
             'TableName': self._store.search_table, 'Key': intent_key(intent.number),
             'ConditionExpression': 'attribute_exists(gram)'}}
 

@@ -166,16 +166,6 @@ class Writer(object):
         item = self._store.get(self._store.search_table, tombstone_key(name))
         return None if item is None else item['number']['S']
 
-    def transact(self, actions):
-        """Make actions in one transaction; return False if it is refused. Costs a
-        TransactWriteItems."""
-        try:
-            return self._transact(actions) is None
-        except errors.RequestFailed as error:
-            if error.invalid:
-                return False
-            raise
-
     def _change(self, name, plan, read_witness):
         begun, refusal = frozenset(), None
         # Writers that meet once should not meet again.

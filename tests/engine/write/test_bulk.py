@@ -12,6 +12,7 @@ from docker_registry_index.engine.store.records import (
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write.bulk import BulkWriter, Window, WindowClient
 from docker_registry_index.engine.write.plan import Planner
+from tests.helpers.clock import Clock
 from tests.helpers.scripted_client import ScriptedClient
 from tests.helpers.waiting import in_threads, wait_until
 
@@ -50,7 +51,7 @@ def write(*responses):
         return {}
 
     client = ScriptedClient(*[lose if each is LOST else each for each in responses])
-    writer = BulkWriter(Store(SETTINGS, client))
+    writer = BulkWriter(*[Store(SETTINGS, client)] * 2)
     return client.requests, writer.write(GROUP), writer
 
 
@@ -104,12 +105,31 @@ def test_an_intent_is_left_if_the_transaction_is_refused_or_a_request_for_postin
 @pytest.mark.parametrize('count', [1, 3])
 def test_an_error_that_is_no_refusal_is_raised_and_leaves_the_intent(count):
     client = ScriptedClient(*[{}] * count + [FAILED, {}])
-    writer = BulkWriter(Store(SETTINGS, client))
+    writer = BulkWriter(*[Store(SETTINGS, client)] * 2)
     with pytest.raises(errors.RequestFailed):
         writer.write(GROUP)
     writer.put_intents_again(Store(SETTINGS, client))
     assert client.requests[-1][1]['Item'] == dict(
         client.requests[0][1]['Item'], settled={'BOOL': True})
+
+
+@pytest.mark.parametrize('answers, outcome, made', [
+    ([THROTTLED, {}, {}], (True, True), 2), ([THROTTLED, THROTTLED, {}, {}], (True, True), 2),
+    ([THROTTLED, {}, REFUSED], (False, True), 2), ([THROTTLED, REFUSED], (False, True), 1)])
+def test_a_throttled_transaction_is_made_in_halves_of_which_the_last_deletes_the_intent(
+        answers, outcome, made):
+    client, clock = ScriptedClient({}, {}, {}, *answers), Clock()
+    stores = [Store(SETTINGS, client).retrying(sleep=clock.sleep, throttled_seconds=seconds)
+              for seconds in (600, -1)]
+    assert BulkWriter(*stores).write(GROUP)[:2] == outcome
+    first, rest = client.requests[3][1]['TransactItems'], client.requests[-made:]
+    assert first[1:] == GROUP[0].head + GROUP[1].head
+    assert [arguments['TransactItems'][1:] for _, arguments in rest] == [
+        change.head for change in GROUP][:made]
+    assert [list(arguments['TransactItems'][0]) for _, arguments in rest] == [
+        ['ConditionCheck'], ['Delete']][:made]
+    # Only one alone is retried.
+    assert len(clock.slept) == answers.count(THROTTLED) - 1
 
 
 def write_units(requests):
@@ -133,7 +153,7 @@ def write_units(requests):
 def test_an_average_repository_costs_28_write_units_at_most():
     client = ScriptedClient({})
     changes = [added(name) for name in REALISTIC]
-    BulkWriter(Store(SETTINGS, client)).write(changes)
+    BulkWriter(*[Store(SETTINGS, client)] * 2).write(changes)
     assert write_units(client.requests) / float(len(changes)) <= 28
     # A transaction of all would cost two units for each posting.
     assert sum(2 * len(change.actions) for change in changes) / float(len(changes)) > 39
