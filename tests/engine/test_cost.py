@@ -79,10 +79,10 @@ def test_two_common_words_are_two_queries_and_a_rare_one_decides(loaded):
         with costing(loaded, ['Query'], [0.5]):
             assert len(loaded.search('team-0 api')) == 4
         return
-    with costing(loaded, ['Query'] * 2, [2, 1.5]):
+    with costing(loaded, ['Query'] * 2, [1.5, 1.5]):
         results = loaded.search('proxy api', 25)
     assert (len(results), results.is_incomplete) == (25, True)
-    with costing(loaded, ['Query'] * 2, [2, 0.5]):
+    with costing(loaded, ['Query'] * 2, [1.5, 0.5]):
         results = loaded.search('team 0005', 25)
     assert (len(results), results.is_incomplete) == (1, False)
 

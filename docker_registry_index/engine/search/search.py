@@ -12,11 +12,14 @@ from .. import errors
 from ..store import postings, text
 from . import ranking
 
-__all__ = ['MOST', 'Results', 'Search']
+__all__ = ['MOST', 'MOST_OF_EACH', 'Results', 'Search']
 
 #: The most postings that a search with a limit reads, and so its last result. With names of 50
 #: characters and the longest descriptions, they have 16 read units.
 MOST = 500
+#: The most postings of each word that a search for several words with a limit reads. Two common
+#: words take less time than five GetItem.
+MOST_OF_EACH = 200
 #: The most words that DynamoDB compares with a posting: an expression has 4 KB at most.
 _FILTERS = 50
 #: The most items requested for a page of names; a megabyte has fewer.
@@ -56,7 +59,7 @@ class Search(object):
 
         Costs one Query for one word, which has half a read unit for each 4 KB of postings. If the
         word is several times in many names, as a letter may be, costs another one. Several words
-        cost a Query of 250 postings, and another one if that is not all postings of its word.
+        cost a Query of 200 postings, and another one if that is not all postings of its word.
         Without a limit, a search reads all pages of the result.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
@@ -67,7 +70,8 @@ class Search(object):
             return Results()
         end = self._most if limit is None else skip + limit
         if len(words) > 1:
-            found, is_whole = self._matching(words, self._most if limit is None else MOST // 2)
+            most = self._most if limit is None else MOST_OF_EACH
+            found, is_whole = self._matching(words, most)
             return Results(_ranked(words, found)[skip:end], not is_whole)
         found, is_whole = self._first(words, end, None if limit is None else MOST)
         is_incomplete = not is_whole and (limit is None or len(found) < end)

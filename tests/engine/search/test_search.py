@@ -50,7 +50,11 @@ def made(index):
 
 @pytest.fixture
 def reads_at_most(monkeypatch):
-    return lambda count: monkeypatch.setattr(search, 'MOST', count)
+    def set_limits(count):
+        monkeypatch.setattr(search, 'MOST', count)
+        monkeypatch.setattr(search, 'MOST_OF_EACH', count // 2)
+
+    return set_limits
 
 
 def test_names_that_repeat_the_term_fill_the_limit(index, made):
