@@ -106,7 +106,7 @@ class Loader(object):
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
         #: When DynamoDB has made all requests that got no answer, or never will.
-        self._settled, self._is_uncertain = 0, False
+        self._settled = 0
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -256,7 +256,7 @@ class Loader(object):
         """Count the repositories of a group; write them again, one by one, if it was refused."""
         is_made, is_certain, intent = written
         if not is_certain:
-            self._note_uncertain()
+            self._settled = self._clock() + settle_timeout(self._store.settings)
         kinds = [kind for kind, _, _ in group]
         if not is_made:
             kinds = [self._write(kind, entry, possible_descriptions(change))
@@ -284,11 +284,6 @@ class Loader(object):
         if self._workers.is_closing:
             raise errors.Stopped()
 
-    def _note_uncertain(self):
-        """Note that DynamoDB may still make a request that got no answer."""
-        self._is_uncertain = True
-        self._settled = self._clock() + settle_timeout(self._store.settings)
-
     def _finish_intents(self):
         """Write the repositories of each intent that is left again, as a whole, and delete the
         intent. A repository without a row loses its postings. First, wait until DynamoDB cannot
@@ -296,7 +291,7 @@ class Loader(object):
 
         Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
-        is_settled = not self._is_uncertain and all(intent.is_settled for intent in found)
+        is_settled = all(intent.is_settled for intent in found)
         while not is_settled and self._clock() < self._settled:
             self._heartbeat()
             self._sleep(1)
