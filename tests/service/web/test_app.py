@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from docker_registry_index.engine import Results
-from docker_registry_index.engine.errors import RequestFailed
 from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
 from tests.helpers.index import THROTTLED
 from tests.helpers.registry import pushed
@@ -59,14 +58,13 @@ def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way(g
     assert closed() == [True] and gate.close(0)
 
 
-def test_failed_searches_do_not_count_as_answered(start, monkeypatch):
-    service, note_answer = start(), Mock()
-    monkeypatch.setattr(ConcurrencyLimit, 'note_answer', note_answer)
-    service.service.index.search = Mock(side_effect=[Results(), RequestFailed(
-        'query', ['table'], 'ThrottlingException', 'slow down', True), Results()])
-    assert [service.get('/v1/search').status_code for _ in range(3)] == [200, 503, 200]
-    # One more for each of the searches, because none was under way before it.
-    assert note_answer.call_count == 3 + 2
+def test_searches_that_fail_are_noted_and_refused_ones_are_not(start, monkeypatch):
+    service, noted = start(), Mock()
+    monkeypatch.setattr(ConcurrencyLimit, 'note_answer', noted)
+    service.service.index.search = Mock(side_effect=[Results(), THROTTLED])
+    assert [service.get('/v1/search' + query).status_code
+            for query in ('', '', '?n=x')] == [200, 503, 400]
+    assert noted.mock_calls == [call(False), call(True)]
 
 
 def test_searches_that_hang_leave_threads_for_all_other_requests(start):
