@@ -26,7 +26,7 @@ STANDARD = HARMLESS | {'contextlib', 'functools', 'logging', 'marshal', 'os', 'Q
                        'random', 'sqlite3', 'sys', 'threading', 'time', 'uuid'}
 AWS = {'boto3', 'botocore'}
 #: Lines of the package and of the longest module; modules of the package and of the largest folder.
-ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 10000, 450, 60, 10
+ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 10600, 450, 60, 10
 
 SOURCES = {str(path.relative_to(PACKAGE).with_suffix('')): path.read_bytes()
            for path in sorted(PACKAGE.rglob('*.py'))}
