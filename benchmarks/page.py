@@ -134,7 +134,7 @@ def http_table(results):
 
 
 def load_rates(results):
-    """Return a dictionary of what was measured to repositories per second."""
+    """Return a dictionary that maps what was measured to repositories per second."""
     [part] = results['load'].values()
     found = {}
     for python, header in (('py3', 'Python 3'), ('py27', 'Python 2.7')):

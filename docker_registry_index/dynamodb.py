@@ -70,7 +70,7 @@ class Index(Base):
         The request ends with status 400 if its parameter ``n`` is wrong, and with 503 if DynamoDB
         is unavailable, both with a JSON error. A partial result is never returned.
 
-        If more repositories may match, the answer also contains ``incomplete_results``, true.
+        If more repositories may match, the answer also contains ``incomplete_results: true``.
 
         :param search_term: a term; docs/search.md defines its meaning.
         :returns: a list of {'name': text, 'description': text}; all, or the first ``n``."""

@@ -92,7 +92,7 @@ def call_with_timeout(function, seconds, heartbeat=lambda: None, clock=monotonic
 
 
 class Workers(object):
-    """Calls a function with many arguments, several at a time; without threads, one by one.
+    """Calls a function with each of many arguments, several at a time; one by one without threads.
 
     :param function: takes one argument; several threads call it.
     :param note_result: called in the caller's thread with each argument and its result.
@@ -117,7 +117,7 @@ class Workers(object):
         return bool(self._threads)
 
     def are_busy(self):
-        """Return True if a call would have to wait. Notes the results of those that have ended.
+        """Return True if submit would have to wait. Note the results of the calls that have ended.
 
         :raises: as submit."""
         while not self._ended.empty():
@@ -174,8 +174,8 @@ class Workers(object):
 
 
 class Precedence(object):
-    """Gives some calls precedence over others: ``with precedence`` makes such a call, and the
-    others call ``give_way`` first.
+    """Gives some calls precedence over others: a call inside ``with precedence`` has precedence,
+    and the others call ``give_way`` first.
 
     :param seconds: the longest time for which the others give way, so that they always progress."""
 

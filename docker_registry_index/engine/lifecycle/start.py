@@ -84,7 +84,7 @@ class Startup(object):
         """Make the index ready; return True once it is. Return False if another process still loads
         it after ``startup_wait`` seconds, or has been loading for longer than that already.
 
-        While another process loads, costs one BatchGetItem at a time, and so does ``sync``.
+        While another process loads, each check costs one BatchGetItem, also in ``sync``.
 
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises TableError, RequestFailed: the index is not ready; call again."""

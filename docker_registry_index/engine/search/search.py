@@ -14,8 +14,8 @@ from . import ranking
 
 __all__ = ['MOST', 'MOST_OF_EACH', 'Results', 'Search']
 
-#: The most postings that a search with a limit reads, and so its last result. With names of 50
-#: characters and the longest descriptions, they have 16 read units.
+#: The most postings that a search with a limit reads, and so the number of its last result. With
+#: names of 50 characters and the longest descriptions, they cost 16 read units.
 MOST = 500
 #: The most postings of each word that a search for several words with a limit reads. Two common
 #: words take less time than five GetItem.
@@ -30,8 +30,8 @@ _CATALOG = postings.Range(postings.CATALOG, None)
 class Results(list):
     """The results of a search: a list of ranking.Result.
 
-    :ivar is_incomplete: True if more repositories may match than the limit leaves out, because the
-        search has read as much as it may."""
+    :ivar is_incomplete: True if the search has read as many postings as it may, and others may
+        match. Results that only the limit leaves out do not count."""
 
     def __init__(self, results=(), is_incomplete=False):
         super(Results, self).__init__(results)
@@ -57,10 +57,10 @@ class Search(object):
         :param skip: the number of results before these, for pages: the first page of 25 is (25, 0),
             the next one (25, 25). Pages end at result 500.
 
-        Costs one Query for one word, which has half a read unit for each 4 KB of postings. If the
-        word is several times in many names, as a letter may be, costs another one. Several words
-        cost a Query of 200 postings, and another one if that is not all postings of its word.
-        Without a limit, a search reads all pages of the result.
+        Costs one Query for one word, at half a read unit for each 4 KB of postings. If many names
+        contain the word several times, as with a single letter, it costs another Query. Several
+        words cost a Query of 200 postings, and another one if the word has more postings. Without a
+        limit, a search reads all pages of the result.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
         :raises RequestFailed: no partial result is returned."""
@@ -110,8 +110,8 @@ class Search(object):
         """Return the repositories that match several words, and whether these are all. Only the
         postings of the two longest words are read: they are probably the rarest.
 
-        :param most: the most postings to read of the longest word. Of the second word, as many
-            fewer are read as repositories were found: if these are many, both words are common."""
+        :param most: the most postings to read of the longest word. For each repository found, one
+            posting fewer of the second word is read: if many were found, both words are common."""
         found, is_whole = {}, False
         longest = sorted(words, key=len, reverse=True)
         for word in longest[:2]:
@@ -133,8 +133,9 @@ class Search(object):
         :param words: only postings whose name or description contains these.
         :param after: as for Store.query."""
         size, start = first or most, None
-        # boto3 takes most of the time of a search, to read the attributes of items. The catalog
-        # also lists a name whose text another program has removed.
+        # boto3 spends most of the time of a search on parsing attributes, so only those that are
+        # needed are read. The catalog needs the keys, too: it also lists a name whose text another
+        # program has removed.
         attributes = postings.TEXT if wanted.prefix else None
         while True:
             page = self._store.query(wanted.gram, wanted.prefix, after=after, limit=size,

@@ -113,7 +113,7 @@ OPTIONS = (
             'Seconds between two syncs with the storage; 0 for no syncs.'),
     _option('max_results', '10000', checks.whole(1, 1000000),
             'The most results of a search without a limit.'),
-    # Those that AWS gives each new table: warm throughput cannot be lower.
+    # The minimum is what AWS gives each new table: warm throughput cannot be lower.
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
     _option('warm_throughput', None, checks.whole(WARM_WRITES, 10000000),
             'Write units per second that a new search table accepts at once, 4000 or more.'),

@@ -60,7 +60,7 @@ class Client(object):
         self._lock = threading.Lock()
         self._connected = None
         #: For each thread: ``is_uncertain`` becomes True when an attempt of a request gets no
-        #: answer, so that DynamoDB may make it at any time.
+        #: answer, so that DynamoDB may carry it out at any time.
         self.thread = threading.local()
         if connect_now:
             self._connect()
@@ -153,7 +153,7 @@ class RetryingClient(object):
 
     :param client: a Client.
     :param heartbeat: called before each attempt; raises to stop.
-    :param throttled_seconds: for which a throttled request is retried; negative for never."""
+    :param throttled_seconds: how long a throttled request is retried; negative for never."""
 
     def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic,
                  throttled_seconds=THROTTLED_SECONDS):
@@ -212,8 +212,8 @@ def request_timeout(settings):
 
 
 def settle_timeout(settings):
-    """Return the seconds after which DynamoDB has made a request that got no answer, or never will:
-    as long as a lease, which depends on the same."""
+    """Return the seconds after which DynamoDB has carried out a request that got no answer, or
+    never will: as long as a lease, which depends on the same assumption."""
     return 3 * request_timeout(settings)
 
 

@@ -38,11 +38,12 @@ _SUFFIX = 's'
 _RANGE_KEY_BYTES = 1024
 
 # Names and descriptions contain no control characters, so the keys can use these, in this order.
-# The suffix is the name or its last part; a later word; inside a word; a word of the description.
+# The suffix is the name or its last part; starts at a later word; starts inside a word; is from a
+# description.
 _PART, _WORD, _INSIDE, _DESCRIBED = '\x01\x02\x07\x7f'
 _ENCODE = dict(zip(map(ord, text.SEPARATORS), '\x03\x04\x05\x06'))
 _DECODE = dict(zip(map(ord, '\x03\x04\x05\x06'), text.SEPARATORS))
-# A key with the name before the suffix, which has no digest.
+# A key that contains the name before the suffix, and not a digest.
 _KEY = re.compile('([^\x01\x02\x07\x7f]+)([\x01\x02\x07\x7f])(?![\x01\x02])(.*)\\Z', re.DOTALL)
 #: The attributes that a result is made of.
 TEXT = 't, c'
@@ -163,8 +164,8 @@ def _mark(folded, place):
 
 
 def _tails(folded, description):
-    """Return the texts from word starts of a description that need a posting: those that neither
-    the name contains nor another one begins with."""
+    """Return the texts from word starts of a description that need a posting: those that the name
+    does not contain, and that are not the beginning of another one."""
     tails = sorted(set(text.word_tails(description)))
     # In sorted order, a text is followed by those that begin with it.
     return [tail for tail, following in zip(tails, tails[1:] + [''])

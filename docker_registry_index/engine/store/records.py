@@ -36,8 +36,8 @@ def tombstone_key(name):
 
 
 def removal_of(number):
-    """Return the part of a tombstone's number that is the removal's own, '' if there was no
-    removal. Postings that are deleted without a removal add a part of their own."""
+    """Return the part of a tombstone's number that identifies the removal, '' if there was none. A
+    process that deletes postings without a removal adds another part."""
     return (number or '').partition('.')[0]
 
 
@@ -138,8 +138,8 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 
     @property
     def is_half_added(self):
-        """True if the row has the token of a change that adds or removes the repository, so that
-        only some postings may exist, and does not record that all did."""
+        """True if the row has the token of a change that adds or removes the repository, and does
+        not record that all postings exist. Perhaps only some of them exist."""
         return (self.row is not None and self.row.writing is not None and
                 Row.POSTINGS not in self.row.item)
 

@@ -26,7 +26,7 @@ class Store(object):
 
     :param settings: a Settings.
     :param client: a Client or a RetryingClient.
-    :param attempts: of a request whose keys or items DynamoDB leaves out."""
+    :param attempts: the most attempts of a request whose keys or items DynamoDB leaves out."""
 
     def __init__(self, settings, client, sleep=sleep, attempts=_ATTEMPTS):
         self.settings = settings
@@ -65,15 +65,15 @@ class Store(object):
         :param prefix: only items whose suffix begins with this text.
         :param after: only items whose suffix is greater than this text.
         :param limit: the most items; None for as many as fit into a megabyte.
-        :param attributes: return only these attributes: names with commas.
-        :param words: only items whose text ``t`` contains these; the others are read as well.
+        :param attributes: return only these attributes: names separated by commas.
+        :param words: only items whose text ``t`` contains these; the others also count as read.
         :param start: the LastEvaluatedKey of the page before.
 
         Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
         condition, values = 'gram = :gram', {':gram': {'S': gram}}
         if prefix:
-            # DynamoDB Local reads begins_with to the end of the gram. No item has exactly the key
-            # :end, because each key goes on after a prefix.
+            # With begins_with, DynamoDB Local reads to the end of the gram. No item has exactly the
+            # key :end, because each key goes on after a prefix.
             end = text.first_after(prefix)
             condition += (' AND suffix BETWEEN :prefix AND :end' if end else
                           ' AND begins_with(suffix, :prefix)')

@@ -152,8 +152,8 @@ def _warm_throughput_refused(writes, error):
     if error.invalid:
         problem, way_out = 'DynamoDB refuses (%s)' % error, 'write another value'
     else:
-        # As that of Python 2.7.
-        problem = 'the boto3 of this Python does not know'
+        # As on Python 2.7.
+        problem = 'the boto3 of this Python does not support'
         way_out = 'create the table with docker-registry-index load on Python 3'
     return errors.SettingError('warm_throughput', None, 'is %d, which %s' % (writes, problem),
                                way_out + ', or remove the setting')

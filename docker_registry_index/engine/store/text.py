@@ -90,7 +90,7 @@ def join_case(folded, case):
     letters = CHARACTER.findall(folded) if NARROW else list(folded)
     for place, capitals in _CASE.findall(case):
         end = int(place) + len(capitals)
-        # Another program may have changed one of both.
+        # Another program may have changed one of the two.
         if end <= len(letters):
             letters[int(place):end] = capitals
     return ''.join(letters)
@@ -141,7 +141,7 @@ def cut_to_key(text):
 
 def first_after(prefix):
     """Return the first text, in the order of code points, that is greater than each text that
-    begins with ``prefix``; None if its last character is one of the rare ones from U+D7FF on."""
+    begins with ``prefix``; None if it ends with one of the rare characters from U+D7FF on."""
     if prefix[-1] >= '\ud7ff':
         return None
     following = '\\u%04x' % (ord(prefix[-1]) + 1)

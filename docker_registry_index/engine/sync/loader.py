@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 #: The outcomes that a load counts.
 _KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
 _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later load retries it: %s'
-#: The number of entries that are compared before other greenlets run, for about ten milliseconds,
-#: and of those after which the progress is reported.
+#: The number of entries that are compared before other greenlets run, which takes about ten
+#: milliseconds, and before the progress is reported.
 _YIELD_EVERY, _REPORT_EVERY = 10, 100
-#: While the storage is being listed, so many entries are written at once, a group; and after so
-#: many seconds, those that were listed by then.
+#: While the storage is being listed, entries are written in groups of this size; after this many
+#: seconds, a group contains those that were listed by then.
 _WRITTEN_AT_ONCE, _WRITE_SECONDS = 33, 1
 #: The number of threads that write, and so the most requests at a time.
 _THREADS = 8
@@ -105,7 +105,7 @@ class Loader(object):
         self._written = clock()
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
-        #: When DynamoDB has made all requests that got no answer, or never will.
+        #: When DynamoDB has carried out all requests that got no answer, or never will.
         self._settled = 0
 
     def load(self):
@@ -181,7 +181,7 @@ class Loader(object):
             snapshot.close()
 
     def _write_listed(self, snapshot):
-        """Write some of the repositories that were listed, if a thread is free and that is due;
+        """Write some of the repositories that were listed, if a thread is free and a write is due;
         return True if there were any."""
         if self._workers.are_busy() or (snapshot.listed - snapshot.taken < _WRITTEN_AT_ONCE
                                         and self._clock() < self._written + _WRITE_SECONDS):
@@ -275,7 +275,7 @@ class Loader(object):
         self._since_heartbeat.start()
 
     def _check_worker(self):
-        """Called before each request of a worker. Ends the worker with the load, and lets it wait
+        """Called before each request of a worker. Ends the worker with the load, and makes it wait
         while the lease may end before the request does. A worker does not renew the lease."""
         if not self._workers.has_threads:
             return self._heartbeat()
@@ -285,9 +285,9 @@ class Loader(object):
             raise errors.Stopped()
 
     def _finish_intents(self):
-        """Write the repositories of each intent that is left again, as a whole, and delete the
-        intent. A repository without a row loses its postings. First, wait until DynamoDB cannot
-        change them any more by a request that got no answer.
+        """For each intent that is left, write its repositories again, as a whole, and delete it. A
+        repository without a row loses its postings. Before that, wait until DynamoDB has carried
+        out all requests that got no answer, or never will.
 
         Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
@@ -323,7 +323,7 @@ class Loader(object):
         removal = self._writer.removal(entry.name)
         if entry.is_listed and (state.row is None or state.is_half_added):
             if removal_of(removal) not in ('', removal_of(entry.removal)):
-                # Removed since the load began. A tombstone that has gone had expired.
+                # Removed since the load began. A tombstone that no longer exists had expired.
                 entry = entry._replace(is_listed=False)
             elif state.row is None and entry.state.row is not None:
                 # Another process deleted the row, perhaps release 0.1.0, without a tombstone.

@@ -13,9 +13,9 @@ The transaction is refused if the row or the witness has changed since it was re
 process has deleted postings of the name since then, which the tombstone shows. So no load relies on
 postings that are no longer as it wrote them.
 
-If a process is killed, its intents stay. They also stay if a request for postings got no answer,
-because DynamoDB may make such a request later. The next load, or the end of this one, writes the
-repositories of such an intent again; see Loader."""
+If a process is killed, its intents stay. They also stay if a request that writes postings got no
+answer, because DynamoDB may carry out such a request later. The next load, or the end of this one,
+writes the repositories of such an intent again; see Loader."""
 
 from __future__ import unicode_literals
 
@@ -61,7 +61,7 @@ class Window(object):
             if is_throttled:
                 self.limit = max(1, self.limit / 2)
             else:
-                # By one when each request under way has ended.
+                # By one, once each request under way has ended.
                 self.limit = min(self._most, self.limit + 1 / self.limit)
             self._changed.notify_all()
 
@@ -111,10 +111,10 @@ class BulkWriter(object):
     def write(self, changes):
         """Write a group of changes.
 
-        :param changes: changes by Planner.put, whose heads have LONGEST actions at most together.
+        :param changes: changes by Planner.put, whose heads together have at most LONGEST actions.
         :returns: (is_made, is_certain, Intent). If ``is_made`` is False, the changes must be
-            written again. If ``is_certain`` is False, DynamoDB may still make a request for
-            postings that got no answer. The intent is left unless both are True.
+            written again. If ``is_certain`` is False, DynamoDB may still carry out a request that
+            got no answer. The intent is left unless both are True.
         :raises RequestFailed: some postings may be written; the intent is left.
 
         Costs a write unit for each posting, two for each action of a head, and a few for the
@@ -145,9 +145,9 @@ class BulkWriter(object):
         self._left.pop(intent.number, None)
 
     def put_intents_again(self, store):
-        """Put each intent that was not deleted, after the last request. If the process was paused,
-        another load may have deleted them, and then this one may have made the request for which it
-        was paused. The next load need not wait for requests that were all answered.
+        """After the last request, write again each intent that this load has not deleted. If the
+        process was paused, another load may have deleted the intent, and this one may have made a
+        request afterwards. If all requests were answered, the next load need not wait.
 
         Costs a PutItem for each.
 

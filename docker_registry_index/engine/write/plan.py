@@ -83,7 +83,7 @@ class Planner(object):
         """Return the Change that deletes ``name`` and its postings.
 
         :param tombstone: the action that writes a tombstone. Without it, a load could not see that
-            the postings which it has written are gone."""
+            postings which it has written no longer exist."""
         head = [{'Delete': self._on_row(name, state.row)},
                 {'Delete': self._on_witness(name, state.witness)}, tombstone]
         return Change(name, state, None, None, head, self._deletes(name, state, keep=()))
@@ -103,8 +103,9 @@ class Planner(object):
             tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
 
     def changed_tombstone(self, name, was, number, expires):
-        """Return the action that changes the tombstone of ``name`` if its number still is ``was``;
-        None for no tombstone."""
+        """Return the action that changes the tombstone of ``name`` if its number is still ``was``.
+
+        :param was: a number; None if there was no tombstone."""
         put = self.tombstone(name, number, expires)['Put']
         condition = self.not_removed_since(name, was)['ConditionCheck']
         del condition['Key']
@@ -247,7 +248,7 @@ class Planner(object):
 
 def possible_descriptions(change):
     """Return the set of the descriptions that postings may have while ``change`` is being made, if
-    not as a whole."""
+    it is not made as a whole."""
     found = set(change.state.descriptions)
     if change.target is not None:
         found.add(change.target)

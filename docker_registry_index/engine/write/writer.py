@@ -37,7 +37,7 @@ class Writer(object):
 
     :param store: a Store.
     :param clock: returns Unix seconds.
-    :param precedence: a Precedence, over the requests of loads."""
+    :param precedence: a Precedence of these changes over the requests of loads."""
 
     def __init__(self, store, sleep=sleep, clock=time.time, precedence=None):
         self._store = store
@@ -154,7 +154,7 @@ class Writer(object):
 
     def clean(self, name, state, removal):
         """Return the Change that deletes ``name``, because it is not in the storage or has no row.
-        For a load, this is no removal, but see Planner.delete.
+        Loads do not count this as a removal; Planner.delete describes why it has a tombstone.
 
         :param removal: the number of the tombstone, or None."""
         number = '%s.%s' % (removal_of(removal), uuid.uuid4().hex)
