@@ -11,7 +11,7 @@ COLOURS = ['#2f81f7', '#d9730d', '#2da44e', '#8c8c8c']
 _STYLE = ('text{font:12px sans-serif;fill:#57606a}.grid{stroke:#8c8c8c;stroke-opacity:.3}'
           '.title{font-weight:bold}.end{text-anchor:end}.middle{text-anchor:middle}'
           '@media(prefers-color-scheme:dark){text{fill:#adbac7}}')
-_WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 200, 150, 50, 60, 45
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BESIDE, _BELOW = 180, 150, 50, 60, 50, 45
 
 
 def panels(title, series, columns=5):
@@ -26,16 +26,16 @@ def panels(title, series, columns=5):
     x_axis, y_axis = (_Axis([point[place] for point in points]) for place in (0, 1))
     found = _legend(title, lines)
     for place, (panel, drawn) in enumerate(series.items()):
-        left = _LEFT + place % columns * (_WIDTH + 20)
-        top = _TOP + place // columns * (_HEIGHT + _GAP)
+        left = _LEFT + place % columns * (_WIDTH + _BESIDE)
+        top = _TOP + place // columns * (_HEIGHT + _BELOW)
         found += [_text(left + _WIDTH / 2, top - 6, panel, 'middle title')]
         found += _grid(x_axis, y_axis, left, top, place % columns == 0)
         for colour, line in zip(COLOURS, lines):
             found += _line([(left + x_axis.share(x) * _WIDTH, top + (1 - y_axis.share(y)) * _HEIGHT)
                             for x, y in sorted(drawn[line].items())], colour)
     rows = math.ceil(len(series) / columns)
-    return _document(_LEFT + min(columns, len(series)) * (_WIDTH + 20),
-                     _TOP + rows * (_HEIGHT + _GAP), found)
+    return _document(_LEFT + min(columns, len(series)) * (_WIDTH + _BESIDE),
+                     _TOP + rows * (_HEIGHT + _BELOW), found)
 
 
 def bars(title, values, unit):

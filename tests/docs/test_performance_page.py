@@ -35,7 +35,7 @@ def test_a_chart_is_well_formed_and_has_a_point_for_each_value():
                                     for panel in ('one', 'two', 'three')}, columns=2)
     found = tree.fromstring(drawn)
     circles = [each for each in found if each.tag.endswith('circle')]
-    assert [float(each.get('cx')) for each in circles[:2]] == [50, 250]
+    assert [float(each.get('cx')) for each in circles[:2]] == [50, 230]
     assert len(circles) == 9 and 'a &lt; b' in drawn
 
 
