@@ -45,7 +45,7 @@ check-tests: setup-check
 	    --ignore tests/end_to_end tests
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== runs four parts at a time and shows each when it ends: seven minutes in all'
+	@echo '== runs four parts at a time and shows each when it ends: 7 to 12 minutes in all'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
 	    check-tests test-py3 test-packaging
