@@ -35,7 +35,7 @@ run: setup-run ## Start docker-registry on a local S3, and search it; Ctrl-C end
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
-check: setup-check ## Run lint and the tests that need no server: a minute, with Python 3 and pip
+check: setup-check ## Run lint and the tests that need no server: two minutes, with Python 3 and pip
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
 	@echo 'make check: all passed'
 
