@@ -70,7 +70,7 @@ def count(name, description=''):
     if description:
         row.update(description={'S': description}, indexed={'S': description})
     there = RepositoryState(Row.of(row), description)
-    removal = planner.delete(name, there, planner.tombstone(name, '0' * 32, 1700000000))
+    removal = planner.delete(name, there, planner.tombstone(name, '0' * 32))
     load = planner.put(name, description, NOTHING, [planner.not_removed_since(name, None)])
     items = [postings.to_item(posting) for posting in
              postings.postings(name, description) + [postings.witness(name, description)]]

@@ -16,9 +16,6 @@ from .engine.settings.checks import printable
 from .engine.settings.options import KEY_PAIR, Settings
 from .engine.settings.resolution import Layer, resolve
 
-__all__ = ['InvalidYAML', 'block_of', 'environment_of', 'evaluate', 'load', 'parse',
-           'path_of', 'read_file', 'unquote']
-
 _FILE = 'DOCKER_REGISTRY_CONFIG'
 _FLAVOUR = 'SETTINGS_FLAVOR'
 _PREFIX = '_env:'
@@ -226,7 +223,10 @@ def parse(text):
     :param text: str, or bytes in UTF-8 or UTF-16.
     :raises InvalidYAML: the text is not YAML.
     :raises MissingDependency: PyYAML is missing."""
-    yaml = _yaml()
+    try:
+        import yaml
+    except ImportError:
+        raise MissingDependency('yaml', 'pip install PyYAML')
     loader = _loader(yaml.SafeLoader)
     try:
         return yaml.load(text, Loader=loader)
@@ -245,15 +245,6 @@ def _parse_mapping(text):
     if not isinstance(value, dict):
         raise InvalidYAML('contains no mapping')
     return value
-
-
-def _yaml():
-    """Return the module of PyYAML, which docker-registry requires."""
-    try:
-        import yaml
-    except ImportError:
-        raise MissingDependency('yaml', 'pip install PyYAML')
-    return yaml
 
 
 def _loader(safe):

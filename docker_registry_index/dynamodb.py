@@ -93,8 +93,7 @@ class Index(Base):
     def _handle_repository_created(self, sender, namespace, repository, value):
         self._apply_change(namespace, repository, True)
 
-    def _handle_repository_updated(self, sender, namespace, repository, value):
-        self._apply_change(namespace, repository, True)
+    _handle_repository_updated = _handle_repository_created
 
     def _handle_repository_deleted(self, sender, namespace, repository):
         self._apply_change(namespace, repository, False)

@@ -10,10 +10,9 @@ import time
 import click
 
 from .. import __version__
-from .output import NOT_OK, OK, Bar, print_json, echo, exit_with, safe
-from .settings import index_of, server_module, service_of, source_of
-
-__all__ = ['main']
+from ..engine.errors import safe
+from .output import NOT_OK, OK, Bar, exit_with, print_json
+from .settings import index_of, service_of, source_of
 
 _JSON = click.option('--json', 'is_json', is_flag=True, help='Print one JSON document.')
 _NAMES = click.option(
@@ -83,9 +82,9 @@ def search(index, config, term, limit, is_json):
     else:
         width = max([len(result.name) for result in found] or [0])
         for result in found:
-            echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
+            click.echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
         if found.is_incomplete:
-            echo('More repositories may match; search for a rarer word.', err=True)
+            click.echo('More repositories may match; search for a rarer word.', err=True)
     return OK if found else NOT_OK
 
 
@@ -109,7 +108,7 @@ def load(index, config, dry_run, names, is_json):
     if is_json:
         print_json(dict(report._asdict(), complete=report.complete))
     else:
-        echo('%s, in %.1f s' % (safe(report.summary), report.seconds))
+        click.echo('%s, in %.1f s' % (safe(report.summary), report.seconds))
     return OK if report.complete else NOT_OK
 
 
@@ -120,7 +119,7 @@ def _print_difference(index, source, is_json):
     if is_json:
         print_json([{'name': name, 'change': kind} for kind, name in found])
     for kind, name in [] if is_json else found:
-        echo('%-8s %s' % (kind, safe(name)))
+        click.echo('%-8s %s' % (kind, safe(name)))
     return OK
 
 
@@ -141,14 +140,19 @@ def check(index, config, repair, with_storage, names, is_json):
     with Bar('checking') as bar:
         index.is_ready()
         checker = index.checker(source, bar.update)
-        found = [_print_problem(problem, is_json) for problem in checker.check(repair)]
+        found = []
+        for problem in checker.check(repair):
+            found.append(problem)
+            if not is_json:
+                click.echo('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ',
+                                          safe(problem.name), safe(problem.detail)))
     left = [problem for problem in found if not problem.repaired]
     if is_json:
         print_json({'rows': checker.rows, 'postings': checker.postings,
                     'storage': source is not None, 'left': len(left),
                     'problems': [problem._asdict() for problem in found]})
     else:
-        echo('%d rows and %d postings%s: %d problems, %d repaired' % (
+        click.echo('%d rows and %d postings%s: %d problems, %d repaired' % (
             checker.rows, checker.postings, ' and the storage' if source else '', len(found),
             len(found) - len(left)))
     return NOT_OK if left else OK
@@ -162,20 +166,12 @@ def serve(config):
     Runs until it receives SIGTERM or SIGINT. Exit status 2 if a setting is wrong, 5 if the tables
     belong to a newer release or another program."""
     def act():
-        settings, service = service_of(config)
-        program = server_module()
-        program.configure_logging()
-        program.serve(settings, service)
+        server, settings, service = service_of(config)
+        server.configure_logging()
+        server.serve(settings, service)
         return OK
 
     exit_with(act)
-
-
-def _print_problem(problem, is_json):
-    if not is_json:
-        echo('%s %s: %s' % ('repaired' if problem.repaired else 'wrong ', safe(problem.name),
-                            safe(problem.detail)))
-    return problem
 
 
 def _report_of(index, source):
@@ -205,36 +201,29 @@ def _report_of(index, source):
 
 def _print_report(report):
     """Print a report as text."""
-    echo('%-12s %s, %s' % ('database', report['database'], report['region']))
+    click.echo('%-12s %s, %s' % ('database', report['database'], report['region']))
     for table in report['tables']:
-        echo('%-12s %s: %s' % (table['kind'], table['name'], _table_text(table)))
-    echo('%-12s %s' % ('index', _index_text(report)))
-    echo('%-12s %s' % ('load', _load_text(report)))
+        units = ''
+        if 'write_units' in table:
+            units = ', %(read_units)d read and %(write_units)d write units' % table
+        click.echo('%-12s %s: %s%s' % (table['kind'], table['name'], table['status'], units))
+    click.echo('%-12s %s' % ('index', _index_text(report)))
+    click.echo('%-12s %s' % ('load', _load_text(report)))
     if report['names'] is not None:
-        echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
-        echo('%-12s %s' % ('sample', _sample_text(report)))
+        click.echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
+        click.echo('%-12s %s' % ('sample', _sample_text(report)))
     for name, problem in sorted(report['wrong'].items()):
-        echo('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
-
-
-def _table_text(table):
-    if 'write_units' not in table:
-        return table['status']
-    return '%s, %d read and %d write units' % (
-        table['status'], table['read_units'], table['write_units'])
+        click.echo('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
 
 
 def _index_text(report):
     state = 'ready' if report['ready'] else 'NOT READY'
     if report['format'] is not None:
         state += ', format %d' % report['format']
-    return '%s, %s' % (state, _time_text('synced', report['synced']))
-
-
-def _time_text(what, seconds):
-    if seconds is None:
-        return 'never ' + what
-    return '%s at %s UTC' % (what, time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds)))
+    if report['synced'] is None:
+        return state + ', never synced'
+    synced = time.gmtime(report['synced'])
+    return '%s, synced at %s UTC' % (state, time.strftime('%Y-%m-%d %H:%M:%S', synced))
 
 
 def _load_text(report):

@@ -12,8 +12,6 @@ from ..engine._compat import monotonic, sleep
 from ..engine.errors import safe
 from ..engine.sync.snapshot import ScratchError
 
-__all__ = ['Bar', 'NOT_OK', 'OK', 'print_json', 'echo', 'exit_with', 'safe']
-
 #: Exit statuses; the help of the command explains them.
 OK, NOT_OK, USAGE, UNAVAILABLE, TAKEN, FOREIGN_TABLES = range(6)
 #: The statuses of a process that SIGINT or SIGPIPE has ended.
@@ -29,14 +27,9 @@ _STATUS_OF = (
 )
 
 
-def echo(line, err=False):
-    """Print a line, even if the output cannot encode all its characters."""
-    click.echo(line, err=err)
-
-
 def print_json(document):
     """Print a document as JSON, in ASCII."""
-    echo(json.dumps(document, indent=2, sort_keys=True))
+    click.echo(json.dumps(document, indent=2, sort_keys=True))
 
 
 class Bar(object):
@@ -106,7 +99,7 @@ def _status(act, is_json, clock, sleep):
 def _fail(status, sentence, is_json):
     if is_json:
         print_json({'error': sentence})
-    echo('docker-registry-index: %s' % safe(sentence), err=True)
+    click.echo('docker-registry-index: %s' % safe(sentence), err=True)
     return status
 
 

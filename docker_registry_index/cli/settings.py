@@ -7,9 +7,7 @@ import click
 
 from .. import configuration
 from ..engine import ListSource, SearchIndex
-from .output import echo, safe
-
-__all__ = ['index_of', 'server_module', 'service_of', 'source_of']
+from ..engine.errors import safe
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
 #: A block of the file, and environment variables, that only a service has.
@@ -41,20 +39,16 @@ def index_of(config):
 
 
 def service_of(config):
-    """Return the engine's Settings and the ServiceSettings of a service.
+    """Return the module service.server, and the engine's Settings and the ServiceSettings for it.
 
     :param config: as for index_of.
     :raises SettingError: a setting is wrong or missing."""
     service = _service_settings(config)
     service.check_serving()
-    return _engine_settings(config), service
-
-
-def server_module():
-    """Return the module docker_registry_index.service.server."""
+    settings = _engine_settings(config)
     with _imports_of_service():
-        from ..service import server as found
-    return found
+        from ..service import server
+    return server, settings, service
 
 
 def source_of(config, names=None, optional=False):
@@ -136,7 +130,7 @@ def _path(config):
 
 def _warn(warnings):
     for warning in warnings:
-        echo('warning: %s' % safe(u'%s' % warning), err=True)
+        click.echo('warning: %s' % safe(u'%s' % warning), err=True)
 
 
 def _lines(names):

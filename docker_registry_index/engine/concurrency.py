@@ -12,15 +12,7 @@ import threading
 
 from ._compat import monotonic, queue, wait
 
-__all__ = ['Backoff', 'Loop', 'Precedence', 'SingleFlight', 'Stopwatch', 'TimedOut', 'Workers',
-           'call_with_timeout', 'start_thread']
-
 logger = logging.getLogger(__name__)
-
-#: The most times that a pause is doubled.
-_DOUBLED = 30
-#: Seconds between two heartbeats of a caller that waits for Workers.
-_WAIT = 0.2
 
 
 class TimedOut(Exception):
@@ -155,7 +147,7 @@ class Workers(object):
     def _wait_for_one(self):
         self._heartbeat()
         # In Python 2.7, get() with a timeout depends on the time of day.
-        if self._ended.empty() and not wait(self._has_ended, _WAIT):
+        if self._ended.empty() and not wait(self._has_ended, 0.2):
             return
         self._has_ended.clear()
         try:
@@ -286,7 +278,8 @@ class Backoff(object):
 
     def next(self):
         """Return the seconds of the next pause."""
-        pause = min(self._first * 2 ** min(self._taken, _DOUBLED), self._longest)
+        # Doubled 30 times at most, so that the number stays small.
+        pause = min(self._first * 2 ** min(self._taken, 30), self._longest)
         self._taken += 1
         return pause * random.uniform(self._least, 1)
 
@@ -360,8 +353,11 @@ class Loop(object):
             # A wake() from now on leads to another call, because this call may miss its cause.
             self._woken.clear()
             pause = self._call()
-            if pause is None and self._must_end():
-                return
+            if pause is None:
+                with self._lock:
+                    if not self._woken.is_set():
+                        self._ended.set()
+                        return
             if pause:
                 wait(self._woken, pause, longest_pause=0.2)
         self._ended.set()
@@ -374,9 +370,3 @@ class Loop(object):
         except Exception:
             logger.exception('a background task of the search index failed; it is retried')
             return 1
-
-    def _must_end(self):
-        with self._lock:
-            if not self._woken.is_set():
-                self._ended.set()
-            return self._ended.is_set()

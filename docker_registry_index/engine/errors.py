@@ -11,14 +11,6 @@ import re
 
 from ._compat import text_type
 
-__all__ = [
-    'ChangeConflict', 'ConditionFailed', 'DynamoDBIndexError', 'ForeignDatabase', 'InvalidArgument',
-    'InvalidName', 'LeaseLost', 'LeaseTaken', 'MissingDependency', 'MissingTable', 'NewerDatabase',
-    'RequestFailed', 'SettingError', 'Stopped', 'StorageUnreadable', 'TableError', 'first_line',
-    'safe', 'summary',
-]
-
-
 _LONGEST = 300
 # Characters that could control a terminal, or reverse its text.
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
@@ -198,8 +190,11 @@ class MissingTable(RequestFailed):
 def first_line(error):
     """Return the first line of an error in ASCII, which is all that Python 2.7 can log. Only the
     first four characters of an access key ID are kept."""
-    lines = _text(error).splitlines() or ['']
-    return _escaped(_redacted(lines[0]))[:_LONGEST]
+    line = (_text(error).splitlines() or [''])[0]
+    for pattern in _KEY_ID, _NAMED_KEY:
+        line = pattern.sub(r'\1...', line)
+    line = _QUERY.sub('?...', line)
+    return line.encode('unicode_escape').decode('ascii')[:_LONGEST]
 
 
 def summary(error):
@@ -220,24 +215,10 @@ def safe(text):
 
 
 def _text(error):
-    for read in text_type, _decoded:
+    for read in (text_type, lambda error: bytes(error).decode('utf-8', 'replace')):
         try:
             return read(error)
         except UnicodeError:
             # In Python 2.7, an error may contain text or bytes that are not ASCII.
             continue
     return ''
-
-
-def _decoded(error):
-    return bytes(error).decode('utf-8', 'replace')
-
-
-def _redacted(line):
-    for pattern in _KEY_ID, _NAMED_KEY:
-        line = pattern.sub(r'\1...', line)
-    return _QUERY.sub('?...', line)
-
-
-def _escaped(line):
-    return line.encode('unicode_escape').decode('ascii')

@@ -2,11 +2,8 @@
 
 from __future__ import unicode_literals
 
-import contextlib
-
-from . import errors
 from .concurrency import Precedence
-from .lifecycle.lease import lease_of
+from .lifecycle.lease import Lease
 from .lifecycle.maintenance import Maintenance
 from .lifecycle.start import Startup
 from .search.search import Search
@@ -15,14 +12,12 @@ from .store.client import Client
 from .store.store import Store
 from .sync.description_queue import DescriptionQueue
 from .sync.loader import Loader
-from .sync.reconcile import StorageReconciler, TimedSource
+from .sync.reconcile import TimedSource, reconcile
 from .sync.source import as_source
 from .verify.check import Checker
 from .verify.status import Status
 from .write.change_queue import ChangeQueue
 from .write.writer import Writer
-
-__all__ = ['SearchIndex']
 
 #: Seconds for the queued changes, and then for a load under way, when a process ends.
 _CLOSE_SECONDS = 5
@@ -48,12 +43,13 @@ class SearchIndex(object):
     def __init__(self, settings, connect_now=True):
         self.settings = settings
         self.client = Client(settings, connect_now)
-        self._store = store = Store(settings, self.client)
+        self._store = Store(settings, self.client)
+        store = self._store.handling_missing_tables(self._check_soon)
         self._search = Search(store)
         self._precedence = Precedence(_GIVE_WAY_SECONDS)
         self._writer = Writer(store, precedence=self._precedence)
         #: The repositories whose descriptions the service has yet to read.
-        self.description_queue = DescriptionQueue(store)
+        self.description_queue = DescriptionQueue(self._store)
         self._maintenance = self._queue = None
 
     def start(self, source, wait=None, progress=None):
@@ -72,8 +68,8 @@ class SearchIndex(object):
         maintenance = Maintenance(self._store, self._load_function(source, progress))
         timed_source = TimedSource(as_source(source), ANSWER_SECONDS, UNANSWERED)
         self._queue = ChangeQueue(
-            self._writer.set, StorageReconciler(timed_source, self._writer).reconcile,
-            self.settings.push_wait, maintenance.check_soon, maintenance.sync_soon)
+            self._writer.set, lambda name: reconcile(name, timed_source, self._writer),
+            self.settings.push_wait, maintenance.sync_soon)
         self._maintenance = maintenance
         return maintenance.start_and_wait(self.settings.startup_wait if wait is None else wait)
 
@@ -118,30 +114,28 @@ class SearchIndex(object):
         """Return the repositories that match ``term``, best first. See Search.search.
 
         :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
-        self._wait_until_usable()
-        with self._missing_tables_reported():
-            return self._search.search(term, limit, skip)
+        if self._maintenance:
+            self._maintenance.wait_until_usable()
+        return self._search.search(term, limit, skip)
 
     def catalog(self, after=None, limit=None):
         """Return names in the order of a registry's catalog. See Search.catalog."""
-        self._wait_until_usable()
-        with self._missing_tables_reported():
-            return self._search.catalog(after, limit)
+        if self._maintenance:
+            self._maintenance.wait_until_usable()
+        return self._search.catalog(after, limit)
 
     def add(self, name, description=None):
         """Add ``name``, or change its description; return True if anything changed. See
         Writer.add."""
-        with self._missing_tables_reported():
-            return self._writer.add(name, description)
+        return self._writer.add(name, description)
 
     def remove(self, name):
         """Remove ``name``; return True if the index had it. See Writer.remove."""
-        with self._missing_tables_reported():
-            return self._writer.remove(name)
+        return self._writer.remove(name)
 
     def lease(self, kind):
         """Return a Lease of another kind than that of loads. It is not held yet."""
-        return lease_of(self._store, kind=kind)
+        return Lease(self._store, kind=kind)
 
     def is_ready(self):
         """Return True if the index is ready. Costs one BatchGetItem. See Startup.is_ready."""
@@ -161,7 +155,8 @@ class SearchIndex(object):
     def difference(self, source):
         """Return what a load would change; a missing table counts as empty. See
         Loader.difference."""
-        return Loader(self._store.with_missing_tables_empty(), as_source(source)).difference()
+        store = self._store.handling_missing_tables(lambda error: {'Items': []})
+        return Loader(store, as_source(source)).difference()
 
     def checker(self, source=None, progress=None):
         """Return a Checker of this index, whose check() yields each Problem.
@@ -180,16 +175,8 @@ class SearchIndex(object):
         return lambda heartbeat: Loader(
             store, source, heartbeat, progress, give_way=give_way).load()
 
-    def _wait_until_usable(self):
+    def _check_soon(self, error):
+        """Check the index in the background, because a request found a table missing."""
         if self._maintenance:
-            self._maintenance.wait_until_usable()
-
-    @contextlib.contextmanager
-    def _missing_tables_reported(self):
-        """Check the index in the background if a request in the block finds a table missing."""
-        try:
-            yield
-        except errors.MissingTable:
-            if self._maintenance:
-                self._maintenance.check_soon()
-            raise
+            self._maintenance.check_soon()
+        raise error

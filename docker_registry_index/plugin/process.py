@@ -16,8 +16,6 @@ import flask
 from ..engine import SearchIndex, errors
 from .storage import drop_connections
 
-__all__ = ['ProcessIndexes']
-
 logger = logging.getLogger(__name__)
 
 
@@ -93,17 +91,13 @@ def _check_before_the_fork(settings):
     """Raise an error of ProcessIndexes if no worker could use the index."""
     # The credentials of a role are requested in a thread, and no thread may start before a fork.
     if settings.access_key:
-        _check(settings)
+        try:
+            SearchIndex(settings).is_ready()
+        except errors.RequestFailed as error:
+            logger.debug('the check before the fork failed; each worker checks again: %s', error)
     drop_connections()
     # Closes connections that the workers would share.
     gc.collect()
-
-
-def _check(settings):
-    try:
-        SearchIndex(settings).is_ready()
-    except errors.RequestFailed as error:
-        logger.debug('the check before the fork failed; each worker checks again: %s', error)
 
 
 @contextlib.contextmanager

@@ -23,8 +23,6 @@ from docker_registry.lib import config
 
 from ..engine import Source
 
-__all__ = ['RegistrySource', 'drop_connections', 'text_of', 'unquoted']
-
 logger = logging.getLogger(__name__)
 
 #: The directories of the names . and ..

@@ -30,9 +30,6 @@ from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
-__all__ = ['CONNECTIONS', 'IDLE_SECONDS', 'Service', 'configure_logging', 'finish', 'listen',
-           'make_server', 'serve']
-
 logger = logging.getLogger(__name__)
 
 #: The most seconds of a stop for requests under way (Kubernetes allows more), for all background

@@ -14,8 +14,6 @@ from ..engine.settings.checks import Refused, printable
 from ..engine.settings.options import Option
 from ..engine.settings.resolution import BaseSettings, resolve
 
-__all__ = ['OPTIONS', 'ServiceSettings', 'bucket_of', 'settings_of']
-
 _LISTEN = re.compile(r'(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]+)\Z')
 _BUCKET = re.compile(r's3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/[^?#]*)?\Z')
 _SECRET_LENGTH = 16

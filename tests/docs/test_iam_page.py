@@ -5,7 +5,7 @@ import json
 import pytest
 
 from docker_registry_index.engine.lifecycle.lease import Lease
-from docker_registry_index.engine.store.records import tombstone_key
+from docker_registry_index.engine.store.records import TOMBSTONE, marker_key
 from tests.docs import pages
 from tests.helpers.engine import EngineIndex
 
@@ -57,7 +57,7 @@ def asked(in_process_dynamodb):
            lambda: engine.catalog())
     during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
     dynamodb.put_item(TableName=tables.search_table, Item=dict(
-        tombstone_key('acme/old'), number={'S': 'x'}, expires={'N': '1'}))
+        marker_key(TOMBSTONE, 'acme/old'), number={'S': 'x'}, expires={'N': '1'}))
     during('sync', lambda: engine.sync(lambda: [('acme/web', None), ('acme/new', None)]))
     during('lease', lambda: Lease(index.store).acquire(), lambda: Lease(index.store).acquire())
     dynamodb.delete_table(TableName=tables.repository_table)

@@ -13,7 +13,7 @@ from docker_registry_index.engine.search.search import MOST
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.store.client import attempt_timeout, request_timeout
 from docker_registry_index.engine.store.tables import definition, tables
-from docker_registry_index.engine.write import change_queue, plan, writer
+from docker_registry_index.engine.write import change_queue, plan
 from tests.docs import pages
 from tests.helpers.engine import EngineIndex
 
@@ -116,7 +116,7 @@ KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settin
     ('docs/design.md', 'three requests at their slowest, %d seconds by default and %d with the '
                        'keys of a role' % (3 * request_timeout(KEYS), 3 * request_timeout(ROLE))),
     ('docs/design.md', 'wait up to %d seconds' % KEYS.startup_wait),
-    ('docs/design.md', 'expire after %s' % {7 * 24 * 3600: 'a week'}[writer.TOMBSTONE_SECONDS]),
+    ('docs/design.md', 'expire after %s' % {7 * 24 * 3600: 'a week'}[plan.TOMBSTONE_SECONDS]),
     ('docs/design.md', 'has at most %d actions' % plan.LONGEST),
     ('docs/search.md', 'beyond %d characters is cut' % text.DESCRIPTION_CHARACTERS),
     ('docs/search.md', 'more than %d characters' % text.NAME_CHARACTERS)])

@@ -69,20 +69,36 @@ def test_a_forked_process_sends_nothing_over_the_connections_of_its_parent(index
         index.engine.client.call('list_tables')
 
 
+@pytest.mark.parametrize('act', [
+    lambda engine: engine.search('web'), lambda engine: engine.catalog(),
+    lambda engine: engine.add('a/new'), lambda engine: engine.remove('a/web'),
+    lambda engine: engine.apply_change('a/new', True)],
+    ids=['search', 'catalog', 'add', 'remove', 'apply_change'])
+def test_a_request_that_finds_a_table_missing_lets_the_index_be_checked(index, monkeypatch, act):
+    missing = errors.MissingTable('query', ['t'], 'ResourceNotFoundException', 'none', False)
+
+    def call(operation, **arguments):
+        raise missing
+
+    checks, source = [], FakeStorage(['a/web'])
+    assert index.engine.start(source) is True
+    monkeypatch.setattr(index.engine._maintenance, 'check_soon', lambda: checks.append(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(index.engine.client, 'call', call)
+        try:
+            assert act(index.engine) is False
+        except errors.MissingTable as error:
+            assert error is missing
+        assert checks
+
+
 def test_a_start_limits_how_long_and_how_often_changes_wait_for_the_storage(index, monkeypatch):
-    class Reconciler(object):
-        """A StorageReconciler that keeps its storage."""
-
-        reconcile = None
-
-        def __init__(self, storage, writer):
-            storages.append(storage)
-
-    storages, source = [], half_readable()
-    monkeypatch.setattr(index_module, 'StorageReconciler', Reconciler)
+    source, reconciled = half_readable(), []
     monkeypatch.setattr(index_module, 'TimedSource', lambda *arguments: arguments)
+    monkeypatch.setattr(index_module, 'reconcile', lambda *arguments: reconciled.append(arguments))
     index.engine.start(source)
-    assert storages == [(source, 10, 8)]
+    index.engine._queue._reconcile('a/web')
+    assert reconciled == [('a/web', (source, 10, 8), index.engine._writer)]
 
 
 def test_a_load_gives_way_to_each_push_and_delete_of_its_process_until_it_is_made(

@@ -7,7 +7,7 @@ from docker_registry_index.engine import SearchIndex, Settings, errors
 from docker_registry_index.engine.lifecycle.start import Startup
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
-    MARKERS, READY_KEY, Row, name_of_key, tombstone_key)
+    MARKERS, READY_KEY, TOMBSTONE, Row, name_of_marker)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.store.text import clean_description
 from docker_registry_index.engine.sync.loader import Loader
@@ -170,7 +170,7 @@ class EngineIndex(object):
     def tombstones(self):
         """The items of the search table that are tombstones."""
         return [item for item in self.items(self.settings.search_table)
-                if name_of_key(item, tombstone_key) is not None]
+                if name_of_marker(TOMBSTONE, item) is not None]
 
     def rows(self):
         """The items of the repository table, by name."""

@@ -17,8 +17,6 @@ from .._compat import monotonic
 from ..store.client import request_timeout
 from ..store.records import VERSION_KEY
 
-__all__ = ['Lease', 'lease_of']
-
 #: Seconds of a lease, unless three requests may take longer: the one that is under way when a
 #: heartbeat is due, the heartbeat, and the next request.
 LEASE_SECONDS = 20
@@ -33,18 +31,20 @@ class Lease(object):
     and then takes over as soon as one that tries all the time.
 
     :param store: a Store.
-    :param seconds: for which other processes wait for a heartbeat; 20 by default.
+    :param seconds: for which other processes wait for a heartbeat; by default 20, or enough for
+        three of the slowest requests.
     :param clock: returns seconds that never go back.
-    :param request: the most seconds that one request of the holder takes; 0 by default.
+    :param request: the most seconds that one request of the holder takes; by default as the
+        settings allow.
     :param kind: the attribute of the version row that contains the lease. The names of two more
         attributes begin with it. Each kind is a separate lease."""
 
-    def __init__(self, store, seconds=LEASE_SECONDS, clock=monotonic, request=0, kind='lease'):
+    def __init__(self, store, seconds=None, clock=monotonic, request=None, kind='lease'):
         self._store = store
         self._table = store.version_table
-        self._seconds = seconds
         self._clock = clock
-        self._request = request
+        self._request = request_timeout(store.settings) if request is None else request
+        self._seconds = max(LEASE_SECONDS, 3 * self._request) if seconds is None else seconds
         self._kind = kind
         self._owner = uuid.uuid4().hex
         self._counter = 0
@@ -243,9 +243,3 @@ class Lease(object):
         self._renewed = now
         self._seen = None
         return True
-
-
-def lease_of(store, clock=monotonic, kind='lease'):
-    """Return a Lease, not held yet, whose time is enough for three of the slowest requests."""
-    request = request_timeout(store.settings)
-    return Lease(store, max(LEASE_SECONDS, 3 * request), clock, request, kind)

@@ -13,8 +13,6 @@ from ..concurrency import Backoff, Loop
 from ..store.client import attempt_timeout, request_timeout
 from .start import RETRY, Startup
 
-__all__ = ['Maintenance', 'next_sync']
-
 logger = logging.getLogger(__name__)
 
 #: Seconds between two attempts while DynamoDB or the storage is unavailable.

@@ -17,9 +17,7 @@ from .._compat import monotonic, sleep
 from ..store import postings
 from ..store.records import MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, repository_key
 from ..store.tables import check_version, create_missing
-from .lease import lease_of
-
-__all__ = ['RETRY', 'Startup']
+from .lease import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ class Startup(object):
         self._wall_clock = wall_clock
         self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls, because the lease time is longer than a call waits.
-        self._lease = lease_of(store, clock)
+        self._lease = Lease(store, clock=clock)
         self._has_tables = False
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
@@ -186,7 +184,7 @@ class Startup(object):
         :param seen: [the record number of the lease] before the tables were described. If it has
             changed, a later load has created the tables.
         :returns: True if the caller must describe the tables again and call this method again."""
-        lease = lease_of(self._store, self._clock)
+        lease = Lease(self._store, clock=self._clock)
         try:
             holder = [lease.read()]
             is_stopped = holder == seen and lease.revoke(*holder)
@@ -195,7 +193,10 @@ class Startup(object):
             is_stopped, holder = True, []
         seen[:] = holder
         if is_stopped:
-            self._delete_marker(self._read_marker())
+            marker = self._read_marker()
+            if marker is not None:
+                # Unless another process has replaced it.
+                self._store.delete_numbered(READY_KEY, marker.number)
         return not is_stopped
 
     def _read_marker(self):
@@ -204,8 +205,3 @@ class Startup(object):
         except errors.MissingTable:
             self.marker = None
         return self.marker
-
-    def _delete_marker(self, marker):
-        """Delete a marker that was read, unless another process has replaced it."""
-        if marker is not None:
-            self._store.delete_numbered(READY_KEY, marker.number)

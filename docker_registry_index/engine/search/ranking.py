@@ -8,8 +8,6 @@ import collections
 
 from ..store import text
 
-__all__ = ['Result', 'parse', 'rank']
-
 NAME, LAST_PART, WHOLE_WORD, WORD_START, INSIDE_WORD, IN_DESCRIPTION = range(6)
 
 #: A repository that was found: its name, and its description or ''.

@@ -12,8 +12,6 @@ from .. import errors
 from ..store import postings, text
 from . import ranking
 
-__all__ = ['MOST', 'MOST_OF_EACH', 'Results', 'Search']
-
 #: The most postings that a search with a limit reads, and so the number of its last result. With
 #: names of 50 characters and the longest descriptions, they cost 16 read units.
 MOST = 500

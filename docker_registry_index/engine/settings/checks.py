@@ -11,9 +11,6 @@ import re
 
 from .._compat import text_type
 
-__all__ = ['Refused', 'as_text', 'endpoint', 'is_port', 'matching', 'path', 'printable',
-           'refuse_secrets', 'region', 'seconds', 'secret', 'switch', 'url', 'whole']
-
 _SHOWN = 80
 
 # Matches every text, and splits it into the components of an address.

@@ -10,8 +10,6 @@ from . import checks
 from .resolution import BaseSettings
 from ..errors import SettingError
 
-__all__ = ['KEY_PAIR', 'OPTIONS', 'Option', 'Settings', 'WARM_READS']
-
 KEY_PAIR = ('access_key', 'secret_access_key')
 _TABLES = ('repository_table', 'version_table', 'search_table')
 

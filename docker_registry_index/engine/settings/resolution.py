@@ -12,8 +12,6 @@ from . import checks
 from .._compat import text_type
 from ..errors import SettingError
 
-__all__ = ['BaseSettings', 'Layer', 'resolve']
-
 #: Shorter than any secret access key, which has 40 characters.
 _LONGEST_KEY_SHOWN = 32
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
@@ -55,9 +53,6 @@ class Layer(object):
             error = SettingError(name, self.origin(name), refused.problem,
                                  self.ways_out.get(name, refused.way_out))
         raise error
-
-    def __repr__(self):
-        return str('Layer(%r)' % self.source)
 
 
 _DEFAULTS = Layer('the default', {})

@@ -22,8 +22,6 @@ except ImportError as error:
     raise errors.MissingDependency(
         'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
 
-__all__ = ['Client', 'RetryingClient', 'attempt_timeout', 'request_timeout', 'settle_timeout']
-
 logger = logging.getLogger(__name__)
 
 #: More than the requests that a gevent worker is likely to make at once.
@@ -249,19 +247,16 @@ def _refused(operation, arguments, error):
         return errors.ConditionFailed(operation, tables, code, _reason(error), retryable=True,
                                       reasons=[_CONDITIONS[code]])
     if code == 'TransactionCanceledException':
-        return _cancelled(operation, tables, code, [
-            None if reason.get('Code') in (None, 'None') else reason['Code']
-            for reason in error.response.get('CancellationReasons', [])])
+        reasons = [None if reason.get('Code') in (None, 'None') else reason['Code']
+                   for reason in error.response.get('CancellationReasons', [])]
+        is_invalid = 'ValidationError' in reasons
+        is_condition = not is_invalid and not set(reasons).isdisjoint(_CONDITIONS.values())
+        kind = errors.ConditionFailed if is_condition else errors.RequestFailed
+        return kind(operation, tables, code, ', '.join(filter(None, reasons)), not is_invalid,
+                    reasons)
     status = error.response.get('ResponseMetadata', {}).get('HTTPStatusCode', 0)
     return errors.RequestFailed(operation, tables, code, _reason(error),
                                 code in _RETRYABLE or status >= 500)
-
-
-def _cancelled(operation, tables, code, reasons):
-    is_invalid = 'ValidationError' in reasons
-    is_condition = not is_invalid and not set(reasons).isdisjoint(_CONDITIONS.values())
-    kind = errors.ConditionFailed if is_condition else errors.RequestFailed
-    return kind(operation, tables, code, ', '.join(filter(None, reasons)), not is_invalid, reasons)
 
 
 def _foreign(operation, arguments, code):

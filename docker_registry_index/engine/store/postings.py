@@ -24,9 +24,6 @@ import re
 
 from . import text
 
-__all__ = ['CATALOG', 'FORMAT', 'Posting', 'Range', 'TEXT', 'UNKNOWN', 'catalog_key', 'fields_of',
-           'is_gram', 'name_of', 'postings', 'range_of', 'to_item', 'witness', 'witness_key']
-
 #: The number of the format of postings. Each format has a search table of its own. Format 1 was
 #: that of release 0.2.0, and 2 and 3 those of 0.4.0 and its successor.
 FORMAT = 4
@@ -151,16 +148,12 @@ def _places(folded):
     matches the earlier one."""
     for character in text.CHARACTER.finditer(folded):
         place = character.start()
-        mark = _mark(folded, place)
+        before = folded[:place][-1:]
+        mark = _WORD if before in text.SEPARATORS else _INSIDE
+        if before in ('', '/'):
+            mark = _PART
         if mark != _INSIDE or folded.find(folded[place:]) == place:
             yield place, mark
-
-
-def _mark(folded, place):
-    before = folded[:place][-1:]
-    if before in ('', '/'):
-        return _PART
-    return _WORD if before in text.SEPARATORS else _INSIDE
 
 
 def _tails(folded, description):

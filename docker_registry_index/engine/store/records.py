@@ -9,16 +9,13 @@ import json
 
 from . import postings, text
 
-__all__ = ['Intent', 'MARKERS', 'NOTHING', 'READY_KEY', 'ReadyMarker', 'RepositoryState', 'Row',
-           'VERSION_KEY', 'intent_key', 'name_of_key', 'pending_key', 'removal_of',
-           'repository_key', 'tombstone_key']
-
 #: The gram of items that are not postings; no class of postings begins with it.
 MARKERS = '!'
-_READY, _TOMBSTONE, _PENDING, _INTENT = 'ready', 'removed ', 'describe ', 'loading '
+#: The kinds of such items: how their suffixes begin, before a name or a number.
+TOMBSTONE, PENDING, INTENT = 'removed ', 'describe ', 'loading '
 
 #: The keys of the ready marker and of the one row of the version table.
-READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': _READY}}
+READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': 'ready'}}
 VERSION_KEY = {'version': {'N': '1'}}
 
 #: The most unreadable namespaces that the ready marker keeps.
@@ -30,32 +27,22 @@ def repository_key(name):
     return {'name': {'S': name}}
 
 
-def tombstone_key(name):
-    """Return the key of the tombstone that a removal writes."""
-    return {'gram': {'S': MARKERS}, 'suffix': {'S': _TOMBSTONE + name}}
+def marker_key(kind, name):
+    """Return the key of the TOMBSTONE that a removal writes, of the note that the description of a
+    repository is PENDING, or of the INTENT with this number."""
+    return {'gram': {'S': MARKERS}, 'suffix': {'S': kind + name}}
+
+
+def name_of_marker(kind, key):
+    """Return the name or the number in a key; None if it is not that of a marker of this kind."""
+    suffix = key['suffix']['S']
+    return suffix[len(kind):] if suffix.startswith(kind) else None
 
 
 def removal_of(number):
     """Return the part of a tombstone's number that identifies the removal, '' if there was none. A
     process that deletes postings without a removal adds another part."""
     return (number or '').partition('.')[0]
-
-
-def pending_key(name):
-    """Return the key of the note that the description of a repository is pending."""
-    return {'gram': {'S': MARKERS}, 'suffix': {'S': _PENDING + name}}
-
-
-def intent_key(number):
-    """Return the key of the intent with this number."""
-    return {'gram': {'S': MARKERS}, 'suffix': {'S': _INTENT + number}}
-
-
-def name_of_key(key, make_key):
-    """Return the name in a key that the function ``make_key`` returned; None for other keys."""
-    prefix = make_key('')['suffix']['S']
-    suffix = key['suffix']['S']
-    return suffix[len(prefix):] if suffix.startswith(prefix) else None
 
 
 class Row(collections.namedtuple('Row', 'description is_indexed indexed writing touched item')):
@@ -107,14 +94,13 @@ class Intent(collections.namedtuple('Intent', 'number repositories is_settled'))
     @property
     def item(self):
         """The item of the search table."""
-        item = dict(intent_key(self.number), names={'S': json.dumps(self.repositories)})
+        item = dict(marker_key(INTENT, self.number), names={'S': json.dumps(self.repositories)})
         return dict(item, settled={'BOOL': True}) if self.is_settled else item
 
     @classmethod
     def of(cls, item):
         """Return the Intent of an item."""
-        return cls(name_of_key(item, intent_key), json.loads(item['names']['S']),
-                   'settled' in item)
+        return cls(name_of_marker(INTENT, item), json.loads(item['names']['S']), 'settled' in item)
 
 
 class RepositoryState(collections.namedtuple('RepositoryState', 'row witness begun')):

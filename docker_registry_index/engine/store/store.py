@@ -9,8 +9,6 @@ from . import text
 from .client import RetryingClient
 from .tables import tables
 
-__all__ = ['Store']
-
 #: Keys of a BatchGetItem, and items of a BatchWriteItem:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
@@ -46,9 +44,10 @@ class Store(object):
         return Store(self.settings, RetryingClient(wrap(self.client), heartbeat, sleep, **more),
                      sleep, _PATIENT)
 
-    def with_missing_tables_empty(self):
-        """Return a Store of the same tables that reads a missing table as an empty one."""
-        return Store(self.settings, _EmptyWhereMissing(self.client), self._sleep)
+    def handling_missing_tables(self, handle):
+        """Return a Store of the same tables. If a table is missing, a request of this Store returns
+        or raises what ``handle`` does, a function of the MissingTable."""
+        return Store(self.settings, _MissingTableClient(self.client, handle), self._sleep)
 
     def call(self, operation, **arguments):
         """Make one request; see Client.call."""
@@ -172,15 +171,16 @@ class Store(object):
             page = page_from(page['LastEvaluatedKey'])
 
 
-class _EmptyWhereMissing(object):
-    """A client that reads a missing table as an empty one."""
+class _MissingTableClient(object):
+    """The client of Store.handling_missing_tables."""
 
-    def __init__(self, client):
+    def __init__(self, client, handle):
         self._client = client
+        self._handle = handle
         self.thread = client.thread
 
     def call(self, operation, **arguments):
         try:
             return self._client.call(operation, **arguments)
-        except errors.MissingTable:
-            return {'Items': []}
+        except errors.MissingTable as error:
+            return self._handle(error)

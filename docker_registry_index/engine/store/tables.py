@@ -14,8 +14,6 @@ from .. import errors
 from .._compat import monotonic, sleep
 from ..settings.options import WARM_READS
 
-__all__ = ['VERSION', 'Table', 'check_version', 'create_missing', 'definition', 'tables']
-
 logger = logging.getLogger(__name__)
 
 #: The version number of release 0.1.0, which refuses every other.
@@ -90,11 +88,17 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
 
 
 def _describe_all(store, pause):
-    """Return a dictionary of table name to the table's description; None for a missing table."""
+    """Return a dictionary of table name to the table's description; None for a missing table. Wait
+    while a table is being deleted."""
     found = {}
     for table in store.tables.values():
-        found[table.name] = _describe_settled(store, table, pause)
-        _check_keys(table, found[table.name])
+        description = _describe(store, table)
+        while description and description['TableStatus'] == 'DELETING':
+            pause(table, 'is still being deleted')
+            description = _describe(store, table)
+        if description:
+            _check_keys(table, description)
+        found[table.name] = description
     return found
 
 
@@ -105,18 +109,7 @@ def _describe(store, table):
         return None
 
 
-def _describe_settled(store, table, pause):
-    """Return a table's description, or None if it is missing; wait while it is being deleted."""
-    description = _describe(store, table)
-    while description and description['TableStatus'] == 'DELETING':
-        pause(table, 'is still being deleted')
-        description = _describe(store, table)
-    return description
-
-
 def _check_keys(table, description):
-    if description is None:
-        return
     found, wanted = _keys_of(description), _keys_of(definition(table))
     if found != wanted:
         raise errors.ForeignDatabase(table.name, 'has the keys %s instead of %s' % tuple(

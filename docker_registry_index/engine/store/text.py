@@ -14,12 +14,6 @@ import re
 from .. import errors
 from .._compat import NARROW, text_type
 
-__all__ = [
-    'CHARACTER', 'NAME_CHARACTERS', 'NAME_BYTES', 'DESCRIPTION_CHARACTERS',
-    'SEPARATORS', 'check_name', 'clean_description', 'cut_to_key', 'first_after', 'fold',
-    'has_control', 'join_case', 'length', 'split_case', 'split_words', 'to_text', 'word_tails',
-]
-
 #: The longest name that Distribution accepts; names of docker-registry are much shorter.
 NAME_CHARACTERS = 255
 #: The most bytes of a name that fit into a range key (1 024 bytes) beside two marks and a digest:

@@ -10,9 +10,7 @@ import collections
 import uuid
 
 from .. import errors
-from ..store.records import MARKERS, name_of_key, pending_key
-
-__all__ = ['DescriptionQueue', 'Note']
+from ..store.records import MARKERS, PENDING, marker_key, name_of_marker
 
 
 class Note(collections.namedtuple('Note', 'name number is_expected')):
@@ -42,8 +40,11 @@ class DescriptionQueue(object):
 
         :raises RequestFailed: some names are not noted."""
         notes = [Note(name, uuid.uuid4().hex, is_expected) for name in sorted(set(names))]
+        more = {'expected': {'BOOL': True}} if is_expected else {}
+        items = [dict(marker_key(PENDING, note.name), number={'S': note.number}, **more)
+                 for note in notes]
         self._store.batch_write(self._store.search_table, [
-            {'PutRequest': {'Item': _item(note)}} for note in notes])
+            {'PutRequest': {'Item': item}} for item in items])
         return notes
 
     def notes(self, limit, after=None):
@@ -54,23 +55,15 @@ class DescriptionQueue(object):
         :param limit: the most notes, 1 or more.
         :param after: a name; only notes of later names are returned."""
         page = self._store.query(
-            MARKERS, prefix=pending_key('')['suffix']['S'], limit=limit,
-            start=None if after is None else pending_key(after))
-        return [Note(name_of_key(item, pending_key), item['number']['S'],
+            MARKERS, prefix=PENDING, limit=limit,
+            start=None if after is None else marker_key(PENDING, after))
+        return [Note(name_of_marker(PENDING, item), item['number']['S'],
                      item.get('expected', {}).get('BOOL', False)) for item in page['Items']]
 
     def done(self, note):
         """Delete a note, unless a newer note of the name has replaced it. Costs a DeleteItem, a
         write unit."""
         try:
-            self._store.delete_numbered(pending_key(note.name), note.number)
+            self._store.delete_numbered(marker_key(PENDING, note.name), note.number)
         except errors.ConditionFailed:
-            # A newer note has replaced it.
             pass
-
-
-def _item(note):
-    item = dict(pending_key(note.name), number={'S': note.number})
-    if note.is_expected:
-        item['expected'] = {'BOOL': True}
-    return item

@@ -10,8 +10,6 @@ from .. import errors
 from .._compat import monotonic, queue, sleep, text_type
 from ..concurrency import Stopwatch, TimedOut, start_thread
 
-__all__ = ['Listing', 'Progress', 'STORAGE_SECONDS']
-
 logger = logging.getLogger(__name__)
 
 #: The most namespaces that are listed at the same time.

@@ -14,16 +14,13 @@ from .. import errors
 from .._compat import monotonic, sleep
 from ..concurrency import Stopwatch, Workers
 from ..store.client import THROTTLED_SECONDS, request_timeout, settle_timeout
-from ..store.records import NOTHING, removal_of, tombstone_key
+from ..store.records import NOTHING, TOMBSTONE, marker_key, removal_of
 from ..write.bulk import LONGEST, BulkWriter, Window, WindowClient, intents
-from ..write.plan import possible_descriptions
 from ..write.writer import Writer
 from .description_queue import DescriptionQueue
 from .listing import STORAGE_SECONDS, Progress
 from .reconcile import TimedSource
 from .snapshot import SnapshotReader
-
-__all__ = ['LoadReport', 'Loader']
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +102,6 @@ class Loader(object):
         self._written = clock()
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
-        #: When DynamoDB has carried out all requests that got no answer, or never will.
-        self._settled = 0
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -123,7 +118,7 @@ class Loader(object):
         BulkWriter.write describes the cost of what is added. A repository that is removed costs
         three requests, and a tombstone that has expired costs a DeleteItem."""
         started = self._clock()
-        # Another load may just have failed.
+        # When DynamoDB has made all requests that got no answer, perhaps of an earlier load.
         self._settled = started + settle_timeout(self._store.settings)
         window = Window(max(1, self._threads), self._give_way)
         bulk_store, unthrottled = [self._plain_store.retrying(
@@ -149,7 +144,11 @@ class Loader(object):
         try:
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
-            self._write_all(snapshot)
+            progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
+                                self._progress)
+            self._write_entries(
+                snapshot.entries(), self._is_trusted(snapshot), progress.note_loaded)
+            self._workers.join()
             self._finish_intents()
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
@@ -174,7 +173,8 @@ class Loader(object):
                 self._heartbeat()
                 kind, _ = self._plan(entry)
                 if kind == 'unlisted':
-                    kind = self._remove_if_allowed(entry, is_trusted, self._check_removal)
+                    kind = self._remove_if_allowed(entry, is_trusted, lambda entry: (
+                        'unchanged' if self._timed_source.has(entry.name) else 'removed'))
                 if kind != 'unchanged':
                     yield kind, entry.name
         finally:
@@ -191,13 +191,6 @@ class Loader(object):
         self._written = self._clock()
         self._sleep(0)
         return bool(entries)
-
-    def _write_all(self, snapshot):
-        is_trusted = self._is_trusted(snapshot)
-        progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
-                            self._progress)
-        self._write_entries(snapshot.entries(), is_trusted, progress.note_loaded)
-        self._workers.join()
 
     def _write_entries(self, entries, is_trusted=False, note_progress=lambda done: None):
         """Write entries. Some may still be under way at the end; see Workers.join."""
@@ -256,11 +249,11 @@ class Loader(object):
         """Count the repositories of a group; write them again, one by one, if it was refused."""
         is_made, is_certain, intent = written
         if not is_certain:
+            # DynamoDB may still make a request that got no answer.
             self._settled = self._clock() + settle_timeout(self._store.settings)
         kinds = [kind for kind, _, _ in group]
         if not is_made:
-            kinds = [self._write(kind, entry, possible_descriptions(change))
-                     for kind, entry, change in group]
+            kinds = [self._write(kind, entry, change.descriptions) for kind, entry, change in group]
             if is_certain and 'failed' not in kinds:
                 self._bulk.delete(intent, self._store)
         self._counts.update(kinds)
@@ -364,7 +357,8 @@ class Loader(object):
         try:
             return act()
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
-            if _would_fail_for_all(error):
+            # Other failed requests would fail for the other repositories, too.
+            if isinstance(error, errors.RequestFailed) and not error.invalid:
                 raise
             logger.error(_NOT_DONE, name, what, error)
             return 'failed'
@@ -372,18 +366,10 @@ class Loader(object):
     def _remove(self, entry):
         return self._writer.remove_if(entry.name, lambda: not self._timed_source.has(entry.name))
 
-    def _check_removal(self, entry):
-        return 'unchanged' if self._timed_source.has(entry.name) else 'removed'
-
     def _delete_expired(self, snapshot):
         """Delete each tombstone that has expired, unless a newer one has replaced it."""
         for name, number in snapshot.expired(self._wall_clock()):
             try:
-                self._store.delete_numbered(tombstone_key(name), number)
+                self._store.delete_numbered(marker_key(TOMBSTONE, name), number)
             except errors.ConditionFailed:
                 continue
-
-
-def _would_fail_for_all(error):
-    """Return True if an error would fail the other repositories, too."""
-    return isinstance(error, errors.RequestFailed) and not error.invalid

@@ -7,8 +7,6 @@ from .._compat import monotonic
 from ..concurrency import TimedOut, call_with_timeout
 from .source import has
 
-__all__ = ['StorageReconciler', 'TimedSource']
-
 #: The most times that a repository is written while the storage changes.
 _ATTEMPTS = 3
 
@@ -56,26 +54,19 @@ class TimedSource(object):
             del self._calls[call]
 
 
-class StorageReconciler(object):
-    """Makes the index contain a repository if, and only if, the storage has it.
+def reconcile(name, source, writer):
+    """Make the index contain a repository if, and only if, the storage has it, even if the storage
+    changes meanwhile. Return after three such changes, because the registry announces later ones.
 
     :param source: a TimedSource.
-    :param writer: a Writer."""
+    :param writer: a Writer.
 
-    def __init__(self, source, writer):
-        self._source = source
-        self._writer = writer
+    Costs two calls of the storage, and a Writer.add or Writer.remove.
 
-    def reconcile(self, name):
-        """Make the index agree with the storage, even if the storage changes meanwhile. Return
-        after three such changes, because the registry announces later ones.
-
-        Costs two calls of the storage, and a Writer.add or Writer.remove.
-
-        :raises StorageUnreadable: the storage failed, or a call timed out.
-        :raises: as Writer.add."""
-        for _ in range(_ATTEMPTS):
-            is_there = self._source.has(name)
-            self._writer.set(name, is_there)
-            if self._source.has(name) == is_there:
-                return
+    :raises StorageUnreadable: the storage failed, or a call timed out.
+    :raises: as Writer.add."""
+    for _ in range(_ATTEMPTS):
+        is_there = source.has(name)
+        writer.set(name, is_there)
+        if source.has(name) == is_there:
+            return

@@ -15,10 +15,8 @@ from .. import errors
 from .._compat import monotonic, sleep
 from ..store import postings, text
 from ..store.records import (
-    MARKERS, READY_KEY, ReadyMarker, RepositoryState, Row, name_of_key, tombstone_key)
+    MARKERS, READY_KEY, TOMBSTONE, ReadyMarker, RepositoryState, Row, name_of_marker)
 from .listing import Listing, Progress
-
-__all__ = ['Entry', 'ScratchError', 'Snapshot', 'SnapshotReader', 'scratch_database']
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +83,6 @@ class Snapshot(object):
     :raises ScratchError: the disk for temporary files is full or missing."""
 
     def __init__(self, is_scattered=False):
-        self._key_of = _scattered if is_scattered else lambda name: name
         self._prefix = _DIGITS if is_scattered else 0
         self._last_taken = ''
         #: The number of names that note_listed has added; of entries that take_listed has returned.
@@ -162,6 +159,9 @@ class Snapshot(object):
         self.taken += len(page)
         return [entry for _, entry in map(self._entry, page)]
 
+    def _key_of(self, name):
+        return hashlib.sha256(name.encode('utf-8')).hexdigest()[:self._prefix] + name
+
     def _insert(self, table, name, *values):
         self._database.execute('INSERT OR REPLACE INTO %s VALUES (?, %s)' % (
             table, ', '.join('?' * len(values))), (self._key_of(name),) + values)
@@ -172,10 +172,6 @@ class Snapshot(object):
         row = None if item is None else Row.of(marshal.loads(bytes(item)))
         return is_taken, Entry(key[self._prefix:], bool(is_listed), description,
                                RepositoryState(row, witness), removal)
-
-
-def _scattered(name):
-    return hashlib.sha256(name.encode('utf-8')).hexdigest()[:_DIGITS] + name
 
 
 class SnapshotReader(object):
@@ -236,7 +232,7 @@ class SnapshotReader(object):
         """Add the tombstones; return True if a load of the index was ever complete."""
         marker = None
         for item in self._cooperatively(self._store.query_all(MARKERS, limit=_PAGE)):
-            name = name_of_key(item, tombstone_key)
+            name = name_of_marker(TOMBSTONE, item)
             if name is not None:
                 snapshot.note_removal(name, item['number']['S'],
                                       int(item.get('expires', {}).get('N', 0)))

@@ -4,8 +4,6 @@ from __future__ import unicode_literals
 
 from .. import errors
 
-__all__ = ['ListSource', 'Source', 'as_source', 'has', 'listed']
-
 
 class Source(object):
     """The interface through which a load reads a registry's storage. Several threads may call its

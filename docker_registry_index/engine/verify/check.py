@@ -17,8 +17,6 @@ from ..sync.snapshot import SnapshotReader, scratch_database
 from ..sync.source import has
 from ..write.writer import Writer
 
-__all__ = ['Checker', 'Checksums', 'Finding', 'Inspector', 'Problem', 'expected_items']
-
 #: Attempts to inspect a repository that changes meanwhile.
 _ATTEMPTS = 5
 _SUMS = 'name TEXT PRIMARY KEY, number INTEGER, digest INTEGER'
@@ -85,7 +83,8 @@ class Checker(object):
             for entry in snapshot.entries():
                 if entry.state.row is not None:
                     self.rows += 1
-                    checksums.add_expected(entry.name, expected_items(entry.name, entry.state.row))
+                    for item in expected_items(entry.name, entry.state.row):
+                        checksums.add('expected', entry.name, item)
                 if not entry.state.is_current or (self._source and not entry.is_listed):
                     checksums.add_suspect(entry.name)
         finally:
@@ -96,7 +95,7 @@ class Checker(object):
             self.postings += 1
             if self.postings % 1000 == 0:
                 self._progress(self.postings, 0)
-            checksums.add_found(postings.name_of(item), item)
+            checksums.add('found', postings.name_of(item), item)
 
     def _note_keys(self, checksums):
         for item in self._reader.postings():
@@ -132,7 +131,8 @@ class Checker(object):
                 state = state._replace(row=state.row._replace(is_indexed=False))
                 change = planner.put(name, None, state)
             # The witness has its own action, with a condition.
-            there = set(_key_of_action(action) for action in change.body)
+            there = set(_key_of(part.get('Key') or part['Item'])
+                        for action in change.body for part in action.values())
             there.add((postings.CATALOG, postings.catalog_key(name)))
             return change._replace(body=change.body + [
                 planner.delete_posting(gram, suffix) for gram, suffix in found.surplus
@@ -143,13 +143,12 @@ class Checker(object):
         return again is not None and not again.detail
 
 
-class Finding(collections.namedtuple('Finding', 'row kind detail missing surplus')):
+class Finding(collections.namedtuple('Finding', 'row kind detail surplus')):
     """The result of inspecting one repository.
 
     :param row: its Row, or None.
     :param kind: row or postings.
     :param detail: a description of what is wrong; '' if nothing is.
-    :param missing: the number of postings that are missing or have other contents.
     :param surplus: the keys of the postings that should not exist."""
     __slots__ = ()
 
@@ -187,7 +186,7 @@ class Inspector(object):
         surplus = sorted(key for key, each in there.items()
                          if key not in items and postings.name_of(each) == name)
         kind, detail = _kind_and_detail(row, missing, surplus)
-        return Finding(row, kind, detail, missing, surplus)
+        return Finding(row, kind, detail, surplus)
 
     def _row(self, name):
         return self._store.get(self._store.repository_table, repository_key(name))
@@ -230,14 +229,13 @@ class Checksums(object):
         """Delete the temporary file."""
         self._database.close()
 
-    def add_expected(self, name, items):
-        """Add the items that should exist for a name."""
-        for item in items:
-            self._add('expected', name, item)
-
-    def add_found(self, name, item):
-        """Add an item that exists for a name."""
-        self._add('found', name, item)
+    def add(self, kind, name, item):
+        """Add an item of a name: ``expected`` if it should exist, ``found`` if it exists."""
+        sums = self._sums[kind]
+        number, digest = sums.get(name, (0, 0))
+        sums[name] = number + 1, digest + _digest(item)
+        if len(sums) >= self._names:
+            self._flush(kind)
 
     def add_suspect(self, name):
         """Add a name to the suspects without comparing its postings."""
@@ -268,13 +266,6 @@ class Checksums(object):
             yield name, self._database.execute(
                 'SELECT gram, suffix FROM keys WHERE name = ?', (name,)).fetchall()
 
-    def _add(self, table, name, item):
-        sums = self._sums[table]
-        number, digest = sums.get(name, (0, 0))
-        sums[name] = number + 1, digest + _digest(item)
-        if len(sums) >= self._names:
-            self._flush(table)
-
     def _flush(self, table):
         sums = self._sums[table]
         self._database.executemany('INSERT OR IGNORE INTO %s VALUES (?, 0, 0)' % table,
@@ -283,11 +274,6 @@ class Checksums(object):
             'UPDATE %s SET number = number + ?, digest = digest + ? WHERE name = ?' % table,
             [(number, digest, name) for name, (number, digest) in sums.items()])
         sums.clear()
-
-
-def _key_of_action(action):
-    [arguments] = action.values()
-    return _key_of(arguments.get('Key') or arguments['Item'])
 
 
 def _digest(item):

@@ -12,8 +12,6 @@ from ..sync.snapshot import SnapshotReader
 from ..sync.source import has, listed
 from .check import Inspector, expected_items
 
-__all__ = ['Status']
-
 #: The number of repositories in a sample.
 SAMPLE = 100
 #: The most namespaces of the storage from which a sample is taken.

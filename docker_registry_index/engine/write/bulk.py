@@ -23,10 +23,8 @@ import threading
 import uuid
 
 from .. import errors
-from ..store.records import MARKERS, Intent, intent_key
+from ..store.records import INTENT, MARKERS, Intent, marker_key
 from . import plan
-
-__all__ = ['BulkWriter', 'LONGEST', 'Window', 'WindowClient', 'intents']
 
 #: The most actions of the heads of a group: one action of their transaction is for the intent.
 LONGEST = plan.LONGEST - 1
@@ -106,7 +104,6 @@ class BulkWriter(object):
         self._unthrottled = unthrottled
         #: The intents that were not deleted, by number.
         self._left = {}
-        self._uncertain = set()
 
     def write(self, changes):
         """Write a group of changes.
@@ -120,7 +117,7 @@ class BulkWriter(object):
         Costs a write unit for each posting, two for each action of a head, and a few for the
         intent."""
         intent = Intent(uuid.uuid4().hex, [
-            (change.name, sorted(plan.possible_descriptions(change))) for change in changes])
+            (change.name, sorted(change.descriptions)) for change in changes])
         table, thread = self._store.search_table, self._store.client.thread
         thread.is_uncertain = False
         self._left[intent.number] = intent
@@ -131,8 +128,7 @@ class BulkWriter(object):
             is_certain = not thread.is_uncertain
             is_made = self._write_heads(intent, is_certain, changes)
         finally:
-            if thread.is_uncertain:
-                self._uncertain.add(intent.number)
+            self._left[intent.number] = intent._replace(is_settled=not thread.is_uncertain)
         if is_made and is_certain:
             del self._left[intent.number]
         return is_made, is_certain, intent
@@ -141,7 +137,8 @@ class BulkWriter(object):
         """Delete an intent whose repositories are written. Costs a DeleteItem.
 
         :param store: a Store whose requests do not wait for those of other threads."""
-        store.call('delete_item', TableName=store.search_table, Key=intent_key(intent.number))
+        store.call('delete_item', TableName=store.search_table,
+                   Key=marker_key(INTENT, intent.number))
         self._left.pop(intent.number, None)
 
     def put_intents_again(self, store):
@@ -153,9 +150,7 @@ class BulkWriter(object):
 
         :param store: a Store."""
         for intent in self._left.values():
-            is_settled = intent.number not in self._uncertain
-            store.call('put_item', TableName=store.search_table,
-                       Item=intent._replace(is_settled=is_settled).item)
+            store.call('put_item', TableName=store.search_table, Item=intent.item)
 
     def _write_heads(self, intent, is_last, changes):
         """Write the heads of changes in one transaction; return False if it is refused.
@@ -184,7 +179,7 @@ class BulkWriter(object):
 
         :param is_last: True to delete the intent."""
         return {'Delete' if is_last else 'ConditionCheck': {
-            'TableName': self._store.search_table, 'Key': intent_key(intent.number),
+            'TableName': self._store.search_table, 'Key': marker_key(INTENT, intent.number),
             'ConditionExpression': 'attribute_exists(gram)'}}
 
 
@@ -192,8 +187,7 @@ def intents(store):
     """Return a list of all intents. Costs a Query.
 
     :param store: a Store."""
-    return [Intent.of(item) for item in
-            store.query_all(MARKERS, prefix=intent_key('')['suffix']['S'])]
+    return [Intent.of(item) for item in store.query_all(MARKERS, prefix=INTENT)]
 
 
 def _request(action):

@@ -14,8 +14,6 @@ from .. import errors
 from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop
 
-__all__ = ['ChangeQueue', 'CircuitBreaker', 'LIMIT']
-
 logger = logging.getLogger(__name__)
 
 #: The most changes in a queue, one for each repository: a few megabytes.
@@ -159,23 +157,18 @@ class CircuitBreaker(object):
             return
         # A change that is not retried is always logged.
         is_final = getattr(error, 'invalid', False)
-        if not is_final and self._was_just_logged():
-            self._unlogged += 1
-            return
+        now = self._clock()
+        if not is_final:
+            if self._log_again_at is not None and now < self._log_again_at:
+                self._unlogged += 1
+                return
+            self._log_again_at = now + _LOG_SECONDS
         more = 0 if is_final else self._unlogged
         self._unlogged -= more
         log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
         log('a change of %.80r in the search index failed%s; it is %s: %s', name,
             more and ', as did %d earlier changes' % more or '',
             'dropped' if is_final else 'retried', error)
-
-    def _was_just_logged(self):
-        """Return True if the last log line is less than a minute old."""
-        now = self._clock()
-        if self._log_again_at is not None and now < self._log_again_at:
-            return True
-        self._log_again_at = now + _LOG_SECONDS
-        return False
 
 
 class ChangeQueue(object):
@@ -184,16 +177,14 @@ class ChangeQueue(object):
     :param write: called with a name and True if the repository exists; writes that to the index.
     :param reconcile: called with a name; makes the index agree with the storage.
     :param wait: the most seconds that a caller waits.
-    :param on_missing_table: called when a table is missing.
     :param on_overflow: called when DynamoDB has recovered, if the queue had refused changes.
     :param poll_seconds: seconds between two checks of the queue while no change is due."""
 
-    def __init__(self, write, reconcile, wait, on_missing_table=lambda: None,
-                 on_overflow=lambda: None, clock=monotonic, sleep=sleep, poll_seconds=0.2):
+    def __init__(self, write, reconcile, wait, on_overflow=lambda: None, clock=monotonic,
+                 sleep=sleep, poll_seconds=0.2):
         self._write = write
         self._reconcile = reconcile
         self._wait = wait
-        self._on_missing_table = on_missing_table
         self._on_overflow = on_overflow
         self._clock = clock
         self._sleep = sleep
@@ -357,5 +348,3 @@ class ChangeQueue(object):
                 self._queued.put_back(change)
             if change.ended is not None:
                 change.ended.set()
-        if isinstance(error, errors.MissingTable):
-            self._on_missing_table()

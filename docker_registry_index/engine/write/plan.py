@@ -13,13 +13,14 @@ from __future__ import unicode_literals
 import collections
 
 from ..store import postings, text
-from ..store.records import Row, repository_key, tombstone_key
-
-__all__ = ['Change', 'LONGEST', 'Planner', 'descriptions', 'is_short', 'possible_descriptions']
+from ..store.records import TOMBSTONE, Row, marker_key, repository_key
 
 #: The most actions of a transaction:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 LONGEST = 100
+#: Seconds after which a load may delete a tombstone: longer than any load takes. No other decision
+#: depends on them.
+TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 
 class Change(collections.namedtuple('Change', 'name state description target head body')):
@@ -37,16 +38,16 @@ class Change(collections.namedtuple('Change', 'name state description target hea
         """All actions, in one list."""
         return self.head + self.body
 
+    @property
+    def is_short(self):
+        """True if one transaction can make the change."""
+        return len(self.actions) <= LONGEST
 
-def is_short(change):
-    """Return True if one transaction makes ``change``."""
-    return len(change.actions) <= LONGEST
-
-
-def descriptions(change):
-    """Return the set of the descriptions that postings may have while ``change`` is being made. It
-    is empty for a short change, which is made as a whole or not at all."""
-    return set() if is_short(change) else possible_descriptions(change)
+    @property
+    def descriptions(self):
+        """The set of the descriptions that postings may have while the change is being made, if not
+        in one transaction."""
+        return self.state.descriptions | (set() if self.target is None else {self.target})
 
 
 class Planner(object):
@@ -93,20 +94,19 @@ class Planner(object):
         it was read."""
         return _updated(self._on_row(name, row), [self._touched()], [])
 
-    def tombstone(self, name, number, expires):
+    def tombstone(self, name, number):
         """Return the action that writes the tombstone of a removal of ``name``.
 
-        :param number: a random text that no other removal has.
-        :param expires: the Unix time after which a load may delete the tombstone; no other decision
-            depends on it."""
+        :param number: a random text that no other removal has."""
+        expires = str(int(self._clock()) + TOMBSTONE_SECONDS)
         return {'Put': {'TableName': self._search, 'Item': dict(
-            tombstone_key(name), number={'S': number}, expires={'N': str(expires)})}}
+            marker_key(TOMBSTONE, name), number={'S': number}, expires={'N': expires})}}
 
-    def changed_tombstone(self, name, was, number, expires):
+    def changed_tombstone(self, name, was, number):
         """Return the action that changes the tombstone of ``name`` if its number is still ``was``.
 
         :param was: a number; None if there was no tombstone."""
-        put = self.tombstone(name, number, expires)['Put']
+        put = self.tombstone(name, number)['Put']
         condition = self.not_removed_since(name, was)['ConditionCheck']
         del condition['Key']
         return {'Put': dict(condition, **put)}
@@ -116,7 +116,7 @@ class Planner(object):
 
         :param number: that of its tombstone before the load listed the registry's storage; None if
             there was none."""
-        check = {'TableName': self._search, 'Key': tombstone_key(name),
+        check = {'TableName': self._search, 'Key': marker_key(TOMBSTONE, name),
                  'ConditionExpression': 'attribute_not_exists(gram)'}
         if number is not None:
             check['ConditionExpression'] += ' OR #number = :number'
@@ -143,7 +143,7 @@ class Planner(object):
         """Return the actions of the first transaction, which writes the token. A repository that is
         being removed loses its witness, and its row no longer records postings. If all postings
         exist, the row records that, even if 0.1.0 has overwritten it."""
-        writing = [token] + sorted(possible_descriptions(change))
+        writing = [token] + sorted(change.descriptions)
         sets, removes = [(Row.WRITING, {'L': [{'S': each} for each in writing]})], []
         if change.target is None:
             removes = [Row.POSTINGS]
@@ -244,15 +244,6 @@ class Planner(object):
         for description in state.descriptions:
             existing.update(_by_key(name, description))
         return [self.delete_posting(*key) for key in sorted(existing - kept)]
-
-
-def possible_descriptions(change):
-    """Return the set of the descriptions that postings may have while ``change`` is being made, if
-    it is not made as a whole."""
-    found = set(change.state.descriptions)
-    if change.target is not None:
-        found.add(change.target)
-    return found
 
 
 def _by_key(name, description):

@@ -14,17 +14,13 @@ from .._compat import sleep
 from ..concurrency import Backoff, Precedence
 from ..store import postings, text
 from ..store.records import (
-    RepositoryState, Row, removal_of, repository_key, tombstone_key)
-from . import plan as plans
-
-__all__ = ['Writer']
+    TOMBSTONE, RepositoryState, Row, marker_key, removal_of, repository_key)
+from .plan import Planner
 
 #: The most times that a change is planned while others change the same repository.
 ATTEMPTS = 8
 #: The most seconds between the first two attempts, and between any two.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.28
-#: Seconds for which a tombstone is kept: longer than any load takes.
-TOMBSTONE_SECONDS = 7 * 24 * 3600
 #: Seconds after which a further push of the same repository is noted again.
 TOUCH_SECONDS = 1800
 #: Seconds after a push in which no sync removes the repository. The registry announces a push
@@ -44,7 +40,7 @@ class Writer(object):
         self._sleep = sleep
         self._clock = clock
         self._precedence = precedence or Precedence(0)
-        self.planner = plans.Planner(store, clock)
+        self.planner = Planner(store, clock)
 
     def set(self, name, is_there):
         """Add ``name`` to the index if ``is_there`` is True, otherwise remove it."""
@@ -80,7 +76,7 @@ class Writer(object):
 
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed."""
         name = text.check_name(name)
-        tombstone = self._tombstone(name)
+        tombstone = self.planner.tombstone(name, uuid.uuid4().hex)
         was_there = []
 
         def plan(state):
@@ -106,16 +102,12 @@ class Writer(object):
         outcome = []
 
         def plan(state):
-            outcome[:] = ['unchanged']
-            if state.row is None:
-                return None
-            if self.is_recent(state.row):
-                outcome[:] = ['recent']
-                return None
-            if not is_gone():
+            is_recent = state.row is not None and self.is_recent(state.row)
+            outcome[:] = ['recent' if is_recent else 'unchanged']
+            if state.row is None or is_recent or not is_gone():
                 return None
             outcome[:] = ['removed']
-            return self.planner.delete(name, state, self._tombstone(name))
+            return self.planner.delete(name, state, self.planner.tombstone(name, uuid.uuid4().hex))
 
         self.change(name, plan, read_witness=True)
         return outcome[0]
@@ -158,12 +150,12 @@ class Writer(object):
 
         :param removal: the number of the tombstone, or None."""
         number = '%s.%s' % (removal_of(removal), uuid.uuid4().hex)
-        return self.planner.delete(name, state, self.planner.changed_tombstone(
-            name, removal, number, self._expiry()))
+        return self.planner.delete(
+            name, state, self.planner.changed_tombstone(name, removal, number))
 
     def removal(self, name):
         """Return the number of the tombstone of a name, or None. Costs a GetItem."""
-        item = self._store.get(self._store.search_table, tombstone_key(name))
+        item = self._store.get(self._store.search_table, marker_key(TOMBSTONE, name))
         return None if item is None else item['number']['S']
 
     def _change(self, name, plan, read_witness):
@@ -181,7 +173,8 @@ class Writer(object):
             if refusal is None:
                 return True
             # A writer that deletes the row also deletes its record of these descriptions.
-            begun |= plans.descriptions(planned)
+            if not planned.is_short:
+                begun |= planned.descriptions
         if isinstance(refusal, errors.ConditionFailed):
             raise errors.ChangeConflict(name, ATTEMPTS)
         raise refusal
@@ -199,7 +192,7 @@ class Writer(object):
 
     def _write(self, change):
         """Write ``change``; return None, or the error if DynamoDB refuses it."""
-        if plans.is_short(change):
+        if change.is_short:
             return self._transact(change.actions)
         for actions in self.planner.transactions(change, uuid.uuid4().hex):
             refusal = self._transact(actions)
@@ -216,12 +209,6 @@ class Writer(object):
                 raise
             return error
         return None
-
-    def _tombstone(self, name):
-        return self.planner.tombstone(name, uuid.uuid4().hex, self._expiry())
-
-    def _expiry(self):
-        return int(self._clock()) + TOMBSTONE_SECONDS
 
     def _touch(self, name, row):
         """Write the time of a push into the row, unless the time there is recent; return False if

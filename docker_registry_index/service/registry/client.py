@@ -14,8 +14,6 @@ import requests.utils
 from .connection import Answer, Connection, RegistryUnavailable
 from .layout import is_name
 
-__all__ = ['RegistryClient']
-
 #: The most bytes of a blob: Distribution accepts no larger manifest, and configs are small.
 BLOB_BYTES = 4 * 1024 * 1024
 #: The most bytes of a list: a repository may have thousands of tags.

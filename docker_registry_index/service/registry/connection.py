@@ -19,8 +19,6 @@ import urllib3
 from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.errors import DynamoDBIndexError
 
-__all__ = ['Answer', 'Connection', 'CredentialsRefused', 'RegistryUnavailable', 'new_session']
-
 _CHUNK = 16 * 1024
 #: The connections that are kept open to one registry, more than calls at once.
 _POOL = 40
@@ -118,7 +116,10 @@ class Connection:
             raise RegistryUnavailable(url, _problem(error, total)) from error
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
-        sent = self._authorization(scope)
+        sent = self._basic
+        if self._needs_bearer:
+            token = self._tokens.get(scope)
+            sent = token and 'Bearer ' + token
         answer = call.get(url, accept, sent)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
@@ -133,12 +134,6 @@ class Connection:
         if not answer.was_redirected:
             self._check_allowed(answer, url)
         return answer
-
-    def _authorization(self, scope: str) -> str | None:
-        if not self._needs_bearer:
-            return self._basic
-        token = self._tokens.get(scope)
-        return token and 'Bearer ' + token
 
     def _token(self, call: _Call, challenge: Mapping[str, str], scope: str) -> str:
         url = _token_url(challenge, scope, self.url)

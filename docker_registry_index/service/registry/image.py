@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 from .client import RegistryClient
 
-__all__ = ['LATEST', 'best_tag', 'description', 'is_secondary']
-
 #: The tag whose image describes a repository, if that tag exists.
 LATEST = 'latest'
 

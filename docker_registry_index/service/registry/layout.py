@@ -16,9 +16,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ['NAME_LENGTH', 'KeyRange', 'cuts_below', 'folder', 'is_name', 'key_ranges', 'tags_of',
-           'walk']
-
 NAME_LENGTH = 255
 
 #: The most folders in one range, so that no thread runs out of ranges.

@@ -11,8 +11,6 @@ from ..registry.connection import CredentialsRefused
 from ..registry.layout import is_name
 from .storage import StorageSource
 
-__all__ = ['CatalogSource']
-
 logger = logging.getLogger(__name__)
 
 #: The names in a chunk; one thread requests their tags one by one.

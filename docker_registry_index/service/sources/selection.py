@@ -8,13 +8,17 @@ from ..settings import ServiceSettings, bucket_of
 from .catalog import CatalogSource
 from .storage import FilesSource, S3Source, StorageSource, s3_client
 
-__all__ = ['registry_of', 'source_of']
-
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
     if settings.registry_ca is not None:
-        _check_certificates(settings.registry_ca)
+        try:
+            ssl.create_default_context(cafile=settings.registry_ca)
+        except OSError as error:
+            why = error.strerror or 'it contains no certificate'
+            raise SettingError(
+                'registry_ca', None, f'names {settings.registry_ca}, which cannot be used: {why}',
+                'write the path of a file with certificates in PEM format') from error
     return RegistryClient(settings.registry_url, settings.registry_username,
                           settings.registry_password, settings.registry_ca)
 
@@ -33,12 +37,3 @@ def source_of(settings: ServiceSettings) -> StorageSource:
     return S3Source(bucket, root, s3_client(
         settings.storage_endpoint_url, settings.storage_region,
         settings.storage_access_key, settings.storage_secret_key))
-
-
-def _check_certificates(path: str) -> None:
-    try:
-        ssl.create_default_context(cafile=path)
-    except OSError as error:
-        reason = error.strerror or 'it contains no certificate'
-        raise SettingError('registry_ca', None, f'names {path}, which cannot be used: {reason}',
-                           'write the path of a file with certificates in PEM format') from error

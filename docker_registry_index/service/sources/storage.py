@@ -17,8 +17,6 @@ import botocore.config
 from ...engine.sync.source import Source
 from ..registry import layout
 
-__all__ = ['FilesSource', 'S3Source', 'StorageSource', 's3_client']
-
 logger = logging.getLogger(__name__)
 
 #: The namespaces that the engine lists at once.
@@ -169,16 +167,13 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
     """Return the directories in a path, except those with "_"; [] if the path was removed."""
     try:
         with os.scandir(path) as entries:
-            return [entry for entry in entries if entry.name[:1] != '_' and _is_directory(entry)]
+            # A dangling link counts: it may lead to a disk that is not mounted.
+            return [entry for entry in entries if entry.name[:1] != '_' and (
+                entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path)))]
     except OSError as problem:
         if not _is_gone(problem):
             raise
         return []
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    # A dangling link counts: it may lead to a disk that is not mounted.
-    return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
 def _is_gone(problem: OSError) -> bool:

@@ -17,8 +17,6 @@ from ...engine.sync.description_queue import Note
 from ..registry.connection import RegistryUnavailable
 from .reconcile import Reconciler
 
-__all__ = ['DescriptionWorker', 'TAG_SECONDS', 'TagWaitList']
-
 logger = logging.getLogger(__name__)
 
 #: Seconds between two reads of the notes; longer while all of them fail.

@@ -20,8 +20,6 @@ from ..registry import image
 from ..registry.client import RegistryClient
 from ..registry.connection import RegistryUnavailable
 
-__all__ = ['Change', 'NotificationPool', 'Reconciler', 'RetryLater']
-
 logger = logging.getLogger(__name__)
 
 #: The most changes that are made at once; the registry retries further ones.

@@ -19,8 +19,6 @@ from .auth import Busy, Users, basic_credentials
 from .catalog import Dialect
 from .responses import refusal
 
-__all__ = ['Gate', 'ConcurrencyLimit', 'access_log', 'make_app']
-
 logger = logging.getLogger(__name__)
 #: A line for each request.
 access_log = logging.getLogger('docker_registry_index.access')

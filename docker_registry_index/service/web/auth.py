@@ -17,8 +17,6 @@ from passlib.hash import bcrypt
 
 from ...engine.errors import SettingError
 
-__all__ = ['Busy', 'Users', 'basic_credentials', 'same_secret']
-
 logger = logging.getLogger(__name__)
 
 #: Seconds for which a correct password is remembered, and the most passwords that are remembered.

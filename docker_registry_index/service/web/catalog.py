@@ -18,9 +18,6 @@ from ...engine import SearchIndex
 from ..registry.connection import new_session
 from .responses import first_value
 
-__all__ = ['PATH', 'Dialect', 'DialectProbe', 'method_not_allowed', 'routes', 'unauthorized',
-           'unavailable']
-
 logger = logging.getLogger(__name__)
 
 PATH = '/v2/_catalog'
@@ -105,9 +102,15 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
         except InvalidPageSize as error:
             return _error(form, 400, 'PAGINATION_NUMBER_INVALID',
                           'invalid number of results requested', {'n': error.args[0]})
-        names = _names(index, first_value(query, b'last', in_go=True), size)
-        link = names[size - 1] if len(names) > size else None
-        return _answer(form, 200, {'repositories': names[:size]}, link and _link(link, size))
+        # Go compares names with NUL in place of "/"; the index uses U+0001.
+        last = first_value(query, b'last', in_go=True).replace('\0', '/').replace('\x01', '\x02')
+        # One name more than requested shows whether there is a next page.
+        names = index.catalog(last or None, size + 1) if size else []
+        answer = _answer(form, 200, {'repositories': names[:size]})
+        if len(names) > size:
+            answer.headers['Link'] = (
+                f'<{PATH}?last={quote_plus(names[size - 1])}&n={size}>; rel="next"')
+        return answer
 
     return made
 
@@ -165,24 +168,11 @@ def method_not_allowed(method: str) -> flask.Response:
     return answer
 
 
-def _names(index: SearchIndex, last: str, size: int) -> list[str]:
-    # Go compares names with NUL in place of "/"; the index uses U+0001.
-    after = last.replace('\0', '/').replace('\x01', '\x02') or None
-    # One name more than requested shows whether there is a next page.
-    return list(index.catalog(after, size + 1)) if size else []
-
-
-def _link(last: str, size: int) -> str:
-    return f'<{PATH}?last={quote_plus(last)}&n={size}>; rel="next"'
-
-
 def _error(form: Dialect, status: int, code: str, message: str, detail: Any) -> flask.Response:
     return _answer(form, status, {'errors': [{'code': code, 'message': message, 'detail': detail}]})
 
 
-def _answer(form: Dialect, status: int, document: Any, link: str | None = None) -> flask.Response:
+def _answer(form: Dialect, status: int, document: Any) -> flask.Response:
     answer = flask.Response(as_json(document), status, content_type=form.content_type)
     answer.headers.extend([_VERSION])
-    if link:
-        answer.headers['Link'] = link
     return answer

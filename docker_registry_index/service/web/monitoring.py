@@ -17,8 +17,6 @@ from ...engine import SearchIndex, errors
 from ...engine.concurrency import SingleFlight
 from .responses import refusal
 
-__all__ = ['Metrics', 'routes']
-
 #: Seconds for which a response of DynamoDB is valid, and the most seconds to wait for one.
 _REMEMBERED, _WAIT = 2, 2
 _PREFIX = 'registry_index_'
@@ -66,8 +64,9 @@ class Metrics:
             buckets=_BUCKETS, registry=self.registry)
         self._notifications = self._counter(
             'notifications', 'Notifications of the registry, by their result.', 'result')
-        self._incomplete = self._counter(
-            'incomplete_searches', 'Searches whose answers may lack repositories.')
+        #: Counts a search whose answer may lack repositories.
+        self.note_incomplete_search = self._counter(
+            'incomplete_searches', 'Searches whose answers may lack repositories.').inc
         self._dynamodb = self._counter(
             'dynamodb_requests', 'Requests to DynamoDB, by last outcome.', 'operation', 'outcome')
         self._retries = self._counter(
@@ -103,10 +102,6 @@ class Metrics:
     def note_notification(self, result: str) -> None:
         """Count a notification by its result."""
         self._notifications.labels(result).inc()
-
-    def note_incomplete_search(self) -> None:
-        """Count a search whose answer may lack repositories."""
-        self._incomplete.inc()
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(_PREFIX + name + '_total', meaning, labels, registry=self.registry)

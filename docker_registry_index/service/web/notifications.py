@@ -21,8 +21,6 @@ from ..sync.reconcile import Change, NotificationPool, RetryLater
 from .auth import same_secret
 from .responses import refusal
 
-__all__ = ['LARGEST', 'MalformedNotification', 'changes_of', 'routes']
-
 logger = logging.getLogger(__name__)
 
 #: The most bytes of a body that is not from a registry. A notification has about a kilobyte.

@@ -10,8 +10,6 @@ from urllib.parse import unquote_to_bytes
 
 import flask
 
-__all__ = ['first_value', 'refusal', 'whole_number']
-
 _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 

@@ -15,8 +15,6 @@ from ...engine.errors import safe
 from ...engine.search.search import MOST
 from .responses import first_value, refusal, whole_number
 
-__all__ = ['routes']
-
 #: The most results of a page that docker and podman request, and the default.
 LIMIT, DEFAULT = 100, 25
 

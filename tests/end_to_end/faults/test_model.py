@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.write.bulk import intents
-from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS
+from docker_registry_index.engine.write.plan import TOMBSTONE_SECONDS
 from tests.helpers.clock import Clock
 from tests.helpers.faults import AtRequest, KillAfter, Killed, LateWrites, taken_back
 from tests.helpers.engine import EngineIndex

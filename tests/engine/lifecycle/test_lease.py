@@ -6,7 +6,7 @@ import random
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.lifecycle.lease import Lease, lease_of
+from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.store.client import request_timeout
 from docker_registry_index.engine.store.records import VERSION_KEY
 from tests.helpers.clock import Clock
@@ -434,7 +434,7 @@ def test_each_kind_is_a_lease_of_its_own(index, holder):
 @pytest.mark.parametrize('more', [{}, {'read_timeout': 60, 'attempts': 5}])
 def test_a_lease_lasts_for_three_slowest_requests_and_twenty_seconds_at_least(index, more):
     store = index.another(**more).store
-    made = lease_of(store, Clock())
+    made = Lease(store, clock=Clock())
     assert made.acquire() is True
     assert float(row(index)['lease_seconds']['N']) == max(20, 3 * request_timeout(store.settings))
     made.release()

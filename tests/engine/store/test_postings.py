@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.search import ranking
 from docker_registry_index.engine.store import postings, text
-from docker_registry_index.engine.store.records import MARKERS, pending_key, tombstone_key
+from docker_registry_index.engine.store.records import MARKERS, PENDING, TOMBSTONE, marker_key
 from tests.contract import oracle
 
 #: make check runs Python 3 only, and fewer examples.
@@ -165,7 +165,7 @@ def assert_fit(name, description):
     assert len(set(found)) == len(found)
     sizes = [(len(gram.encode('utf-8')), len(suffix.encode('utf-8'))) for gram, suffix in found]
     assert all(0 < gram <= 2048 and 0 < suffix <= 1024 for gram, suffix in sizes)
-    for key in tombstone_key(name), pending_key(name):
+    for key in marker_key(TOMBSTONE, name), marker_key(PENDING, name):
         assert len(key['suffix']['S'].encode('utf-8')) <= 1024
 
 

@@ -6,8 +6,8 @@ import pytest
 from docker_registry_index.engine.lifecycle.maintenance import next_sync
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
-    NOTHING, READY_KEY, Intent, ReadyMarker, RepositoryState, Row, name_of_key, pending_key,
-    removal_of, repository_key, tombstone_key)
+    NOTHING, PENDING, READY_KEY, TOMBSTONE, Intent, ReadyMarker, RepositoryState, Row, marker_key,
+    name_of_marker, removal_of, repository_key)
 from docker_registry_index.engine.sync.loader import LoadReport
 
 WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, unchanged=4,
@@ -23,11 +23,11 @@ NUMBER = {'N': str(postings.FORMAT)}
 @pytest.mark.parametrize('name', ['team/app', 'removed ', 'describe x', 'a'])
 def test_a_name_is_read_only_from_a_key_of_its_kind(name):
     assert repository_key(name) == {'name': {'S': name}}
-    assert name_of_key(tombstone_key(name), tombstone_key) == name
-    assert name_of_key(pending_key(name), pending_key) == name
-    assert name_of_key(tombstone_key(name), pending_key) is None
-    assert name_of_key(pending_key(name), tombstone_key) is None
-    assert name_of_key(READY_KEY, tombstone_key) is None
+    assert name_of_marker(TOMBSTONE, marker_key(TOMBSTONE, name)) == name
+    assert name_of_marker(PENDING, marker_key(PENDING, name)) == name
+    assert name_of_marker(PENDING, marker_key(TOMBSTONE, name)) is None
+    assert name_of_marker(TOMBSTONE, marker_key(PENDING, name)) is None
+    assert name_of_marker(TOMBSTONE, READY_KEY) is None
 
 
 def test_the_number_of_a_tombstone_shows_its_removal_whatever_was_deleted_without_one():
@@ -37,7 +37,7 @@ def test_the_number_of_a_tombstone_shows_its_removal_whatever_was_deleted_withou
 def test_an_intent_is_stored_as_one_item_which_no_other_key_is_read_as():
     intent = Intent('1f', [['team/app', ['', 'w\xf6rter']]])
     assert Intent.of(intent.item) == intent
-    assert name_of_key(intent.item, tombstone_key) is name_of_key(intent.item, pending_key) is None
+    assert name_of_marker(TOMBSTONE, intent.item) is name_of_marker(PENDING, intent.item) is None
 
 
 def row(**attributes):

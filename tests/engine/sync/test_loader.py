@@ -15,10 +15,11 @@ from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import store
 from docker_registry_index.engine.store.client import RetryingClient
 from docker_registry_index.engine.store.records import (
-    READY_KEY, Intent, name_of_key, tombstone_key)
+    READY_KEY, TOMBSTONE, Intent, name_of_marker)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.sync import loader
-from docker_registry_index.engine.write.writer import TOMBSTONE_SECONDS, Writer
+from docker_registry_index.engine.write.plan import TOMBSTONE_SECONDS
+from docker_registry_index.engine.write.writer import Writer
 from tests.helpers.clock import Clock
 from tests.helpers.faults import Answer, KillAfter, Killed, Meanwhile, Throttle
 from tests.helpers.names import name_with_postings
@@ -377,7 +378,7 @@ REST = FakeStorage(NAMES[2:])
 
 def tombstones(index):
     """Return the number of each tombstone, by name."""
-    return {name_of_key(item, tombstone_key): item['number']['S'] for item in index.tombstones()}
+    return {name_of_marker(TOMBSTONE, item): item['number']['S'] for item in index.tombstones()}
 
 
 def load_later(index):

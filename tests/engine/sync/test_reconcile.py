@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from docker_registry_index.engine import errors
-from docker_registry_index.engine.sync.reconcile import StorageReconciler, TimedSource
+from docker_registry_index.engine.sync.reconcile import TimedSource, reconcile
 from tests.helpers.clock import Clock
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import in_threads, wait_until
@@ -92,7 +92,7 @@ def test_a_heartbeat_can_end_the_wait(hanging):
         TimedSource(hanging, 30, heartbeat=heartbeat).has('a')
 
 
-def reconcile(storage, then=lambda: None, name='team/web'):
+def reconciled(storage, then=lambda: None, name='team/web'):
     """Make one repository equal to the storage; return what is written.
 
     :param then: called after each write."""
@@ -102,24 +102,24 @@ def reconcile(storage, then=lambda: None, name='team/web'):
             then()
 
     written = []
-    StorageReconciler(timed(storage), Writer()).reconcile(name)
+    reconcile(name, timed(storage), Writer())
     return written
 
 
 def test_the_index_is_made_equal_to_the_storage():
     for storage, is_there in (FakeStorage(['team/web']), True), (FakeStorage(), False):
-        assert reconcile(storage) == [('team/web', is_there)]
+        assert reconciled(storage) == [('team/web', is_there)]
         assert storage.asked == ['team/web'] * 2
 
 
 def test_a_storage_that_changes_meanwhile_is_followed_three_times():
     storage = FakeStorage(['team/web'])
-    assert reconcile(storage, lambda: storage.found.discard('team/web')) == [
+    assert reconciled(storage, lambda: storage.found.discard('team/web')) == [
         ('team/web', True), ('team/web', False)]
     # Another repository changes: no further write.
-    assert reconcile(storage, lambda: storage.found.add('other')) == [('team/web', False)]
+    assert reconciled(storage, lambda: storage.found.add('other')) == [('team/web', False)]
     # Changes again and again: a later change has its own announcement.
-    assert reconcile(storage, lambda: storage.found.symmetric_difference_update(['team/web'])) == [
+    assert reconciled(storage, lambda: storage.found.symmetric_difference_update(['team/web'])) == [
         ('team/web', is_there) for is_there in (False, True, False)]
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_written_if_the_storage_does_not_answer(hanging):
         raise AssertionError('it was written')
 
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, fail, 'a')
+        reconciled(hanging, fail, 'a')
     hanging.problem = IOError('no rights')
     with pytest.raises(errors.StorageUnreadable):
-        reconcile(hanging, fail, 'there')
+        reconciled(hanging, fail, 'there')

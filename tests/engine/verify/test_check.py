@@ -187,11 +187,11 @@ def test_checksums_of_more_names_than_are_kept_in_memory_are_compared():
     items = [{'gram': {'S': 's'}, 'suffix': {'S': suffix}} for suffix in 'xyz']
     for item in items:
         for name in 'ab':
-            checksums.add_expected(name, [item])
-            checksums.add_found(name, item)
+            checksums.add('expected', name, item)
+            checksums.add('found', name, item)
     assert checksums.compare() == 0
-    checksums.add_expected('b', items[:1])
-    checksums.add_found('c', items[0])
+    checksums.add('expected', 'b', items[0])
+    checksums.add('found', 'c', items[0])
     assert checksums.compare() == 2
     checksums.note_key('c', 's', 'x')
     assert [(name, [tuple(found) for found in keys]) for name, keys in checksums.suspects()] == [

@@ -8,7 +8,7 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import (
-    NOTHING, Intent, RepositoryState, Row, intent_key)
+    INTENT, NOTHING, Intent, RepositoryState, Row, marker_key)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write.bulk import BulkWriter, Window, WindowClient
 from docker_registry_index.engine.write.plan import Planner
@@ -60,7 +60,7 @@ def test_a_group_is_its_intent_then_its_postings_and_one_transaction_that_delete
     assert (is_made, is_certain) == (True, True)
     assert [operation for operation, _ in requests] == [
         'put_item', 'batch_write_item', 'batch_write_item', 'transact_write_items']
-    table, key = 'db-search-4', intent_key(intent.number)
+    table, key = 'db-search-4', marker_key(INTENT, intent.number)
     assert requests[0][1] == {'TableName': table, 'Item': dict(key, names={
         'S': json.dumps([['a/web', ['new', 'old']], ['library/some-longer.name', ['']]])})}
     written = [each for _, arguments in requests[1:3]
@@ -99,7 +99,7 @@ def test_an_intent_is_left_if_the_transaction_is_refused_or_a_request_for_postin
     writer.delete(intent, store)
     writer.put_intents_again(store)
     assert store.client.requests == [(
-        'delete_item', {'TableName': 'db-search-4', 'Key': intent_key(intent.number)})]
+        'delete_item', {'TableName': 'db-search-4', 'Key': marker_key(INTENT, intent.number)})]
 
 
 @pytest.mark.parametrize('count', [1, 3])

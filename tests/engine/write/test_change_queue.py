@@ -27,7 +27,7 @@ class Index(object):
 
     :ivar failure: raised by each attempt, as long as it is set.
     :ivar hold: an Event that each attempt waits for.
-    :ivar called: the queue's reports of a missing table or of an overflow."""
+    :ivar called: the queue's reports of an overflow."""
 
     failure = hold = None
 
@@ -66,8 +66,8 @@ def make(index, clock):
 
     def make(seconds=20, **more):
         made.append(ChangeQueue(
-            index.change, index.reconcile, seconds, lambda: index.called.append('missing'),
-            lambda: index.called.append('overflow'), clock, clock.sleep, **more))
+            index.change, index.reconcile, seconds, lambda: index.called.append('overflow'), clock,
+            clock.sleep, **more))
         return made[-1]
 
     yield make
@@ -298,10 +298,9 @@ def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
     assert index.called == ['overflow'] and len(idle) == 0
 
 
-def test_a_missing_table_is_reported(idle, index, clock):
+def test_a_change_that_finds_a_table_missing_is_retried(idle, index, clock):
     fail_once(idle, index, clock,
               errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False))
-    assert index.called == ['missing']
     index.storage = {'a/one'}
     run_all(idle, clock() + 1)
     assert index.names == {'a/one'}

@@ -28,9 +28,9 @@ def changes(name, description=''):
     return [PLANNER.put(name, description, NOTHING),
             PLANNER.put(name, description, NOTHING, [PLANNER.not_removed_since(name, 'number')]),
             PLANNER.put(name, None, RepositoryState(Row.of({'name': {'S': name}}), None)),
-            PLANNER.delete(name, whole(name, description), PLANNER.tombstone(name, 'number', 1)),
+            PLANNER.delete(name, whole(name, description), PLANNER.tombstone(name, 'number')),
             PLANNER.delete(name, RepositoryState(None, description),
-                           PLANNER.changed_tombstone(name, 'number', 'another', 1))]
+                           PLANNER.changed_tombstone(name, 'number', 'another'))]
 
 
 def v1_name(characters):
@@ -56,7 +56,7 @@ def test_every_change_of_a_v1_name_is_one_transaction_that_touches_no_item_twice
     for name in 'a', 'A/a', '-', 'aa/aa', 'É/É.', '\U0001f433', ' ':
         made += changes(name, 'aab A (b) a-a')
     for change in made:
-        assert plan.is_short(change)
+        assert change.is_short
         touched = []
         for part in [part for action in change.actions for part in action.values()]:
             key = part.get('Key') or {each: part['Item'][each] for each in ('gram', 'suffix')}
@@ -73,8 +73,8 @@ def test_more_than_97_postings_need_several_transactions_which_hold_while_the_to
     name = name_with_postings(count)
     assert len(postings.postings(name)) == count
     for change, transactions in zip(changes(name)[::3], [put, deleted]):
-        assert plan.is_short(change) == (transactions == 1)
-        if plan.is_short(change):
+        assert change.is_short == (transactions == 1)
+        if change.is_short:
             assert len(change.actions) <= 100
             continue
         planned = list(PLANNER.transactions(change, 'token'))
@@ -92,7 +92,7 @@ def test_more_than_97_postings_need_several_transactions_which_hold_while_the_to
 
 def test_the_descriptions_of_a_change_under_way_are_those_before_and_after():
     name, words = name_with_postings(70), many_words(33)
-    assert plan.descriptions(PLANNER.put(name, 'few', whole(name))) == set()
-    assert plan.descriptions(PLANNER.put(name, words, whole(name, 'few'))) == {'few', words}
-    removal = PLANNER.delete(name, whole(name, words), PLANNER.tombstone(name, 'number', 1))
-    assert plan.descriptions(removal) == {words}
+    assert PLANNER.put(name, 'few', NOTHING).descriptions == {'few'}
+    assert PLANNER.put(name, words, whole(name, 'few')).descriptions == {'few', words}
+    removal = PLANNER.delete(name, whole(name, words), PLANNER.tombstone(name, 'number'))
+    assert removal.descriptions == {words}

@@ -13,8 +13,8 @@ import pytest
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import removal_of
-from docker_registry_index.engine.write.writer import (
-    ATTEMPTS, REST_SECONDS, TOMBSTONE_SECONDS, TOUCH_SECONDS)
+from docker_registry_index.engine.write.plan import TOMBSTONE_SECONDS
+from docker_registry_index.engine.write.writer import ATTEMPTS, REST_SECONDS, TOUCH_SECONDS
 from tests.helpers.faults import Meanwhile, Throttle, taken_back
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
