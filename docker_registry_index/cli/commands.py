@@ -67,14 +67,16 @@ def status(index, config, with_storage, is_json):
 @click.argument('term')
 @click.option('--limit', '-n', type=click.IntRange(min=1), default=25,
               show_default=True, help='Show at most this many results.')
+@click.option('--all', 'is_all', is_flag=True,
+              help='Show all results; at most as many as the setting max_results.')
 @_JSON
-def search(index, config, term, limit, is_json):
+def search(index, config, term, limit, is_all, is_json):
     """Search for TERM, as docker search does.
 
     Exit status 1 if nothing is found."""
     # Fails if the tables are those of a newer release.
     index.is_ready()
-    found = index.search(term, limit)
+    found = index.search(term, None if is_all else limit)
     if is_json:
         print_json({'query': term, 'incomplete_results': found.is_incomplete, 'results': [
             {'name': result.name, 'description': result.description}

@@ -35,6 +35,14 @@ def test_a_search_that_may_not_read_everything_says_so(shared, monkeypatch):
     assert (status, shown['incomplete_results'], len(shown['results'])) == (0, True, 2)
 
 
+def test_a_search_for_all_ends_at_the_setting_and_not_at_the_limit(loaded, command_of, monkeypatch):
+    monkeypatch.setattr(search, 'MOST', 2)
+    assert loaded('search', 'team', '--all', '-n', '1') == (
+        0, 'team/api  \nteam/web  \nteam/\u00fc    \n', '')
+    status, out, err = command_of(DYNAMODB_MAX_RESULTS='2')('search', 'team', '--all')
+    assert (status, out.count('\n'), err[:22]) == (0, 2, 'More repositories may ')
+
+
 def test_a_search_prints_no_control_characters(loaded, index):
     index.engine.client.call('put_item', TableName=index.settings.search_table, Item={
         'gram': {'S': 'sx'}, 'suffix': {'S': 'xyz\x01team/'},
