@@ -146,7 +146,7 @@ def test_as_many_calls_as_workers_are_under_way_and_the_caller_sends_heartbeats_
         # The third waits for one of the others.
         calls.workers.submit(number)
     assert len(beats) >= 5 and beats[4] == 2
-    # The results are noted although nobody waits for them.
+    # Without a submit or join, too, the results are noted.
     wait_until(lambda: not calls.workers.are_busy() and len(calls.results) == 3)
     calls.workers.join()
     calls.workers.close()

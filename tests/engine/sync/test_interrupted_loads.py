@@ -18,6 +18,8 @@ from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import more_threads
 
 NAMES = sorted('t-%d/a%d' % (number % 3, number) for number in range(6))
+#: Those that others change: a load adopts the first one, and adds the second one and the rest.
+CHANGED = NAMES[:2]
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def assert_equal(index, storage):
 
 
 @pytest.mark.parametrize('change', CHANGES)
-@pytest.mark.parametrize('name', NAMES[:2], ids=['adopted', 'added'])
+@pytest.mark.parametrize('name', CHANGED, ids=['adopted', 'added'])
 def test_another_process_changes_a_repository_between_any_two_requests_of_a_load(
         index, other, storage, name, change):
     # On a server, where each takes longer, before every second one.
@@ -100,11 +102,11 @@ def test_another_process_changes_a_repository_between_any_two_requests_of_a_load
 
 
 @pytest.mark.parametrize('change', CHANGES)
-@pytest.mark.parametrize('name', NAMES[:2], ids=['adopted', 'added'])
 def test_a_load_killed_at_any_request_before_a_change_leaves_nothing_after_the_next(
-        index, other, storage, name, change):
+        index, other, storage, change):
     for count in killed_at_each(index, lambda: index.load(storage)):
-        change(other, storage, name)
+        for name in CHANGED:
+            change(other, storage, name)
         assert other.load(storage).complete
         assert_equal(other, storage)
         storage.names, storage.found = list(NAMES), set(NAMES)
