@@ -14,6 +14,8 @@ from tests.helpers.engine import EngineIndex
 from tests.helpers.waiting import in_threads, wait_until
 
 NAMES = ['team-%d/application-%03d' % (number % 3, number) for number in range(100)]
+#: A load writes up to 264 repositories side by side, so it writes these in two rounds at least.
+MANY = NAMES + ['team-3/application-%03d' % number for number in range(300)]
 #: Seconds of a lease, by default: three slowest requests.
 LEASE = 45
 #: Seconds that a load may take after that, on a busy machine.
@@ -27,8 +29,19 @@ LONG_AGO = {'N': '1000000000'}
 def place(ministack, proxy):
     """A place whose DynamoDB is behind a proxy."""
     made = Place(ministack.url, proxy.url)
-    in_threads([lambda start=start: made.put(*NAMES[start::4]) for start in range(4)])()
+    put(made, NAMES)
     return made
+
+
+@pytest.fixture
+def large_place(place):
+    """The same place, with many more repositories."""
+    put(place, MANY[len(NAMES):])
+    return place
+
+
+def put(place, names):
+    in_threads([lambda start=start: place.put(*names[start::4]) for start in range(4)])()
 
 
 @pytest.fixture
@@ -41,8 +54,8 @@ def pairs(names):
     return [(name, None) for name in names]
 
 
-def wait_for_half_a_load(seen):
-    """Wait until a load has written some rows, long before its end."""
+def wait_for_rows_of_a_load(seen):
+    """Wait until a load has written some rows, seconds before its end."""
     def rows():
         try:
             return len(seen.rows())
@@ -52,15 +65,16 @@ def wait_for_half_a_load(seen):
 
     wait_until(lambda: rows() > 10, 'nothing is loaded', 60)
     [version] = seen.items(seen.settings.version_table)
-    assert rows() < len(NAMES) / 2 and 'lease' in version and not seen.engine.is_ready()
+    assert rows() < len(MANY) and 'lease' in version and not seen.engine.is_ready()
 
 
 @pytest.mark.parametrize('fault', ['killed', 'black hole'])
 def test_a_load_ends_after_all_workers_were_killed_or_dynamodb_was_unavailable(
-        place, seen, proxy, fault):
-    proxy.delay(0.3, only='Write')  # so that the load takes seconds
-    with place.launched() as client:
-        wait_for_half_a_load(seen)
+        large_place, seen, proxy, fault):
+    # So that a round of the load takes eight seconds.
+    proxy.delay(0.2, only='Write')
+    with large_place.launched() as client:
+        wait_for_rows_of_a_load(seen)
         workers = workers_of(client.registry)
         assert len(workers) == 2
         if fault == 'killed':
@@ -69,24 +83,23 @@ def test_a_load_ends_after_all_workers_were_killed_or_dynamodb_was_unavailable(
         else:
             with proxy.black_hole():
                 time.sleep(30)  # for longer than the load retries
+        proxy.delay(0)
         began = time.monotonic()
         # The load that takes over waits as long again for requests of the killed one.
         wait_for_load(client.registry, 2 * LEASE + LOAD)
         took = time.monotonic() - began
         wait_for_workers(client.registry)
-        assert_right(seen, pairs(NAMES))
+        assert_right(seen, pairs(MANY))
         if fault == 'killed':
             assert took >= LEASE and not set(workers) & set(workers_of(client.registry))
-        assert client.names() == sorted(NAMES)
+        assert client.names() == sorted(MANY)
         assert client.registry.log_text().count(LOADED) == 1
     print('loaded %.1f s after the fault' % took)
 
 
-def test_a_load_gives_way_to_a_push_of_its_worker(place, seen, proxy):
-    more = ['team-3/application-%03d' % number for number in range(300)]
-    in_threads([lambda start=start: place.put(*more[start::4]) for start in range(4)])()
+def test_a_load_gives_way_to_a_push_of_its_worker(large_place, seen, proxy):
     proxy.delay(0.4, only='Write')  # so that the load takes seconds
-    with place.launched(GUNICORN_WORKERS='1', DYNAMODB_STARTUP_WAIT='0.1') as client:
+    with large_place.launched(GUNICORN_WORKERS='1', DYNAMODB_STARTUP_WAIT='0.1') as client:
         client.registry.wait_until_ready()
         wait_until(lambda: proxy.counts['BatchWriteItem'] > 20, 'nothing is loaded', 60)
         gets = proxy.counts['GetItem']
@@ -104,7 +117,7 @@ def test_a_load_gives_way_to_a_push_of_its_worker(place, seen, proxy):
         assert time.monotonic() - began > 2
         proxy.delay(0)
         wait_for_load(client.registry)
-    assert_right(seen, pairs(NAMES + more + ['team-9/pushed']))
+    assert_right(seen, pairs(MANY + ['team-9/pushed']))
     print('%d requests of the load in %.1f s of a push' % (written, took))
 
 
