@@ -3,6 +3,9 @@
     with Proxy(aws.url) as s3, Distribution(s3_storage(s3.url, 'images')) as registry:
         ...  # s3.counts['LIST'], s3.total
 
+    with Proxy(dynamodb.url) as proxy, proxy.denying('DeleteItem'), proxy.unprocessed(0.5):
+        ...  # what DynamoDB on AWS refuses: also rejecting, throttling; proxy.outcomes
+
 It forwards to a local DynamoDB, S3 or registry, listens on 127.0.0.1 only, and runs in this
 process. Runs on Python 3; standard library only.
 """
@@ -16,8 +19,11 @@ import socket
 import struct
 import threading
 import time
+import zlib
 from urllib.parse import parse_qs, urlsplit
 
+from dev.servers.dynamodb_refusals import (
+    BATCHES, Refusals, Throttled, refusal, split_batch, throttled_batch)
 from dev.servers.process import LOOPBACK
 
 __all__ = ['FAULTS', 'Proxy', 'operation_of']
@@ -61,6 +67,8 @@ class Proxy:
         self._delay, self._delayed = 0, ''
         self._share, self._kinds = 0, FAULTS
         self._unanswered = None
+        self._refusals, self._unprocessed = Refusals(), 0
+        self._pieces, self._seconds_between, self._slow = 1, 0, ''
         self._generation = object()
         self._connections = set()
         self._listen(0)
@@ -81,8 +89,8 @@ class Proxy:
 
     @property
     def outcomes(self):
-        """The number of requests with each of FAULTS, in a 'black hole', or 'passed', a new
-        Counter."""
+        """The number of requests with each of FAULTS, in a 'black hole', 'denied', 'rejected',
+        'throttled', 'unprocessed' (in part), or 'passed', a new Counter."""
         with self._changed:
             return self._outcomes.copy()
 
@@ -109,9 +117,8 @@ class Proxy:
     @contextlib.contextmanager
     def faults(self, share, kinds=FAULTS):
         """In the block, this share of all requests has a fault of `kinds`."""
-        self._change(_share=share, _kinds=kinds)
-        yield
-        self._change(_share=0)
+        with self._changed_to(_share=share, _kinds=kinds):
+            yield
 
     @contextlib.contextmanager
     def black_hole(self, operation=''):
@@ -119,9 +126,53 @@ class Proxy:
 
         operation: leave only requests of this operation unanswered, such as 'Query'.
         """
-        self._change(_unanswered=operation)
-        yield
-        self._change(_unanswered=None)
+        with self._changed_to(_unanswered=operation):
+            yield
+
+    @contextlib.contextmanager
+    def denying(self, *actions):
+        """In the block, DynamoDB denies these IAM actions, such as 'DeleteItem', also inside of
+        transactions."""
+        with self._refusing(denied=self._refusals.denied | set(actions)):
+            yield
+
+    @contextlib.contextmanager
+    def rejecting(self, key_id, code='ExpiredTokenException'):
+        """In the block, DynamoDB rejects requests that are signed with this access key ID.
+
+        code: 'ExpiredTokenException' or 'UnrecognizedClientException'.
+        """
+        with self._refusing(rejected=dict(self._refusals.rejected, **{key_id: code})):
+            yield
+
+    @contextlib.contextmanager
+    def throttling(self, table, key=None, is_on_demand=False):
+        """In the block, DynamoDB throttles a table, or the items of one key: requests and
+        transactions that name one fail, and batches leave them unprocessed.
+
+        key: typed attributes, such as {'gram': {'S': 'sa'}}; the partition key alone stands for all
+        of its items. is_on_demand: the error is that of an on-demand table.
+        """
+        throttled = Throttled(table, key, is_on_demand)
+        with self._refusing(throttled=self._refusals.throttled + (throttled,)):
+            yield
+
+    @contextlib.contextmanager
+    def unprocessed(self, share):
+        """In the block, batches leave this share of their items unprocessed, at random; 1 for all
+        but one. So every item is processed in the end."""
+        with self._changed_to(_unprocessed=share):
+            yield
+
+    @contextlib.contextmanager
+    def slow_bodies(self, pieces, seconds, only=''):
+        """In the block, each response arrives in so many pieces, with pauses of so many seconds
+        between them.
+
+        only: a part of the operation or of the path.
+        """
+        with self._changed_to(_pieces=pieces, _seconds_between=seconds, _slow=only):
+            yield
 
     @contextlib.contextmanager
     def refusing(self):
@@ -151,6 +202,18 @@ class Proxy:
             self._generation = object()
             self._changed.notify_all()
 
+    @contextlib.contextmanager
+    def _changed_to(self, **options):
+        before = {name: getattr(self, name) for name in options}
+        self._change(**options)
+        try:
+            yield
+        finally:
+            self._change(**before)
+
+    def _refusing(self, **changed):
+        return self._changed_to(_refusals=self._refusals._replace(**changed))
+
     def add_connection(self, connection):
         """Remember a connection, to reset it in close()."""
         with self._changed:
@@ -162,19 +225,44 @@ class Proxy:
             self._connections.discard(connection)
 
     def admit(self, operation, path):
-        """Count a request; return its fault, or None, once it may be passed on. A request in a
-        black hole waits until the options change."""
+        """Count a request and its fault; return the fault, or None, once the request may be passed
+        on. A request in a black hole waits until the options change."""
         arrived = time.monotonic()
         with self._changed:
             self._counts[operation] += 1
             outcome = self._outcome(operation)
-            self._outcomes[outcome or 'passed'] += 1
+            if outcome:
+                self._outcomes[outcome] += 1
             if outcome in ('time-out', 'black hole'):
                 generation = self._generation
                 self._changed.wait_for(lambda: self._generation is not generation, _LONGEST_HANG)
             else:
                 self._pause(arrived, operation, path)
         return outcome
+
+    def refuse(self, operation, headers, document):
+        """Return (outcome, error code, message, fields) if DynamoDB refuses a request. Otherwise
+        return ('passed' or 'unprocessed', the RequestItems to process, those to leave out)."""
+        with self._changed:
+            refusals, share = self._refusals, self._unprocessed
+            found = refusal(refusals, operation, headers.get('Authorization'), document)
+            if found is None and operation in BATCHES:
+                chosen, left_out = split_batch(
+                    refusals, operation, document, lambda: self._random.random() < share)
+                found = (('unprocessed' if left_out else 'passed', chosen, left_out) if chosen
+                         else throttled_batch(refusals, operation, document))
+            return found or ('passed', None, None)
+
+    def note(self, outcome):
+        """Count the outcome of a request that admit() has found no fault for."""
+        with self._changed:
+            self._outcomes[outcome] += 1
+
+    def pieces(self, operation, path):
+        """Return the pieces of the response to a request, and the seconds between them."""
+        with self._changed:
+            is_slow = self._slow in operation or self._slow in path
+            return (self._pieces if is_slow else 1), self._seconds_between
 
     def _outcome(self, operation):
         if self._unanswered in ('', operation):
@@ -218,21 +306,60 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        outcome = self.server.proxy.admit(operation_of(self.command, self.path, self.headers),
-                                          self.path)
-        if outcome in _ERRORS:
-            self.respond_with_error(*_ERRORS[outcome])
-        elif outcome in ('time-out', 'black hole', 'reset before'):
+        self.operation = operation_of(self.command, self.path, self.headers)
+        fault = self.server.proxy.admit(self.operation, self.path)
+        if fault in _ERRORS:
+            status, code = _ERRORS[fault]
+            self.respond_with_error(status, code, 'as ordered')
+        elif fault in ('time-out', 'black hole', 'reset before'):
             self.reset()
+        elif fault:
+            self.pass_on(body, fault)
         else:
-            response = self.forward(body)
-            content = response.read()
-            if outcome:
-                self.reset()
-            else:
-                self.respond(response.status, response.getheaders(), content)
+            self.handle_without_fault(body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+
+    def handle_without_fault(self, body):
+        outcome, *found = (
+            self.server.proxy.refuse(self.operation, self.headers, json.loads(body))
+            if 'X-Amz-Target' in self.headers else ['passed'])
+        self.server.proxy.note(outcome)
+        if outcome == 'passed':
+            self.pass_on(body)
+        elif outcome == 'unprocessed':
+            self.pass_on_in_part(body, *found)
+        else:
+            code, message, fields = found
+            self.respond_with_error(400, code, message, **fields)
+
+    def pass_on(self, body, fault=None):
+        response = self.forward(body)
+        content = response.read()
+        if fault:
+            self.reset()
+        else:
+            self.respond(response.status, response.getheaders(), content)
+
+    def pass_on_in_part(self, body, chosen, left_out):
+        """Forward a part of a batch, and add the rest to what the server left out itself."""
+        response = self.forward(json.dumps(dict(json.loads(body), RequestItems=chosen)).encode())
+        content = response.read()
+        if response.status == 200:
+            document = json.loads(content)
+            field = BATCHES[self.operation]
+            for table, wanted in document.get(field, {}).items():
+                if self.operation == 'BatchGetItem':
+                    wanted['Keys'] += left_out.get(table, {}).get('Keys', [])
+                else:
+                    wanted += left_out.get(table, [])
+                left_out[table] = wanted
+            document[field] = left_out
+            content = json.dumps(document).encode()
+        headers = [(name, value) for name, value in response.getheaders()
+                   if name.lower() != 'x-amz-crc32']
+        checksum = str(zlib.crc32(content) & 0xffffffff)
+        self.respond(response.status, headers + [('x-amz-crc32', checksum)], content)
 
     def forward(self, body):
         for is_last in (False, True):
@@ -240,7 +367,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.upstream.putrequest(self.command, self.path, skip_host=True,
                                          skip_accept_encoding=True)
                 for name, value in self.headers.items():
-                    self.upstream.putheader(name, value)
+                    if name.lower() != 'content-length':
+                        self.upstream.putheader(name, value)
+                if 'Content-Length' in self.headers:
+                    self.upstream.putheader('Content-Length', str(len(body)))
                 self.upstream.endheaders(body or None)
                 return self.upstream.getresponse()
             except (http.client.HTTPException, ConnectionError):
@@ -258,11 +388,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                   else str(len(content)))
         self.send_header('Content-Length', length)
         self.end_headers()
-        self.wfile.write(content)
+        pieces, seconds = self.server.proxy.pieces(self.operation, self.path)
+        size = max(1, -(-len(content) // pieces))
+        for start in range(0, len(content), size):
+            if start:
+                self.wfile.flush()
+                time.sleep(seconds)
+            self.wfile.write(content[start:start + size])
 
-    def respond_with_error(self, status, code):
-        content = json.dumps({'__type': 'com.amazonaws.dynamodb.v20120810#' + code,
-                              'message': 'as ordered'}).encode()
+    def respond_with_error(self, status, code, message, **fields):
+        content = json.dumps(dict(fields, __type='com.amazonaws.dynamodb.v20120810#' + code,
+                                  message=message)).encode()
         headers = [('Content-Type', 'application/x-amz-json-1.0'), ('x-amzn-RequestId', 'ORDERED')]
         self.respond(status, headers, content)
 
