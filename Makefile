@@ -14,7 +14,8 @@ ON_PYTHON27 := $(ON_BOTH_PYTHONS) $(addprefix tests/,test_configuration.py \
 # These take half of the time on Python 2.7: `make test` runs both halves at the same time.
 WRITES := $(addprefix tests/engine/,search store sync write)
 FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py \
-    $(addprefix dev/servers/,run_with_parent.py process.py aws.py registry_v1.py) \
+    $(addprefix dev/servers/,aws.py credentials.py process.py registry_v1.py \
+        run_with_parent.py) \
     $(addprefix dev/storage/,s3.py v1_images.py) \
     $(addprefix benchmarks/,__init__.py loads.py meter.py searches.py)
 # Python 3 keeps its compiled modules in .local/, so that the next run need not compile them again.
