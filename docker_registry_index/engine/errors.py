@@ -136,6 +136,10 @@ class Stopped(DynamoDBIndexError):
     facts, message = (), 'this process is ending; another process continues its work'
 
 
+#: The error codes of requests that DynamoDB did not serve because others are under way.
+_BUSY = frozenset([
+    'LimitExceededException', 'TransactionCanceledException', 'TransactionInProgressException'])
+
 #: The error codes of throttling, and the reasons that a throttled transaction gives.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _THROTTLES = frozenset([
@@ -171,6 +175,18 @@ class RequestFailed(DynamoDBIndexError):
         return self.code in _THROTTLES or not _THROTTLES.isdisjoint(self.reasons)
 
     @property
+    def unavailable(self):
+        """True if DynamoDB could not be reached, failed itself, or accepts no credentials. So other
+        requests will probably fail, too."""
+        return self.retryable and not self.throttled and self.code not in _BUSY
+
+    @property
+    def refused(self):
+        """True if DynamoDB refuses this request, but not others, until a person corrects the cause:
+        for example, the role lacks a right."""
+        return not (self.retryable or self.invalid)
+
+    @property
     def invalid(self):
         """True if DynamoDB will never accept these values."""
         return self.code == 'ValidationException' or 'ValidationError' in self.reasons
@@ -180,11 +196,13 @@ class ConditionFailed(RequestFailed):
     """Raised if a write's condition does not hold, or another write of the item is under way.
     Nothing was written. For a transaction, ``reasons`` shows which of its actions failed."""
 
-    throttled = invalid = False
+    throttled = invalid = unavailable = False
 
 
 class MissingTable(RequestFailed):
     """Raised if a table that the request names does not exist."""
+
+    refused = False
 
 
 def first_line(error):

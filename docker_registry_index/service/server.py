@@ -55,7 +55,7 @@ class Service:
         self.index = SearchIndex(settings)
         self._source = source_of(service)
         self._metrics = Metrics()
-        self._metrics.watch_dynamodb(self.index.client.dynamodb)
+        self.index.client.connection.watch(self._metrics.watch_dynamodb)
         reconciler = Reconciler(self.index, registry_of(service))
         self._description_worker = DescriptionWorker(self.index, reconciler)
         reconciler.on_note = self._description_worker.notify

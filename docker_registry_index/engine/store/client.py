@@ -1,7 +1,5 @@
-"""The client of DynamoDB. No other module of the engine imports boto3 or botocore.
-
-The engine makes every request with Client.call, which raises the engine's errors in place of
-boto3's."""
+"""The client of DynamoDB. The engine makes every request with Client.call, which raises the
+engine's errors in place of boto3's, and notes when DynamoDB is unavailable."""
 
 from __future__ import unicode_literals
 
@@ -11,23 +9,14 @@ import threading
 
 from .. import errors
 from .._compat import monotonic, sleep
-from ..concurrency import Backoff, SingleFlight
+from ..concurrency import Backoff
 from ..errors import first_line
-
-try:
-    import boto3.session
-    import botocore.config
-    import botocore.exceptions
-except ImportError as error:
-    raise errors.MissingDependency(
-        'boto3 (%s)' % error, 'pip install docker-registry-index-dynamodb')
+from .connection import Connection, NoCredentials, botocore
 
 logger = logging.getLogger(__name__)
 
-#: More than the requests that a gevent worker is likely to make at once.
-CONNECTIONS = 50
-#: Seconds before the end of credentials in which botocore requires new ones.
-_LAST_SECONDS = 600
+#: Seconds between two outages that are logged.
+_LOG_SECONDS = 60
 #: Seconds of throttling after which a load fails.
 THROTTLED_SECONDS = 600
 #: Seconds of other faults, such as lost connections, after which a load fails: its lease has ended.
@@ -38,35 +27,82 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _RETRYABLE = frozenset(['InternalServerError', 'LimitExceededException', 'ServiceUnavailable',
                         'TransactionInProgressException'])
+#: The error codes of keys that AWS does not accept, or no longer:
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
+_REJECTED_KEYS = frozenset([
+    'ExpiredTokenException', 'IncompleteSignatureException', 'InvalidClientTokenId',
+    'InvalidSignatureException', 'MissingAuthenticationTokenException',
+    'UnrecognizedClientException'])
 #: The error codes of a single write, and the reasons that a cancelled transaction gives instead.
 _CONDITIONS = {'ConditionalCheckFailedException': 'ConditionalCheckFailed',
                'TransactionConflictException': 'TransactionConflict'}
 
 
+class Availability(object):
+    """Notes whether DynamoDB is available, and logs one line when an outage begins and one when it
+    ends. Several threads may use it.
+
+    :ivar on_recovery: called without arguments when an outage has ended."""
+
+    def __init__(self, clock=monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._log_at = clock()
+        self._is_logged = False
+        self.is_outage = False
+        self.on_recovery = lambda: None
+
+    def note_failure(self, error):
+        """Note that a request has failed because DynamoDB is unavailable."""
+        with self._lock:
+            if self.is_outage:
+                return
+            now, self.is_outage = self._clock(), True
+            # One line a minute, if only some of the requests fail.
+            self._is_logged = now >= self._log_at
+            if self._is_logged:
+                self._log_at = now + _LOG_SECONDS
+        if self._is_logged:
+            logger.error('DynamoDB is unavailable; requests of the search index are retried: %s',
+                         error)
+
+    def note_success(self):
+        """Note that DynamoDB has answered a request."""
+        if not self.is_outage:
+            return
+        with self._lock:
+            was_outage, self.is_outage = self.is_outage, False
+        if was_outage:
+            if self._is_logged:
+                logger.info('DynamoDB is available again')
+            self.on_recovery()
+
+
 class Client(object):
-    """A DynamoDB client with one connection pool; several threads may use it.
+    """A DynamoDB client; several threads may use it.
 
     :param settings: a Settings; without a key pair in it, credentials come from botocore's chain:
         https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
     :param connect_now: True to find credentials now, which may take requests to a service of the
         machine; False to leave that to the first call.
-    :raises SettingError: botocore's own configuration cannot be used."""
+    :raises SettingError: botocore's own configuration has a mistake."""
 
     def __init__(self, settings, connect_now=True):
-        self._settings = settings
         self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._connected = None
+        #: The Connection, whose method ``watch`` is for event hooks.
+        self.connection = Connection(settings)
+        self.availability = Availability()
         #: For each thread: ``is_uncertain`` becomes True when an attempt of a request gets no
         #: answer, so that DynamoDB may carry it out at any time.
         self.thread = threading.local()
+        self.connection.watch(self._watch)
         if connect_now:
-            self._connect()
+            self.connection.open()
 
     @property
     def dynamodb(self):
-        """The low-level boto3 client, whose event hooks are called for every request."""
-        return self._connect()[0]
+        """The current boto3 client."""
+        return self.connection.client()
 
     def call(self, operation, **arguments):
         """Make one request and return the response.
@@ -77,18 +113,27 @@ class Client(object):
             connections."""
         if self._process != os.getpid():
             raise errors.Stopped()
-        dynamodb, credentials = self._connect()
-        method = getattr(dynamodb, operation)
         try:
-            if not credentials.are_available():
-                raise errors.RequestFailed(
-                    operation, _tables(arguments), 'CredentialsTimeout',
-                    'no credentials within %g seconds' % credentials.seconds, retryable=True)
-            response = method(**arguments)
-        except errors.RequestFailed:
+            response = self._call(operation, arguments)
+        except errors.RequestFailed as error:
+            if error.unavailable:
+                self.availability.note_failure(error)
+            else:
+                self.availability.note_success()
             raise
+        self.availability.note_success()
+        return response
+
+    def _call(self, operation, arguments):
+        try:
+            dynamodb = self.connection.client()
+        except NoCredentials as problem:
+            raise errors.RequestFailed(operation, _tables(arguments), problem.code, problem.detail,
+                                       retryable=True)
+        try:
+            response = getattr(dynamodb, operation)(**arguments)
         except botocore.exceptions.ClientError as error:
-            raise _refused(operation, arguments, error)
+            raise self._refused(dynamodb, operation, arguments, error)
         except botocore.exceptions.BotoCoreError as error:
             raise errors.RequestFailed(
                 operation, _tables(arguments), type(error).__name__, _reason(error),
@@ -105,42 +150,20 @@ class Client(object):
             raise _foreign(operation, arguments, 'ForeignAnswer')
         return response
 
-    def _connect(self):
-        with self._lock:
-            if self._connected is None:
-                self._connected = _connected(self._settings)
-                self._connected[0].meta.events.register('needs-retry.dynamodb', self._note_attempt)
-            return self._connected
+    def _refused(self, dynamodb, operation, arguments, error):
+        code = error.response.get('Error', {}).get('Code', 'Unknown')
+        if code in _REJECTED_KEYS:
+            return errors.RequestFailed(
+                operation, _tables(arguments), code, '%s; %s' % (
+                    _reason(error), self.connection.note_rejected(dynamodb)), retryable=True)
+        return _refused(code, operation, arguments, error)
+
+    def _watch(self, dynamodb):
+        dynamodb.meta.events.register('needs-retry.dynamodb', self._note_attempt)
 
     def _note_attempt(self, response=None, caught_exception=None, **_):
         if caught_exception is not None or response[0].status_code >= 500:
             self.thread.is_uncertain = True
-
-
-class Credentials(object):
-    """The credentials of a client, which may expire and be renewed.
-
-    botocore requests them from STS, with five attempts within a minute, and does not use the
-    timeouts of the client. So another thread makes this request.
-    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-provider
-
-    :param found: the credentials that botocore found, or None.
-    :param seconds: the longest time that a request waits for them."""
-
-    def __init__(self, found, seconds):
-        self._needs_refresh = getattr(found, 'refresh_needed', lambda *_: False)
-        self._refresh = SingleFlight(lambda: found.get_frozen_credentials())
-        self.seconds = seconds
-
-    def are_available(self):
-        """Return True if a request can be signed now.
-
-        :raises: the error of botocore if STS refuses them."""
-        if not self._needs_refresh():
-            return True
-        if self._refresh.is_running and not self._needs_refresh(_LAST_SECONDS):
-            return True
-        return self._refresh.wait(self.seconds) or not self._needs_refresh(_LAST_SECONDS)
 
 
 class RetryingClient(object):
@@ -215,31 +238,7 @@ def settle_timeout(settings):
     return 3 * request_timeout(settings)
 
 
-def _connected(settings):
-    """Return a boto3 client, and its Credentials."""
-    try:
-        session = boto3.session.Session(
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_access_key,
-            region_name=settings.region)
-        client = session.client(
-            'dynamodb', endpoint_url=settings.endpoint_url,
-            config=botocore.config.Config(
-                connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout,
-                max_pool_connections=CONNECTIONS,
-                retries={'total_max_attempts': settings.attempts, 'mode': 'standard'}))
-        return client, Credentials(session.get_credentials(), attempt_timeout(settings))
-    except botocore.exceptions.BotoCoreError as error:
-        # A missing profile, half a key pair, or a typing error in a file: boto3 reports it when the
-        # client is created, not at a request.
-        raise errors.SettingError(
-            'access_key', 'the AWS configuration of this machine: environment variables AWS_*, '
-            'boto and AWS files', 'cannot be used: %s' % _reason(error),
-            'correct it there, or set access_key and secret_access_key')
-
-
-def _refused(operation, arguments, error):
-    code = error.response.get('Error', {}).get('Code', 'Unknown')
+def _refused(code, operation, arguments, error):
     tables = _tables(arguments)
     if code == 'ResourceNotFoundException':
         return errors.MissingTable(operation, tables, code, _reason(error), retryable=False)

@@ -17,7 +17,7 @@ from dev.servers.process import ROOT, free_port
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store.client import (
-    Client, RetryingClient, request_timeout, settle_timeout)
+    Availability, Client, RetryingClient, request_timeout, settle_timeout)
 from tests.helpers.clock import Clock
 from tests.helpers.network import listening
 from tests.helpers.scripted_client import ScriptedClient
@@ -93,7 +93,8 @@ def client(server, no_pauses):
     ('Whatever', 502, True, False, errors.RequestFailed),
     ('ValidationException', 400, False, False, errors.RequestFailed),
     ('AccessDeniedException', 400, False, False, errors.RequestFailed),
-    ('ExpiredTokenException', 400, False, False, errors.RequestFailed),
+    ('ExpiredTokenException', 400, True, False, errors.RequestFailed),
+    ('UnrecognizedClientException', 400, True, False, errors.RequestFailed),
     ('ResourceNotFoundException', 400, False, False, errors.MissingTable),
     # botocore's own standard mode does not retry these either.
     ('ConditionalCheckFailedException', 400, True, False, errors.ConditionFailed),
@@ -105,11 +106,15 @@ def test_a_refusal_names_its_cause_and_the_way_out(
     assert (error.operation, error.tables, error.code) == ('get_item', ('db-repository',), code)
     assert (error.retryable, error.throttled) == (retryable, throttled)
     assert error.invalid == (code == 'ValidationException')
+    assert error.refused == (code == 'AccessDeniedException')
+    assert error.unavailable == (status >= 500 or code in (
+        'ExpiredTokenException', 'UnrecognizedClientException'))
     is_condition = kind is errors.ConditionFailed
     assert list(error.reasons) == [code[:-len('Exception')]] * is_condition
     assert str(error).startswith('get_item on db-repository failed: ' + code)
     assert 'Because of it.' in str(error) and str(error).endswith(LATER if retryable else CHECK)
     assert len(no_pauses) <= (0 if is_condition or not retryable else 2)
+    assert client.availability.is_outage is error.unavailable
 
 
 def test_an_error_names_every_table_of_a_batch_and_no_other_host_is_asked(client, monkeypatch):
@@ -226,7 +231,40 @@ def test_missing_credentials_are_an_error(monkeypatch):
     for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
         monkeypatch.delenv(str(name), raising=False)
     error = get(client_of('http://127.0.0.1:1', access_key=None, secret_access_key=None))
-    assert error.code == 'NoCredentialsError' and not error.retryable
+    assert error.code == 'NoCredentialsError' and error.unavailable
+    assert 'set access_key and secret_access_key' in str(error)
+
+
+@pytest.mark.parametrize('code', ['UnrecognizedClientException', 'InvalidSignatureException'])
+def test_rejected_keys_of_the_settings_are_named(client, code):
+    error = get(client.answer(refusal(400, code, 'The security token is invalid.')))
+    assert 'settings access_key and secret_access_key; correct them' in str(error)
+    assert error.unavailable and client.availability.is_outage
+
+
+def test_an_outage_is_logged_once_at_its_beginning_and_once_at_its_end(caplog):
+    caplog.set_level(logging.INFO)
+    clock, recoveries = Clock(), []
+    availability = Availability(clock)
+    availability.on_recovery = lambda: recoveries.append(clock())
+    availability.note_success()
+    for _ in range(5):
+        availability.note_failure(failed('EndpointConnectionError'))
+    assert availability.is_outage and recoveries == []
+    for _ in range(5):
+        availability.note_success()
+    assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
+    assert 'EndpointConnectionError' in caplog.text and recoveries == [clock()]
+    # If only some requests fail, one outage a minute is logged.
+    for _ in range(59):
+        clock.advance(1)
+        availability.note_failure(failed('InternalServerError'))
+        availability.note_success()
+    assert len(caplog.records) == 2 and len(recoveries) == 60
+    clock.advance(1)
+    availability.note_failure(failed('InternalServerError'))
+    availability.note_success()
+    assert len(caplog.records) == 4
 
 
 @pytest.mark.parametrize('arguments, expected', [
