@@ -26,22 +26,28 @@ _KEPT = ('tag:yaml.org,2002:null', 'tag:yaml.org,2002:merge')
 _NULLS = ('', '~', 'null', 'Null', 'NULL')
 
 
-def load(path, environ, arguments=None):
+def load(path, environ, arguments=None, is_service=False):
     """Return the engine's Settings for a configuration file, and a list of warnings.
 
     The layers are, the strongest first: arguments, the block of the flavour, the block of the top
-    level, environment variables DYNAMODB_*, the S3 settings of the flavour, defaults.
+    level, environment variables DYNAMODB_*, the S3 settings of the flavour, environment variables
+    of the AWS SDKs, defaults.
 
     :param path: path of the file, see :func:`path_of`; None for the environment alone.
     :param environ: mapping of environment variables, such as os.environ.
     :param arguments: mapping of argument name to value; names are those of the options, with or
         without ``dynamodb_`` in front.
+    :param is_service: False to ignore AWS_REGION: the plugin's tables must not depend on who starts
+        the registry.
     :raises SettingError: the file or a value is unusable."""
     parents = [] if path is None else _block_parents(path, environ)
     layers = [_argument_layer(arguments or {})]
     layers += [block_of(Settings, parent, source, environ) for parent, source in parents]
     layers += [environment_of(Settings, environ)]
     layers += [_s3_layer(parent, source, environ) for parent, source in parents[:1]]
+    layers += [aws_of(Settings, environ)]
+    if not is_service:
+        layers[-1].values.pop('region', None)
     settings, warnings = resolve(Settings, layers)
     return settings, [warning for parent, source in parents
                       for warning in _misplaced_blocks(parent, source)] + warnings
@@ -111,6 +117,21 @@ def environment_of(kind, environ):
         'the environment',
         dict((option.name, unquote(environ.get(option.variable, ''))) for option in kind.OPTIONS),
         dict((option.name, 'environment variable %s' % option.variable) for option in kind.OPTIONS))
+
+
+def aws_of(kind, environ):
+    """Return the Layer of the variables of the AWS SDKs for a class of settings.
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html"""
+    ignored = environ.get('AWS_IGNORE_CONFIGURED_ENDPOINT_URLS', '').lower() == 'true'
+    values, origins = {}, {}
+    for option in kind.OPTIONS:
+        for variable in option.aws:
+            value = unquote(environ.get(variable, ''))
+            is_ignored = ignored and variable.startswith('AWS_ENDPOINT_URL')
+            if value is not None and not is_ignored and option.name not in values:
+                values[option.name] = value
+                origins[option.name] = 'environment variable %s' % variable
+    return Layer('the environment', values, origins)
 
 
 def _argument_layer(arguments):

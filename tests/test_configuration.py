@@ -112,6 +112,50 @@ def test_the_settings_of_the_registrys_s3_are_used_where_there_are_no_others(
     assert (settings.region, settings.access_key, settings.secret_access_key) == expected
 
 
+ENDPOINTS = {'AWS_ENDPOINT_URL': 'http://any:1', 'AWS_ENDPOINT_URL_DYNAMODB': 'http://own:2'}
+
+
+@pytest.mark.parametrize('environ,expected', [
+    (ENDPOINTS, 'http://own:2'), (dict(ENDPOINTS, AWS_ENDPOINT_URL_DYNAMODB=' '), 'http://any:1'),
+    (dict(ENDPOINTS, DYNAMODB_ENDPOINT_URL='http://ours:3'), 'http://ours:3'),
+    (dict(ENDPOINTS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='True'), None),
+    (dict(ENDPOINTS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='false'), 'http://own:2')])
+def test_the_endpoint_variables_of_the_aws_sdks_count_where_there_is_no_other(
+        load, environ, expected):
+    assert load(FILE, **environ).endpoint_url == expected
+    assert load(block('endpoint_url: http://block:4'), **environ).endpoint_url == 'http://block:4'
+    assert load.warnings == []
+
+
+@pytest.mark.parametrize('variable', sorted(ENDPOINTS))
+def test_an_endpoint_variable_that_is_no_url_is_named(load, variable):
+    assert error_of(load, FILE, **{str(variable): 'localhost:8000'}) == (
+        "setting endpoint_url (from environment variable %s) is 'localhost:8000', which begins "
+        'with neither http:// nor https://; write it like http://127.0.0.1:8000' % variable)
+
+
+def test_with_an_endpoint_of_the_aws_sdks_a_region_may_have_any_name(load):
+    settings = load(block('region: local'), AWS_ENDPOINT_URL='http://127.0.0.1:8000')
+    assert (settings.region, settings.endpoint_url) == ('local', 'http://127.0.0.1:8000')
+
+
+@pytest.mark.parametrize('environ,expected', [
+    ({'AWS_REGION': 'eu-west-1', 'AWS_DEFAULT_REGION': 'eu-west-2'}, 'eu-west-1'),
+    ({'AWS_REGION': '', 'AWS_DEFAULT_REGION': 'eu-west-2'}, 'eu-west-2'),
+    ({'AWS_REGION': 'eu-west-1', 'DYNAMODB_REGION': 'eu-west-3'}, 'eu-west-3')])
+def test_the_region_variables_of_the_aws_sdks_count_for_the_service_alone(environ, expected):
+    assert configuration.load(None, environ, is_service=True)[0].region == expected
+    plugins = configuration.load(None, environ)[0].region
+    assert plugins == environ.get('DYNAMODB_REGION', 'us-east-1')
+
+
+def test_a_region_variable_with_an_availability_zone_is_named():
+    with pytest.raises(SettingError) as caught:
+        configuration.load(None, {'AWS_REGION': 'us-east-1a'}, is_service=True)
+    assert str(caught.value).startswith(
+        "setting region (from environment variable AWS_REGION) is 'us-east-1a', which is an ava")
+
+
 @pytest.mark.parametrize('environ,missing,given', [
     (dict(AWS_KEY=KEY), 'secret_access_key', 'AWS_KEY, named in s3_access_key'),
     (dict(S3, DYNAMODB_SECRET_ACCESS_KEY=SECRET), 'access_key',

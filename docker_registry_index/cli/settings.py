@@ -78,11 +78,12 @@ def source_of(config, names=None, optional=False):
 
 
 def _engine_settings(config):
-    environ = dict(os.environ)
-    if _is_of_service(config):
+    environ, is_service = dict(os.environ), _is_of_service(config)
+    if is_service:
         environ.update(
             (name, environ.get(name) or default) for name, default in _SERVICE_DEFAULTS.items())
-    settings, warnings = configuration.load(_path(config), environ)
+    settings, warnings = configuration.load(
+        _path(config), environ, is_service=is_service)
     _warn(warnings)
     return settings
 

@@ -9,7 +9,7 @@ try:
 except ImportError:  # Python 2.7
     import Queue as queue
 
-__all__ = ['NARROW', 'PY2', 'monotonic', 'queue', 'sleep', 'text_type', 'wait']
+__all__ = ['NARROW', 'PY2', 'aws_options', 'monotonic', 'queue', 'sleep', 'text_type', 'wait']
 
 PY2 = sys.version_info[0] == 2
 #: True where the interpreter stores a character beyond U+FFFF as two.
@@ -25,6 +25,19 @@ if PY2:
         return os.times()[4]
 else:
     monotonic = time.monotonic
+
+
+def aws_options(known):
+    """Return the options of a botocore Config with which only our settings choose an endpoint.
+    botocore for Python 2.7 has none of them: it knows neither of these sources of endpoints.
+
+    :param known: the OPTION_DEFAULTS of the Config class."""
+    options = {
+        # AWS_ENDPOINT_URL*, which our settings read, and endpoint_url in ~/.aws/config.
+        'ignore_configured_endpoint_urls': True,
+        # https://<account>.ddb.<region>.amazonaws.com, which a firewall may not know.
+        'account_id_endpoint_mode': 'disabled'}
+    return dict((name, value) for name, value in options.items() if name in known)
 
 
 def sleep(seconds):

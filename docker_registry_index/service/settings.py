@@ -11,7 +11,7 @@ from .. import configuration
 from ..engine.errors import SettingError
 from ..engine.settings import checks
 from ..engine.settings.checks import Refused, printable
-from ..engine.settings.options import Option
+from ..engine.settings.options import AWS_REGION, Option
 from ..engine.settings.resolution import BaseSettings, resolve
 
 _LISTEN = re.compile(r'(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]+)\Z')
@@ -84,13 +84,15 @@ OPTIONS = (
     Option('storage', None, storage,
            "What a load lists: s3://BUCKET/ROOTDIRECTORY or an absolute path; by default, the "
            "registry's catalog."),
-    Option('storage_region', None, checks.region, 'The region of the bucket.'),
+    Option('storage_region', None, checks.region, 'The region of the bucket.',
+           aws=AWS_REGION),
     Option('storage_access_key', None, checks.secret(),
            'The access key ID for the bucket; without a pair, botocore finds one.', secret=True),
     Option('storage_secret_key', None, checks.secret(),
            'The secret access key that belongs to it.', secret=True),
     Option('storage_endpoint_url', None, checks.endpoint,
-           "The address of S3, if it is not that of the region."),
+           "The address of S3, if it is not that of the region.",
+           aws=('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL')),
 )
 
 
@@ -131,5 +133,6 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     :raises SettingError: a value is unusable; the error names the first such value."""
     settings, warnings = resolve(ServiceSettings, [
         configuration.environment_of(ServiceSettings, environ),
-        configuration.block_of(ServiceSettings, top_level, source, environ)])
+        configuration.block_of(ServiceSettings, top_level, source, environ),
+        configuration.aws_of(ServiceSettings, environ)])
     return settings, warnings

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from dev.servers.process import ROOT
+from dev.servers.process import ROOT, local_environment
 from docker_registry_index.cli import settings
 from docker_registry_index.service.settings import ServiceSettings
 
@@ -19,8 +19,17 @@ def test_a_service_has_another_database_and_no_flavours(tmp_path, environ, text,
     path.write_text(('' if given else 'dev: {}\n') + text)
     for more, database in (({}, 'registry' if given else 'docker-registry'),
                            ({'DYNAMODB_DATABASE': 'mine'}, 'mine')):
-        with mock.patch.dict(os.environ, dict(environ, **more), clear=True):
+        variables = local_environment(dict(environ, **more))
+        with mock.patch.dict(os.environ, variables, clear=True):
             assert settings.index_of(str(path)).settings.database == database
+
+
+@pytest.mark.parametrize('environ, region', [
+    ({}, 'us-east-1'), ({'REGISTRY_URL': 'http://registry'}, 'eu-west-1')])
+def test_the_region_of_the_aws_sdks_counts_for_a_service_alone(environ, region):
+    environ = local_environment(dict(environ, AWS_REGION='eu-west-1'))
+    with mock.patch.dict(os.environ, environ, clear=True):
+        assert settings.index_of(None).settings.region == region
 
 
 def test_a_configuration_file_can_be_given(command_of):

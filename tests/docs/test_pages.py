@@ -16,7 +16,8 @@ from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
 HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry',
-         'registry-index', 'registry.example.com'}
+         'registry-index', 'registry.example.com', 'dynamodb.eusc-de-east-1.amazonaws.eu',
+         'dynamodb-fips.us-east-1.amazonaws.com'}
 #: Other files that name files of the checkout.
 OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
           'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml']
@@ -34,7 +35,7 @@ def test_links_lead_to_files_and_headings_and_to_no_private_host_or_path(page):
         path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
         assert pages.exists(path), target
         assert not anchor or anchor in pages.anchors(path), target
-    assert set(re.findall(r'https?://([^/:\s\'"<>)]+)', pages.read(page))) <= HOSTS
+    assert set(re.findall(r'https?://([^/:\s\'"<>)`]+)', pages.read(page))) <= HOSTS
     assert not re.search(r'(?<![\w.>])/(work|root|home)/', pages.read(page))
 
 

@@ -104,8 +104,11 @@ def test_the_table_lists_each_setting_with_its_variable_default_and_meaning(page
     expected = []
     for option in PAGES[page]:
         default = '`%s`' % re.sub('{(.*)}', r'<\1>', option.default) if option.default else 'none'
-        if option.fallback:
-            default = "the registry's `%s`, else %s" % (option.fallback, default)
+        places = ["the registry's `%s`" % option.fallback] if option.fallback else []
+        places += ['`%s`' % variable for variable in option.aws]
+        if option.name == 'region':
+            places[-1] += ' (these two for the service alone)'
+        default = ', else '.join(places + [default])
         expected.append(['`%s`' % option.name, '`%s`' % option.variable, default, option.meaning])
     assert pages.table(page, 'Setting') == expected
 

@@ -125,6 +125,32 @@ def test_the_file_may_name_variables():
     assert 'environment variable A_SECRET' in shown and SECRET[:9] not in shown
 
 
+AWS = {'AWS_REGION': 'eu-west-1', 'AWS_DEFAULT_REGION': 'eu-west-2',
+       'AWS_ENDPOINT_URL': 'http://any:1', 'AWS_ENDPOINT_URL_S3': 'http://s3:2',
+       'AWS_ENDPOINT_URL_DYNAMODB': 'http://dynamodb:3'}
+
+
+@pytest.mark.parametrize('environ, region, endpoint', [
+    (AWS, 'eu-west-1', 'http://s3:2'),
+    (dict(AWS, AWS_REGION='', AWS_ENDPOINT_URL_S3=''), 'eu-west-2', 'http://any:1'),
+    (dict(AWS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='true'), 'eu-west-1', None),
+    (dict(AWS, STORAGE_REGION='garage', STORAGE_ENDPOINT_URL='http://own:4'),
+     'garage', 'http://own:4')])
+def test_the_variables_of_the_aws_sdks_count_for_the_bucket_where_there_is_no_other(
+        environ, region, endpoint):
+    found, warnings = settings_of(environ, {})
+    assert (found.storage_region, found.storage_endpoint_url, warnings) == (region, endpoint, [])
+    block = {'storage_region': 'of-block', 'storage_endpoint_url': 'http://block:5'}
+    if environ is AWS:
+        found, _ = settings_of(environ, {'service': block})
+        assert {name: getattr(found, name) for name in block} == block
+
+
+def test_a_variable_of_the_aws_sdks_that_is_no_url_is_named():
+    assert refused({'AWS_ENDPOINT_URL_S3': 'minio:9000'}, {}).startswith(
+        "setting storage_endpoint_url (from environment variable AWS_ENDPOINT_URL_S3) is 'minio")
+
+
 def test_an_unknown_key_of_the_block_is_a_warning():
     found, [warning] = settings_of({}, {'service': {'thread': 'x', 'threads': '4'}}, 'f.yml')
     assert found.threads == 4

@@ -12,6 +12,8 @@ from ..errors import SettingError
 
 KEY_PAIR = ('access_key', 'secret_access_key')
 _TABLES = ('repository_table', 'version_table', 'search_table')
+#: https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+AWS_REGION = ('AWS_REGION', 'AWS_DEFAULT_REGION')
 
 # us-east-1, us-gov-west-1, us-isob-east-1, eusc-de-east-1.
 _REGION_OF_AWS = r'[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}'
@@ -31,9 +33,11 @@ class Option(object):
     :param meaning: one line for the documentation.
     :param prefix: the prefix of its environment variable.
     :param fallback: the registry's S3 setting that is used instead, or None.
+    :param aws: the variables of the AWS SDKs that are used instead, the strongest first.
     :param secret: True if its value must never be shown."""
 
-    def __init__(self, name, default, check, meaning, prefix='', fallback=None, secret=False):
+    def __init__(self, name, default, check, meaning, prefix='', fallback=None, secret=False,
+                 aws=()):
         self.name = name
         self.default = default
         self.check = check
@@ -42,6 +46,7 @@ class Option(object):
         self.variable = str(prefix + name.upper())
         self.fallback = fallback
         self.secret = secret
+        self.aws = aws
 
     def shown(self, value):
         """Return the repr of a value; for a secret, at most the beginning of a key ID."""
@@ -95,14 +100,15 @@ OPTIONS = (
             'The table of the version, the format and the lease.'),
     _option('search_table', '{database}-search-4', _table, 'The table of the postings.'),
     _option('region', 'us-east-1', checks.region, 'The AWS region of the tables.',
-            fallback='s3_region'),
+            fallback='s3_region', aws=AWS_REGION),
     _option('access_key', None, checks.secret(),
             'The access key ID; without a key pair, botocore finds one.',
             fallback='s3_access_key', secret=True),
     _option('secret_access_key', None, checks.secret(),
             'The secret access key that belongs to it.', fallback='s3_secret_key', secret=True),
     _option('endpoint_url', None, checks.endpoint,
-            "The address of DynamoDB, if it is not that of the region."),
+            "The address of DynamoDB, if it is not that of the region.",
+            aws=('AWS_ENDPOINT_URL_DYNAMODB', 'AWS_ENDPOINT_URL')),
     _option('startup_wait', '30', checks.seconds(0, 3600),
             'Seconds that a start waits for a load before it serves.'),
     _option('push_wait', '5', checks.seconds(0, 3600),

@@ -11,7 +11,7 @@ from __future__ import unicode_literals
 import threading
 
 from .. import errors
-from .._compat import monotonic
+from .._compat import aws_options, monotonic
 from ..concurrency import Backoff, SingleFlight
 from ..errors import first_line
 
@@ -187,7 +187,8 @@ class Connection(object):
                     aws_session_token=token, config=botocore.config.Config(
                         connect_timeout=settings.connect_timeout,
                         read_timeout=settings.read_timeout, max_pool_connections=CONNECTIONS,
-                        retries={'total_max_attempts': settings.attempts, 'mode': 'standard'}))
+                        retries={'total_max_attempts': settings.attempts, 'mode': 'standard'},
+                        **aws_options(botocore.config.Config.OPTION_DEFAULTS)))
                 for watch in self._watchers:
                     watch(client)
                 self._client = client

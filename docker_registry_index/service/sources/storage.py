@@ -14,6 +14,7 @@ from typing import Any
 import boto3.session
 import botocore.config
 
+from ...engine._compat import aws_options
 from ...engine.sync.source import Source
 from ..registry import layout
 
@@ -160,7 +161,8 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None,
     return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(
         connect_timeout=5, read_timeout=30, max_pool_connections=2 * SIDE_BY_SIDE,
         s3={'addressing_style': 'path'} if endpoint_url else {},
-        retries={'total_max_attempts': 5, 'mode': 'standard'}))
+        retries={'total_max_attempts': 5, 'mode': 'standard'},
+        **aws_options(botocore.config.Config.OPTION_DEFAULTS)))
 
 
 def _directories(path: str) -> list[os.DirEntry[str]]:

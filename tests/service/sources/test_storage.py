@@ -127,3 +127,11 @@ class TestBucket:
         assert other.config.s3 == {'addressing_style': 'path'}
         assert 'addressing_style' not in (amazon.config.s3 or {})
         assert amazon.endpoint_url == 'https://s3.eu-west-1.amazonaws.com'
+
+    def test_the_settings_alone_name_an_endpoint(self, monkeypatch, tmp_path):
+        """Otherwise the bucket might not be in the path."""
+        (tmp_path / 'config').write_text('[default]\nendpoint_url = http://127.0.0.1:1\n')
+        monkeypatch.setenv('AWS_CONFIG_FILE', str(tmp_path / 'config'))
+        monkeypatch.setenv('AWS_ENDPOINT_URL', 'http://127.0.0.1:1')
+        assert s3_client(None, 'eu-west-1').meta.endpoint_url == (
+            'https://s3.eu-west-1.amazonaws.com')
