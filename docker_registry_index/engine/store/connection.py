@@ -59,7 +59,9 @@ class Connection(object):
 
     def __init__(self, settings, find=None, clock=monotonic):
         self._settings = settings
-        self._find_credentials = find or (lambda: boto3.session.Session().get_credentials())
+        # STS of another partition, such as that outside China, does not know the keys of a role.
+        self._find_credentials = find or (lambda: boto3.session.Session(
+            region_name=settings.region).get_credentials())
         self._clock = clock
         self._lock = threading.Lock()
         self._session = self._client = None

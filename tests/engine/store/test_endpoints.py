@@ -2,6 +2,7 @@
 from __future__ import unicode_literals
 
 import os
+import socket
 
 import pytest
 
@@ -86,3 +87,26 @@ def test_an_endpoint_of_an_account_is_never_used(request_of, settings, mode):
     assert request_of('us-east-1', settings, AWS_ACCOUNT_ID='123456789012',
                       AWS_ACCOUNT_ID_ENDPOINT_MODE=mode) == [
         'https://dynamodb.us-east-1.amazonaws.com/', 'us-east-1']
+
+
+@pytest.mark.parametrize('region, host', [
+    ('cn-north-1', 'sts.cn-north-1.amazonaws.com.cn'),
+    ('us-gov-west-1', 'sts.us-gov-west-1.amazonaws.com'),
+    ('us-east-1', 'sts.amazonaws.com' if PY2 else 'sts.us-east-1.amazonaws.com')])
+def test_keys_of_a_role_come_from_sts_in_the_region_of_the_tables(
+        request_of, monkeypatch, region, host):
+    """Keys of one partition are unknown in the others."""
+    request_of.config.write('[default]\nrole_arn = arn:aws-cn:iam::123456789012:role/index\n'
+                            'source_profile = user\n[profile user]\n'
+                            'aws_access_key_id = AKIADUMMY\naws_secret_access_key = dummy\n')
+    for name in 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_DEFAULT_REGION':
+        monkeypatch.delitem(os.environ, name)
+    asked = []
+
+    def getaddrinfo(name, *_):
+        asked.append(name)
+        raise AssertionError('not sent')
+
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    Client(Settings(region=region))
+    assert asked == [host]
