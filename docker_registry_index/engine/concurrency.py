@@ -205,9 +205,11 @@ class Stopwatch(object):
         self._clock = clock
         self._since = None
 
-    def start(self):
-        """Begin to measure a wait, or begin again from zero."""
-        self._since = self._clock()
+    def start(self, since=None):
+        """Begin to measure a wait, or begin again.
+
+        :param since: the time on the clock when the wait began; by default now."""
+        self._since = self._clock() if since is None else since
 
     def stop(self):
         """Stop measuring, because the wait has ended."""

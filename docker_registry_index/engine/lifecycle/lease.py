@@ -113,7 +113,10 @@ class Lease(object):
         if self._clock() - self._renewed < self._seconds / 20.0:
             return
         for _ in range(_ATTEMPTS):
-            if self._try_to_renew() or not self._ends_soon():
+            self._try_to_renew()
+            # The answer itself may be late: a time limit of boto3 does not include the resolution
+            # of a name, nor a body that comes byte by byte.
+            if not self._ends_soon():
                 return
         raise errors.RequestFailed(
             'update_item', [self._table], 'TransactionConflictException',
@@ -205,17 +208,14 @@ class Lease(object):
 
     def _try_to_renew(self):
         try:
-            if self._write(*self._held_condition()):
-                return True
-            is_lost = not self._is_still_held()
+            is_lost = not self._write(*self._held_condition()) and not self._is_still_held()
         except errors.RequestFailed as error:
             if not error.retryable or self._ends_soon():
                 raise
-            return False
+            return
         if is_lost:
             self._is_held = False
             raise errors.LeaseLost(self._table)
-        return False
 
     def _ends_soon(self):
         """Return True if the lease may end before a request that begins now ends."""

@@ -122,8 +122,9 @@ OPTIONS = (
     _option('warm_throughput', None, checks.whole(WARM_WRITES, 10000000),
             'Write units per second that a new search table accepts at once, 4000 or more.'),
     _option('connect_timeout', '1', checks.seconds(0.1, 60),
-            'Seconds to wait for a connection to DynamoDB.'),
-    _option('read_timeout', '3', checks.seconds(0.1, 60), 'Seconds to wait for a response.'),
+            'Seconds to wait for a connection to DynamoDB, once its name is resolved.'),
+    _option('read_timeout', '3', checks.seconds(0.1, 60),
+            'Seconds to wait for a response, and then for each further part of it.'),
     _option('attempts', '3', checks.whole(1, 10), 'The number of attempts for a request.'),
 )
 

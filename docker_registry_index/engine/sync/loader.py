@@ -264,8 +264,10 @@ class Loader(object):
         self._heartbeat()
 
     def _heartbeat(self):
+        # Its answer may come late, and other processes count from when it was sent.
+        began = self._clock()
         self._beat()
-        self._since_heartbeat.start()
+        self._since_heartbeat.start(began)
 
     def _check_worker(self):
         """Called before each request of a worker. Ends the worker with the load, and makes it wait

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.store.client import request_timeout
 from docker_registry_index.engine.write.bulk import intents
 from tests.helpers.clock import Clock
 from tests.helpers.faults import (
@@ -235,6 +237,61 @@ def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, s
     assert during == [[]] and more() == 0
     # Only its intent was written, again, after that.
     assert made.operations[-2:] == ['BatchWriteItem', 'PutItem']
+
+
+def test_a_worker_makes_no_request_after_a_heartbeat_that_came_late(index, storage):
+    """As if a name server had answered late. Other processes count from when it was sent."""
+    clock, made, begun, beats, during = Clock(), RequestsMade(index.engine), [], [], []
+    may_end = threading.Event()
+
+    def heartbeat():
+        beats.extend(begun)
+        if len(beats) == 1:
+            clock.advance(1.5 * request_timeout(index.settings))
+        elif beats:
+            may_end.set()
+            before = list(made.operations)
+            time.sleep(0.3)
+            during.append(made.operations[len(before):])
+            raise errors.LeaseLost('db-version')
+
+    def take_long():
+        begun.append(1)
+        assert may_end.wait(20)
+
+    Meanwhile(index.engine, 'BatchWriteItem', take_long)
+    with pytest.raises(errors.LeaseLost):
+        index.load(storage, heartbeat, threads=2, clock=clock)
+    assert during == [['BatchWriteItem']], 'the one that was under way'
+
+
+def test_requests_that_a_name_server_delays_until_another_load_has_ended_leave_nothing(
+        index, other, storage):
+    clock, begun, ended = Clock(), threading.Event(), threading.Event()
+    lease, waiter = Lease(index.store, clock=clock), Lease(other.store, clock=clock)
+    assert lease.acquire()
+
+    def heartbeat():
+        if begun.is_set():
+            assert ended.wait(20)
+        lease.renew()
+
+    def delay():
+        begun.set()
+        assert not waiter.acquire()
+        clock.advance(1000)
+        assert waiter.acquire()
+        remove(other, storage, NAMES[1])
+        assert other.load(storage, waiter.renew).complete and intents(other.store) == []
+        waiter.release()
+        ended.set()
+
+    Meanwhile(index.engine, 'BatchWriteItem', delay)
+    with pytest.raises(errors.LeaseLost):
+        index.load(storage, heartbeat, threads=2, clock=clock)
+    assert NAMES[1] in dict(other.search(NAMES[1])), 'the delayed request was made'
+    assert other.load(storage).complete
+    assert_equal(other, storage)
 
 
 def test_a_load_that_was_paused_after_a_refused_group_continues(index, storage):
