@@ -26,7 +26,7 @@ STANDARD = HARMLESS | {'functools', 'logging', 'marshal', 'os', 'Queue', 'queue'
                        'random', 'sqlite3', 'sys', 'threading', 'time', 'uuid'}
 AWS = {'boto3', 'botocore'}
 #: Lines of the package and of the longest module; modules of the package and of the largest folder.
-ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 10300, 450, 60, 10
+ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 11000, 450, 60, 10
 
 SOURCES = {str(path.relative_to(PACKAGE).with_suffix('')): path.read_bytes()
            for path in sorted(PACKAGE.rglob('*.py'))}
@@ -78,9 +78,10 @@ def test_every_layer_and_pure_module_exists():
     assert PURE <= set(SOURCES)
 
 
-def test_the_engine_imports_the_standard_library_and_boto3_only_and_that_in_one_module():
+def test_the_engine_imports_the_standard_library_and_boto3_only_and_that_in_two_modules():
     assert set().union(*map(outside, ENGINE)) == STANDARD | AWS
-    assert [module for module in ENGINE if outside(module) & AWS] == ['engine/store/client']
+    assert [module for module in ENGINE if outside(module) & AWS] == [
+        'engine/store/client', 'engine/store/connection']
 
 
 @pytest.mark.parametrize('module', sorted(PURE))

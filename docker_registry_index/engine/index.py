@@ -71,6 +71,8 @@ class SearchIndex(object):
             self._writer.set, lambda name: reconcile(name, timed_source, self._writer),
             self.settings.push_wait, maintenance.sync_soon)
         self._maintenance = maintenance
+        # Other processes may have lost changes in an outage, even if this one has not.
+        self.client.availability.on_recovery = maintenance.sync_soon
         return maintenance.start_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def apply_change(self, name, is_there):
@@ -86,8 +88,8 @@ class SearchIndex(object):
             return self._queue.apply_change(text.check_name(name), is_there)
 
     def sync_soon(self):
-        """Sync the started index with the storage in the background, because a change may have been
-        missed. Costs one load, even if the method is called several times before it begins."""
+        """Request a sync of the started index in the background, because changes may have been
+        missed. One of all processes makes it about a minute later. See Maintenance.sync_soon."""
         if self._maintenance:
             self._maintenance.sync_soon()
 
@@ -95,7 +97,9 @@ class SearchIndex(object):
         """Make the queued changes, and stop the background threads; a load releases its lease.
         Takes ten seconds at most. Does nothing the second time, nor in a forked process."""
         if self._maintenance and not self._maintenance.is_stopped:
-            self._queue.close(_CLOSE_SECONDS)
+            is_all_made = self._queue.close(_CLOSE_SECONDS)
+            if not is_all_made and not self.client.availability.is_outage:
+                self._maintenance.request_sync()
             self._maintenance.stop(_CLOSE_SECONDS)
 
     @property

@@ -26,6 +26,30 @@ def index(first):
     return first
 
 
+@pytest.mark.parametrize('code, status, is_requested', [
+    ('AccessDeniedException', 400, True), ('InternalServerError', 500, False)])
+def test_a_process_that_ends_with_changes_requests_a_sync_unless_dynamodb_is_unavailable(
+        index, second, caplog, code, status, is_requested):
+    assert index.engine.start(lambda: STORED) is True
+    operation = 'TransactWriteItems' if is_requested else '*'
+    Throttle(index.engine, operation, 10 ** 6, code=code, status=status)
+    assert index.engine.apply_change('a/new', True) is False
+    # After an outage, those processes request a sync that are still running.
+    index.engine.close()
+    assert '1 changes of the search index are lost' in caplog.text
+    [row] = second.items(second.settings.version_table)
+    assert ('sync_requested' in row) is is_requested
+
+
+def test_a_process_requests_a_sync_when_dynamodb_has_recovered(index, second):
+    assert index.engine.start(lambda: STORED) is True
+    Throttle(index.engine, 'Query', 1, code='InternalServerError', status=500)
+    with pytest.raises(errors.RequestFailed):
+        index.search('a')
+    index.search('a')
+    wait_until(lambda: 'sync_requested' in index.items(index.settings.version_table)[0])
+
+
 def test_an_index_is_ready_and_complete_only_after_its_start(index, monkeypatch):
     index.ready(STORED)
     unused = EngineIndex(index.settings.endpoint_url, index.settings.database).engine

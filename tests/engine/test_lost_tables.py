@@ -175,7 +175,7 @@ def test_tables_lost_while_nothing_happens_are_made_and_loaded_again(index):
             running.engine.apply_change(NAMES[0], True)
             if gone == (1,):
                 # No search or push needs this table. The check of each minute notices it.
-                running.engine.sync_soon()
+                running.engine._maintenance._loop.wake()
             return is_right(index)
 
         wait_until(becomes_right)

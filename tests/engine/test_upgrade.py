@@ -272,7 +272,7 @@ def test_what_a_newer_release_has_made_stops_every_start_and_is_never_searched(
 def test_a_running_process_refuses_searches_until_the_index_is_given_back(ready, newer):
     def is_refused():
         # The check of each minute is made at once.
-        ready.engine.sync_soon()
+        ready.engine._maintenance._loop.wake()
         try:
             ready.search('')
         except errors.NewerDatabase:

@@ -9,7 +9,7 @@ import time
 
 from .. import errors
 from .._compat import monotonic, sleep, wait
-from ..concurrency import Backoff, Loop
+from ..concurrency import Backoff, Loop, TimedOut, call_with_timeout
 from ..store.client import attempt_timeout, request_timeout
 from .start import RETRY, Startup
 
@@ -21,6 +21,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
 _CHECK_AGAIN = 5
 #: Seconds between two checks of an index that is ready.
 _CHECK_EVERY = 60
+#: Seconds after the last request for a sync until it is made, so that one sync serves the requests
+#: of all processes after an outage; and seconds between two requests of this process.
+_REQUEST_REST, _REQUEST_EVERY = 60, 60
+#: The most seconds that a process waits for its last request.
+_LAST_SECONDS = 2
 _DAY = 86400
 
 _NOT_READY = ('the search index is not ready; the registry works without it, and the start of the '
@@ -50,7 +55,10 @@ class Maintenance(object):
         self._clock = clock
         self._wall_clock = wall_clock
         self._loop = Loop(self.run_once, clock)
-        self._is_sync_wanted = False
+        # True until this process has requested a sync, which it may do from this time on.
+        self._is_requesting, self._request_at = False, 0
+        # The last request of any process, and when it is due.
+        self._request, self._request_due = None, 0
         self._sync_at = self._now = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
                                            else _LONGEST_PAUSE)
@@ -120,9 +128,22 @@ class Maintenance(object):
         self._loop.wake()
 
     def sync_soon(self):
-        """Sync the index in the background soon, because a change was lost."""
-        self._is_sync_wanted = True
-        self._loop.wake()
+        """Request a sync, because changes may be lost, perhaps of processes that have ended.
+
+        A process makes it when no process has requested one for a minute. Costs an UpdateItem and a
+        BatchGetItem, at most once a minute. If DynamoDB is unavailable, the request follows when it
+        is available again."""
+        if not self._is_requesting:
+            self._is_requesting = True
+            self._loop.wake()
+
+    def request_sync(self):
+        """Request a sync at once, because this process ends and loses changes. Waits two seconds at
+        most, and raises nothing. Costs an UpdateItem."""
+        try:
+            call_with_timeout(self._startup.request_sync, _LAST_SECONDS)
+        except (errors.DynamoDBIndexError, TimedOut) as error:
+            logger.warning('no sync could be requested for the lost changes: %s', error)
 
     def stop(self, seconds):
         """Stop the thread; a load under way releases its lease.
@@ -213,17 +234,18 @@ class Maintenance(object):
     def _check_and_sync(self):
         """Check that the index is still ready, and sync it if a sync is due."""
         pause = self._check()
-        if not self.is_ready or not self._is_sync_due(self.marker):
+        if not self.is_ready:
+            return pause
+        if self._is_requesting and self._now >= self._request_at:
+            self._startup.request_sync()
+            # A change that is lost from now on needs another request.
+            self._is_requesting, self._request_at = False, self._now + _REQUEST_EVERY
+        if not self._is_sync_due(self.marker):
             return pause
         self._message = _NOT_SYNCED
-        # A change that is lost from now on needs another sync.
-        is_wanted, self._is_sync_wanted = self._is_sync_wanted, False
         try:
-            self._startup.sync(lambda marker: is_wanted or self._is_sync_due(marker))
-        except BaseException as error:
-            self._is_sync_wanted = self._is_sync_wanted or is_wanted
-            if not isinstance(error, errors.LeaseTaken):
-                raise
+            self._startup.sync(self._is_sync_due)
+        except errors.LeaseTaken:
             return _CHECK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
         return self._seconds_until_check()
 
@@ -238,12 +260,23 @@ class Maintenance(object):
     def _seconds_until_sync(self, marker):
         """Return the seconds until the next sync. They depend on the wall clock, because a process
         rarely runs as long as the interval. A wrong clock only makes a sync early or late."""
-        failed = self._sync_at - self._now
-        if self._is_sync_wanted or marker is None:
+        failed, requested = self._sync_at - self._now, self._seconds_until_requested()
+        if marker is None:
             return failed
-        if not self._interval:
-            return _CHECK_EVERY
-        return max(failed, next_sync(marker, self._interval) - self._wall_clock())
+        planned = next_sync(marker, self._interval or _DAY) - self._wall_clock()
+        if requested is None:
+            return max(failed, planned) if self._interval else _CHECK_EVERY
+        # After an incomplete load, the pauses get longer, also between requested syncs.
+        due = max(requested, planned) if marker.failures else requested
+        return max(failed, min(due, planned) if self._interval else due)
+
+    def _seconds_until_requested(self):
+        """Return the seconds until a requested sync is due; None if none is requested. The time
+        begins when this process first sees the newest request."""
+        if self._startup.request != self._request:
+            self._request = self._startup.request
+            self._request_due = self._now + _REQUEST_REST * random.uniform(1, 1.25)
+        return None if self._request is None else self._request_due - self._now
 
     def _note_unusable(self, error):
         """Keep an error that a person must correct; return the seconds until the next check."""
@@ -257,7 +290,8 @@ class Maintenance(object):
         """Log the first failure of an outage; return the seconds until the next attempt."""
         self.is_loading = False
         backoff = self._backoffs[self._message]
-        if not backoff.has_begun:
+        # The client logs an outage of DynamoDB.
+        if not backoff.has_begun and not getattr(error, 'unavailable', False):
             log = logger.error if isinstance(error, errors.DynamoDBIndexError) else (
                 logger.exception)
             log(self._message, error)

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 RETRY = 600
 #: The attribute of the version row that contains the newest format of postings in this database.
 _FORMAT = 'format'
+#: The attributes of the version row that contain the number of the last request for a sync, and of
+#: the request that a sync has served.
+_REQUESTED, _SERVED = 'sync_requested', 'sync_served'
 
 #: A lock for each process and search table, so that only one thread of a process loads an index.
 _loading = {}
@@ -51,6 +54,9 @@ class Startup(object):
         self._has_tables = False
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
+        #: The number of the request for a sync that no sync has served, as it was read last; None
+        #: if there is none.
+        self.request = None
 
     def is_ready(self):
         """Return True if all tables and the ready marker exist, in the format of this release.
@@ -75,6 +81,7 @@ class Startup(object):
         for row in found.get(store.version_table, ()):
             self._check_format(row)
             self._lease.note(row)
+            self._note_request(row)
         self._keep_marker((found.get(store.search_table) or [None])[0])
         return self.marker is not None
 
@@ -127,6 +134,23 @@ class Startup(object):
             finally:
                 lease.release()
 
+    def request_sync(self):
+        """Request a sync of any process, because changes may be lost. It replaces earlier requests.
+
+        Costs an UpdateItem.
+
+        :raises RequestFailed: no sync is requested."""
+        number = uuid.uuid4().hex
+        self._store.call(
+            'update_item', TableName=self._store.version_table, Key=VERSION_KEY,
+            UpdateExpression='SET %s = :number' % _REQUESTED,
+            ExpressionAttributeValues={':number': {'S': number}})
+        self.request = number
+
+    def _note_request(self, row):
+        requested, served = (row.get(name, {}).get('S') for name in (_REQUESTED, _SERVED))
+        self.request = None if requested == served else requested
+
     def _take_lease(self):
         """Create the missing tables and take the lease, unless ``is_ready`` has just found that all
         tables exist and another process loads; return True if the lease is held."""
@@ -136,12 +160,15 @@ class Startup(object):
         return self._lease.acquire()
 
     def _load_under(self, lease):
-        before = self.marker or ReadyMarker.none()
+        before, request = self.marker or ReadyMarker.none(), self.request
         report = self._load(lease.renew)
         after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()))
-        lease.release_with(after.put(self._store.search_table),
-                           **{_FORMAT: {'N': str(postings.FORMAT)}})
-        self.marker = after
+        attributes = {_FORMAT: {'N': str(postings.FORMAT)}}
+        if request is not None:
+            # A later request has another number, so it is not served.
+            attributes[_SERVED] = {'S': request}
+        lease.release_with(after.put(self._store.search_table), **attributes)
+        self.marker, self.request = after, None
         if after.resync and report.adopted:
             logger.info('the search index is now in table %s; once no worker of an older release '
                         'runs, delete the search table of that release',

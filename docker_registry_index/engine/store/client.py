@@ -11,7 +11,9 @@ from .. import errors
 from .._compat import monotonic, sleep
 from ..concurrency import Backoff
 from ..errors import first_line
-from .connection import Connection, NoCredentials, botocore
+# Before botocore: it reports a missing boto3.
+from .connection import Connection, NoCredentials
+import botocore.exceptions
 
 logger = logging.getLogger(__name__)
 

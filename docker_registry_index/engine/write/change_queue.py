@@ -1,7 +1,9 @@
 """The change queue, which makes changes in background threads and retries those that fail.
 
-A change may be out of date when it is retried, so a retry asks the storage for the current
-state."""
+A change may be out of date when it is retried, so a retry asks the storage for the current state.
+
+While DynamoDB is unavailable, one change at a time is tried. All other failures concern only the
+change that failed: each change has its own time of the next attempt, and delays no other."""
 
 from __future__ import unicode_literals
 
@@ -20,11 +22,12 @@ logger = logging.getLogger(__name__)
 LIMIT = 10000
 #: The most changes that are made at the same time.
 THREADS = 8
-#: Seconds until a failed change is retried if the circuit breaker is closed, at first and at most.
-_FIRST_RETRY, _LAST_RETRY = 2, 60
-#: Seconds between two attempts while the circuit breaker is open, at first and at most.
+#: Seconds until a failed change is retried, at first and at most: one that DynamoDB throttles, one
+#: that DynamoDB refuses until a person corrects the cause, and one that failed for another reason.
+_THROTTLED, _REFUSED, _OTHER = (1, 30), (60, 900), (2, 60)
+#: Seconds between two attempts while DynamoDB is unavailable, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
-#: Seconds between two log lines on changes that fail although the circuit breaker is closed.
+#: Seconds between two log lines on changes that fail, if DynamoDB does not refuse them.
 _LOG_SECONDS = 60
 #: The most names in a log line.
 _SHOWN = 10
@@ -35,6 +38,7 @@ class QueuedChange(object):
 
     :ivar is_fresh: True while its caller waits: no later change can have happened.
     :ivar due: the time of the next attempt, on the queue's clock.
+    :ivar backoff: the Backoff of its retries; None before the first.
     :ivar ended: an Event, set when its caller can return; None without a caller."""
 
     __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
@@ -77,9 +81,11 @@ class QueuedChanges(object):
             self._late[change.name] = self._fresh.pop(change.name)
 
     def put_back(self, change):
-        """Add a change again, unless the queue has a newer one of the repository."""
-        if change.name not in self._fresh:
-            self._late.setdefault(change.name, change)
+        """Add a change again; return False if the queue has a newer one of the repository."""
+        if change.name in self._fresh:
+            return False
+        changes = self._fresh if change.is_fresh else self._late
+        return changes.setdefault(change.name, change) is change
 
     def take(self, now, other_than):
         """Remove and return the first change that is due; return None if there is none.
@@ -95,9 +101,7 @@ class QueuedChanges(object):
 
 
 class CircuitBreaker(object):
-    """A circuit breaker, open while writes to DynamoDB fail. It decides when to retry.
-
-    Logs one line when an outage begins and one when it is over, however many changes wait.
+    """A circuit breaker, open while DynamoDB is unavailable. It decides when to retry.
 
     :param clock: returns seconds that only go forward."""
 
@@ -106,69 +110,86 @@ class CircuitBreaker(object):
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         #: When to retry, on the clock.
         self.retry_at = 0
-        self._late = self._overflow = 0
-        self._log_again_at = None
-        self._unlogged = 0
 
     @property
     def is_open(self):
-        """True if the last change failed, and DynamoDB was the cause."""
+        """True if the last change failed because DynamoDB is unavailable."""
         return self._backoff.has_begun
 
-    def note_failure(self, name, error):
-        """Note that a change failed; return True if DynamoDB was the cause."""
-        if not isinstance(error, errors.RequestFailed) or (
-                error.invalid or isinstance(error, errors.ConditionFailed)):
-            self._log_other(name, error)
-            return False
-        if not self.is_open:
-            logger.error('the search index cannot be written to; changes are queued and retried: '
-                         '%s', error)
+    def note_failure(self):
+        """Note that DynamoDB was unavailable for a change."""
         now = self._clock()
         # Changes that were under way at the same time fail together and count once.
         if not self.is_open or now >= self.retry_at:
             self.retry_at = now + self._backoff.next()
-        return True
 
-    def note_overflow(self, limit):
-        """Note that a change was refused because the queue is full."""
-        if not self._overflow:
-            logger.error('the change queue of the search index is full (%d changes); further '
-                         'changes are not queued; a sync after the outage makes them', limit)
-        self._overflow += 1
-
-    def note_success(self, is_late, is_last):
-        """Note that a change was made.
-
-        :param is_late: True if the caller had timed out.
-        :param is_last: True if the queue is empty now.
-        :returns: True if a sync must make changes that did not fit into the queue."""
+    def note_answer(self):
+        """Note that DynamoDB has answered the requests of a change."""
         self._backoff.reset()
-        self._late += is_late
-        if not is_last or not self._late:
-            return False
-        logger.info('the search index has caught up: %d changes were made late', self._late)
-        has_overflowed, self._late, self._overflow = self._overflow > 0, 0, 0
-        return has_overflowed
 
-    def _log_other(self, name, error):
+
+class FailureLog(object):
+    """Logs the changes that failed, but not each of many that fail for the same reason.
+
+    The client of DynamoDB logs outages.
+
+    :param clock: returns seconds that only go forward."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._late = 0
+        self._is_full = False
+        self._refusals = set()
+        self._log_again_at = None
+        self._unlogged = 0
+
+    def note_failure(self, name, error):
+        """Log that a change failed: a refusal once, all others once a minute."""
+        if getattr(error, 'unavailable', False):
+            return
         if isinstance(error, errors.ChangeConflict):
             logger.info('%s', error)
-            return
-        # A change that is not retried is always logged.
-        is_final = getattr(error, 'invalid', False)
+        elif getattr(error, 'invalid', False):
+            # It is not retried, so it is always logged.
+            self._log(name, error, 'dropped')
+        elif getattr(error, 'refused', False):
+            # The error names operation, table and right, but no repository.
+            if str(error) not in self._refusals:
+                self._refusals.add(str(error))
+                self._log(name, error, 'retried, and so are others with this error')
+        else:
+            self._log_once_a_minute(name, error)
+
+    def note_overflow(self, limit):
+        """Log that a change was refused because the queue is full."""
+        if not self._is_full:
+            logger.error('the change queue of the search index is full (%d changes); further '
+                         'changes are not queued; a sync makes them later', limit)
+        self._is_full = True
+
+    def note_success(self, is_late, is_last):
+        """Note that a change was made; log how many were made late.
+
+        :param is_late: True if the caller had timed out.
+        :param is_last: True if the queue is empty now."""
+        self._late += is_late
+        if is_last and self._late:
+            logger.info('the search index has caught up: %d changes were made late', self._late)
+            self._late, self._is_full = 0, False
+            self._refusals.clear()
+
+    def _log_once_a_minute(self, name, error):
         now = self._clock()
-        if not is_final:
-            if self._log_again_at is not None and now < self._log_again_at:
-                self._unlogged += 1
-                return
-            self._log_again_at = now + _LOG_SECONDS
-        more = 0 if is_final else self._unlogged
-        self._unlogged -= more
+        if self._log_again_at is not None and now < self._log_again_at:
+            self._unlogged += 1
+            return
+        more = ', as did %d earlier changes' % self._unlogged if self._unlogged else ''
+        self._log_again_at, self._unlogged = now + _LOG_SECONDS, 0
+        self._log(name, error, 'retried', more)
+
+    def _log(self, name, error, what, more=''):
         log = logger.error if isinstance(error, errors.DynamoDBIndexError) else logger.exception
-        log('a change of %.80r in the search index failed%s; it is %s: %s', name,
-            more and ', as did %d earlier changes' % more or '',
-            'dropped' if is_final else 'retried', error)
+        log('a change of %.80r in the search index failed%s; it is %s: %s', name, more, what, error)
 
 
 class ChangeQueue(object):
@@ -177,15 +198,16 @@ class ChangeQueue(object):
     :param write: called with a name and True if the repository exists; writes that to the index.
     :param reconcile: called with a name; makes the index agree with the storage.
     :param wait: the most seconds that a caller waits.
-    :param on_overflow: called when DynamoDB has recovered, if the queue had refused changes.
+    :param on_late: called when a change has failed twice or does not fit into the queue, because
+        it is lost if this process is killed.
     :param poll_seconds: seconds between two checks of the queue while no change is due."""
 
-    def __init__(self, write, reconcile, wait, on_overflow=lambda: None, clock=monotonic,
+    def __init__(self, write, reconcile, wait, on_late=lambda: None, clock=monotonic,
                  sleep=sleep, poll_seconds=0.2):
         self._write = write
         self._reconcile = reconcile
         self._wait = wait
-        self._on_overflow = on_overflow
+        self._on_late = on_late
         self._clock = clock
         self._sleep = sleep
         self._poll_seconds = poll_seconds
@@ -193,7 +215,7 @@ class ChangeQueue(object):
         self._queued = QueuedChanges()
         self._running = {}
         self._is_closed = self._is_over = False
-        self._breaker = CircuitBreaker(clock)
+        self._breaker, self._log = CircuitBreaker(clock), FailureLog(clock)
         # The number of the thread that polls the queue while no change is due, or None.
         self._poller = None
         self._threads = [Loop(functools.partial(self.run_once, number), clock)
@@ -244,19 +266,25 @@ class ChangeQueue(object):
 
     def close(self, seconds):
         """Make the queued changes in this thread; start none after so many seconds. Changes that
-        remain are lost, and logged."""
-        deadline, failures = self._clock() + seconds, 0
+        remain are lost, and logged.
+
+        :returns: True if no change remains."""
+        deadline, failures, failed = self._clock() + seconds, 0, set()
         with self._lock:
             self._is_closed = True
         while self._clock() < deadline and failures < 3:
             with self._lock:
-                change = self._take(None)
-            if change is not None:
-                failures = 0 if self._try(change) else failures + 1
-            elif len(self):
+                change = self._take(None, failed)
+            if change is None:
+                if not self._running:
+                    break
                 self._sleep(self._poll_seconds)
+            elif self._try(change):
+                failures = 0
             else:
-                break
+                failed.add(change.name)
+                # A change that failed by itself does not show that others will fail.
+                failures += self._breaker.is_open
         with self._lock:
             self._is_over = True
             for thread in self._threads:
@@ -264,6 +292,7 @@ class ChangeQueue(object):
             left = self._queued.names() + list(self._running)
             if left:
                 self._log_lost(left)
+            return not left
 
     def _log_lost(self, names):
         logger.error('%d changes of the search index are lost because this process ends; the next '
@@ -277,7 +306,8 @@ class ChangeQueue(object):
             # A newer change replaces it, so its caller need not wait.
             older.ended.set()
         if older is None and len(self._queued) >= LIMIT:
-            self._breaker.note_overflow(LIMIT)
+            self._log.note_overflow(LIMIT)
+            self._on_late()
             return False
         self._queued.add(change)
         return True
@@ -300,8 +330,8 @@ class ChangeQueue(object):
             return None
         return self._take(now)
 
-    def _take(self, now):
-        change = self._queued.take(now, self._running)
+    def _take(self, now, other_than=()):
+        change = self._queued.take(now, set(self._running).union(other_than))
         if change is not None:
             self._running[change.name] = change
         return change
@@ -333,18 +363,33 @@ class ChangeQueue(object):
     def _end(self, change, late):
         if change.ended is not None:
             change.ended.set()
-        if self._breaker.note_success(late, not len(self)):
-            self._on_overflow()
+        self._breaker.note_answer()
+        self._log.note_success(late, not len(self))
         self._start_threads()
 
     def _fail(self, change, error):
         with self._lock:
             del self._running[change.name]
-            if not self._breaker.note_failure(change.name, error):
-                change.backoff = change.backoff or Backoff(_FIRST_RETRY, _LAST_RETRY)
-                change.due = self._clock() + change.backoff.next()
-            if not getattr(error, 'invalid', False):
-                change.is_fresh = False
-                self._queued.put_back(change)
-            if change.ended is not None:
+            self._log.note_failure(change.name, error)
+            if getattr(error, 'unavailable', False):
+                self._breaker.note_failure()
+            else:
+                if isinstance(error, errors.RequestFailed):
+                    self._breaker.note_answer()
+                self._postpone(change, error)
+            is_throttled = getattr(error, 'throttled', False)
+            # If its caller still waits, nothing can have changed, and the storage is not asked.
+            change.is_fresh = change.is_fresh and is_throttled
+            is_queued = not getattr(error, 'invalid', False) and self._queued.put_back(change)
+            if change.ended is not None and not (is_queued and change.is_fresh):
                 change.ended.set()
+
+    def _postpone(self, change, error):
+        """Set the time of the next attempt of a change that failed by itself."""
+        if change.backoff is None:
+            throttled, refused = (
+                getattr(error, kind, False) for kind in ('throttled', 'refused'))
+            change.backoff = Backoff(*_THROTTLED if throttled else _REFUSED if refused else _OTHER)
+        else:
+            self._on_late()
+        change.due = self._clock() + change.backoff.next()

@@ -12,9 +12,11 @@ from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
 from docker_registry_index.engine.store.records import ReadyMarker
 from docker_registry_index.engine.store.store import Store
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import Hanging, wait_until
 
 UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'unavailable', True)
+#: A failure that is no outage, so that the client does not log it.
+THROTTLED = errors.RequestFailed('GetItem', ['t'], 'ThrottlingException', 'slow down', True)
 NEWER = errors.NewerDatabase('t', 4, 3)
 #: The time of the fixture `clock`.
 NOW = 1500000000
@@ -31,6 +33,8 @@ class Startup(object):
     def __init__(self):
         self.load = self.sleep = self.marker = None
         self.ready = False
+        #: The request for a sync that is in the table, and the number of those made.
+        self.request, self.requests = None, 0
         #: Raised by whatever is asked, as long as it is set.
         self.failure = None
         #: Whether another process loads.
@@ -59,9 +63,16 @@ class Startup(object):
         if self.is_taken:
             raise errors.LeaseTaken('t', 5)
         if is_due(self.marker):
+            request = self.request
             self.meanwhile()
             self.marker = made_at(NOW)
+            self.request = None if self.request == request else self.request
             self.asked.append('load')
+
+    def request_sync(self):
+        self._ask('request')
+        self.requests += 1
+        self.request = 'request %d' % self.requests
 
     def _ask(self, what):
         self.asked.append(what)
@@ -127,9 +138,9 @@ def test_an_index_is_made_ready_at_once_and_then_checked_once_a_minute(make, sta
     assert start.asked == ['is_ready', 'ensure_ready', 'is_ready', 'is_ready']
 
 
-def test_a_start_is_retried_while_dynamodb_is_unavailable_and_logged_once(
-        make, start, caplog, clock):
-    start.failure = UNAVAILABLE
+@pytest.mark.parametrize('failure', [UNAVAILABLE, THROTTLED])
+def test_a_start_that_fails_is_retried_and_logged_once(make, start, caplog, clock, failure):
+    start.failure = failure
     maintenance = make()
     for longest in [1, 2, 4, 8, 16, 32, 60, 60]:
         assert 0.7 * longest <= maintenance.run_once(clock()) <= longest
@@ -137,19 +148,21 @@ def test_a_start_is_retried_while_dynamodb_is_unavailable_and_logged_once(
     start.failure = None
     maintenance.run_once(clock())
     assert maintenance.is_ready
-    [line] = logged(caplog)
-    assert 'not ready' in line and 'unavailable' in line
+    # The client logs an outage.
+    assert ['not ready' in line and 'slow down' in line for line in logged(caplog)] == (
+        [True] if failure is THROTTLED else [])
+    caplog.clear()
     # The next outage is another one. An error that is no DynamoDBIndexError has its traceback.
     maintenance.check_soon()
     start.failure = KeyError('ours')
     assert maintenance.run_once(clock()) <= 1
-    assert len(logged(caplog)) == 2 and 'Traceback' in caplog.text and "'ours'" in caplog.text
+    assert len(logged(caplog)) == 1 and 'Traceback' in caplog.text and "'ours'" in caplog.text
 
 
 def test_checks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog, clock):
     maintenance = make()
     maintenance.run_once(clock())
-    ready.failure = UNAVAILABLE
+    ready.failure = THROTTLED
     for _ in range(10):
         assert 0 < maintenance.run_once(clock()) <= 60
         assert maintenance.is_ready
@@ -308,26 +321,111 @@ def test_a_sync_that_another_process_has_just_made_is_not_made_again(
     assert ready.asked == ['is_ready', 'is_ready', 'sync']
 
 
-def test_a_caller_can_ask_for_a_sync(make, ready):
-    maintenance = make()
-    assert maintenance.start_and_wait(5) is True
-    maintenance.sync_soon()
-    wait_until(lambda: 'load' in ready.asked)
+def seconds_until_load(maintenance, start, clock):
+    """Run a Maintenance until it loads; return the seconds."""
+    began, loads = clock(), start.asked.count('load')
+    pause = maintenance.run_once(clock())
+    while start.asked.count('load') == loads:
+        clock.advance(max(0.01, pause))
+        assert clock() < began + 5000
+        pause = maintenance.run_once(clock())
+    return clock() - began
 
 
-def test_a_sync_that_cannot_be_made_now_is_made_later(make, ready, clock):
+def test_a_requested_sync_is_made_a_minute_after_the_last_request(make, ready, clock):
     maintenance = make()
     maintenance.run_once(clock())
     maintenance.sync_soon()
+    maintenance.run_once(clock())
+    assert (ready.requests, ready.asked.count('load')) == (1, 0)
+    clock.advance(50)
+    # Another process requests one, too; its request takes the place of this one.
+    ready.request = 'of another process'
+    maintenance.run_once(clock())
+    assert 60 <= seconds_until_load(maintenance, ready, clock) <= 90
+    # One sync serves both, and no other follows.
+    for _ in range(100):
+        clock.advance(maintenance.run_once(clock()))
+    assert (ready.requests, ready.asked.count('load')) == (1, 1)
+
+
+def test_a_request_of_a_process_that_was_killed_is_served_by_another(make, ready, clock):
+    maintenance = make()
+    maintenance.run_once(clock())
+    ready.request = 'of a killed process'
+    # It reads the request within a minute, and waits for further ones.
+    assert 60 <= seconds_until_load(maintenance, ready, clock) <= 75 + 7
+    assert ready.requests == 0
+
+
+def test_a_process_requests_a_sync_once_a_minute_at_most(make, ready, clock):
+    maintenance = make()
+    maintenance.run_once(clock())
+    for _ in range(119):
+        maintenance.sync_soon()
+        maintenance.run_once(clock())
+        clock.advance(1)
+    assert ready.requests == 2 and ready.asked.count('load') == 0
+
+
+def test_a_request_that_fails_is_made_when_dynamodb_is_available_again(make, ready, clock, caplog):
+    maintenance = make()
+    maintenance.run_once(clock())
+    ready.failure = UNAVAILABLE
+    maintenance.sync_soon()
+    for _ in range(5):
+        clock.advance(maintenance.run_once(clock()))
+    assert ready.requests == 0 and ready.request is None
+    ready.failure = None
+    clock.advance(60)
+    maintenance.run_once(clock())
+    assert ready.requests == 1
+    # The client logs the outage.
+    assert logged(caplog) == []
+
+
+def test_a_requested_sync_that_cannot_be_made_now_is_made_later(make, ready, clock):
+    maintenance = make()
+    maintenance.run_once(clock())
+    maintenance.sync_soon()
+    maintenance.run_once(clock())
+    clock.advance(75)
     ready.is_taken = True
     assert 5 <= maintenance.run_once(clock()) <= 65
     ready.is_taken = False
-    # It is asked for again while it is being made.
-    ready.meanwhile = maintenance.sync_soon
-    assert maintenance.run_once(clock()) == 0
+    # It is requested again while it is being made.
+    ready.meanwhile = lambda: setattr(ready, 'request', 'of another process')
+    maintenance.run_once(clock())
+    assert ready.asked.count('load') == 1
     ready.meanwhile = lambda: None
-    assert maintenance.run_once(clock()) >= 60
+    assert 60 <= seconds_until_load(maintenance, ready, clock) <= 75 + 7
     assert ready.asked.count('load') == 2
+
+
+@pytest.mark.parametrize('interval', [0, 86400])
+def test_requested_syncs_that_are_not_complete_are_repeated_after_ever_longer_pauses(
+        make, ready, clock, interval):
+    maintenance = make(interval)
+    maintenance.run_once(clock())
+    ready.marker = made_at(NOW, complete=False)._replace(failures=3)
+    ready.request = 'request'
+    assert 4 * RETRY <= seconds_until_load(maintenance, ready, clock) <= 4 * RETRY + 70
+
+
+def test_a_process_that_ends_requests_a_sync_and_waits_for_it_two_seconds_at_most(
+        make, ready, monkeypatch, caplog):
+    maintenance = make()
+    maintenance.request_sync()
+    assert ready.requests == 1
+    ready.failure = UNAVAILABLE
+    maintenance.request_sync()
+    assert 'no sync could be requested' in caplog.text
+    monkeypatch.setattr(maintenance_module, '_LAST_SECONDS', 0.05)
+    with Hanging(ready.request_sync) as hanging:
+        ready.request_sync = hanging
+        maintenance.request_sync()
+        assert len(hanging.calls) == 1
+    assert 'no answer' in caplog.text
 
 
 @pytest.mark.parametrize('is_asked_for', [True, False])
@@ -337,14 +435,14 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
 
     def fail(is_due):
         attempts.append(clock.now)
-        raise UNAVAILABLE
+        raise THROTTLED
 
     maintenance, attempts = make(3600), []
     with monkeypatch.context() as patched:
         patched.setattr(ready, 'sync', fail)
         maintenance.run_once(clock())
         if is_asked_for:
-            maintenance.sync_soon()
+            ready.request = 'request'
         while len(attempts) < 13:
             clock.advance(max(0.01, maintenance.run_once(clock())))
             assert maintenance.is_ready
@@ -353,7 +451,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
         # It checks once a minute at least, and never later than the sync by a tenth.
         assert 0.7 * longest <= pause <= 1.1 * longest + 0.1, pauses
     [line] = logged(caplog)
-    assert 'sync' in line and 'unavailable' in line
+    assert 'sync' in line and 'slow down' in line
     while 'load' not in ready.asked:
         clock.advance(max(0.01, maintenance.run_once(clock())))
     assert 0.7 * RETRY <= clock.now - attempts[-1] <= 1.2 * RETRY

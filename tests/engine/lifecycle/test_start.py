@@ -7,6 +7,7 @@ import pytest
 
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle.lease import Lease
+from docker_registry_index.engine.lifecycle.start import Startup
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.clock import Clock
@@ -42,6 +43,36 @@ def test_a_start_creates_the_tables_and_loads_the_storage(first, second):
     # Release 0.1.0 accepts this row only.
     assert version_row(first) == {'version': {'N': '1'}, 'format': {'N': str(postings.FORMAT)}}
     assert second.ensure_ready(refuse_to_list) is True
+
+
+def requested(index):
+    """Return the request for a sync that a process reads in the table, or None."""
+    startup = Startup(index.store, None)
+    startup.is_ready()
+    return startup.request
+
+
+def test_a_load_serves_the_requests_for_a_sync_that_were_made_before_it(ready, second):
+    assert requested(second) is None
+    startup = Startup(ready.store, None)
+    for _ in range(2):
+        startup.request_sync()
+        assert startup.request == requested(second)
+    second.engine.sync(lambda: STORE)
+    assert requested(ready) is None
+    # One of them may need a change that this load has not seen.
+    second.engine.sync(lambda: startup.request_sync() or STORE)
+    assert startup.request == requested(second)
+    # Release 0.1.0 accepts this row, too.
+    assert version_row(ready)['version'] == {'N': '1'}
+
+
+def test_a_load_that_fails_serves_no_request(ready, second):
+    startup = Startup(ready.store, None)
+    startup.request_sync()
+    with pytest.raises(errors.StorageUnreadable):
+        second.engine.sync(refuse_to_list)
+    assert startup.request == requested(second)
 
 
 def test_a_start_killed_at_any_request_is_completed_by_the_next(processes):

@@ -17,6 +17,10 @@ UNAVAILABLE = errors.RequestFailed('GetItem', ['t'], 'ConnectTimeoutError', 'una
                                    retryable=True)
 CONFLICT = errors.ChangeConflict('a/one', 8)
 UNREADABLE = errors.StorageUnreadable('it', IOError('no disk'))
+THROTTLED = errors.RequestFailed('PutItem', ['t'], 'ThrottlingException', 'slow down', True)
+REFUSED = errors.RequestFailed(
+    'PutItem', ['t'], 'AccessDeniedException',
+    'User: registry is not authorized to perform: dynamodb:DeleteItem', False)
 #: DynamoDB will never accept such a change.
 NEVER = errors.RequestFailed('PutItem', ['t'], 'ValidationException', 'too long', False)
 TWENTY = ['a/%02d' % number for number in range(20)]
@@ -27,7 +31,7 @@ class Index(object):
 
     :ivar failure: raised by each attempt, as long as it is set.
     :ivar hold: an Event that each attempt waits for.
-    :ivar called: the queue's reports of an overflow."""
+    :ivar called: the queue's reports of late changes."""
 
     failure = hold = None
 
@@ -66,7 +70,7 @@ def make(index, clock):
 
     def make(seconds=20, **more):
         made.append(ChangeQueue(
-            index.change, index.reconcile, seconds, lambda: index.called.append('overflow'), clock,
+            index.change, index.reconcile, seconds, lambda: index.called.append('late'), clock,
             clock.sleep, **more))
         return made[-1]
 
@@ -190,27 +194,29 @@ def test_a_change_that_failed_is_retried_with_the_current_state_of_the_storage(
     clock.advance(30)
     wait_until(lambda: len(threaded) == 0)
     assert index.names == index.storage and len(index.made) == 1
-    assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']
+    # The client logs the outage, and requests a sync after it.
+    assert [record.levelname for record in caplog.records] == ['INFO'] and index.called == []
     assert '50 changes were made late' in caplog.text
     assert threaded.apply_change('c/one', True) is True
 
 
 def test_failures_of_changes_that_were_under_way_at_once_count_as_one(clock):
-    outage = CircuitBreaker(clock)
+    breaker = CircuitBreaker(clock)
     for _ in range(2):
-        for number in range(8):
-            assert outage.note_failure('a/%d' % number, UNAVAILABLE)
-        assert outage.is_open and 0.7 <= outage.retry_at - clock.now <= 1
-        outage.note_success(False, True)
-        assert not outage.is_open
+        for _ in range(8):
+            breaker.note_failure()
+        assert breaker.is_open and 0.7 <= breaker.retry_at - clock.now <= 1
+        breaker.note_answer()
+        assert not breaker.is_open
     for first, longest in (0.7, 1), (1.4, 2):
-        outage.note_failure('a/one', UNAVAILABLE)
-        assert first <= outage.retry_at - clock.now <= longest
-        clock.now = outage.retry_at
+        breaker.note_failure()
+        assert first <= breaker.retry_at - clock.now <= longest
+        clock.now = breaker.retry_at
 
 
 @pytest.mark.parametrize('failure, pauses', [
-    (UNAVAILABLE, [1, 2, 4, 8, 16, 30, 30]), (CONFLICT, [2, 4, 8, 16, 32, 60, 60])], ids=repr)
+    (UNAVAILABLE, [1, 2, 4, 8, 16, 30, 30]), (THROTTLED, [1, 2, 4, 8, 16, 30, 30]),
+    (CONFLICT, [2, 4, 8, 16, 32, 60, 60]), (REFUSED, [60, 120, 240, 480, 900, 900])], ids=repr)
 def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failure, pauses):
     index.failure = failure
     idle.apply_change('a/one', True)
@@ -249,17 +255,20 @@ def test_one_thread_stays_while_a_change_waits_and_none_otherwise(idle, index, c
 
 
 @pytest.mark.parametrize('failure', [
-    CONFLICT, UNREADABLE,
+    CONFLICT, UNREADABLE, THROTTLED, REFUSED,
+    errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False),
     errors.ConditionFailed('UpdateItem', ['t'], 'TransactionConflictException', 'x', True,
                            ['TransactionConflict'])])
 def test_a_failure_that_is_no_outage_holds_up_no_other_change(idle, index, clock, failure, caplog):
     fail_once(idle, index, clock, failure)
     assert len(idle) == 1 and ('ERROR' in caplog.text) == (failure is not CONFLICT)
     index.storage = {'a/one', 'b/two'}
+    # The callers of other changes wait for them.
+    assert idle._breaker.is_open is False
     idle.apply_change('b/two', True)
     run_all(idle, clock())
     assert index.reconciled == ['a/one', 'b/two'] and len(idle) == 1
-    clock.advance(2)
+    clock.advance(60)
     run_all(idle, clock())
     assert index.names == {'a/one', 'b/two'} and len(idle) == 0
 
@@ -293,17 +302,61 @@ def test_changes_that_a_full_queue_refused_are_left_to_a_sync(
     fail_once(idle, index, clock, UNAVAILABLE)
     for number in range(30):
         idle.apply_change('b/%d' % number, True)
-    assert len(idle) == 10 and caplog.text.count('is full (') == 1 and index.called == []
+    assert len(idle) == 10 and caplog.text.count('is full (') == 1 and index.called == ['late'] * 21
     run_all(idle, clock() + 1)
-    assert index.called == ['overflow'] and len(idle) == 0
+    assert len(idle) == 0
 
 
-def test_a_change_that_finds_a_table_missing_is_retried(idle, index, clock):
-    fail_once(idle, index, clock,
-              errors.MissingTable('GetItem', ['t'], 'Missing', 'gone', retryable=False))
-    index.storage = {'a/one'}
-    run_all(idle, clock() + 1)
-    assert index.names == {'a/one'}
+@pytest.mark.parametrize('failure', [THROTTLED, REFUSED, UNREADABLE])
+def test_a_change_that_fails_twice_is_reported_because_its_process_may_be_killed(
+        idle, index, clock, failure):
+    fail_once(idle, index, clock, failure)
+    assert index.called == []
+    clock.advance(60)
+    fail_once(idle, index, clock, failure, ())
+    assert index.called == ['late']
+
+
+def test_a_refusal_is_logged_once_with_operation_table_and_right(idle, index, clock, caplog):
+    for _ in range(2):
+        index.failure = REFUSED
+        for name in TWENTY:
+            idle.apply_change(name, True)
+            run_all(idle, clock())
+        [line] = [record.getMessage() for record in caplog.records if record.levelname == 'ERROR']
+        for part in 'PutItem on t', 'AccessDeniedException', 'dynamodb:DeleteItem', 'a/00':
+            assert part in line
+        # When a person has granted the right, another refusal is logged again.
+        index.failure = None
+        clock.advance(100)
+        run_all(idle, clock())
+        assert len(idle) == 0
+        caplog.clear()
+
+
+def test_a_throttled_change_is_retried_without_the_storage_while_its_caller_waits(
+        threaded, index, clock, waits_of):
+    def throttle_once():
+        wait_until(lambda: index.made)
+        index.failure = None
+        clock.advance(1)
+        wait_until(lambda: len(threaded) == 0)
+
+    index.failure = THROTTLED
+    waits_of(change_queue, real=20, meanwhile=throttle_once)
+    assert threaded.apply_change('a/one', True) is True
+    assert index.made == [('a/one', True)] * 2 and index.reconciled == []
+
+
+def test_a_throttled_change_gives_way_to_a_newer_one_of_its_repository(idle, index, clock):
+    idle.apply_change('a/one', True)
+    with under_way(idle, index, clock):
+        idle.apply_change('a/one', False)
+        index.failure = THROTTLED
+    index.failure = None
+    assert len(idle) == 1
+    run_all(idle, clock())
+    assert index.names == set() and len(idle) == 0
 
 
 def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(
@@ -323,8 +376,25 @@ def test_a_thread_that_cannot_be_started_is_started_by_the_next_change(
 def test_a_queue_that_is_closed_makes_what_waits(idle, index, clock):
     fail_once(idle, index, clock, UNAVAILABLE, TWENTY)
     index.storage = set(TWENTY)
-    idle.close(5)
+    assert idle.close(5) is True
     assert index.names == index.storage and len(idle) == 0
+
+
+def test_a_queue_that_is_closed_makes_all_changes_but_those_that_dynamodb_refuses(
+        idle, index, clock):
+    for name in TWENTY:
+        idle.apply_change(name, True)
+    index.storage = set(TWENTY)
+    attempt = index._attempt
+
+    def refuse_some(name, is_there):
+        if name in TWENTY[:8]:
+            raise REFUSED
+        attempt(name, is_there)
+
+    index._attempt = refuse_some
+    assert idle.close(5) is False
+    assert index.names == set(TWENTY[8:]) and len(index.reconciled) == 20 and clock.slept == []
 
 
 def test_a_queue_that_is_closed_logs_what_cannot_be_made(idle, index, clock, caplog):
