@@ -15,6 +15,7 @@ from urllib.parse import quote_plus
 import flask
 
 from ...engine import SearchIndex
+from ...engine.concurrency import TimedOut, call_with_timeout
 from ..registry.connection import new_session
 from .responses import first_value
 
@@ -63,13 +64,17 @@ class DialectProbe:
             return self._dialect
         self._until = time.monotonic() + _RETRY  # Other threads do not wait for this one.
         try:
-            with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
-                self._dialect = _dialect(answer.headers)
-                self._until = time.monotonic() + _REMEMBERED
-        except (OSError, ValueError) as error:
+            # Only this also limits a slow name server, or a head that comes byte by byte.
+            self._dialect = call_with_timeout(self._read, _TIMEOUT)
+            self._until = time.monotonic() + _REMEMBERED
+        except (TimedOut, OSError, ValueError) as error:
             logger.info('the registry does not report its version; the catalog keeps its present '
                         'form: %s', type(error).__name__)
         return self._dialect
+
+    def _read(self) -> Dialect:
+        with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
+            return _dialect(answer.headers)
 
 
 def _dialect(headers: Mapping[str, str]) -> Dialect:

@@ -1,13 +1,15 @@
 """The catalog beside version 3, and its costs; tests/end_to_end/service/test_catalog.py compares it
 with that of the real registry."""
+import time
 from urllib.parse import quote
 
 import pytest
 
+from docker_registry_index.service.web import catalog as web_catalog
 from docker_registry_index.service.web.catalog import Dialect, DialectProbe, page_size
 from tests.helpers.registry import FakeRegistry
 from tests.helpers.requests_made import RequestsMade
-from tests.helpers.scripted_server import page, reset
+from tests.helpers.scripted_server import drip, page, reset
 
 #: Nine short names, and two whose rows a page must read.
 NAMES = ['a/%d' % number for number in range(8)] + ['b', 'b/%s1' % ('x' * 98), 'c/%s1' % ('x' * 98)]
@@ -80,3 +82,12 @@ def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
                                         WWW_Authenticate='Basic realm="mine"')
         assert probe() == Dialect('application/json; charset=utf-8', False, 'mine')
         assert probe() == probe() and len(registry.paths) == 2
+
+
+def test_a_registry_that_answers_byte_by_byte_does_not_delay_the_catalog(monkeypatch):
+    monkeypatch.setattr(web_catalog, '_TIMEOUT', 0.3)
+    with FakeRegistry() as registry:
+        registry.answers['/v2/'] = drip(True)
+        began = time.monotonic()
+        assert DialectProbe(registry.url, None)() == Dialect()
+        assert time.monotonic() - began < 2
