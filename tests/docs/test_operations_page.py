@@ -16,6 +16,7 @@ from docker_registry_index.engine.store.tables import definition, tables
 from docker_registry_index.engine.write import change_queue, plan
 from tests.docs import pages
 from tests.helpers.engine import EngineIndex
+from tests.helpers.release_0_1_0 import update_as_0_1_0
 
 PAGE = 'docs/operations.md'
 #: The method of a logger, and its level on the page.
@@ -66,6 +67,27 @@ def test_the_index_recovers_from_deleted_and_from_restored_tables(index):
         call('delete_table', TableName=table)
     index.another().ready([('acme/web', None)])
     assert index.search('restored') == [('acme/web', 'restored text')]
+
+
+def test_descriptions_of_the_plugin_are_in_rows_and_only_repeated_in_postings(index):
+    def describe():
+        index.put_row('acme/web', description={'S': 'My Text'})
+        index.another().load(lambda: [('acme/web', None)])
+        assert index.search('text') == [('acme/web', 'My Text')]
+
+    describe()
+    index.engine.client.call('delete_table', TableName=index.settings.repository_table)
+    assert index.search('text') == [('acme/web', 'My Text')], 'from the postings'
+    index.another().ready([('acme/web', None)])
+    assert index.search('web') == [('acme/web', '')] and index.search('text') == []
+    describe()
+    index.engine.remove('acme/web')
+    index.engine.add('acme/web')
+    assert index.search('web') == [('acme/web', '')]
+    describe()
+    update_as_0_1_0(index, 'acme/web')
+    index.another().load(lambda: [('acme/web', None)])
+    assert index.search('web') == [('acme/web', '')]
 
 
 def written():

@@ -42,6 +42,19 @@ def test_the_page_lists_the_exit_statuses_that_exist():
         and isinstance(node.args[0], ast.Constant)}
 
 
+def test_the_page_states_what_the_sample_of_status_costs(in_process_dynamodb):
+    index = EngineIndex(in_process_dynamodb.url).ready([('library/nginx', None)])
+    read, postings = [], index.postings()
+    index.engine.client.dynamodb.meta.events.register(
+        'provide-client-params.dynamodb.*', lambda params, **_: read.extend(
+            [1] if 'Key' in params else list(params['RequestItems'].values())[0]['Keys']))
+    index.engine.status().inspect(['library/nginx'])
+    assert len(read) == len(postings) + 2
+    average = float(pages.table('docs/cost.md', '48 names of 21 characters on average')[0][1])
+    assert 'about {:,} units for 100 repositories'.format(round(100 * (average + 2), -2)).replace(
+        ',', ' ').replace('.0', '') in pages.prose(COMMAND_LINE)
+
+
 HTTP = 'docs/http.md'
 REFERENCE = yaml.safe_load(pages.read('docs/openapi.yml'))
 METRICS = {pages.code(row[0])[0]: row for row in pages.table(HTTP, 'Metric')}
