@@ -6,7 +6,7 @@ import time
 import pytest
 
 from docker_registry_index.engine.search import search
-from docker_registry_index.engine.store import client
+from docker_registry_index.engine.store import retries
 from tests.docs import pages
 
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
@@ -168,7 +168,7 @@ def test_a_wrong_setting_is_status_2_and_one_line(command_of):
 
 @pytest.mark.parametrize('arguments', ['search x', 'check --no-storage', 'status --no-storage'])
 def test_dynamodb_unavailable_is_status_3_and_one_line(command_of, monkeypatch, arguments):
-    monkeypatch.setattr(client, 'FAULT_SECONDS', 0)
+    monkeypatch.setattr(retries, 'FAULT_SECONDS', 0)
     # Discard's port: nothing listens there.
     command = command_of(DYNAMODB_ATTEMPTS='1', DYNAMODB_ENDPOINT_URL='http://127.0.0.1:9')
     status, out, err = command(*arguments.split() + ['--json'])

@@ -2,6 +2,27 @@
 import threading
 
 
+class ThrottlingClient(object):
+    """A scripted client that also describes tables, as a RetryingClient needs for its advice.
+
+    :param described: a response of DescribeTable, or an error.
+    :param responses: of the other requests; see ScriptedClient."""
+
+    def __init__(self, described, *responses):
+        self._described, self._others = ScriptedClient(described), ScriptedClient(*responses)
+        self.described, self.requests = self._described.requests, self._others.requests
+        self.thread = self._others.thread
+
+    def call(self, operation, **arguments):
+        client = self._described if operation == 'describe_table' else self._others
+        return client.call(operation, **arguments)
+
+    @property
+    def batches(self):
+        """The items or keys of each request."""
+        return self._others.batches
+
+
 class ScriptedClient(object):
     """Returns one response after the other, and keeps the requests.
 

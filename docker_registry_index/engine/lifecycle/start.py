@@ -167,13 +167,24 @@ class Startup(object):
         if request is not None:
             # A later request has another number, so it is not served.
             attributes[_SERVED] = {'S': request}
-        lease.release_with(after.put(self._store.search_table), **attributes)
+        self._end_load(lease, after, attributes)
         self.marker, self.request = after, None
         if after.resync and report.adopted:
             logger.info('the search index is now in table %s; once no worker of an older release '
                         'runs, delete the search table of that release',
                         self._store.search_table)
         return report
+
+    def _end_load(self, lease, marker, attributes):
+        """Write the marker and release the lease; a load does not fail because of throttling."""
+        while True:
+            try:
+                return lease.release_with(marker.put(self._store.search_table), **attributes)
+            except errors.RequestFailed as error:
+                if not error.throttled:
+                    raise
+            self._pause()
+            lease.renew()
 
     def _pause(self):
         self._sleep(random.uniform(0.3, 0.7))

@@ -8,8 +8,7 @@ import os
 import threading
 
 from .. import errors
-from .._compat import monotonic, sleep
-from ..concurrency import Backoff
+from .._compat import monotonic
 from ..errors import first_line
 # Before botocore: it reports a missing boto3.
 from .connection import Connection, NoCredentials
@@ -19,12 +18,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two outages that are logged.
 _LOG_SECONDS = 60
-#: Seconds of throttling after which a load fails.
-THROTTLED_SECONDS = 600
-#: Seconds of other faults, such as lost connections, after which a load fails: its lease has ended.
-FAULT_SECONDS = 20
-#: Seconds between two attempts of a load: well below the time of a lease.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _RETRYABLE = frozenset(['InternalServerError', 'LimitExceededException', 'ServiceUnavailable',
@@ -166,56 +159,6 @@ class Client(object):
     def _note_attempt(self, response=None, caught_exception=None, **_):
         if caught_exception is not None or response[0].status_code >= 500:
             self.thread.is_uncertain = True
-
-
-class RetryingClient(object):
-    """A Client for loads and checks, which retries throttled and failed requests.
-
-    Tables of release 0.1.0 have five read and five write units. The load of a large registry needs
-    more than a burst of these.
-
-    :param client: a Client.
-    :param heartbeat: called before each attempt; raises to stop.
-    :param throttled_seconds: how long a throttled request is retried; negative for never."""
-
-    def __init__(self, client, heartbeat, sleep=sleep, clock=monotonic,
-                 throttled_seconds=THROTTLED_SECONDS):
-        self._client = client
-        self._throttled_seconds = throttled_seconds
-        self.thread = client.thread
-        self._heartbeat = heartbeat
-        self._sleep = sleep
-        self._clock = clock
-        self._warned = set()
-
-    def call(self, operation, **arguments):
-        """Make a request as Client.call does, and retry it: for up to ten minutes if it is
-        throttled, for up to 20 seconds after another fault."""
-        began, backoff = self._clock(), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        while True:
-            self._heartbeat()
-            try:
-                return self._client.call(operation, **arguments)
-            except errors.RequestFailed as error:
-                if self._clock() > began + self._seconds_to_retry(error):
-                    raise
-                if error.throttled:
-                    self._warn(error)
-            self._sleep(backoff.next())
-
-    def _seconds_to_retry(self, error):
-        if error.throttled:
-            return self._throttled_seconds
-        is_fault = error.retryable and not isinstance(error, errors.ConditionFailed)
-        return FAULT_SECONDS if is_fault else -1
-
-    def _warn(self, error):
-        """Log the first throttled request of each operation, and the remedy."""
-        if error.operation not in self._warned:
-            self._warned.add(error.operation)
-            logger.warning(
-                'DynamoDB throttles %s on %s; the load continues slowly; to speed it up, switch '
-                'the tables to on-demand billing', error.operation, ', '.join(error.tables))
 
 
 def attempt_timeout(settings):

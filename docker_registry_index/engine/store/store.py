@@ -6,16 +6,15 @@ from .. import errors
 from .._compat import sleep
 from ..concurrency import Backoff
 from . import text
-from .client import RetryingClient
+from .retries import RetryingClient, left_out, without_progress
 from .tables import tables
 
 #: Keys of a BatchGetItem, and items of a BatchWriteItem:
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
-#: Attempts to send the keys or items that DynamoDB leaves out, and the seconds between two.
+#: Attempts to send the keys or items that DynamoDB leaves out, if it processes none of them, and
+#: the seconds between two. A RetryingClient has a patience of its own.
 _ATTEMPTS = 6
-#: The same for loads: about ten minutes.
-_PATIENT = 300
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 
 
@@ -23,12 +22,10 @@ class Store(object):
     """The tables of one index and a client for them.
 
     :param settings: a Settings.
-    :param client: a Client or a RetryingClient.
-    :param attempts: the most attempts of a request whose keys or items DynamoDB leaves out."""
+    :param client: a Client or a RetryingClient."""
 
-    def __init__(self, settings, client, sleep=sleep, attempts=_ATTEMPTS):
+    def __init__(self, settings, client, sleep=sleep):
         self.settings = settings
-        self._attempts = attempts
         self.client = client
         self.tables = tables(settings)
         self.repository_table, self.version_table, self.search_table = [
@@ -38,11 +35,11 @@ class Store(object):
     def retrying(self, heartbeat=lambda: None, sleep=sleep, wrap=lambda client: client, **more):
         """Return a Store of the same tables that retries throttled and failed requests.
 
-        :param heartbeat: called before each attempt; raises to stop.
+        :param heartbeat: called before each attempt and while it waits; raises to stop.
         :param wrap: returns a client that makes each attempt with the client that it is given.
         :param more: further arguments of RetryingClient."""
         return Store(self.settings, RetryingClient(wrap(self.client), heartbeat, sleep, **more),
-                     sleep, _PATIENT)
+                     sleep)
 
     def handling_missing_tables(self, handle):
         """Return a Store of the same tables. If a table is missing, a request of this Store returns
@@ -129,9 +126,9 @@ class Store(object):
         :param wanted: a dictionary of table to {'Keys': [...], ...}; at most 100 keys.
         :param enough: a function of the keys that DynamoDB left out, in the same form; it returns
             True to do without them.
-        :raises RequestFailed: DynamoDB left keys out at every attempt."""
+        :raises RequestFailed: DynamoDB processed no key at several attempts."""
         found = {}
-        for page in self._until_processed('batch_get_item', 'UnprocessedKeys', wanted, enough):
+        for page in self._until_processed('batch_get_item', wanted, enough):
             for table, items in page['Responses'].items():
                 found.setdefault(table, []).extend(items)
         return found
@@ -140,26 +137,30 @@ class Store(object):
         """Put and delete items of a table, with a BatchWriteItem for each 25.
 
         :param requests: a list of {'PutRequest': ...} and {'DeleteRequest': ...}.
-        :raises RequestFailed: DynamoDB left items out at every attempt; some are written."""
+        :raises RequestFailed: DynamoDB processed no item at several attempts; some are written."""
         for first in range(0, len(requests), WRITE_BATCH):
             wanted = {table: requests[first:first + WRITE_BATCH]}
-            for _ in self._until_processed('batch_write_item', 'UnprocessedItems', wanted):
+            for _ in self._until_processed('batch_write_item', wanted):
                 pass
 
-    def _until_processed(self, operation, left_out, wanted, enough=lambda left: not left):
-        """Yield each response, and retry the keys or items that a throttled DynamoDB leaves out."""
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        for attempt in range(self._attempts):
-            if attempt:
-                self._sleep(backoff.next())
+    def _until_processed(self, operation, wanted, enough=lambda left: not left):
+        """Yield each response, and retry the keys or items that a throttled DynamoDB leaves out, as
+        long as it processes any."""
+        backoff, attempts = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0
+        while True:
             page = self.call(operation, RequestItems=wanted)
             yield page
-            wanted = page.get(left_out) or {}
-            if enough(wanted):
+            left = left_out(operation, page)
+            if enough(left):
                 return
-        raise errors.RequestFailed(
-            operation, sorted(wanted), 'ProvisionedThroughputExceededException',
-            'DynamoDB left some items unprocessed in every attempt', retryable=True)
+            stuck = without_progress(operation, wanted, page)
+            attempts = attempts + 1 if stuck else 0
+            if attempts == _ATTEMPTS:
+                raise stuck
+            if not stuck:
+                backoff.reset()
+            self._sleep(backoff.next())
+            wanted = left
 
     def _pages(self, page_from):
         page = page_from(None)

@@ -13,8 +13,9 @@ import time
 from .. import errors
 from .._compat import monotonic, sleep
 from ..concurrency import Stopwatch, Workers
-from ..store.client import THROTTLED_SECONDS, request_timeout, settle_timeout
+from ..store.client import request_timeout, settle_timeout
 from ..store.records import NOTHING, TOMBSTONE, marker_key, removal_of
+from ..store.retries import FOREVER
 from ..write.bulk import LONGEST, BulkWriter, Window, WindowClient, intents
 from ..write.writer import Writer
 from .description_queue import DescriptionQueue
@@ -86,7 +87,7 @@ class Loader(object):
         self._since_heartbeat = Stopwatch(request_timeout(store.settings), clock)
         self._beat = heartbeat
         self._give_way = give_way
-        self._store = store.retrying(self._before_request, sleep)
+        self._store = store.retrying(self._before_request, sleep, throttled_seconds=FOREVER)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
         self._reader = SnapshotReader(self._store, source, self._heartbeat, sleep, clock)
@@ -102,6 +103,7 @@ class Loader(object):
         self._written = clock()
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
+        self._failed = set()
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -122,20 +124,21 @@ class Loader(object):
         self._settled = started + settle_timeout(self._store.settings)
         window = Window(max(1, self._threads), self._give_way)
         bulk_store, unthrottled = [self._plain_store.retrying(
-            sleep=self._sleep, wrap=lambda client: WindowClient(client, window, self._check_worker),
-            throttled_seconds=seconds) for seconds in (THROTTLED_SECONDS, -1)]
+            self._check_worker, self._sleep,
+            lambda client: WindowClient(client, window, self._check_worker),
+            throttled_seconds=seconds) for seconds in (FOREVER, -1)]
         self._bulk = BulkWriter(bulk_store, unthrottled)
         self._bulk_queue = DescriptionQueue(bulk_store)
         self._workers = Workers(self._write_group, self._note_written, self._threads,
                                 self._heartbeat)
         try:
             return self._load(started)
-        except (errors.LeaseLost, errors.Stopped):
+        except BaseException:
+            # Also after Ctrl-C. Until no request is under way, no other load may begin.
             self._workers.close()
             self._bulk.put_intents_again(self._plain_store)
             raise
         finally:
-            # Until no request is under way, no other load may begin.
             self._workers.close()
 
     def _load(self, started):
@@ -280,9 +283,9 @@ class Loader(object):
             raise errors.Stopped()
 
     def _finish_intents(self):
-        """For each intent that is left, write its repositories again, as a whole, and delete it. A
-        repository without a row loses its postings. Before that, wait until DynamoDB has carried
-        out all requests that got no answer, or never will.
+        """For each intent that is left, write its repositories again, as a whole, and delete it
+        unless one of them fails. A repository without a row loses its postings. Before that, wait
+        until DynamoDB has carried out all requests that got no answer, or never will.
 
         Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
@@ -290,12 +293,22 @@ class Loader(object):
         while not is_settled and self._clock() < self._settled:
             self._heartbeat()
             self._sleep(1)
+        begun = {}
         for intent in found:
-            outcomes = [self._attempt('updated', name, lambda: self._writer.rewrite(name, begun))
-                        for name, begun in intent.repositories]
-            self._counts['failed'] += outcomes.count('failed')
-            if 'failed' not in outcomes:
+            for name, descriptions in intent.repositories:
+                begun.setdefault(name, set()).update(descriptions)
+        known = set(self._failed)
+        failed = set(name for name in sorted(begun) if self._attempt(
+            'updated', name, lambda: self._writer.rewrite(name, begun[name])) == 'failed')
+        self._counts['failed'] += len(failed - known)
+        kept = set()
+        for intent in found:
+            left = set((name, description) for name, descriptions in intent.repositories
+                       if name in failed for description in descriptions)
+            # One intent is enough for what fails at each load.
+            if left <= kept:
                 self._bulk.delete(intent, self._store)
+            kept |= left
 
     def _write(self, kind, entry, begun=frozenset()):
         """Plan one repository again and write it; return the outcome.
@@ -363,6 +376,7 @@ class Loader(object):
             if isinstance(error, errors.RequestFailed) and not error.invalid:
                 raise
             logger.error(_NOT_DONE, name, what, error)
+            self._failed.add(name)
             return 'failed'
 
     def _remove(self, entry):

@@ -7,7 +7,8 @@ group of repositories is written in these steps:
 2. Their postings are written.
 3. One transaction writes all rows and witnesses, on the condition that no other process has changed
    these repositories, and deletes the intent.
-4. If the transaction is refused, the caller writes each repository again, as a whole.
+4. If the transaction is refused, or an item is invalid, the caller writes each repository again, as
+   a whole.
 
 The transaction is refused if the row or the witness has changed since it was read, or if another
 process has deleted postings of the name since then, which the tombstone shows. So no load relies on
@@ -123,12 +124,11 @@ class BulkWriter(object):
         self._left[intent.number] = intent
         try:
             self._store.call('put_item', TableName=table, Item=intent.item)
-            self._store.batch_write(table, [
-                _request(action) for change in changes for action in change.body])
-            is_certain = not thread.is_uncertain
-            is_made = self._write_heads(intent, is_certain, changes)
-        finally:
-            self._left[intent.number] = intent._replace(is_settled=not thread.is_uncertain)
+            is_made, is_certain = self._write_postings(intent, changes)
+        except errors.DynamoDBIndexError:
+            self._note_end(intent)
+            raise
+        self._note_end(intent)
         if is_made and is_certain:
             del self._left[intent.number]
         return is_made, is_certain, intent
@@ -146,11 +146,33 @@ class BulkWriter(object):
         process was paused, another load may have deleted the intent, and this one may have made a
         request afterwards. If all requests were answered, the next load need not wait.
 
-        Costs a PutItem for each.
+        Costs a PutItem for each. If one fails, the load's own error matters more.
 
         :param store: a Store."""
-        for intent in self._left.values():
-            store.call('put_item', TableName=store.search_table, Item=intent.item)
+        try:
+            for intent in self._left.values():
+                store.call('put_item', TableName=store.search_table, Item=intent.item)
+        except errors.RequestFailed:
+            pass
+
+    def _note_end(self, intent):
+        """Note the end of the requests for an intent. Ctrl-C may interrupt one without this."""
+        is_settled = not self._store.client.thread.is_uncertain
+        self._left[intent.number] = intent._replace(is_settled=is_settled)
+
+    def _write_postings(self, intent, changes):
+        """Write the postings and the heads of changes; return (is_made, is_certain)."""
+        thread = self._store.client.thread
+        try:
+            self._store.batch_write(self._store.search_table, [
+                _request(action) for change in changes for action in change.body])
+        except errors.RequestFailed as error:
+            if not error.invalid:
+                raise
+            # One invalid item refuses its whole batch, but only its repository must fail.
+            return False, not thread.is_uncertain
+        is_certain = not thread.is_uncertain
+        return self._write_heads(intent, is_certain, changes), is_certain
 
     def _write_heads(self, intent, is_last, changes):
         """Write the heads of changes in one transaction; return False if it is refused.

@@ -17,10 +17,9 @@ from dev.servers.process import ROOT, free_port
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store.client import (
-    Availability, Client, RetryingClient, request_timeout, settle_timeout)
+    Availability, Client, request_timeout, settle_timeout)
 from tests.helpers.clock import Clock
 from tests.helpers.network import listening
-from tests.helpers.scripted_client import ScriptedClient
 
 SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'
 LATER, CHECK = 'try again later', 'check the settings, the IAM rights and the tables'
@@ -242,6 +241,10 @@ def test_rejected_keys_of_the_settings_are_named(client, code):
     assert error.unavailable and client.availability.is_outage
 
 
+def failed(code):
+    return errors.RequestFailed('put_item', ['db-search'], code, 'not now', True)
+
+
 def test_an_outage_is_logged_once_at_its_beginning_and_once_at_its_end(caplog):
     caplog.set_level(logging.INFO)
     clock, recoveries = Clock(), []
@@ -278,64 +281,6 @@ def test_wrong_parameters_are_an_error_that_shows_no_values(server, arguments, e
     assert refused.value.code == 'ParamValidationError' and not refused.value.retryable
     assert 'wrong parameters: ' + expected in str(refused.value)
     assert SECRET not in str(refused.value)
-
-
-def failed(code, retryable=True, kind=errors.RequestFailed, reasons=()):
-    return kind('put_item', ['db-search'], code, 'not now', retryable, reasons)
-
-
-def retrying(heartbeat, *failures):
-    """Return a client whose requests fail with these errors, one after the other, and then succeed;
-    the requests; and the pauses between them."""
-    clock, client = Clock(), ScriptedClient(*failures + ({'Items': []},))
-    return (RetryingClient(client, heartbeat, clock.sleep, clock), client.requests, clock.slept)
-
-
-THROTTLED = failed('ThrottlingException')
-
-
-def test_a_throttled_load_goes_on_and_logs_it_once(caplog):
-    beats = []
-    client, requests, pauses = retrying(lambda: beats.append(1), *[THROTTLED] * 5)
-    assert client.call('put_item', TableName='db-search') == {'Items': []}
-    assert requests == [('put_item', {'TableName': 'db-search'})] * 6 and len(beats) == 6
-    # Shortened at random, so that not all loads retry at once.
-    assert [0.7 * longest <= pause <= longest for pause, longest
-            in zip(pauses, [0.5, 1, 2, 4, 4])] == [True] * 5, pauses
-    [line] = caplog.messages
-    assert 'DynamoDB throttles put_item on db-search; the load continues' in line
-
-
-@pytest.mark.parametrize('error, seconds', [
-    (THROTTLED, 600),
-    (failed('TransactionCanceledException', reasons=[None, 'ThrottlingError']), 600),
-    (failed('InternalServerError'), 20), (failed('EndpointConnectionError'), 20),
-    # A retry cannot change these.
-    (failed('AccessDeniedException', retryable=False), 0),
-    (failed('ResourceNotFoundException', False, errors.MissingTable), 0),
-    (failed('ConditionalCheckFailedException', kind=errors.ConditionFailed), 0),
-    (failed('TransactionCanceledException', True, errors.ConditionFailed,
-            ['ThrottlingError', 'ConditionalCheckFailed']), 0)], ids=lambda value: None)
-def test_a_load_that_is_refused_for_too_long_fails(error, seconds):
-    client, requests, pauses = retrying(lambda: None, *[error] * 1000)
-    with pytest.raises(type(error)) as raised:
-        client.call('put_item')
-    assert raised.value is error and len(requests) == len(pauses) + 1
-    assert seconds < sum(pauses) <= seconds + 4 or pauses == [] and seconds == 0
-
-
-def test_a_heartbeat_before_each_attempt_can_end_them():
-    beats = []
-
-    def heartbeat():
-        beats.append(1)
-        if len(beats) == 3:
-            raise errors.LeaseLost('db-version')
-
-    client, requests, _ = retrying(heartbeat, *[THROTTLED] * 10)
-    with pytest.raises(errors.LeaseLost):
-        client.call('put_item')
-    assert len(requests) == 2
 
 
 @pytest.mark.parametrize('variables', [

@@ -5,9 +5,10 @@ import pytest
 
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store.retries import FOREVER
 from docker_registry_index.engine.store.store import GET_BATCH, WRITE_BATCH, Store
 from tests.helpers.clock import Clock
-from tests.helpers.scripted_client import ScriptedClient
+from tests.helpers.scripted_client import ScriptedClient, ThrottlingClient
 
 SETTINGS = Settings(database='db', region='us-east-1')
 
@@ -161,15 +162,36 @@ def test_items_that_are_left_out_are_retried_before_the_next_batch():
 
 def test_a_retrying_store_calls_the_heartbeat_before_each_attempt():
     throttle = errors.RequestFailed('scan', ['t'], 'ThrottlingException', 'not now', True)
-    client = ScriptedClient(throttle, PAGES[0], throttle, PAGES[1], PAGES[2])
+    client = ThrottlingClient({'Table': {'TableName': 't'}}, throttle, PAGES[0], throttle,
+                              PAGES[1], PAGES[2])
     beats, clock = [], Clock()
     store = store_of(client).retrying(lambda: beats.append(1), clock.sleep)
     assert list(store.scan_all('t')) == [1, 2, 3]
     assert len(beats) == 5 and len(clock.slept) == 2
     assert all(0.35 <= pause <= 0.5 for pause in clock.slept)
     assert store.search_table == 'db-search-4'
-    # Items that are left out count as throttled.
-    client = ScriptedClient(*[lambda RequestItems: {'UnprocessedItems': RequestItems}] * 40 + [{}])
-    store = store_of(client).retrying(lambda: beats.append(1), clock.sleep)
-    store.batch_write('t', puts(1))
-    assert len(beats) == 5 + 41 and len(clock.slept) == 2 + 40 and 30 < sum(clock.slept) < 90
+
+
+def test_a_load_waits_for_what_is_left_out_as_long_as_it_takes():
+    """Items of one key that nobody may write for hours, and then one at a time."""
+    def leave_all_but(count):
+        return lambda RequestItems: {'UnprocessedItems': {'t': RequestItems['t'][count:]}}
+
+    beats, clock, began = [], Clock(), Clock()()
+    answers = [leave_all_but(0)] * 3000 + [leave_all_but(1)] * 24 + [leave_all_but(0)] * 200
+    client = ThrottlingClient({'Table': {'TableName': 't'}}, *answers + [{}])
+    store = store_of(client).retrying(
+        lambda: beats.append(1), clock.sleep, clock=clock, throttled_seconds=FOREVER)
+    store.batch_write('t', puts(*range(25)))
+    assert len(client.requests) == 3225 and client.batches[-1] == {'t': puts(24)}
+    assert clock() - began > 2.5 * 3600 and max(clock.slept) <= 1 and len(beats) > 3225
+
+
+def test_progress_of_a_check_renews_its_ten_minutes():
+    answers = ([lambda RequestItems: {'UnprocessedItems': RequestItems}] * 100 +
+               [lambda RequestItems: {'UnprocessedItems': {'t': RequestItems['t'][1:]}}])
+    client, clock = ThrottlingClient(
+        {'Table': {'TableName': 't'}}, *answers * 4 + [{}]), Clock()
+    began = clock()
+    store_of(client).retrying(sleep=clock.sleep, clock=clock).batch_write('t', puts(*range(5)))
+    assert clock() - began > 1200

@@ -13,7 +13,7 @@ from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write.bulk import BulkWriter, Window, WindowClient
 from docker_registry_index.engine.write.plan import Planner
 from tests.helpers.clock import Clock
-from tests.helpers.scripted_client import ScriptedClient
+from tests.helpers.scripted_client import ScriptedClient, ThrottlingClient
 from tests.helpers.waiting import in_threads, wait_until
 
 SETTINGS = Settings(region='us-east-1', database='db')
@@ -28,6 +28,8 @@ REFUSED = errors.ConditionFailed('transact_write_items', ['db-search-4'],
                                  [None, 'ConditionalCheckFailed'])
 THROTTLED = errors.RequestFailed('put_item', ['t'], 'ThrottlingException', 'not now', True)
 FAILED = errors.RequestFailed('put_item', ['t'], 'AccessDeniedException', 'no', False)
+
+INVALID = errors.RequestFailed('batch_write_item', ['t'], 'ValidationException', 'no', False)
 
 
 def added(name, description=None, state=NOTHING):
@@ -102,6 +104,32 @@ def test_an_intent_is_left_if_the_transaction_is_refused_or_a_request_for_postin
         'delete_item', {'TableName': 'db-search-4', 'Key': marker_key(INTENT, intent.number)})]
 
 
+def test_an_invalid_item_refuses_only_the_bulk_write_of_its_group():
+    requests, (is_made, is_certain, intent), writer = write({}, {}, INVALID, {})
+    assert (is_made, is_certain) == (False, True)
+    assert [operation for operation, _ in requests] == [
+        'put_item', 'batch_write_item', 'batch_write_item']
+    store = Store(SETTINGS, ScriptedClient({}))
+    writer.put_intents_again(store)
+    [(_, put)] = store.client.requests
+    assert Intent.of(put['Item']).is_settled and Intent.of(put['Item']).number == intent.number
+
+
+def test_after_an_interrupted_request_the_next_load_waits_and_after_others_it_does_not():
+    """Ctrl-C interrupts a request, which DynamoDB may still make."""
+    def interrupt(**_):
+        raise KeyboardInterrupt()
+
+    client = ScriptedClient({}, interrupt, {})
+    writer = BulkWriter(*[Store(SETTINGS, client)] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(GROUP)
+    writer.put_intents_again(Store(SETTINGS, client))
+    assert not Intent.of(client.requests[-1][1]['Item']).is_settled
+    # The error of the load is more important than one of these.
+    writer.put_intents_again(Store(SETTINGS, ScriptedClient(FAILED)))
+
+
 @pytest.mark.parametrize('count', [1, 3])
 def test_an_error_that_is_no_refusal_is_raised_and_leaves_the_intent(count):
     client = ScriptedClient(*[{}] * count + [FAILED, {}])
@@ -118,7 +146,7 @@ def test_an_error_that_is_no_refusal_is_raised_and_leaves_the_intent(count):
     ([THROTTLED, {}, REFUSED], (False, True), 2), ([THROTTLED, REFUSED], (False, True), 1)])
 def test_a_throttled_transaction_is_made_in_halves_of_which_the_last_deletes_the_intent(
         answers, outcome, made):
-    client, clock = ScriptedClient({}, {}, {}, *answers), Clock()
+    client, clock = ThrottlingClient({'Table': {'TableName': 't'}}, {}, {}, {}, *answers), Clock()
     stores = [Store(SETTINGS, client).retrying(sleep=clock.sleep, throttled_seconds=seconds)
               for seconds in (600, -1)]
     assert BulkWriter(*stores).write(GROUP)[:2] == outcome
