@@ -11,7 +11,6 @@ import pytest
 from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.lifecycle.start import Startup
-from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.store.client import request_timeout
 from docker_registry_index.engine.write.bulk import intents
 from tests.helpers.clock import Clock
