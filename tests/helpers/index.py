@@ -13,11 +13,13 @@ class FakeIndex(dict):
     :ivar kept: the notes in the queue.
     :ivar lease: a Mock; each lease is acquired.
     :ivar before_change: a Mock, called before a repository is added or removed.
-    :ivar before_read: a Mock, called before notes are read."""
+    :ivar before_read: a Mock, called before notes are read.
+    :ivar sync_soon: a Mock."""
 
     def __init__(self):
         self.description_queue, self.kept = self, []
         self.lease, self.before_change, self.before_read = Mock(), Mock(), Mock()
+        self.sync_soon = Mock()
 
     def add(self, name, description):
         self.before_change()

@@ -22,8 +22,9 @@ _CHECK_AGAIN = 5
 #: Seconds between two checks of an index that is ready.
 _CHECK_EVERY = 60
 #: Seconds after the last request for a sync until it is made, so that one sync serves the requests
-#: of all processes after an outage; and seconds between two requests of this process.
-_REQUEST_REST, _REQUEST_EVERY = 60, 60
+#: of all processes after an outage; the most seconds after the first request; and seconds between
+#: two requests of this process.
+_REQUEST_REST, _LONGEST_REST, _REQUEST_EVERY = 60, 300, 60
 #: The most seconds that a process waits for its last request.
 _LAST_SECONDS = 2
 _DAY = 86400
@@ -57,8 +58,8 @@ class Maintenance(object):
         self._loop = Loop(self.run_once, clock)
         # True until this process has requested a sync, which it may do from this time on.
         self._is_requesting, self._request_at = False, 0
-        # The last request of any process, and when it is due.
-        self._request, self._request_due = None, 0
+        # The last request of any process, when it is due, and when its first one was seen.
+        self._request, self._request_due, self._requested_since = None, 0, 0
         self._sync_at = self._now = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
                                            else _LONGEST_PAUSE)
@@ -233,20 +234,22 @@ class Maintenance(object):
 
     def _check_and_sync(self):
         """Check that the index is still ready, and sync it if a sync is due."""
-        pause = self._check()
+        self._check()
         if not self.is_ready:
-            return pause
+            return 0
         if self._is_requesting and self._now >= self._request_at:
             self._startup.request_sync()
             # A change that is lost from now on needs another request.
             self._is_requesting, self._request_at = False, self._now + _REQUEST_EVERY
         if not self._is_sync_due(self.marker):
-            return pause
+            return self._seconds_until_check()
         self._message = _NOT_SYNCED
         try:
             self._startup.sync(self._is_sync_due)
         except errors.LeaseTaken:
             return _CHECK_AGAIN + random.uniform(0, _LONGEST_PAUSE)
+        # A request that was made during the load is a new one.
+        self._request = None
         return self._seconds_until_check()
 
     def _seconds_until_check(self):
@@ -273,10 +276,14 @@ class Maintenance(object):
     def _seconds_until_requested(self):
         """Return the seconds until a requested sync is due; None if none is requested. The time
         begins when this process first sees the newest request."""
-        if self._startup.request != self._request:
-            self._request = self._startup.request
-            self._request_due = self._now + _REQUEST_REST * random.uniform(1, 1.25)
-        return None if self._request is None else self._request_due - self._now
+        now, request = self._now, self._startup.request
+        if request != self._request:
+            if self._request is None:
+                self._requested_since = now
+            self._request = request
+            self._request_due = min(now + _REQUEST_REST * random.uniform(1, 1.25),
+                                    self._requested_since + _LONGEST_REST)
+        return None if request is None else self._request_due - now
 
     def _note_unusable(self, error):
         """Keep an error that a person must correct; return the seconds until the next check."""

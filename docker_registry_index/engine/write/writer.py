@@ -159,14 +159,16 @@ class Writer(object):
         return None if item is None else item['number']['S']
 
     def _change(self, name, plan, read_witness):
-        begun, refusal = frozenset(), None
+        begun, planned, refusal = frozenset(), None, None
         # Writers that meet once should not meet again.
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, least=0)
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._sleep(backoff.next())
-            state = self._read(name, read_witness or attempt > 0)
-            planned = plan(state._replace(begun=begun))
+            # If DynamoDB throttled one transaction, nothing has changed.
+            if not (refusal and refusal.throttled and planned.is_short):
+                state = self._read(name, read_witness or attempt > 0)
+                planned = plan(state._replace(begun=begun))
             if planned is None:
                 return False
             refusal = self._write(planned)

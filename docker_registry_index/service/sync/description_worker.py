@@ -184,19 +184,27 @@ class DescriptionWorker:
         has_expired = self._awaited.has_expired(note)
         try:
             is_there = (not was_due or has_expired or self._reconciler.has_tag(note.name, _SECONDS)
-                        ) and self._reconciler.describe(note.name, _SECONDS)
-        except (RegistryUnavailable, errors.ChangeConflict) as error:
-            self._note_failure(note, error)
-            return
-        except errors.InvalidName as error:
-            logger.warning('a description is not read: %s', error)
-        else:
+                        ) and self._describe_if_valid(note.name)
             if note.is_expected and not is_there and not has_expired:
                 return
+            self._queue.done(note)
+        except (RegistryUnavailable, errors.ChangeConflict, errors.RequestFailed) as error:
+            # All other requests would fail, too, if DynamoDB is unavailable or lacks a table.
+            if getattr(error, 'unavailable', False) or isinstance(error, errors.MissingTable):
+                raise
+            self._note_failure(note, error)
+            return
         self._failures = 0
         self._awaited.remove(note)
-        self._queue.done(note)
         self.done += 1
+
+    def _describe_if_valid(self, name: str) -> bool:
+        """Reconcile a repository; return True if it exists or can never be in the index."""
+        try:
+            return self._reconciler.describe(name, _SECONDS)
+        except errors.InvalidName as error:
+            logger.warning('a description is not read: %s', error)
+            return True
 
     def _note_failure(self, note: Note, error: Exception) -> None:
         self._failures += 1

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ...engine import SearchIndex, errors
 from ...engine.concurrency import Backoff
 from ...engine.sync.description_queue import Note
+from ...engine.write.change_queue import FailureLog
 from ..registry import image
 from ..registry.client import RegistryClient
 from ..registry.connection import RegistryUnavailable
@@ -34,7 +35,7 @@ _FOR_CHANGE, _FOR_NOTE = 0.4, 0.25
 _TAG_WAIT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.04, 0.11
 #: The most tags in one answer of a registry of version 3: the repository may have more.
 _ALL_TAGS = 100
-#: Errors after which a retry may succeed.
+#: Errors after which the registry should retry its notification.
 _TEMPORARY = (errors.RequestFailed, errors.ChangeConflict, errors.Stopped)
 
 
@@ -96,6 +97,10 @@ class NotificationPool:
         except errors.InvalidName as error:
             # A retry would not make the name valid.
             logger.warning('a repository is left out of the search index: %s', error)
+        except errors.RequestFailed as error:
+            if not error.invalid:
+                raise
+            logger.error('the change of %.80r is dropped: %s', change.name, error)
         finally:
             with self._lock:
                 self.under_way -= 1
@@ -135,6 +140,7 @@ class Reconciler:
                  sleep: Callable[[float], None] = time.sleep) -> None:
         self._index, self._registry = index, registry
         self._clock, self._sleep, self._lock = clock, sleep, _KeyedLock()
+        self._failures = FailureLog(clock)
         self.on_note: Callable[[Note], object] = lambda note: None
         #: Returns True if the registry has a tag of a repository; see RegistryClient.has.
         self.has_tag = registry.has
@@ -144,8 +150,9 @@ class Reconciler:
 
         If the registry does not answer in time, the repository is noted in DynamoDB and read later.
         Registries send notifications in order, so one unreadable repository must not delay others.
-        It is also noted if DynamoDB makes the change after the caller has timed out: another
-        process may already have made a later change.
+        For the same reason, a change is noted that DynamoDB throttles or refuses. It is also noted
+        if DynamoDB makes the change after the caller has timed out: another process may already
+        have made a later change.
 
         A registry reports a push before it writes the tag. So this method awaits the tag for half a
         second, then notes the repository. The description worker awaits the tag for five minutes.
@@ -153,7 +160,7 @@ class Reconciler:
         :param seconds: the time until the caller times out. The requests to the registry end by
             then; those to DynamoDB have timeouts of their own.
         :raises RetryLater: an earlier change of this repository takes that long, and might undo it.
-        :raises RequestFailed, ChangeConflict: DynamoDB does not accept the change.
+        :raises RequestFailed: DynamoDB is unavailable, lacks a table, or refuses the values.
         :raises InvalidName: the index cannot contain such a repository.
 
         Costs two requests to the registry, up to 4 for a description, up to 7 to await a tag."""
@@ -163,6 +170,11 @@ class Reconciler:
                 self._reconcile(change, end, seconds)
             except RegistryUnavailable as error:
                 self._note(change.name, error)
+            except (errors.RequestFailed, errors.ChangeConflict) as error:
+                if not _concerns_one_change(error):
+                    raise
+                self._failures.note_failure(change.name, error)
+                self._note_or_request_sync(change.name, error)
 
     def describe(self, name: str, seconds: float) -> bool:
         """Reconcile a repository of the description queue; return True if it exists.
@@ -235,6 +247,16 @@ class Reconciler:
         for note in self._index.description_queue.note([name], is_expected=True):
             self.on_note(note)
 
+    def _note_or_request_sync(self, name: str, why: errors.DynamoDBIndexError) -> None:
+        """Note a repository for later; if DynamoDB refuses that, too, a sync finds the change."""
+        try:
+            self._note(name, why)
+        except errors.RequestFailed as error:
+            if not _concerns_one_change(error):
+                raise
+            self._failures.note_failure(name, error)
+            self._index.sync_soon()
+
     def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:
         reference = reference or self._best_tag(name, tags, end)
         return image.description(self._registry, name, reference, self._seconds_left(end),
@@ -249,3 +271,9 @@ class Reconciler:
 
     def _seconds_left(self, end: float) -> float:
         return max(0.01, end - self._clock())
+
+
+def _concerns_one_change(error: errors.DynamoDBIndexError) -> bool:
+    """Return True if other changes may succeed, although DynamoDB did not make this one."""
+    return isinstance(error, errors.ChangeConflict) or isinstance(
+        error, errors.RequestFailed) and (error.throttled or error.refused)

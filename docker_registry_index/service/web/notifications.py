@@ -73,7 +73,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
         count('malformed')
         if not _is_of_registry(flask.request):
             return refusal(400, str(error))
-        logger.error('a notification of the registry is dropped; a sync begins and finds its '
+        logger.error('a notification of the registry is dropped; a sync follows and finds its '
                      'changes: %s', error)
         sync_soon()
         return refusal(202, str(error))

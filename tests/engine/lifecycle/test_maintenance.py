@@ -368,6 +368,17 @@ def test_a_process_requests_a_sync_once_a_minute_at_most(make, ready, clock):
     assert ready.requests == 2 and ready.asked.count('load') == 0
 
 
+def test_requests_that_go_on_delay_a_sync_for_five_minutes_at_most(make, ready, clock):
+    maintenance = make()
+    maintenance.run_once(clock())
+    began = clock()
+    while 'load' not in ready.asked:
+        ready.request = 'request at %s' % clock()
+        maintenance.run_once(clock())
+        clock.advance(10)
+    assert 300 <= clock() - began <= 320
+
+
 def test_a_request_that_fails_is_made_when_dynamodb_is_available_again(make, ready, clock, caplog):
     maintenance = make()
     maintenance.run_once(clock())

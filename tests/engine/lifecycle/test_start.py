@@ -131,7 +131,7 @@ def test_a_process_that_waited_for_startup_wait_serves_what_is_there(not_ready):
 
 def test_neither_a_second_start_nor_a_sync_waits_for_a_long_load_of_another_process(not_ready):
     clock, waits = Clock(), []
-    holder, waiting = Lease(not_ready.store, 5, clock), not_ready.another(startup_wait=4)
+    holder, waiting = Lease(not_ready.store, 5, clock, 1), not_ready.another(startup_wait=4)
     made = RequestsMade(waiting.engine)
     assert holder.acquire()
 

@@ -174,8 +174,12 @@ def test_a_row_that_gets_another_description_is_read_again_and_one_that_is_not_c
 def test_a_refused_change_is_retried_and_ends_in_a_clear_error_if_it_is_always_refused(
         index, writer, clock, reason, raised):
     Throttle(index.engine, 'TransactWriteItems', ATTEMPTS - 1, [None, reason])
+    made = RequestsMade(index.engine)
     assert writer.add(NAME, 'kept in words') is True
     assert len(clock.slept) == ATTEMPTS - 1 and sum(clock.slept) < 5
+    # What was throttled has not changed, so it is not read again.
+    reads = 1 if raised is errors.RequestFailed else 2 * ATTEMPTS - 1
+    assert made.operations.count('GetItem') == reads
     del clock.slept[:]
     for change in lambda: writer.add(NAME, 'described anew'), lambda: writer.remove(NAME):
         with taken_back(index.engine):

@@ -4,7 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from docker_registry_index.engine.errors import InvalidName, MissingTable
+from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.sync.description_worker import (
     LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
@@ -82,6 +82,23 @@ def test_an_unreadable_repository_stays_noted_and_delays_no_other(
     registry.answers[index.kept[3].name] = UNAVAILABLE
     assert pauses(worker, clock, 2) == [PAUSE, PAUSE]
     assert (worker.done, worker.waiting, len(index.kept)) == (249, 1, 1)
+
+
+@pytest.mark.parametrize('failing', ['remove', 'done'])
+@pytest.mark.parametrize('code', ['ThrottlingException', 'AccessDeniedException'])
+def test_a_change_that_dynamodb_does_not_accept_delays_no_other(
+        worker, index, clock, monkeypatch, failing, code):
+    index.kept = notes(250)
+    refused, act = index.kept[3], getattr(index, failing)
+
+    def refuse_one(given):
+        if given in (refused, refused.name):
+            raise RequestFailed(failing, ['t'], code, 'no', False)
+        act(given)
+
+    monkeypatch.setattr(index, failing, refuse_one)
+    assert pauses(worker, clock, 2) == [PAUSE, PAUSE]
+    assert (worker.done, index.kept) == (249, [refused])
 
 
 def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(

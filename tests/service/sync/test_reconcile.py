@@ -1,13 +1,16 @@
 """What a change of a repository makes of the registry's answers."""
+from unittest.mock import Mock
+
 import pytest
 
-from docker_registry_index.engine.errors import InvalidName, RequestFailed
+from docker_registry_index.engine.errors import (
+    ChangeConflict, InvalidName, MissingTable, RequestFailed)
 from docker_registry_index.engine.sync.description_queue import Note
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sync.reconcile import (
     LIMIT, Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.engine import EngineIndex
-from tests.helpers.index import FakeIndex
+from tests.helpers.index import THROTTLED, FakeIndex
 from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient, manifest
 from tests.helpers.waiting import Hanging, wait_until
 
@@ -160,3 +163,40 @@ class TestPool:
         index.before_change.side_effect = InvalidName(NAME, 'is not valid')
         pool.apply([change()])
         assert 'left out of the search index' in caplog.text
+
+    @pytest.mark.parametrize('error', [
+        THROTTLED, ChangeConflict(NAME, 8), RequestFailed(
+            'transact_write_items', ['t'], 'AccessDeniedException', 'dynamodb:DeleteItem', False)],
+        ids=lambda error: type(error).__name__)
+    def test_a_change_that_fails_by_itself_is_noted_and_delays_no_other(
+            self, reconciler, index, error, caplog):
+        pool = NotificationPool(reconciler, 5)
+        index.before_change.side_effect = error
+        for _ in range(3):
+            pool.apply([change()])
+        assert index.noted == [NAME] * 3 and index == {}
+        refusals = caplog.text.count('dynamodb:DeleteItem')
+        assert refusals == (1 if getattr(error, 'refused', False) else 0)
+        # If DynamoDB does not accept the note either, a sync finds the change.
+        index.kept, index.note = [], Mock(side_effect=error)
+        if not isinstance(error, ChangeConflict):
+            pool.apply([change()])
+            index.sync_soon.assert_called_once_with()
+
+    def test_values_that_dynamodb_never_accepts_are_dropped_and_logged(
+            self, reconciler, index, caplog):
+        index.before_change.side_effect = RequestFailed(
+            'transact_write_items', ['t'], 'ValidationException', 'too long', False)
+        NotificationPool(reconciler, 5).apply([change()])
+        assert 'acme/web' in caplog.text and 'dropped' in caplog.text and index.kept == []
+
+    @pytest.mark.parametrize('error', [
+        RequestFailed('get_item', ['t'], 'InternalServerError', 'no', True),
+        MissingTable('get_item', ['t'], 'ResourceNotFoundException', 'no', False)],
+        ids=lambda error: error.code)
+    def test_the_registry_keeps_its_notifications_while_dynamodb_is_unavailable(
+            self, reconciler, index, error):
+        index.before_change.side_effect = error
+        with pytest.raises(RetryLater):
+            NotificationPool(reconciler, 5).apply([change()])
+        assert index.kept == []

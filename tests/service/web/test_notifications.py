@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from docker_registry_index.engine.lifecycle import maintenance
 from docker_registry_index.service.sync.reconcile import Change
 from docker_registry_index.service.web import notifications
 from docker_registry_index.service.web.notifications import BODY_BYTES, changes_of
@@ -170,13 +171,15 @@ def test_large_bodies_are_read_one_at_a_time(service, monkeypatch):
 
 
 @pytest.mark.usefixtures('no_garbage_collection')
-def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(service, caplog):
+def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(
+        service, caplog, monkeypatch):
+    monkeypatch.setattr(maintenance, '_REQUEST_REST', 0.1)
     service.registry.repositories['large/found'] = None
     for body in (large('large/large', 2 * BODY_BYTES)[:-1], large('large/cut', 2000)[:-1],
                  b'[' * 100000, b'\xff\xfe', b'{"happenings":[]}'):
         answer = service.post(body)
         assert answer.status_code == 202 and set(answer.json()) == {'error'}
-    assert caplog.text.count('a notification of the registry is dropped; a sync begins') == 5
+    assert caplog.text.count('a notification of the registry is dropped; a sync follows') == 5
     wait_until(lambda: service.found('large/found') and 'loaded the search index in' in caplog.text)
     service.delete('large/found')
     for note in service.index.engine.description_queue.notes(9):
