@@ -278,21 +278,25 @@ class Loader(object):
             raise errors.Stopped()
 
     def _finish_intents(self):
-        """For each intent that is left, write its repositories again, as a whole, and delete it. A
-        repository without a row loses its postings. Before that, wait until DynamoDB has carried
-        out all requests that got no answer, or never will.
+        """Write the repositories of all intents that are left again, as a whole, and delete the
+        intents. A repository without a row loses its postings. Before that, wait until DynamoDB has
+        carried out all requests that got no answer, or never will.
 
-        Costs a Query, and three requests for each repository of an intent."""
-        found = intents(self._store)
+        Costs a Query, three requests for each repository, and one for each intent."""
+        found, begun = intents(self._store), {}
+        for intent in found:
+            # Each load that is killed leaves an intent of the same repositories.
+            for name, descriptions in intent.repositories:
+                begun.setdefault(name, set()).update(descriptions)
         is_settled = all(intent.is_settled for intent in found)
         while not is_settled and self._clock() < self._settled:
             self._heartbeat()
             self._sleep(1)
+        outcomes = {name: self._attempt(
+            'updated', name, lambda: self._writer.rewrite(name, begun[name])) for name in begun}
+        self._counts['failed'] += list(outcomes.values()).count('failed')
         for intent in found:
-            outcomes = [self._attempt('updated', name, lambda: self._writer.rewrite(name, begun))
-                        for name, begun in intent.repositories]
-            self._counts['failed'] += outcomes.count('failed')
-            if 'failed' not in outcomes:
+            if not any(outcomes[name] == 'failed' for name, _ in intent.repositories):
                 self._bulk.delete(intent, self._store)
 
     def _write(self, kind, entry, begun=frozenset()):

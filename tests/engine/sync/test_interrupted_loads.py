@@ -9,6 +9,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine.store.records import Intent
 from docker_registry_index.engine.write.bulk import intents
 from tests.helpers.clock import Clock
 from tests.helpers.faults import (
@@ -271,3 +272,18 @@ def test_after_a_load_that_was_stopped_the_next_waits_only_for_requests_without_
     other.load(storage, **waiting(lambda: waited.append(1)))
     assert bool(waited) == bool(numbers)
     assert_equal(other, storage)
+
+
+def test_a_repository_of_several_intents_is_written_again_once(index, storage):
+    def put(description):
+        item = Intent('number of ' + description, [(name, [description]) for name in NAMES], True)
+        index.store.call('put_item', TableName=index.settings.search_table, Item=item.item)
+
+    index.load(storage)
+    for number in range(5):
+        put('left by load %d' % number)
+    made = RequestsMade(index.engine)
+    index.load(storage)
+    assert made.operations.count('TransactWriteItems') == len(NAMES)
+    assert made.operations.count('DeleteItem') == 5
+    assert_equal(index, storage)
