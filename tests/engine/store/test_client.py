@@ -338,5 +338,5 @@ def test_a_role_whose_service_never_answers_delays_no_caller(tmp_path, threads):
         printed = process.communicate()[0].decode('utf-8', 'replace')
         guard.cancel()
     assert printed.splitlines()[-1] == 'in time', printed
-    # The start and the push together log it once.
-    assert printed.count('not ready') == 1, printed
+    # The start, the searches and the push together log it once.
+    assert printed.count('is unavailable') == 1, printed

@@ -12,6 +12,7 @@ from docker_registry_index.engine import errors
 from docker_registry_index.engine.lifecycle.lease import Lease
 from docker_registry_index.engine.lifecycle.start import Startup
 from docker_registry_index.engine.store.client import request_timeout
+from docker_registry_index.engine.store.records import Intent
 from docker_registry_index.engine.write.bulk import intents
 from tests.helpers.clock import Clock
 from tests.helpers.faults import (
@@ -365,3 +366,18 @@ def test_a_load_that_is_throttled_at_its_very_end_waits_and_is_not_repeated(inde
     written = startup.marker
     assert startup.is_ready() and startup.marker == written
     assert Lease(index.store).read() is None
+
+
+def test_a_repository_of_several_intents_is_written_again_once(index, storage):
+    def put(description):
+        item = Intent('number of ' + description, [(name, [description]) for name in NAMES], True)
+        index.store.call('put_item', TableName=index.settings.search_table, Item=item.item)
+
+    index.load(storage)
+    for number in range(5):
+        put('left by load %d' % number)
+    made = RequestsMade(index.engine)
+    index.load(storage)
+    assert made.operations.count('TransactWriteItems') == len(NAMES)
+    assert made.operations.count('DeleteItem') == 5
+    assert_equal(index, storage)
