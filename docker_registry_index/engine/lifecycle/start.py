@@ -171,7 +171,7 @@ class Startup(object):
         self.marker, self.request = after, None
         if after.resync and report.adopted:
             logger.info('the search index is now in table %s; once no worker of an older release '
-                        'runs, delete the search table of that release',
+                        'runs, delete the search table of that release if it has one',
                         self._store.search_table)
         return report
 

@@ -122,7 +122,7 @@ class Connection(object):
         what to do."""
         if self._settings.access_key is not None:
             return ('AWS rejects the keys of the settings access_key and secret_access_key; '
-                    'correct them, or activate the keys in IAM')
+                    'correct them, activate the keys in IAM, or correct the clock')
         if client is self._client:
             self._are_rejected = True
         return ('AWS rejects the keys that botocore found (%s); correct them there; they are read '
@@ -143,8 +143,9 @@ class Connection(object):
             self._note_failure(error)
             return
         if keys is None:
-            self._note_problem('NoCredentialsError', 'no place has credentials; set access_key and '
-                               'secret_access_key, or give the machine a role')
+            self._note_problem('NoCredentialsError', 'no place has credentials, and no metadata '
+                               'service answers with any; set access_key and secret_access_key, or '
+                               'give the machine a role if it has none')
         elif _needs_refresh(found, 0):
             self._note_problem('ExpiredCredentials', 'the credentials of %s have expired'
                                % found.method)

@@ -11,7 +11,7 @@ import functools
 import logging
 
 from .. import errors
-from .._compat import monotonic, sleep
+from .._compat import PY2, monotonic, sleep
 from ..settings.options import WARM_READS
 
 logger = logging.getLogger(__name__)
@@ -145,9 +145,10 @@ def _warm_throughput_refused(writes, error):
     if error.invalid:
         problem, way_out = 'DynamoDB refuses (%s)' % error, 'write another value'
     else:
-        # As on Python 2.7.
         problem = 'the boto3 of this Python does not support'
-        way_out = 'create the table with docker-registry-index load on Python 3'
+        # No boto3 for Python 2.7 supports it.
+        way_out = ('create the table with docker-registry-index load on Python 3' if PY2
+                   else 'upgrade boto3')
     return errors.SettingError('warm_throughput', None, 'is %d, which %s' % (writes, problem),
                                way_out + ', or remove the setting')
 

@@ -238,6 +238,8 @@ def test_missing_credentials_are_an_error(monkeypatch):
 def test_rejected_keys_of_the_settings_are_named(client, code):
     error = get(client.answer(refusal(400, code, 'The security token is invalid.')))
     assert 'settings access_key and secret_access_key; correct them' in str(error)
+    # A signature is also invalid if its time is wrong.
+    assert 'or correct the clock' in str(error)
     assert error.unavailable and client.availability.is_outage
 
 

@@ -88,6 +88,8 @@ def test_a_client_without_keys_is_never_kept_and_keys_are_looked_for_again(
         with pytest.raises(NoCredentials) as missing:
             connection.client()
         assert missing.value.code == code and missing.value.detail
+        # A machine with a role is not told to get one.
+        assert ('give the machine a role if it has none' in missing.value.detail) == (not problem)
         clock.advance(1)
     pauses = [later - sooner for sooner, later in zip(machine.searches, machine.searches[1:])]
     assert pauses[0] <= 2 and pauses[:3] == sorted(pauses[:3]) and 21 <= max(pauses) <= 31

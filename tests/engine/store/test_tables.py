@@ -183,8 +183,9 @@ def test_the_search_table_alone_is_created_warm_if_it_is_set(search_table, throu
 
 
 @pytest.mark.parametrize('code, message', [
-    ('ParamValidationError', 'the boto3 of this Python does not support; create the table with '
-     'docker-registry-index load on Python 3'),
+    ('ParamValidationError', 'the boto3 of this Python does not support; ' + (
+        'create the table with docker-registry-index load on Python 3' if PY2
+        else 'upgrade boto3')),
     ('ValidationException', 'DynamoDB refuses (create_table on DynamoDB failed: '
      'ValidationException: no; check the settings, the IAM rights and the tables); write another '
      'value')])
