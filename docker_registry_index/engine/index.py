@@ -95,7 +95,8 @@ class SearchIndex(object):
 
     def close(self):
         """Make the queued changes, and stop the background threads; a load releases its lease.
-        Takes ten seconds at most. Does nothing the second time, nor in a forked process."""
+        Takes ten seconds at most, unless a request under way takes longer. Does nothing the second
+        time, nor in a forked process."""
         if self._maintenance and not self._maintenance.is_stopped:
             is_all_made = self._queue.close(_CLOSE_SECONDS)
             if not is_all_made and not self.client.availability.is_outage:

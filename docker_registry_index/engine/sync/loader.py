@@ -103,6 +103,7 @@ class Loader(object):
         self._written = clock()
         self._bulk = self._bulk_queue = self._workers = None
         self._counts = collections.Counter()
+        self._refusals = set()
         self._failed = set()
 
     def load(self):
@@ -372,10 +373,15 @@ class Loader(object):
         try:
             return act()
         except (errors.StorageUnreadable, errors.ChangeConflict, errors.RequestFailed) as error:
+            is_refused = getattr(error, 'refused', False)
             # Other failed requests would fail for the other repositories, too.
-            if isinstance(error, errors.RequestFailed) and not error.invalid:
+            if isinstance(error, errors.RequestFailed) and not (error.invalid or is_refused):
                 raise
-            logger.error(_NOT_DONE, name, what, error)
+            # A refusal contains no name: it is the same for each repository.
+            if not is_refused or str(error) not in self._refusals:
+                logger.error(_NOT_DONE, name, what, error)
+            if is_refused:
+                self._refusals.add(str(error))
             self._failed.add(name)
             return 'failed'
 

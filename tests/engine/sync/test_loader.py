@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 import functools
 import hashlib
 import itertools
+import json
 import logging
 import random
 import re
@@ -22,7 +23,8 @@ from docker_registry_index.engine.write.bulk import intents
 from docker_registry_index.engine.write.plan import TOMBSTONE_SECONDS
 from docker_registry_index.engine.write.writer import Writer
 from tests.helpers.clock import Clock
-from tests.helpers.faults import Answer, KillAfter, Killed, Meanwhile, Throttle
+from tests.helpers.faults import (
+    Answer, KillAfter, Killed, Meanwhile, Throttle, taken_back)
 from tests.helpers.names import name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
@@ -105,6 +107,28 @@ def test_a_throttled_push_is_retried_sooner_than_a_throttled_load(index, monkeyp
     pushes = [push.now - sum(push.slept[number:]) for number in range(7)]
     assert len(push.slept) == 6
     assert all(pushes[number] < min(loads[0][number], loads[1][number]) for number in range(1, 7))
+
+
+def test_removals_that_dynamodb_refuses_end_no_load_and_are_logged_once(index, caplog):
+    for number in range(3):
+        name = 't-0/gone%d' % number
+        index.engine.add(name)
+        index.change_item(index.settings.repository_table, {'name': {'S': name}},
+                          touched={'N': '1'})
+
+    def refuse_deletes(params, **_):
+        if any('Delete' in action and 'Key' in action['Delete'] and 'name' in action['Delete'][
+                'Key'] for action in json.loads(params['body'].decode('utf-8'))['TransactItems']):
+            return Answer(400), {'ResponseMetadata': {'HTTPStatusCode': 400}, 'Error': {
+                'Code': 'AccessDeniedException', 'Message': 'no right dynamodb:DeleteItem'}}
+
+    with taken_back(index.engine):
+        index.dynamodb.meta.events.register(
+            'before-call.dynamodb.TransactWriteItems', refuse_deletes)
+        report = index.load(lambda: STORED)
+    assert (report.added, report.failed, report.complete) == (6, 3, False)
+    assert caplog.text.count('dynamodb:DeleteItem') == 1
+    assert index.load(lambda: STORED).removed == 3
 
 
 @pytest.mark.parametrize('state', ['index', 'fresh'])
