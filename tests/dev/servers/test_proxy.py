@@ -1,6 +1,7 @@
 """The proxy refuses as DynamoDB on AWS does: as boto3 sees it."""
 import json
 import time
+import zlib
 
 import boto3
 import pytest
@@ -32,7 +33,8 @@ def proxy(written):
             operation = handler.headers['X-Amz-Target'].rpartition('.')[2]
             document = json.loads(server.bodies[-1][1])
             written.append((operation, document))
-            page(response(operation, document))(handler)
+            content = json.dumps(response(operation, document)).encode()
+            page(content, x_amz_crc32=str(zlib.crc32(content)))(handler)
 
         server.answers['*'] = answer
         yield made

@@ -177,6 +177,15 @@ def test_throttling_and_lost_connections_slow_a_load_down_and_do_not_stop_it(
     assert caplog.text.count('throttles') == ('code' not in fault)
 
 
+@pytest.mark.parametrize('operation', ['Scan', 'PutItem', 'BatchWriteItem', 'TransactWriteItems'])
+def test_a_load_is_complete_however_long_it_is_throttled(index, monkeypatch, operation):
+    clock = Clock()
+    monkeypatch.setattr(store, 'RetryingClient', functools.partial(RetryingClient, clock=clock))
+    made = Throttle(index.engine, operation, 400)
+    report = index.load(lambda: STORED[:2], clock=clock, sleep=clock.sleep)
+    assert report.added == 2 and report.complete and report.seconds > 1000 and made.left == 0
+
+
 def test_a_repository_that_cannot_be_written_keeps_no_other_out(index, caplog):
     # The transaction of several is refused, then the first of them alone.
     Throttle(index.engine, 'TransactWriteItems', 2, ['None', 'ValidationError'])
