@@ -35,7 +35,10 @@ def index_of(config):
     :param config: path of a configuration file; None for that of the registry.
     :raises SettingError: a setting is wrong."""
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    return SearchIndex(_engine_settings(config))
+    index = SearchIndex(_engine_settings(config))
+    # A command that fails because DynamoDB is unavailable prints the error itself.
+    index.client.availability.is_silent = True
+    return index
 
 
 def service_of(config):

@@ -37,6 +37,8 @@ class Availability(object):
     """Notes whether DynamoDB is available, and logs one line when an outage begins and one when it
     ends. Several threads may use it.
 
+    :ivar is_outage: True if the last answer of DynamoDB, or the lack of one, shows an outage.
+    :ivar is_silent: True to log nothing.
     :ivar on_recovery: called without arguments when an outage has ended."""
 
     def __init__(self, clock=monotonic):
@@ -44,7 +46,7 @@ class Availability(object):
         self._lock = threading.Lock()
         self._log_at = clock()
         self._is_logged = False
-        self.is_outage = False
+        self.is_outage = self.is_silent = False
         self.on_recovery = lambda: None
 
     def note_failure(self, error):
@@ -54,7 +56,7 @@ class Availability(object):
                 return
             now, self.is_outage = self._clock(), True
             # One line a minute, if only some of the requests fail.
-            self._is_logged = now >= self._log_at
+            self._is_logged = now >= self._log_at and not self.is_silent
             if self._is_logged:
                 self._log_at = now + _LOG_SECONDS
         if self._is_logged:
@@ -162,13 +164,14 @@ class Client(object):
 
 
 def attempt_timeout(settings):
-    """Return the most seconds that one attempt of a request can take."""
+    """Return the most seconds that one attempt of a request can take. boto3 limits neither the
+    resolution of a host's name nor a response that comes byte by byte, so these take longer."""
     return settings.connect_timeout + settings.read_timeout
 
 
 def request_timeout(settings):
-    """Return the most seconds that a request with all its attempts can take. Credentials that are
-    not in the settings take the time of one more attempt.
+    """Return the most seconds that a request with all its attempts can take, with the exceptions of
+    attempt_timeout. Credentials that are not in the settings take the time of one more attempt.
 
     Between two attempts botocore waits up to 1 s, 2 s, 4 s, ... and 20 s:
     https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html"""
