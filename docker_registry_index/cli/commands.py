@@ -214,6 +214,8 @@ def _print_report(report):
     if report['names'] is not None:
         click.echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
         click.echo('%-12s %s' % ('sample', _sample_text(report)))
+    for part in (report['last_load'] or {}).get('unreadable', ()):
+        click.echo('%-12s %s' % ('unreadable', safe(part)))
     for name, problem in sorted(report['wrong'].items()):
         click.echo('%-12s %s: %s' % ('wrong', safe(name), safe(problem)))
 

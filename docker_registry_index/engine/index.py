@@ -110,10 +110,18 @@ class SearchIndex(object):
 
     @property
     def complete(self):
-        """True if the started index is ready and a load of it was complete. Costs no request."""
+        """True if the started index is ready, and a load of it has written everything that it could
+        read of the storage. Costs no request."""
         # The marker is None while a sync finds that the search table is missing.
         marker = self._maintenance.marker if self.ready else None
         return marker is not None and marker.synced is not None
+
+    @property
+    def unreadable(self):
+        """The names of the namespaces that the last load of any process could not read, at most 20.
+        Costs no request."""
+        marker = self._maintenance and self._maintenance.marker
+        return marker.unreadable if marker else []
 
     def search(self, term, limit=None, skip=0):
         """Return the repositories that match ``term``, best first. See Search.search.

@@ -64,6 +64,10 @@ class RegistrySource(Source):
             if self._listing.holds(path, directory):
                 yield '%s/%s' % (left, right), None
 
+    def may_contain(self, namespace, name):
+        """Return True if a repository would be in the directory of a namespace."""
+        return _directory_of(name.partition('/')[0], False) == namespace
+
     def has(self, name):
         """Return True if the storage has any file of a repository.
 

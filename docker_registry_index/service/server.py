@@ -56,6 +56,7 @@ class Service:
         self._source = source_of(service)
         self._metrics = Metrics()
         self.index.client.connection.watch(self._metrics.watch_dynamodb)
+        self._metrics.watch_storage(lambda: self.index.unreadable)
         reconciler = Reconciler(self.index, registry_of(service))
         self._description_worker = DescriptionWorker(self.index, reconciler)
         reconciler.on_note = self._description_worker.notify

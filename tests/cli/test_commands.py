@@ -5,9 +5,11 @@ import time
 
 import pytest
 
+from docker_registry_index.cli import commands
 from docker_registry_index.engine.search import search
 from docker_registry_index.engine.store import retries
 from tests.docs import pages
+from tests.helpers.storage import FakeStorage
 
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
 SORTED = sorted(NAMES.split())
@@ -107,6 +109,35 @@ def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(
     status, out, err = shared(*arguments + ('--json',), given=b'team/caf\xe9\n')
     assert status == 2 and 'line 1 is not UTF-8' in err and '"error"' in out
     assert shared_index.names() == SORTED
+
+
+def test_a_load_that_cannot_read_a_part_of_the_storage_names_it_and_is_status_1(
+        command_of, monkeypatch):
+    command, storage = command_of(), FakeStorage(['a/one', 'b/two', 'c/three'])
+    monkeypatch.setattr(commands, 'source_of', lambda *_, **__: storage)
+    assert command('load')[0] == 0
+    storage.broken.add('b')
+    status, shown = command.json('load')
+    assert (status, shown['complete'], shown['unreadable'], shown['failed']) == (1, False, ['b'], 0)
+    status, out, _ = command('load')
+    assert status == 1 and '1 parts of the storage unreadable; NOT COMPLETE' in out
+    problem = ('the storage of the registry failed to report its repositories: OSError: no rights; '
+               'check the storage and its settings')
+    status, shown = command.json('status')
+    assert (status, shown['last_load']['unreadable'], shown['wrong']) == (1, ['b'], {'b': problem})
+    status, out, _ = command('status')
+    assert 'unreadable   b\nwrong        b: %s\n' % problem in out and status == 1
+    # The rest is compared with the storage; what the storage cannot report is no difference.
+    assert command.json('check')[1]['problems'] == []
+    storage.names.append('a/new')
+    storage.found.add('a/new')
+    storage.problem = IOError('no answer')
+    status, shown = command.json('status')
+    assert status == 1 and sorted(shown['wrong']) == ['a', 'a/one', 'b', 'b/two', 'c/three']
+    # If no part can be read, the storage is unavailable.
+    storage.broken.update('ac')
+    for arguments in ('load',), ('status',), ('check',):
+        assert command(*arguments)[0] == 3
 
 
 # check and status

@@ -39,6 +39,9 @@ class FakeStorage(Source):
                 raise IOError('no rights')
             yield name, None
 
+    def may_contain(self, namespace, name):
+        return name.split('/')[0] == namespace
+
     def _reached(self, names):
         """Yield the names. Before each, call `note`, and hang if the name is in `hanging`."""
         for name in names:

@@ -238,6 +238,14 @@ def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(source, pla
         assert 'library' in list(source.namespaces())
 
 
+def test_a_name_may_only_be_in_the_directory_of_its_namespace(source):
+    namespaces = list(source.namespaces())
+    for name in names(source):
+        [namespace] = [each for each in namespaces if source.may_contain(each, name)]
+        assert name in [found for found, _ in source.repositories(namespace)]
+    assert not [each for each in namespaces if source.may_contain(each, 'never/there')]
+
+
 def test_an_unreadable_repository_does_not_hide_the_others_and_is_not_absent(source, place):
     break_directory(place('repositories/library/nginx'))
     assert names(source) == sorted(ACCEPTED)

@@ -316,7 +316,7 @@ def next_sync(marker, interval):
     doubles that time, up to the interval or a day. The marker counts failures for all processes."""
     if marker.tried is None:
         return 0
-    if marker.synced == marker.tried and not marker.resync:
-        return marker.synced + interval
+    if not marker.failures and not marker.resync:
+        return marker.tried + interval
     pauses = Backoff(RETRY, min(interval, _DAY), least=1, taken=max(marker.failures - 1, 0))
     return marker.tried + pauses.next()

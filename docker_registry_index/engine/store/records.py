@@ -18,7 +18,7 @@ TOMBSTONE, PENDING, INTENT = 'removed ', 'describe ', 'loading '
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': 'ready'}}
 VERSION_KEY = {'version': {'N': '1'}}
 
-#: The most unreadable namespaces that the ready marker keeps.
+#: The most unreadable namespaces whose names the ready marker keeps.
 _SHOWN = 20
 
 
@@ -165,12 +165,13 @@ class ReadyMarker(collections.namedtuple(
 
     :param format: the format of the postings, an int.
     :param number: a random text that no other marker has.
-    :param synced: when the last complete load ended, in Unix seconds; None if none was complete.
+    :param synced: when the last load ended that wrote everything it could read of the storage, in
+        Unix seconds, or None.
     :param tried: when the last load ended, in Unix seconds, or None.
     :param report: the LoadReport of the last load as a dictionary, or None.
     :param failures: the number of consecutive incomplete loads, up to the last load.
-    :param resync: True if the first complete load found rows, perhaps of another release, whose
-        workers may still write; another load follows soon."""
+    :param resync: True if the first such load found rows, perhaps of another release, whose workers
+        may still write; another load follows soon."""
     __slots__ = ()
 
     @classmethod
@@ -205,11 +206,18 @@ class ReadyMarker(collections.namedtuple(
 
         :param report: the LoadReport."""
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
-        if not report.complete:
-            return self._replace(number=number, tried=now, report=kept, failures=self.failures + 1)
+        after = self._replace(number=number, tried=now, report=kept,
+                              failures=0 if report.complete else self.failures + 1)
+        if report.failed:
+            return after
         # Rows that existed before are those of another release, or of an interrupted load.
-        return ReadyMarker(postings.FORMAT, number, now, now, kept, 0,
-                           self.synced is None and report.adopted + report.unchanged > 0)
+        return after._replace(
+            synced=now, resync=self.synced is None and report.adopted + report.unchanged > 0)
+
+    @property
+    def unreadable(self):
+        """The names of the namespaces that the last load could not read, at most 20."""
+        return (self.report or {}).get('unreadable', [])
 
 
 def _number(item, name):

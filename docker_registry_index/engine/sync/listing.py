@@ -45,7 +45,7 @@ class Listing(object):
         self._count = 0
         self._working = set()
         self._timed_out = []
-        #: The namespaces that could not be read, as text.
+        #: The namespaces that could not be read, as the source returned them.
         self.unreadable = []
 
     def batches(self, heartbeat, meanwhile=lambda: False):
@@ -109,8 +109,8 @@ class Listing(object):
     def _note_unreadable(self, namespace, error):
         self.unreadable.append(namespace)
         self._first_error = self._first_error or error
-        logger.error('namespace %.80r of the storage cannot be read; its repositories stay '
-                     'unchanged in the search index: %s', namespace, errors.summary(error))
+        logger.error('part %.80r of the storage cannot be read; its repositories stay unchanged in '
+                     'the search index: %s', text_type(namespace), errors.summary(error))
 
     def _start_worker(self):
         worker = _Worker(self._seconds, self._clock)
@@ -121,14 +121,13 @@ class Listing(object):
                 'no thread is left; raise the thread limit of the process'))
 
     def _list_namespaces(self):
-        """Put the namespaces into the queue of the workers, and None after the last one."""
+        """Put a list of each namespace into the queue of the workers, and None after the last."""
         try:
             self._stopwatch.start()
             for namespace in self._source.namespaces():
                 self._stopwatch.stop()
                 self._count += 1
-                named = text_type(namespace), namespace
-                if not self._put(self._namespaces, named):
+                if not self._put(self._namespaces, [namespace]):
                     return
                 self._stopwatch.start()
         except Exception as error:
@@ -139,27 +138,27 @@ class Listing(object):
     def _run_worker(self, worker):
         while not self._is_stopped:
             try:
-                named = self._namespaces.get(timeout=1)
+                found = self._namespaces.get(timeout=1)
             except queue.Empty:
                 continue
-            if named is None:
+            if found is None:
                 # For the next worker.
                 self._put(self._namespaces, None)
                 break
-            worker.namespace, namespace = named
+            [worker.namespace] = found
             try:
-                self._list_namespace(worker, namespace)
+                self._list_namespace(worker)
             finally:
                 worker.stop()
             if worker.has_timed_out:
                 return
         self._put(self._found, (worker, _ENDED, None))
 
-    def _list_namespace(self, worker, namespace):
+    def _list_namespace(self, worker):
         batch = []
         worker.start()
         try:
-            for pair in self._source.repositories(namespace):
+            for pair in self._source.repositories(worker.namespace):
                 batch.append(pair)
                 if len(batch) == _BATCH:
                     worker.stop()

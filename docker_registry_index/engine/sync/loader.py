@@ -11,7 +11,7 @@ import logging
 import time
 
 from .. import errors
-from .._compat import monotonic, sleep
+from .._compat import monotonic, sleep, text_type
 from ..concurrency import Stopwatch, Workers
 from ..store.client import request_timeout, settle_timeout
 from ..store.records import NOTHING, TOMBSTONE, marker_key, removal_of
@@ -50,15 +50,17 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
     :param removed: repositories removed because the storage no longer has them.
     :param recent: repositories that the storage does not have, but that are kept for now, because
         they were pushed or changed within the last hour.
-    :param unchanged: repositories that were correct already.
+    :param unchanged: repositories that were correct already, or are kept because the storage could
+        not be read completely.
     :param failed: repositories that could not be written or removed; the log contains the reasons.
-    :param unreadable: a tuple of the namespaces that could not be listed.
+    :param unreadable: a tuple of the names of the namespaces that could not be listed.
     :param seconds: the duration of the load."""
     __slots__ = ()
 
     @property
     def complete(self):
-        """True if nothing failed: the index equals the storage, except for recent repositories."""
+        """True if nothing failed, and all of the storage was read: the index equals the storage,
+        except for recent repositories."""
         return not (self.failed or self.unreadable)
 
     @property
@@ -68,7 +70,8 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
             '%d %s' % (getattr(self, kind), kind) for kind in _KINDS))
         if self.complete:
             return counts
-        return '%s; %d namespaces unreadable; NOT COMPLETE' % (counts, len(self.unreadable))
+        return '%s; %d parts of the storage unreadable; NOT COMPLETE' % (
+            counts, len(self.unreadable))
 
 
 class Loader(object):
@@ -110,8 +113,9 @@ class Loader(object):
         """Index every repository of the storage, and remove all others from the index.
 
         The load asks the storage again for each repository that it does not list. A repository that
-        it does not have is removed, unless it was touched within the last hour. If the storage
-        lists no repository at all, nothing is removed.
+        it does not have is removed, unless it was touched within the last hour, or may be in a
+        namespace that cannot be read. If the storage lists no repository at all, nothing is
+        removed.
 
         :returns: a LoadReport.
         :raises RequestFailed, LeaseLost: what was written so far is kept; load again.
@@ -160,8 +164,8 @@ class Loader(object):
         finally:
             snapshot.close()
         report = LoadReport(
-            found, unreadable=self._reader.unreadable, seconds=self._clock() - started,
-            **{kind: counts[kind] for kind in _KINDS})
+            found, unreadable=tuple(map(text_type, self._reader.unreadable)),
+            seconds=self._clock() - started, **{kind: counts[kind] for kind in _KINDS})
         log = logger.info if report.complete else logger.error
         log('loaded the search index in %.1f s: %s', report.seconds, report.summary)
         return report
@@ -340,15 +344,8 @@ class Loader(object):
         return entry._replace(state=state._replace(begun=state.begun | begun), removal=removal)
 
     def _is_trusted(self, snapshot):
-        """Return True if repositories that were not listed may be removed.
-
-        An unreadable namespace may contain any of them, because the index does not record the
-        namespace of a repository. A storage without any repository is more often the wrong storage
-        than an empty one."""
-        if self._reader.unreadable:
-            logger.error('nothing is removed from the search index, because some namespaces of '
-                         'the storage could not be read; a later load removes what is gone')
-            return False
+        """Return True if repositories that were not listed may be removed. A storage without any
+        repository is more often the wrong storage than an empty one."""
         rows = snapshot.count('rows')
         if rows and not snapshot.count():
             logger.error('the storage lists no repositories, but the search index has %d; nothing '
@@ -361,7 +358,7 @@ class Loader(object):
         """Call ``remove`` for an unlisted repository if it may be removed; return the outcome."""
         if self._writer.is_recent(entry.state.row):
             return 'recent'
-        if entry.name in self._source.doubtful():
+        if entry.name in self._source.doubtful() or self._reader.may_have_missed(entry.name):
             return 'unchanged'
         if not is_trusted:
             return 'failed'

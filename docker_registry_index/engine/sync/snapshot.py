@@ -187,8 +187,8 @@ class SnapshotReader(object):
         self._heartbeat = heartbeat
         self._sleep = sleep
         self._clock = clock
-        #: The namespaces that could not be read.
-        self.unreadable = ()
+        #: The namespaces that could not be read, as the source returned them.
+        self.unreadable = []
 
     def take(self, meanwhile=None, is_scattered=False):
         """Return a Snapshot of the storage and the index; the caller closes it.
@@ -212,6 +212,10 @@ class SnapshotReader(object):
             snapshot.close()
             raise
         return snapshot
+
+    def may_have_missed(self, name):
+        """Return True if a name may be in a namespace that could not be read."""
+        return any(self._source.may_contain(each, name) for each in self.unreadable)
 
     def rows(self):
         """Yield the item of each row."""
@@ -252,7 +256,7 @@ class SnapshotReader(object):
         for batch in listing.batches(heartbeat, meanwhile):
             snapshot.note_listed((text.to_text(name), text.clean_description(description))
                                  for name, description in batch if _is_valid(name))
-        self.unreadable = tuple(listing.unreadable)
+        self.unreadable = listing.unreadable
 
     def _add_index(self, snapshot):
         for item in self.rows():

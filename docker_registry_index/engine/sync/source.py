@@ -7,22 +7,27 @@ from .. import errors
 
 class Source(object):
     """The interface through which a load reads a registry's storage. Several threads may call its
-    methods at the same time. The methods may raise any exception: unreadable repositories are
-    logged and not changed in the index, and the load does not count as complete."""
+    methods at the same time. The methods may raise any exception. If a namespace cannot be read,
+    its repositories stay as they are in the index, and the load is repeated soon."""
 
     #: True if descriptions are read later, one by one. A load then notes each repository that it
     #: adds, see description_queue.py.
     describes_later = False
 
     def namespaces(self):
-        """Return the namespaces: any objects, whose text is their name in the log. Each is listed
-        independently."""
+        """Return the namespaces: any objects, whose text is their name in the log. Each is a part
+        of the storage that is listed independently."""
         raise NotImplementedError
 
     def repositories(self, namespace):
         """Return the repositories of a namespace as (name, description or None) pairs. None keeps
         the description in the index."""
         raise NotImplementedError
+
+    def may_contain(self, namespace, name):
+        """Return True if the storage, if it has a repository of this name, lists it in a namespace.
+        By default, each namespace may contain each name. Does no I/O."""
+        return True
 
     def has(self, name):
         """Return True if the storage has a repository of this name now."""

@@ -108,7 +108,8 @@ class Checker(object):
         if found is not None and found.detail:
             repaired = repair and self._repair(name, found)
             return Problem(name, found.kind, found.detail, repaired)
-        if found is None or not self._source or name in self._source.doubtful():
+        if (found is None or not self._source or name in self._source.doubtful()
+                or self._reader.may_have_missed(name)):
             return None
         is_there = has(self._source, name)
         if is_there and found.row is None:

@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import random
 
 from .. import errors
-from .._compat import sleep
+from .._compat import sleep, text_type
 from ..lifecycle.lease import Lease
 from ..lifecycle.start import Startup
 from ..sync.snapshot import SnapshotReader
@@ -76,32 +76,52 @@ class Status(object):
         return names, rows, sample
 
     def inspect(self, sample):
-        """Inspect a sample of names; return their number, the average number of postings, and a
-        dictionary of name to what is wrong. Costs some requests for each name."""
-        wrong, numbers = {}, []
+        """Inspect a sample of names and a sample of the storage.
+
+        :returns: the number of names, their average number of postings, and what is wrong: a
+            dictionary of a name, or of a namespace that cannot be read, to a text.
+        :raises StorageUnreadable: none of the sampled namespaces can be read.
+
+        Costs some requests for each name."""
+        wrong, numbers = self._missing() if self._source else {}, []
         for name in sample:
             finding = self._inspector.inspect(name, ())
             if finding is not None and finding.detail:
                 wrong[name] = finding.detail
             elif finding is not None and finding.row is not None:
                 numbers.append(len(expected_items(name, finding.row)))
-                if self._source and not has(self._source, name):
-                    wrong[name] = 'is not in the storage'
-        if self._source:
-            wrong.update(self._missing())
+                try:
+                    if self._source and not has(self._source, name):
+                        wrong[name] = 'is not in the storage'
+                except errors.StorageUnreadable as error:
+                    wrong[name] = '%s' % error
         average = sum(numbers) / float(len(numbers)) if numbers else None
         return len(sample), average, wrong
 
     def _missing(self):
-        """Take a sample of the storage; yield (name, what is wrong) for names not in the index."""
+        """Take a sample of the storage; return what is wrong with it, as inspect."""
         namespaces = listed('its namespaces', self._source.namespaces)
-        for namespace in self._random.sample(namespaces, min(_NAMESPACES, len(namespaces))):
-            names = [name for name, _ in listed(
-                'its repositories', lambda: self._source.repositories(namespace))]
-            for name in self._random.sample(names, min(SAMPLE // _NAMESPACES, len(names))):
-                finding = self._inspector.inspect(name, ())
-                if finding is not None and finding.row is None and has(self._source, name):
-                    yield name, 'is in the storage but not in the index'
+        namespaces = self._random.sample(namespaces, min(_NAMESPACES, len(namespaces)))
+        wrong, unreadable = {}, []
+        for namespace in namespaces:
+            try:
+                for name in self._missing_of(namespace):
+                    wrong[name] = 'is in the storage but not in the index'
+            except errors.StorageUnreadable as error:
+                wrong[text_type(namespace)] = '%s' % error
+                unreadable.append(error)
+        if unreadable and len(unreadable) == len(namespaces):
+            raise unreadable[0]
+        return wrong
+
+    def _missing_of(self, namespace):
+        """Take a sample of a namespace; yield the names that are not in the index."""
+        names = [name for name, _ in listed(
+            'its repositories', lambda: self._source.repositories(namespace))]
+        for name in self._random.sample(names, min(SAMPLE // _NAMESPACES, len(names))):
+            finding = self._inspector.inspect(name, ())
+            if finding is not None and finding.row is None and has(self._source, name):
+                yield name
 
     def _table(self, kind, name):
         table = {'kind': kind, 'name': name, 'status': 'MISSING'}

@@ -89,6 +89,10 @@ class KeyRange:
     def __str__(self) -> str:
         return self.first if self.first == self.last else f'{self.first} to {self.last}'
 
+    def may_contain(self, folder: str) -> bool:
+        """Return True if the keys in a folder of a repository are in this range."""
+        return folder > self.after and (self.before is None or folder < self.before)
+
 
 def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
     """Yield at least ``count`` ranges that cover all keys, cut at some of the keys ``cuts``."""

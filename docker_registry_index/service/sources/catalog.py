@@ -42,6 +42,10 @@ class CatalogSource(StorageSource):
         for chunk in iter(lambda: list(itertools.islice(names, CHUNK)), []):
             yield Chunk(chunk)
 
+    def may_contain(self, namespace: Chunk, name: str) -> bool:
+        """Return True if the catalog lists a name in a chunk."""
+        return name in namespace
+
     def has(self, name: str) -> bool:
         """Return True if a repository has a tag now. Costs one request.
 

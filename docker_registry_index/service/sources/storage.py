@@ -65,6 +65,10 @@ class FilesSource(StorageSource):
         os.stat(self._root)
         return [entry.name for entry in _directories(self._folder)]
 
+    def may_contain(self, namespace: str, name: str) -> bool:
+        """Return True if a repository would be in a top-level directory."""
+        return name.partition('/')[0] == namespace
+
     def has(self, name: str) -> bool:
         """Return True if a repository has a tag now.
 
@@ -121,6 +125,10 @@ class S3Source(StorageSource):
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
         return layout.key_ranges(cuts, SIDE_BY_SIDE)
+
+    def may_contain(self, namespace: layout.KeyRange, name: str) -> bool:
+        """Return True if the keys of a repository's tags would be in a range."""
+        return namespace.may_contain(layout.tags_of(name))
 
     def tagged(self, namespace: layout.KeyRange) -> Iterator[str]:
         """Yield the name of each repository in a range that has a tag."""

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import flask
 import prometheus_client
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from ...engine import SearchIndex, errors
 from ...engine.concurrency import SingleFlight
@@ -94,6 +97,10 @@ class Metrics:
         """Add a gauge, whose value the function ``value`` returns."""
         self._gauge(name, meaning).set_function(value)
 
+    def watch_storage(self, unreadable: Callable[[], Iterable[str]]) -> None:
+        """Add a gauge of the parts of the storage that the function ``unreadable`` returns."""
+        self.registry.register(_UnreadableParts(unreadable))
+
     def note_load(self, done: int, total: int) -> None:
         """Note the progress of a load."""
         self._loaded.set(done)
@@ -121,6 +128,19 @@ class Metrics:
     def _note_error(self, exception: Exception, event_name: str = '', **_: Any) -> None:
         operation = event_name.rpartition('.')[2]
         self._dynamodb.labels(operation, type(exception).__name__).inc()
+
+
+@dataclass(frozen=True)
+class _UnreadableParts(Collector):
+    unreadable: Callable[[], Iterable[str]]
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            _PREFIX + 'storage_unreadable', '1 for each part of the storage that the last load of '
+            'any process could not read, at most 20.', labels=['part'])
+        for part in sorted(set(self.unreadable())):
+            family.add_metric([part], 1)
+        return [family]
 
 
 def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:

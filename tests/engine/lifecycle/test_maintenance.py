@@ -23,7 +23,8 @@ NOW = 1500000000
 
 
 def made_at(seconds, complete=True):
-    return ReadyMarker(3, 'number', seconds if complete else seconds - 999, seconds, {}, 0, False)
+    return ReadyMarker(3, 'number', seconds if complete else seconds - 999, seconds, {},
+                       0 if complete else 1, False)
 
 
 class Startup(object):

@@ -16,6 +16,8 @@ PART = WHOLE._replace(unreadable=('team',))
 FRESH = WHOLE._replace(unchanged=0)
 ADOPTING = FRESH._replace(adopted=2)
 ADOPTING_PART = ADOPTING._replace(unreadable=('team',))
+FAILED = WHOLE._replace(failed=1)
+ADOPTING_FAILED = ADOPTING._replace(failed=1)
 
 NUMBER = {'N': str(postings.FORMAT)}
 
@@ -118,20 +120,28 @@ SOON, INTERVAL = 600, 86400
 @pytest.mark.parametrize('reports, synced, resync, due', [
     # A complete load: after the interval.
     ([FRESH], 1000, False, 1000 + INTERVAL), ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
-    # An incomplete load: soon.
-    ([PART], None, False, 1000 + SOON), ([PART, FRESH], 2000, False, 2000 + INTERVAL),
-    ([PART, FRESH, PART], 2000, False, 3000 + SOON),
+    # A load that failed: soon.
+    ([FAILED], None, False, 1000 + SOON), ([FAILED, FRESH], 2000, False, 2000 + INTERVAL),
+    ([FAILED, FRESH, FAILED], 2000, False, 3000 + SOON),
+    # A load that could not read a part of the storage: the index has the rest, but also soon.
+    ([PART._replace(unchanged=0)], 1000, False, 1000 + SOON),
+    ([FRESH, PART], 2000, False, 2000 + SOON), ([FRESH, PART, PART], 3000, False, 3000 + 2 * SOON),
+    ([FRESH, PART, WHOLE], 3000, False, 3000 + INTERVAL),
+    ([FRESH, PART, FAILED], 2000, False, 3000 + 2 * SOON),
     # The first complete load found rows, perhaps adopted by a load that was broken off: soon.
     ([WHOLE], 1000, True, 1000 + SOON), ([ADOPTING], 1000, True, 1000 + SOON),
+    ([ADOPTING_PART], 1000, True, 1000 + SOON),
     ([ADOPTING, ADOPTING], 2000, False, 2000 + INTERVAL),
-    # The same if an incomplete load before it adopted them.
-    ([ADOPTING_PART], None, False, 1000 + SOON),
-    ([ADOPTING_PART, WHOLE], 2000, True, 2000 + SOON),
-    ([ADOPTING_PART, PART, WHOLE], 3000, True, 3000 + SOON),
+    ([ADOPTING_PART, WHOLE], 2000, False, 2000 + INTERVAL),
+    # The same if a load that failed adopted them.
+    ([ADOPTING_FAILED], None, False, 1000 + SOON),
+    ([ADOPTING_FAILED, WHOLE], 2000, True, 2000 + SOON),
+    ([ADOPTING_FAILED, FAILED, WHOLE], 3000, True, 3000 + SOON),
     # The second one is repeated until it is complete.
-    ([ADOPTING, PART], 1000, True, 2000 + SOON),
-    ([ADOPTING, PART, PART], 1000, True, 3000 + 2 * SOON),
-    ([ADOPTING, PART, PART, WHOLE], 4000, False, 4000 + INTERVAL)], ids=lambda value: None)
+    ([ADOPTING, PART], 2000, False, 2000 + SOON),
+    ([ADOPTING, FAILED], 1000, True, 2000 + SOON),
+    ([ADOPTING, FAILED, FAILED], 1000, True, 3000 + 2 * SOON),
+    ([ADOPTING, FAILED, FAILED, WHOLE], 4000, False, 4000 + INTERVAL)], ids=lambda value: None)
 def test_the_next_sync_is_due_soon_or_after_the_interval(reports, synced, resync, due):
     marker = ReadyMarker.none()
     for number, report in enumerate(reports, 1):
@@ -162,4 +172,4 @@ def test_each_further_incomplete_load_doubles_the_pause():
 def test_a_marker_keeps_some_of_very_many_unreadable_namespaces():
     report = PART._replace(unreadable=tuple('n%d' % number for number in range(1000)))
     marker = ReadyMarker.none().after(report, 'number', 1000)
-    assert len(marker.report['unreadable']) == 20
+    assert len(marker.unreadable) == 20

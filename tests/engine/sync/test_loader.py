@@ -13,6 +13,7 @@ import time
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine.lifecycle.maintenance import next_sync
 from docker_registry_index.engine.store import store
 from docker_registry_index.engine.store.records import (
     READY_KEY, TOMBSTONE, Intent, name_of_marker)
@@ -285,17 +286,44 @@ def test_a_storage_that_lists_nothing_removes_nothing(old, caplog):
     assert 'check the settings of the storage' in caplog.text
 
 
-def test_an_unreadable_namespace_is_skipped_and_nothing_is_removed(old, caplog):
-    storage = FakeStorage(NAMES[1:] + ['t-0/new', 't-1/new'], broken=['t-1'])
+def test_an_unreadable_namespace_keeps_only_its_own_repositories_as_they_are(old, caplog):
+    # The storage also lost a repository in the unreadable namespace, and one in another.
+    storage = FakeStorage(NAMES[1:2] + NAMES[3:] + ['t-0/new', 't-1/new'], broken=['t-1'])
+    assert [namespace for namespace in ('t-0', 't-1') if storage.may_contain(
+        namespace, NAMES[0])] == ['t-0'] and NAMES[2][:3] == NAMES[3][:3] == 't-1'
+    assert list(old.engine.difference(storage)) == [('removed', NAMES[0]), ('added', 't-0/new')]
     report = old.load(storage)
-    assert (report.unreadable, report.added, report.removed) == (('t-1',), 1, 0)
-    assert not report.complete and 'NOT COMPLETE' in caplog.text
-    assert old.names() == sorted(NAMES + ['t-0/new'])
-    # Once the namespace can be read, the next load makes up for all.
+    assert (report.unreadable, report.added, report.removed, report.failed) == (('t-1',), 1, 1, 0)
+    assert not report.complete
+    assert '1 parts of the storage unreadable; NOT COMPLETE' in caplog.text
+    assert 'part %r of the storage cannot be read' % 't-1' in caplog.text
+    assert old.names() == sorted(NAMES[1:] + ['t-0/new']) and storage.asked == NAMES[:1] * 2
+    # A check asks only for what could be listed.
+    storage.names.remove('t-0/new')
+    storage.found.clear()
+    assert [problem.name for problem in old.engine.checker(storage).check()] == []
+    storage.found.update(storage.names)
+    # Once the namespace can be read, the next load makes up for the rest.
     storage.broken.clear()
+    storage.names.append('t-0/new')
+    storage.found.add('t-0/new')
     report = old.load(storage)
     assert (report.added, report.removed) == (1, 1) and report.complete
     assert old.names() == sorted(storage.names)
+
+
+def test_an_index_is_complete_although_a_part_of_its_storage_was_never_readable(fresh):
+    storage = FakeStorage(NAMES, broken=['t-1'])
+    start = fresh.starter(storage)
+    assert start.ensure_ready() and start.marker.synced == start.marker.tried
+    assert (start.marker.unreadable, start.marker.failures) == (['t-1'], 1)
+    # The load is repeated soon.
+    assert next_sync(start.marker, 86400) == start.marker.tried + 600
+    assert fresh.names() == [name for name in NAMES if name[:3] != 't-1']
+    storage.broken.clear()
+    start.sync()
+    assert (start.marker.unreadable, start.marker.failures) == ([], 0)
+    assert fresh.names() == NAMES
 
 
 def test_a_storage_that_hangs_when_asked_for_one_removes_nothing(old, clock, caplog):

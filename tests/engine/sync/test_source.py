@@ -15,7 +15,7 @@ def test_a_function_that_lists_is_a_source_of_one_namespace():
     [namespace] = source.namespaces()
     assert list(source.repositories(namespace)) == PAIRS
     assert (source.has('worker'), source.has('a'), source.doubtful()) == (True, False, set())
-    assert as_source(source) is source
+    assert source.may_contain(namespace, 'any/name') and as_source(source) is source
 
 
 def test_answers_are_returned_and_an_error_means_that_the_storage_is_unreadable():

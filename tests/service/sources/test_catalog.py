@@ -25,6 +25,14 @@ def test_chunks_have_fifty_names_whatever_the_pages_have():
     assert list(CatalogSource(FakeRegistryClient([[]])).namespaces()) == []
 
 
+def test_a_name_may_only_be_in_the_chunk_of_the_catalog_that_lists_it():
+    source = CatalogSource(FakeRegistryClient([FIFTY + ['z']]))
+    first, last = source.namespaces()
+    assert source.may_contain(first, 'a49') and not source.may_contain(last, 'a49')
+    # The catalog does not list it, although it has names before and after it.
+    assert not source.may_contain(first, 'a010')
+
+
 def test_names_with_a_tag_are_listed_at_one_request_each():
     registry = FakeRegistryClient([list('abc'), FIFTY], {'b': []})
     source = CatalogSource(registry)

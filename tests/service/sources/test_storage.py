@@ -76,6 +76,8 @@ class TestFiles:
         os.seteuid(65534)
         try:
             assert listed(source) == (['a/b', 'a/z', 'c'], ['a'])
+            assert [name for name in ('a', 'a/secret/x', 'ab', 'c') if source.may_contain(
+                'a', name)] == ['a', 'a/secret/x']
             with pytest.raises(PermissionError):
                 source.has('a/secret/x')
             assert source.has('a/b')
@@ -108,6 +110,18 @@ class TestBucket:
         s3 = Bucket(key for name in names for key in keys_of(name, 3, 5, 3))
         assert listed(S3Source('any', '', s3)) == (sorted(names), [])
         assert s3.requests == requests
+
+    @pytest.mark.parametrize('pattern', ['app%d', 'team%d/app%d', 'only/app%d'])
+    def test_each_name_may_be_in_the_one_range_that_lists_it(self, pattern):
+        names = [pattern % ((number % 3, number)[-pattern.count('%'):]) for number in range(60)]
+        source = S3Source('any', '', Bucket(key for name in names for key in keys_of(name)))
+        ranges = list(source.namespaces())
+        for name in names:
+            assert [each for each in ranges if source.may_contain(each, name)] == [
+                each for each in ranges if name in source.tagged(each)]
+        # Also a name that no range lists.
+        for name in 'a', 'app3x', 'team1', 'team1/x/y', 'only', 'zoo':
+            assert len([each for each in ranges if source.may_contain(each, name)]) == 1
 
     def test_has_is_one_request_and_a_folder_alone_is_no_tag(self):
         s3 = Bucket(keys_of('a/b', tags=5) + ['a/c/_manifests/tags/'])

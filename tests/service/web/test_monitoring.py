@@ -2,9 +2,11 @@
 from unittest.mock import Mock
 
 import pytest
+from prometheus_client import generate_latest
 
-from docker_registry_index.service.web.monitoring import Readiness
+from docker_registry_index.service.web.monitoring import Metrics, Readiness
 from tests.helpers.index import THROTTLED
+from tests.helpers.listing import REPOSITORIES, make_repositories
 from tests.helpers.registry import pushed
 from tests.helpers.scripted_server import page
 from tests.helpers.service import SECRET
@@ -111,6 +113,28 @@ def test_while_dynamodb_is_unavailable_every_answer_reports_it(start):
         assert place.dynamodb_requests() - place.counted(
             'dynamodb_requests_total', 'outcome="ok"') >= 4
         assert place.counted('notifications_total', 'result="retry"') == 1
+
+
+def test_an_unreadable_part_of_the_storage_is_named_and_the_catalog_has_the_rest(start, tmp_path):
+    make_repositories(tmp_path, 'team/web', 'nginx')
+    (tmp_path / REPOSITORIES / 'other').symlink_to(tmp_path / 'unmounted')
+    with start(dict.fromkeys(['team/web', 'nginx']), STORAGE=str(tmp_path)) as place:
+        assert place.get('/v2/_catalog').json() == {'repositories': ['nginx', 'team/web']}
+        assert {labels: value for (name, labels), value in place.metrics().items()
+                if name == 'registry_index_storage_unreadable'} == {'part="other"': 1}
+
+
+def test_the_metric_of_unreadable_parts_is_that_of_now():
+    parts, metrics = ['b', 'a', 'b'], Metrics()
+    metrics.watch_storage(lambda: parts)
+
+    def shown():
+        return [line for line in generate_latest(metrics.registry).decode().splitlines()
+                if line.startswith('registry_index_storage_unreadable')]
+
+    assert shown() == ['registry_index_storage_unreadable{part="%s"} 1.0' % part for part in 'ab']
+    del parts[:]
+    assert shown() == []
 
 
 def recovers(place):
