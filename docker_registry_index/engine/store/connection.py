@@ -99,10 +99,9 @@ class Connection(object):
             return self._client or self._connect(
                 self._settings.access_key, self._settings.secret_access_key, None)
         is_valid = self._has_valid_keys()
-        if not is_valid or self._are_rejected or _needs_refresh(self._found):
-            is_due = self._clock() >= self._find_at
-            if is_due or not is_valid and self._search.is_running:
-                self._search.wait(0 if is_valid else self._seconds)
+        is_wanted = not is_valid or self._are_rejected or _needs_refresh(self._found)
+        if is_wanted and self._clock() >= self._find_at:
+            self._search.wait(0 if is_valid else self._seconds)
         if self._has_valid_keys():
             return self._client
         if self._search.is_running or self._problem is None:

@@ -75,19 +75,20 @@ def key_of(client):
     return seen[0].headers['Authorization'].decode().partition('Credential=')[2].partition('/')[0]
 
 
-@pytest.mark.parametrize('problem, code', [
-    (None, 'NoCredentialsError'),
+@pytest.mark.parametrize('problem, code, way_out', [
+    (None, 'NoCredentialsError', 'give the machine a role'),
     (CredentialRetrievalError(provider='container-role', error_msg='it is down'),
-     'CredentialRetrievalError'),
-    (ValueError("Unsupported host '169.254.170.23'."), 'ValueError')], ids=lambda value: None)
+     'CredentialRetrievalError', 'it is down'),
+    (ValueError("Unsupported host '169.254.170.23'."), 'ValueError', 'use another one'),
+    ('expired', 'ExpiredCredentials', 'iam-role')], ids=lambda value: None)
 def test_a_client_without_keys_is_never_kept_and_keys_are_looked_for_again(
-        connection, machine, clock, problem, code):
-    machine.has = problem
+        connection, machine, clock, problem, code, way_out):
+    machine.has = Keys('AKIDOLD', clock, end=clock() - 1) if problem == 'expired' else problem
     connection.open()  # such a start is no error
     for _ in range(300):
         with pytest.raises(NoCredentials) as missing:
             connection.client()
-        assert missing.value.code == code and missing.value.detail
+        assert missing.value.code == code and way_out in missing.value.detail
         # A machine with a role is not told to get one.
         assert ('give the machine a role if it has none' in missing.value.detail) == (not problem)
         clock.advance(1)
@@ -121,6 +122,24 @@ def test_keys_are_renewed_in_the_background_and_used_until_they_expire(
     clock.advance(31)
     wait_until(lambda: is_expiring or connection.client() is not old)
     assert key_of(connection.client()) == 'AKIDNEW'
+
+
+def test_pauses_between_searches_begin_anew_after_keys_were_found(connection, machine, clock):
+    def fail(seconds):
+        began, machine.has = clock(), None
+        del machine.searches[:]
+        while clock() < began + seconds:
+            clock.advance(0.5)
+            with pytest.raises(NoCredentials):
+                connection.client()
+        return [later - sooner for sooner, later in zip(machine.searches, machine.searches[1:])]
+
+    assert max(fail(200)) > 20
+    machine.has = Keys('AKIDOLD', clock, end=clock() + 1000)
+    clock.advance(31)
+    connection.client()
+    clock.advance(1001)
+    assert fail(5)[0] <= 1.5
 
 
 def test_no_request_waits_while_valid_keys_are_renewed_and_none_waits_long_without(clock):
