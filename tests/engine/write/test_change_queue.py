@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 import contextlib
 import logging
 import threading
+import time
 
 import pytest
 
@@ -335,17 +336,28 @@ def test_a_refusal_is_logged_once_with_operation_table_and_right(idle, index, cl
 
 
 def test_a_throttled_change_is_retried_without_the_storage_while_its_caller_waits(
-        threaded, index, clock, waits_of):
-    def throttle_once():
-        wait_until(lambda: index.made)
-        index.failure = None
-        clock.advance(1)
-        wait_until(lambda: len(threaded) == 0)
+        threaded, index, clock):
+    index.failure, answers = THROTTLED, []
+    join = in_threads([lambda: answers.append(threaded.apply_change('a/one', True))])
+    wait_until(lambda: index.made and not threaded._running)
+    index.failure = None
+    # It is not due.
+    time.sleep(0.1)
+    assert answers == [] and len(threaded) == len(index.made) == 1
+    clock.advance(1)
+    join()
+    assert answers == [True] and index.made == [('a/one', True)] * 2 and index.reconciled == []
 
-    index.failure = THROTTLED
-    waits_of(change_queue, real=20, meanwhile=throttle_once)
-    assert threaded.apply_change('a/one', True) is True
-    assert index.made == [('a/one', True)] * 2 and index.reconciled == []
+
+def test_an_answer_of_dynamodb_ends_an_outage_even_if_it_is_a_refusal(idle, index, clock):
+    fail_once(idle, index, clock, UNAVAILABLE, TWENTY)
+    index.failure = REFUSED
+    clock.advance(1)
+    assert idle.run_once(0, clock()) == 0
+    index.failure = None
+    # All others are made at once.
+    run_all(idle, clock())
+    assert len(idle) == 1 and len(index.reconciled) == 1 + 20
 
 
 def test_a_throttled_change_gives_way_to_a_newer_one_of_its_repository(idle, index, clock):
@@ -455,6 +467,7 @@ def test_an_entry_whose_caller_has_timed_out_gives_way_to_a_newer_one():
     assert waiting.take(0, ()) is older
     waiting.add(newer)
     waiting.make_late(older)
-    waiting.put_back(older)
+    assert waiting.put_back(older) is False
     assert waiting.names() == ['a'] and waiting.take(0, ['a']) is None
     assert waiting.take(0, ()) is newer and waiting.take(0, ()) is None
+    assert waiting.put_back(older) is True and waiting.take(0, ()) is older
