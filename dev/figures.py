@@ -17,7 +17,8 @@ from dev.servers.process import ROOT
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.store import postings
 from docker_registry_index.engine.search.search import MOST, Search
-from docker_registry_index.engine.store.records import NOTHING, Intent, RepositoryState, Row
+from docker_registry_index.engine.store.records import (
+    NOTHING, SLICES, Intent, RepositoryState, Row)
 from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.write.bulk import LONGEST
 from docker_registry_index.engine.write.plan import Planner
@@ -59,7 +60,8 @@ TWO_COMMON = 'a search for two words that are both common'
 FIRST_PUSH = 'the first push of a repository'
 
 Counts = collections.namedtuple(
-    'Counts', 'characters postings page_bytes new loaded in_transaction removed stored')
+    'Counts',
+    'characters postings page_bytes row_bytes new loaded in_transaction removed stored')
 
 
 @functools.lru_cache(None)
@@ -75,7 +77,7 @@ def count(name, description=''):
     items = [postings.to_item(posting) for posting in
              postings.postings(name, description) + [postings.witness(name, description)]]
     return Counts(
-        len(name), len(items), sum(_size(item) for item in items) / len(items),
+        len(name), len(items), sum(_size(item) for item in items) / len(items), _size(row),
         len(planner.put(name, description, NOTHING).actions),
         len(load.body) + UNITS_OF_AN_ACTION * len(load.head), len(load.head),
         len(removal.actions), sum(_size(item) + ITEM_OVERHEAD for item in items + [row]))
@@ -196,6 +198,18 @@ def load_table():
                   'Price of storage a month'], rows)
 
 
+def sync_table():
+    rows = []
+    for size in (1000, 10000, 100000, 1000000):
+        names = size * (mean('row_bytes') + mean('page_bytes')) / PAGE_BYTES
+        verified = size * mean('postings') * mean('page_bytes') / SLICES / PAGE_BYTES
+        reads = names + verified
+        rows.append([number(size), number(round(names)), number(round(verified)),
+                     dollars(30 * reads)])
+    return table(['Repositories', 'Read units for rows and names', 'Read units for a slice',
+                  'Price of a sync a day, a month'], rows)
+
+
 def summary():
     """Return the table of the README."""
     found = {what: (reads, writes) for what, _, reads, writes in operations()}
@@ -211,7 +225,8 @@ def summary():
 
 
 BLOCKS = [('README.md', 'summary', summary), ('docs/cost.md', 'operations', operations_table),
-          ('docs/cost.md', 'repository', repository_table), ('docs/cost.md', 'load', load_table)]
+          ('docs/cost.md', 'repository', repository_table), ('docs/cost.md', 'load', load_table),
+          ('docs/cost.md', 'sync', sync_table)]
 
 
 def _block(name):

@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..engine.errors import safe
+from ..engine.store.records import SLICES
 from .output import NOT_OK, OK, Bar, exit_with, print_json
 from .settings import index_of, service_of, source_of
 
@@ -190,6 +191,8 @@ def _report_of(index, source):
         'format': marker and marker.format,
         'synced': marker and marker.synced,
         'last_load': marker and marker.report,
+        'verified': marker and {'slices': marker.slice, 'of': SLICES, 'last': marker.verified,
+                                'all': marker.verified_all},
         'lease': status.lease(),
         'names': None, 'rows': None, 'sampled': 0, 'storage': bool(source),
         'postings_per_repository': None, 'wrong': {},
@@ -211,6 +214,8 @@ def _print_report(report):
         click.echo('%-12s %s: %s%s' % (table['kind'], table['name'], table['status'], units))
     click.echo('%-12s %s' % ('index', _index_text(report)))
     click.echo('%-12s %s' % ('load', _load_text(report)))
+    if report['verified']:
+        click.echo('%-12s %s' % ('verified', _verified_text(report['verified'])))
     if report['names'] is not None:
         click.echo('%-12s %d names, %d rows' % ('counts', report['names'], report['rows']))
         click.echo('%-12s %s' % ('sample', _sample_text(report)))
@@ -226,8 +231,7 @@ def _index_text(report):
         state += ', format %d' % report['format']
     if report['synced'] is None:
         return state + ', never synced'
-    synced = time.gmtime(report['synced'])
-    return '%s, synced at %s UTC' % (state, time.strftime('%Y-%m-%d %H:%M:%S', synced))
+    return '%s, synced at %s' % (state, _time_text(report['synced']))
 
 
 def _load_text(report):
@@ -239,7 +243,21 @@ def _load_text(report):
     last = report['last_load']
     return 'none under way' + ('; the last load: ' + ', '.join(
         '%s %s' % (last.get(kind), kind) for kind in (
-            'found', 'added', 'adopted', 'cleaned', 'removed', 'failed')) if last else '')
+            'found', 'added', 'adopted', 'cleaned', 'removed', 'repaired', 'failed'))
+        if last else '')
+
+
+def _verified_text(verified):
+    if verified['last'] is None:
+        return 'nothing since the index was loaded'
+    text = '%(slices)d of %(of)d slices in this pass' % verified + ', the last one at ' + (
+        _time_text(verified['last']))
+    return text if verified['all'] is None else text + '; all of them by ' + (
+        _time_text(verified['all']))
+
+
+def _time_text(seconds):
+    return time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(seconds))
 
 
 def _sample_text(report):

@@ -183,10 +183,10 @@ class SearchIndex(object):
         return Status(self._store, source and as_source(source))
 
     def _load_function(self, source, progress):
-        """Return a function that takes a heartbeat function and loads; see Loader.load."""
+        """Return a function that loads, as Startup needs it; see Loader.load."""
         store, source, give_way = self._store, as_source(source), self._precedence.give_way
-        return lambda heartbeat: Loader(
-            store, source, heartbeat, progress, give_way=give_way).load()
+        return lambda heartbeat, slices: Loader(
+            store, source, heartbeat, progress, give_way=give_way, slices=slices).load()
 
     def _check_soon(self, error):
         """Check the index in the background, because a request found a table missing."""

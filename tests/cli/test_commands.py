@@ -8,6 +8,7 @@ import pytest
 from docker_registry_index.cli import commands
 from docker_registry_index.engine.search import search
 from docker_registry_index.engine.store import retries
+from docker_registry_index.engine.store.records import READY_KEY
 from tests.docs import pages
 from tests.helpers.storage import FakeStorage
 
@@ -154,8 +155,22 @@ def test_the_status_of_an_index(shared, shared_index):
     out = shared('status', '--no-storage')[1]
     for part in ('ready, format 4, synced at 20', '4 names, 4 rows',
                  'none under way; the last load: 4 found, 4 added, 0 adopted',
+                 'verified     nothing since the index was loaded',
                  '4 checked, 0 wrong, %.1f postings each' % postings):
         assert part in out
+
+
+def test_the_status_shows_how_much_is_verified_and_when(loaded, index):
+    assert loaded.json('status', '--no-storage')[1]['verified'] == {
+        'slices': 0, 'of': 16, 'last': None, 'all': None}
+    loaded('load', '--names', '-', given=NAMES)
+    shown = loaded.json('status', '--no-storage')[1]['verified']
+    assert (shown['slices'], shown['all']) == (1, None) and abs(shown['last'] - time.time()) < 60
+    index.change_item(index.settings.search_table, READY_KEY, slice={'N': '7'},
+                      verified={'N': '1500000000'}, verified_all={'N': '1490000000'})
+    line = ('verified     7 of 16 slices in this pass, the last one at 2017-07-14 02:40:00 UTC; '
+            'all of them by 2017-03-20 08:53:20 UTC\n')
+    assert line in loaded('status', '--no-storage')[1]
 
 
 def test_what_is_wrong_is_shown_checked_and_repaired(loaded, index):

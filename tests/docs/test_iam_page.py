@@ -110,7 +110,7 @@ def test_the_page_grants_exactly_the_rights_that_are_used(asked):
     ('delete', ['push']), ('notes', ['search', 'push', 'the service']),
     ('touch', ['push']), ('life', ['start', 'push', 'load', 'search']),
     ('status', ['start', 'push', 'load', 'search']),
-    ('check', ['start', 'push', 'load', 'search', '`docker-registry-index check']),
+    ('check', ['start', 'push', 'load', 'search']),
     ('sync', ['start', 'push', 'load', 'search']), ('lease', ['load']),
     ('start', ['start', 'push', 'load', 'search', 'creating']),
     ('again', ['start', 'push', 'load', 'search', 'creating'])])

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from docker_registry_index.engine.store import postings
+from docker_registry_index.engine.store.records import SLICES
 from docker_registry_index.engine.write.writer import Writer
 from tests.helpers.engine import EngineIndex
 from tests.helpers.requests_made import RequestsMade
@@ -148,6 +149,23 @@ def test_a_change_is_one_read_and_one_transaction(loaded):
         assert loaded.engine.remove(name) is True
     # One more for the tombstone.
     assert made.actions == [actions + 1]
+
+
+def test_a_sync_reads_all_rows_and_names_and_the_postings_once_in_sixteen_loads(loaded):
+    names = [(name, None) for name in loaded.names()]
+    with loaded.requests.counted() as made:
+        assert loaded.load(lambda: names).unchanged == len(names)
+    rest = sum(made.units)
+    with loaded.requests.counted() as made:
+        list(loaded.store.scan_all(loaded.settings.search_table))
+    whole, units = sum(made.units), 0
+    for number in range(SLICES):
+        with loaded.requests.counted() as made:
+            assert loaded.load(lambda: names, slices=[number]).unchanged == len(names)
+        assert set(made.operations) == {'Query', 'Scan'}
+        units += sum(made.units) - rest
+    # One unit more at most for each slice, and for each character a Query that finds it elsewhere.
+    assert not made.are_billed or whole <= units <= whole + SLICES + 40
 
 
 def test_a_warm_start_is_one_batch_of_reads(loaded):

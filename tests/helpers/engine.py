@@ -12,7 +12,7 @@ from docker_registry_index.engine.store.store import Store
 from docker_registry_index.engine.store.text import clean_description
 from docker_registry_index.engine.sync.loader import Loader
 from docker_registry_index.engine.sync.source import as_source
-from docker_registry_index.engine.verify.check import expected_items
+from docker_registry_index.engine.sync.verification import expected_items
 from tests.helpers.clock import Clock, SkippingClock
 
 
@@ -65,8 +65,9 @@ class EngineIndex(object):
 
     def starter(self, source, **times):
         """Return a Startup with a lock of its own, as in a process of its own."""
-        return Startup(self.store, lambda heartbeat: self.load(source, heartbeat),
-                       locks=self._locks, **times)
+        return Startup(
+            self.store, lambda heartbeat, slices: self.load(source, heartbeat, slices=slices),
+            locks=self._locks, **times)
 
     def load(self, source, heartbeat=lambda: None, **more):
         """Make the index equal to the storage, and return the LoadReport.
@@ -182,7 +183,7 @@ class EngineIndex(object):
         expected = []
         for name, item in rows.items():
             row = Row.of(item)
-            expected.extend(expected_items(name, row))
+            expected.extend(expected_items(name, row.description))
             assert row.is_indexed and row.writing is None, item
             assert row.indexed == postings.fields_of(expected[-1])[1], item
         assert sorted(self.postings(), key=_key) == sorted(expected, key=_key)

@@ -39,7 +39,8 @@ class Maintenance(object):
     """Maintains one index in one process, and logs each outage once.
 
     :param store: a Store.
-    :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
+    :param load: a function that takes a heartbeat function and the numbers of the slices to verify,
+        loads, and returns a LoadReport.
     :param wall_clock: returns Unix seconds.
     :param startup: returns the Startup of the store and four functions."""
 
@@ -182,12 +183,12 @@ class Maintenance(object):
             raise self.unusable
         return self.is_ready
 
-    def _load_while_running(self, heartbeat):
+    def _load_while_running(self, heartbeat, slices):
         def check_and_beat():
             self._check_running()
             heartbeat()
 
-        return self._load(check_and_beat)
+        return self._load(check_and_beat, slices)
 
     def _sleep(self, seconds):
         self._check_running()

@@ -37,7 +37,8 @@ class Startup(object):
     """Makes one index ready, and runs its loads.
 
     :param store: a Store.
-    :param load: a function that takes a heartbeat function, loads, and returns a LoadReport.
+    :param load: a function that takes a heartbeat function and the numbers of the slices to verify,
+        loads, and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop.
     :param locks: a dictionary of the locks of this process."""
 
@@ -52,6 +53,8 @@ class Startup(object):
         # One for all calls, because the lease time is longer than a call waits.
         self._lease = Lease(store, clock=clock)
         self._has_tables = False
+        # The identity of the tables, see create_missing.
+        self._tables = None
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
         #: The number of the request for a sync that no sync has served, as it was read last; None
@@ -161,8 +164,10 @@ class Startup(object):
 
     def _load_under(self, lease):
         before, request = self.marker or ReadyMarker.none(), self.request
-        report = self._load(lease.renew)
-        after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()))
+        slices = before.due_slices(self._tables)
+        report = self._load(lease.renew, slices)
+        after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()), slices,
+                             self._tables)
         attributes = {_FORMAT: {'N': str(postings.FORMAT)}}
         if request is not None:
             # A later request has another number, so it is not served.
@@ -213,7 +218,8 @@ class Startup(object):
         self._read_marker()
         self._check_database()
         seen = []
-        create_missing(self._store, lambda: self._stop_older_load(seen), self._sleep)
+        _, self._tables = create_missing(
+            self._store, lambda: self._stop_older_load(seen), self._sleep)
 
     def _stop_older_load(self, seen):
         """Stop a load that began before a table was lost, and delete the ready marker, so that

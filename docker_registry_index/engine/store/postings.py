@@ -53,16 +53,17 @@ Posting = collections.namedtuple('Posting', 'gram suffix name description')
 Range = collections.namedtuple('Range', 'gram prefix')
 
 
-def postings(name, description=''):
+def postings(name, description='', is_wanted=lambda gram: True):
     """Return a list of all postings of a repository, except its witness.
 
     :param name: a name that text.check_name accepts.
-    :param description: a clean description, or ''."""
+    :param description: a clean description, or ''.
+    :param is_wanted: a function of a gram; returns False to leave out its postings."""
     folded = text.fold(name)
     keys = [(folded[place:], mark, name[:place]) for place, mark in _places(folded)]
     keys += [(tail, _DESCRIBED, name) for tail in _tails(folded, description)]
-    return [Posting(_gram(suffix), _key(suffix, mark, before, name), name, description)
-            for suffix, mark, before in keys]
+    return [Posting(gram, _key(suffix, mark, before, name), name, description)
+            for suffix, mark, before in keys for gram in [_gram(suffix)] if is_wanted(gram)]
 
 
 def witness(name, description=''):

@@ -18,6 +18,8 @@ TOMBSTONE, PENDING, INTENT = 'removed ', 'describe ', 'loading '
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': 'ready'}}
 VERSION_KEY = {'version': {'N': '1'}}
 
+#: The slices of the search table, of which each load verifies one.
+SLICES = 16
 #: The most unreadable namespaces whose names the ready marker keeps.
 _SHOWN = 20
 
@@ -157,7 +159,8 @@ NOTHING = RepositoryState(None, None)
 
 
 class ReadyMarker(collections.namedtuple(
-        'ReadyMarker', 'format number synced tried report failures resync')):
+        'ReadyMarker', 'format number synced tried report failures resync slice verified '
+                       'verified_all tables')):
     """The marker that an index is ready.
 
     It is stored beside the postings, so it is lost with them. docs/design.md describes when it is
@@ -171,13 +174,17 @@ class ReadyMarker(collections.namedtuple(
     :param report: the LoadReport of the last load as a dictionary, or None.
     :param failures: the number of consecutive incomplete loads, up to the last load.
     :param resync: True if the first such load found rows, perhaps of another release, whose workers
-        may still write; another load follows soon."""
+        may still write; another load follows soon.
+    :param slice: the number of the slice that the next load verifies; those before it are verified.
+    :param verified: when the last slice was verified, in Unix seconds, or None.
+    :param verified_all: when the last slice of all was verified, in Unix seconds, or None.
+    :param tables: the identity of the tables at the last load; see tables.create_missing."""
     __slots__ = ()
 
     @classmethod
     def none(cls):
         """Return the marker of an index that was never loaded."""
-        return cls(postings.FORMAT, None, None, None, None, 0, False)
+        return cls(postings.FORMAT, None, None, None, None, 0, False, 0, None, None, None)
 
     @classmethod
     def of(cls, item):
@@ -186,12 +193,14 @@ class ReadyMarker(collections.namedtuple(
             return None
         return cls(int(item['format']['N']), item['number']['S'], _number(item, 'synced'),
                    _number(item, 'tried'), _report(item), _number(item, 'failures') or 0,
-                   'resync' in item)
+                   'resync' in item, _number(item, 'slice') or 0, _number(item, 'verified'),
+                   _number(item, 'verified_all'), item.get('tables', {}).get('S'))
 
     def put(self, table):
         """Return the transaction action that writes the marker."""
         item = dict(READY_KEY, number={'S': self.number})
-        for name in 'format', 'synced', 'tried', 'failures':
+        for name in ('format', 'synced', 'tried', 'failures', 'slice', 'verified',
+                     'verified_all'):
             number = getattr(self, name)
             if number is not None:
                 item[name] = {'N': str(number)}
@@ -199,15 +208,34 @@ class ReadyMarker(collections.namedtuple(
             item['report'] = {'S': json.dumps(self.report, sort_keys=True)}
         if self.resync:
             item['resync'] = {'BOOL': True}
+        if self.tables is not None:
+            item['tables'] = {'S': self.tables}
         return {'Put': {'TableName': table, 'Item': item}}
 
-    def after(self, report, number, now):
+    def due_slices(self, tables):
+        """Return the numbers of the slices that the next load verifies: all if the tables were
+        restored or replicated since the last load, none if no load was complete.
+
+        :param tables: the identity of the tables now."""
+        if self.synced is None:
+            return []
+        is_changed = self.tables is not None and self.tables != tables
+        return list(range(SLICES)) if is_changed else [self.slice % SLICES]
+
+    def after(self, report, number, now, slices=(), tables=None):
         """Return the marker to write after a load.
 
-        :param report: the LoadReport."""
+        :param report: the LoadReport.
+        :param slices: the numbers of the slices that the load has verified, in order.
+        :param tables: the identity of the tables that it has loaded."""
         kept = dict(report._asdict(), unreadable=list(report.unreadable[:_SHOWN]))
         after = self._replace(number=number, tried=now, report=kept,
-                              failures=0 if report.complete else self.failures + 1)
+                              failures=0 if report.complete else self.failures + 1,
+                              tables=tables)
+        if slices:
+            following = (slices[-1] + 1) % SLICES
+            after = after._replace(slice=following, verified=now, verified_all=(
+                self.verified_all if following else now))
         if report.failed:
             return after
         # Rows that existed before are those of another release, or of an interrupted load.

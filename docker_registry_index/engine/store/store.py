@@ -111,12 +111,14 @@ class Store(object):
             if error.reasons != ['ConditionalCheckFailed']:
                 raise
 
-    def scan_all(self, table, limit=None):
-        """Yield the items of a table, read consistently, page after page of ``limit`` items."""
+    def scan_all(self, table, limit=None, **more):
+        """Yield the items of a table, read consistently, page after page of ``limit`` items.
+
+        :param more: further arguments of Scan."""
         def page_from(start):
-            more = {'Limit': limit, 'ExclusiveStartKey': start}
-            return self.call('scan', TableName=table, ConsistentRead=True,
-                             **{name: value for name, value in more.items() if value})
+            page = {'Limit': limit, 'ExclusiveStartKey': start}
+            more.update((name, value) for name, value in page.items() if value)
+            return self.call('scan', TableName=table, ConsistentRead=True, **more)
 
         return self._pages(page_from)
 

@@ -8,6 +8,8 @@ from __future__ import unicode_literals
 
 import collections
 import functools
+import hashlib
+import json
 import logging
 
 from .. import errors
@@ -64,7 +66,7 @@ def check_version(store):
 
 
 def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=monotonic):
-    """Create the missing tables, wait until all are active, and return the names of the new ones.
+    """Create the missing tables, and wait until all are active.
 
     All are created before any wait. Costs a DescribeTable for each table, one more for each check
     of a table that is not active, and a CreateTable for each missing table.
@@ -72,6 +74,9 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
     :param store: a Store.
     :param before_creating: called before the first CreateTable, if some tables exist and others
         do not. If it returns True, the tables are described again, and it is called again.
+    :returns: the names of the new tables, and the identity of all: a text that another one replaces
+        if a table is created again or restored from a backup, or is a replica in another region;
+        None if the engine does not give tables an id.
     :raises ForeignDatabase: a table has other keys than those of this index; nothing was created.
     :raises SettingError: the setting warm_throughput cannot be used; its table was not created.
     :raises TableError: a table did not become active within two minutes."""
@@ -82,9 +87,9 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
         missing = [table for table in store.tables.values() if not found[table.name]]
         is_settled = len(missing) in (0, len(store.tables)) or not before_creating()
     created = [table for table in missing if _create(store, table)]
-    for table in store.tables.values():
-        _wait_active(store, table, found[table.name], pause)
-    return [table.name for table in created]
+    described = [_wait_active(store, table, found[table.name], pause)
+                 for table in store.tables.values()]
+    return [table.name for table in created], _identity(described)
 
 
 def _describe_all(store, pause):
@@ -159,6 +164,14 @@ def _wait_active(store, table, description, pause):
     while not description or description['TableStatus'] not in ('ACTIVE', 'UPDATING'):
         pause(table, 'is not active yet')
         description = _describe(store, table)
+    return description
+
+
+def _identity(described):
+    ids = [[found.get('TableArn'), found.get('TableId')] for found in described]
+    if not all(table_id for _, table_id in ids):
+        return None
+    return hashlib.sha256(json.dumps(ids).encode('ascii')).hexdigest()[:16]
 
 
 def _pause(deadline, sleep, clock, table, problem):

@@ -22,11 +22,12 @@ from .description_queue import DescriptionQueue
 from .listing import STORAGE_SECONDS, Progress
 from .reconcile import TimedSource
 from .snapshot import SnapshotReader
+from .verification import Repairer, Verification
 
 logger = logging.getLogger(__name__)
 
 #: The outcomes that a load counts.
-_KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'failed')
+_KINDS = ('added', 'adopted', 'cleaned', 'removed', 'recent', 'unchanged', 'repaired', 'failed')
 _NOT_DONE = 'the entry of %.80r in the search index could not be %s; a later load retries it: %s'
 #: The number of entries that are compared before other greenlets run, which takes about ten
 #: milliseconds, and before the progress is reported.
@@ -52,6 +53,8 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
         they were pushed or changed within the last hour.
     :param unchanged: repositories that were correct already, or are kept because the storage could
         not be read completely.
+    :param repaired: names whose postings were not as they should be, although the row and the list
+        of names agreed; they are also counted as above, most of them as unchanged.
     :param failed: repositories that could not be written or removed; the log contains the reasons.
     :param unreadable: a tuple of the names of the namespaces that could not be listed.
     :param seconds: the duration of the load."""
@@ -82,10 +85,12 @@ class Loader(object):
     :param heartbeat: called often during the load; raises to stop it.
     :param progress: called with (done, total) after each hundred repositories.
     :param threads: the number of threads that write; with 0, the caller's thread writes.
-    :param give_way: called before each request; waits while pushes have precedence."""
+    :param give_way: called before each request; waits while pushes have precedence.
+    :param slices: the numbers of the slices of the search table to verify; see Verification."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
-                 clock=monotonic, wall_clock=time.time, threads=_THREADS, give_way=lambda: None):
+                 clock=monotonic, wall_clock=time.time, threads=_THREADS, give_way=lambda: None,
+                 slices=()):
         # After a heartbeat, the lease lasts for one more request at least.
         self._since_heartbeat = Stopwatch(request_timeout(store.settings), clock)
         self._beat = heartbeat
@@ -104,7 +109,8 @@ class Loader(object):
         self._plain_store = store
         self._threads = threads
         self._written = clock()
-        self._bulk = self._bulk_queue = self._workers = None
+        self._slices = slices
+        self._bulk = self._bulk_queue = self._workers = self._verification = None
         self._counts = collections.Counter()
         self._refusals = set()
         self._failed = set()
@@ -122,9 +128,11 @@ class Loader(object):
         :raises StorageUnreadable: no part of the storage can be read.
 
         Costs a Scan of the rows, and a Query each of all names, the tombstones and the intents.
-        BulkWriter.write describes the cost of what is added. A repository that is removed costs
-        three requests, and a tombstone that has expired costs a DeleteItem."""
+        BulkWriter.write describes the cost of what is added, and Verification that of the slices. A
+        repository that is removed costs three requests, and a tombstone that has expired costs a
+        DeleteItem."""
         started = self._clock()
+        self._verification = Verification(self._reader, self._store, self._slices)
         # When DynamoDB has made all requests that got no answer, perhaps of an earlier load.
         self._settled = started + settle_timeout(self._store.settings)
         window = Window(max(1, self._threads), self._give_way)
@@ -145,11 +153,13 @@ class Loader(object):
             raise
         finally:
             self._workers.close()
+            self._verification.close()
 
     def _load(self, started):
         counts = self._counts
         snapshot = self._reader.take(self._write_listed, is_scattered=True)
         try:
+            self._verification.read()
             found = snapshot.count()
             logger.info('loading the search index: %d repositories in the storage', found)
             progress = Progress(self._clock, snapshot.count_all(self._heartbeat), snapshot.taken,
@@ -158,6 +168,7 @@ class Loader(object):
                 snapshot.entries(), self._is_trusted(snapshot), progress.note_loaded)
             self._workers.join()
             self._finish_intents()
+            self._repair()
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
@@ -209,6 +220,7 @@ class Loader(object):
                 self._sleep(0)
             if done % _REPORT_EVERY == 0:
                 note_progress(done)
+            self._verification.compare(entry.name, entry.state.witness)
             kind, change = self._plan(entry)
             if kind == 'unlisted':
                 self._counts[self._remove_if_allowed(entry, is_trusted, self._remove)] += 1
@@ -314,6 +326,22 @@ class Loader(object):
             if left <= kept:
                 self._bulk.delete(intent, self._store)
             kept |= left
+
+    def _repair(self):
+        """Repair the postings that are not as they should be, in the slices."""
+        repairer, example = Repairer(self._store, self._writer), None
+
+        def repair():
+            if not repairer.repair(name, found):
+                raise errors.ChangeConflict(name, 1)
+            return 'repaired'
+
+        for name, found in self._verification.problems():
+            self._counts[self._attempt('repaired', name, repair)] += 1
+            example = example or (name, found.detail)
+        if example:
+            logger.warning('%d repositories had wrong postings, which are repaired; for example '
+                           '%.80r: %s', self._counts['repaired'], *example)
 
     def _write(self, kind, entry, begun=frozenset()):
         """Plan one repository again and write it; return the outcome.

@@ -49,8 +49,10 @@ _ENTRIES = '''
     LEFT JOIN witnesses USING (name) LEFT JOIN removals USING (name) ORDER BY names.name'''
 
 
-def scratch_database():
+def scratch_database(kilobytes=None):
     """Return a connection to a new, empty database, which is deleted when the connection is closed.
+
+    :param kilobytes: those of the database that are kept in memory; by default 4 MB.
 
     SQLite creates its file, which has no name, in the folder of the environment variable
     SQLITE_TMPDIR or TMPDIR, otherwise in /var/tmp, /usr/tmp or /tmp. Any thread may use the
@@ -59,7 +61,8 @@ def scratch_database():
     :raises ScratchError: the disk is full or missing."""
     connection = sqlite3.connect('', check_same_thread=False)
     connection.isolation_level = None
-    for pragma in 'cache_size = -%d' % _CACHE, 'journal_mode = OFF', 'synchronous = OFF':
+    cache_size = 'cache_size = -%d' % (kilobytes or _CACHE)
+    for pragma in cache_size, 'journal_mode = OFF', 'synchronous = OFF':
         connection.execute('PRAGMA ' + pragma).fetchall()
     return connection
 
@@ -226,9 +229,13 @@ class SnapshotReader(object):
         for item in self._cooperatively(self._store.query_all(postings.CATALOG, limit=_PAGE)):
             yield postings.fields_of(item)
 
-    def postings(self):
-        """Yield the item of each posting, including the witnesses."""
-        for item in self._cooperatively(self._store.scan_all(self._store.search_table, _PAGE)):
+    def postings(self, **segment):
+        """Yield the item of each posting, including the witnesses.
+
+        :param segment: the Segment and TotalSegments of a parallel Scan; by default, the whole
+            table is read."""
+        for item in self._cooperatively(self._store.scan_all(
+                self._store.search_table, _PAGE, **segment)):
             if postings.is_gram(item['gram']['S']):
                 yield item
 

@@ -10,7 +10,7 @@ from ..lifecycle.lease import Lease
 from ..lifecycle.start import Startup
 from ..sync.snapshot import SnapshotReader
 from ..sync.source import has, listed
-from .check import Inspector, expected_items
+from ..sync.verification import Inspector, expected_items
 
 #: The number of repositories in a sample.
 SAMPLE = 100
@@ -89,7 +89,7 @@ class Status(object):
             if finding is not None and finding.detail:
                 wrong[name] = finding.detail
             elif finding is not None and finding.row is not None:
-                numbers.append(len(expected_items(name, finding.row)))
+                numbers.append(len(expected_items(name, finding.row.description)))
                 try:
                     if self._source and not has(self._source, name):
                         wrong[name] = 'is not in the storage'

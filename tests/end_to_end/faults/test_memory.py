@@ -27,6 +27,9 @@ index.ready()
 before = peak()
 report = index.engine.sync(Many())
 assert report.complete and report.found == report.added == {count}
+# The next load finds a restored table, and verifies all postings.
+index.change_item(index.settings.search_table, READY_KEY, tables={{'S': 'others'}})
+assert index.engine.sync(Many()).unchanged == {count}
 index.delete_tables()
 '''
 PUSHES = '''
@@ -45,6 +48,7 @@ WORKER = (os.path.join(LOCAL, 'py27', 'bin', 'python'),
 PROGRAM = '''
 %s
 import json, os, re, sys
+from docker_registry_index.engine.store.records import READY_KEY
 from tests.helpers.engine import EngineIndex
 
 def peak():

@@ -23,8 +23,9 @@ NOW = 1500000000
 
 
 def made_at(seconds, complete=True):
-    return ReadyMarker(3, 'number', seconds if complete else seconds - 999, seconds, {},
-                       0 if complete else 1, False)
+    return ReadyMarker.none()._replace(
+        number='number', synced=seconds if complete else seconds - 999, tried=seconds, report={},
+        failures=0 if complete else 1)
 
 
 class Startup(object):
@@ -472,7 +473,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
 def test_a_load_under_way_is_stopped_and_waited_for(make, start):
     ended, began = [], threading.Event()
 
-    def load(heartbeat):
+    def load(heartbeat, slices):
         began.set()
         try:
             # Until it raises.
@@ -481,7 +482,7 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start):
             ended.append(True)
 
     maintenance = make(load=load)
-    start.meanwhile = lambda: start.load(lambda: None)
+    start.meanwhile = lambda: start.load(lambda: None, ())
     maintenance.start()
     assert began.wait(10)
     maintenance.stop(5)

@@ -11,7 +11,7 @@ from docker_registry_index.engine.store.records import (
 from docker_registry_index.engine.sync.loader import LoadReport
 
 WHOLE = LoadReport(found=5, added=1, adopted=0, cleaned=0, removed=0, recent=0, unchanged=4,
-                   failed=0, unreadable=(), seconds=1.5)
+                   failed=0, repaired=0, unreadable=(), seconds=1.5)
 PART = WHOLE._replace(unreadable=('team',))
 FRESH = WHOLE._replace(unchanged=0)
 ADOPTING = FRESH._replace(adopted=2)
@@ -109,7 +109,7 @@ def test_a_marker_without_some_attributes_is_read_and_any_other_item_is_none():
         assert ReadyMarker.of(item) is None
     old = dict(READY_KEY, format={'N': '1'}, number={'S': 'x'})
     assert ReadyMarker.of(dict(old, report={'S': '{'})).report is None
-    assert ReadyMarker.of(old) == ReadyMarker(1, 'x', None, None, None, 0, False)
+    assert ReadyMarker.of(old) == ReadyMarker.none()._replace(format=1, number='x')
     # Of a release without syncs.
     assert next_sync(ReadyMarker.of(old), 86400) == 0
 

@@ -11,6 +11,7 @@ from docker_registry_index.engine.store import tables as tables_module
 from docker_registry_index.engine.store.tables import check_version, create_missing
 from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
+from tests.helpers.faults import taken_back
 from tests.helpers.waiting import in_threads
 
 
@@ -42,7 +43,7 @@ def existing(store):
 
 
 def test_missing_tables_are_created_with_their_keys_and_existing_ones_stay(store):
-    assert create_missing(store) == names(store)
+    assert create_missing(store)[0] == names(store)
     for which, keys in [('repository', [('name', 'HASH', 'S')]),
                         ('version', [('version', 'HASH', 'N')]),
                         ('search', [('gram', 'HASH', 'S'), ('suffix', 'RANGE', 'S')])]:
@@ -56,7 +57,7 @@ def test_missing_tables_are_created_with_their_keys_and_existing_ones_stay(store
         assert not described.get('GlobalSecondaryIndexes')  # moto reports an empty list
     store.call('put_item', TableName=store.repository_table, Item={'name': {'S': 'kept'}})
     seen = []
-    assert create_missing(store, seen.append) == [] and seen == []
+    assert create_missing(store, seen.append)[0] == [] and seen == []
     assert store.get(store.repository_table, {'name': {'S': 'kept'}})
 
 
@@ -69,8 +70,28 @@ def test_a_missing_table_is_created_after_the_caller_was_notified(store, missing
         create_missing(store, lambda: 1 / 0)
     seen = []
     # The tables are described again, and the caller is notified again, while it returns True.
-    assert create_missing(store, lambda: seen.append(existing(store)) or len(seen) < 2) == [name]
+    assert create_missing(store, lambda: seen.append(existing(store)) or len(seen) < 2)[0] == [name]
     assert len(seen) == 2 and name not in seen[0] + seen[1]
+
+
+def test_the_identity_of_tables_changes_with_the_id_of_any_and_with_the_region(store, engine):
+    """As after a restore of a backup, or in a replica of a global table."""
+    def identity(**ids):
+        described.update(ids)
+        return create_missing(store)[1]
+
+    def describe(parsed, **_):
+        name = parsed['Table']['TableName'].rsplit('-')[-1]
+        parsed['Table'].update(TableId=described[name], TableArn=described['region'] + name)
+
+    described = dict.fromkeys(['repository', 'version', '4', 'region'], 'x')
+    create_missing(store)
+    with taken_back(engine.engine):
+        engine.dynamodb.meta.events.register('after-call.dynamodb.DescribeTable', describe)
+        seen = [identity()] + [identity(**{each: 'y'}) for each in sorted(described)]
+        assert len(set(seen)) == 5 and identity() == seen[-1]
+        # An engine may give no ids.
+        assert identity(version=None) is None
 
 
 @pytest.mark.parametrize('which, keys', [
@@ -96,7 +117,7 @@ def test_a_foreign_table_stops_the_creation_of_all(store, which, keys):
 
 def test_several_creators_at_once_make_one_set_of_tables(store, caplog):
     caplog.set_level(logging.INFO)
-    created = in_threads([lambda: create_missing(store)] * 3)()
+    created = in_threads([lambda: create_missing(store)[0]] * 3)()
     # Each table was created by one of them, and no call failed.
     assert sorted(sum(created, [])) == sorted(names(store)) == sorted(existing(store))
     assert caplog.text.count('created the DynamoDB table') == 3
@@ -144,7 +165,7 @@ class OneTable(object):
         return {'Table': dict(tables_module.definition(TABLE), TableStatus=status)}
 
     def create_missing(self):
-        return create_missing(self, sleep=self.clock.sleep, clock=self.clock)
+        return create_missing(self, sleep=self.clock.sleep, clock=self.clock)[0]
 
 
 @pytest.mark.parametrize('statuses, created, calls, pauses', [
@@ -205,9 +226,9 @@ def test_warm_throughput_needs_a_boto3_of_python_3_only_if_the_table_is_missing(
         with pytest.raises(errors.SettingError, match='on Python 3'):
             create_missing(warm)
     else:
-        assert create_missing(warm) == names(store)
+        assert create_missing(warm)[0] == names(store)
     create_missing(store)
-    assert create_missing(warm) == []
+    assert create_missing(warm)[0] == []
 
 
 @pytest.mark.parametrize('status, problem', [

@@ -4,7 +4,6 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine.store import postings
-from docker_registry_index.engine.verify.check import Checksums
 from tests.helpers.faults import AtRequest, KillAfter, Killed, Meanwhile, taken_back
 from tests.helpers.names import name_with_postings
 
@@ -180,20 +179,3 @@ def test_a_repair_is_planned_again_when_a_push_comes_between(index, other, meddl
     delete_posting(index)
     Meanwhile(index.engine, 'TransactWriteItems', lambda: meddle(other))
     assert_repaired(index, ('a/web', 'postings'))
-
-
-def test_checksums_of_more_names_than_are_kept_in_memory_are_compared():
-    checksums = Checksums(names=1)
-    items = [{'gram': {'S': 's'}, 'suffix': {'S': suffix}} for suffix in 'xyz']
-    for item in items:
-        for name in 'ab':
-            checksums.add('expected', name, item)
-            checksums.add('found', name, item)
-    assert checksums.compare() == 0
-    checksums.add('expected', 'b', items[0])
-    checksums.add('found', 'c', items[0])
-    assert checksums.compare() == 2
-    checksums.note_key('c', 's', 'x')
-    assert [(name, [tuple(found) for found in keys]) for name, keys in checksums.suspects()] == [
-        ('b', []), ('c', [('s', 'x')])]
-    checksums.close()
