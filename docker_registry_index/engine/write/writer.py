@@ -165,8 +165,8 @@ class Writer(object):
         for attempt in range(ATTEMPTS):
             if attempt:
                 self._sleep(backoff.next())
-            # If DynamoDB throttled one transaction, nothing has changed.
-            if not (refusal and refusal.throttled and planned.is_short):
+            # If DynamoDB throttled the transaction, nothing has changed.
+            if not (refusal and refusal.throttled):
                 state = self._read(name, read_witness or attempt > 0)
                 planned = plan(state._replace(begun=begun))
             if planned is None:

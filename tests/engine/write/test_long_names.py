@@ -8,7 +8,8 @@ import itertools
 
 import pytest
 
-from tests.helpers.faults import KillAfter, Killed, Meanwhile, killed_at_each, taken_back
+from tests.helpers.faults import (
+    KillAfter, Killed, Meanwhile, Throttle, killed_at_each, taken_back)
 from tests.helpers.names import many_words, name_with_postings
 from tests.helpers.release_0_1_0 import delete_as_0_1_0, put_as_0_1_0, update_as_0_1_0
 from tests.helpers.requests_made import RequestsMade
@@ -214,6 +215,14 @@ def test_a_change_overtaken_between_two_transactions_is_planned_again(index, oth
         row = index.rows().get(change.name)
         assert (row is not None) == change.is_there
         assert not change.after or row['description']['S'] == change.after
+
+
+def test_a_long_change_that_is_throttled_between_two_transactions_is_planned_again(index, limit):
+    name = name_with_postings(2 * limit)
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: Throttle(
+        index.engine, 'TransactWriteItems', 1, ['ThrottlingError']), 'after-call')
+    assert index.engine.add(name, 'kept') is True
+    assert index.assert_whole() == [name]
 
 
 def test_a_row_deleted_under_a_long_change_leaves_none_of_its_words(index, other, sizes):

@@ -182,6 +182,11 @@ class TestPool:
         if not isinstance(error, ChangeConflict):
             pool.apply([change()])
             index.sync_soon.assert_called_once_with()
+            # If DynamoDB is unavailable for the note, the registry keeps the notification.
+            index.note.side_effect = RequestFailed('put_item', ['t'], 'Internal', 'no', True)
+            with pytest.raises(RetryLater):
+                pool.apply([change()])
+            index.sync_soon.assert_called_once_with()
 
     def test_values_that_dynamodb_never_accepts_are_dropped_and_logged(
             self, reconciler, index, caplog):
