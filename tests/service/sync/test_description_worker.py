@@ -101,6 +101,17 @@ def test_a_change_that_dynamodb_does_not_accept_delays_no_other(
     assert (worker.done, index.kept) == (249, [refused])
 
 
+@pytest.mark.parametrize('error', [
+    RequestFailed('get_item', ['t'], 'InternalServerError', 'no', True),
+    MissingTable('get_item', ['t'], 'ResourceNotFoundException', 'no table', False)],
+    ids=lambda error: error.code)
+def test_a_read_ends_at_once_if_dynamodb_is_unavailable_or_lacks_a_table(
+        worker, index, registry, clock, error):
+    index.kept, index.before_change.side_effect = notes(40), error
+    pauses(worker, clock, 2)
+    assert 1 <= len(set(registry.asked)) <= 4 and index.kept == notes(40)
+
+
 def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
         worker, index, registry, clock):
     index.kept = notes(40)
