@@ -16,7 +16,7 @@ from .start import RETRY, Startup
 logger = logging.getLogger(__name__)
 
 #: Seconds between two attempts while DynamoDB or the storage is unavailable.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1, 60
+_FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
 #: Seconds between two checks while another process loads.
 _CHECK_AGAIN = 5
 #: Seconds between two checks of an index that is ready.
@@ -24,7 +24,7 @@ _CHECK_EVERY = 60
 #: Seconds after the last request for a sync until it is made, so that one sync serves the requests
 #: of all processes after an outage; the most seconds after the first request; and seconds between
 #: two requests of this process.
-_REQUEST_REST, _LONGEST_REST, _REQUEST_EVERY = 60, 300, 60
+_REQUEST_REST, _LONGEST_REST, _REQUEST_EVERY = 60, 300, 15
 #: The most seconds that a process waits for its last request.
 _LAST_SECONDS = 2
 _DAY = 86400
@@ -59,8 +59,8 @@ class Maintenance(object):
         self._loop = Loop(self.run_once, clock)
         # True until this process has requested a sync, which it may do from this time on.
         self._is_requesting, self._request_at = False, 0
-        # The last request of any process, when it is due, and when its first one was seen.
-        self._request, self._request_due, self._requested_since = None, 0, 0
+        # The last request of any process, its pause, and when it and its first one were seen.
+        self._request, self._rest, self._seen_at, self._seen_since = None, 0, 0, 0
         self._sync_at = self._now = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
                                            else _LONGEST_PAUSE)
@@ -133,8 +133,8 @@ class Maintenance(object):
         """Request a sync, because changes may be lost, perhaps of processes that have ended.
 
         A process makes it when no process has requested one for a minute. Costs an UpdateItem and a
-        BatchGetItem, at most once a minute. If DynamoDB is unavailable, the request follows when it
-        is available again."""
+        BatchGetItem, at most every 15 seconds. If DynamoDB is unavailable, the request follows when
+        it is available again."""
         if not self._is_requesting:
             self._is_requesting = True
             self._loop.wake()
@@ -275,16 +275,20 @@ class Maintenance(object):
         return max(failed, min(due, planned) if self._interval else due)
 
     def _seconds_until_requested(self):
-        """Return the seconds until a requested sync is due; None if none is requested. The time
-        begins when this process first sees the newest request."""
-        now, request = self._now, self._startup.request
+        """Return the seconds until a requested sync is due; None if none is requested.
+
+        The wall clocks decide, because a worker may live less than a minute. A clock that is wrong
+        makes the sync early, or late by the time until this process has seen the request."""
+        now, wall, request = self._now, self._wall_clock(), self._startup.request
         if request != self._request:
             if self._request is None:
-                self._requested_since = now
-            self._request = request
-            self._request_due = min(now + _REQUEST_REST * random.uniform(1, 1.25),
-                                    self._requested_since + _LONGEST_REST)
-        return None if request is None else self._request_due - now
+                self._seen_since = now
+            self._request, self._seen_at = request, now
+            self._rest = _REQUEST_REST * random.uniform(1, 1.25)
+        if request is None:
+            return None
+        return min(self._seen_at + self._rest - now, self._seen_since + _LONGEST_REST - now,
+                   request.last + self._rest - wall, request.since + _LONGEST_REST - wall)
 
     def _note_unusable(self, error):
         """Keep an error that a person must correct; return the seconds until the next check."""

@@ -15,7 +15,8 @@ import uuid
 from .. import errors
 from .._compat import monotonic, sleep
 from ..store import postings
-from ..store.records import MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, repository_key
+from ..store.records import (
+    MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, SyncRequest, repository_key)
 from ..store.tables import check_version, create_missing
 from .lease import Lease
 
@@ -25,8 +26,8 @@ logger = logging.getLogger(__name__)
 RETRY = 600
 #: The attribute of the version row that contains the newest format of postings in this database.
 _FORMAT = 'format'
-#: The attributes of the version row that contain the number of the last request for a sync, and of
-#: the request that a sync has served.
+#: The attributes of the version row that contain the last SyncRequest, and the one that a sync has
+#: served.
 _REQUESTED, _SERVED = 'sync_requested', 'sync_served'
 
 #: A lock for each process and search table, so that only one thread of a process loads an index.
@@ -57,8 +58,7 @@ class Startup(object):
         self._tables = None
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
-        #: The number of the request for a sync that no sync has served, as it was read last; None
-        #: if there is none.
+        #: The SyncRequest that no sync has served, as it was read last; None if there is none.
         self.request = None
 
     def is_ready(self):
@@ -143,15 +143,16 @@ class Startup(object):
         Costs an UpdateItem.
 
         :raises RequestFailed: no sync is requested."""
-        number = uuid.uuid4().hex
+        now = int(self._wall_clock())
+        request = SyncRequest(self.request.since if self.request else now, now, uuid.uuid4().hex)
         self._store.call(
             'update_item', TableName=self._store.version_table, Key=VERSION_KEY,
-            UpdateExpression='SET %s = :number' % _REQUESTED,
-            ExpressionAttributeValues={':number': {'S': number}})
-        self.request = number
+            UpdateExpression='SET %s = :request' % _REQUESTED,
+            ExpressionAttributeValues={':request': request.value})
+        self.request = request
 
     def _note_request(self, row):
-        requested, served = (row.get(name, {}).get('S') for name in (_REQUESTED, _SERVED))
+        requested, served = (SyncRequest.of(row.get(name)) for name in (_REQUESTED, _SERVED))
         self.request = None if requested == served else requested
 
     def _take_lease(self):
@@ -171,7 +172,7 @@ class Startup(object):
         attributes = {_FORMAT: {'N': str(postings.FORMAT)}}
         if request is not None:
             # A later request has another number, so it is not served.
-            attributes[_SERVED] = {'S': request}
+            attributes[_SERVED] = request.value
         self._end_load(lease, after, attributes)
         self.marker, self.request = after, None
         if after.resync and report.adopted:

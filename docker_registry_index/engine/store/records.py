@@ -158,6 +158,28 @@ class RepositoryState(collections.namedtuple('RepositoryState', 'row witness beg
 NOTHING = RepositoryState(None, None)
 
 
+class SyncRequest(collections.namedtuple('SyncRequest', 'since last number')):
+    """A request for a sync, as the version row contains it.
+
+    :param since, last: Unix seconds of the first and of the last request that one sync will serve,
+        by the clocks of the processes that made them.
+    :param number: a random text."""
+    __slots__ = ()
+
+    @property
+    def value(self):
+        """The attribute of the version row."""
+        return {'S': '%d %d %s' % self}
+
+    @classmethod
+    def of(cls, attribute):
+        """Return the SyncRequest of an attribute; None if there is none."""
+        if attribute is None:
+            return None
+        since, last, number = attribute['S'].split(' ')
+        return cls(int(since), int(last), number)
+
+
 class ReadyMarker(collections.namedtuple(
         'ReadyMarker', 'format number synced tried report failures resync slice verified '
                        'verified_all tables')):

@@ -10,7 +10,7 @@ from docker_registry_index.engine import Settings, concurrency, errors
 from docker_registry_index.engine.lifecycle import maintenance as maintenance_module
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
-from docker_registry_index.engine.store.records import ReadyMarker
+from docker_registry_index.engine.store.records import ReadyMarker, SyncRequest
 from docker_registry_index.engine.store.store import Store
 from tests.helpers.waiting import Hanging, wait_until
 
@@ -28,12 +28,16 @@ def made_at(seconds, complete=True):
         failures=0 if complete else 1)
 
 
+def requested_at(seconds, number='of another process'):
+    return SyncRequest(int(seconds), int(seconds), number)
+
+
 class Startup(object):
     """A Startup that returns what a test has set, and notes what it was asked. It replaces the
     class, too: called, it keeps the functions that it is given, and returns itself."""
 
     def __init__(self):
-        self.load = self.sleep = self.marker = None
+        self.load = self.sleep = self.wall_clock = self.marker = None
         self.ready = False
         #: The request for a sync that is in the table, and the number of those made.
         self.request, self.requests = None, 0
@@ -46,7 +50,7 @@ class Startup(object):
         self.asked = []
 
     def __call__(self, store, load, sleep, clock, wall_clock):
-        self.load, self.sleep = load, sleep
+        self.load, self.sleep, self.wall_clock = load, sleep, wall_clock
         return self
 
     def is_ready(self):
@@ -74,7 +78,7 @@ class Startup(object):
     def request_sync(self):
         self._ask('request')
         self.requests += 1
-        self.request = 'request %d' % self.requests
+        self.request = requested_at(self.wall_clock(), 'request %d' % self.requests)
 
     def _ask(self, what):
         self.asked.append(what)
@@ -122,6 +126,7 @@ def make(start, clock):
     yield make
     for each in made:
         each.stop(5)
+    if made:
         with pytest.raises(errors.Stopped):
             start.sleep(0)
 
@@ -144,7 +149,7 @@ def test_an_index_is_made_ready_at_once_and_then_checked_once_a_minute(make, sta
 def test_a_start_that_fails_is_retried_and_logged_once(make, start, caplog, clock, failure):
     start.failure = failure
     maintenance = make()
-    for longest in [1, 2, 4, 8, 16, 32, 60, 60]:
+    for longest in [1, 2, 4, 8, 16, 30, 30]:
         assert 0.7 * longest <= maintenance.run_once(clock()) <= longest
         assert not maintenance.is_ready and not maintenance.is_loading
     start.failure = None
@@ -342,7 +347,7 @@ def test_a_requested_sync_is_made_a_minute_after_the_last_request(make, ready, c
     assert (ready.requests, ready.asked.count('load')) == (1, 0)
     clock.advance(50)
     # Another process requests one, too; its request takes the place of this one.
-    ready.request = 'of another process'
+    ready.request = requested_at(clock())
     maintenance.run_once(clock())
     assert 60 <= seconds_until_load(maintenance, ready, clock) <= 90
     # One sync serves both, and no other follows.
@@ -354,20 +359,44 @@ def test_a_requested_sync_is_made_a_minute_after_the_last_request(make, ready, c
 def test_a_request_of_a_process_that_was_killed_is_served_by_another(make, ready, clock):
     maintenance = make()
     maintenance.run_once(clock())
-    ready.request = 'of a killed process'
+    ready.request = requested_at(clock())
     # It reads the request within a minute, and waits for further ones.
     assert 60 <= seconds_until_load(maintenance, ready, clock) <= 75 + 7
     assert ready.requests == 0
 
 
-def test_a_process_requests_a_sync_once_a_minute_at_most(make, ready, clock):
+@pytest.mark.parametrize('pauses', [(), range(10, 1000, 40)], ids=['one request', 'many requests'])
+def test_a_requested_sync_is_made_by_processes_that_live_less_than_a_minute(
+        make, ready, clock, pauses):
+    began = clock()
+    ready.request = requested_at(began)
+    while 'load' not in ready.asked:
+        maintenance, end = make(), clock() + 20
+        while clock() < end and 'load' not in ready.asked:
+            if int(clock() - began) in pauses:
+                ready.request = SyncRequest(int(began), int(clock()), 'at %s' % clock())
+            maintenance.run_once(clock())
+            clock.advance(1)
+        assert clock() < began + 400
+    assert (300 if pauses else 60) <= clock() - began <= (320 if pauses else 95)
+
+
+@pytest.mark.parametrize('wrong', [3600, -3600, -86400])
+def test_a_request_by_a_wrong_clock_is_served_within_the_same_time(make, ready, clock, wrong):
+    maintenance = make()
+    maintenance.run_once(clock())
+    ready.request = requested_at(clock() + wrong)
+    assert seconds_until_load(maintenance, ready, clock) <= 75 + 7
+
+
+def test_a_process_requests_a_sync_every_15_seconds_at_most(make, ready, clock):
     maintenance = make()
     maintenance.run_once(clock())
     for _ in range(119):
         maintenance.sync_soon()
         maintenance.run_once(clock())
         clock.advance(1)
-    assert ready.requests == 2 and ready.asked.count('load') == 0
+    assert ready.requests == 8 and ready.asked.count('load') == 0
 
 
 def test_requests_that_go_on_delay_a_sync_for_five_minutes_at_most(make, ready, clock):
@@ -375,7 +404,7 @@ def test_requests_that_go_on_delay_a_sync_for_five_minutes_at_most(make, ready, 
     maintenance.run_once(clock())
     began = clock()
     while 'load' not in ready.asked:
-        ready.request = 'request at %s' % clock()
+        ready.request = SyncRequest(int(began), int(clock()), 'request at %s' % clock())
         maintenance.run_once(clock())
         clock.advance(10)
     assert 300 <= clock() - began <= 320
@@ -407,7 +436,7 @@ def test_a_requested_sync_that_cannot_be_made_now_is_made_later(make, ready, clo
     assert 5 <= maintenance.run_once(clock()) <= 65
     ready.is_taken = False
     # It is requested again while it is being made.
-    ready.meanwhile = lambda: setattr(ready, 'request', 'of another process')
+    ready.meanwhile = lambda: setattr(ready, 'request', requested_at(clock()))
     maintenance.run_once(clock())
     assert ready.asked.count('load') == 1
     ready.meanwhile = lambda: None
@@ -421,7 +450,7 @@ def test_requested_syncs_that_are_not_complete_are_repeated_after_ever_longer_pa
     maintenance = make(interval)
     maintenance.run_once(clock())
     ready.marker = made_at(NOW, complete=False)._replace(failures=3)
-    ready.request = 'request'
+    ready.request = requested_at(clock())
     assert 4 * RETRY <= seconds_until_load(maintenance, ready, clock) <= 4 * RETRY + 70
 
 
@@ -455,7 +484,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
         patched.setattr(ready, 'sync', fail)
         maintenance.run_once(clock())
         if is_asked_for:
-            ready.request = 'request'
+            ready.request = requested_at(clock())
         while len(attempts) < 13:
             clock.advance(max(0.01, maintenance.run_once(clock())))
             assert maintenance.is_ready
