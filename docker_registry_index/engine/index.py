@@ -71,8 +71,7 @@ class SearchIndex(object):
             self._writer.set, lambda name: reconcile(name, timed_source, self._writer),
             self.settings.push_wait, maintenance.sync_soon)
         self._maintenance = maintenance
-        # Other processes may have lost changes in an outage, even if this one has not.
-        self.client.availability.on_recovery = maintenance.sync_soon
+        self.client.availability.on_recovery = self._note_recovery
         return maintenance.start_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def apply_change(self, name, is_there):
@@ -187,6 +186,11 @@ class SearchIndex(object):
         store, source, give_way = self._store, as_source(source), self._precedence.give_way
         return lambda heartbeat, slices: Loader(
             store, source, heartbeat, progress, give_way=give_way, slices=slices).load()
+
+    def _note_recovery(self):
+        self._queue.note_recovery()
+        # Other processes may have lost changes in the outage, even if this one has not.
+        self._maintenance.sync_soon()
 
     def _check_soon(self, error):
         """Check the index in the background, because a request found a table missing."""

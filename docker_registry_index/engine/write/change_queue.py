@@ -246,6 +246,13 @@ class ChangeQueue(object):
             self._queued.make_late(change)
             return change.is_made
 
+    def note_recovery(self):
+        """Note that DynamoDB is available again, so that no change waits for its next attempt."""
+        with self._lock:
+            self._breaker.note_answer()
+            if len(self._queued):
+                self._start_threads()
+
     def run_once(self, thread, now):
         """Make one change that is due.
 

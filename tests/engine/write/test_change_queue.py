@@ -243,6 +243,20 @@ def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock, no_t
     assert [idle.run_once(thread, clock()) for thread in range(4)] == [0] * 4 and len(idle) == 0
 
 
+def test_when_dynamodb_is_available_again_no_change_waits_for_its_next_attempt(
+        idle, index, clock, no_threads):
+    fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:4])
+    index.storage = set(TWENTY[:4])
+    del no_threads[:]
+    idle.note_recovery()
+    assert len(no_threads) == 4
+    run_all(idle, clock())
+    assert index.names == index.storage and len(idle) == 0
+    del no_threads[:]
+    idle.note_recovery()
+    assert no_threads == []
+
+
 def test_one_thread_stays_while_a_change_waits_and_none_otherwise(idle, index, clock):
     index.failure = CONFLICT
     idle.apply_change('a/one', True)
