@@ -60,10 +60,11 @@ def postings(name, description='', is_wanted=lambda gram: True):
     :param description: a clean description, or ''.
     :param is_wanted: a function of a gram; returns False to leave out its postings."""
     folded = text.fold(name)
-    keys = [(folded[place:], mark, name[:place]) for place, mark in _places(folded)]
-    keys += [(tail, _DESCRIBED, name) for tail in _tails(folded, description)]
-    return [Posting(gram, _key(suffix, mark, before, name), name, description)
-            for suffix, mark, before in keys for gram in [_gram(suffix)] if is_wanted(gram)]
+    keys = [(folded[place:], mark, name[:place]) for place, mark in _places(folded, is_wanted)]
+    keys += [(tail, _DESCRIBED, name) for tail in _tails(folded, description)
+             if is_wanted(_gram(tail))]
+    return [Posting(_gram(suffix), _key(suffix, mark, before, name), name, description)
+            for suffix, mark, before in keys]
 
 
 def witness(name, description=''):
@@ -143,11 +144,13 @@ def _name_in_key(item):
     return before if mark == _DESCRIBED else before + tail.translate(_DECODE)
 
 
-def _places(folded):
+def _places(folded, is_wanted):
     """Yield (place, end mark) of each suffix that needs a posting. A suffix that starts inside a
     word is left out if an earlier suffix begins with it: each word that matches the later one also
     matches the earlier one."""
     for character in text.CHARACTER.finditer(folded):
+        if not is_wanted(_SUFFIX + character.group()):
+            continue
         place = character.start()
         before = folded[:place][-1:]
         mark = _WORD if before in text.SEPARATORS else _INSIDE

@@ -7,6 +7,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from docker_registry_index.engine.store import text
+from docker_registry_index.engine.sync import verification
 from docker_registry_index.engine.write.bulk import intents
 from docker_registry_index.engine.write.plan import TOMBSTONE_SECONDS
 from tests.helpers.clock import Clock
@@ -125,6 +126,16 @@ class Machine(stateful.RuleBasedStateMachine):
         self.ahead += 3601
         self._load(engine, kill, late, meanwhile=(number, name, changes[change]))
 
+    @stateful.rule(engine=ENGINES, first=st.integers(0, 20))
+    def another_program_changes_postings(self, engine, first):
+        """It deletes some, and writes one without a repository. The next load repairs that."""
+        table = self.engines[2].settings.search_table
+        self.engines[2].store.batch_write(table, [
+            {'DeleteRequest': {'Key': {name: item[name] for name in ('gram', 'suffix')}}}
+            for item in self.engines[2].postings()[first::9]] + [{'PutRequest': {'Item': {
+                'gram': {'S': 'sg'}, 'suffix': {'S': 'ghost\x01web/'}, 't': {'S': 'web/ghost'}}}}])
+        self._load(engine)
+
     @stateful.rule()
     def make_late(self):
         """DynamoDB makes the requests that got no answer."""
@@ -153,7 +164,7 @@ class Machine(stateful.RuleBasedStateMachine):
                 AtRequest(index.engine, meanwhile[0], meanwhile[2])
             self.late.append(LateWrites(index.engine, late))
             index.load(lambda: [(name, None) for name in sorted(self.stored)], clock=clock,
-                       sleep=sleep, wall_clock=lambda: time.time() + self.ahead)
+                       sleep=sleep, wall_clock=lambda: time.time() + self.ahead, slices=[0])
 
         done = self._run(engine, kill, act)
         self.late = [each for each in self.late if each.pending]
@@ -203,7 +214,9 @@ class Machine(stateful.RuleBasedStateMachine):
             self.engines[0].assert_whole()
 
 
-def test_everything_follows_the_model(dynamodb_local, is_long):
+def test_everything_follows_the_model(dynamodb_local, is_long, monkeypatch):
+    # Each load verifies all postings.
+    monkeypatch.setattr(verification, 'SLICES', 1)
     Machine.endpoint = dynamodb_local.url
     stateful.run_state_machine_as_test(Machine, settings=hypothesis.settings(
         max_examples=300 if is_long else 5, stateful_step_count=40 if is_long else 12,
