@@ -91,6 +91,29 @@ def test_while_dynamodb_is_unavailable_notifications_are_refused_in_time_and_ret
     assert place.results(names[3]) == {names[3]: 'Words of ' + names[3]}
 
 
+def test_a_change_that_dynamodb_refuses_delays_no_notification_after_it(place):
+    names = ['refused/gone-%d' % number for number in range(3)]
+    digests = [place.images.push(name) for name in names]
+    place.wait_until_found(dict.fromkeys(names, ''), 'refused')
+    log, failed = place.service.log_text, len(answered(place, 503))
+    with place.proxy.denying('DeleteItem'):
+        before = len(log())
+        for name, digest in zip(names, digests):
+            place.images.delete(name, digest)
+        # The registry sends one notification after the other.
+        for number in range(20):
+            name = 'refused/pushed-%02d' % number
+            place.images.push(name)
+            place.wait_until_found({name: ''}, name, 3)
+        assert sorted(place.results('gone')) == names
+        assert len(answered(place, 503)) == failed
+        [line] = [line for line in log()[before:].splitlines() if 'a change of' in line]
+        assert 'dynamodb:DeleteItem' in line and place.index.settings.search_table in line
+        assert 'DynamoDB is unavailable' not in log()[before:]
+    # The right is granted: the description worker reads the noted repositories again.
+    wait_until_equal(place, 60)
+
+
 def search_until(place, over):
     """Search again and again; return the statuses."""
     return [status_of_a_search(place) for _ in iter(lambda: over.wait(0.02), True)]
