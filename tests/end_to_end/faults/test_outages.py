@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import signal
+import time
 
 import pytest
 
@@ -54,10 +55,10 @@ def loads(clients):
     return sum(client.registry.log_text().count(LOADED) for client in clients)
 
 
-def push_and_kill(clients, count):
+def push_and_kill(clients, count, prefix='pushed'):
     """Push to the registries by turns, four at once, and kill a worker after each eighth push.
     Return the names, and the number of workers that ended."""
-    names = ['pushed/during-%03d' % number for number in range(count)]
+    names = ['%s/during-%03d' % (prefix, number) for number in range(count)]
     seen = set()
     for first in range(0, count, 4):
         some = names[first:first + 4]
@@ -89,13 +90,17 @@ def wait_until_equal(seen, names, clients):
     assert startup.is_ready() and startup.request is None, 'one more sync would follow'
 
 
-def test_after_an_outage_one_sync_finds_the_pushes_of_all_workers_that_ended_in_it(
+def test_after_two_outages_one_sync_finds_the_pushes_of_all_workers_that_ended_in_them(
         place, proxy, seen, is_long):
-    with registries(place, 2) as clients:
+    # Requested syncs are made all the same.
+    with registries(place, 2, DYNAMODB_SYNC_INTERVAL='0') as clients:
         with proxy.refusing():
-            pushed, ended = push_and_kill(clients, 200 if is_long else 40)
-        assert ended >= 4
-        wait_until_equal(seen, BEFORE + pushed, clients)
+            first, ended = push_and_kill(clients, 160 if is_long else 28, 'first')
+        assert ended >= 3
+        time.sleep(3)
+        with proxy.refusing():
+            second, _ = push_and_kill(clients, 12, 'second')
+        wait_until_equal(seen, BEFORE + first + second, clients)
 
 
 def test_after_a_throttling_one_sync_finds_the_pushes_of_all_workers_that_ended_in_it(
