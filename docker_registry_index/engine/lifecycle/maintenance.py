@@ -225,6 +225,7 @@ class Maintenance(object):
         return self._seconds_until_check() if self.is_ready else 0
 
     def _make_ready(self):
+        self._request_if_due()
         self._message = _NOT_READY
         self.is_ready = self._startup.ensure_ready()
         self.is_loading = not self.is_ready
@@ -235,13 +236,10 @@ class Maintenance(object):
 
     def _check_and_sync(self):
         """Check that the index is still ready, and sync it if a sync is due."""
+        self._request_if_due()
         self._check()
         if not self.is_ready:
             return 0
-        if self._is_requesting and self._now >= self._request_at:
-            self._startup.request_sync()
-            # A change that is lost from now on needs another request.
-            self._is_requesting, self._request_at = False, self._now + _REQUEST_EVERY
         if not self._is_sync_due(self.marker):
             return self._seconds_until_check()
         self._message = _NOT_SYNCED
@@ -252,6 +250,17 @@ class Maintenance(object):
         # A request that was made during the load is a new one.
         self._request = None
         return self._seconds_until_check()
+
+    def _request_if_due(self):
+        """Write the request of this process for a sync; if that fails, the next call retries it. It
+        comes before the check, which may be throttled for longer than this process lives."""
+        if self._is_requesting and self._now >= self._request_at:
+            try:
+                self._startup.request_sync()
+            except errors.RequestFailed:
+                return
+            # A change that is lost from now on needs another request.
+            self._is_requesting, self._request_at = False, self._now + _REQUEST_EVERY
 
     def _seconds_until_check(self):
         """Return the seconds until the next check, at random, so that processes do not coincide."""

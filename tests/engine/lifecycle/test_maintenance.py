@@ -426,6 +426,22 @@ def test_a_request_that_fails_is_made_when_dynamodb_is_available_again(make, rea
     assert logged(caplog) == []
 
 
+@pytest.mark.parametrize('is_ready', [True, False])
+def test_a_sync_is_requested_while_checks_are_throttled(make, ready, clock, monkeypatch, is_ready):
+    ready.ready = is_ready
+    maintenance = make()
+    maintenance.run_once(clock())
+
+    def throttle(*_):
+        raise THROTTLED
+
+    monkeypatch.setattr(ready, 'is_ready', throttle)
+    monkeypatch.setattr(ready, 'ensure_ready', throttle)
+    maintenance.sync_soon()
+    maintenance.run_once(clock())
+    assert ready.requests == 1
+
+
 def test_a_requested_sync_that_cannot_be_made_now_is_made_later(make, ready, clock):
     maintenance = make()
     maintenance.run_once(clock())
