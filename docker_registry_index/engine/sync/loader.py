@@ -292,11 +292,11 @@ class Loader(object):
         while not is_settled and self._clock() < self._settled:
             self._heartbeat()
             self._sleep(1)
-        outcomes = {name: self._attempt(
-            'updated', name, lambda: self._writer.rewrite(name, begun[name])) for name in begun}
-        self._counts['failed'] += list(outcomes.values()).count('failed')
+        failed = set(name for name in begun if self._attempt(
+            'updated', name, lambda: self._writer.rewrite(name, begun[name])) == 'failed')
+        self._counts['failed'] += len(failed)
         for intent in found:
-            if not any(outcomes[name] == 'failed' for name, _ in intent.repositories):
+            if failed.isdisjoint(name for name, _ in intent.repositories):
                 self._bulk.delete(intent, self._store)
 
     def _write(self, kind, entry, begun=frozenset()):
