@@ -300,9 +300,9 @@ class Loader(object):
             raise errors.Stopped()
 
     def _finish_intents(self):
-        """For each intent that is left, write its repositories again, as a whole, and delete it
-        unless one of them fails. A repository without a row loses its postings. Before that, wait
-        until DynamoDB has carried out all requests that got no answer, or never will.
+        """For each intent that is left, write its repositories again, as a whole. A repository
+        without a row loses its postings. Before that, wait until DynamoDB has carried out all
+        requests that got no answer, or never will.
 
         Costs a Query, and three requests for each repository of an intent."""
         found = intents(self._store)
@@ -324,7 +324,7 @@ class Loader(object):
                        if name in failed for description in descriptions)
             # One intent is enough for what fails at each load.
             if left <= kept:
-                self._bulk.delete(intent, self._store)
+                self._bulk.finish(intent, self._store)
             kept |= left
 
     def _repair(self):

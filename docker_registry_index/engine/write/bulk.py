@@ -16,7 +16,8 @@ postings that are no longer as it wrote them.
 
 If a process is killed, its intents stay. They also stay if a request that writes postings got no
 answer, because DynamoDB may carry out such a request later. The next load, or the end of this one,
-writes the repositories of such an intent again; see Loader."""
+writes the repositories of such an intent again; see Loader. If the process may only be paused, the
+load after that writes them once more."""
 
 from __future__ import unicode_literals
 
@@ -119,11 +120,11 @@ class BulkWriter(object):
         intent."""
         intent = Intent(uuid.uuid4().hex, [
             (change.name, sorted(change.descriptions)) for change in changes])
-        table, thread = self._store.search_table, self._store.client.thread
+        thread = self._store.client.thread
         thread.is_uncertain = False
         self._left[intent.number] = intent
         try:
-            self._store.call('put_item', TableName=table, Item=intent.item)
+            self._put(intent, self._store)
             is_made, is_certain = self._write_postings(intent, changes)
         except errors.DynamoDBIndexError:
             self._note_end(intent)
@@ -141,6 +142,19 @@ class BulkWriter(object):
                    Key=marker_key(INTENT, intent.number))
         self._left.pop(intent.number, None)
 
+    def finish(self, intent, store):
+        """Note that the repositories of an intent are written again.
+
+        The process of another load may only be paused. When it continues, it may make a request,
+        and be killed before it can note that. So its intent is settled, and stays until the next
+        load has written its repositories once more. Costs a PutItem or a DeleteItem.
+
+        :param store: as for delete."""
+        if intent.is_settled or intent.number in self._left:
+            self.delete(intent, store)
+        else:
+            self._put(intent._replace(is_settled=True), store)
+
     def put_intents_again(self, store):
         """After the last request, write again each intent that this load has not deleted. If the
         process was paused, another load may have deleted the intent, and this one may have made a
@@ -151,9 +165,12 @@ class BulkWriter(object):
         :param store: a Store."""
         try:
             for intent in self._left.values():
-                store.call('put_item', TableName=store.search_table, Item=intent.item)
+                self._put(intent, store)
         except errors.RequestFailed:
             pass
+
+    def _put(self, intent, store):
+        store.call('put_item', TableName=store.search_table, Item=intent.item)
 
     def _note_end(self, intent):
         """Note the end of the requests for an intent. Ctrl-C may interrupt one without this."""

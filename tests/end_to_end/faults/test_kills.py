@@ -158,6 +158,7 @@ def test_a_process_that_was_stopped_longer_than_its_lease_changes_nothing_that_s
             assert index.rows() == rows
             # Of the requests for postings for which it was stopped, an intent is left.
             assert index.postings() == postings or intents(index.store)
-            index.load(lambda: fewer.items())
+            for _ in range(2):
+                assert index.load(lambda: fewer.items()).complete
+                assert_right(index, list(fewer.items()))
             assert intents(index.store) == []
-            assert_right(index, list(fewer.items()))

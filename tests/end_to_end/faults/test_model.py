@@ -43,14 +43,17 @@ class Machine(stateful.RuleBasedStateMachine):
         #: The requests that DynamoDB still has to make.
         self.late = []
         self.stored, self.found, self.doubtful = set(), {}, {}
+        #: The names that a process which had been paused has written, until a load ends.
+        self.continued = set()
         #: Seconds that the clock of loads is ahead: rows of before were not touched within their
         #: last hour.
         self.ahead = 0
 
     def teardown(self):
-        self.sync_later(0, None, 3601)
-        self.agrees()
-        assert not self.interrupted() and not self.late
+        for _ in range(2):
+            self.sync_later(0, None, 3601)
+            self.agrees()
+        assert not intents(self.engines[2].store) and not self.late
         assert not self.doubtful and (set(self.found) == self.stored or not self.stored)
         self.engines[0].delete_tables()
 
@@ -126,6 +129,14 @@ class Machine(stateful.RuleBasedStateMachine):
         self.ahead += 3601
         self._load(engine, kill, late, meanwhile=(number, name, changes[change]))
 
+    @stateful.rule(engine=ENGINES, number=st.integers(0, 20))
+    def load_in_the_middle_of_a_load(self, engine, number):
+        """The other engine loads while the process of a load is paused before a request. When it
+        continues, it makes this request, and is killed."""
+        self._load(engine, number + 1, meanwhile=(number, None, lambda: self._load(1 - engine)))
+        self.continued = {name for intent in intents(self.engines[2].store)
+                          for name, _ in intent.repositories}
+
     @stateful.rule(engine=ENGINES, first=st.integers(0, 20))
     def another_program_changes_postings(self, engine, first):
         """It deletes some, and writes one without a repository. The next load repairs that."""
@@ -143,9 +154,10 @@ class Machine(stateful.RuleBasedStateMachine):
             self.late.pop().make(self.engines[2])
 
     def interrupted(self):
-        """Return the names that loads have left for the end of the next one."""
-        return {name for intent in intents(self.engines[2].store)
-                for name, _ in intent.repositories}
+        """Return the names that killed loads have left for the end of the next one. Settled intents
+        are of names that are written again."""
+        return self.continued | {name for intent in intents(self.engines[2].store)
+                                 for name, _ in intent.repositories if not intent.is_settled}
 
     def _load(self, engine, kill=None, late=(), is_sync=False, meanwhile=None):
         descriptions = self._descriptions(engine)
@@ -169,6 +181,8 @@ class Machine(stateful.RuleBasedStateMachine):
         done = self._run(engine, kill, act)
         self.late = [each for each in self.late if each.pending]
         assert not done or not self.late
+        if done:
+            self.continued = set()
         descriptions = self._descriptions(engine)
         for name in sorted(set(self.found) | set(self.doubtful) | self.stored):
             before = self.doubtful.pop(name, [self.found.get(name)])[0]

@@ -219,7 +219,8 @@ def test_an_item_that_dynamodb_never_accepts_fails_its_repository_only(index, ca
     assert 'the entry of %r in the search index could not be updated' % NAMES[2] in caplog.text
     for operation in 'BatchWriteItem', 'TransactWriteItems':
         events.unregister('before-call.dynamodb.' + operation, refuse)
-    assert index.load(lambda: STORED).added == 1 and intents(index.store) == []
+    assert [index.load(lambda: STORED).added for _ in range(2)] == [1, 0]
+    assert intents(index.store) == []
 
 
 def test_a_load_of_rows_of_0_1_0_is_as_fast_as_the_five_units_of_their_table(index, monkeypatch):
