@@ -88,31 +88,61 @@ def test_two_common_words_are_two_queries_and_a_rare_one_decides(loaded):
     assert (len(results), results.is_incomplete) == (1, False)
 
 
-@pytest.fixture(scope='module')
-def longest(dynamodb_endpoint):
-    """An index with the postings of two words of 600 repositories, whose names have 50 characters
-    and whose descriptions have 100, ten of them capitals."""
-    index = EngineIndex(dynamodb_endpoint).ready()
+def postings_of(endpoint, repositories):
+    """Yield an index with the postings of two words of these repositories; delete its tables."""
+    index = EngineIndex(endpoint).ready()
     wanted = [postings.range_of(word) for word in ('proxy', 'api')]
     index.store.batch_write(index.settings.search_table, [
-        {'PutRequest': {'Item': postings.to_item(posting)}} for number in range(600)
-        for posting in postings.postings(
-            ('team/proxy-api-%03d-' % number).ljust(50, 'x'), 'The Front End.' * 3 + 'A' + 'x' * 57)
+        {'PutRequest': {'Item': postings.to_item(posting)}} for name, description in repositories
+        for posting in postings.postings(name, description)
         if any(posting[0] == each.gram and posting[1].startswith(each.prefix) for each in wanted)])
     index.requests = RequestsMade(index.engine)
     yield index
     index.delete_tables()
 
 
-@pytest.mark.parametrize('term, limit, queries, found', [
-    ('proxy api', 100, 1, 100), ('proxy api no', 100, 2, 0), ('proxy', 500, 1, 500),
-    ('api', 10 ** 9, 1, 500), ('proxy', 100, 1, 100)])
-def test_no_limit_costs_more_than_sixteen_units(longest, term, limit, queries, found):
-    with costing(longest, ['Query'] * queries) as made:
-        results = longest.search(term, limit)
+@pytest.fixture(scope='module')
+def long_names(real_dynamodb_endpoint):
+    """An index of 600 names of 50 characters, with descriptions of 100, ten of them capitals."""
+    for index in postings_of(real_dynamodb_endpoint, [
+            (('team/proxy-api-%03d-' % number).ljust(50, 'x'),
+             'The Front End.' * 3 + 'A' + 'x' * 57) for number in range(600)]):
+        yield index
+
+
+@pytest.fixture(scope='module')
+def longest(real_dynamodb_endpoint):
+    """An index whose postings of "proxy" are the longest ones, and those of "api", but the first
+    200, too."""
+    longest = 'proxy' + 'x' * 95
+    for index in postings_of(real_dynamodb_endpoint, [
+            (('team/x-%03d-' % number).ljust(251, 'x') + '-api', longest)
+            for number in range(400)] + [('t%03d/api' % number, '') for number in range(200)]):
+        yield index
+
+
+def assert_bounded(index, term, limit, queries, found):
+    with costing(index, ['Query'] * queries) as made:
+        results = index.search(term, limit)
     assert len(results) == found
-    assert results.is_incomplete == (' ' in term or limit > 500)
+    assert results.is_incomplete == (' ' in term or limit > found)
     assert not made.are_billed or sum(made.units) <= 16
+
+
+@pytest.mark.parametrize('term, limit, queries, found', [
+    ('proxy api', 100, 1, 100), ('proxy api no', 100, 2, 0), ('proxy', 150, 1, 150),
+    ('proxy', 400, 4, 400), ('api', 10 ** 9, 4, 416), ('proxy', 100, 1, 100)])
+def test_no_limit_costs_more_than_sixteen_units(long_names, term, limit, queries, found):
+    assert_bounded(long_names, term, limit, queries, found)
+
+
+@pytest.mark.parametrize('term, limit, queries, found', [
+    ('proxy api', 25, 1, 25), ('proxy no', 25, 1, 0), ('api pr', 25, 2, 25),
+    ('api proxyx', 25, 1, 25), ('proxy', 100, 1, 100), ('proxy', 500, 1, 180),
+    ('api', 500, 2, 349)])
+def test_not_even_the_longest_names_and_descriptions_cost_more_than_sixteen_units(
+        longest, term, limit, queries, found):
+    assert_bounded(longest, term, limit, queries, found)
 
 
 def test_a_page_of_the_catalog_is_one_query(loaded):

@@ -12,12 +12,18 @@ from .. import errors
 from ..store import postings, text
 from . import ranking
 
-#: The most postings that a search with a limit reads, and so the number of its last result. With
-#: names of 50 characters and the longest descriptions, they cost 16 read units.
+#: The most postings that a search with a limit reads, and so the number of its last result.
 MOST = 500
-#: The most postings of each word that a search for several words with a limit reads. Two common
-#: words take less time than five GetItem.
-MOST_OF_EACH = 200
+#: The most read units of a search with a limit.
+MOST_UNITS = 16
+#: The bytes of the largest posting: the name has 255 characters of ASCII, and the description has
+#: 100, without capitals. Only names or descriptions in other scripts or in capitals take more.
+LARGEST_POSTING = 725
+#: The bytes of an eventually consistent read that cost half a unit, the least that is billed.
+_HALF_UNIT_BYTES = 4096
+#: A page of fewer postings is not worth another wait.
+_SHORTEST_PAGE = 40
+_UNBOUNDED = float('inf')
 #: The most words that DynamoDB compares with a posting: an expression has 4 KB at most.
 _FILTERS = 50
 #: The most items requested for a page of names; a megabyte has fewer.
@@ -34,6 +40,27 @@ class Results(list):
     def __init__(self, results=(), is_incomplete=False):
         super(Results, self).__init__(results)
         self.is_incomplete = is_incomplete
+
+
+class _Budget(object):
+    """The read units that a search may still use.
+
+    :param units: _UNBOUNDED for a search without a limit."""
+
+    def __init__(self, units):
+        self._units = units
+
+    @property
+    def postings(self):
+        """The most postings of the next page: the units pay for them, however large they are."""
+        if self._units == _UNBOUNDED:
+            return _UNBOUNDED
+        most = int(2 * self._units) * _HALF_UNIT_BYTES // LARGEST_POSTING
+        return most if most >= _SHORTEST_PAGE else 0
+
+    def use(self, page):
+        """Note the answer of a Query. Engines that are not Amazon's may not count units."""
+        self._units -= page.get('ConsumedCapacity', {}).get('CapacityUnits', 0)
 
 
 class Search(object):
@@ -57,8 +84,9 @@ class Search(object):
 
         Costs one Query for one word, at half a read unit for each 4 KB of postings. If many names
         contain the word several times, as with a single letter, it costs another Query. Several
-        words cost a Query of 200 postings, and another one if the word has more postings. Without a
-        limit, a search reads all pages of the result.
+        words cost a Query of 180 postings, and another one if the word has more postings. A limit
+        above 150 may cost a few more. With a limit, all of them together cost at most 16 read
+        units. Without a limit, a search reads all pages of the result.
 
         :raises InvalidArgument: the limit is not a whole number from 1 on.
         :raises RequestFailed: no partial result is returned."""
@@ -67,11 +95,13 @@ class Search(object):
         if words is None:
             return Results()
         end = self._most if limit is None else skip + limit
+        most, units = (self._most, _UNBOUNDED) if limit is None else (MOST, MOST_UNITS)
         if len(words) > 1:
-            most = self._most if limit is None else MOST_OF_EACH
-            found, is_whole = self._matching(words, most)
+            found, is_whole = self._matching(words, most, _Budget(units))
             return Results(_ranked(words, found)[skip:end], not is_whole)
-        found, is_whole = self._first(words, end, None if limit is None else MOST)
+        if limit is None:
+            most = _UNBOUNDED
+        found, is_whole = self._first(words, end, most, _Budget(units))
         is_incomplete = not is_whole and (limit is None or len(found) < end)
         return Results(_ranked(words, found[skip:]), is_incomplete)
 
@@ -81,69 +111,80 @@ class Search(object):
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
         first = min(_checked_limit(limit) or _NAMES, _NAMES)
         names = []
-        for results, _ in self._pages(_CATALOG, None, first, after=after):
+        for results, _ in self._pages(_CATALOG, first=first, after=after):
             names += [result.name for result in results]
             if limit is not None and len(names) >= limit:
                 break
         return names[:limit]
 
-    def _first(self, words, end, most):
+    def _first(self, words, end, most, budget):
         """Return the first ``end`` repositories in the order of their postings, each once, and
         whether these are all.
 
-        :param most: the most postings to read; None for all."""
+        :param most: the most postings to read.
+        :param budget: a _Budget."""
         wanted, first = _CATALOG, end
         if words:
             # A few more, because a name may have several postings of a word.
             wanted, first = postings.range_of(words[0]), end + max(16, end // 6)
+        if most == _UNBOUNDED:
+            first = most
         found = collections.OrderedDict()
-        for results, is_last in self._pages(wanted, most, most and min(first, most)):
+        for results, is_last in self._pages(wanted, most, budget, first):
             for result in results:
                 found.setdefault(result.name, result)
             if is_last or len(found) >= end:
                 break
         return list(found.values())[:end], is_last and len(found) <= end
 
-    def _matching(self, words, most):
+    def _matching(self, words, most, budget):
         """Return the repositories that match several words, and whether these are all. Only the
         postings of the two longest words are read: they are probably the rarest.
 
-        :param most: the most postings to read of the longest word. For each repository found, one
-            posting fewer of the second word is read: if many were found, both words are common."""
+        :param most: the most postings to read of each word. For each repository found, one posting
+            fewer of the second word is read: if many were found, both words are common.
+        :param budget: a _Budget. If it has a bound, one page of each word is read."""
         found, is_whole = {}, False
         longest = sorted(words, key=len, reverse=True)
         for word in longest[:2]:
-            left = most - len(found)
-            if not left:
+            left = min(most, budget.postings) - len(found)
+            if left <= 0:
                 break
             others = [other for other in longest if other != word][:_FILTERS]
-            for results, is_whole in self._pages(postings.range_of(word), left, words=others):
+            for results, is_whole in self._pages(
+                    postings.range_of(word), left, budget, words=others):
                 found.update((result.name, result) for result in results)
             if is_whole:
                 break
         return found.values(), is_whole
 
-    def _pages(self, wanted, most, first=None, words=(), after=None):
+    def _pages(self, wanted, most=_UNBOUNDED, budget=None, first=_UNBOUNDED, words=(), after=None):
         """Yield the results of each page of a Range, and whether it is the last one.
 
-        :param most: the most postings to read; None for all.
-        :param first: the most postings of the first page; None for as many as possible.
+        :param most: the most postings to read.
+        :param budget: a _Budget; None for no bound.
+        :param first: the most postings of the first page, and of each one if ``most`` is not given.
         :param words: only postings whose name or description contains these.
         :param after: as for Store.query."""
-        size, start = first or most, None
+        budget, size, start = budget or _Budget(_UNBOUNDED), first, None
         # boto3 spends most of the time of a search on parsing attributes, so only those that are
         # needed are read. The catalog needs the keys, too: it also lists a name whose text another
         # program has removed.
         attributes = postings.TEXT if wanted.prefix else None
         while True:
-            page = self._store.query(wanted.gram, wanted.prefix, after=after, limit=size,
-                                     start=start, words=words, attributes=attributes)
-            start = page.get('LastEvaluatedKey')
-            yield [ranking.Result(*postings.fields_of(item)) for item in page['Items']], not start
-            if most:
-                size = most = most - page['ScannedCount']
-            if not start or most == 0:
+            size = min(size, most, budget.postings)
+            if size == 0:
                 return
+            page = self._store.query(wanted.gram, wanted.prefix, after=after,
+                                     limit=None if size == _UNBOUNDED else size, start=start,
+                                     words=words, attributes=attributes)
+            start = page.get('LastEvaluatedKey')
+            budget.use(page)
+            yield [ranking.Result(*postings.fields_of(item)) for item in page['Items']], not start
+            if not start:
+                return
+            if most != _UNBOUNDED:
+                size = most = most - page['ScannedCount']
 
 
 def _ranked(words, results):

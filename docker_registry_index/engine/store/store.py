@@ -65,7 +65,8 @@ class Store(object):
         :param words: only items whose text ``t`` contains these; the others also count as read.
         :param start: the LastEvaluatedKey of the page before.
 
-        Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``."""
+        Costs one Query: half a read unit for each 4 KB, twice that if ``consistent``. The page
+        contains the units, as ConsumedCapacity."""
         condition, values = 'gram = :gram', {':gram': {'S': gram}}
         if prefix:
             # With begins_with, DynamoDB Local reads to the end of the gram. No item has exactly the
@@ -87,7 +88,8 @@ class Store(object):
         if start:
             arguments['ExclusiveStartKey'] = start
         return self.call('query', TableName=self.search_table, KeyConditionExpression=condition,
-                         ExpressionAttributeValues=values, ConsistentRead=consistent, **arguments)
+                         ExpressionAttributeValues=values, ConsistentRead=consistent,
+                         ReturnConsumedCapacity='TOTAL', **arguments)
 
     def query_all(self, gram, prefix=None, limit=None):
         """Yield the items of one gram, read consistently, page after page of ``limit`` items.

@@ -52,7 +52,7 @@ def made(index):
 def reads_at_most(monkeypatch):
     def set_limits(count):
         monkeypatch.setattr(search, 'MOST', count)
-        monkeypatch.setattr(search, 'MOST_OF_EACH', count // 2)
+        monkeypatch.setattr(search, 'MOST_UNITS', 1000)
 
     return set_limits
 
@@ -97,7 +97,7 @@ def test_of_several_words_the_two_longest_are_read_until_one_is_whole(
         assert set(map(tuple, found)) <= set(oracle.answer(REPOSITORIES, term))
         return len(found), found.is_incomplete, len(made.operations)
 
-    reads_at_most(12)
+    reads_at_most(6)
     # Six postings of each word: "r3/" has one, "shop" has eight, "a" has 42 and that of LONG.
     assert count_of('r3/ shop a') == (1, False, 2)
     assert count_of('r3/a shop') == (1, False, 1)
@@ -106,16 +106,16 @@ def test_of_several_words_the_two_longest_are_read_until_one_is_whole(
     # itself does not matter.
     assert count_of('shop a') == (6, True, 1)
     assert count_of('shop a', 2) == (2, True, 1)
-    reads_at_most(14)
+    reads_at_most(7)
     # "a5" and "a6" have six postings, with r5 and r6. The first Query has found only r5.
     assert count_of('shop a6') == (1, False, 2)
     assert count_of('shop a5') == (1, True, 2)
-    reads_at_most(200)
+    reads_at_most(100)
     assert count_of('shop a') == (8, False, 1)
     # Postings that the filter leaves out count, too.
-    reads_at_most(18)
+    reads_at_most(9)
     assert count_of('shop a62 a61') == (1, False, 1)
-    reads_at_most(4)
+    reads_at_most(2)
     assert count_of('hop a62 a') == (0, False, 1)
     assert count_of('shop r') == (1, True, 2)
 
