@@ -71,7 +71,9 @@ class SearchIndex(object):
             self._writer.set, lambda name: reconcile(name, timed_source, self._writer),
             self.settings.push_wait, maintenance.sync_soon)
         self._maintenance = maintenance
-        self.client.availability.on_recovery = self._note_recovery
+        availability = self.client.availability
+        availability.on_outage, availability.on_recovery = (
+            maintenance.note_loss, self._note_recovery)
         return maintenance.start_and_wait(self.settings.startup_wait if wait is None else wait)
 
     def apply_change(self, name, is_there):

@@ -2,8 +2,11 @@
 
 from __future__ import unicode_literals
 
+import hashlib
 import logging
+import os
 import random
+import tempfile
 import threading
 import time
 
@@ -25,6 +28,8 @@ _CHECK_EVERY = 60
 #: of all processes after an outage; the most seconds after the first request; and seconds between
 #: two requests of this process.
 _REQUEST_REST, _LONGEST_REST, _REQUEST_EVERY = 60, 300, 15
+#: The most seconds between two comparisons of the tables with those of the last load.
+_COMPARE_EVERY = 600
 #: The most seconds that a process waits for its last request.
 _LAST_SECONDS = 2
 _DAY = 86400
@@ -33,6 +38,39 @@ _NOT_READY = ('the search index is not ready; the registry works without it, and
               'index is retried: %s')
 _NOT_CHECKED = 'the search index cannot be checked; the check is retried: %s'
 _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is retried: %s'
+
+
+class LossNote(object):
+    """A file that notes that the processes of this host may lose changes. It stays until a sync is
+    requested, and so outlives these processes, however they end. No error of the file matters.
+
+    :param settings: a Settings; each index has a file of its own."""
+
+    def __init__(self, settings):
+        index = '%s %s %s' % (settings.endpoint_url, settings.region, settings.search_table)
+        self._path = os.path.join(tempfile.gettempdir(), 'docker-registry-index-' + hashlib.sha256(
+            index.encode('utf-8')).hexdigest()[:16])
+
+    def write(self):
+        """Write the file, which stays empty."""
+        try:
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        except OSError as error:
+            logger.debug('lost changes cannot be noted in %s: %s', self._path, error)
+
+    def delete(self):
+        """Delete the file, if it exists."""
+        try:
+            os.remove(self._path)
+        except OSError as error:
+            logger.debug('%s cannot be deleted: %s', self._path, error)
+
+    def exists(self):
+        """Return True if the file exists and is not that of another user."""
+        try:
+            return os.lstat(self._path).st_uid == os.geteuid()
+        except OSError:
+            return False
 
 
 class Maintenance(object):
@@ -57,8 +95,11 @@ class Maintenance(object):
         self._clock = clock
         self._wall_clock = wall_clock
         self._loop = Loop(self.run_once, clock)
+        self._loss_note = LossNote(settings)
         # True until this process has requested a sync, which it may do from this time on.
-        self._is_requesting, self._request_at = False, 0
+        self._is_requesting, self._request_at = self._loss_note.exists(), 0
+        # At random, because a worker may live for seconds.
+        self._compare_at = clock() + random.uniform(0, _COMPARE_EVERY)
         # The last request of any process, its pause, and when it and its first one were seen.
         self._request, self._rest, self._seen_at, self._seen_since = None, 0, 0, 0
         self._sync_at = self._now = 0
@@ -137,13 +178,20 @@ class Maintenance(object):
         it is available again."""
         if not self._is_requesting:
             self._is_requesting = True
+            self.note_loss()
             self._loop.wake()
+
+    def note_loss(self):
+        """Note on this host's disk that changes may be lost, because DynamoDB is unavailable. The
+        next process that finds the note requests a sync, if this one ends before it can."""
+        self._loss_note.write()
 
     def request_sync(self):
         """Request a sync at once, because this process ends and loses changes. Waits two seconds at
         most, and raises nothing. Costs an UpdateItem."""
         try:
             call_with_timeout(self._startup.request_sync, _LAST_SECONDS)
+            self._loss_note.delete()
         except (errors.DynamoDBIndexError, TimedOut) as error:
             logger.warning('no sync could be requested for the lost changes: %s', error)
 
@@ -240,6 +288,11 @@ class Maintenance(object):
         self._check()
         if not self.is_ready:
             return 0
+        if self._now >= self._compare_at:
+            self._compare_at = self._now + _COMPARE_EVERY
+            if self._startup.are_tables_restored():
+                self.sync_soon()
+                return 0
         if not self._is_sync_due(self.marker):
             return self._seconds_until_check()
         self._message = _NOT_SYNCED
@@ -261,10 +314,14 @@ class Maintenance(object):
                 return
             # A change that is lost from now on needs another request.
             self._is_requesting, self._request_at = False, self._now + _REQUEST_EVERY
+            self._loss_note.delete()
 
     def _seconds_until_check(self):
         """Return the seconds until the next check, at random, so that processes do not coincide."""
-        left = min(self._seconds_until_sync(self.marker), _CHECK_EVERY)
+        left = min(self._seconds_until_sync(self.marker), _CHECK_EVERY,
+                   self._compare_at - self._now)
+        if self._is_requesting:
+            left = min(left, self._request_at - self._now)
         return max(0, left) * random.uniform(1, 1.1)
 
     def _is_sync_due(self, marker):

@@ -17,7 +17,7 @@ from .._compat import monotonic, sleep
 from ..store import postings
 from ..store.records import (
     MARKERS, READY_KEY, VERSION_KEY, ReadyMarker, SyncRequest, repository_key)
-from ..store.tables import check_version, create_missing
+from ..store.tables import are_restored, check_version, create_missing, identity
 from .lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Startup(object):
         # One for all calls, because the lease time is longer than a call waits.
         self._lease = Lease(store, clock=clock)
         self._has_tables = False
-        # The identity of the tables, see create_missing.
+        # The identity of the tables.
         self._tables = None
         #: The ReadyMarker that was read or written last; None if there was none.
         self.marker = None
@@ -136,6 +136,12 @@ class Startup(object):
                     return self._load_under(lease)
             finally:
                 lease.release()
+
+    def are_tables_restored(self):
+        """Return True if the tables are not those of the last load, because they were restored from
+        a backup. Replicas in another region do not count: each load there would cause one here, and
+        so on. Costs a DescribeTable for each table, which AWS does not bill."""
+        return are_restored(self.marker and self.marker.tables, identity(self._store))
 
     def request_sync(self):
         """Request a sync of any process, because changes may be lost. It replaces earlier requests.

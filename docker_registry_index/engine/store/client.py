@@ -39,7 +39,8 @@ class Availability(object):
 
     :ivar is_outage: True if the last answer of DynamoDB, or the lack of one, shows an outage.
     :ivar is_silent: True to log nothing.
-    :ivar on_recovery: called without arguments when an outage has ended."""
+    :ivar on_outage: called without arguments when an outage has begun.
+    :ivar on_recovery: called without arguments when it has ended."""
 
     def __init__(self, clock=monotonic):
         self._clock = clock
@@ -47,7 +48,7 @@ class Availability(object):
         self._log_at = clock()
         self._is_logged = False
         self.is_outage = self.is_silent = False
-        self.on_recovery = lambda: None
+        self.on_outage = self.on_recovery = lambda: None
 
     def note_failure(self, error):
         """Note that a request has failed because DynamoDB is unavailable."""
@@ -59,6 +60,7 @@ class Availability(object):
             self._is_logged = now >= self._log_at and not self.is_silent
             if self._is_logged:
                 self._log_at = now + _LOG_SECONDS
+        self.on_outage()
         if self._is_logged:
             logger.error('DynamoDB is unavailable; requests of the search index are retried: %s',
                          error)

@@ -200,7 +200,7 @@ class ReadyMarker(collections.namedtuple(
     :param slice: the number of the slice that the next load verifies; those before it are verified.
     :param verified: when the last slice was verified, in Unix seconds, or None.
     :param verified_all: when the last slice of all was verified, in Unix seconds, or None.
-    :param tables: the identity of the tables at the last load; see tables.create_missing."""
+    :param tables: the identity of the tables at the last load; see tables.identity."""
     __slots__ = ()
 
     @classmethod

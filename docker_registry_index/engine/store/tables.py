@@ -74,9 +74,7 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
     :param store: a Store.
     :param before_creating: called before the first CreateTable, if some tables exist and others
         do not. If it returns True, the tables are described again, and it is called again.
-    :returns: the names of the new tables, and the identity of all: a text that another one replaces
-        if a table is created again or restored from a backup, or is a replica in another region;
-        None if the engine does not give tables an id.
+    :returns: the names of the new tables, and the identity of all; see identity.
     :raises ForeignDatabase: a table has other keys than those of this index; nothing was created.
     :raises SettingError: the setting warm_throughput cannot be used; its table was not created.
     :raises TableError: a table did not become active within two minutes."""
@@ -90,6 +88,23 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
     described = [_wait_active(store, table, found[table.name], pause)
                  for table in store.tables.values()]
     return [table.name for table in created], _identity(described)
+
+
+def identity(store):
+    """Return the identity of the tables: a text that another one replaces if a table is created
+    again or restored from a backup, or is a replica in another region. None if a table is missing,
+    or if the engine does not give tables an id. Costs a DescribeTable each.
+
+    :param store: a Store."""
+    described = [_describe(store, table) for table in store.tables.values()]
+    return _identity(described) if all(described) else None
+
+
+def are_restored(before, now):
+    """Return True if an identity of tables shows that one was restored since an earlier identity of
+    the same region was noted."""
+    return None not in (before, now) and before != now and (
+        before.partition(' ')[0] == now.partition(' ')[0])
 
 
 def _describe_all(store, pause):
@@ -171,7 +186,10 @@ def _identity(described):
     ids = [[found.get('TableArn'), found.get('TableId')] for found in described]
     if not all(table_id for _, table_id in ids):
         return None
-    return hashlib.sha256(json.dumps(ids).encode('ascii')).hexdigest()[:16]
+    # arn:aws:dynamodb:REGION:ACCOUNT:table/NAME
+    region = ((ids[0][0] or '') + ':::').split(':')[3]
+    return '%s %s' % (
+        region, hashlib.sha256(json.dumps(ids).encode('ascii')).hexdigest()[:16])
 
 
 def _pause(deadline, sleep, clock, table, problem):

@@ -73,9 +73,11 @@ def push_and_kill(clients, count, prefix='pushed', every=8):
     return names, len(seen.difference(running))
 
 
-def wait_until_equal(seen, names, clients):
+def wait_until_equal(seen, names, clients, expected_loads=2):
     """Wait until the index has exactly these names, after one sync, while requests go on and
-    workers are rebuilt; print the seconds."""
+    workers are rebuilt; print the seconds.
+
+    :param expected_loads: of these registries: the sync, and perhaps the load of their start."""
     def found():
         for client in clients:
             client.request('GET', '/v1/_ping')
@@ -83,7 +85,7 @@ def wait_until_equal(seen, names, clients):
 
     first = len(set(names).intersection(seen.names()))
     took = wait_until(found, 'the index does not equal the storage', RECOVERY, clients[0].registry,
-                      (sorted(names), 2), pause=0.2)
+                      (sorted(names), expected_loads), pause=0.2)
     print('\nat the end of the fault %d of %d; equal %.0f s later' % (first, len(names), took))
     assert_right(seen, [(name, None) for name in names])
     startup = seen.starter(None)
@@ -101,6 +103,26 @@ def test_after_two_outages_one_sync_finds_the_pushes_of_all_workers_that_ended_i
         with proxy.refusing():
             second, _ = push_and_kill(clients, 12, 'second')
         wait_until_equal(seen, BEFORE + first + second, clients)
+
+
+def test_a_registry_that_ends_in_an_outage_and_is_started_after_it_finds_its_pushes(
+        place, proxy, seen, is_long):
+    """No process that has noticed the outage is left at its end."""
+    names = list(BEFORE)
+    for number in [signal.SIGKILL] + [signal.SIGTERM] * is_long:
+        with place.launched(**REBUILT) as client:
+            client.registry.wait_until_ready()
+            wait_for_workers(client.registry)
+            with proxy.refusing():
+                pushed, _ = push_and_kill([client], 4, 'signal-%d' % number)
+                os.killpg(client.registry.pid, number)
+                wait_until(lambda: not client.registry.running, 'the registry runs', 40)
+        names += pushed
+        with place.launched(**REBUILT) as client:
+            client.registry.wait_until_ready()
+            wait_for_workers(client.registry)
+            assert not set(pushed) & set(seen.names())
+            wait_until_equal(seen, names, [client], 1)
 
 
 def test_after_a_throttling_one_sync_finds_the_pushes_of_all_workers_that_ended_in_it(

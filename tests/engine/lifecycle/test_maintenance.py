@@ -2,6 +2,8 @@
 from __future__ import unicode_literals
 
 import logging
+import os
+import tempfile
 import threading
 
 import pytest
@@ -41,6 +43,7 @@ class Startup(object):
         self.ready = False
         #: The request for a sync that is in the table, and the number of those made.
         self.request, self.requests = None, 0
+        self.is_restored = False
         #: Raised by whatever is asked, as long as it is set.
         self.failure = None
         #: Whether another process loads.
@@ -80,6 +83,10 @@ class Startup(object):
         self.requests += 1
         self.request = requested_at(self.wall_clock(), 'request %d' % self.requests)
 
+    def are_tables_restored(self):
+        self._ask('tables')
+        return self.is_restored
+
     def _ask(self, what):
         self.asked.append(what)
         if self.failure:
@@ -113,13 +120,20 @@ def waits(waits_of):
 
 
 @pytest.fixture
-def make(start, clock):
+def disk(tmp_path, monkeypatch):
+    """The folder for temporary files of a host."""
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def make(start, clock, disk):
     """A function that makes a Maintenance; all are stopped after the test."""
     made = []
 
-    def make(interval=0, startup_wait=30, load=None):
+    def make(interval=0, startup_wait=30, load=None, **more):
         settings = Settings(region='us-east-1', connect_timeout=0.2, read_timeout=0.2, attempts=1,
-                            sync_interval=interval, startup_wait=startup_wait)
+                            sync_interval=interval, startup_wait=startup_wait, **more)
         made.append(Maintenance(Store(settings, None), load, clock, clock, start))
         return made[-1]
 
@@ -468,6 +482,90 @@ def test_requested_syncs_that_are_not_complete_are_repeated_after_ever_longer_pa
     ready.marker = made_at(NOW, complete=False)._replace(failures=3)
     ready.request = requested_at(clock())
     assert 4 * RETRY <= seconds_until_load(maintenance, ready, clock) <= 4 * RETRY + 70
+
+
+@pytest.mark.parametrize('end', ['outage', 'request'])
+def test_a_sync_is_requested_by_the_next_process_of_the_host_if_a_process_ends_before_it_can(
+        make, ready, clock, end):
+    maintenance = make()
+    maintenance.run_once(clock())
+    if end == 'request':
+        maintenance.sync_soon()
+    maintenance.note_loss()
+    ready.failure = UNAVAILABLE
+    # Killed, and so was a process that was started meanwhile.
+    make().run_once(clock())
+    ready.failure = None
+    make(database='other').run_once(clock())
+    assert ready.requests == 0
+    assert 60 <= seconds_until_load(make(), ready, clock) <= 80
+    assert (ready.requests, ready.asked.count('load')) == (1, 1)
+    for _ in range(2):
+        maintenance = make()
+        maintenance.run_once(clock())
+        maintenance.run_once(clock())
+    assert ready.requests == 1
+
+
+@pytest.mark.parametrize('is_made', [True, False])
+def test_a_process_that_ends_in_an_outage_leaves_its_request_to_the_next(make, ready, is_made):
+    maintenance = make()
+    maintenance.note_loss()
+    ready.failure = None if is_made else UNAVAILABLE
+    maintenance.request_sync()
+    ready.failure = None
+    started = make()
+    for _ in range(2):
+        started.run_once(0)
+    assert ready.requests == 1
+
+
+@pytest.mark.parametrize('fault', ['no folder', 'a folder', 'a link', 'of another user'])
+def test_a_note_that_cannot_be_written_or_trusted_changes_nothing_else(
+        make, ready, clock, disk, monkeypatch, fault):
+    make().note_loss()
+    [path] = disk.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600 and path.read_bytes() == b''
+    if fault == 'of another user':
+        monkeypatch.setattr(os, 'geteuid', lambda: 12345, raising=False)
+    else:
+        path.unlink()
+    if fault == 'no folder':
+        monkeypatch.setattr(tempfile, 'tempdir', str(disk / 'missing'))
+    elif fault == 'a folder':
+        path.mkdir()
+    elif fault == 'a link':
+        path.symlink_to(disk / 'target')
+    maintenance = make()
+    maintenance.note_loss()
+    maintenance.run_once(clock())
+    maintenance.sync_soon()
+    maintenance.run_once(clock())
+    assert ready.requests == 1 and not (disk / 'target').exists()
+
+
+def test_tables_are_compared_with_those_of_the_last_load_every_ten_minutes(make, ready, clock):
+    maintenance, began = make(), clock()
+    for _ in range(60):
+        clock.advance(maintenance.run_once(clock()))
+    assert abs(ready.asked.count('tables') - (clock() - began) / 600) <= 1
+    assert ready.requests == 0
+    ready.is_restored = True
+    ready.meanwhile = lambda: setattr(ready, 'is_restored', False)
+    assert 60 <= seconds_until_load(maintenance, ready, clock) <= 600 + 80
+    for _ in range(100):
+        clock.advance(maintenance.run_once(clock()))
+    assert (ready.requests, ready.asked.count('load')) == (1, 1)
+
+
+def test_processes_that_live_for_seconds_compare_the_tables_too(make, ready, clock):
+    ready.is_restored, processes = True, 0
+    while not ready.requests:
+        processes += 1
+        maintenance, end = make(), clock() + 20
+        while clock() < end:
+            clock.advance(min(maintenance.run_once(clock()), end - clock()) or 1)
+        assert processes < 1000
 
 
 def test_a_process_that_ends_requests_a_sync_and_waits_for_it_two_seconds_at_most(

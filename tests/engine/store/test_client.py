@@ -249,13 +249,14 @@ def failed(code):
 
 def test_an_outage_is_logged_once_at_its_beginning_and_once_at_its_end(caplog):
     caplog.set_level(logging.INFO)
-    clock, recoveries = Clock(), []
+    clock, outages, recoveries = Clock(), [], []
     availability = Availability(clock)
+    availability.on_outage = lambda: outages.append(clock())
     availability.on_recovery = lambda: recoveries.append(clock())
     availability.note_success()
     for _ in range(5):
         availability.note_failure(failed('EndpointConnectionError'))
-    assert availability.is_outage and recoveries == []
+    assert availability.is_outage and outages == [clock()] and recoveries == []
     for _ in range(5):
         availability.note_success()
     assert [record.levelname for record in caplog.records] == ['ERROR', 'INFO']

@@ -8,7 +8,8 @@ import pytest
 from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.store import tables as tables_module
-from docker_registry_index.engine.store.tables import check_version, create_missing
+from docker_registry_index.engine.store.tables import (
+    are_restored, check_version, create_missing, identity)
 from tests.helpers.clock import Clock
 from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import taken_back
@@ -92,6 +93,27 @@ def test_the_identity_of_tables_changes_with_the_id_of_any_and_with_the_region(s
         assert len(set(seen)) == 5 and identity() == seen[-1]
         # An engine may give no ids.
         assert identity(version=None) is None
+
+
+@pytest.mark.parametrize('before, now, is_restored', [
+    ('eu-west-1', 'eu-west-1', True), ('eu-west-1', 'us-east-1', False), ('', '', True)])
+def test_tables_with_other_ids_are_restored_if_the_region_is_the_same(
+        store, engine, before, now, is_restored):
+    def describe(parsed, **_):
+        arn = 'arn:aws:dynamodb:%s:123456789012:table/x' % regions[0] if regions[0] else None
+        parsed['Table'].update(TableId='%d' % len(regions), TableArn=arn)
+
+    assert identity(store) is None, 'the tables are missing'
+    create_missing(store)
+    with taken_back(engine.engine):
+        engine.dynamodb.meta.events.register('after-call.dynamodb.DescribeTable', describe)
+        regions = [before, '']
+        first = identity(store)
+        assert create_missing(store)[1] == first == identity(store)
+        regions = [now]
+        assert are_restored(first, identity(store)) == is_restored
+    for unknown in (None, first), (first, None), (first, first):
+        assert not are_restored(*unknown)
 
 
 @pytest.mark.parametrize('which, keys', [
