@@ -33,7 +33,8 @@ class OnItsHost(Lease):
     """A Lease with a clock of its own, as on another host."""
 
     def __init__(self, index, seconds=SECONDS, kind='lease'):
-        clock = Clock(random.random() * 1000)
+        # A whole number, so that no difference is rounded.
+        clock = Clock(random.randrange(1000))
         self.advance = clock.advance
         Lease.__init__(self, index.store, seconds, clock, REQUEST, kind)
 
