@@ -143,6 +143,8 @@ def test_no_limit_costs_more_than_sixteen_units(long_names, term, limit, queries
 def test_not_even_the_longest_names_and_descriptions_cost_more_than_sixteen_units(
         longest, term, limit, queries, found):
     assert_bounded(longest, term, limit, queries, found)
+    # The units are also known if nobody counts the requests.
+    assert len(longest.another().search(term, limit)) == found
 
 
 def test_a_page_of_the_catalog_is_one_query(loaded):
