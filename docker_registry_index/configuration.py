@@ -37,8 +37,8 @@ def load(path, environ, arguments=None, is_service=False):
     :param environ: mapping of environment variables, such as os.environ.
     :param arguments: mapping of argument name to value; names are those of the options, with or
         without ``dynamodb_`` in front.
-    :param is_service: False to ignore AWS_REGION: the plugin's tables must not depend on who starts
-        the registry.
+    :param is_service: True for the service. Otherwise, the region variables of the AWS SDKs are
+        ignored: the plugin's tables must not depend on who starts the registry.
     :raises SettingError: the file or a value is unusable."""
     parents = [] if path is None else _block_parents(path, environ)
     layers = [_argument_layer(arguments or {})]

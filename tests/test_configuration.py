@@ -120,7 +120,7 @@ ENDPOINTS = {'AWS_ENDPOINT_URL': 'http://any:1', 'AWS_ENDPOINT_URL_DYNAMODB': 'h
     (dict(ENDPOINTS, DYNAMODB_ENDPOINT_URL='http://ours:3'), 'http://ours:3'),
     (dict(ENDPOINTS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='True'), None),
     (dict(ENDPOINTS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='false'), 'http://own:2')])
-def test_the_endpoint_variables_of_the_aws_sdks_count_where_there_is_no_other(
+def test_the_endpoint_variables_of_the_aws_sdks_count_if_no_setting_does(
         load, environ, expected):
     assert load(FILE, **environ).endpoint_url == expected
     assert load(block('endpoint_url: http://block:4'), **environ).endpoint_url == 'http://block:4'
@@ -128,7 +128,7 @@ def test_the_endpoint_variables_of_the_aws_sdks_count_where_there_is_no_other(
 
 
 @pytest.mark.parametrize('variable', sorted(ENDPOINTS))
-def test_an_endpoint_variable_that_is_no_url_is_named(load, variable):
+def test_an_error_names_an_endpoint_variable_that_is_not_a_url(load, variable):
     assert error_of(load, FILE, **{str(variable): 'localhost:8000'}) == (
         "setting endpoint_url (from environment variable %s) is 'localhost:8000', which begins "
         'with neither http:// nor https://; write it like http://127.0.0.1:8000' % variable)
@@ -149,7 +149,7 @@ def test_the_region_variables_of_the_aws_sdks_count_for_the_service_alone(enviro
     assert plugins == environ.get('DYNAMODB_REGION', 'us-east-1')
 
 
-def test_a_region_variable_with_an_availability_zone_is_named():
+def test_an_error_names_a_region_variable_with_an_availability_zone():
     with pytest.raises(SettingError) as caught:
         configuration.load(None, {'AWS_REGION': 'us-east-1a'}, is_service=True)
     assert str(caught.value).startswith(

@@ -5,10 +5,10 @@ agent of a container of ECS or of EKS Pod Identity.
         environment = local_environment(server.instance_environment())  # or container_environment
         with server.failing('hang'):  # or 'refuse', or a status such as 500
             ...
-        server.issue('ASIASECOND', seconds=60)  # server.requests has what was requested
+        server.issue('ASIASECOND', seconds=60)  # server.requests lists the requests
 
 Both listen on one port of 127.0.0.1, in this process. Without keys in the environment, boto3 finds
-the server by the variables. Runs on Python 2.7 and 3; standard library only.
+the server through these variables. Runs on Python 2.7 and 3; standard library only.
 """
 from __future__ import absolute_import
 
@@ -63,8 +63,8 @@ class CredentialsServer(object):
         self.fail('refuse')
 
     def instance_environment(self):
-        """Return the variables of a program on an EC2 instance. Unless
-        more variables say otherwise, boto3 makes each request once and waits for a second."""
+        """Return the variables of a program on an EC2 instance. By default, boto3 makes each
+        request once and waits for a second."""
         return dict(_NO_KEYS, AWS_EC2_METADATA_DISABLED='false',
                     AWS_EC2_METADATA_SERVICE_ENDPOINT=self.url + '/')
 

@@ -1,5 +1,5 @@
-"""What DynamoDB on AWS refuses, and local engines never do: missing rights, keys that have expired,
-and throttled items. Proxy answers in its place.
+"""What DynamoDB on AWS refuses, and local engines never do: requests without a right, with expired
+keys or for throttled items. Proxy answers in its place.
 
 Does no I/O. Runs on Python 3; standard library only.
 """

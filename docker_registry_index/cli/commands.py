@@ -252,7 +252,7 @@ def _verified_text(verified):
         return 'nothing since the index was loaded'
     text = '%(slices)d of %(of)d slices in this pass' % verified + ', the last one at ' + (
         _time_text(verified['last']))
-    return text if verified['all'] is None else text + '; all of them by ' + (
+    return text if verified['all'] is None else text + '; the last pass ended at ' + (
         _time_text(verified['all']))
 
 

@@ -29,7 +29,7 @@ else:
 
 def aws_options(known):
     """Return the options of a botocore Config with which only our settings choose an endpoint.
-    botocore for Python 2.7 has none of them: it knows neither of these sources of endpoints.
+    botocore for Python 2.7 has none of these options, and reads none of these endpoints.
 
     :param known: the OPTION_DEFAULTS of the Config class."""
     options = {

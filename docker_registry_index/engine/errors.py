@@ -136,7 +136,7 @@ class Stopped(DynamoDBIndexError):
     facts, message = (), 'this process is ending; another process continues its work'
 
 
-#: The error codes of requests that DynamoDB did not serve because others are under way.
+#: The error codes of requests that DynamoDB did not carry out because others are under way.
 _BUSY = frozenset([
     'LimitExceededException', 'TransactionCanceledException', 'TransactionInProgressException'])
 
@@ -176,7 +176,7 @@ class RequestFailed(DynamoDBIndexError):
 
     @property
     def unavailable(self):
-        """True if DynamoDB could not be reached, failed itself, or accepts no credentials. So other
+        """True if DynamoDB could not be reached or failed itself, or if no keys are valid. So other
         requests will probably fail, too."""
         return self.retryable and not self.throttled and self.code not in _BUSY
 

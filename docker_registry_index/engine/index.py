@@ -90,7 +90,7 @@ class SearchIndex(object):
 
     def sync_soon(self):
         """Request a sync of the started index in the background, because changes may have been
-        missed. One of all processes makes it about a minute later. See Maintenance.sync_soon."""
+        missed. A process makes it about a minute later. See Maintenance.sync_soon."""
         if self._maintenance:
             self._maintenance.sync_soon()
 
@@ -191,7 +191,7 @@ class SearchIndex(object):
 
     def _note_recovery(self):
         self._queue.note_recovery()
-        # Other processes may have lost changes in the outage, even if this one has not.
+        # Other processes may have lost changes during the outage, even if this one has not.
         self._maintenance.sync_soon()
 
     def _check_soon(self, error):

@@ -112,7 +112,7 @@ def test_names_that_are_not_UTF_8_are_status_2_and_the_line_is_named(
     assert shared_index.names() == SORTED
 
 
-def test_a_load_that_cannot_read_a_part_of_the_storage_names_it_and_is_status_1(
+def test_a_load_that_cannot_read_a_part_of_the_storage_names_it_and_exits_with_1(
         command_of, monkeypatch):
     command, storage = command_of(), FakeStorage(['a/one', 'b/two', 'c/three'])
     monkeypatch.setattr(commands, 'source_of', lambda *_, **__: storage)
@@ -169,7 +169,7 @@ def test_the_status_shows_how_much_is_verified_and_when(loaded, index):
     index.change_item(index.settings.search_table, READY_KEY, slice={'N': '7'},
                       verified={'N': '1500000000'}, verified_all={'N': '1490000000'})
     line = ('verified     7 of 16 slices in this pass, the last one at 2017-07-14 02:40:00 UTC; '
-            'all of them by 2017-03-20 08:53:20 UTC\n')
+            'the last pass ended at 2017-03-20 08:53:20 UTC\n')
     assert line in loaded('status', '--no-storage')[1]
 
 

@@ -196,7 +196,7 @@ def test_a_sync_reads_all_rows_and_names_and_the_postings_once_in_sixteen_loads(
             assert loaded.load(lambda: names, slices=[number]).unchanged == len(names)
         assert set(made.operations) == {'Query', 'Scan'}
         units += sum(made.units) - rest
-    # One unit more at most for each slice, and for each character a Query that finds it elsewhere.
+    # At most one more unit for each slice, and a Query for each character in another slice.
     assert not made.are_billed or whole <= units <= whole + SLICES + 40
 
 

@@ -34,7 +34,7 @@ def test_a_process_that_ends_with_changes_requests_a_sync_unless_dynamodb_is_una
     operation = 'TransactWriteItems' if is_requested else '*'
     Throttle(index.engine, operation, 10 ** 6, code=code, status=status)
     assert index.engine.apply_change('a/new', True) is False
-    # After an outage, those processes request a sync that are still running.
+    # After an outage, the processes that are still running request a sync.
     index.engine.close()
     assert '1 changes of the search index are lost' in caplog.text
     [row] = second.items(second.settings.version_table)

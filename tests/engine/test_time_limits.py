@@ -71,7 +71,7 @@ def slow_body(over):
 
 
 @pytest.mark.parametrize('endpoint', ['unknown_host', 'slow_body'])
-def test_starts_and_pushes_have_limits_that_include_names_and_bodies(request, over, endpoint):
+def test_the_limits_of_starts_and_pushes_include_slow_names_and_bodies(request, over, endpoint):
     settings = Settings(
         endpoint_url=request.getfixturevalue(str(endpoint)), access_key='AKIADUMMY',
         secret_access_key='dummy', connect_timeout=0.2, read_timeout=0.2, attempts=1,

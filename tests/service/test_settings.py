@@ -136,7 +136,7 @@ AWS = {'AWS_REGION': 'eu-west-1', 'AWS_DEFAULT_REGION': 'eu-west-2',
     (dict(AWS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS='true'), 'eu-west-1', None),
     (dict(AWS, STORAGE_REGION='garage', STORAGE_ENDPOINT_URL='http://own:4'),
      'garage', 'http://own:4')])
-def test_the_variables_of_the_aws_sdks_count_for_the_bucket_where_there_is_no_other(
+def test_the_variables_of_the_aws_sdks_count_for_the_bucket_if_no_setting_does(
         environ, region, endpoint):
     found, warnings = settings_of(environ, {})
     assert (found.storage_region, found.storage_endpoint_url, warnings) == (region, endpoint, [])
@@ -146,7 +146,7 @@ def test_the_variables_of_the_aws_sdks_count_for_the_bucket_where_there_is_no_ot
         assert {name: getattr(found, name) for name in block} == block
 
 
-def test_a_variable_of_the_aws_sdks_that_is_no_url_is_named():
+def test_an_error_names_a_variable_of_the_aws_sdks_that_is_not_a_url():
     assert refused({'AWS_ENDPOINT_URL_S3': 'minio:9000'}, {}).startswith(
         "setting storage_endpoint_url (from environment variable AWS_ENDPOINT_URL_S3) is 'minio")
 

@@ -24,9 +24,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
 _CHECK_AGAIN = 5
 #: Seconds between two checks of an index that is ready.
 _CHECK_EVERY = 60
-#: Seconds after the last request for a sync until it is made, so that one sync serves the requests
-#: of all processes after an outage; the most seconds after the first request; and seconds between
-#: two requests of this process.
+#: The seconds from the last request for a sync until the sync, so that one sync serves the requests
+#: of all processes after an outage; the most seconds from the first request until the sync; and the
+#: seconds between two requests of this process.
 _REQUEST_REST, _LONGEST_REST, _REQUEST_EVERY = 60, 300, 15
 #: The most seconds between two comparisons of the tables with those of the last load.
 _COMPARE_EVERY = 600
@@ -41,8 +41,8 @@ _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is
 
 
 class LossNote(object):
-    """A file that notes that the processes of this host may lose changes. It stays until a sync is
-    requested, and so outlives these processes, however they end. No error of the file matters.
+    """An empty file, which notes that processes of this host may lose changes. It stays until one
+    requests a sync, however the others end. Errors of the file are ignored.
 
     :param settings: a Settings; each index has a file of its own."""
 
@@ -52,7 +52,7 @@ class LossNote(object):
             index.encode('utf-8')).hexdigest()[:16])
 
     def write(self):
-        """Write the file, which stays empty."""
+        """Create the file, unless it exists."""
         try:
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         except OSError as error:
@@ -96,11 +96,12 @@ class Maintenance(object):
         self._wall_clock = wall_clock
         self._loop = Loop(self.run_once, clock)
         self._loss_note = LossNote(settings)
-        # True until this process has requested a sync, which it may do from this time on.
+        # True until this process has requested a sync, and the time from which on it may do that.
         self._is_requesting, self._request_at = self._loss_note.exists(), 0
-        # At random, because a worker may live for seconds.
+        # At random, because a worker may live for a few seconds only.
         self._compare_at = clock() + random.uniform(0, _COMPARE_EVERY)
-        # The last request of any process, its pause, and when it and its first one were seen.
+        # The last request of any process, the seconds from it until the sync, and the times when
+        # this process first saw it, and the first request that the same sync will serve.
         self._request, self._rest, self._seen_at, self._seen_since = None, 0, 0, 0
         self._sync_at = self._now = 0
         self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
@@ -171,19 +172,19 @@ class Maintenance(object):
         self._loop.wake()
 
     def sync_soon(self):
-        """Request a sync, because changes may be lost, perhaps of processes that have ended.
+        """Request a sync, because changes may be lost, perhaps those of processes that have ended.
 
-        A process makes it when no process has requested one for a minute. Costs an UpdateItem and a
-        BatchGetItem, at most every 15 seconds. If DynamoDB is unavailable, the request follows when
-        it is available again."""
+        When no process has requested a sync for a minute, one of them makes it. Costs an UpdateItem
+        and a BatchGetItem, at most every 15 seconds. While DynamoDB is unavailable, the request
+        waits."""
         if not self._is_requesting:
             self._is_requesting = True
             self.note_loss()
             self._loop.wake()
 
     def note_loss(self):
-        """Note on this host's disk that changes may be lost, because DynamoDB is unavailable. The
-        next process that finds the note requests a sync, if this one ends before it can."""
+        """Note on this host's disk that changes may be lost, because DynamoDB is unavailable. If
+        this process ends before it can request a sync, the next one finds the note and does."""
         self._loss_note.write()
 
     def request_sync(self):
@@ -305,8 +306,8 @@ class Maintenance(object):
         return self._seconds_until_check()
 
     def _request_if_due(self):
-        """Write the request of this process for a sync; if that fails, the next call retries it. It
-        comes before the check, which may be throttled for longer than this process lives."""
+        """Request a sync if this process has to; if that fails, the next call retries it. The
+        request precedes the check, which may be throttled for longer than this process lives."""
         if self._is_requesting and self._now >= self._request_at:
             try:
                 self._startup.request_sync()
@@ -343,8 +344,8 @@ class Maintenance(object):
     def _seconds_until_requested(self):
         """Return the seconds until a requested sync is due; None if none is requested.
 
-        The wall clocks decide, because a worker may live less than a minute. A clock that is wrong
-        makes the sync early, or late by the time until this process has seen the request."""
+        The wall clocks decide, because a worker may live less than a minute. If a clock is wrong,
+        the sync is early, or late by the time until this process has seen the request."""
         now, wall, request = self._now, self._wall_clock(), self._startup.request
         if request != self._request:
             if self._request is None:

@@ -139,12 +139,14 @@ class Startup(object):
 
     def are_tables_restored(self):
         """Return True if the tables are not those of the last load, because they were restored from
-        a backup. Replicas in another region do not count: each load there would cause one here, and
-        so on. Costs a DescribeTable for each table, which AWS does not bill."""
+        a backup. Replicas in another region do not count: otherwise, the loads of two regions would
+        follow each other without end. Costs a DescribeTable for each table, which AWS does not
+        bill."""
         return are_restored(self.marker and self.marker.tables, identity(self._store))
 
     def request_sync(self):
-        """Request a sync of any process, because changes may be lost. It replaces earlier requests.
+        """Request that any process makes a sync, because changes may be lost. Replaces earlier
+        requests.
 
         Costs an UpdateItem.
 

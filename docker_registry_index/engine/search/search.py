@@ -17,11 +17,11 @@ MOST = 500
 #: The most read units of a search with a limit.
 MOST_UNITS = 16
 #: The bytes of the largest posting: the name has 255 characters of ASCII, and the description has
-#: 100, without capitals. Only names or descriptions in other scripts or in capitals take more.
+#: 100, both without capitals. Only names or descriptions in other scripts or in capitals need more.
 LARGEST_POSTING = 725
 #: The bytes of an eventually consistent read that cost half a unit, the least that is billed.
 _HALF_UNIT_BYTES = 4096
-#: A page of fewer postings is not worth another wait.
+#: A page of fewer postings is not worth another request.
 _SHORTEST_PAGE = 40
 _UNBOUNDED = float('inf')
 #: The most words that DynamoDB compares with a posting: an expression has 4 KB at most.
@@ -59,7 +59,7 @@ class _Budget(object):
         return most if most >= _SHORTEST_PAGE else 0
 
     def use(self, page):
-        """Note the answer of a Query. Engines that are not Amazon's may not count units."""
+        """Note the units of a page. Engines that are not Amazon's may report none."""
         self._units -= page.get('ConsumedCapacity', {}).get('CapacityUnits', 0)
 
 

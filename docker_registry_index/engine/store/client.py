@@ -37,10 +37,10 @@ class Availability(object):
     """Notes whether DynamoDB is available, and logs one line when an outage begins and one when it
     ends. Several threads may use it.
 
-    :ivar is_outage: True if the last answer of DynamoDB, or the lack of one, shows an outage.
+    :ivar is_outage: True if the last request failed because DynamoDB is unavailable.
     :ivar is_silent: True to log nothing.
-    :ivar on_outage: called without arguments when an outage has begun.
-    :ivar on_recovery: called without arguments when it has ended."""
+    :ivar on_outage: called without arguments when an outage begins.
+    :ivar on_recovery: called without arguments when an outage has ended."""
 
     def __init__(self, clock=monotonic):
         self._clock = clock
@@ -56,7 +56,7 @@ class Availability(object):
             if self.is_outage:
                 return
             now, self.is_outage = self._clock(), True
-            # One line a minute, if only some of the requests fail.
+            # At most one line a minute, even if only some of the requests fail.
             self._is_logged = now >= self._log_at and not self.is_silent
             if self._is_logged:
                 self._log_at = now + _LOG_SECONDS
@@ -88,7 +88,7 @@ class Client(object):
 
     def __init__(self, settings, connect_now=True):
         self._process = os.getpid()
-        #: The Connection, whose method ``watch`` is for event hooks.
+        #: The Connection; its method ``watch`` adds event hooks to each boto3 client.
         self.connection = Connection(settings)
         self.availability = Availability()
         #: For each thread: ``is_uncertain`` becomes True when an attempt of a request gets no

@@ -27,9 +27,9 @@ except ImportError as error:
 CONNECTIONS = 50
 #: Seconds between two searches for keys while there are none, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
-#: Seconds between two searches for keys while there are keys that expire soon or are rejected.
+#: Seconds between two searches for keys while the present keys expire soon or are rejected.
 _FIND_AGAIN = 30
-#: botocore's errors about a mistake in its files or variables, which only a person can correct.
+#: botocore's errors for a mistake in its files or variables, which only a person can correct.
 _MISTAKES = tuple(getattr(botocore.exceptions, name) for name in (
     'ConfigParseError', 'InfiniteLoopConfigError', 'InvalidConfigError', 'PartialCredentialsError',
     'ProfileNotFound', 'UnknownCredentialError'))
@@ -48,10 +48,10 @@ class NoCredentials(Exception):
 
 
 class Connection(object):
-    """The clients of one process, one after the other; several threads may use it.
+    """Makes the clients of one process, one after the other; several threads may use it.
 
-    Keys are found anew in the background when they expire within 15 minutes, or when AWS has
-    rejected them. Until then they are used, up to the moment when they expire.
+    If keys expire within 15 minutes, or if AWS has rejected them, a thread looks for new ones. In
+    the meantime, the old keys are used until they expire.
 
     :param settings: a Settings; without a key pair in it, botocore's chain finds keys.
     :param find: returns botocore's credentials, or None; by default with a new session.
@@ -59,7 +59,7 @@ class Connection(object):
 
     def __init__(self, settings, find=None, clock=monotonic):
         self._settings = settings
-        # STS of another partition, such as that outside China, does not know the keys of a role.
+        # Without the region, botocore may ask STS of another partition, which lacks the role.
         self._find_credentials = find or (lambda: boto3.session.Session(
             region_name=settings.region).get_credentials())
         self._clock = clock
@@ -90,8 +90,8 @@ class Connection(object):
     def client(self):
         """Return a boto3 client with valid keys.
 
-        Waits for keys if there are none, as long as one attempt of a request may take. While they
-        cannot be found, most calls raise the error of the last search at once.
+        If there are no keys, waits for them as long as one attempt of a request may take. While no
+        keys can be found, most calls raise the error of the last search at once.
 
         :raises NoCredentials: there are no valid keys now.
         :raises SettingError: no client can be created with the settings."""
@@ -110,15 +110,15 @@ class Connection(object):
         raise NoCredentials(*self._problem)
 
     def watch(self, function):
-        """Call a function with each boto3 client that is created, also with the current one."""
+        """Call a function with the current boto3 client, and with each one that is created."""
         with self._lock:
             self._watchers.append(function)
             if self._client is not None:
                 function(self._client)
 
     def note_rejected(self, client):
-        """Note that AWS has rejected the keys of a client; return a text about their origin and
-        what to do."""
+        """Note that AWS has rejected the keys of a client; return their origin and the way out, as
+        a text."""
         if self._settings.access_key is not None:
             return ('AWS rejects the keys of the settings access_key and secret_access_key; '
                     'correct them, activate the keys in IAM, or correct the clock')

@@ -199,7 +199,7 @@ class ReadyMarker(collections.namedtuple(
         may still write; another load follows soon.
     :param slice: the number of the slice that the next load verifies; those before it are verified.
     :param verified: when the last slice was verified, in Unix seconds, or None.
-    :param verified_all: when the last slice of all was verified, in Unix seconds, or None.
+    :param verified_all: when all slices were last verified, in Unix seconds, or None.
     :param tables: the identity of the tables at the last load; see tables.identity."""
     __slots__ = ()
 
@@ -235,8 +235,8 @@ class ReadyMarker(collections.namedtuple(
         return {'Put': {'TableName': table, 'Item': item}}
 
     def due_slices(self, tables):
-        """Return the numbers of the slices that the next load verifies: all if the tables were
-        restored or replicated since the last load, none if no load was complete.
+        """Return the numbers of the slices that the next load verifies: all if the tables are not
+        those of the last load, none if the index was never synced.
 
         :param tables: the identity of the tables now."""
         if self.synced is None:

@@ -1,5 +1,5 @@
-"""Retries for loads, checks and status, which wait for throttled tables, and the advice that fits
-the table."""
+"""The retries of loads, checks and status, which wait for throttled tables, and the advice that
+their log lines give."""
 
 from __future__ import unicode_literals
 
@@ -46,9 +46,9 @@ class RetryingClient(object):
         self._log_at = {}
 
     def call(self, operation, **arguments):
-        """Make a request as Client.call does, and retry it: as long as given if it is throttled,
-        for up to 20 seconds after another fault."""
-        backoff, patience, since = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), None, 0
+        """Make a request as Client.call does, and retry it: for ``throttled_seconds`` if it is
+        throttled, for up to 20 seconds after another fault."""
+        backoff, allowed, since = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), None, 0
         while True:
             self._heartbeat()
             began = self._clock()
@@ -60,10 +60,10 @@ class RetryingClient(object):
                 raise stuck
             except errors.RequestFailed as error:
                 seconds = self._seconds_to_retry(error)
-                if seconds != patience:
+                if seconds != allowed:
                     # DynamoDB throttles again after an outage, or the other way round.
-                    patience, since = seconds, began
-                if self._clock() > since + patience:
+                    allowed, since = seconds, began
+                if self._clock() > since + allowed:
                     raise
                 if error.throttled:
                     self._log(error)
@@ -92,8 +92,8 @@ class RetryingClient(object):
                        ', '.join(error.tables), self._advice(error))
 
     def _advice(self, error):
-        """Return what can be done about a throttled request, '' if that is not known. Costs a
-        DescribeTable for each table of the request."""
+        """Return what can be done about a throttled request; '' if its tables cannot be described.
+        Costs a DescribeTable for each of them."""
         try:
             described = [self._client.call('describe_table', TableName=table)['Table']
                          for table in error.tables]
@@ -128,8 +128,8 @@ def left_out(operation, response):
 
 
 def without_progress(operation, wanted, response):
-    """Return a RequestFailed if DynamoDB has processed nothing of a batch, because it throttles;
-    None for any other response.
+    """Return a RequestFailed if DynamoDB throttles a batch and has processed nothing of it; None
+    for any other response.
 
     :param wanted: the RequestItems of the request."""
     left = left_out(operation, response)

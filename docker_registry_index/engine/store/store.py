@@ -13,7 +13,7 @@ from .tables import tables
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 GET_BATCH, WRITE_BATCH = 100, 25
 #: Attempts to send the keys or items that DynamoDB leaves out, if it processes none of them, and
-#: the seconds between two. A RetryingClient has a patience of its own.
+#: the seconds between two. A RetryingClient has time limits of its own.
 _ATTEMPTS = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2
 

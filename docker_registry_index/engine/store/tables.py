@@ -91,9 +91,9 @@ def create_missing(store, before_creating=lambda: False, sleep=sleep, clock=mono
 
 
 def identity(store):
-    """Return the identity of the tables: a text that another one replaces if a table is created
-    again or restored from a backup, or is a replica in another region. None if a table is missing,
-    or if the engine does not give tables an id. Costs a DescribeTable each.
+    """Return the identity of the tables, a text. Tables that were created again or restored from a
+    backup, and replicas in another region, have another identity. None if a table is missing, or if
+    the engine gives tables no ids. Costs a DescribeTable for each table.
 
     :param store: a Store."""
     described = [_describe(store, table) for table in store.tables.values()]
@@ -101,8 +101,7 @@ def identity(store):
 
 
 def are_restored(before, now):
-    """Return True if an identity of tables shows that one was restored since an earlier identity of
-    the same region was noted."""
+    """Return True if a table was restored between two identities of tables in the same region."""
     return None not in (before, now) and before != now and (
         before.partition(' ')[0] == now.partition(' ')[0])
 

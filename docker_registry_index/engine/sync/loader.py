@@ -284,7 +284,7 @@ class Loader(object):
         self._heartbeat()
 
     def _heartbeat(self):
-        # Its answer may come late, and other processes count from when it was sent.
+        # The answer may come late, and other processes measure the lease from the request.
         began = self._clock()
         self._beat()
         self._since_heartbeat.start(began)
@@ -322,7 +322,7 @@ class Loader(object):
         for intent in found:
             left = set((name, description) for name, descriptions in intent.repositories
                        if name in failed for description in descriptions)
-            # One intent is enough for what fails at each load.
+            # One intent is enough for repositories that fail in each load.
             if left <= kept:
                 self._bulk.finish(intent, self._store)
             kept |= left

@@ -25,8 +25,8 @@ class Source(object):
         raise NotImplementedError
 
     def may_contain(self, namespace, name):
-        """Return True if the storage, if it has a repository of this name, lists it in a namespace.
-        By default, each namespace may contain each name. Does no I/O."""
+        """Return True if a namespace would list the repository of a name, if it exists, or might do
+        so. By default, each namespace may contain each name. Does no I/O."""
         return True
 
     def has(self, name):

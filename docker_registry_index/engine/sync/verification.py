@@ -1,8 +1,8 @@
 """Verification: compares all postings with what should exist, and repairs what differs.
 
-Other programs may write into the search table, and DynamoDB restores or replicates items of one
-transaction at different times. So each load verifies a slice of the table. A repository that seems
-wrong is read again, consistently, because pushes and deletes continue meanwhile."""
+Other programs may write into the search table, and a restored table or a replica may have items of
+one transaction from different times. So each load verifies a slice of the table. A repository that
+seems wrong is read again, consistently, because pushes and deletes continue meanwhile."""
 
 from __future__ import unicode_literals
 
@@ -27,9 +27,9 @@ class Verification(object):
 
     A slice is a segment of a parallel Scan. All postings of a gram are in the same segment:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan
-    So all postings of the grams in a segment are compared with those that should exist. A gram of
-    which all postings are lost is in no segment. Its last character decides in which slice a Query
-    finds that.
+    So all postings of the grams in a segment are compared with those that should exist. If all
+    postings of a gram are lost, the gram is in no segment. Its last character decides for which
+    slice a Query looks for it.
 
     :param reader: a SnapshotReader.
     :param store: a Store that retries.
@@ -199,9 +199,9 @@ class Checksums(object):
     """Compares the postings that exist with those that should exist, and lists the names whose
     postings differ.
 
-    A temporary file keeps only one number for each name: the digests of the postings that exist,
-    less those of the postings that should exist. So the comparison needs little memory for any
-    number of postings.
+    A temporary file keeps only one number for each name: the sum of the digests of the postings
+    that exist, minus that of the postings that should exist. So the comparison needs little memory
+    for any number of postings.
 
     :param names: the most names in memory at a time.
     :param kilobytes: those of the database that are kept in memory.

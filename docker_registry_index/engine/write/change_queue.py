@@ -2,8 +2,8 @@
 
 A change may be out of date when it is retried, so a retry asks the storage for the current state.
 
-While DynamoDB is unavailable, one change at a time is tried. All other failures concern only the
-change that failed: each change has its own time of the next attempt, and delays no other."""
+While DynamoDB is unavailable, one change at a time is tried. Any other failure concerns only the
+change that failed: it has a time of its own for the next attempt, and delays no other change."""
 
 from __future__ import unicode_literals
 
@@ -247,7 +247,7 @@ class ChangeQueue(object):
             return change.is_made
 
     def note_recovery(self):
-        """Note that DynamoDB is available again, so that no change waits for its next attempt."""
+        """Note that DynamoDB is available again: changes no longer wait for the next attempt."""
         with self._lock:
             self._breaker.note_answer()
             if len(self._queued):

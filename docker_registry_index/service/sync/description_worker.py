@@ -189,7 +189,7 @@ class DescriptionWorker:
                 return
             self._queue.done(note)
         except (RegistryUnavailable, errors.ChangeConflict, errors.RequestFailed) as error:
-            # All other requests would fail, too, if DynamoDB is unavailable or lacks a table.
+            # If DynamoDB is unavailable or lacks a table, all other requests would fail, too.
             if getattr(error, 'unavailable', False) or isinstance(error, errors.MissingTable):
                 raise
             self._note_failure(note, error)

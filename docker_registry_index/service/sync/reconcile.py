@@ -150,9 +150,9 @@ class Reconciler:
 
         If the registry does not answer in time, the repository is noted in DynamoDB and read later.
         Registries send notifications in order, so one unreadable repository must not delay others.
-        For the same reason, a change is noted that DynamoDB throttles or refuses. It is also noted
-        if DynamoDB makes the change after the caller has timed out: another process may already
-        have made a later change.
+        For the same reason, the repository is noted if DynamoDB throttles or refuses the change. It
+        is also noted if DynamoDB makes the change after the caller has timed out: another process
+        may already have made a later change.
 
         A registry reports a push before it writes the tag. So this method awaits the tag for half a
         second, then notes the repository. The description worker awaits the tag for five minutes.

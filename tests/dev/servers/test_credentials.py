@@ -38,7 +38,7 @@ def key_id(session):
     return find
 
 
-def test_an_instance_gives_the_keys_of_its_role_to_those_who_have_a_token(server, key_id):
+def test_an_instance_gives_the_keys_of_its_role_to_clients_with_a_token(server, key_id):
     assert key_id(server.instance_environment()) == 'ASIAFIRST'
     server.issue('ASIASECOND')
     assert key_id(server.instance_environment()) == 'ASIASECOND'
@@ -74,7 +74,7 @@ def test_a_service_that_fails_gives_no_keys_and_answers_later(server, key_id, fa
     assert key_id(server.container_environment()) == 'ASIAFIRST'
 
 
-def test_keys_expire_when_ordered(server, session):
+def test_keys_expire_after_the_seconds_that_were_set(server, session):
     server.issue('ASIAFIRST', seconds=1)
     credentials = session(server.container_environment()).get_credentials()
     assert credentials.access_key == 'ASIAFIRST'

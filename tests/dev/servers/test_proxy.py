@@ -104,9 +104,9 @@ def test_a_transaction_needs_the_rights_of_the_actions_inside(proxy, client, act
     with proxy.denying(action):
         _, code, answer = refused(client.transact_write_items, TransactItems=[details])
         assert code == 'AccessDeniedException' and ':%s on' % action in answer['Error']['Message']
-        # Its own name is no right of IAM, nor is the action's name that of a batch.
+        # The right for an action is not that for a batch.
         client.batch_write_item(RequestItems={TABLE: [{'DeleteRequest': {'Key': key('u')}}]})
-    with proxy.denying('TransactWriteItems'):
+    with proxy.denying('TransactWriteItems'):  # IAM has no such right
         client.transact_write_items(TransactItems=[details])
 
 

@@ -43,7 +43,7 @@ class Machine(stateful.RuleBasedStateMachine):
         #: The requests that DynamoDB still has to make.
         self.late = []
         self.stored, self.found, self.doubtful = set(), {}, {}
-        #: The names that a process which had been paused has written, until a load ends.
+        #: The names that a paused process has written after its pause, until a load ends.
         self.continued = set()
         #: Seconds that the clock of loads is ahead: rows of before were not touched within their
         #: last hour.

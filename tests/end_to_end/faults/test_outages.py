@@ -17,7 +17,8 @@ from tests.helpers.engine import EngineIndex
 from tests.helpers.waiting import in_threads, wait_until
 
 BEFORE = ['acme/before-%d' % number for number in range(3)]
-#: Seconds after an outage within which the index equals the storage, as docs/faults.md states.
+#: Seconds after an outage within which the index equals the storage. docs/faults.md states when the
+#: sync begins.
 RECOVERY = 180
 #: Workers that are rebuilt every few requests, not all at the same request.
 REBUILT = {'GUNICORN_OPTS': gunicorn('--max-requests', '8', '--max-requests-jitter', '6')}

@@ -235,7 +235,7 @@ def test_missing_credentials_are_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize('code', ['UnrecognizedClientException', 'InvalidSignatureException'])
-def test_rejected_keys_of_the_settings_are_named(client, code):
+def test_an_error_names_the_settings_whose_keys_are_rejected(client, code):
     error = get(client.answer(refusal(400, code, 'The security token is invalid.')))
     assert 'settings access_key and secret_access_key; correct them' in str(error)
     # A signature is also invalid if its time is wrong.

@@ -89,7 +89,7 @@ def test_a_client_without_keys_is_never_kept_and_keys_are_looked_for_again(
         with pytest.raises(NoCredentials) as missing:
             connection.client()
         assert missing.value.code == code and way_out in missing.value.detail
-        # A machine with a role is not told to get one.
+        # The error does not advise a machine with a role to get one.
         assert ('give the machine a role if it has none' in missing.value.detail) == (not problem)
         clock.advance(1)
     pauses = [later - sooner for sooner, later in zip(machine.searches, machine.searches[1:])]
@@ -162,7 +162,7 @@ def test_no_request_waits_while_valid_keys_are_renewed_and_none_waits_long_witho
         assert len(hanging.calls) == 1
 
 
-def test_rejected_keys_are_read_again_every_half_a_minute_until_they_are_others(
+def test_rejected_keys_are_read_again_every_half_a_minute_until_they_have_changed(
         connection, machine, clock):
     seen = []
     connection.watch(seen.append)
@@ -177,7 +177,7 @@ def test_rejected_keys_are_read_again_every_half_a_minute_until_they_are_others(
     machine.has = Keys('AKIDNEW', clock)
     clock.advance(30)
     wait_until(lambda: connection.client() is not old)
-    # The event hooks are those of each client.
+    # Each client has the event hooks.
     assert seen == [old, connection.client()] and key_of(connection.client()) == 'AKIDNEW'
     # A late rejection of the old keys changes nothing.
     connection.note_rejected(old)

@@ -29,7 +29,7 @@ def request_of(tmpdir, monkeypatch):
             authorization = request.headers['Authorization']
             if isinstance(authorization, bytes):
                 authorization = authorization.decode('ascii')
-            # It begins with ALGORITHM Credential=KEY/DATE/REGION/.
+            # The header begins with ALGORITHM Credential=KEY/DATE/REGION/.
             found.extend([request.url, authorization.split('/')[2]])
             raise AssertionError('not sent')
 
@@ -50,7 +50,7 @@ def request_of(tmpdir, monkeypatch):
     ('us-isob-east-1', 'dynamodb.us-isob-east-1.sc2s.sgov.gov'),
     # Newer than botocore of Python 2.7, which derives the host from the form of the name.
     ('mx-central-1', 'dynamodb.mx-central-1.amazonaws.com'),
-    # On Python 2.7, a host that does not exist: docs/settings.md says what to do.
+    # On Python 2.7, a host that does not exist: docs/settings.md describes what to do.
     ('eusc-de-east-1', 'dynamodb.eusc-de-east-1.amazonaws.' + ('com' if PY2 else 'eu'))])
 def test_a_region_has_its_own_host(request_of, region, host):
     assert request_of(region) == ['https://%s/' % host, region]
@@ -59,7 +59,7 @@ def test_a_region_has_its_own_host(request_of, region, host):
 def test_with_an_endpoint_a_region_may_have_any_name(request_of):
     settings = dict(KEYS, endpoint_url='http://127.0.0.1:8000')
     for region in 'local', 'eusc-de-east-1', 'us-east-1':
-        # Variables that choose another address of AWS do not count then.
+        # Variables that choose another address of AWS do not count.
         assert request_of(region, settings, AWS_USE_FIPS_ENDPOINT='true',
                           AWS_USE_DUALSTACK_ENDPOINT='true') == [
             'http://127.0.0.1:8000/', region]
@@ -83,7 +83,7 @@ def test_only_the_settings_lead_to_another_endpoint(request_of, settings):
 
 @pytest.mark.parametrize('settings', [KEYS, {}], ids=['keys of the settings', 'other keys'])
 @pytest.mark.parametrize('mode', ['preferred', 'required'])
-def test_an_endpoint_of_an_account_is_never_used(request_of, settings, mode):
+def test_an_account_based_endpoint_is_never_used(request_of, settings, mode):
     assert request_of('us-east-1', settings, AWS_ACCOUNT_ID='123456789012',
                       AWS_ACCOUNT_ID_ENDPOINT_MODE=mode) == [
         'https://dynamodb.us-east-1.amazonaws.com/', 'us-east-1']
@@ -107,7 +107,7 @@ def test_keys_of_a_role_come_from_sts_in_the_region_of_the_tables(
         asked.append(request.url)
         raise AssertionError('not sent')
 
-    # Those of each new session, such as the one that finds the keys.
+    # Each new session gets these handlers, also the one that finds the keys.
     monkeypatch.setattr(botocore.handlers, 'BUILTIN_HANDLERS', botocore.handlers.BUILTIN_HANDLERS +
                         [(str('before-send.sts'), note)])
     Client(Settings(region=region))

@@ -120,10 +120,10 @@ SOON, INTERVAL = 600, 86400
 @pytest.mark.parametrize('reports, synced, resync, due', [
     # A complete load: after the interval.
     ([FRESH], 1000, False, 1000 + INTERVAL), ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
-    # A load that failed: soon.
+    # A load that failed: soon afterwards.
     ([FAILED], None, False, 1000 + SOON), ([FAILED, FRESH], 2000, False, 2000 + INTERVAL),
     ([FAILED, FRESH, FAILED], 2000, False, 3000 + SOON),
-    # A load that could not read a part of the storage: the index has the rest, but also soon.
+    # A load that could not read a part of the storage: the index has the rest; also soon.
     ([PART._replace(unchanged=0)], 1000, False, 1000 + SOON),
     ([FRESH, PART], 2000, False, 2000 + SOON), ([FRESH, PART, PART], 3000, False, 3000 + 2 * SOON),
     ([FRESH, PART, WHOLE], 3000, False, 3000 + INTERVAL),
@@ -133,7 +133,7 @@ SOON, INTERVAL = 600, 86400
     ([ADOPTING_PART], 1000, True, 1000 + SOON),
     ([ADOPTING, ADOPTING], 2000, False, 2000 + INTERVAL),
     ([ADOPTING_PART, WHOLE], 2000, False, 2000 + INTERVAL),
-    # The same if a load that failed adopted them.
+    # The same if a load adopted rows and failed.
     ([ADOPTING_FAILED], None, False, 1000 + SOON),
     ([ADOPTING_FAILED, WHOLE], 2000, True, 2000 + SOON),
     ([ADOPTING_FAILED, FAILED, WHOLE], 3000, True, 3000 + SOON),

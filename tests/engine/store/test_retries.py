@@ -55,7 +55,7 @@ def test_a_throttled_request_is_retried_after_longer_and_longer_pauses_with_hear
     pauses = [after - before for before, after in zip(times, times[1:])]
     assert [0.7 * longest <= pause <= longest + 1e-6 for pause, longest
             in zip(pauses, [0.5, 1, 2, 4, 4])] == [True] * 5, pauses
-    # Not only before each attempt.
+    # There are heartbeats during the pauses, too.
     assert max(clock.slept) <= 1 and len(beats) == len(clock.slept) + 1
 
 
@@ -64,7 +64,7 @@ def test_a_load_is_throttled_for_a_month_and_logs_a_line_every_ten_minutes(caplo
     began = clock()
     assert client.call('put_item', TableName='db-search') == {'Items': []}
     assert len(requests) == 1001 and clock() - began > 2000
-    # It began at once.
+    # The first line is logged at once.
     assert len(caplog.messages) == 1 + int((clock() - began) // 600)
     assert set(line.partition(';')[0] for line in caplog.messages) == {
         'DynamoDB throttles put_item on db-search'}
@@ -75,7 +75,7 @@ def test_a_load_is_throttled_for_a_month_and_logs_a_line_every_ten_minutes(caplo
 
 @pytest.mark.parametrize('error, seconds', [
     (THROTTLED, 600), (LATE, 600), (FAULT, 20), (failed('EndpointConnectionError'), 20),
-    # A retry cannot change these.
+    # A retry would fail, too.
     (failed('AccessDeniedException', retryable=False), 0),
     (failed('ResourceNotFoundException', False, errors.MissingTable), 0),
     (failed('ConditionalCheckFailedException', kind=errors.ConditionFailed), 0),

@@ -238,7 +238,7 @@ def test_what_cannot_be_written_again_is_logged_and_left_to_the_next_load(
         report = other.load(storage)
     assert not report.complete
     assert 'the entry of %r in the search index could not be updated' % NAMES[1] in caplog.text
-    # That of its own group is the same.
+    # The intent of its own group lists the same repositories.
     left = [each.repositories for each in intents(other.store)]
     assert left and all(each == intent.repositories for each in left)
     assert report.failed == len(NAMES)
@@ -275,7 +275,7 @@ def test_a_worker_waits_while_the_lease_may_end_and_stops_with_the_load(index, s
 
 
 def test_a_worker_makes_no_request_after_a_heartbeat_that_came_late(index, storage):
-    """As if a name server had answered late. Other processes count from when it was sent."""
+    """As if a name server had answered late. Other processes measure the lease from the request."""
     clock, made, begun, beats, during = Clock(), RequestsMade(index.engine), [], [], []
     may_end = threading.Event()
 

@@ -213,7 +213,7 @@ def test_an_item_that_dynamodb_never_accepts_fails_its_repository_only(index, ca
         report = index.load(lambda: STORED, threads=threads)
         assert (report.failed, report.added + report.unchanged) == (1, 5)
         assert index.names() == NAMES[:2] + NAMES[3:]
-        # One for all loads, not one more for each.
+        # One intent stays for all loads, not one for each.
         [intent] = intents(index.store)
         assert NAMES[2] in dict(intent.repositories)
     assert 'the entry of %r in the search index could not be updated' % NAMES[2] in caplog.text

@@ -148,7 +148,7 @@ def test_a_restored_table_is_verified_completely_by_the_next_load(index, storage
     delete(index, [item for item in before if item['gram']['S'] != '/'][::2])
     has_ids(index, **{kind: 'restored'})
     assert start.are_tables_restored() and index.another().starter(storage).is_ready()
-    # The marker is that of before the restore, or of another region.
+    # The marker was written before the restore, or in another region.
     assert start.sync().repaired == 3 and not start.are_tables_restored()
     assert index.postings() == before
     assert (start.marker.slice, start.marker.verified_all) == (0, start.marker.tried)
@@ -183,7 +183,7 @@ def test_the_first_load_of_an_index_verifies_nothing():
 def test_a_verification_without_a_problem_costs_one_scan_and_writes_nothing(index, storage):
     made = RequestsMade(index.engine)
     assert index.load(storage, slices=[3]).repaired == 0
-    # Characters without any posting in this slice are confirmed by a Query each.
+    # A Query confirms each character that has no posting in this slice.
     others = [operation for operation in made.operations if operation != 'Query']
     assert others == ['Scan', 'Scan'] and 3 <= made.operations.count('Query') <= 7
 
@@ -197,7 +197,7 @@ def test_a_change_after_the_list_of_names_was_read_is_no_problem(index, other, s
     assert index.search('quite') == [('b/web', 'quite new')]
 
 
-def test_the_tombstone_of_postings_without_a_repository_is_no_removal(index, storage):
+def test_the_tombstone_of_postings_without_a_repository_does_not_count_as_a_removal(index, storage):
     put(index, [ghost()])
     assert index.load(storage, slices=ALL).repaired == 1
     [tombstone] = index.tombstones()

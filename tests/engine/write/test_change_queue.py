@@ -355,7 +355,7 @@ def test_a_throttled_change_is_retried_without_the_storage_while_its_caller_wait
     join = in_threads([lambda: answers.append(threaded.apply_change('a/one', True))])
     wait_until(lambda: index.made and not threaded._running)
     index.failure = None
-    # It is not due.
+    # The retry is not due yet.
     time.sleep(0.1)
     assert answers == [] and len(threaded) == len(index.made) == 1
     clock.advance(1)

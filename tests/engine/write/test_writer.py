@@ -177,7 +177,7 @@ def test_a_refused_change_is_retried_and_ends_in_a_clear_error_if_it_is_always_r
     made = RequestsMade(index.engine)
     assert writer.add(NAME, 'kept in words') is True
     assert len(clock.slept) == ATTEMPTS - 1 and sum(clock.slept) < 5
-    # What was throttled has not changed, so it is not read again.
+    # A throttled transaction has changed nothing, so the row is not read again.
     reads = 1 if raised is errors.RequestFailed else 2 * ATTEMPTS - 1
     assert made.operations.count('GetItem') == reads
     del clock.slept[:]

@@ -124,7 +124,7 @@ def test_an_unreadable_part_of_the_storage_is_named_and_the_catalog_has_the_rest
                 if name == 'registry_index_storage_unreadable'} == {'part="other"': 1}
 
 
-def test_the_metric_of_unreadable_parts_is_that_of_now():
+def test_the_metric_lists_the_parts_that_are_unreadable_now():
     parts, metrics = ['b', 'a', 'b'], Metrics()
     metrics.watch_storage(lambda: parts)
 
