@@ -48,22 +48,28 @@ class LossNote(object):
 
     def __init__(self, settings):
         index = '%s %s %s' % (settings.endpoint_url, settings.region, settings.search_table)
-        self._path = os.path.join(tempfile.gettempdir(), 'docker-registry-index-' + hashlib.sha256(
-            index.encode('utf-8')).hexdigest()[:16])
+        digest = hashlib.sha256(index.encode('utf-8')).hexdigest()[:16]
+        try:
+            folder = tempfile.gettempdir()
+        except EnvironmentError:
+            # No folder can be written, so the file cannot be, either.
+            folder = '/tmp'
+        # In Python 2.7, the name of the folder is bytes, perhaps beyond ASCII.
+        self._path = os.path.join(folder, str('docker-registry-index-' + digest))
 
     def write(self):
         """Create the file, unless it exists."""
         try:
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         except OSError as error:
-            logger.debug('lost changes cannot be noted in %s: %s', self._path, error)
+            logger.debug('lost changes cannot be noted in %r: %s', self._path, error)
 
     def delete(self):
         """Delete the file, if it exists."""
         try:
             os.remove(self._path)
         except OSError as error:
-            logger.debug('%s cannot be deleted: %s', self._path, error)
+            logger.debug('%r cannot be deleted: %s', self._path, error)
 
     def exists(self):
         """Return True if the file exists and is not that of another user."""

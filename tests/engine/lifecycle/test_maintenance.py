@@ -1,6 +1,7 @@
 """What a process does in the background: when it checks, loads, syncs, waits and gives up."""
 from __future__ import unicode_literals
 
+import errno
 import logging
 import os
 import tempfile
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 from docker_registry_index.engine import Settings, concurrency, errors
+from docker_registry_index.engine._compat import PY2
 from docker_registry_index.engine.lifecycle import maintenance as maintenance_module
 from docker_registry_index.engine.lifecycle.maintenance import Maintenance
 from docker_registry_index.engine.lifecycle.start import RETRY
@@ -547,6 +549,28 @@ def test_a_note_that_cannot_be_written_or_trusted_changes_nothing_else(
     requests = ready.requests
     maintenance.run_once(clock())
     assert ready.requests == requests + 1 and not (disk / 'target').exists()
+
+
+@pytest.mark.parametrize('fault', ['no folder can be written', 'a name that is not ASCII'])
+def test_a_process_starts_whatever_its_folder_for_temporary_files_is(
+        make, ready, clock, disk, monkeypatch, fault):
+    """As in a container whose file system is read-only, or on a full disk."""
+    if fault == 'no folder can be written':
+        def fail():
+            raise IOError(errno.ENOENT, 'No usable temporary directory found')
+
+        monkeypatch.setattr(tempfile, 'gettempdir', fail)
+    else:
+        folder = os.path.join(str(disk), str(u'f\xfcr'.encode('utf-8') if PY2 else u'f\xfcr'))
+        os.mkdir(folder)
+        monkeypatch.setattr(tempfile, 'tempdir', folder)
+    maintenance = make()
+    maintenance.note_loss()
+    assert bool(list(disk.rglob('docker*'))) == (fault == 'a name that is not ASCII')
+    maintenance.run_once(clock())
+    maintenance.sync_soon()
+    maintenance.run_once(clock())
+    assert ready.requests == 1 and not list(disk.rglob('docker*'))
 
 
 def test_tables_are_compared_with_those_of_the_last_load_every_ten_minutes(make, ready, clock):
