@@ -86,7 +86,10 @@ class SearchIndex(object):
         :raises InvalidName: the index cannot hold such a name."""
         self._maintenance.start()
         with self._precedence:
-            return self._queue.apply_change(text.check_name(name), is_there)
+            is_made = self._queue.apply_change(text.check_name(name), is_there)
+        if not is_made:
+            self._maintenance.note_loss()
+        return is_made
 
     def sync_soon(self):
         """Request a sync of the started index in the background, because changes may have been
@@ -99,9 +102,10 @@ class SearchIndex(object):
         Takes ten seconds at most, unless a request under way takes longer. Does nothing the second
         time, nor in a forked process."""
         if self._maintenance and not self._maintenance.is_stopped:
-            is_all_made = self._queue.close(_CLOSE_SECONDS)
-            if not is_all_made and not self.client.availability.is_outage:
-                self._maintenance.request_sync()
+            if not self._queue.close(_CLOSE_SECONDS):
+                self._maintenance.note_loss()
+                if not self.client.availability.is_outage:
+                    self._maintenance.request_sync()
             self._maintenance.stop(_CLOSE_SECONDS)
 
     @property

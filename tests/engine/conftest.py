@@ -2,6 +2,7 @@
 from __future__ import unicode_literals
 
 import os
+import tempfile
 
 import pytest
 
@@ -12,6 +13,14 @@ from docker_registry_index.engine.sync import loader
 from docker_registry_index.engine.write import plan
 from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import taken_back
+
+
+@pytest.fixture(autouse=True)
+def disk(tmp_path):
+    """The folder for temporary files of a host, where processes note that changes may be lost."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path)
+    yield tmp_path
+    tempfile.tempdir = before
 
 
 @pytest.fixture

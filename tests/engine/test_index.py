@@ -11,7 +11,7 @@ from tests.helpers.engine import EngineIndex
 from tests.helpers.faults import Throttle
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import FakeStorage
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import Hanging, wait_until
 
 STORED = [('a/web', 'The front end'), ('b/worker', None)]
 
@@ -39,6 +39,36 @@ def test_a_process_that_ends_with_changes_requests_a_sync_unless_dynamodb_is_una
     assert '1 changes of the search index are lost' in caplog.text
     [row] = second.items(second.settings.version_table)
     assert ('sync_requested' in row) is is_requested
+
+
+@pytest.mark.parametrize('end', ['kill', 'close'])
+def test_a_change_that_hangs_when_its_process_ends_is_found_by_the_sync_of_the_next_process(
+        processes, end, monkeypatch):
+    """Before the request has timed out, the process knows of no outage."""
+    monkeypatch.setattr(index_module, '_CLOSE_SECONDS', 0.1)
+    monkeypatch.setattr(maintenance, '_LAST_SECONDS', 0.1)
+    index, other, watching = processes
+    assert index.engine.start(lambda: STORED) is True
+    monkeypatch.setattr(index.engine._queue, '_wait', 0.1)
+    hanging = Hanging(lambda: None)
+    index.dynamodb.meta.events.register('before-call.dynamodb', lambda **_: hanging())
+    with hanging:
+        assert index.engine.apply_change('a/new', True) is False
+        if end == 'close':
+            index.engine.close()
+        assert other.engine.start(lambda: STORED) is True
+        wait_until(lambda: 'sync_requested' in watching.items(index.settings.version_table)[0])
+
+
+def test_a_change_that_is_made_in_time_leads_to_no_sync(processes):
+    index, other, watching = processes
+    assert index.engine.start(lambda: STORED) is True
+    assert index.engine.apply_change('a/new', True) is True
+    startup = other.starter(None)
+    maintained = maintenance.Maintenance(other.store, None, startup=lambda *_: startup)
+    for _ in range(2):
+        maintained.run_once(0)
+    assert 'sync_requested' not in watching.items(index.settings.version_table)[0]
 
 
 def test_a_process_requests_a_sync_when_dynamodb_has_recovered(index, second):

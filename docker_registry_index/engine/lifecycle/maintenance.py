@@ -189,8 +189,9 @@ class Maintenance(object):
             self._loop.wake()
 
     def note_loss(self):
-        """Note on this host's disk that changes may be lost, because DynamoDB is unavailable. If
-        this process ends before it can request a sync, the next one finds the note and does."""
+        """Note on this host's disk that changes may be lost, because one is late or DynamoDB is
+        unavailable. If this process ends before it can request a sync, the next one finds the note
+        and does."""
         self._loss_note.write()
 
     def request_sync(self):

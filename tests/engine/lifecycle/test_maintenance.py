@@ -122,21 +122,17 @@ def waits(waits_of):
 
 
 @pytest.fixture
-def disk(tmp_path, monkeypatch):
-    """The folder for temporary files of a host."""
-    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def make(start, clock, disk):
     """A function that makes a Maintenance; all are stopped after the test."""
     made = []
 
-    def make(interval=0, startup_wait=30, load=None, **more):
+    def make(interval=0, startup_wait=30, load=None, compares_tables=False, **more):
         settings = Settings(region='us-east-1', connect_timeout=0.2, read_timeout=0.2, attempts=1,
                             sync_interval=interval, startup_wait=startup_wait, **more)
         made.append(Maintenance(Store(settings, None), load, clock, clock, start))
+        if not compares_tables:
+            # The first comparison is at a random time.
+            made[-1]._compare_at = clock() + 10 ** 9
         return made[-1]
 
     yield make
@@ -387,7 +383,7 @@ def test_a_requested_sync_is_made_by_processes_that_live_less_than_a_minute(
     began = clock()
     ready.request = requested_at(began)
     while 'load' not in ready.asked:
-        maintenance, end = make(), clock() + 20
+        maintenance, end = make(compares_tables=True), clock() + 20
         while clock() < end and 'load' not in ready.asked:
             if int(clock() - began) in pauses:
                 ready.request = SyncRequest(int(began), int(clock()), 'at %s' % clock())
@@ -574,7 +570,7 @@ def test_a_process_starts_whatever_its_folder_for_temporary_files_is(
 
 
 def test_tables_are_compared_with_those_of_the_last_load_every_ten_minutes(make, ready, clock):
-    maintenance, began = make(), clock()
+    maintenance, began = make(compares_tables=True), clock()
     for _ in range(60):
         clock.advance(maintenance.run_once(clock()))
     assert abs(ready.asked.count('tables') - (clock() - began) / 600) <= 1
@@ -591,7 +587,7 @@ def test_processes_that_live_for_seconds_compare_the_tables_too(make, ready, clo
     ready.is_restored, processes = True, 0
     while not ready.requests:
         processes += 1
-        maintenance, end = make(), clock() + 20
+        maintenance, end = make(compares_tables=True), clock() + 20
         while clock() < end:
             clock.advance(min(maintenance.run_once(clock()), end - clock()) or 1)
         assert processes < 1000
