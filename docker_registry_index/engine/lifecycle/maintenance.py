@@ -52,7 +52,7 @@ class LossNote(object):
         try:
             folder = tempfile.gettempdir()
         except EnvironmentError:
-            # No folder can be written, so the file cannot be, either.
+            # No folder is writable, so the file cannot be created, either.
             folder = '/tmp'
         # In Python 2.7, the name of the folder is bytes, perhaps beyond ASCII.
         self._path = os.path.join(folder, str('docker-registry-index-' + digest))
@@ -191,7 +191,7 @@ class Maintenance(object):
     def note_loss(self):
         """Note on this host's disk that changes may be lost, because one is late or DynamoDB is
         unavailable. If this process ends before it can request a sync, the next one finds the note
-        and does."""
+        and requests the sync."""
         self._loss_note.write()
 
     def request_sync(self):
