@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from ...engine import SearchIndex, errors
-from ...engine.concurrency import Backoff
+from ...engine.concurrency import Backoff, TimedOut, call_with_timeout
 from ...engine.sync.description_queue import Note
 from ...engine.write.change_queue import FailureLog
 from ..registry import image
@@ -28,8 +28,8 @@ LIMIT = 32
 #: Attempts if the registry changes in the meantime.
 _ATTEMPTS = 3
 #: Shares of the time of a notification that remain after the description is read, for the change;
-#: and after the last answer of the registry, for a note.
-_FOR_CHANGE, _FOR_NOTE = 0.4, 0.25
+#: after the last answer of the registry, for a note; and after the wait for the change, for one.
+_FOR_CHANGE, _FOR_NOTE, _FOR_LATE_NOTE = 0.4, 0.25, 0.2
 #: Seconds to wait for the tag of a push; and between two requests for it, at first and at most. The
 #: registry sends no other notification until it gets an answer.
 _TAG_WAIT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.04, 0.11
@@ -69,19 +69,31 @@ class NotificationPool:
         self.under_way = 0
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Make these changes, and wait until all are in the index.
+        """Make these changes, and wait until all are in the index, or noted.
 
-        :raises RetryLater: a change failed, or is not made yet."""
+        A change that DynamoDB throttles takes seconds, and each retry of its notification would
+        take as long. So the repository of a change that takes longer is noted, and read later.
+
+        :raises RetryLater: a change failed, or is neither made nor noted yet."""
         end = time.monotonic() + self._seconds
-        futures = [self._submit(change, end) for change in changes]
-        _, late = wait(futures, max(0, end - time.monotonic()))
+        futures = {self._submit(change, end): change.name for change in changes}
+        made, late = wait(
+            futures, max(0, end - _FOR_LATE_NOTE * self._seconds - time.monotonic()))
         if late:
-            raise RetryLater(f'the change takes longer than {self._seconds:g} seconds')
-        for future in futures:
+            self._note_late([futures[future] for future in late], end)
+        for future in made:
             try:
                 future.result()
             except _TEMPORARY as error:
                 raise RetryLater(str(error))
+
+    def _note_late(self, names: list[str], end: float) -> None:
+        try:
+            call_with_timeout(lambda: self._reconciler.note_late(names),
+                              max(0, end - time.monotonic()))
+        except (TimedOut, errors.RequestFailed) as error:
+            raise RetryLater(f'the change takes longer than {self._seconds:g} seconds, and it '
+                             f'could not be noted: {error}')
 
     def _submit(self, change: Change, end: float) -> Future[None]:
         # One notification may have more changes than may be made at once.
@@ -183,6 +195,11 @@ class Reconciler:
         :raises: as reconcile, without RetryLater."""
         end = self._clock() + seconds
         return self._update(name, lambda tags: self._text(name, None, tags, end), end, end)
+
+    def note_late(self, names: list[str]) -> None:
+        """Note repositories whose changes take long; raise RequestFailed if that fails."""
+        for name in names:
+            self._note(name, 'its change takes long')
 
     def _reconcile(self, change: Change, end: float, seconds: float) -> None:
         reference = None if image.is_secondary(change.tag) else change.reference

@@ -114,6 +114,25 @@ def test_a_change_that_dynamodb_refuses_delays_no_notification_after_it(place):
     wait_until_equal(place, 60)
 
 
+@pytest.mark.parametrize('table', ['repository', 'search'])
+def test_a_change_that_dynamodb_throttles_delays_no_notification_after_it(place, table):
+    # The row fails at its read; the witness fails in the transaction of the change.
+    name = table + '/throttled'
+    key = {'name': {'S': name}} if table == 'repository' else {
+        'suffix': {'S': name.replace('/', '\1')}}
+    failed = len(answered(place, 503))
+    with place.proxy.throttling(getattr(place.index.settings, table + '_table'), key):
+        place.images.push(name)
+        for number in range(3):
+            other = '%s/pushed-%02d' % (table, number)
+            place.images.push(other)
+            place.wait_until_found({other: ''}, other, 5)
+        assert name not in place.results(table)
+        # Without a note, each retry takes as long as the first attempt.
+        assert len(answered(place, 503)) <= failed + 2
+    wait_until_equal(place, 60)
+
+
 def search_until(place, over):
     """Search again and again; return the statuses."""
     return [status_of_a_search(place) for _ in iter(lambda: over.wait(0.02), True)]

@@ -137,13 +137,27 @@ class TestPool:
         pool.apply(applications(2 * LIMIT))
         assert len(index) == 2 * LIMIT and pool.under_way == 0
 
-    def test_a_change_that_takes_longer_goes_on_and_is_retried_later(self, reconciler, index):
+    def test_a_change_that_takes_longer_goes_on_and_is_noted(self, reconciler, index):
+        pool = NotificationPool(reconciler, 0.5)
+        with Hanging(lambda: None) as index.before_change.side_effect:
+            pool.apply([change()])
+            assert index.noted == [NAME] and index == {} and pool.under_way == 1
+            # So does the next one of the same repository, which waits for the first one.
+            pool.apply([change()])
+            assert index.noted == [NAME] * 2
+
+    def test_a_change_that_takes_longer_and_cannot_be_noted_is_retried_later(
+            self, reconciler, index):
         pool = NotificationPool(reconciler, 0)
+        index.note = Mock(side_effect=THROTTLED)
         with Hanging(lambda: None) as index.before_change.side_effect:
             with pytest.raises(RetryLater, match='change takes longer than 0 seconds'):
                 pool.apply([change()])
             wait_until(lambda: index.before_change.called)
             assert index == {} and pool.under_way == 1
+            with Hanging(lambda *_: []) as note, pytest.raises(RetryLater):
+                index.note = lambda names, is_expected: note(names)
+                NotificationPool(reconciler, 0.1).apply([change()])
             with pytest.raises(RetryLater, match="change of 'acme/web' is still being made"):
                 reconciler.reconcile(change(), 0)
         NotificationPool(reconciler, 5).apply([change()])
