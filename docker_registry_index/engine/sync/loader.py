@@ -319,7 +319,7 @@ class Loader(object):
             'updated', name, lambda: self._writer.rewrite(name, begun[name])) == 'failed')
         self._counts['failed'] += len(failed - known)
         kept = set()
-        for intent in found:
+        for intent in sorted(found, key=self._bulk.is_own):
             left = set((name, description) for name, descriptions in intent.repositories
                        if name in failed for description in descriptions)
             # One intent is enough for repositories that fail in each load.

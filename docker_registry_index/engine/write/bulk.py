@@ -142,6 +142,10 @@ class BulkWriter(object):
                    Key=marker_key(INTENT, intent.number))
         self._left.pop(intent.number, None)
 
+    def is_own(self, intent):
+        """Return True if this object has written an intent."""
+        return intent.number in self._left
+
     def finish(self, intent, store):
         """Note that the repositories of an intent are written again.
 
@@ -150,7 +154,7 @@ class BulkWriter(object):
         load has written its repositories once more. Costs a PutItem or a DeleteItem.
 
         :param store: as for delete."""
-        if intent.is_settled or intent.number in self._left:
+        if intent.is_settled or self.is_own(intent):
             self.delete(intent, store)
         else:
             self._put(intent._replace(is_settled=True), store)

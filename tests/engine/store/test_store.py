@@ -33,7 +33,7 @@ def query(condition, consistent=False, values=(), **more):
     """The request of a Query of the gram "sa"."""
     return 'query', dict(more, TableName='db-search-4', KeyConditionExpression=condition,
                          ExpressionAttributeValues=dict({':gram': {'S': 'sa'}}, **dict(values)),
-                         ConsistentRead=consistent)
+                         ConsistentRead=consistent, ReturnConsumedCapacity='TOTAL')
 
 
 @pytest.mark.parametrize('arguments, request_made', [
