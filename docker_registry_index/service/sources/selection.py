@@ -34,6 +34,6 @@ def source_of(settings: ServiceSettings) -> StorageSource:
     if found is None:
         return FilesSource(settings.storage)
     bucket, root = found
-    return S3Source(bucket, root, s3_client(
+    return S3Source(bucket, root, lambda: s3_client(
         settings.storage_endpoint_url, settings.storage_region,
         settings.storage_access_key, settings.storage_secret_key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3.session
@@ -111,16 +111,19 @@ class S3Source(StorageSource):
     """A Source of the repositories with a tag in a bucket. All methods raise boto3's errors.
 
     :param bucket, root: the registry's storage.s3.bucket and storage.s3.rootdirectory.
-    :param client: an S3 client, see s3_client."""
+    :param connect: returns an S3 client, see s3_client. It is called for each load, because a
+        client that finds no credentials when it is created never looks for them again."""
 
-    def __init__(self, bucket: str, root: str, client: Any) -> None:
+    def __init__(self, bucket: str, root: str, connect: Callable[[], Any]) -> None:
         self._bucket = bucket
         self._folder = layout.folder(root)
-        self._client = client
+        self._connect = connect
+        self._client: Any = None
 
     def namespaces(self) -> Iterator[layout.KeyRange]:
         """Return ranges with about equal numbers of folders. Costs a request for each 1 000 folders
         at the top level. If there are fewer than 8, also costs one for each of them."""
+        self._client = self._connect()
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
             cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
@@ -139,6 +142,8 @@ class S3Source(StorageSource):
         if not layout.is_name(name):
             return False
         tags = self._folder + layout.tags_of(name)
+        if self._client is None:
+            self._client = self._connect()
         # StartAfter skips the folder itself, of which the AWS console makes an object.
         return bool(self._client.list_objects_v2(
             Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))

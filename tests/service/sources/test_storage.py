@@ -2,8 +2,10 @@
 import os
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, CredentialRetrievalError
 
+from docker_registry_index.service.settings import settings_of
+from docker_registry_index.service.sources.selection import source_of
 from docker_registry_index.service.sources.storage import FilesSource, S3Source, s3_client
 from tests.helpers.listing import REPOSITORIES as V2
 from tests.helpers.listing import Bucket, keys_of, listed, make_repositories
@@ -88,7 +90,7 @@ class TestFiles:
 class TestBucket:
     def test_names_with_a_tag_are_listed_and_no_bucket_is_an_error(self, in_process_dynamodb):
         s3 = s3_client(None, 'us-east-1', 'local', 'local-secret')  # that of moto
-        source = S3Source('bucket', '/some/prefix/', s3)
+        source = S3Source('bucket', '/some/prefix/', lambda: s3)
         for read in source.namespaces, lambda: source.has('a'):
             with pytest.raises(ClientError):
                 list(read())
@@ -101,6 +103,24 @@ class TestBucket:
         assert [name for name in ('a', 'a/b', 'z', 'z/gone', 'never') if source.has(name)] == [
             'a', 'a/b']
 
+    def test_each_load_finds_credentials_anew(self, in_process_dynamodb, monkeypatch, tmp_path):
+        s3_client(None, 'us-east-1', 'local', 'local-secret').create_bucket(Bucket='late')
+        for name in 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN':
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv('AWS_SHARED_CREDENTIALS_FILE', str(tmp_path / 'credentials'))
+        # The agent of a container, which is unavailable.
+        monkeypatch.setenv('AWS_CONTAINER_CREDENTIALS_FULL_URI', 'http://127.0.0.1:1/')
+        settings, _ = settings_of({'STORAGE': 's3://late', 'STORAGE_REGION': 'us-east-1'}, {})
+        source = source_of(settings)
+        for read in source.namespaces, lambda: source.has('a'):
+            with pytest.raises(CredentialRetrievalError):
+                list(read())
+        for keys in 'first', 'second':
+            (tmp_path / 'credentials').write_text(
+                '[default]\naws_access_key_id = %s\naws_secret_access_key = secret\n' % keys)
+            assert listed(source) == ([], []) and not source.has('a')
+            assert source._client._request_signer._credentials.access_key == keys
+
     @pytest.mark.parametrize('count, pattern, requests', [
         (300, 'app%d', 1 + 8), (300, 'team%d/app%d', 1 + 3 + 8), (300, 'only/app%d', 1 + 1 + 8),
         (3000, 'team%d/app%d', 1 + 3 + 49)])
@@ -108,13 +128,14 @@ class TestBucket:
         """Each repository has 14 keys. In end_to_end, test_counts counts those of a real S3."""
         names = [pattern % ((number % 3, number)[-pattern.count('%'):]) for number in range(count)]
         s3 = Bucket(key for name in names for key in keys_of(name, 3, 5, 3))
-        assert listed(S3Source('any', '', s3)) == (sorted(names), [])
+        assert listed(S3Source('any', '', lambda: s3)) == (sorted(names), [])
         assert s3.requests == requests
 
     @pytest.mark.parametrize('pattern', ['app%d', 'team%d/app%d', 'only/app%d'])
     def test_each_name_may_be_in_the_one_range_that_lists_it(self, pattern):
         names = [pattern % ((number % 3, number)[-pattern.count('%'):]) for number in range(60)]
-        source = S3Source('any', '', Bucket(key for name in names for key in keys_of(name)))
+        s3 = Bucket(key for name in names for key in keys_of(name))
+        source = S3Source('any', '', lambda: s3)
         ranges = list(source.namespaces())
         for name in names:
             assert [each for each in ranges if source.may_contain(each, name)] == [
@@ -125,14 +146,14 @@ class TestBucket:
 
     def test_has_is_one_request_and_a_folder_alone_is_no_tag(self):
         s3 = Bucket(keys_of('a/b', tags=5) + ['a/c/_manifests/tags/'])
-        source = S3Source('any', '', s3)
+        source = S3Source('any', '', lambda: s3)
         assert source.has('a/b') and not source.has('a/c') and not source.has('a')
         assert not source.has('../a/b') and not source.has('') and not source.has(None)
         assert s3.requests == 3
 
     def test_invalid_names_are_left_out_with_a_warning(self, caplog):
         s3 = Bucket(keys_of('a') + keys_of('B') + keys_of('C/d') + ['README', 'a/README'])
-        assert listed(S3Source('any', '', s3)) == (['a'], [])
+        assert listed(S3Source('any', '', lambda: s3)) == (['a'], [])
         assert 'for example' in caplog.text
 
     def test_the_bucket_is_in_the_path_of_another_s3_than_amazon_s(self):
