@@ -142,10 +142,9 @@ class S3Source(StorageSource):
         if not layout.is_name(name):
             return False
         tags = self._folder + layout.tags_of(name)
-        if self._client is None:
-            self._client = self._connect()
+        client = self._client or self._connect()
         # StartAfter skips the folder itself, of which the AWS console makes an object.
-        return bool(self._client.list_objects_v2(
+        return bool(client.list_objects_v2(
             Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
 
     def _folders(self, folder: str) -> Iterator[str]:

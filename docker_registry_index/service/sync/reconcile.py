@@ -89,7 +89,7 @@ class NotificationPool:
 
     def _note_late(self, names: list[str], end: float) -> None:
         try:
-            call_with_timeout(lambda: self._reconciler.note_late(names),
+            call_with_timeout(lambda: self._reconciler.note('its change takes long', *names),
                               max(0, end - time.monotonic()))
         except (TimedOut, errors.RequestFailed) as error:
             raise RetryLater(f'the change takes longer than {self._seconds:g} seconds, and it '
@@ -181,7 +181,7 @@ class Reconciler:
             try:
                 self._reconcile(change, end, seconds)
             except RegistryUnavailable as error:
-                self._note(change.name, error)
+                self.note(error, change.name)
             except (errors.RequestFailed, errors.ChangeConflict) as error:
                 if not _concerns_one_change(error):
                     raise
@@ -196,11 +196,6 @@ class Reconciler:
         end = self._clock() + seconds
         return self._update(name, lambda tags: self._text(name, None, tags, end), end, end)
 
-    def note_late(self, names: list[str]) -> None:
-        """Note repositories whose changes take long; raise RequestFailed if that fails."""
-        for name in names:
-            self._note(name, 'its change takes long')
-
     def _reconcile(self, change: Change, end: float, seconds: float) -> None:
         reference = None if image.is_secondary(change.tag) else change.reference
         text_end, registry_end = end - _FOR_CHANGE * seconds, end - _FOR_NOTE * seconds
@@ -210,7 +205,7 @@ class Reconciler:
             try:
                 return self._text(change.name, reference, tags, text_end)
             except RegistryUnavailable as error:
-                self._note(change.name, error)
+                self.note(error, change.name)
                 return None
 
         self._update(change.name, text_or_note, end, registry_end, tags)
@@ -225,7 +220,7 @@ class Reconciler:
             self._sleep(backoff.next())
             tags = self._registry.tags(change.name, self._seconds_left(registry_end))
         if change.tag and not tags:
-            self._note(change.name, 'it was pushed and has no tag yet')
+            self.note('it was pushed and has no tag yet', change.name)
         return tags
 
     def _update(self, name: str, text_of: Callable[[list[str]], str | None], end: float,
@@ -245,7 +240,7 @@ class Reconciler:
             if is_there == self._registry.has(name, self._seconds_left(registry_end)):
                 return is_there
             tags = None
-        self._note(name, 'it changed during each attempt')
+        self.note('it changed during each attempt', name)
         return True
 
     def _write(self, name: str, is_there: bool, text: str | None, end: float) -> None:
@@ -256,18 +251,19 @@ class Reconciler:
                 self._index.remove(name)
         finally:
             if self._clock() >= end:
-                self._note(name, 'DynamoDB answered after the timeout')
+                self.note('DynamoDB answered after the timeout', name)
 
-    def _note(self, name: str, why: object) -> None:
-        """Note a repository for later. Its tag is expected: the note may replace that of a push."""
-        logger.info('repository %.80r cannot be read now; the read is retried: %s', name, why)
-        for note in self._index.description_queue.note([name], is_expected=True):
+    def note(self, why: object, *names: str) -> None:
+        """Note repositories for later. Tags are expected: a note may replace that of a push."""
+        for name in names:
+            logger.info('repository %.80r cannot be read now; the read is retried: %s', name, why)
+        for note in self._index.description_queue.note(names, is_expected=True):
             self.on_note(note)
 
     def _note_or_request_sync(self, name: str, why: errors.DynamoDBIndexError) -> None:
         """Note a repository for later; if DynamoDB refuses that, too, a sync finds the change."""
         try:
-            self._note(name, why)
+            self.note(why, name)
         except errors.RequestFailed as error:
             if not _concerns_one_change(error):
                 raise
