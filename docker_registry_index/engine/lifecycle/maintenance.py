@@ -14,6 +14,7 @@ from .. import errors
 from .._compat import monotonic, sleep, wait
 from ..concurrency import Backoff, Loop, TimedOut, call_with_timeout
 from ..store.client import attempt_timeout, request_timeout
+from ..write.writer import REST_SECONDS
 from .start import RETRY, Startup
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,7 @@ class LossNote(object):
         try:
             folder = tempfile.gettempdir()
         except EnvironmentError:
-            # No folder is writable, so the file cannot be created, either.
-            folder = '/tmp'
+            folder = '/tmp'  # where the file cannot be created, either
         # In Python 2.7, the name of the folder is bytes, perhaps beyond ASCII.
         self._path = os.path.join(folder, str('docker-registry-index-' + digest))
 
@@ -390,12 +390,14 @@ class Maintenance(object):
 def next_sync(marker, interval):
     """Return when the next sync is due, in Unix seconds.
 
-    The next sync is due ``interval`` seconds after a complete load. If the load was not complete,
-    or found rows of another release, the sync is due after RETRY seconds. Each further failure
-    doubles that time, up to the interval or a day. The marker counts failures for all processes."""
+    The next sync is due ``interval`` seconds after a complete load, or an hour after one that kept
+    recent repositories. If the load was not complete, or found rows of another release, the sync is
+    due after RETRY seconds. Each further failure of any process doubles that time, up to the
+    interval or a day."""
     if marker.tried is None:
         return 0
     if not marker.failures and not marker.resync:
-        return marker.tried + interval
+        is_recent = marker.report and marker.report.get('recent')
+        return marker.tried + (min(interval, REST_SECONDS) if is_recent else interval)
     pauses = Backoff(RETRY, min(interval, _DAY), least=1, taken=max(marker.failures - 1, 0))
     return marker.tried + pauses.next()

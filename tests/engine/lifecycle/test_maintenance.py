@@ -383,7 +383,7 @@ def test_a_requested_sync_is_made_by_processes_that_live_less_than_a_minute(
     began = clock()
     ready.request = requested_at(began)
     while 'load' not in ready.asked:
-        maintenance, end = make(compares_tables=True), clock() + 20
+        maintenance, end = make(), clock() + 20
         while clock() < end and 'load' not in ready.asked:
             if int(clock() - began) in pauses:
                 ready.request = SyncRequest(int(began), int(clock()), 'at %s' % clock())

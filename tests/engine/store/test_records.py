@@ -16,6 +16,7 @@ PART = WHOLE._replace(unreadable=('team',))
 FRESH = WHOLE._replace(unchanged=0)
 ADOPTING = FRESH._replace(adopted=2)
 ADOPTING_PART = ADOPTING._replace(unreadable=('team',))
+RECENT = FRESH._replace(recent=1)
 FAILED = WHOLE._replace(failed=1)
 ADOPTING_FAILED = ADOPTING._replace(failed=1)
 
@@ -120,6 +121,9 @@ SOON, INTERVAL = 600, 86400
 @pytest.mark.parametrize('reports, synced, resync, due', [
     # A complete load: after the interval.
     ([FRESH], 1000, False, 1000 + INTERVAL), ([FRESH, WHOLE], 2000, False, 2000 + INTERVAL),
+    # One that kept recent repositories: once they are not recent any more.
+    ([RECENT], 1000, False, 1000 + 3600), ([RECENT, WHOLE], 2000, False, 2000 + INTERVAL),
+    ([FRESH, RECENT, PART], 3000, False, 3000 + SOON),
     # A load that failed: soon afterwards.
     ([FAILED], None, False, 1000 + SOON), ([FAILED, FRESH], 2000, False, 2000 + INTERVAL),
     ([FAILED, FRESH, FAILED], 2000, False, 3000 + SOON),
