@@ -235,14 +235,14 @@ class ReadyMarker(collections.namedtuple(
         return {'Put': {'TableName': table, 'Item': item}}
 
     def due_slices(self, tables):
-        """Return the numbers of the slices that the next load verifies: all if the tables are not
-        those of the last load, none if the index was never synced.
+        """Return the numbers of the slices that the next load verifies: all if the tables may have
+        been restored or replicated since the last load, none if the index was never synced.
 
         :param tables: the identity of the tables now."""
         if self.synced is None:
             return []
         is_changed = self.tables is not None and self.tables != tables
-        return list(range(SLICES)) if is_changed else [self.slice % SLICES]
+        return list(range(SLICES)) if is_changed or self.resync else [self.slice % SLICES]
 
     def after(self, report, number, now, slices=(), tables=None):
         """Return the marker to write after a load.

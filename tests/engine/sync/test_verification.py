@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from docker_registry_index.engine.store.records import SLICES, ReadyMarker, removal_of
+from docker_registry_index.engine.store.records import (
+    READY_KEY, SLICES, ReadyMarker, removal_of)
 from docker_registry_index.engine.sync import verification
 from docker_registry_index.engine.sync.verification import Checksums
 from tests.helpers.faults import (
@@ -152,6 +153,20 @@ def test_a_restored_table_is_verified_completely_by_the_next_load(index, storage
     assert start.sync().repaired == 3 and not start.are_tables_restored()
     assert index.postings() == before
     assert (start.marker.slice, start.marker.verified_all) == (0, start.marker.tried)
+    assert start.sync().repaired == 0 and start.marker.slice == 1
+
+
+def test_if_the_ready_marker_was_lost_the_sync_after_the_load_verifies_completely(index, storage):
+    """As if a restored search table, or a process that found a table missing, has none."""
+    marker, before = index.starter(storage), index.postings()
+    assert marker.is_ready()
+    index.store.delete_numbered(READY_KEY, marker.marker.number)
+    delete(index, [item for item in before if item['gram']['S'] != '/'][::2])
+    start = index.starter(storage)
+    assert start.ensure_ready() and start.marker.report['unchanged'] == 3
+    # Such a sync follows after ten minutes.
+    assert start.marker.resync and start.sync().repaired == 3
+    assert index.postings() == before
     assert start.sync().repaired == 0 and start.marker.slice == 1
 
 
