@@ -3,9 +3,7 @@ dev/servers/."""
 from __future__ import absolute_import
 
 import os
-import shutil
 import sys
-import tempfile
 
 import hypothesis
 import pytest
@@ -37,13 +35,7 @@ def pytest_configure(config):
     """Remove what could lead a test, or boto3 inside it, to a real account."""
     scrubbed = local_environment()
     os.environ.clear()
-    # Processes note there that changes may be lost.
-    os.environ.update(scrubbed, TMPDIR=tempfile.mkdtemp())
-    tempfile.tempdir = None
-
-
-def pytest_unconfigure(config):
-    shutil.rmtree(os.environ['TMPDIR'], ignore_errors=True)
+    os.environ.update(scrubbed)
 
 
 def _engine(name):

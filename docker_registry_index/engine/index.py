@@ -136,11 +136,11 @@ class SearchIndex(object):
             self._maintenance.wait_until_usable()
         return self._search.search(term, limit, skip)
 
-    def catalog(self, after=None, limit=None):
+    def catalog(self, after=None, limit=None, is_bounded=True):
         """Return names in the order of a registry's catalog. See Search.catalog."""
         if self._maintenance:
             self._maintenance.wait_until_usable()
-        return self._search.catalog(after, limit)
+        return self._search.catalog(after, limit, is_bounded)
 
     def add(self, name, description=None):
         """Add ``name``, or change its description; return True if anything changed. See

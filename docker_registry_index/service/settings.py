@@ -80,7 +80,8 @@ OPTIONS = (
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
     Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10000),
-           'The largest number of names on a page of the catalog.'),
+           'The largest number of names on a page of the catalog; the cost of a page has no limit '
+           'if it is above 1000.'),
     Option('storage', None, storage,
            "What a load lists: s3://BUCKET/ROOTDIRECTORY or an absolute path; by default, the "
            "registry's catalog."),

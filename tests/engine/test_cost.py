@@ -155,6 +155,29 @@ def test_a_page_of_the_catalog_is_one_query(loaded):
         assert loaded.engine.catalog(after, limit=25) == [last]
 
 
+@pytest.mark.parametrize('width, queries, found', [(25, 8, 1000), (50, 6, 640), (255, 1, 180)])
+def test_a_page_of_a_thousand_names_costs_sixteen_units_at_most(
+        real_dynamodb_endpoint, width, queries, found):
+    names = [('team/%04d-' % number).ljust(width, 'x') for number in range(1200)]
+    index = EngineIndex(real_dynamodb_endpoint).ready()
+    index.requests = RequestsMade(index.engine)
+    index.store.batch_write(index.settings.search_table, [
+        {'PutRequest': {'Item': postings.to_item(
+            postings.witness(name, 'x' * min(width - 25, 100)))}}
+        for name in names])
+    with costing(index, ['Query'] * queries) as made:
+        page = index.engine.catalog(limit=1000)
+    assert page == names[:found] and page.is_incomplete
+    assert not made.are_billed or sum(made.units) <= 16
+    # All names are in the pages that follow each other.
+    while page.is_incomplete:
+        following = index.engine.catalog(page[-1], limit=1000)
+        page.is_incomplete = following.is_incomplete
+        page += following
+    assert page == names
+    index.delete_tables()
+
+
 def test_a_push_without_a_change_is_one_read_and_after_half_an_hour_one_write(loaded):
     later = time.time() + 1801
     writer = Writer(loaded.store, clock=lambda: later)

@@ -14,8 +14,8 @@ from . import ranking
 
 #: The most postings that a search with a limit reads, and so the number of its last result.
 MOST = 500
-#: The most read units of a search with a limit.
-MOST_UNITS = 16
+#: The most read units of a search with a limit, or of a page of the catalog, and the most Queries.
+MOST_UNITS, MOST_QUERIES = 16, 8
 #: The bytes of the largest posting: the name has 255 characters of ASCII, and the description has
 #: 100, both without capitals. Only names or descriptions in other scripts or in capitals need more.
 LARGEST_POSTING = 725
@@ -32,10 +32,11 @@ _CATALOG = postings.Range(postings.CATALOG, None)
 
 
 class Results(list):
-    """The results of a search: a list of ranking.Result.
+    """The results of a search, a list of ranking.Result; or a page of the catalog, a list of names.
 
     :ivar is_incomplete: True if the search has read as many postings as it may, and others may
-        match. Results that only the limit leaves out do not count."""
+        match. Results that only the limit leaves out do not count. For a page of the catalog, True
+        if other names may follow."""
 
     def __init__(self, results=(), is_incomplete=False):
         super(Results, self).__init__(results)
@@ -48,19 +49,22 @@ class _Budget(object):
     :param units: _UNBOUNDED for a search without a limit."""
 
     def __init__(self, units):
-        self._units = units
+        self._units, self._queries = units, 0
 
     @property
     def postings(self):
         """The most postings of the next page: the units pay for them, however large they are."""
         if self._units == _UNBOUNDED:
             return _UNBOUNDED
+        if self._queries == MOST_QUERIES:
+            return 0
         most = int(2 * self._units) * _HALF_UNIT_BYTES // LARGEST_POSTING
         return most if most >= _SHORTEST_PAGE else 0
 
     def use(self, page):
         """Note the units of a page. Engines that are not Amazon's may report none."""
         self._units -= page.get('ConsumedCapacity', {}).get('CapacityUnits', 0)
+        self._queries += 1
 
 
 class Search(object):
@@ -105,17 +109,24 @@ class Search(object):
         is_incomplete = not is_whole and (limit is None or len(found) < end)
         return Results(_ranked(words, found[skip:]), is_incomplete)
 
-    def catalog(self, after=None, limit=None):
-        """Return a list of the names after ``after``, any text, in the order of a registry's
-        catalog. Costs one Query for each page of 1 MB."""
+    def catalog(self, after=None, limit=None, is_bounded=True):
+        """Return the names after ``after``, any text, in the order of a registry's catalog, as
+        Results.
+
+        Costs one Query for each page of 1 MB. With a limit, costs one Query for up to 180 names and
+        up to eight for more, and at most 16 read units. So it may return fewer names than the
+        limit, although others follow.
+
+        :param is_bounded: False to return as many names as the limit at any cost."""
         after = after and text.cut_to_key(postings.catalog_key(text.to_text(after)))
-        first = min(_checked_limit(limit) or _NAMES, _NAMES)
-        names = []
-        for results, _ in self._pages(_CATALOG, first=first, after=after):
+        limit = _checked_limit(limit)
+        names, is_last = Results(), False
+        most = _UNBOUNDED if limit is None else limit
+        budget = _Budget(MOST_UNITS if limit is not None and is_bounded else _UNBOUNDED)
+        for results, is_last in self._pages(_CATALOG, most, budget, _NAMES, after=after):
             names += [result.name for result in results]
-            if limit is not None and len(names) >= limit:
-                break
-        return names[:limit]
+        names.is_incomplete = not is_last
+        return names
 
     def _first(self, words, end, most, budget):
         """Return the first ``end`` repositories in the order of their postings, each once, and

@@ -16,6 +16,7 @@ import flask
 
 from ...engine import SearchIndex
 from ...engine.concurrency import TimedOut, call_with_timeout
+from ...engine.search.search import Results
 from ..registry.connection import new_session
 from .responses import first_value
 
@@ -25,6 +26,9 @@ PATH = '/v2/_catalog'
 
 #: The number of names on a page if a request has no ``n``.
 _DEFAULT = 100
+#: If the limit is not raised above this one, which is that of the registry, a page has a bounded
+#: cost.
+_BOUNDED = 1000
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 _VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
 # What Go's strconv.Atoi accepts, on 64 bits.
@@ -110,11 +114,13 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
         # Go compares names with NUL in place of "/"; the index uses U+0001.
         last = first_value(query, b'last', in_go=True).replace('\0', '/').replace('\x01', '\x02')
         # One name more than requested shows whether there is a next page.
-        names = index.catalog(last or None, size + 1) if size else []
-        answer = _answer(form, 200, {'repositories': names[:size]})
-        if len(names) > size:
+        found = index.catalog(last or None, size + 1, limit <= _BOUNDED) if size else Results()
+        names = found[:size]
+        answer = _answer(form, 200, {'repositories': names})
+        # A page of long names may have fewer than requested.
+        if names and (found.is_incomplete or len(found) > size):
             answer.headers['Link'] = (
-                f'<{PATH}?last={quote_plus(names[size - 1])}&n={size}>; rel="next"')
+                f'<{PATH}?last={quote_plus(names[-1])}&n={size}>; rel="next"')
         return answer
 
     return made

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
+from docker_registry_index.engine.search import search
 from docker_registry_index.service.web import catalog as web_catalog
 from docker_registry_index.service.web.catalog import Dialect, DialectProbe, page_size
 from tests.helpers.registry import FakeRegistry
@@ -62,6 +63,22 @@ def test_a_page_costs_a_query(third, query, queries, found):
     made = RequestsMade(third.service.index)
     assert third.get('/v2/_catalog?' + query).json().get('repositories') == found
     assert made.operations == ['Query'] * queries
+
+
+def test_a_page_of_long_names_is_shorter_and_links_to_the_next(third, monkeypatch):
+    # As if three names could cost as much as a page may.
+    monkeypatch.setattr(search, '_SHORTEST_PAGE', 1)
+    monkeypatch.setattr(search, 'LARGEST_POSTING', 40000)
+    monkeypatch.setattr(search, 'MOST_QUERIES', 1)
+    found, path, pages = [], '/v2/_catalog?n=9', 0
+    while path:
+        answer = third.get(path)
+        found += answer.json()['repositories']
+        path, pages = answer.links.get('next', {}).get('url'), pages + 1
+    assert (found, pages) == (NAMES, 4)
+    # Unless the operator allows larger pages.
+    monkeypatch.setattr(web_catalog, '_BOUNDED', 10)
+    assert third.get('/v2/_catalog?n=9').json()['repositories'] == NAMES[:9]
 
 
 @pytest.mark.parametrize('text, limit, is_strict, size', [
