@@ -102,7 +102,7 @@ test-v3: setup ## Test the service with version 3 of the registry, built with Go
 
 test-some-faults: setup ## Test what holds under faults, such as kills and an unavailable DynamoDB
 	@echo '== faults'
-	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/faults
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) -n 2 --dist worksteal $(PYTEST) tests/end_to_end/faults
 
 test-faults: setup ## Test each fault as often as docs/faults.md states: an hour
 	@echo '== faults, the long versions'
