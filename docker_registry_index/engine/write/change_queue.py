@@ -38,10 +38,12 @@ class QueuedChange(object):
 
     :ivar is_fresh: True while its caller waits: no later change can have happened.
     :ivar due: the time of the next attempt, on the queue's clock.
-    :ivar backoff: the Backoff of its retries; None before the first.
+    :ivar pauses: the shortest and the longest pause after a failure of the last kind; None before
+        the first failure.
+    :ivar backoff: the Backoff of these pauses.
     :ivar ended: an Event, set when its caller can return; None without a caller."""
 
-    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'backoff', 'ended')
+    __slots__ = ('name', 'is_there', 'is_fresh', 'is_made', 'due', 'pauses', 'backoff', 'ended')
 
     def __init__(self, name, is_there):
         self.name = name
@@ -49,7 +51,7 @@ class QueuedChange(object):
         self.is_fresh = True
         self.is_made = False
         self.due = 0
-        self.backoff = self.ended = None
+        self.pauses = self.backoff = self.ended = None
 
 
 class QueuedChanges(object):
@@ -393,10 +395,10 @@ class ChangeQueue(object):
 
     def _postpone(self, change, error):
         """Set the time of the next attempt of a change that failed by itself."""
-        if change.backoff is None:
-            throttled, refused = (
-                getattr(error, kind, False) for kind in ('throttled', 'refused'))
-            change.backoff = Backoff(*_THROTTLED if throttled else _REFUSED if refused else _OTHER)
-        else:
+        if change.pauses is not None:
             self._on_late()
+        throttled, refused = (getattr(error, kind, False) for kind in ('throttled', 'refused'))
+        pauses = _THROTTLED if throttled else _REFUSED if refused else _OTHER
+        if change.pauses != pauses:
+            change.pauses, change.backoff = pauses, Backoff(*pauses)
         change.due = self._clock() + change.backoff.next()

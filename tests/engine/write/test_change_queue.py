@@ -231,6 +231,18 @@ def test_a_change_is_retried_after_ever_longer_pauses(idle, index, clock, failur
             assert len(index.reconciled) == attempts + more
 
 
+def test_a_change_that_is_refused_after_it_was_throttled_is_retried_as_rarely(idle, index, clock):
+    fail_once(idle, index, clock, THROTTLED)
+    clock.advance(1)
+    index.failure = REFUSED
+    idle.run_once(0, clock())
+    before = len(index.made + index.reconciled)
+    for part, more in (0.69, 0), (0.31, 1):
+        clock.advance(part * 60)
+        idle.run_once(0, clock())
+        assert len(index.made + index.reconciled) == before + more
+
+
 def test_during_an_outage_one_change_is_tried_at_a_time(idle, index, clock, no_threads):
     fail_once(idle, index, clock, UNAVAILABLE, TWENTY[:4])
     clock.advance(100)
