@@ -304,8 +304,8 @@ class ChangeQueue(object):
             return not left
 
     def _log_lost(self, names):
-        logger.error('%d changes of the search index are lost because this process ends; the next '
-                     'sync with the storage makes them: %s', len(names),
+        logger.error('%d changes of the search index are lost because this process ends; a sync '
+                     'with the storage makes them: %s', len(names),
                      ', '.join('%.80r' % name for name in names[:_SHOWN]))
 
     def _put(self, change):

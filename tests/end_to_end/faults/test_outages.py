@@ -100,6 +100,7 @@ def test_after_two_outages_one_sync_finds_the_pushes_of_all_workers_that_ended_i
         with proxy.refusing():
             first, ended = push_and_kill(clients, 160 if is_long else 28, 'first')
         assert ended >= 3
+        # So that some workers find DynamoDB available, and request a sync, before the next outage.
         time.sleep(3)
         with proxy.refusing():
             second, _ = push_and_kill(clients, 12, 'second')

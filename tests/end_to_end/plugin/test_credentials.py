@@ -7,15 +7,13 @@ import pytest
 from dev.servers.credentials import CredentialsServer
 from dev.servers.proxy import Proxy
 from tests.end_to_end.plugin.registry_place import BACKEND, Place, gunicorn, seed_folder
+from tests.helpers.outages import FIND_AGAIN, assert_logged_once
 from tests.helpers.waiting import wait_until
 
 #: Without keys in the settings, of DynamoDB or of S3.
 NO_KEYS = {'SETTINGS_FLAVOR': 'local', 'SEARCH_BACKEND': BACKEND, 'AWS_KEY': None,
            'AWS_SECRET': None, 'GUNICORN_WORKERS': '1', 'DYNAMODB_PUSH_WAIT': '1',
            'GUNICORN_OPTS': gunicorn('--max-requests', '0'), 'DYNAMODB_REGION': 'us-east-1'}
-BEGIN, END = 'DynamoDB is unavailable', 'DynamoDB is available again'
-#: Seconds between two attempts to find keys, and what a busy machine needs.
-FIND_AGAIN = 30 + 10
 
 
 @pytest.fixture
@@ -41,15 +39,6 @@ def launched(ministack, proxy, tmp_path):
     return launch
 
 
-def assert_logged_once(client, *parts):
-    """Assert that the log has one line at the beginning of the outage, with these parts, and one at
-    its end."""
-    lines = client.registry.log_text().splitlines()
-    [begin] = [line for line in lines if BEGIN in line]
-    assert all(part in begin for part in parts), begin
-    assert sum(END in line for line in lines) == 1
-
-
 @pytest.mark.parametrize('kind, fault', [
     ('instance', 'hang'), ('instance', 500), ('container', 'refuse')])
 def test_a_registry_that_starts_without_keys_works_soon_after_its_service_gives_some(
@@ -64,7 +53,7 @@ def test_a_registry_that_starts_without_keys_works_soon_after_its_service_gives_
                        ['acme/before', 'team/during'])
             client.begin_push('team/after')
             assert client.names('after') == ['team/after'], 'found at once'
-            assert_logged_once(client, 'redentials')
+            assert_logged_once(client.registry, 'redentials')
 
 
 def test_keys_of_a_file_that_expire_and_are_replaced_are_used_without_a_restart(
@@ -85,7 +74,7 @@ def test_keys_of_a_file_that_expire_and_are_replaced_are_used_without_a_restart(
             write('ASIASECOND')
             wait_until(client.found, 'not found', FIND_AGAIN, client.registry,
                        ['acme/before', 'team/during'])
-        assert_logged_once(client, 'ExpiredTokenException', 'shared-credentials-file')
+        assert_logged_once(client.registry, 'ExpiredTokenException', 'shared-credentials-file')
 
 
 def test_keys_of_the_settings_that_aws_rejects_are_named_and_tried_again(launched, proxy):
@@ -98,4 +87,4 @@ def test_keys_of_the_settings_that_aws_rejects_are_named_and_tried_again(launche
             rejected.close()
             wait_until(client.found, 'not found', FIND_AGAIN, client.registry,
                        ['acme/before', 'team/during'])
-            assert_logged_once(client, 'settings access_key and secret_access_key')
+            assert_logged_once(client.registry, 'settings access_key and secret_access_key')

@@ -8,12 +8,9 @@ from dev.servers.credentials import CredentialsServer
 from dev.servers.process import http_status
 from dev.servers.proxy import Proxy
 from tests.end_to_end.service.place import ServiceProcess
+from tests.helpers.outages import FIND_AGAIN, assert_logged_once
 from tests.helpers.registry import FakeRegistry, pushed
 from tests.helpers.waiting import wait_until
-
-BEGIN, END = 'DynamoDB is unavailable', 'DynamoDB is available again'
-#: Seconds between two attempts to find keys, and what a busy machine needs.
-FIND_AGAIN = 30 + 10
 
 
 @pytest.fixture
@@ -58,10 +55,7 @@ def assert_serves_again(place, *parts):
                place.service, 200, pause=0.1)
     wait_until(lambda: place.get('/v1/search?q=').status_code == 200 and place.found(''),
                'not found', FIND_AGAIN, place.service, ['acme/before', 'team/during'], pause=0.1)
-    lines = place.service.log_text().splitlines()
-    [begin] = [line for line in lines if BEGIN in line]
-    assert all(part in begin for part in parts), begin
-    assert sum(END in line for line in lines) == 1
+    assert_logged_once(place.service, *parts)
     queries = place.dynamodb_requests('Query')
     place.found('before')
     assert place.dynamodb_requests('Query') > queries
