@@ -21,7 +21,7 @@ from ..engine import SearchIndex, errors
 from ..engine.concurrency import TimedOut, call_with_timeout, start_thread
 from ..engine.errors import safe
 from .settings import ServiceSettings
-from .sources.selection import registry_of, source_of
+from .sources.selection import registry_of, source_of, tls_of
 from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import Gate, access_log, make_app
@@ -66,7 +66,7 @@ class Service:
             service.htpasswd, service.anonymous_read, service.threads // 2)
         self.gate = Gate()
         self.app = make_app(service, self.index, users,
-                            DialectProbe(service.registry_url, service.registry_ca), pool,
+                            DialectProbe(service.registry_url, tls_of(service)), pool,
                             self._metrics, self.gate)
 
     def start(self, load_wait: float = 1) -> None:

@@ -68,7 +68,10 @@ OPTIONS = (
     Option('registry_username', None, user, 'The user who reads the registry, if it requires one.'),
     Option('registry_password', None, password, 'The password of that user.', secret=True),
     Option('registry_ca', None, checks.path,
-           "The file of CA certificates to trust; by default, those of certifi."),
+           "The file of CA certificates to trust, in addition to those of the system."),
+    Option('registry_cert', None, checks.path,
+           "The file of the service's certificate, if the registry requires one."),
+    Option('registry_key', None, checks.path, 'The file of the key of that certificate.'),
     Option('events_secret', None, checks.secret(_SECRET_LENGTH),
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
@@ -102,7 +105,7 @@ class ServiceSettings(BaseSettings):
 
     BLOCK = 'service'
     OPTIONS = OPTIONS
-    PAIRS = (('registry_username', 'registry_password'),
+    PAIRS = (('registry_username', 'registry_password'), ('registry_cert', 'registry_key'),
              ('storage_access_key', 'storage_secret_key'))
     # A password is often in the environment, and its user in the file.
     MIXES_LAYERS = True

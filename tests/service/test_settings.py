@@ -20,6 +20,8 @@ TEXTS = {
     'registry_username': (['reader', 'jörg'], ['a:' + SECRET, 'a\nb', 'a\0']),
     'registry_password': (['pass:word é', SECRET], [SECRET + '\n' + SECRET, SECRET + '\x7f']),
     'registry_ca': (['/etc/ca.pem'], ['ca.pem', './ca.pem', '~/ca.pem']),
+    'registry_cert': (['/etc/service.pem'], ['service.pem']),
+    'registry_key': (['/etc/service.key'], ['service.key']),
     'events_secret': ([SECRET, '0' * 16], [SECRET[:15], SECRET + ' ' + SECRET, SECRET + 'é',
                                            SECRET + '\n' + SECRET]),
     'events_wait': ({'0.1': 0.1, '60': 60.0, '0.8': 0.8}, [
@@ -43,6 +45,7 @@ TEXTS = {
 #: What must stand beside an option, so that it alone is checked.
 BESIDE = {'registry_username': {'registry_password': 'x'},
           'registry_password': {'registry_username': 'x'},
+          'registry_cert': {'registry_key': '/x'}, 'registry_key': {'registry_cert': '/x'},
           'storage_access_key': {'storage_secret_key': 'x'},
           'storage_secret_key': {'storage_access_key': 'x'},
           'anonymous_read': {'htpasswd': '/etc/htpasswd'}}
@@ -95,7 +98,7 @@ def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_
 @pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
 def test_half_a_pair_is_refused(given):
     [missing] = BESIDE[given]
-    text = refused({given.upper(): SECRET}, {})
+    text = refused({given.upper(): '/' + SECRET}, {})
     assert text.startswith('setting %s ' % missing) and 'while %s is given' % given in text
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests.utils
 
-from .connection import Answer, Connection, RegistryUnavailable
+from .connection import Answer, Connection, RegistryUnavailable, Tls
 from .layout import is_name
 
 #: The most bytes of a blob: Distribution accepts no larger manifest, and configs are small.
@@ -45,7 +45,7 @@ class RegistryClient:
 
     :param url, username, password: from the settings. Credentials are sent as Basic, or exchanged
         for a token if the registry requires one.
-    :param ca_file: path of the certificates to trust; None for those of certifi.
+    :param tls: certificates, in addition to those of the system.
     :param connect_timeout: seconds for one attempt to connect.
 
     Each method takes a ``timeout`` in seconds for all its requests. Without one, it retries a
@@ -53,8 +53,8 @@ class RegistryClient:
     in time, and its subclass CredentialsRefused."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
-                 ca_file: str | None = None, connect_timeout: float = 2) -> None:
-        self._connection = Connection(url, username, password, ca_file, connect_timeout)
+                 tls: Tls = Tls(), connect_timeout: float = 2) -> None:
+        self._connection = Connection(url, username, password, tls, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
         """Return the tags of a repository, [] if it has none; version 3 returns at most 100."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import requests
 import requests.adapters
 import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.errors import DynamoDBIndexError
@@ -76,10 +78,32 @@ class Answer:
             return None
 
 
+class Tls(NamedTuple):
+    """The files for https: certificates to trust, and the certificate and key of the client."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    def context(self, with_cert: bool = True) -> ssl.SSLContext:
+        """Return a context that also trusts the certificates of the system.
+
+        :param with_cert: False for a server that must not get the client's certificate.
+        :raises OSError: a file cannot be used."""
+        context: ssl.SSLContext = create_urllib3_context()
+        context.load_default_certs()
+        if self.ca:
+            context.load_verify_locations(self.ca)
+        if self.cert and with_cert:
+            # Without a password, OpenSSL would ask the terminal for that of an encrypted key.
+            context.load_cert_chain(self.cert, self.key, password='')
+        return context
+
+
 class Connection:
     """Sends the requests of a RegistryClient, whose parameters it takes."""
 
-    def __init__(self, url: str, username: str | None, password: str | None, ca_file: str | None,
+    def __init__(self, url: str, username: str | None, password: str | None, tls: Tls,
                  connect_timeout: float) -> None:
         self.url = url.rstrip('/')
         self._basic = None
@@ -88,7 +112,7 @@ class Connection:
             self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
         self._connect_timeout = connect_timeout
         # If a caller has set a timeout, there is no time for a second attempt.
-        self._session, self._retrying_session = new_session(ca_file), new_session(ca_file, 1)
+        self._session, self._retrying_session = new_session(url, tls), new_session(url, tls, 1)
         self._tokens = _Tokens()
         self._needs_bearer = False
 
@@ -236,20 +260,33 @@ def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> s
     return f"{realm}{'&' if '?' in realm else '?'}{encoded}"
 
 
-def new_session(ca_file: str | None, retries: int = 0) -> requests.Session:
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connects with an SSLContext, to which requests adds the certificates of certifi."""
+
+    def __init__(self, context: ssl.SSLContext, retries: int) -> None:
+        self._context = context
+        super().__init__(_POOL, _POOL, max_retries=urllib3.Retry(
+            retries, read=False, respect_retry_after_header=False))
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        super().init_poolmanager(  # type: ignore[no-untyped-call]
+            *arguments, ssl_context=self._context, **more)
+
+
+def new_session(url: str, tls: Tls = Tls(), retries: int = 0) -> requests.Session:
     """Return a Session that ignores cookies, and proxies and credentials in the environment.
 
-    :param ca_file: path of the certificates to trust; None for those of certifi.
+    :param url: the address of the registry, the only server that gets the client's certificate.
     :param retries: attempts to connect after the first one."""
     session = requests.Session()
     session.trust_env = False
-    session.verify = ca_file or True
     session.max_redirects = 5
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = requests.adapters.HTTPAdapter(_POOL, _POOL, max_retries=urllib3.Retry(
-        retries, read=False, respect_retry_after_header=False))
-    session.mount('http://', adapter)
-    session.mount('https://', adapter)
+    scheme, host, *_ = urlsplit(url)
+    others = _Adapter(tls.context(False), retries)
+    session.mount('http://', others)
+    session.mount('https://', others)
+    session.mount(f'{scheme}://{host}/', _Adapter(tls.context(), retries))
     return session
 
 

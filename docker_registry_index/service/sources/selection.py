@@ -4,23 +4,41 @@ import ssl
 
 from ...engine.errors import SettingError
 from ..registry.client import RegistryClient
+from ..registry.connection import Tls
 from ..settings import ServiceSettings, bucket_of
 from .catalog import CatalogSource
 from .storage import FilesSource, S3Source, StorageSource, s3_client
 
 
+def tls_of(settings: ServiceSettings) -> Tls:
+    """Return the certificates of the settings; raise SettingError if they are unusable."""
+    ca, cert, key = settings.registry_ca, settings.registry_cert, settings.registry_key
+    for name, files, tls, way_out in (
+            ('registry_ca', ca, Tls(ca),
+             'write the path of a file with certificates in PEM format'),
+            ('registry_cert', f'{cert} and {key}', Tls(None, cert, key),
+             'set REGISTRY_CERT and REGISTRY_KEY to a certificate and its key, both in PEM format '
+             'and without a passphrase')):
+        try:
+            tls.context()
+        except OSError as error:
+            raise SettingError(name, None, f'names {files}, which cannot be used: '
+                               f'{_cause(error)}', way_out) from None
+    return Tls(ca, cert, key)
+
+
+def _cause(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    return ('the key does not belong to the certificate'
+            if error.reason == 'KEY_VALUES_MISMATCH' else
+            'the file contains no certificate, or no key that can be read')
+
+
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
-    if settings.registry_ca is not None:
-        try:
-            ssl.create_default_context(cafile=settings.registry_ca)
-        except OSError as error:
-            why = error.strerror or 'it contains no certificate'
-            raise SettingError(
-                'registry_ca', None, f'names {settings.registry_ca}, which cannot be used: {why}',
-                'write the path of a file with certificates in PEM format') from error
     return RegistryClient(settings.registry_url, settings.registry_username,
-                          settings.registry_password, settings.registry_ca)
+                          settings.registry_password, tls_of(settings))
 
 
 def source_of(settings: ServiceSettings) -> StorageSource:

@@ -17,7 +17,7 @@ import flask
 from ...engine import SearchIndex
 from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.search.search import Results
-from ..registry.connection import new_session
+from ..registry.connection import Tls, new_session
 from .responses import first_value
 
 logger = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ class Dialect(NamedTuple):
 class DialectProbe:
     """Returns the Dialect of a registry when called. Costs a request every 10 minutes."""
 
-    def __init__(self, url: str, ca_file: str | None) -> None:
+    def __init__(self, url: str, tls: Tls = Tls()) -> None:
         self._url = url.rstrip('/') + '/v2/'
-        self._session = new_session(ca_file)
+        self._session = new_session(url, tls)
         self._dialect, self._until = Dialect(), time.monotonic()
 
     def __call__(self) -> Dialect:

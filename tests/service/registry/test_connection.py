@@ -3,7 +3,6 @@ import base64
 import contextlib
 import socket
 import ssl
-import subprocess
 import time
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 from dev.servers.process import free_port
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import (
-    CredentialsRefused, RegistryUnavailable)
+    CredentialsRefused, RegistryUnavailable, Tls)
+from tests.helpers.certificates import Authority
 from tests.helpers.registry import DIGEST
 from tests.helpers.scripted_server import ScriptedServer, drip, error_page, late, page
 
@@ -25,6 +25,12 @@ def challenge(header):
 
 def get_tags(server, *credentials, **limits):
     return RegistryClient(server.url, *credentials).tags('a/b', **limits)
+
+
+def get_tags_of(server, document, tls):
+    """Return the tags in a document that a server answers."""
+    server.answers['*'] = page(document)
+    return get_tags(server, None, None, tls)
 
 
 class TestTimeouts:
@@ -111,36 +117,60 @@ class TestCredentials:
 
 class TestCertificates:
     @pytest.fixture(scope='class')
-    def certificate(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp('tls')
-        subprocess.run(
-            ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
-             '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext',
-             'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.pem'],
-            cwd=folder, check=True, stderr=subprocess.DEVNULL)
-        return folder
+    def ours(self, tmp_path_factory):
+        return Authority(tmp_path_factory.mktemp('tls'), 'ours')
 
     @pytest.fixture
-    def secure(self, certificate):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(str(certificate / 'cert.pem'), str(certificate / 'key.pem'))
-        with ScriptedServer({'*': page({'tags': ['1']})}, context) as running:
+    def systems(self, tmp_path, monkeypatch):
+        """An authority that the system trusts."""
+        authority = Authority(tmp_path, 'systems')
+        monkeypatch.setenv('SSL_CERT_FILE', authority.file)
+        return authority
+
+    @pytest.fixture
+    def secure(self, ours):
+        with ScriptedServer({'*': page({'tags': ['1']})}, ours.server_context()) as running:
             yield running
 
-    def test_a_certificate_of_the_given_file_is_trusted_and_no_other(self, certificate, secure):
-        for ca_file, problem in ((None, 'certificate that is not trusted.*self.signed'),
-                                 ('none.pem', 'none.pem')):
-            with pytest.raises(RegistryUnavailable, match=problem):
-                get_tags(secure, 'reader', SECRET, ca_file)
+    def test_a_certificate_of_the_given_file_is_trusted_and_no_other(self, ours, secure):
+        with pytest.raises(RegistryUnavailable, match='certificate that is not trusted'):
+            get_tags(secure, 'reader', SECRET)
         assert not secure.requests
-        assert get_tags(secure, None, None, str(certificate / 'cert.pem')) == ['1']
+        assert get_tags(secure, None, None, Tls(ours.file)) == ['1']
 
-    def test_a_password_is_not_sent_to_a_token_server_without_https(
-            self, certificate, secure, server):
+    def test_the_given_file_is_added_to_the_certificates_of_the_system(
+            self, ours, secure, systems):
+        with ScriptedServer({'*': page({'a': 1})}, systems.server_context()) as store:
+            secure.answers['*'] = page('', 307, Location=store.url + '/blob')
+            client = RegistryClient(secure.url, tls=Tls(ours.file))
+            assert client.config('a/b', DIGEST) == {'a': 1}
+            assert get_tags_of(store, {'tags': ['2']}, Tls(ours.file)) == ['2']
+
+    def test_a_client_certificate_is_sent_to_the_registry_and_to_no_other_server(
+            self, ours, tmp_path):
+        clients = Authority(tmp_path, 'clients')
+        seen = []
+
+        def note(handler):
+            seen.append(bool(handler.connection.getpeercert()))
+            page({'a': 1})(handler)
+        with ScriptedServer(tls=ours.server_context('registry', clients)) as registry, \
+                ScriptedServer({'*': note}, ours.server_context(
+                    'store', clients, ssl.CERT_OPTIONAL)) as store:
+            client = RegistryClient(registry.url, tls=Tls(ours.file, *clients.issue('service')))
+            registry.answers['*'] = note
+            assert client.config('a/b', DIGEST) == {'a': 1}
+            registry.answers['*'] = page('', 307, Location=store.url + '/blob')
+            assert client.config('a/b', DIGEST) == {'a': 1}
+            assert seen == [True, False]
+            with pytest.raises(RegistryUnavailable, match='certificate'):
+                get_tags(registry, None, None, Tls(ours.file))
+
+    def test_a_password_is_not_sent_to_a_token_server_without_https(self, ours, secure, server):
         server.answers['*'] = page({'token': 't'})
         secure.answers['*'] = challenge('Bearer realm="%s/t"' % server.url)
         with pytest.raises(RegistryUnavailable, match='not https'):
-            get_tags(secure, 'reader', SECRET, str(certificate / 'cert.pem'))
+            get_tags(secure, 'reader', SECRET, Tls(ours.file))
         assert not server.requests
 
 

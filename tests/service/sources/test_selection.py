@@ -6,6 +6,7 @@ from docker_registry_index.service.sources.catalog import CatalogSource
 from docker_registry_index.service.sources.selection import source_of
 from docker_registry_index.service.sources.storage import FilesSource, S3Source
 from docker_registry_index.service.settings import settings_of
+from tests.helpers.certificates import Authority
 
 REGISTRY = 'http://127.0.0.1:5000'
 
@@ -30,3 +31,16 @@ def test_a_file_without_certificates_is_an_error_of_its_setting(tmp_path, conten
         path.write_text(content)
     with pytest.raises(SettingError, match='registry_ca.*%s' % reason):
         source(REGISTRY_CA=str(path), REGISTRY_URL=REGISTRY)
+
+
+def test_a_certificate_and_a_key_that_do_not_belong_together_are_an_error(tmp_path):
+    authority = Authority(tmp_path)
+    (cert, key), (other, _) = authority.issue('one'), authority.issue('other')
+    encrypted = authority.issue('encrypted', '-passout', 'pass:' + 20 * 'x')
+    source(REGISTRY_CERT=cert, REGISTRY_KEY=key, REGISTRY_URL=REGISTRY)
+    for pair, reason in (((other, key), 'does not belong to the certificate'),
+                         ((cert, '/nowhere.key'), 'No such file'), ((key, key), 'no certificate'),
+                         ((cert, cert), 'no key'), (encrypted, 'no key that can be read.*pass')):
+        with pytest.raises(SettingError, match='registry_cert names %s and %s.*%s' % (
+                *pair, reason)):
+            source(REGISTRY_CERT=pair[0], REGISTRY_KEY=pair[1], REGISTRY_URL=REGISTRY)

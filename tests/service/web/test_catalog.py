@@ -90,11 +90,11 @@ def test_a_page_has_no_more_names_than_the_limit(text, limit, is_strict, size):
 
 def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
     with FakeRegistry(content_type='application/json; charset=utf-8') as registry:
-        probe = DialectProbe(registry.url + '/', None)
+        probe = DialectProbe(registry.url + '/')
         registry.answers['/v2/'] = reset
         assert probe() == Dialect() and probe() == Dialect(), 'of version 3, until one is read'
         assert registry.paths == ['/v2/'], 'a failure is remembered for a while'
-        probe = DialectProbe(registry.url, None)
+        probe = DialectProbe(registry.url)
         registry.answers['/v2/'] = page('{}', 401, Content_Type='application/json; charset=utf-8',
                                         WWW_Authenticate='Basic realm="mine"')
         assert probe() == Dialect('application/json; charset=utf-8', False, 'mine')
@@ -106,5 +106,5 @@ def test_a_registry_that_answers_byte_by_byte_does_not_delay_the_catalog(monkeyp
     with FakeRegistry() as registry:
         registry.answers['/v2/'] = drip(True)
         began = time.monotonic()
-        assert DialectProbe(registry.url, None)() == Dialect()
+        assert DialectProbe(registry.url)() == Dialect()
         assert time.monotonic() - began < 2
