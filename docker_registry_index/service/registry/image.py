@@ -1,77 +1,131 @@
-"""Reads the description of an image: an annotation of its manifest, or a label of its config.
+"""Chooses the tag that describes a repository, and reads the description of its image.
 
-Both may contain anything. Values that do not conform to the specification are ignored.
+Manifests and configs may contain anything. Values that do not conform are ignored.
 https://specs.opencontainers.org/image-spec/annotations/"""
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import re
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from .client import RegistryClient
+from .connection import CredentialsRefused
 
 #: The tag whose image describes a repository, if that tag exists.
 LATEST = 'latest'
 
 #: The most manifests that are read for one image: an index may contain indexes.
 _LEVELS = 3
-_DESCRIPTION = 'org.opencontainers.image.description'
+#: The annotations and labels that contain a description, the best first: those of OCI, of
+#: http://label-schema.org/rc1/, and of
+#: https://github.com/projectatomic/ContainerApplicationGenericLabels
+_DESCRIPTIONS = ('org.opencontainers.image.description', 'org.label-schema.description',
+                 'description', 'io.k8s.description', 'summary')
 _TITLE = 'org.opencontainers.image.title'
+_BASE_NAME = 'org.opencontainers.image.base.name'
+_BASE_DIGEST = 'org.opencontainers.image.base.digest'
 _PREFERRED = ('linux', 'amd64')
-_EMPTY_CONFIG = 'application/vnd.oci.empty.v1+json'
-# Tags of signatures, and of the lists of referrers of an image:
+#: The configs with labels, then those with a description of their own: charts and plugins.
+_CONFIGS = frozenset([
+    'application/vnd.docker.container.image.v1+json', 'application/vnd.oci.image.config.v1+json',
+    'application/vnd.cncf.helm.config.v1+json', 'application/vnd.docker.plugin.v1+json'])
+
+# Tags of signatures, of the lists of referrers of an image, and of build caches:
 # https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-_SECONDARY = re.compile(r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?\Z')
+_SECONDARY = re.compile(
+    r'sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?\Z'
+    r'|(?:.+[-_.])?(?:build[-_.]?)?cache\Z|(?:build[-_.]?)?cache[-_.]')
+#: Parts of the media types of build caches, signatures, attestations and SBOMs.
+_SECONDARY_TYPE = re.compile(r'buildkit\.cacheconfig|in-toto|dsse|cosign|sigstore|notary\.signature'
+                             r'|spdx|cyclonedx|syft')
+
+# At most 18 digits at a time: Python refuses to convert very long numbers. A pre-release may follow
+# without a separator, as in 1.0rc1; but 1a2 is more likely a part of a hash.
+_VERSION = re.compile(
+    r'(?:v|version-|release-)?([0-9]{1,18}(?:\.[0-9]{1,18})*)((?:[-_+.]|(?:(?<=\.[0-9])|'
+    r'(?<=\.[0-9]{2}))(?:[abc]|rc|alpha|beta|dev|pre)(?![a-z])).*)?\Z', re.IGNORECASE)
+_PRE_RELEASE = re.compile(
+    r'(?:^|[-_+.])(?:[abcm](?=[0-9])|alpha|beta|rc|cr|ea|pre|preview|dev|snapshot|nightly|canary'
+    r'|next|edge|unstable|test)[0-9]*(?:[-_+.]|$)', re.IGNORECASE)
+_PIECE = re.compile(r'[0-9]{1,18}|[^0-9]+')
+_REFERENCE = re.compile(r'(?:(?:localhost|[^/]*[.:][^/]*)/)?([^:@]+)')
 
 
-class Texts(NamedTuple):
-    """The description and the title in a manifest or config."""
+def best_tags(tags: Iterable[str], most: int) -> list[str]:
+    """Return at most ``most`` tags whose images describe a repository, the best first."""
+    return heapq.nlargest(most, (tag for tag in tags if not is_secondary(tag)), key=rank)
 
-    description: str | None = None
-    title: str | None = None
+
+def rank(tag: str) -> tuple[Any, ...]:
+    """Return a value that is greater the better a tag describes a repository.
+
+    The tag latest is best, then the highest version, then the highest date or number, then the last
+    other tag. A release is above its variants, such as 1.10-alpine, and these above pre-releases.
+    Numbers of four digits or more are dates, years or numbers of builds, unless they begin a
+    version such as 2024.1."""
+    match = _VERSION.match(tag)
+    if tag == LATEST or match is None:
+        return (3 if tag == LATEST else 0), _natural(tag), tag
+    numbers, suffix = match[1], match[2] or ''
+    first, dot, _ = numbers.partition('.')
+    kind = 2 if not suffix else 0 if _PRE_RELEASE.search(suffix) else 1
+    # So 1.10 is equal to 1.10.0.
+    values = [int(number) for number in numbers.split('.')]
+    while values and not values[-1]:
+        values.pop()
+    return (2 if len(first) < (5 if dot else 4) else 1), values, kind, _natural(suffix), tag
 
 
 def description(client: RegistryClient, name: str, reference: str | None,
                 timeout: float = 10, clock: Callable[[], float] = time.monotonic) -> str | None:
-    """Return the description of the image with a tag or digest, or None.
+    """Return the description of the image with a tag or digest, or else its title, or None.
 
-    Costs at most two requests for an image, and one more for each index around it.
+    Costs at most two requests for an image, and one more for each index around it. If a label
+    describes an image, and annotations name its base, costs the same for the base.
 
     :param timeout: seconds for all requests together, on the clock.
     :raises RegistryUnavailable: the registry cannot be read in that time."""
-    end = clock() + timeout
-    texts: list[Texts] = []
+    end, title = clock() + timeout, None
+    for texts in _documents(client, name, reference, lambda: end - clock()):
+        for key in _DESCRIPTIONS:
+            if _text(texts.get(key)):
+                return str(texts[key])
+        title = title or _text(texts.get(_TITLE))
+    return title
+
+
+def _documents(client: RegistryClient, name: str, reference: str | None,
+               seconds_left: Callable[[], float], is_base: bool = False
+               ) -> Iterator[dict[str, Any]]:
+    """Yield the annotations of each index around an image and of its manifest, then its labels,
+    except, unless ``is_base`` is True, those that it inherits from a base image."""
     for _ in range(_LEVELS):
-        manifest = client.manifest(name, reference, timeout=end - clock())
-        if not texts and is_secondary(None, manifest):
-            return None
-        texts.append(of_manifest(manifest))
-        if texts[-1].description or not is_index(manifest):
+        manifest = client.manifest(name, reference, timeout=seconds_left())
+        if is_secondary(None, manifest):
+            return
+        yield _dict(manifest, 'annotations')
+        if not is_index(manifest):
             break
         reference = child_of(manifest)
-    digest = config_of(manifest)
-    if digest and not texts[-1].description:
-        texts.append(of_config(client.config(name, digest, timeout=end - clock())))
-    return first_text(texts)
+    digest, base = config_of(manifest), base_of(manifest)
+    labels = labels_of(digest and client.config(name, digest, timeout=seconds_left()))
+    inherited: dict[str, Any] = {}
+    if base and not is_base and not labels.keys().isdisjoint((*_DESCRIPTIONS, _TITLE)):
+        # The base may be in a repository that the service may not read.
+        with contextlib.suppress(CredentialsRefused):
+            *_, inherited = {}, *_documents(client, *base, seconds_left, is_base=True)
+    yield {key: text for key, text in labels.items() if inherited.get(key) != text}
 
 
-def of_manifest(manifest: object) -> Texts:
-    """Return the texts in the annotations of a manifest or index."""
-    return _texts(_member(manifest, 'annotations'))
-
-
-def of_config(config: object) -> Texts:
-    """Return the texts in the labels of an image's config."""
-    return _texts(_member(_member(config, 'config'), 'Labels'))
-
-
-def first_text(texts: Iterable[Texts]) -> str | None:
-    """Return the first description, or else the first title, or None."""
-    descriptions, titles = zip(*texts, Texts())
-    return next((text for text in descriptions + titles if text), None)
+def labels_of(config: object) -> dict[str, Any]:
+    """Return the labels in the config of an image; a chart or plugin has a description only."""
+    own = _text(_member(config, 'description'))
+    return {**({'description': own} if own else {}), **_dict(_dict(config, 'config'), 'Labels')}
 
 
 def is_index(manifest: object) -> bool:
@@ -81,38 +135,48 @@ def is_index(manifest: object) -> bool:
 
 def child_of(index: object) -> str | None:
     """Return the digest for linux/amd64, or else the first with a platform, or else the first."""
-    listed = _member(index, 'manifests')
-    children = [child for child in listed if _digest(child)] if isinstance(listed, list) else []
-    return _digest(min(children, key=_rank, default=None))
+    children = [child for child in _list(index, 'manifests') if _digest(child)]
+    return _digest(min(children, key=_platform_rank, default=None))
 
 
 def config_of(manifest: object) -> str | None:
-    """Return the digest of the config of a manifest, or None."""
+    """Return the digest of a config that may describe an artifact, or None."""
     config = _member(manifest, 'config')
-    return None if _member(config, 'mediaType') == _EMPTY_CONFIG else _digest(config)
+    return _digest(config) if _text(_member(config, 'mediaType')) in _CONFIGS else None
+
+
+def base_of(manifest: object) -> tuple[str, str] | None:
+    """Return (repository, digest) of the base image that annotations name, or None.
+
+    The digest proves that an image is the base, so the host in its name does not matter."""
+    annotations = _dict(manifest, 'annotations')
+    found = _REFERENCE.match(_text(annotations.get(_BASE_NAME)) or '')
+    digest = _text(annotations.get(_BASE_DIGEST))
+    return (found[1], digest) if found and digest else None
 
 
 def is_secondary(tag: object, manifest: object = None) -> bool:
-    """Return True if a tag or manifest is that of a signature, an attestation or an SBOM."""
-    return (isinstance(tag, str) and _SECONDARY.match(tag) is not None or
-            isinstance(_member(manifest, 'subject'), dict))
-
-
-def best_tag(tags: Iterable[str]) -> str | None:
-    """Return the tag whose image describes a repository: latest, or the last ordinary one."""
-    own = [tag for tag in tags if not is_secondary(tag)]
-    return LATEST if LATEST in own else max(own, default=None)
-
-
-def _texts(mapping: object) -> Texts:
-    return Texts(_text(_member(mapping, _DESCRIPTION)), _text(_member(mapping, _TITLE)))
+    """Return True if a tag or manifest is that of a build cache, a signature, an attestation or an
+    SBOM."""
+    if isinstance(tag, str) and _SECONDARY.match(tag):
+        return True
+    parts = [_member(manifest, 'config'), *_list(manifest, 'layers'), *_list(manifest, 'manifests')]
+    types = [_member(manifest, 'artifactType'), *(_member(part, 'mediaType') for part in parts)]
+    return isinstance(_member(manifest, 'subject'), dict) or any(
+        _SECONDARY_TYPE.search(_text(each) or '') for each in types)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _rank(child: object) -> int:
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts texts with numbers in them: build-9 before build-10."""
+    pieces = _PIECE.findall(text)
+    return [(False, int(piece), '') if piece.isdecimal() else (True, 0, piece) for piece in pieces]
+
+
+def _platform_rank(child: object) -> int:
     platform = _member(child, 'platform')
     pair = _member(platform, 'os'), _member(platform, 'architecture')
     if pair == _PREFERRED:
@@ -122,6 +186,16 @@ def _rank(child: object) -> int:
 
 def _digest(descriptor: object) -> str | None:
     return _text(_member(descriptor, 'digest'))
+
+
+def _dict(value: object, key: str) -> dict[str, Any]:
+    found = _member(value, key)
+    return found if isinstance(found, dict) else {}
+
+
+def _list(value: object, key: str) -> list[Any]:
+    found = _member(value, key)
+    return found if isinstance(found, list) else []
 
 
 def _member(value: object, key: str) -> Any:

@@ -276,7 +276,7 @@ class Reconciler:
                                  self._clock)
 
     def _best_tag(self, name: str, tags: list[str], end: float) -> str | None:
-        best = image.best_tag(tags)
+        best = next(iter(image.best_tags(tags, 1)), None)
         if len(tags) < _ALL_TAGS or best == image.LATEST:
             return best
         latest = self._registry.manifest(name, image.LATEST, self._seconds_left(end))
