@@ -142,10 +142,10 @@ class SearchIndex(object):
             self._maintenance.wait_until_usable()
         return self._search.catalog(after, limit, is_bounded)
 
-    def add(self, name, description=None):
+    def add(self, name, description=None, origin=None, may_replace=None):
         """Add ``name``, or change its description; return True if anything changed. See
         Writer.add."""
-        return self._writer.add(name, description)
+        return self._writer.add(name, description, origin, may_replace)
 
     def remove(self, name):
         """Remove ``name``; return True if the index had it. See Writer.remove."""

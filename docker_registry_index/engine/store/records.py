@@ -47,7 +47,8 @@ def removal_of(number):
     return (number or '').partition('.')[0]
 
 
-class Row(collections.namedtuple('Row', 'description is_indexed indexed writing touched item')):
+class Row(collections.namedtuple(
+        'Row', 'description is_indexed indexed writing touched origin item')):
     """The row of a repository, as it was read.
 
     Other programs may have written attributes of other types; such an attribute counts as absent.
@@ -61,11 +62,14 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
         or was broken off; else None.
     :param touched: when the repository was last pushed or changed, in Unix seconds, accurate to
         half an hour; 0 if unknown.
+    :param origin: what the description was taken from, a text that only the program that wrote it
+        understands; None if unknown.
     :param item: the whole row as DynamoDB returned it, for conditions."""
     __slots__ = ()
 
     #: The attributes that this package writes into a row, beside the description.
-    POSTINGS, INDEXED, WRITING, TOUCHED = 'postings', 'indexed', 'writing', 'touched'
+    POSTINGS, INDEXED, WRITING, TOUCHED, ORIGIN = (
+        'postings', 'indexed', 'writing', 'touched', 'origin')
 
     @classmethod
     def of(cls, item):
@@ -78,7 +82,8 @@ class Row(collections.namedtuple('Row', 'description is_indexed indexed writing 
                    item.get(cls.POSTINGS, {}).get('N') == str(postings.FORMAT),
                    item.get(cls.INDEXED, {}).get('S', ''),
                    None if not writing or None in writing else writing,
-                   int(touched) if touched.isdigit() else 0, item)
+                   int(touched) if touched.isdigit() else 0,
+                   item.get(cls.ORIGIN, {}).get('S'), item)
 
 
 class Intent(collections.namedtuple('Intent', 'number repositories is_settled')):

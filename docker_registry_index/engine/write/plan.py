@@ -23,11 +23,13 @@ LONGEST = 100
 TOMBSTONE_SECONDS = 7 * 24 * 3600
 
 
-class Change(collections.namedtuple('Change', 'name state description target head body')):
+class Change(collections.namedtuple(
+        'Change', 'name state description origin target head body')):
     """The planned change of one repository.
 
     :param state: the RepositoryState that the change was planned from.
     :param description: the new description of the row; None keeps the existing one.
+    :param origin: that of the new description, see Row; None if unknown.
     :param target: the description that the postings will have; None if they will be deleted.
     :param head: the actions with conditions: of the row, then of the witness, then others.
     :param body: the actions without conditions."""
@@ -61,11 +63,12 @@ class Planner(object):
         self._rows = store.repository_table
         self._search = store.search_table
 
-    def put(self, name, description, state, guard=()):
+    def put(self, name, description, state, guard=(), origin=None):
         """Return the Change that adds ``name`` with all postings, or updates it.
 
-        :param description: clean text; None keeps that of the row.
-        :param guard: further actions with conditions."""
+        :param description: clean text; None keeps that of the row, and its origin.
+        :param guard: further actions with conditions.
+        :param origin: that of the description, see Row."""
         target = description
         if target is None:
             target = text.clean_description(state.row.description if state.row else None)
@@ -75,10 +78,10 @@ class Planner(object):
                 if trusted.get(posting[:2]) != posting]
         body += self._deletes(name, state, keep=wanted)
         sets, removes = _indexed(target)
-        row = self._row_update(name, state.row, description, sets + [self._touched()],
+        row = self._row_update(name, state.row, description, origin, sets + [self._touched()],
                                removes + [Row.WRITING])
         head = [row, self._put_witness(name, target, state)] + list(guard)
-        return Change(name, state, description, target, head, body)
+        return Change(name, state, description, origin, target, head, body)
 
     def delete(self, name, state, tombstone):
         """Return the Change that deletes ``name`` and its postings.
@@ -87,12 +90,13 @@ class Planner(object):
             postings which it has written no longer exist."""
         head = [{'Delete': self._on_row(name, state.row)},
                 {'Delete': self._on_witness(name, state.witness)}, tombstone]
-        return Change(name, state, None, None, head, self._deletes(name, state, keep=()))
+        return Change(name, state, None, None, None, head, self._deletes(name, state, keep=()))
 
-    def touch(self, name, row):
-        """Return an Update that writes the time of this push into the row, if the row is still as
-        it was read."""
-        return _updated(self._on_row(name, row), [self._touched()], [])
+    def touch(self, name, row, origin=None):
+        """Return an Update that writes the time of this push into the row, and the origin of its
+        description unless that is None, if the row is still as it was read."""
+        sets = [(Row.ORIGIN, {'S': origin})] if origin else []
+        return _updated(self._on_row(name, row), sets + [self._touched()], [])
 
     def tombstone(self, name, number):
         """Return the action that writes the tombstone of a removal of ``name``.
@@ -152,7 +156,8 @@ class Planner(object):
         elif change.state.row is not None and not change.state.is_half_added:
             # If this change is broken off, the row is still not that of a name that is half added.
             sets.append((Row.POSTINGS, {'N': '0'}))
-        row = self._row_update(change.name, change.state.row, change.description, sets, removes)
+        row = self._row_update(change.name, change.state.row, change.description, change.origin,
+                               sets, removes)
         witness = change.head[1]
         if change.target is not None:
             witness = {'ConditionCheck': self._on_witness(change.name, change.state.witness)}
@@ -171,11 +176,12 @@ class Planner(object):
     def _touched(self):
         return Row.TOUCHED, {'N': str(int(self._clock()))}
 
-    def _row_update(self, name, row, description, sets, removes):
+    def _row_update(self, name, row, description, origin, sets, removes):
         """Return an Update of the row, if it is still as it was read.
 
         :param description: None keeps the existing one, '' removes it: DynamoDB refuses an empty
             text as a key of the secondary index that 0.1.0 made.
+        :param origin: that of a new description.
         :param sets: further (attribute, typed value) pairs.
         :param removes: further attributes to remove."""
         sets, removes = list(sets), list(removes)
@@ -183,6 +189,10 @@ class Planner(object):
             sets.append(('description', {'S': description}))
         elif description is not None:
             removes.append('description')
+        if description and origin:
+            sets.append((Row.ORIGIN, {'S': origin}))
+        elif description is not None:
+            removes.append(Row.ORIGIN)
         return {'Update': _updated(self._on_row(name, row), sets, removes)}
 
     def _on_row(self, name, row):
@@ -191,7 +201,7 @@ class Planner(object):
             return self._on_item(name, ['attribute_not_exists(#name)'], {'#name': 'name'}, {})
         tests, names, values = ['attribute_exists(#name)'], {'#name': 'name'}, {}
         # Other programs may have written attributes of any type; they are compared as read.
-        for attribute in 'description', Row.POSTINGS, Row.WRITING, Row.TOUCHED:
+        for attribute in 'description', Row.POSTINGS, Row.WRITING, Row.TOUCHED, Row.ORIGIN:
             names['#' + attribute] = attribute
             if attribute in row.item:
                 values[':was_' + attribute] = row.item[attribute]

@@ -46,7 +46,7 @@ class Writer(object):
         """Add ``name`` to the index if ``is_there`` is True, otherwise remove it."""
         return self.add(name) if is_there else self.remove(name)
 
-    def add(self, name, description=None):
+    def add(self, name, description=None, origin=None, may_replace=None):
         """Add ``name`` to the index; return True if anything changed.
 
         Costs a GetItem, a read unit. If the repository is indexed already, and its last push was
@@ -54,6 +54,9 @@ class Writer(object):
         also costs a TransactWriteItems, two write units for each posting.
 
         :param description: None keeps the existing one, '' removes it.
+        :param origin: what the description is taken from, any text; it is stored beside it.
+        :param may_replace: called with an existing description and its origin, None if unknown;
+            returns False to keep both. If another writer changes the row, it is called again.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. A change too long for
             one transaction may have begun; the next change or load of the name completes it."""
         name = text.check_name(name)
@@ -61,10 +64,14 @@ class Writer(object):
             description = text.clean_description(description)
 
         def plan(state):
-            if state.is_current and description in (None, state.witness) and (
-                    self._touch(name, state.row)):
+            row, new = state.row, description
+            if may_replace and row is not None and row.description and (
+                    not may_replace(row.description, row.origin)):
+                new = None
+            if state.is_current and new in (None, state.witness) and (
+                    self._touch(name, row, new and origin)):
                 return None
-            return self.planner.put(name, description, state)
+            return self.planner.put(name, new, state, origin=origin)
 
         return self.change(name, plan)
 
@@ -212,13 +219,13 @@ class Writer(object):
             return error
         return None
 
-    def _touch(self, name, row):
-        """Write the time of a push into the row, unless the time there is recent; return False if
-        the row has changed meanwhile."""
-        if abs(self._clock() - row.touched) < TOUCH_SECONDS:
+    def _touch(self, name, row, origin):
+        """Write the time of a push into the row, unless the time there is recent, and an origin,
+        unless it is None; return False if the row has changed meanwhile."""
+        if abs(self._clock() - row.touched) < TOUCH_SECONDS and origin in (None, '', row.origin):
             return True
         try:
-            self._store.call('update_item', **self.planner.touch(name, row))
+            self._store.call('update_item', **self.planner.touch(name, row, origin))
         except errors.ConditionFailed:
             return False
         return True

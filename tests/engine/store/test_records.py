@@ -48,21 +48,23 @@ def row(**attributes):
 
 
 @pytest.mark.parametrize('attributes, read', [
-    ({}, (None, False, '', None, 0)),
+    ({}, (None, False, '', None, 0, None)),
     # As release 0.1.0 writes it.
-    ({'description': {'S': 'words'}}, ('words', False, '', None, 0)),
+    ({'description': {'S': 'words'}}, ('words', False, '', None, 0, None)),
     ({'description': {'S': 'new'}, 'postings': NUMBER, 'indexed': {'S': 'old'},
-      'touched': {'N': '1500000000'}, 'writing': {'L': [{'S': 'token'}, {'S': 'old'}]}},
-     ('new', True, 'old', ['token', 'old'], 1500000000)),
+      'touched': {'N': '1500000000'}, 'origin': {'S': 'v1'},
+      'writing': {'L': [{'S': 'token'}, {'S': 'old'}]}},
+     ('new', True, 'old', ['token', 'old'], 1500000000, 'v1')),
     # Another format.
-    ({'postings': {'N': str(postings.FORMAT - 1)}}, (None, False, '', None, 0)),
-    ({'postings': {'N': str(postings.FORMAT + 1)}}, (None, False, '', None, 0)),
+    ({'postings': {'N': str(postings.FORMAT - 1)}}, (None, False, '', None, 0, None)),
+    ({'postings': {'N': str(postings.FORMAT + 1)}}, (None, False, '', None, 0, None)),
     # Wrong types count as absent.
     ({'description': {'N': '1'}, 'postings': {'S': '3'}, 'indexed': {'N': '1'},
-      'touched': {'S': 'now'}, 'writing': {'S': 'token'}}, (None, False, '', None, 0)),
+      'touched': {'S': 'now'}, 'writing': {'S': 'token'}, 'origin': {'N': '1'}},
+     (None, False, '', None, 0, None)),
     ({'postings': {'L': []}, 'touched': {'N': '-1.5'},
-      'writing': {'L': [{'S': 'token'}, {'N': '1'}]}}, (None, False, '', None, 0)),
-    ({'writing': {'L': []}, 'touched': {'N': '1E3'}}, (None, False, '', None, 0))],
+      'writing': {'L': [{'S': 'token'}, {'N': '1'}]}}, (None, False, '', None, 0, None)),
+    ({'writing': {'L': []}, 'touched': {'N': '1E3'}}, (None, False, '', None, 0, None))],
     ids=lambda value: None)
 def test_every_attribute_of_a_row_is_read_if_it_has_the_right_type(attributes, read):
     assert row(**attributes) == read + (dict(attributes, name={'S': 'a'}),)

@@ -241,6 +241,77 @@ def test_a_row_without_a_time_is_noted_anew(index, writer, clock, time):
     assert touched(index) == clock()
 
 
+def origin(index):
+    return index.rows()[NAME].get('origin', {}).get('S')
+
+
+def test_a_description_is_stored_with_its_origin_until_another_one_replaces_it(index, writer):
+    writer.add(NAME, 'old', '1.0')
+    assert origin(index) == '1.0'
+    writer.add(NAME, 'new', '2.0')
+    assert (description(index), origin(index)) == ('new', '2.0')
+    for keep in writer.add, functools.partial(writer.rewrite, begun=()):
+        keep(NAME)
+        assert (description(index), origin(index)) == ('new', '2.0')
+    writer.add(NAME, 'by hand')
+    assert (description(index), origin(index)) == ('by hand', None)
+    writer.add(NAME, 'old', '1.0')
+    writer.add(NAME, '', '1.1')
+    assert (description(index), origin(index)) == ('', None)
+    index.assert_whole()
+
+
+def test_the_same_description_of_another_origin_costs_one_update(index, writer):
+    writer.add(NAME, 'text', '1.0')
+    made = RequestsMade(index.engine)
+    for new, operations in ('1.1', ['GetItem', 'UpdateItem']), ('1.1', ['GetItem']):
+        with made.counted():
+            writer.add(NAME, 'text', new)
+        assert made.operations == operations and origin(index) == new
+    writer.add(NAME, 'text')
+    assert origin(index) == '1.1'
+    index.assert_whole()
+
+
+def test_a_long_description_keeps_its_origin_after_its_change_is_completed(index, writer, long):
+    writer.add(long, 'one', '1.0')
+    writer.add(long, 'two', '2.0')
+    assert index.rows()[long]['origin'] == {'S': '2.0'}
+    writer.rewrite(long, [])
+    assert index.rows()[long]['origin'] == {'S': '2.0'}
+    index.assert_whole()
+
+
+def test_the_caller_decides_whether_an_existing_description_is_replaced(index, writer):
+    asked = []
+
+    def add(text, origin, may_replace):
+        writer.add(NAME, text, origin, lambda *found: asked.append(found) or may_replace)
+        return description(index), index.rows()[NAME].get('origin', {}).get('S'), asked.pop()
+    asked.append('not called')
+    assert add('first', '1.0', False) == ('first', '1.0', 'not called')
+    assert add('second', '0.9', False) == ('first', '1.0', ('first', '1.0'))
+    assert add('second', '1.1', True) == ('second', '1.1', ('first', '1.0'))
+    writer.add(NAME, 'by hand')
+    assert add('third', '1.2', False) == ('by hand', None, ('by hand', None))
+    # A row without a description has nothing to keep.
+    writer.add(NAME, '')
+    asked.append('not called')
+    assert add('fourth', '0.1', False) == ('fourth', '0.1', 'not called')
+    index.assert_whole()
+
+
+@pytest.mark.parametrize('text', ['two', 'one'])
+def test_the_caller_decides_anew_after_another_writer_has_replaced_the_description(
+        index, other, text):
+    index.engine.add(NAME, 'one', '1.0')
+    # The other writer may write the same description, of another origin.
+    Meanwhile(index.engine, 'TransactWriteItems', lambda: other.engine.add(NAME, text, '3.0'))
+    index.engine.add(NAME, 'lower', '2.0', lambda text, origin: origin < '2.0')
+    assert (description(index), origin(index)) == (text, '3.0')
+    index.assert_whole()
+
+
 @pytest.mark.parametrize('sneak', sorted(SNEAKS))
 def test_a_push_is_planned_again_after_another_writer_changed_the_same_before_its_note(
         index, other, writer, clock, sneak):
