@@ -82,7 +82,7 @@ OPTIONS = (
            'Also answer requests without credentials, although htpasswd is set.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
     Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
-    Option('catalog_limit', '1000', checks.whole(1, 10000),
+    Option('catalog_limit', '1000', checks.whole(1, 10 ** 9 - 1),
            'The largest number of names on a page of the catalog; the cost of a page has no limit '
            'if it is above 1000.'),
     Option('storage', None, storage,

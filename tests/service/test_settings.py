@@ -33,7 +33,8 @@ TEXTS = {
         '5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
         '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x']),
     'threads': ({'2': 2, '256': 256}, ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣']),
-    'catalog_limit': ({'1': 1, '10000': 10000}, ['0', '10001', '-1', 'all']),
+    'catalog_limit': ({'1': 1, '100000': 100000, '9' * 9: 10 ** 9 - 1},
+                      ['0', '9' * 10, '-1', 'all']),
     'storage': (['s3://my-bucket', 's3://my.bucket/root/dir', '/var/lib/registry', '/with@sign'], [
         'bucket', 'relative/path', 's3:/b', 's3://', 's3://UPPER', 's3://b', 'http://bucket',
         's3://key:%s@bucket' % SECRET, 's3://bucket?secret=' + SECRET, '~/registry']),

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -108,8 +109,10 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     if users is not None:
         _check_credentials(app, users, dialect)
     _answer_errors(app, dialect)
+    _add_headers_of_registry(app, dialect)
     for each in (search.routes(index, metrics.note_incomplete_search),
-                 catalog.routes(index, dialect, settings.catalog_limit),
+                 catalog.routes(index, dialect, settings.catalog_limit,
+                                urlsplit(settings.registry_url).path.rstrip('/')),
                  notifications.routes(pool, settings.events_secret, metrics.note_notification,
                                       index.sync_soon),
                  monitoring.routes(index, metrics)):
@@ -186,6 +189,16 @@ def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dia
         return refusal(401, 'this registry requires a user name and a password', challenge)
 
 
+def _add_headers_of_registry(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
+    """Add the registry's own headers to all that is answered in its place."""
+    @app.after_request
+    def add(answer: flask.Response) -> flask.Response:
+        if flask.request.path.startswith('/v1/') or flask.request.path.endswith(catalog.PATH):
+            answer.headers.extend([(name, value) for name, value in dialect().headers
+                                   if name not in answer.headers])
+        return answer
+
+
 def _unavailable(dialect: Callable[[], Dialect], sentence: str,
                  *headers: tuple[str, str]) -> flask.Response:
     if flask.request.endpoint == 'catalog.catalog':
@@ -206,7 +219,7 @@ def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
 
     @app.errorhandler(405)
     def method_not_allowed(error: MethodNotAllowed) -> flask.Response:
-        if flask.request.path == catalog.PATH:
+        if flask.request.path.endswith(catalog.PATH):
             return catalog.method_not_allowed(flask.request.method)
         return refusal(405, f'{safe(flask.request.method):.20s} is not allowed here',
                        [('Allow', ', '.join(sorted(error.valid_methods or ())))])

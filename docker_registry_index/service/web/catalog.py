@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +16,7 @@ from urllib.parse import quote_plus
 import flask
 
 from ...engine import SearchIndex
-from ...engine.concurrency import TimedOut, call_with_timeout
+from ...engine.concurrency import SingleFlight
 from ...engine.search.search import Results
 from ..registry.connection import Tls, new_session
 from .responses import first_value
@@ -41,6 +42,12 @@ _NO_TEXT, _REPLACED = re.compile('[\ud800-\udfff]'), '\\ufffd'
 #: Seconds until the registry's dialect is read again, because the registry may be upgraded; until a
 #: failed read is retried; and until a read times out.
 _REMEMBERED, _RETRY, _TIMEOUT = 600, 30, 2
+#: The headers that belong to one message or connection. A registry adds the others, which its
+#: setting http.headers names, to each of its answers.
+_OF_MESSAGE = re.compile(
+    r'(Content-(?!Security-Policy)|Docker-|Proxy-|Set-Cookie|Accept-Ranges|Age|Allow|Alt-Svc|'
+    r'Connection|Date|ETag|Expires|Keep-Alive|Last-Modified|Link|Location|Retry-After|Server|'
+    r'Trailer|Transfer-Encoding|Upgrade|Vary|Via|WWW-Authenticate).*\Z', re.IGNORECASE)
 _REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
 
 
@@ -48,54 +55,67 @@ class Dialect(NamedTuple):
     """The form in which a registry answers. The defaults are those of 3.0.0.
 
     :param is_strict: True if the registry refuses an ``n`` that is not a number.
-    :param realm: the realm of its Basic challenge."""
+    :param realm: the realm of its Basic challenge.
+    :param headers: what it adds to each answer."""
 
     content_type: str = 'application/json'
     is_strict: bool = True
     realm: str = 'registry'
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class DialectProbe:
-    """Returns the Dialect of a registry when called. Costs a request every 10 minutes."""
+    """Returns the Dialect of a registry when called. Costs a request every 10 minutes. Only the
+    first call waits for it, at most two seconds."""
 
     def __init__(self, url: str, tls: Tls = Tls()) -> None:
         self._url = url.rstrip('/') + '/v2/'
         self._session = new_session(url, tls)
-        self._dialect, self._until = Dialect(), time.monotonic()
+        self._reading, self._dialect, self._until = SingleFlight(self._read), Dialect(), -math.inf
 
     def __call__(self) -> Dialect:
-        if time.monotonic() < self._until:
-            return self._dialect
-        self._until = time.monotonic() + _RETRY  # Other threads do not wait for this one.
-        try:
-            # Only this also limits a slow name server, or a head that comes byte by byte.
-            self._dialect = call_with_timeout(self._read, _TIMEOUT)
-            self._until = time.monotonic() + _REMEMBERED
-        except (TimedOut, OSError, ValueError) as error:
-            logger.info('the registry does not report its version; the catalog keeps its present '
-                        'form: %s', type(error).__name__)
+        if time.monotonic() >= self._until:
+            seconds = _TIMEOUT if self._until < 0 else 0
+            self._until = time.monotonic() + _RETRY
+            # In a thread, because a slow name server, or a head that comes byte by byte, has no
+            # timeout.
+            self._reading.wait(seconds)
         return self._dialect
 
-    def _read(self) -> Dialect:
-        with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
-            return _dialect(answer.headers)
+    def _read(self) -> None:
+        try:
+            with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
+                if answer.status_code not in (200, 401):
+                    raise ValueError('not of a registry')
+                self._dialect = _dialect(answer.headers, answer.raw.headers.items())
+            self._until = time.monotonic() + _REMEMBERED
+        except (OSError, ValueError) as error:
+            logger.info('the registry does not report its version; the catalog keeps its present '
+                        'form: %s', type(error).__name__)
 
 
-def _dialect(headers: Mapping[str, str]) -> Dialect:
+def _dialect(headers: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> Dialect:
     is_old = 'charset' in headers.get('Content-Type', '')
     realm = _REALM.match(headers.get('WWW-Authenticate', ''))
     return Dialect('application/json; charset=utf-8' if is_old else Dialect().content_type,
-                   not is_old, realm.group(1) if realm else Dialect().realm)
+                   not is_old, realm.group(1) if realm else Dialect().realm,
+                   tuple((name, value) for name, value in pairs
+                         if not _OF_MESSAGE.match(name) and not re.search('[\r\n]', value)))
 
 
 class InvalidPageSize(ValueError):
     """Raised if the service refuses ``n``; the argument is the value that the answer shows."""
 
 
-def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> flask.Blueprint:
-    """Return the Blueprint of the catalog; ``limit`` is the most names on a page."""
+def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int,
+           prefix: str) -> flask.Blueprint:
+    """Return the Blueprint of the catalog.
+
+    :param limit: the most names on a page.
+    :param prefix: of the registry's addresses, such as ``/images``; or ''."""
     made = flask.Blueprint('catalog', __name__)
 
+    @made.route(prefix + PATH, methods=_METHODS, provide_automatic_options=False)
     @made.route(PATH, methods=_METHODS, provide_automatic_options=False)
     def catalog() -> flask.Response:
         if flask.request.method != 'GET':
@@ -120,7 +140,7 @@ def routes(index: SearchIndex, dialect: Callable[[], Dialect], limit: int) -> fl
         # A page of long names may have fewer than requested.
         if names and (found.is_incomplete or len(found) > size):
             answer.headers['Link'] = (
-                f'<{PATH}?last={quote_plus(names[-1])}&n={size}>; rel="next"')
+                f'<{flask.request.path}?last={quote_plus(names[-1])}&n={size}>; rel="next"')
         return answer
 
     return made

@@ -18,10 +18,11 @@ def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ())
     return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
 
 
-def whole_number(text: str, least: int, most: int) -> int | None:
-    """Return the whole number in a text; None if it is not one from ``least`` to ``most``."""
-    is_number = text.isdigit() and text.isascii() and len(text) <= 9
-    return int(text) if is_number and least <= int(text) <= most else None
+def whole_number(text: str) -> int | None:
+    """Return the whole number in a text; None if it is not one, or 0. Above a billion, return a
+    billion."""
+    digits = text.lstrip('0') if text.isdigit() and text.isascii() else ''
+    return int(digits) if 0 < len(digits) <= 9 else 10 ** 9 if digits else None
 
 
 def first_value(query: bytes, name: bytes, errors: str = 'replace', in_go: bool = False) -> str:

@@ -15,7 +15,7 @@ from ...engine.errors import safe
 from ...engine.search.search import MOST
 from .responses import first_value, refusal, whole_number
 
-#: The most results of a page that docker and podman request, and the default.
+#: The most results of a page, and the default. docker requests no more; podman may.
 LIMIT, DEFAULT = 100, 25
 
 # A tag or a digest follows these characters, which no name has.
@@ -35,14 +35,15 @@ def routes(index: SearchIndex, note_incomplete: Callable[[], None]) -> flask.Blu
     @made.route('/v1/search')
     def search() -> flask.Response:
         query = flask.request.query_string
-        limit = whole_number(first_value(query, b'n') or str(DEFAULT), 1, LIMIT)
-        if limit is None:
-            return refusal(400, f'parameter n must be a whole number from 1 to {LIMIT}')
+        number = whole_number(first_value(query, b'n') or str(DEFAULT))
+        if number is None:
+            return refusal(400, 'parameter n must be a whole number, 1 or more')
+        limit = min(number, LIMIT)
         # The engine reads no further.
         pages = MOST // limit
-        page = whole_number(first_value(query, b'page') or '1', 1, pages)
-        if page is None:
-            return refusal(400, f'parameter page must be a whole number from 1 to {pages}')
+        page = whole_number(first_value(query, b'page') or '1')
+        if page is None or page > pages:
+            return refusal(400, f'parameter page must be a whole number, from 1 to {pages}')
         term = first_value(query, b'q')
         name = _REFERENCE.sub('', term)
         is_tag_alone = term.strip() and not name.strip()

@@ -17,9 +17,15 @@ from tests.helpers.listing import make_repositories
 
 pytestmark = needs('docker-registry')
 
-#: The headers to compare. The others belong to the connection, such as Date and Server.
-HEADERS = ('Content-Type', 'Docker-Distribution-Api-Version', 'Link', 'Allow', 'WWW-Authenticate',
-           'X-Content-Type-Options')
+#: The headers that belong to the connection, and are not compared; and all others are.
+OF_CONNECTION = {'Connection', 'Content-Length', 'Date', 'Server', 'Transfer-Encoding'}
+#: What the operator of a registry adds to its answers, as browsers and their user interfaces need.
+ADDED = {'http': {'headers': {
+    'X-Content-Type-Options': ['nosniff'], 'Access-Control-Allow-Origin': ['https://ui.test'],
+    'Access-Control-Allow-Methods': ['HEAD', 'GET', 'OPTIONS', 'DELETE'],
+    'Access-Control-Expose-Headers': ['Docker-Content-Digest'], 'cache-control': ['no-store'],
+    'Content-Security-Policy': ["default-src 'self'"], 'X-Latin': ['é']}}}
+PREFIX = '/of/images'
 COMPONENTS = ['a', 'b', 'ab', 'a-b', 'a--b', 'a.b', 'a_b', 'a__b', 'a0', 'a-0', 'foo', 'foo-bar',
               'foo.bar', 'z', '0', '9x']
 # No child begins with a digit: the real registry itself loses such names.
@@ -32,8 +38,8 @@ COUNT = len(NAMES)
 class Pair:
     """The real registry and the service, which get the same requests."""
 
-    def __init__(self, *servers):
-        self.registry = servers[0]
+    def __init__(self, *servers, prefix=''):
+        self.registry, self._path = servers[0], prefix + '/v2/_catalog'
         self.connections = [http.client.HTTPConnection(*urlsplit(server.url).netloc.split(':'),
                                                        timeout=30) for server in servers]
 
@@ -50,13 +56,14 @@ class Pair:
         that both answer the same. The query is sent as it is."""
         answers = []
         for connection in self.connections:
-            connection.putrequest(method, '/v2/_catalog' + query, skip_accept_encoding=True)
+            connection.putrequest(method, self._path + query, skip_accept_encoding=True)
             for name, value in headers.items():
                 connection.putheader(name, value)
             connection.endheaders()
             answer = connection.getresponse()
             body = answer.read()
-            kept = {name: answer.getheader(name) for name in HEADERS}
+            kept = {name: answer.headers.get_all(name) for name in answer.headers
+                    if name not in OF_CONNECTION}
             if answer.getheader('Content-Length') is not None and len(body) <= 2048:
                 # Go sends no Content-Length with a longer body.
                 kept['Content-Length'] = answer.getheader('Content-Length')
@@ -64,25 +71,53 @@ class Pair:
         assert answers[0] == answers[1], query
         return answers[1]
 
+    def names(self, query):
+        """Return the names on all pages, from a query on."""
+        found = []
+        while query is not None:
+            status, headers, body = self.same(query)
+            assert status == 200
+            found += json.loads(body)['repositories']
+            [link] = headers.get('Link', [None])
+            query = link and re.match('<%s(.*)>; rel="next"$' % self._path, link)[1]
+        return found
+
+
+class PrefixedDistribution(Distribution):
+    """Distribution whose addresses have a prefix."""
+
+    ready_path = PREFIX + '/v2/'
+
+    @property
+    def url(self):
+        return super().url + PREFIX
+
 
 @pytest.fixture(scope='module')
 def pair(dynamodb_local, tmp_path_factory):
     root = tmp_path_factory.mktemp('store')
     make_repositories(root, *NAMES)
-    with Distribution(root) as registry, ServiceProcess(
+    with Distribution(root, additions=ADDED) as registry, ServiceProcess(
             dynamodb_local.url, registry, STORAGE=str(root)) as service:
         yield Pair(registry, service)
 
 
 @pytest.mark.parametrize('size', [7, 99, 100, COUNT - 1, COUNT, COUNT + 1, 1000, None])
 def test_all_pages_are_those_of_the_registry(pair, size):
-    names, query = [], '' if size is None else '?n=%d' % size
-    while query is not None:
-        status, headers, body = pair.same(query)
-        assert status == 200
-        names += json.loads(body)['repositories']
-        query = headers['Link'] and re.match('</v2/_catalog(.*)>; rel="next"$', headers['Link'])[1]
-    assert names == NAMES
+    assert pair.names('' if size is None else '?n=%d' % size) == NAMES
+
+
+def test_the_prefix_and_the_headers_of_the_registry_are_those_of_the_catalog(
+        dynamodb_local, tmp_path):
+    make_repositories(tmp_path, *NAMES)
+    additions = {'http': dict(ADDED['http'], prefix=PREFIX + '/'), 'catalog': {'maxentries': 2000}}
+    with PrefixedDistribution(tmp_path, additions=additions) as registry, ServiceProcess(
+            dynamodb_local.url, registry, CATALOG_LIMIT='2000') as service:
+        prefixed = Pair(registry, service, prefix=PREFIX)
+        assert prefixed.names('?n=70') == prefixed.names('?n=1500') == NAMES
+        for query, method in (('?n=2001', 'GET'), ('', 'OPTIONS'), ('', 'POST'), ('', 'TRACE')):
+            prefixed.same(query, method)
+        assert service.get('/v2/_catalog?n=2').headers['Link'].startswith('</v2/_catalog?last=')
 
 
 LASTS = ['', 'a', 'a/', 'a-', 'a/b', 'a/bb', 'a-b', 'a.b/c', 'a_b', 'a0', 'A', 'Z', 'zz', 'zzz/zzz',
@@ -135,7 +170,8 @@ def test_other_methods_are_refused_and_headers_ignored_as_by_the_registry(pair):
 
 def test_clients_that_may_not_read_get_the_answer_of_the_registry(dynamodb_local, tmp_path):
     users, right = write_htpasswd(tmp_path, 'reader', 'right'), basic('reader', 'right')
-    root, realm = str(tmp_path / 'store'), {'auth': {'htpasswd': {'realm': 'its own'}}}
+    root, realm = str(tmp_path / 'store'), dict(
+        ADDED, auth={'htpasswd': {'realm': 'its own'}})
     make_repositories(root, 'a', 'b', 'c')
     with Distribution(root, users, realm) as registry, ServiceProcess(
             dynamodb_local.url, registry, STORAGE=root, HTPASSWD=users) as service:

@@ -11,6 +11,7 @@ from docker_registry_index.service.web.catalog import Dialect, DialectProbe, pag
 from tests.helpers.registry import FakeRegistry
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.scripted_server import drip, page, reset
+from tests.helpers.waiting import Hanging, wait_until
 
 #: Nine short names, and two whose rows a page must read.
 NAMES = ['a/%d' % number for number in range(8)] + ['b', 'b/%s1' % ('x' * 98), 'c/%s1' % ('x' * 98)]
@@ -99,6 +100,51 @@ def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
                                         WWW_Authenticate='Basic realm="mine"')
         assert probe() == Dialect('application/json; charset=utf-8', False, 'mine')
         assert probe() == probe() and len(registry.paths) == 2
+
+
+def test_the_headers_of_a_registry_are_those_that_belong_to_no_message():
+    added = (('Access-Control-Allow-Origin', '*'), ('X-Two', '1'), ('X-Two', '2'),
+             ('Content-Security-Policy', "default-src 'self'"), ('cache-control', 'no-store'))
+    others = ('Docker-Distribution-Api-Version', 'Date', 'Server', 'Set-Cookie', 'Vary', 'ETag',
+              'WWW-Authenticate', 'Connection', 'Content-Encoding', 'Via', 'Keep-Alive', 'Link')
+    with FakeRegistry() as registry:
+        def answer(handler):
+            handler.send_response(401)
+            for name, value in (*added, *((name.lower(), 'x') for name in others),
+                                ('X-Folded', 'a\r\n b'), ('Content-Length', '0')):
+                handler.send_header(name, value)
+            handler.end_headers()
+        registry.answers['/v2/'] = answer
+        assert DialectProbe(registry.url)().headers == added
+        for status in 404, 403, 502:
+            registry.answers['/v2/'] = page('', status, X_Proxy='its own')
+            assert DialectProbe(registry.url)() == Dialect(), 'another server answers'
+
+
+def test_all_that_is_answered_for_the_registry_has_its_headers(start):
+    service = start()
+    service.registry.answers['/v2/'] = page('{}', Access_Control_Allow_Origin='*', X_Own='1')
+    for path in '/v2/_catalog', '/v2/_catalog?n=x', '/v1/search', '/v1/_ping', '/v1/search?n=0':
+        for method in 'GET', 'OPTIONS', 'PUT':
+            assert service.request(method, path).headers['Access-Control-Allow-Origin'] == '*'
+    for path in '/healthz', '/readyz', '/metrics', '/events':
+        assert 'X-Own' not in service.get(path).headers
+
+
+def test_only_the_first_request_waits_for_the_registry(monkeypatch):
+    with FakeRegistry() as registry:
+        probe = DialectProbe(registry.url)
+        first = probe()
+        monkeypatch.setattr(probe, '_until', 0)
+        with Hanging(page('{}', X_Own='1')) as registry.answers['/v2/']:
+            assert probe() is first
+        wait_until(lambda: probe().headers == (('X-Own', '1'),))
+
+
+def test_a_page_may_be_as_large_as_that_of_the_registry(start):
+    with start({'a': None, 'b': None}, CATALOG_LIMIT='100000') as service:
+        assert service.get('/v2/_catalog?n=100000').json() == {'repositories': ['a', 'b']}
+        assert service.get('/v2/_catalog?n=100001').status_code == 400
 
 
 def test_a_registry_that_answers_byte_by_byte_does_not_delay_the_catalog(monkeypatch):

@@ -26,7 +26,8 @@ def test_go_leaves_out_pairs_that_it_cannot_decode(query, value, in_go):
     assert (first_value(query, b'n'), first_value(query, b'n', in_go=True)) == (value, in_go)
 
 
-@pytest.mark.parametrize('text, number', [('1', 1), ('007', 7), ('9', 9), ('0', None), ('10', None),
-                                          ('', None), ('-1', None), ('٣', None), ('0' * 10, None)])
-def test_a_whole_number_is_between_its_limits(text, number):
-    assert whole_number(text, 1, 9) == number
+@pytest.mark.parametrize('text, number', [
+    ('1', 1), ('007', 7), ('9' * 9, 10 ** 9 - 1), ('9' * 9999, 10 ** 9), ('0' * 9999 + '5', 5),
+    ('0', None), ('', None), ('-1', None), ('٣', None), ('0' * 10, None), ('1.0', None)])
+def test_a_whole_number_is_positive_and_limited(text, number):
+    assert whole_number(text) == number
