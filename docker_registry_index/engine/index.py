@@ -9,6 +9,7 @@ from .lifecycle.start import Startup
 from .search.search import Search
 from .store import text
 from .store.client import Client
+from .store.records import Row, repository_key
 from .store.store import Store
 from .sync.description_queue import DescriptionQueue
 from .sync.loader import Loader
@@ -146,6 +147,11 @@ class SearchIndex(object):
         """Add ``name``, or change its description; return True if anything changed. See
         Writer.add."""
         return self._writer.add(name, description, origin, may_replace)
+
+    def has(self, name):
+        """Return True if the index has a repository. Costs a GetItem, a read unit."""
+        row = Row.of(self._store.get(self._store.repository_table, repository_key(name)))
+        return row is not None and row.is_indexed
 
     def remove(self, name):
         """Remove ``name``; return True if the index had it. See Writer.remove."""

@@ -29,6 +29,9 @@ class FakeIndex(dict):
         self.before_change()
         self.pop(name, None)
 
+    def has(self, name):
+        return name in self
+
     def note(self, names, is_expected):
         notes = [Note(name, '1', is_expected) for name in names]
         self.kept += notes

@@ -17,13 +17,14 @@ class FakeRegistry(ScriptedServer):
     """A registry whose repositories all have the tag latest.
 
     :ivar repositories: name to description, or None.
+    :ivar late: the names whose tags are not written yet.
     :param content_type: of its JSON: versions 2 and 3 differ in it.
     :ivar trouble: the answer of scripted_server to all requests except /v2/, or None."""
 
     def __init__(self, repositories=(), content_type='application/json; charset=utf-8'):
         super().__init__()
         self.answers['*'] = self._answer
-        self.repositories = dict(repositories)
+        self.repositories, self.late = dict(repositories), set()
         self.content_type = content_type
         self.trouble = None
 
@@ -40,8 +41,11 @@ class FakeRegistry(ScriptedServer):
         if name not in self.repositories:
             return error_page('NAME_UNKNOWN')(handler)
         if what == 'list':
-            return page({'name': name, 'tags': ['latest']})(handler)
-        return page(manifest(self.repositories[name]), Content_Type=MANIFEST)(handler)
+            return page({'name': name, 'tags': None if name in self.late else ['latest']})(handler)
+        if name in self.late and what != DIGEST:
+            return error_page('MANIFEST_UNKNOWN')(handler)
+        return page(manifest(self.repositories[name]), Content_Type=MANIFEST,
+                    Docker_Content_Digest=DIGEST)(handler)
 
 
 class FakeRegistryClient(RegistryClient):
@@ -51,16 +55,23 @@ class FakeRegistryClient(RegistryClient):
     :param answers: name, else '*', to its tags, or to an iterator of the answers to the requests
         for them; by default, each repository has the tag 1.
     :param manifests, configs: reference to a document, for all repositories.
+    :ivar tagged: tag to whether it exists, which is the default, or to an iterator of that.
     :ivar asked: the name of each request for tags, and the reference of each other request.
     :ivar timeouts: of these requests."""
 
     def __init__(self, pages=(), answers=(), manifests=(), configs=()):
         self.pages, self.answers = pages, dict(answers)
-        self.manifests, self.configs = dict(manifests), dict(configs)
+        self.manifests, self.configs, self.tagged = dict(manifests), dict(configs), {}
         self.asked, self.timeouts = [], []
 
     def tags(self, name, timeout=None):
         return self._answer(name, self.answers.get(name, self.answers.get('*', ['1'])), timeout)
+
+    def has(self, name, timeout=None):
+        return bool(self.tags(name, timeout))
+
+    def has_manifest(self, name, reference, timeout=None):
+        return self._answer(reference, self.tagged.get(reference, True), timeout)
 
     def manifest(self, name, reference, timeout=None):
         return self._answer(reference, self.manifests.get(reference), timeout)

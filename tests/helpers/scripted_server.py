@@ -13,12 +13,13 @@ class ScriptedServer:
     :param answers: path (with its query, else without, else '*') to a function of the handler.
     :param tls: an ssl.SSLContext to serve https, or None.
     :ivar requests: (path, headers) of each request, when its head has arrived.
-    :ivar bodies: (method, body) of each request except GET, when it is complete.
+    :ivar lines: the method and path of each request, such as 'GET /v2/'.
+    :ivar bodies: (method, body) of each request except GET and HEAD, when it is complete.
     :ivar connections: how many clients have opened."""
 
     def __init__(self, answers=None, tls=None):
         self.answers = answers or {}
-        self.requests, self.bodies, self.connections = [], [], 0
+        self.requests, self.lines, self.bodies, self.connections = [], [], [], 0
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,14 +32,15 @@ class ScriptedServer:
 
             def answer(self):
                 server.requests.append((self.path, self.headers))
-                if self.command != 'GET':
+                server.lines.append('%s %s' % (self.command, self.path))
+                if self.command not in ('GET', 'HEAD'):
                     server.bodies.append((self.command, self.body()))
                 for path in (self.path, self.path.partition('?')[0], '*'):
                     if path in server.answers:
                         return server.answers[path](self)
                 self.send_error(500, 'not expected: ' + self.path)
 
-            do_GET = do_POST = do_PUT = do_PATCH = answer
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer
 
             def body(self):
                 if self.headers['Transfer-Encoding'] != 'chunked':
@@ -91,7 +93,8 @@ def page(body, status=200, **headers):
         for name, value in headers.items():
             handler.send_header(name.replace('_', '-'), value)
         handler.end_headers()
-        handler.wfile.write(content)
+        if handler.command != 'HEAD':
+            handler.wfile.write(content)
     return answer
 
 

@@ -5,9 +5,10 @@ https://distribution.github.io/distribution/spec/api/"""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests.utils
 
@@ -16,14 +17,17 @@ from .layout import is_name
 
 #: The most bytes of a blob: Distribution accepts no larger manifest, and configs are small.
 BLOB_BYTES = 4 * 1024 * 1024
-#: The most bytes of a list: a repository may have thousands of tags.
-LIST_BYTES = 32 * 1024 * 1024
+#: The most bytes of a list: a repository may have a hundred thousand tags. And those that are read
+#: to find out whether it has one.
+LIST_BYTES, _FIRST_BYTES = 32 * 1024 * 1024, 64 * 1024
+#: The tag whose image describes a repository, and the most pages of tags that are read to find it.
+LATEST, _TAG_PAGES = 'latest', 100
 #: The timeout of a catalog page: a registry of version 2 walks its whole storage first.
 CATALOG_SECONDS = 300
 #: The most consecutive pages without a name that are followed.
 EMPTY_PAGES = 100
 
-_JSON = 'application/json'
+_JSON, _CATALOG_SCOPE = 'application/json', 'registry:catalog:*'
 _TOO_MANY = 'PAGINATION_NUMBER_INVALID'
 _MANIFESTS = ', '.join([
     'application/vnd.docker.distribution.manifest.v2+json',
@@ -52,20 +56,55 @@ class RegistryClient:
     failed attempt to connect once. Each method raises RegistryUnavailable if no registry answers
     in time, and its subclass CredentialsRefused."""
 
+    #: True if the registry is a pull-through cache.
+    is_cache = False
+
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  tls: Tls = Tls(), connect_timeout: float = 2) -> None:
         self._connection = Connection(url, username, password, tls, connect_timeout)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """Return the tags of a repository, [] if it has none; version 3 returns at most 100."""
+        """Return the tags of a repository, [] if it has none.
+
+        If they are on several pages, the list may end after latest, or after 100 pages."""
         if not is_name(name):
             return []
-        answer = self._get(name, 'tags/list?n=100', _JSON, LIST_BYTES, timeout)
-        return _texts(answer, 'tags') if answer else []
+        end, query = _end_of(timeout), 'n=1000'
+        found: dict[str, None] = {}
+        for page in range(_TAG_PAGES):
+            answer = self._get(name, 'tags/list?' + query, _JSON, LIST_BYTES, _left(end))
+            link = answer and self._next(answer)
+            found.update(dict.fromkeys(_texts(answer, 'tags') if answer else ()))
+            if link and not page and self.has_manifest(name, LATEST, _left(end)):
+                # Version 3.0 lists all tags for each page, so another page may take minutes.
+                found[LATEST] = None
+            if not link or LATEST in found:
+                break
+            query = urlsplit(link).query
+        return list(found)
 
     def has(self, name: str, timeout: float | None = None) -> bool:
-        """Return True if a repository has a tag."""
-        return bool(self.tags(name, timeout))
+        """Return True if a repository has a tag. Reads only the beginning of a long list.
+
+        A registry may need minutes to list 100 000 tags."""
+        if not is_name(name):
+            return False
+        answer = self._get(name, 'tags/list?n=1', _JSON, _FIRST_BYTES, timeout)
+        if answer and answer.body is None and answer.headers.get('Content-Type', '')[:16] == _JSON:
+            return True
+        return bool(answer and _texts(answer, 'tags'))
+
+    def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:
+        """Return True if a tag or digest exists, False if a registry or a proxy answers 404. Costs
+        one HEAD."""
+        if not is_name(name) or not _is(reference, _TAG, _DIGEST):
+            return False
+        answer = self._request(name, f'manifests/{reference}', _MANIFESTS, 0, timeout, 'HEAD')
+        if answer.status == 404 and not answer.was_redirected:
+            return False
+        if 'Docker-Content-Digest' not in _ok(answer).headers:
+            raise _unusable(answer, 'sends an answer that is not from a registry')
+        return True
 
     def manifest(self, name: str, reference: str | None,
                  timeout: float | None = None) -> dict[str, Any] | None:
@@ -109,12 +148,17 @@ class RegistryClient:
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
         """Return the answer, of status 200; None if the registry reports that nothing exists."""
-        answer = self._connection.get(f'{self._connection.url}/v2/{name}/{rest}',
-                                      f'repository:{name}:pull', accept, limit, timeout)
+        answer = self._request(name, rest, accept, limit, timeout)
         return None if _is_absence(answer) else _ok(answer)
 
+    def _request(self, name: str, rest: str, accept: str, limit: int, timeout: float | None,
+                 method: str = 'GET') -> Answer:
+        return self._connection.get(
+            f'{self._connection.url}/v2/{name}/{rest}', f'repository:{name}:pull', accept, limit,
+            timeout, method=method)
+
     def _page(self, url: str) -> Answer:
-        return self._connection.get(url, 'registry:catalog:*', _JSON, LIST_BYTES,
+        return self._connection.get(url, _CATALOG_SCOPE, _JSON, LIST_BYTES,
                                     read_timeout=CATALOG_SECONDS)
 
     def _next(self, answer: Answer) -> str | None:
@@ -132,6 +176,55 @@ class RegistryClient:
             raise _unusable(answer, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, the link may have the registry's own scheme and port.
         return f'{base.scheme}://{base.netloc}{link.path}?{link.query}'
+
+
+class CacheClient(RegistryClient):
+    """Reads from a pull-through cache without any request that makes it ask its upstream.
+
+    A cache passes on each request for tags, and those for manifests and blobs that it does not
+    have. So this client requests only the catalog, and manifests by digests of notifications.
+
+    https://github.com/distribution/distribution/tree/v2.8.2/registry/proxy"""
+
+    is_cache = True
+
+    def tags(self, name: str, timeout: float | None = None) -> list[str]:
+        """Return []: the tags of a cache cannot be read."""
+        return []
+
+    def has(self, name: str, timeout: float | None = None) -> bool:
+        """Return True if the catalog of the cache lists a repository."""
+        if not is_name(name):
+            return False
+        query = urlencode({'n': 100, 'last': _before(name)})
+        answer = self._connection.get(f'{self._connection.url}/v2/_catalog?{query}',
+                                      _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
+        return name in _texts(_ok(answer), 'repositories')
+
+    def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:
+        """As RegistryClient.has_manifest, but a tag does not exist."""
+        return _is(reference, _DIGEST) and super().has_manifest(name, reference, timeout)
+
+    def manifest(self, name: str, reference: str | None,
+                 timeout: float | None = None) -> dict[str, Any] | None:
+        """As RegistryClient.manifest, but a tag does not exist."""
+        return super().manifest(name, reference, timeout) if _is(reference, _DIGEST) else None
+
+    def config(self, name: str, digest: str, timeout: float | None = None) -> None:
+        """Return None: the client that pulls the manifest may not have pulled the config yet."""
+
+
+def _before(name: str) -> str:
+    """Return a text after all names before a name. A slash sorts before all other characters."""
+    return name[:-1] + ('.' if name[-1] == '0' else chr(ord(name[-1]) - 1)) + '~'
+
+
+def _end_of(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _left(end: float | None) -> float | None:
+    return None if end is None else end - time.monotonic()
 
 
 def _is(value: object, *patterns: re.Pattern[str]) -> bool:

@@ -117,8 +117,8 @@ class Connection:
         self._needs_bearer = False
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
-            read_timeout: float = _READ_TIMEOUT) -> Answer:
-        """Return the Answer to a GET with the credentials of the settings.
+            read_timeout: float = _READ_TIMEOUT, method: str = 'GET') -> Answer:
+        """Return the Answer to a GET or HEAD with the credentials of the settings.
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
@@ -134,27 +134,29 @@ class Connection:
         try:
             # Only this also limits a slow name server, or a server that sends single bytes.
             answer: Answer = call_with_timeout(
-                lambda: self._authorized(call, url, scope, accept), total)
+                lambda: self._authorized(call, url, scope, accept, method), total)
             return answer
         except (TimedOut, OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             raise RegistryUnavailable(url, _problem(error, total)) from error
 
-    def _authorized(self, call: _Call, url: str, scope: str, accept: str) -> Answer:
+    def _authorized(self, call: _Call, url: str, scope: str, accept: str,
+                    method: str) -> Answer:
         sent = self._basic
         if self._needs_bearer:
             token = self._tokens.get(scope)
             sent = token and 'Bearer ' + token
-        answer = call.get(url, accept, sent)
+        answer = call.get(url, accept, sent, method)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
             challenge = _challenge_of(answer.headers.get('WWW-Authenticate'))
             if challenge is not None:
                 self._needs_bearer = True
-                answer = call.get(url, accept, 'Bearer ' + self._token(call, challenge, scope))
+                answer = call.get(url, accept,
+                                  'Bearer ' + self._token(call, challenge, scope), method)
             elif sent != self._basic:
                 # The registry no longer uses tokens.
                 self._needs_bearer = False
-                answer = call.get(url, accept, self._basic)
+                answer = call.get(url, accept, self._basic, method)
         if not answer.was_redirected:
             self._check_allowed(answer, url)
         return answer
@@ -187,14 +189,15 @@ class _Call:
     deadline: float
     limit: int
 
-    def get(self, url: str, accept: str, authorization: str | None) -> Answer:
+    def get(self, url: str, accept: str, authorization: str | None,
+            method: str = 'GET') -> Answer:
         headers = {'Accept': accept, 'Accept-Encoding': 'identity'}
         if authorization:
             headers['Authorization'] = authorization
         left = self._left()
         connect, read = (min(each, left) for each in self.timeouts)
-        with self.session.get(url, headers=headers, stream=True,
-                              timeout=(connect, read)) as response:
+        with self.session.request(method, url, headers=headers, stream=True, allow_redirects=True,
+                                  timeout=(connect, read)) as response:
             return Answer(response.url, response.status_code, response.headers,
                           self._body(response), bool(response.history))
 

@@ -12,11 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .client import RegistryClient
+from .client import LATEST, RegistryClient
 from .connection import CredentialsRefused
-
-#: The tag whose image describes a repository, if that tag exists.
-LATEST = 'latest'
 
 #: The most manifests that are read for one image: an index may contain indexes.
 _LEVELS = 3
@@ -90,8 +87,14 @@ def description(client: RegistryClient, name: str, reference: str | None,
 
     :param timeout: seconds for all requests together, on the clock.
     :raises RegistryUnavailable: the registry cannot be read in that time."""
-    end, title = clock() + timeout, None
-    for texts in _documents(client, name, reference, lambda: end - clock()):
+    end = clock() + timeout
+    return text_in(_documents(client, name, reference, lambda: end - clock()))
+
+
+def text_in(documents: Iterable[dict[str, Any]]) -> str | None:
+    """Return the description in annotations and labels, or else the title, or None."""
+    title = None
+    for texts in documents:
         for key in _DESCRIPTIONS:
             if _text(texts.get(key)):
                 return str(texts[key])
@@ -108,7 +111,7 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
         manifest = client.manifest(name, reference, timeout=seconds_left())
         if is_secondary(None, manifest):
             return
-        yield _dict(manifest, 'annotations')
+        yield annotations_of(manifest)
         if not is_index(manifest):
             break
         reference = child_of(manifest)
@@ -120,6 +123,11 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
         with contextlib.suppress(CredentialsRefused):
             *_, inherited = {}, *_documents(client, *base, seconds_left, is_base=True)
     yield {key: text for key, text in labels.items() if inherited.get(key) != text}
+
+
+def annotations_of(manifest: object) -> dict[str, Any]:
+    """Return the annotations of a manifest or index."""
+    return _dict(manifest, 'annotations')
 
 
 def labels_of(config: object) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def base_of(manifest: object) -> tuple[str, str] | None:
     """Return (repository, digest) of the base image that annotations name, or None.
 
     The digest proves that an image is the base, so the host in its name does not matter."""
-    annotations = _dict(manifest, 'annotations')
+    annotations = annotations_of(manifest)
     found = _REFERENCE.match(_text(annotations.get(_BASE_NAME)) or '')
     digest = _text(annotations.get(_BASE_DIGEST))
     return (found[1], digest) if found and digest else None

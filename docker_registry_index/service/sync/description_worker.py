@@ -1,13 +1,15 @@
-"""Reads missing descriptions in the background, after a load or a notification has noted them.
+"""Reads later what was noted: repositories whose descriptions a load left out, or which the
+registry did not return in time.
 
-Only one copy of the service reads them at a time. Each awaits the tags of its notifications."""
+The notes are in DynamoDB, and each process keeps in memory when it reads which note. Only one copy
+of the service at a time reads the notes of others."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,66 +25,90 @@ logger = logging.getLogger(__name__)
 PAUSE, LONGEST_PAUSE = 10, 600
 #: The notes that are read at a time, and the repositories that are read at once.
 _BATCH, _THREADS = 100, 4
-#: The most seconds for one repository; a lease lasts longer.
-_SECONDS = 10
+#: The most seconds for one repository at first, and after a failure. One thread reads those that
+#: have failed, one by one, so that slow repositories do not delay others.
+SECONDS, LONG_SECONDS = 10, 120
 #: Consecutive unreadable repositories after which the registry itself may be unavailable.
 _FAILURES = 12
 
 #: Seconds for which a tag is awaited, because a registry reports a push before it writes the tag.
 TAG_SECONDS = 300
-#: The pause between two requests for a tag: seconds at first, later a share of the time passed.
-_FIRST_PAUSE, _PAUSE_SHARE = 0.25, 0.125
-#: The most notes in the wait list; others are read from DynamoDB again.
-_MOST_AWAITED = 1000
+#: The pause between two requests for a tag: seconds at first, later a share of the time passed. And
+#: the pause after a failure.
+_TAG_PAUSE, _FAILED_PAUSE = (0.25, 0.125), (PAUSE, 0.5)
+#: The most notes in the schedule; others are read from DynamoDB again.
+_MOST_SCHEDULED = 1000
 
 
 @dataclass
 class _Wait:
     since: float
     due: float
+    has_failed: bool = False
 
 
-class TagWaitList:
-    """The notes whose tags this process awaits; several threads may use it.
+class Schedule:
+    """When this process reads which note again; several threads may use it.
 
-    The wait for a tag begins when this process reads the note."""
+    The time of a note begins when this process reads it first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waits: dict[Note, _Wait] = {}
 
+    def __contains__(self, note: Note) -> bool:
+        return note in self._waits
+
     def add(self, note: Note) -> None:
-        """Add a note, due now, unless it is already in the list."""
-        if len(self._waits) < _MOST_AWAITED:
+        """Add a note, due now, unless it is already scheduled."""
+        if len(self._waits) < _MOST_SCHEDULED:
             now = self._clock()
             self._waits.setdefault(note, _Wait(now, now))
 
-    def take_due(self) -> list[tuple[Note, bool]]:
-        """Return (note, True if it was due before) for each due note. All stay in the list."""
-        now, taken = self._clock(), []
-        for note, wait in list(self._waits.items()):
-            if wait.due <= now:
-                taken.append((note, wait.due > wait.since))
-                wait.due = now + max(_FIRST_PAUSE, _PAUSE_SHARE * (now - wait.since))
-        return taken
+    def take_due(self, has_failed: bool) -> list[Note]:
+        """Return the notes that are due, after a failure or otherwise. All stay scheduled."""
+        now = self._clock()
+        due = [(note, wait) for note, wait in list(self._waits.items())
+               if wait.due <= now and wait.has_failed == has_failed]
+        for _, wait in due:
+            # If the caller does not read it after all, it is due again then.
+            wait.due = now + 2 * LONG_SECONDS
+        return [note for note, _ in due]
+
+    def postpone(self, note: Note, has_failed: bool) -> None:
+        """Let a note be due later; the longer it waits, the longer is the pause."""
+        self.add(note)
+        wait = self._waits.get(note)
+        if wait is not None:
+            now = self._clock()
+            first, share = _FAILED_PAUSE if has_failed else _TAG_PAUSE
+            wait.has_failed = has_failed
+            wait.due = now + min(max(first, share * (now - wait.since)), LONGEST_PAUSE)
+
+    def hasten(self) -> None:
+        """Let the notes that have failed be due now."""
+        for wait in list(self._waits.values()):
+            if wait.has_failed:
+                wait.due = min(wait.due, self._clock())
 
     def has_expired(self, note: Note) -> bool:
-        """Return True if the tag of a note was awaited for TAG_SECONDS."""
+        """Return True if a note was scheduled for TAG_SECONDS."""
         wait = self._waits.get(note)
         return wait is not None and self._clock() - wait.since >= TAG_SECONDS
 
     def remove(self, note: Note) -> None:
-        """Stop waiting for the tag of a note."""
+        """Forget a note."""
         self._waits.pop(note, None)
 
-    def seconds(self) -> float:
+    def seconds(self, has_failed: bool) -> float:
         """Return the seconds until the next note is due; infinity if there is none."""
-        due = min((wait.due for wait in list(self._waits.values())), default=math.inf)
+        due = min((wait.due for wait in list(self._waits.values())
+                   if wait.has_failed == has_failed), default=math.inf)
         return max(0, due - self._clock())
 
 
 class DescriptionWorker:
-    """Reads the descriptions of the repositories in the description queue of one index.
+    """Reads the repositories in the description queue of one index.
 
     :param clock: returns seconds that never decrease."""
 
@@ -91,31 +117,32 @@ class DescriptionWorker:
         self._queue = index.description_queue
         self._reconciler, self._clock = reconciler, clock
         self._lease = index.lease('describing')
-        self._awaited = TagWaitList(clock)
+        self._schedule = Schedule(clock)
         self._backoff = Backoff(2 * PAUSE, LONGEST_PAUSE)
         self._next_read = clock() + PAUSE
         self._was_notified = False
         # The next read starts after this name, so that unreadable repositories do not delay others.
         self._after: str | None = None
-        self._failures = 0
-        self._loop = Loop(self.run_once, clock)
+        self._failures, self._is_down = 0, False
+        self._loops = [Loop(self.run_once, clock), Loop(self.retry_failed, clock)]
         #: The numbers of notes that are done, and of notes at the last read (100: 100 or more).
         self.done = self.waiting = 0
 
     def start(self) -> None:
-        """Start the background thread; raise RuntimeError if no thread can be started."""
-        if not self._loop.start():
+        """Start the background threads; raise RuntimeError if no thread can be started."""
+        if not all(loop.start() for loop in self._loops):
             raise RuntimeError('no thread is left for reading descriptions; raise the thread limit')
 
     def notify(self, note: Note) -> None:
-        """Request the tag of a new note now, and read all notes soon."""
-        self._awaited.add(note)
+        """Read the repository of a new note now, and all notes soon."""
+        self._schedule.add(note)
         self._was_notified = True
-        self._loop.wake()
+        self._loops[0].wake()
 
     def stop(self, seconds: float) -> None:
-        """Stop the background thread; wait at most ``seconds`` for its current requests."""
-        self._loop.stop(seconds)
+        """Stop the background threads; wait at most ``seconds`` for their current requests."""
+        self._loops[1].stop(0)
+        self._loops[0].stop(seconds)
 
     def run_once(self, now: float) -> float:
         """Do the work that is due; return the seconds until more is due. Never raises."""
@@ -123,28 +150,38 @@ class DescriptionWorker:
             self._was_notified = False
             self._backoff.reset()
             self._next_read = min(self._next_read, now + PAUSE)
-        if now < self._next_read:
-            self._fails(self._describe_all)
-        elif self._fails(self.describe_pending):
-            self._next_read = self._clock() + self._backoff.next()
-        else:
-            self._backoff.reset()
-            self._next_read = self._clock() + PAUSE
-        return max(0, min(self._next_read - self._clock(), self._awaited.seconds()))
+        self._fails(lambda: list(self._read_all(self._schedule.take_due(False), self._read)))
+        if now >= self._next_read:
+            if self._fails(self.read_notes):
+                pause = self._backoff.next()
+            else:
+                self._backoff.reset()
+                pause = PAUSE
+            self._next_read = self._clock() + pause
+        return max(0, min(self._next_read - self._clock(), self._schedule.seconds(False)))
 
-    def describe_pending(self) -> bool:
-        """Read all notes and the descriptions of their repositories; a note stays if that fails.
+    def retry_failed(self, now: float) -> float:
+        """Read the repositories that have failed and are due, one by one, with a long time limit;
+        return the seconds until more are due. Never raises."""
+        for note in self._schedule.take_due(has_failed=True):
+            self._fails(lambda: self._read(note, LONG_SECONDS))
+        return min(PAUSE, self._schedule.seconds(True))
+
+    def read_notes(self) -> bool:
+        """Read the repositories of all notes that are not scheduled; a note stays if that fails.
 
         Costs one Query if there are no notes.
 
-        :returns: True if a description failed and none succeeded.
+        :returns: True if a repository failed and none succeeded.
         :raises RequestFailed: DynamoDB does not answer."""
-        self.waiting = len(self._queue.notes(_BATCH))
-        if not self.waiting or not self._lease.acquire():
+        notes = self._queue.notes(_BATCH)
+        self.waiting = len(notes)
+        if (self.waiting < _BATCH and all(note in self._schedule for note in notes)
+                or not self._lease.acquire()):
             return False
-        done, failures = self.done, self._failures
+        done, self._failures = self.done, 0
         try:
-            self._read_notes()
+            self._read_pages()
         except errors.LeaseLost:
             logger.info('another copy of the service now reads the descriptions')
         finally:
@@ -152,72 +189,84 @@ class DescriptionWorker:
             if self.done > done:
                 logger.info('read %d descriptions', self.done - done)
         self.waiting = len(self._queue.notes(_BATCH))
-        return self.done == done and self._failures > failures
+        return self.done == done and self._failures > 0
 
-    def _read_notes(self) -> None:
+    def _read_pages(self) -> None:
         while True:
             notes = self._queue.notes(_BATCH, self._after)
-            # In small groups, to renew the lease between them.
-            for first in range(0, len(notes), _THREADS):
-                group = notes[first:first + _THREADS]
-                self._lease.renew()
-                self._after = group[-1].name
-                for note in group:
-                    if note.is_expected:
-                        self._awaited.add(note)
-                self._describe_all([(note, False) for note in group if not note.is_expected])
-                if self._loop.is_stopped or self._failures >= _FAILURES:
+            new = [note for note in notes if note not in self._schedule]
+            for note in self._read_all(new, self._read_unless_ended):
+                self._after = note.name
+                if self._is_ended:
                     return
+                self._lease.renew()
             if len(notes) < _BATCH:
                 self._after = None
                 return
+            self._after = notes[-1].name
 
-    def _describe_all(self, notes: Iterable[tuple[Note, bool]] = ()) -> None:
-        """Describe these notes and the due ones; without a new tag, DynamoDB gets no request."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(lambda each: self._describe(*each), [*notes, *self._awaited.take_due()]))
+    @property
+    def _is_ended(self) -> bool:
+        return self._loops[0].is_stopped or self._failures >= _FAILURES
 
-    def _describe(self, note: Note, was_due: bool = False) -> None:
-        """Reconcile a repository and remove its note, unless its tag is still awaited.
-
-        :param was_due: True if the tag was awaited before; then nothing is done without a tag."""
-        has_expired = self._awaited.has_expired(note)
+    def _read_all(self, notes: list[Note], read: Callable[[Note], None]) -> Iterator[Note]:
+        """Read the repositories of notes, several at a time; yield the notes in their order."""
+        pool = ThreadPoolExecutor(_THREADS)
         try:
-            is_there = (not was_due or has_expired or self._reconciler.has_tag(note.name, _SECONDS)
-                        ) and self._describe_if_valid(note.name)
-            if note.is_expected and not is_there and not has_expired:
-                return
-            self._queue.done(note)
+            for note, _ in zip(notes, pool.map(read, notes)):
+                yield note
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read_unless_ended(self, note: Note) -> None:
+        if not self._is_ended:
+            self._read(note)
+
+    def _read(self, note: Note, seconds: float = SECONDS) -> None:
+        """Reconcile a repository and remove its note, or schedule the next attempt."""
+        removes = not note.is_expected or self._schedule.has_expired(note)
+        try:
+            if self._describe_if_valid(note.name, seconds, removes) or removes:
+                self._queue.done(note)
+                self._schedule.remove(note)
+                self.done += 1
+            else:
+                self._schedule.postpone(note, has_failed=False)
+            self._note_answer()
         except (RegistryUnavailable, errors.ChangeConflict, errors.RequestFailed) as error:
             # If DynamoDB is unavailable or lacks a table, all other requests would fail, too.
             if getattr(error, 'unavailable', False) or isinstance(error, errors.MissingTable):
+                self._schedule.remove(note)
+                self._failures = _FAILURES
                 raise
             self._note_failure(note, error)
-            return
-        self._failures = 0
-        self._awaited.remove(note)
-        self.done += 1
 
-    def _describe_if_valid(self, name: str) -> bool:
+    def _describe_if_valid(self, name: str, seconds: float, removes: bool) -> bool:
         """Reconcile a repository; return True if it exists or can never be in the index."""
         try:
-            return self._reconciler.describe(name, _SECONDS)
+            return self._reconciler.describe(name, seconds, removes)
         except errors.InvalidName as error:
             logger.warning('a description is not read: %s', error)
             return True
 
+    def _note_answer(self) -> None:
+        self._failures = 0
+        if self._is_down:
+            self._is_down = False
+            self._schedule.hasten()
+
     def _note_failure(self, note: Note, error: Exception) -> None:
         self._failures += 1
-        # The next read of the notes retries it. Pauses between the reads get longer.
-        self._awaited.remove(note)
+        self._is_down |= self._failures >= _FAILURES
+        self._schedule.postpone(note, has_failed=True)
         if self._failures in (1, _FAILURES):
             logger.warning('the description of %.80r cannot be read; the read is retried: %s',
                            note.name, error)
 
-    def _fails(self, act: Callable[[], bool | None]) -> bool:
+    def _fails(self, act: Callable[[], object]) -> bool:
         """Call a function unless the loop is stopped; return True if it raises or returns True."""
         try:
-            return not self._loop.is_stopped and bool(act())
+            return not self._loops[0].is_stopped and act() is True
         except errors.MissingTable:
             # Another thread creates the tables.
             return False

@@ -1,7 +1,7 @@
 """Makes the entry of a repository in the index equal to its state in the registry.
 
-A notification may arrive late, twice, or after a newer one. So only its repository's name counts,
-and the registry is asked for the current state."""
+A notification may arrive late, twice, or after a newer one. So the registry is always asked for the
+current state. A push also counts by itself, if the registry cannot be read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from ...engine import SearchIndex, errors
-from ...engine.concurrency import Backoff, TimedOut, call_with_timeout
+from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.sync.description_queue import Note
 from ...engine.write.change_queue import FailureLog
 from ..registry import image
@@ -30,11 +31,8 @@ _ATTEMPTS = 3
 #: Shares of the time of a notification that remain after the description is read, for the change;
 #: after the last answer of the registry, for a note; and after the wait for the change, for one.
 _FOR_CHANGE, _FOR_NOTE, _FOR_LATE_NOTE = 0.4, 0.25, 0.2
-#: Seconds to wait for the tag of a push; and between two requests for it, at first and at most. The
-#: registry sends no other notification until it gets an answer.
-_TAG_WAIT, _PAUSE, _LONGEST_PAUSE = 0.5, 0.04, 0.11
-#: The most tags in one answer of a registry of version 3: the repository may have more.
-_ALL_TAGS = 100
+#: The number of locks. The changes of one repository have the same one, those of two rarely do.
+_LOCKS = 16384
 #: Errors after which the registry should retry its notification.
 _TEMPORARY = (errors.RequestFailed, errors.ChangeConflict, errors.Stopped)
 
@@ -76,7 +74,7 @@ class NotificationPool:
 
         :raises RetryLater: a change failed, or is neither made nor noted yet."""
         end = time.monotonic() + self._seconds
-        futures = {self._submit(change, end): change.name for change in changes}
+        futures = {self._submit(change, end): change for change in changes}
         made, late = wait(
             futures, max(0, end - _FOR_LATE_NOTE * self._seconds - time.monotonic()))
         if late:
@@ -87,9 +85,9 @@ class NotificationPool:
             except _TEMPORARY as error:
                 raise RetryLater(str(error))
 
-    def _note_late(self, names: list[str], end: float) -> None:
+    def _note_late(self, changes: list[Change], end: float) -> None:
         try:
-            call_with_timeout(lambda: self._reconciler.note('its change takes long', *names),
+            call_with_timeout(lambda: self._reconciler.note('its change takes long', *changes),
                               max(0, end - time.monotonic()))
         except (TimedOut, errors.RequestFailed) as error:
             raise RetryLater(f'the change takes longer than {self._seconds:g} seconds, and it '
@@ -119,55 +117,36 @@ class NotificationPool:
             self._free.release()
 
 
-class _KeyedLock:
-    """A lock for each key, so that callers with different keys do not wait for each other."""
+class _Ends(NamedTuple):
+    """The times by which a change must have: its description; all answers of the registry; and the
+    answer of DynamoDB."""
 
-    def __init__(self) -> None:
-        self._released = threading.Condition()
-        self._held: set[str] = set()
-
-    @contextlib.contextmanager
-    def hold(self, key: str, seconds: float) -> Iterator[None]:
-        """Hold the lock of a key in the block; raise RetryLater if another holds it too long."""
-        with self._released:
-            if not self._released.wait_for(lambda: key not in self._held, max(0, seconds)):
-                raise RetryLater(f'an earlier change of {key!r:.82} is still being made')
-            self._held.add(key)
-        try:
-            yield
-        finally:
-            with self._released:
-                self._held.discard(key)
-                self._released.notify_all()
+    text: float
+    registry: float
+    change: float
 
 
 class Reconciler:
     """Reconciles an index with one registry; several threads may use it.
 
-    :param clock, sleep: the functions that measure time and pause during a call.
+    :param clock: returns seconds that never decrease.
     :ivar on_note: called with each Note that is written, for a repository to be read later."""
 
     def __init__(self, index: SearchIndex, registry: RegistryClient,
-                 clock: Callable[[], float] = time.monotonic,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
-        self._index, self._registry = index, registry
-        self._clock, self._sleep, self._lock = clock, sleep, _KeyedLock()
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._index, self._registry, self._clock = index, registry, clock
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._failures = FailureLog(clock)
         self.on_note: Callable[[Note], object] = lambda note: None
-        #: Returns True if the registry has a tag of a repository; see RegistryClient.has.
-        self.has_tag = registry.has
 
     def reconcile(self, change: Change, seconds: float) -> None:
         """Make the index contain the current state of a changed repository.
 
-        If the registry does not answer in time, the repository is noted in DynamoDB and read later.
-        Registries send notifications in order, so one unreadable repository must not delay others.
-        For the same reason, the repository is noted if DynamoDB throttles or refuses the change. It
-        is also noted if DynamoDB makes the change after the caller has timed out: another process
-        may already have made a later change.
-
-        A registry reports a push before it writes the tag. So this method awaits the tag for half a
-        second, then notes the repository. The description worker awaits the tag for five minutes.
+        A push adds its repository, even if the registry cannot be read in time. The repository is
+        then noted in DynamoDB and read later. Registries send notifications in order, so one
+        unreadable repository must not delay others. For the same reason, the repository is noted
+        if DynamoDB throttles or refuses the change. It is also noted if DynamoDB makes the change
+        after the caller has timed out: another process may already have made a later change.
 
         :param seconds: the time until the caller times out. The requests to the registry end by
             then; those to DynamoDB have timeouts of their own.
@@ -175,112 +154,146 @@ class Reconciler:
         :raises RequestFailed: DynamoDB is unavailable, lacks a table, or refuses the values.
         :raises InvalidName: the index cannot contain such a repository.
 
-        Costs two requests to the registry, up to 4 for a description, up to 7 to await a tag."""
-        end = self._clock() + seconds
-        with self._lock.hold(change.name, seconds):
-            try:
-                self._reconcile(change, end, seconds)
-            except RegistryUnavailable as error:
-                self.note(error, change.name)
-            except (errors.RequestFailed, errors.ChangeConflict) as error:
-                if not _concerns_one_change(error):
-                    raise
-                self._failures.note_failure(change.name, error)
-                self._note_or_request_sync(change.name, error)
+        Costs two requests to the registry, and up to 5 for a description."""
+        ends = self._ends(seconds)
+        lock = self._locks[zlib.crc32(change.name.encode()) % _LOCKS]
+        if not lock.acquire(timeout=seconds):
+            raise RetryLater(f'an earlier change of {change.name!r:.82} is still being made')
+        try:
+            self._reconcile(change, ends)
+        except RegistryUnavailable as error:
+            self.note(error, change)
+        except (errors.RequestFailed, errors.ChangeConflict) as error:
+            if not _concerns_one_change(error):
+                raise
+            self._failures.note_failure(change.name, error)
+            self._note_or_request_sync(change, error)
+        finally:
+            lock.release()
 
-    def describe(self, name: str, seconds: float) -> bool:
+    def describe(self, name: str, seconds: float, removes: bool = True) -> bool:
         """Reconcile a repository of the description queue; return True if it exists.
 
-        :raises RegistryUnavailable: the registry does not answer in time.
+        :param removes: False to keep a repository without tags.
+        :raises RegistryUnavailable: the registry does not answer in time. If it has the repository,
+            the index has it, too.
         :raises: as reconcile, without RetryLater."""
-        end = self._clock() + seconds
-        return self._update(name, lambda tags: self._text(name, None, tags, end), end, end)
+        return self._update(Change(name, None, None), self._ends(seconds), removes)
 
-    def _reconcile(self, change: Change, end: float, seconds: float) -> None:
-        reference = None if image.is_secondary(change.tag) else change.reference
-        text_end, registry_end = end - _FOR_CHANGE * seconds, end - _FOR_NOTE * seconds
-        tags = self._pushed_tags(change, min(text_end, self._clock() + _TAG_WAIT), registry_end)
+    def _reconcile(self, change: Change, ends: _Ends) -> None:
+        if self._registry.is_cache and change.reference:
+            self._add_pulled(change, ends)
+        elif change.tag:
+            self._add_pushed(change, ends)
+        else:
+            self._update(change, ends)
 
-        def text_or_note(tags: list[str]) -> str | None:
-            try:
-                return self._text(change.name, reference, tags, text_end)
-            except RegistryUnavailable as error:
-                self.note(error, change.name)
-                return None
+    def _add_pulled(self, change: Change, ends: _Ends) -> None:
+        """Add the repository of a pull-through cache from which a manifest was pulled."""
+        if self._index.has(change.name):
+            return
+        text = None
+        with contextlib.suppress(RegistryUnavailable):
+            text = image.text_in([image.annotations_of(self._registry.manifest(
+                change.name, change.reference, self._seconds_left(ends.text)))])
+        self._write(change, True, text, ends)
 
-        self._update(change.name, text_or_note, end, registry_end, tags)
+    def _add_pushed(self, change: Change, ends: _Ends) -> None:
+        """Add a repository with a pushed tag, then verify that the registry has the tag."""
+        text = problem = None
+        try:
+            if self._is_gone(change, ends.text):
+                self._update(change, ends)
+                return
+            text = self._text(change, ends)
+        except RegistryUnavailable as error:
+            problem = error
+        self._write(change, True, text, ends)
+        # Verified after the write, because it may undo a later change of another process.
+        if not self._registry.has_manifest(
+                change.name, change.tag, self._seconds_left(ends.registry)):
+            if self._is_gone(change, ends.registry):
+                self._update(change, ends)
+            else:
+                # A registry reports a push before it writes the tag.
+                self.note('it was pushed and has no tag yet', change)
+        elif problem:
+            raise problem
 
-    def _pushed_tags(self, change: Change, wait_end: float, registry_end: float) -> list[str]:
-        """Return the tags of a changed repository; after a push, wait for one until ``wait_end``.
+    def _is_gone(self, change: Change, end: float) -> bool:
+        return self._registry.manifest(
+            change.name, change.reference, self._seconds_left(end)) is None
 
-        :param registry_end: the time by which the registry must answer."""
-        backoff = Backoff(_PAUSE, _LONGEST_PAUSE)
-        tags = self._registry.tags(change.name, self._seconds_left(registry_end))
-        while change.tag and not tags and self._clock() + _LONGEST_PAUSE < wait_end:
-            self._sleep(backoff.next())
-            tags = self._registry.tags(change.name, self._seconds_left(registry_end))
-        if change.tag and not tags:
-            self.note('it was pushed and has no tag yet', change.name)
-        return tags
-
-    def _update(self, name: str, text_of: Callable[[list[str]], str | None], end: float,
-                registry_end: float, tags: list[str] | None = None) -> bool:
+    def _update(self, change: Change, ends: _Ends, removes: bool = True) -> bool:
         """Add or remove a repository until index and registry agree; return True if it exists.
 
-        :param text_of: a function of the tags that returns the description.
-        :param end: the time after which a change is late.
-        :param registry_end: the time by which the registry must answer all requests.
-        :param tags: the tags that the registry has already returned, or None."""
+        :param removes: see describe."""
         for _ in range(_ATTEMPTS):
-            if tags is None:
-                tags = self._registry.tags(name, self._seconds_left(registry_end))
-            is_there = bool(tags)
-            self._write(name, is_there, text_of(tags) if tags else None, end)
+            is_there = self._registry.has(change.name, self._seconds_left(ends.registry))
+            if not is_there and not removes:
+                return False
+            text = problem = None
+            try:
+                # A manifest that is pushed without a tag is a part of another image.
+                if is_there and change.reference is None:
+                    text = self._text(change, ends)
+            except RegistryUnavailable as error:
+                problem = error
+            self._write(change, is_there, text, ends)
             # Check even if nothing changed: the first response to a change may have been lost.
-            if is_there == self._registry.has(name, self._seconds_left(registry_end)):
+            if is_there == self._registry.has(change.name, self._seconds_left(ends.registry)):
+                if problem:
+                    raise problem
                 return is_there
-            tags = None
-        self.note('it changed during each attempt', name)
+        self.note('it changed during each attempt', change)
         return True
 
-    def _write(self, name: str, is_there: bool, text: str | None, end: float) -> None:
+    def _write(self, change: Change, is_there: bool, text: str | None, ends: _Ends) -> None:
         try:
             if is_there:
-                self._index.add(name, text)
+                self._index.add(change.name, text)
             else:
-                self._index.remove(name)
+                self._index.remove(change.name)
         finally:
-            if self._clock() >= end:
-                self.note('DynamoDB answered after the timeout', name)
+            if self._clock() >= ends.change:
+                self.note('DynamoDB answered after the timeout', change)
 
-    def note(self, why: object, *names: str) -> None:
-        """Note repositories for later. Tags are expected: a note may replace that of a push."""
-        for name in names:
-            logger.info('repository %.80r cannot be read now; the read is retried: %s', name, why)
-        for note in self._index.description_queue.note(names, is_expected=True):
-            self.on_note(note)
+    def note(self, why: object, *changes: Change) -> None:
+        """Note the repositories of changes, to be read later. After a push, a tag is expected."""
+        for change in changes:
+            logger.info('repository %.80r cannot be read now; the read is retried: %s',
+                        change.name, why)
+        for is_expected in True, False:
+            for note in self._index.description_queue.note(
+                    [each.name for each in changes if bool(each.tag) == is_expected], is_expected):
+                self.on_note(note)
 
-    def _note_or_request_sync(self, name: str, why: errors.DynamoDBIndexError) -> None:
+    def _note_or_request_sync(self, change: Change, why: errors.DynamoDBIndexError) -> None:
         """Note a repository for later; if DynamoDB refuses that, too, a sync finds the change."""
         try:
-            self.note(why, name)
+            self.note(why, change)
         except errors.RequestFailed as error:
             if not _concerns_one_change(error):
                 raise
-            self._failures.note_failure(name, error)
+            self._failures.note_failure(change.name, error)
             self._index.sync_soon()
 
-    def _text(self, name: str, reference: str | None, tags: list[str], end: float) -> str | None:
-        reference = reference or self._best_tag(name, tags, end)
-        return image.description(self._registry, name, reference, self._seconds_left(end),
-                                 self._clock)
+    def _text(self, change: Change, ends: _Ends) -> str | None:
+        """Return the description of a pushed image, or else of the best tag; None to keep the
+        existing one."""
+        if image.is_secondary(change.tag) or self._registry.is_cache:
+            return None
+        reference = change.reference
+        if reference is None:
+            tags = self._registry.tags(change.name, self._seconds_left(ends.text))
+            reference = next(iter(image.best_tags(tags, 1)), None)
+        return image.description(self._registry, change.name, reference,
+                                 self._seconds_left(ends.text), self._clock)
 
-    def _best_tag(self, name: str, tags: list[str], end: float) -> str | None:
-        best = next(iter(image.best_tags(tags, 1)), None)
-        if len(tags) < _ALL_TAGS or best == image.LATEST:
-            return best
-        latest = self._registry.manifest(name, image.LATEST, self._seconds_left(end))
-        return best if latest is None else image.LATEST
+    def _ends(self, seconds: float) -> _Ends:
+        now = self._clock()
+        return _Ends(now + (1 - _FOR_CHANGE) * seconds, now + (1 - _FOR_NOTE) * seconds,
+                     now + seconds)
 
     def _seconds_left(self, end: float) -> float:
         return max(0.01, end - self._clock())

@@ -1,9 +1,10 @@
 """The client of a registry's API, on answers that are usual, odd, or no registry's at all."""
 import threading
+from urllib.parse import urlencode
 
 import pytest
 
-from docker_registry_index.service.registry.client import BLOB_BYTES, RegistryClient
+from docker_registry_index.service.registry.client import BLOB_BYTES, CacheClient, RegistryClient
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.registry import DIGEST
 from tests.helpers.scripted_server import error_page, page, reset
@@ -17,8 +18,10 @@ def client(server):
 def test_an_invalid_name_or_reference_is_absent_without_a_request(server, client):
     for name in 'Upper/Case', '../../v2/a', 'a?b', '', None, 'a' * 256, 'x\n':
         assert client.tags(name) == [] and not client.has(name)
+        assert not client.has_manifest(name, 'latest')
         assert client.manifest(name, 'latest') is None and client.config(name, DIGEST) is None
     for reference in '../tags/list', 'a b', 'a' * 129, 'sha256:0', '', None:
+        assert not client.has_manifest('a/b', reference)
         assert client.manifest('a/b', reference) is client.config('a/b', reference) is None
     assert not server.requests
 
@@ -27,7 +30,9 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client):
     for server.answers['*'] in (error_page('NAME_UNKNOWN'), error_page('NAME_INVALID', status=400),
                                 error_page('MANIFEST_UNKNOWN'), error_page()):
         assert client.tags('a/b') == [] and client.manifest('a/b', 'x') is None
-        assert client.config('a/b', DIGEST) is None
+        assert client.config('a/b', DIGEST) is None and not client.has('a/b')
+    server.answers['*'] = page('', 404)
+    assert not client.has_manifest('a/b', 'x')
 
 
 @pytest.mark.parametrize('answer', [
@@ -37,7 +42,8 @@ def test_an_error_of_the_registry_itself_is_an_absence(server, client):
 def test_an_answer_that_no_registry_sends_is_not_an_absence(server, client, answer):
     server.answers['*'] = answer
     for ask in (lambda: client.tags('a/b'), lambda: client.manifest('a/b', 'latest'),
-                lambda: client.config('a/b', DIGEST), lambda: list(client.catalog())):
+                lambda: client.config('a/b', DIGEST), lambda: list(client.catalog()),
+                lambda: client.has('a/b')):
         with pytest.raises(RegistryUnavailable, match='REGISTRY_URL'):
             ask()
 
@@ -58,10 +64,108 @@ def test_an_answer_that_is_not_a_list_is_unusable(server, client, body):
 
 @pytest.mark.parametrize('listed, expected', [(None, []), ([], []), (['1', '2'], ['1', '2'])])
 def test_a_list_without_values_is_null_or_empty(server, client, listed, expected):
-    server.answers = {'/v2/a/b/tags/list?n=100': page({'name': 'a/b', 'tags': listed}),
+    server.answers = {'/v2/a/b/tags/list': page({'name': 'a/b', 'tags': listed}),
                       '/v2/_catalog?n=1000': page({'repositories': listed})}
     assert client.tags('a/b') == expected and client.has('a/b') is bool(expected)
     assert list(client.catalog()) == [expected]
+
+
+@pytest.mark.parametrize('answer', [
+    page('<html>log in</html>'), page('', 405), page('', 500), reset, page('', 301, Location='/*'),
+    page('', 302, Location='http://127.0.0.1:1/')])
+def test_an_answer_to_head_that_no_registry_sends_is_not_a_manifest(server, client, answer):
+    server.answers['*'] = answer
+    with pytest.raises(RegistryUnavailable):
+        client.has_manifest('a/b', '1')
+
+
+def test_a_tag_exists_if_the_answer_to_head_has_its_digest(server, client):
+    server.answers['*'] = page('{}', Docker_Content_Digest=DIGEST)
+    assert client.has_manifest('a/b', '1')
+    assert server.lines == ['HEAD /v2/a/b/manifests/1']
+
+
+def pages_of_tags(pages):
+    """Return the answers of a registry with these pages of tags; -1 of a page follows a page."""
+    def answer(handler):
+        number = int(handler.path.partition('page=')[2] or 0)
+        links = {'Link': '</v2/a/b/tags/list?page=%d>; rel="next"' % (number + 1)} if (
+            number + 1 < len(pages)) else {}
+        page({'name': 'a/b', 'tags': pages[number]}, **links)(handler)
+    return answer
+
+
+class TestPagesOfTags:
+    def test_all_are_read(self, server, client):
+        server.answers = {'/v2/a/b/tags/list': pages_of_tags([['1', '2'], ['3'], [], ['4']]),
+                          '/v2/a/b/manifests/latest': page('', 404)}
+        assert client.tags('a/b') == ['1', '2', '3', '4']
+        assert len(server.requests) == 5
+
+    @pytest.mark.parametrize('first', [['1'], ['1', 'latest']])
+    def test_one_is_enough_if_the_tag_latest_exists(self, server, client, first):
+        server.answers = {
+            '/v2/a/b/tags/list': pages_of_tags([first] * 9),
+            '/v2/a/b/manifests/latest': page('', Docker_Content_Digest=DIGEST)}
+        assert client.tags('a/b') == ['1', 'latest'] and len(server.requests) == 2
+
+    def test_at_most_100_are_read(self, server, client):
+        server.answers = {'/v2/a/b/tags/list': pages_of_tags([['1']] * 999),
+                          '/v2/a/b/manifests/latest': page('', 404)}
+        assert client.tags('a/b') == ['1'] and len(server.requests) == 101
+
+    def test_a_link_to_another_host_is_refused(self, server, client):
+        server.answers['/v2/a/b/tags/list'] = page(
+            {'tags': ['1']}, Link='<http://example.test/v2/>; rel="next"')
+        with pytest.raises(RegistryUnavailable, match='another host'):
+            client.tags('a/b')
+
+
+def test_only_the_beginning_of_a_long_list_is_read_to_find_a_tag(server, client):
+    sent = []
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.send_header('Content-Type', kind)
+        handler.end_headers()
+        try:
+            handler.wfile.write(b'{"name":"a/b","tags":["0"')
+            for _ in range(200):
+                handler.wfile.write(b',"tag"' * 100000)
+                sent.append(None)
+        except OSError:
+            pass
+    server.answers['*'] = endless
+    for kind in 'application/json', 'application/json; charset=utf-8':
+        assert client.has('a/b')
+    kind = 'text/html'
+    with pytest.raises(RegistryUnavailable):
+        client.has('a/b')
+    assert len(sent) < 100
+
+
+class TestCacheClient:
+    @pytest.fixture
+    def client(self, server):
+        return CacheClient(server.url)
+
+    def test_nothing_is_requested_that_a_cache_passes_on(self, server, client):
+        assert client.tags('a/b') == [] and client.manifest('a/b', 'latest') is None
+        assert client.config('a/b', DIGEST) is None and not client.has_manifest('a/b', 'latest')
+        assert not client.has('A/b') and server.requests == []
+        server.answers['*'] = page('{}')
+        assert client.manifest('a/b', DIGEST) == {}
+
+    @pytest.mark.parametrize('name, last', [
+        ('a/b', 'a/a~'), ('a/10', 'a/1.~'), ('web', 'wea~'), ('x2', 'x1~'), ('a', '`~')])
+    def test_a_repository_exists_if_the_catalog_lists_it(self, server, client, name, last):
+        path = '/v2/_catalog?' + urlencode({'n': 100, 'last': last})
+        for listed, expected in ([name, name + 'x'], True), ([name + 'x'], False), (None, False):
+            server.answers = {path: page({'repositories': listed})}
+            assert client.has(name) is expected
+        server.answers = {path: page('{}', 404)}
+        with pytest.raises(RegistryUnavailable):
+            client.has(name)
 
 
 def test_a_config_is_read_up_to_4_megabytes(server, client):

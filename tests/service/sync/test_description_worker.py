@@ -6,8 +6,9 @@ import pytest
 
 from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
 from docker_registry_index.engine.sync.description_queue import Note
+from docker_registry_index.service.sync import description_worker
 from docker_registry_index.service.sync.description_worker import (
-    LONGEST_PAUSE, PAUSE, TAG_SECONDS, DescriptionWorker, TagWaitList)
+    LONG_SECONDS, LONGEST_PAUSE, PAUSE, SECONDS, TAG_SECONDS, DescriptionWorker, Schedule)
 from docker_registry_index.service.sync.reconcile import Reconciler
 from tests.helpers.index import THROTTLED, FakeIndex
 from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
@@ -34,7 +35,7 @@ def registry():
 def worker(index, registry, clock, monkeypatch):
     # Each pause is shortened at random, here by nothing.
     monkeypatch.setattr(random, 'uniform', lambda least, most: most)
-    return DescriptionWorker(index, Reconciler(index, registry, clock, clock.sleep), clock)
+    return DescriptionWorker(index, Reconciler(index, registry, clock), clock)
 
 
 def pauses(worker, clock, count):
@@ -44,6 +45,15 @@ def pauses(worker, clock, count):
         waited.append(worker.run_once(clock.now))
         clock.advance(waited[-1])
     return waited
+
+
+def run_for(worker, clock, seconds):
+    """Run both threads of the worker each second."""
+    end = clock.now + seconds
+    while clock.now < end:
+        worker.run_once(clock.now)
+        worker.retry_failed(clock.now)
+        clock.advance(1)
 
 
 def test_notes_are_read_every_ten_seconds(worker, index, clock):
@@ -65,15 +75,39 @@ def test_pauses_get_longer_while_everything_fails_and_short_again_afterwards(
     assert pauses(worker, clock, 1) == [min(2 * PAUSE, longest)]
 
 
-def test_an_unavailable_registry_makes_pauses_longer_and_tags_are_still_awaited(
+def test_an_unavailable_registry_gets_few_requests_and_its_notes_are_read_when_it_answers(
         worker, index, registry, clock):
-    index.kept, registry.answers = [NOTE], {'*': UNAVAILABLE}
-    assert pauses(worker, clock, 6) == [PAUSE * 2 ** number for number in range(6)]
-    assert sum(PAUSE * 2 ** number for number in range(6)) > 2 * TAG_SECONDS
-    assert index.kept == [NOTE]
-    registry.answers = {}
-    pauses(worker, clock, 1)
+    index.kept, registry.answers = [NOTE, *notes(12)], {'*': UNAVAILABLE}
+    run_for(worker, clock, 3600)
+    assert len(index.kept) == 13 and len(registry.asked) < 13 * 20
+    registry.answers, index.kept = {}, index.kept + [Note('acme/new', '1', True)]
+    worker.notify(index.kept[-1])
+    # The first note that can be read makes all others due.
+    run_for(worker, clock, 2 * PAUSE)
     assert index.kept == [] and NOTE.name in index
+
+
+def test_after_an_outage_single_failures_end_no_read_early(worker, index, registry, clock):
+    index.kept = [Note('a/%03d' % number, '1', False) for number in range(20)]
+    registry.answers = {'*': UNAVAILABLE}
+    pauses(worker, clock, 2)
+    index.kept = notes(40)
+    registry.answers = dict.fromkeys(index.noted[:4], UNAVAILABLE)
+    pauses(worker, clock, 1)
+    assert (worker.done, len(index.kept)) == (36, 4)
+
+
+def test_a_repository_that_fails_is_read_with_a_long_limit_and_apart_from_others(
+        worker, index, registry, clock):
+    index.kept, slow = notes(9), notes(9)[3].name
+    registry.answers[slow] = UNAVAILABLE
+    pauses(worker, clock, 2)
+    assert max(registry.timeouts) <= SECONDS and index.noted == [slow]
+    registry.answers[slow] = ['1']
+    pauses(worker, clock, 2)
+    assert index.noted == [slow], 'only the other thread reads it'
+    worker.retry_failed(clock.now)
+    assert index.kept == [] and 60 < max(registry.timeouts) <= LONG_SECONDS
 
 
 def test_an_unreadable_repository_stays_noted_and_delays_no_other(
@@ -117,10 +151,19 @@ def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
     index.kept = notes(40)
     registry.answers.update(dict.fromkeys(index.noted[:20], UNAVAILABLE))
     pauses(worker, clock, 2)
-    assert (len(registry.asked), worker.done) == (12, 0)
-    pauses(worker, clock, 3)  # while everything fails, each read asks for one more group
-    assert (len(registry.asked), worker.done) == (12 + 4 + 4 + 2 * 20, 20)
-    assert index.kept == notes(20)
+    assert 12 <= len(registry.asked) < 16 and worker.done == 0
+    pauses(worker, clock, 2)
+    assert worker.done == 20 and index.kept == notes(20)
+    assert len(registry.asked) == 20 + 2 * 20, 'each unreadable one once, each other one twice'
+
+
+def test_unreadable_repositories_that_the_schedule_has_no_room_for_delay_no_other(
+        worker, index, registry, clock, monkeypatch):
+    monkeypatch.setattr(description_worker, '_MOST_SCHEDULED', 3)
+    index.kept = notes(200)
+    registry.answers.update(dict.fromkeys(index.noted[:40], UNAVAILABLE))
+    pauses(worker, clock, 6)
+    assert index.kept == notes(40)
 
 
 def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, registry, clock):
@@ -141,7 +184,7 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, registry, c
     clock.now -= LONGEST_PAUSE - 1
     index.before_read, index.kept = Mock(), [NOTE]
     worker.notify(NOTE)
-    assert worker.run_once(clock.now) < 1 and registry.asked == [NOTE.name] * 2
+    assert worker.run_once(clock.now) < 1 and registry.asked == [NOTE.name]
     assert not index.before_read.called
     registry.answers = {}
     clock.advance(1)
@@ -153,27 +196,38 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, registry, c
 
 def test_a_missing_tag_is_awaited_for_five_minutes_with_few_requests(
         worker, index, registry, clock):
-    started, index.kept = clock.now, [NOTE]
+    started, index.kept, index[NOTE.name] = clock.now, [NOTE], 'pushed'
     while index.kept and clock.now < started + 2 * TAG_SECONDS:
+        assert index == {NOTE.name: 'pushed'}
         worker.run_once(clock.now)
         clock.advance(0.25)
     assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS and len(registry.asked) < 60
+    assert index == {}, 'a repository without a tag does not count'
 
 
-def test_each_pause_between_requests_for_a_tag_is_an_eighth_of_the_time_passed(clock):
-    waits = TagWaitList(clock)
-    waits.add(NOTE)
-    assert waits.take_due() == [(NOTE, False)] and waits.seconds() == 0.25
-    clock.advance(0.25)
-    waits.add(NOTE)
-    assert waits.take_due() == [(NOTE, True)] and waits.take_due() == []
-    clock.advance(80 - 0.25)
-    assert waits.take_due() == [(NOTE, True)] and waits.seconds() == 10
-    assert not waits.has_expired(NOTE)
+def test_each_pause_before_a_tag_is_an_eighth_of_the_time_passed_after_a_failure_half(clock):
+    schedule = Schedule(clock)
+    schedule.add(NOTE)
+    assert schedule.take_due(False) == [NOTE] and schedule.take_due(False) == []
+    assert schedule.seconds(False) == 2 * LONG_SECONDS, 'if it is not read after all'
+    schedule.postpone(NOTE, False)
+    assert schedule.seconds(False) == 0.25 and schedule.seconds(True) == float('inf')
+    clock.advance(80)
+    schedule.add(NOTE)
+    assert schedule.take_due(False) == [NOTE] and not schedule.has_expired(NOTE)
+    schedule.postpone(NOTE, False)
+    assert schedule.seconds(False) == 10
+    schedule.postpone(NOTE, True)
+    assert schedule.seconds(True) == 40 and schedule.take_due(False) == []
     clock.advance(TAG_SECONDS - 80)
-    assert waits.has_expired(NOTE)
-    waits.remove(NOTE)
-    assert waits.seconds() == float('inf') and not waits.has_expired(NOTE)
+    assert schedule.has_expired(NOTE) and schedule.take_due(True) == [NOTE]
+    clock.advance(9999)
+    schedule.postpone(NOTE, True)
+    assert schedule.seconds(True) == LONGEST_PAUSE
+    schedule.hasten()
+    assert schedule.take_due(True) == [NOTE]
+    schedule.remove(NOTE)
+    assert NOTE not in schedule and not schedule.has_expired(NOTE)
 
 
 def test_a_stopped_worker_reads_nothing(worker, index, clock):
@@ -186,4 +240,4 @@ def test_a_stop_lets_requests_under_way_end(worker, index, clock):
     index.kept, index.before_change.side_effect = notes(9), lambda: worker.stop(0)
     clock.advance(PAUSE)
     worker.run_once(clock.now)
-    assert worker.done == 4 and len(index.kept) == 5
+    assert 1 <= worker.done <= 4 and len(index.kept) == 9 - worker.done

@@ -6,15 +6,18 @@ import pytest
 from docker_registry_index.engine.errors import (
     ChangeConflict, InvalidName, MissingTable, RequestFailed)
 from docker_registry_index.engine.sync.description_queue import Note
-from docker_registry_index.service.registry.connection import RegistryUnavailable
+from docker_registry_index.service.registry.connection import (
+    CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.sync.reconcile import (
     LIMIT, Change, NotificationPool, Reconciler, RetryLater)
 from tests.helpers.engine import EngineIndex
 from tests.helpers.index import THROTTLED, FakeIndex
-from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient, manifest
+from tests.helpers.registry import DIGEST, UNAVAILABLE, FakeRegistryClient, manifest
 from tests.helpers.waiting import Hanging, wait_until
 
 NAME = 'acme/web'
+CONFIG = 'sha256:' + 'cd' * 32
+REFUSAL = CredentialsRefused('http://127.0.0.1', 403, True)
 
 
 @pytest.fixture
@@ -24,80 +27,118 @@ def index():
 
 @pytest.fixture
 def registry():
-    return FakeRegistryClient()
+    """The client of a registry in which each repository has the tag 1, without a description."""
+    return FakeRegistryClient(manifests={DIGEST: manifest(), '1': manifest()})
 
 
 @pytest.fixture
 def reconciler(index, registry, clock):
-    return Reconciler(index, registry, clock, clock.sleep)
+    return Reconciler(index, registry, clock)
 
 
-def change(tag='1', reference='sha256:1'):
+def change(tag='1', reference=DIGEST):
     return Change(NAME, reference, tag)
+
+
+def image_with_config():
+    return dict(manifest(), config={
+        'mediaType': 'application/vnd.oci.image.config.v1+json', 'digest': CONFIG})
 
 
 def applications(count):
     return [Change('acme/app-%d' % number, None, None) for number in range(count)]
 
 
-@pytest.mark.parametrize('pushed, reference', [
-    (change(), 'sha256:1'), (change(None, None), '1'),
-    (change('sha256-' + 'a' * 64 + '.sig'), '1')], ids=['tag', 'the last tag', 'no signature'])
-def test_a_push_is_added_with_its_description(reconciler, index, registry, pushed, reference):
-    registry.manifests = {reference: manifest('Words')}
+def test_a_push_with_a_tag_costs_a_head_of_the_tag_and_lists_no_tags(reconciler, index, registry):
+    registry.manifests[DIGEST] = manifest('Words')
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: 'Words'} and index.kept == []
+    assert registry.asked == [DIGEST, DIGEST, '1'], 'two manifests, and then a HEAD'
+
+
+@pytest.mark.parametrize('pushed, text', [
+    (change(None, None), 'best'), (change(None), None),
+    (change('sha256-' + 'a' * 64 + '.sig'), None)], ids=['delete', 'digest', 'signature'])
+def test_other_changes_keep_the_description_or_take_that_of_the_best_tag(
+        reconciler, index, registry, pushed, text):
+    registry.manifests = {DIGEST: manifest('pushed'), '1': manifest('best')}
     reconciler.reconcile(pushed, 1)
-    assert index == {NAME: 'Words'} and index.noted == []
-    assert len(registry.timeouts) == 3, 'tags, manifest, tags'
+    assert index == {NAME: text} and index.kept == []
 
 
-def test_a_repository_without_tags_is_removed(reconciler, index, registry):
-    index[NAME], registry.answers = 'old', {NAME: []}
-    reconciler.reconcile(change(None, None), 1)
-    assert index == {} and index.noted == [] and len(registry.timeouts) == 2
+@pytest.mark.parametrize('pushed', [change(None, None), change(None), change()])
+def test_a_repository_without_tags_is_removed(reconciler, index, registry, pushed):
+    index[NAME], registry.answers, registry.manifests = 'old', {NAME: []}, {}
+    reconciler.reconcile(pushed, 1)
+    assert index == {} and index.kept == []
     index[NAME] = 'old'
+    assert reconciler.describe(NAME, 1, removes=False) is False and index == {NAME: 'old'}
     assert reconciler.describe(NAME, 1) is False and index == {}
 
 
-def test_a_late_tag_is_awaited(reconciler, index, registry, clock):
-    registry.answers[NAME] = iter([[], [], ['1'], ['1']])
-    reconciler.reconcile(change(), 1)
-    assert index == {NAME: None} and index.noted == []
-    assert len(clock.slept) == 2 and sum(clock.slept) < 0.2
-
-
-def test_a_tag_that_is_missing_after_half_a_second_is_noted(reconciler, index, registry, clock):
-    registry.answers, notes = {NAME: []}, []
+def test_a_repository_whose_tag_is_late_is_added_and_noted(reconciler, index, registry):
+    registry.answers, registry.tagged, notes = {NAME: []}, {'1': False}, []
     reconciler.on_note = notes.append
-    reconciler.reconcile(change(), 10)
-    assert index == {} and notes == [Note(NAME, '1', True)]
-    assert 0.3 < sum(clock.slept) < 0.5 and len(registry.timeouts) <= 8
-
-
-def test_a_registry_that_changes_meanwhile_is_asked_up_to_three_times(reconciler, index, registry):
-    registry.answers[NAME] = iter([['1'], [], [], []])
     reconciler.reconcile(change(), 1)
-    assert index == {} and index.noted == []
-    registry.answers[NAME] = iter([['1'], []] * 3)
-    reconciler.reconcile(change(), 1)
-    assert index.noted == [NAME] and list(registry.answers[NAME]) == []
+    assert index == {NAME: None} and notes == index.kept == [Note(NAME, '1', True)]
+    assert NAME not in registry.asked
 
 
-def test_what_the_registry_cannot_answer_is_left_for_later(reconciler, index, registry):
-    registry.manifests = {'sha256:1': UNAVAILABLE}
+def test_a_push_that_is_undone_meanwhile_is_undone_in_the_index(reconciler, index, registry):
+    registry.answers, registry.tagged = {NAME: []}, {'1': False}
+    registry.manifests[DIGEST] = iter([manifest(), manifest(), None])
     reconciler.reconcile(change(), 1)
-    assert index == {NAME: None} and index.noted == [NAME]
+    assert index == {} and index.kept == []
+
+
+@pytest.mark.parametrize('problem', [UNAVAILABLE, REFUSAL], ids=['unavailable', 'refused'])
+def test_a_push_is_added_and_noted_while_the_registry_cannot_be_read(
+        reconciler, index, registry, problem):
+    registry.answers, registry.tagged = {'*': problem}, {'1': problem}
+    registry.manifests = dict.fromkeys([DIGEST, '1'], problem)
+    reconciler.reconcile(change(), 1)
+    assert index == {NAME: None} and index.kept == [Note(NAME, '1', True)]
+
+
+def test_other_changes_are_noted_while_the_registry_cannot_be_read(reconciler, index, registry):
     index[NAME], registry.answers = 'old', {NAME: UNAVAILABLE}
-    reconciler.reconcile(change(), 1)
-    assert index == {NAME: 'old'} and index.noted == [NAME] * 2
+    for pushed in change(None), change(None, None):
+        reconciler.reconcile(pushed, 1)
+    assert index == {NAME: 'old'} and index.kept == [Note(NAME, '1', False)] * 2
     with pytest.raises(RegistryUnavailable):
         reconciler.describe(NAME, 1)
 
 
+def test_an_unreadable_description_never_keeps_a_repository_out(reconciler, index, registry):
+    registry.manifests = dict.fromkeys([DIGEST, '1'], image_with_config())
+    for unreadable in None, UNAVAILABLE:
+        registry.configs = {CONFIG: unreadable}
+        reconciler.reconcile(change(), 1)
+        assert index.pop(NAME, 'absent') is None
+        # Without a config, a retry would not help.
+        assert len(index.kept) == (1 if unreadable else 0)
+        reconciler.reconcile(change(None, None), 1)
+        assert index.pop(NAME, 'absent') is None
+    with pytest.raises(RegistryUnavailable):
+        reconciler.describe(NAME, 1)
+    assert index == {NAME: None}
+
+
+def test_a_registry_that_changes_meanwhile_is_asked_up_to_three_times(reconciler, index, registry):
+    deleted = change(None, None)
+    registry.answers[NAME] = iter([['1'], ['1'], [], [], []])
+    reconciler.reconcile(deleted, 1)
+    assert index == {} and index.noted == []
+    registry.answers[NAME] = iter([['1'], ['1'], []] * 3)
+    reconciler.reconcile(deleted, 1)
+    assert index.noted == [NAME] and list(registry.answers[NAME]) == []
+
+
 def test_the_requests_of_a_push_end_before_its_caller_times_out(reconciler, registry, clock):
-    registry.answers[NAME] = (clock.advance(0.2) or ['1'] for _ in range(2))
+    registry.manifests[DIGEST] = (clock.advance(0.2) or manifest() for _ in range(2))
     reconciler.reconcile(change(), 1)
-    # Until 3/4 of the time, the description until 3/5.
-    assert [round(timeout, 2) for timeout in registry.timeouts] == [0.75, 0.4, 0.55]
+    # The description until 3/5 of the time, everything until 3/4.
+    assert [round(timeout, 2) for timeout in registry.timeouts] == [0.6, 0.4, 0.35]
 
 
 def test_a_change_after_the_caller_has_timed_out_is_noted(reconciler, index, clock):
@@ -106,12 +147,31 @@ def test_a_change_after_the_caller_has_timed_out_is_noted(reconciler, index, clo
     assert NAME in index and index.noted == [NAME]
 
 
-@pytest.mark.parametrize('latest, text', [
-    (manifest('the latest'), 'the latest'), (None, 'the last')])
-def test_among_a_hundred_tags_latest_is_looked_up(reconciler, index, registry, latest, text):
-    registry.answers[NAME] = ['v%03d' % number for number in range(100)]
-    registry.manifests = {'latest': latest, 'v099': manifest('the last')}
-    assert reconciler.describe(NAME, 1) is True and index == {NAME: text}
+class TestPullThroughCache:
+    @pytest.fixture(autouse=True)
+    def cache(self, registry, monkeypatch):
+        monkeypatch.setattr(FakeRegistryClient, 'is_cache', True)
+        registry.manifests = {DIGEST: dict(manifest('Words'), config=image_with_config()['config'])}
+
+    def test_a_pull_adds_an_unknown_repository_at_one_request(self, reconciler, index, registry):
+        for _ in range(2):
+            reconciler.reconcile(change(), 1)
+        assert index == {NAME: 'Words'} and index.kept == [] and registry.asked == [DIGEST]
+        assert index.before_change.call_count == 1, 'a known one is not written'
+
+    @pytest.mark.parametrize('answer', [None, UNAVAILABLE])
+    def test_a_pull_adds_the_repository_even_if_its_manifest_cannot_be_read(
+            self, reconciler, index, registry, answer):
+        registry.manifests = {DIGEST: answer}
+        reconciler.reconcile(change(), 1)
+        assert index == {NAME: None} and index.kept == []
+
+    def test_other_changes_and_notes_ask_only_for_presence(self, reconciler, index, registry):
+        reconciler.reconcile(change(None, None), 1)
+        assert reconciler.describe(NAME, 1) and index == {NAME: None}
+        registry.answers = {NAME: []}
+        assert not reconciler.describe(NAME, 1) and index == {}
+        assert set(registry.asked) == {NAME}
 
 
 def test_a_change_whose_answer_is_lost_does_not_restore_a_repository(
@@ -122,6 +182,7 @@ def test_a_change_whose_answer_is_lost_does_not_restore_a_repository(
     def send_twice(operation, **arguments):
         if operation == 'transact_write_items':
             index.engine.client.call, registry.answers = call, {NAME: []}
+            registry.tagged, registry.manifests = {'1': False}, {}
             other.remove(NAME)
             call(operation, **arguments)
             # The answer is lost, so botocore retries the request, and DynamoDB refuses it.

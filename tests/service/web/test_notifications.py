@@ -107,15 +107,21 @@ def test_a_repository_that_the_registry_does_not_have_is_not_added(index):
     for event in (pushed('hostile/unknown', tag=None), deleted('hostile/unknown'),
                   pushed('hostile/unknown', tag=None, media_type=INDEX)):
         assert service.post([event]).status_code == 200
+    assert service.found('hostile/unknown') == []
     # Answers that are not those of a registry: the repository is noted for later.
     for service.registry.trouble in (
             page('gone', 404), page({}, 404), page('<html>'), page({'tags': ['x']}, 500),
             page({'name': 'x'}), page({'tags': 'latest'}), page({'tags': [1]}), page('{'),
             page([]), error_page('UNAUTHORIZED', status=401),
             page('x', 302, Location='http://127.0.0.1:1/')):
+        assert service.post([deleted('hostile/unknown')]).status_code == 200
+        assert service.found('hostile/unknown') == []
+        # The registry itself reports a push, so this counts.
         assert service.post([pushed('hostile/unknown')]).status_code == 200
+        assert service.found('hostile/unknown') == ['hostile/unknown']
+        service.index.remove('hostile/unknown')
     [note] = service.index.engine.description_queue.notes(9)
-    assert note.name == 'hostile/unknown' and service.found('hostile/unknown') == []
+    assert note.name == 'hostile/unknown'
 
 
 def test_all_names_of_one_body_are_followed(service):
