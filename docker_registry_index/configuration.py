@@ -10,6 +10,7 @@ from __future__ import unicode_literals
 import difflib
 import io
 import os
+import re
 
 from .engine.errors import MissingDependency, SettingError
 from .engine.settings.checks import printable
@@ -23,6 +24,14 @@ _PATH_SHOWN = 400
 _EXTENSIONS, _OURS = Settings.BLOCK.split('.')
 _MAPPING = 'write "name: value" pairs below it, indented, each on its own line'
 _KEPT = ('tag:yaml.org,2002:null', 'tag:yaml.org,2002:merge')
+#: The most bytes that are read of the file of a secret.
+_LARGEST_SECRET = 64 * 1024
+# Variables that resemble ours: the addresses of a service in Kubernetes, those of linked
+# containers, and the settings of CNCF Distribution.
+_FOREIGN = re.compile(
+    r'_(SERVICE_HOST|SERVICE_PORT|PORT|ENV)(_|\Z)|\A[^_]+_NAME\Z|\AREGISTRY_(AUTH|CATALOG|'
+    r'COMPATIBILITY|CONFIGURATION|HEALTH|HTTP|LOG|LOGLEVEL|MIDDLEWARE|NOTIFICATIONS|POLICY|PROXY|'
+    r'REDIS|REPORTING|STORAGE|VALIDATION|VERSION)(_|\Z)')
 _NULLS = ('', '~', 'null', 'Null', 'NULL')
 
 
@@ -49,8 +58,10 @@ def load(path, environ, arguments=None, is_service=False):
     if not is_service:
         layers[-1].values.pop('region', None)
     settings, warnings = resolve(Settings, layers)
+    top_level = parents[-1][0] if parents else {}
     return settings, [warning for parent, source in parents
-                      for warning in _misplaced_blocks(parent, source)] + warnings
+                      for warning in _misplaced_blocks(parent, source)] + warnings + misspelled(
+                          Settings, environ, top_level)
 
 
 def _block_parents(path, environ):
@@ -112,11 +123,62 @@ def block_of(kind, parent, source, environ):
 
 
 def environment_of(kind, environ):
-    """Return the Layer of the environment variables of a class of settings."""
-    return Layer(
-        'the environment',
-        dict((option.name, unquote(environ.get(option.variable, ''))) for option in kind.OPTIONS),
-        dict((option.name, 'environment variable %s' % option.variable) for option in kind.OPTIONS))
+    """Return the Layer of the environment variables of a class of settings. A secret may be in the
+    file that its variable with _FILE at the end names.
+
+    :raises SettingError: such a file cannot be read."""
+    values, origins = {}, {}
+    for option in kind.OPTIONS:
+        values[option.name] = unquote(environ.get(option.variable, ''))
+        origins[option.name] = 'environment variable %s' % option.variable
+        named = option.variable + '_FILE'
+        path = unquote(environ.get(named, '')) if option.secret else None
+        if path is not None and values[option.name] is not None:
+            raise SettingError(named, None, 'is set, and so is %s' % option.variable,
+                               'unset one of them')
+        if path is not None:
+            values[option.name] = _read_secret(named, path)
+            origins[option.name] = 'the file that environment variable %s names' % named
+    return Layer('the environment', values, origins)
+
+
+def _read_secret(variable, path):
+    """Return the text in a file, without the line break at its end. The error does not show the
+    path, because the variable may have the secret itself by mistake."""
+    try:
+        with io.open(path, 'rb') as stream:
+            text = stream.read(_LARGEST_SECRET).decode('utf-8')
+        if text.strip():
+            return text.rstrip('\r\n')
+        problem = 'is empty'
+    except EnvironmentError as error:
+        problem = 'cannot be read: %s' % (error.strerror or 'no reason given')
+    except UnicodeDecodeError:
+        problem = 'is not text in UTF-8'
+    raise SettingError(variable, None, 'names a file that %s' % problem,
+                       'write the path of a file that contains the secret alone')
+
+
+def misspelled(kind, environ, top_level):
+    """Return a list of warnings about variables that resemble one of a class of settings.
+
+    :param top_level: the file; a variable that it names is no mistake."""
+    known = [option.variable for option in kind.OPTIONS]
+    read = known + [option.variable + '_FILE' for option in kind.OPTIONS if option.secret]
+    in_file = re.findall('_env:([^:\'"]+)', repr(top_level))
+    warnings = []
+    for name in sorted(name for name in environ if re.match('[A-Z_]+\\Z', name)):
+        if name in read or name in in_file or not environ[name].strip() or _FOREIGN.search(name):
+            continue
+        # No other program has variables that begin with DYNAMODB_, apart from those above.
+        alike = 0.6 if name.startswith('DYNAMODB_') else 0.85
+        longer = [each for each in known if each.startswith(name)]
+        near = [each for each in known if each + '_FILE' == name] or difflib.get_close_matches(
+            name, longer or [each for each in known if each[:4] == name[:4]], 1, alike)
+        if near and near[0] not in environ:
+            warnings.append(str('environment variable %s is ignored (did you mean %s?)'
+                                % (name, near[0])))
+    return warnings
 
 
 def aws_of(kind, environ):

@@ -347,3 +347,66 @@ def test_the_path_of_the_file_is_the_one_that_docker_registry_reads(name, expect
     environ = {} if name is None else {'DOCKER_REGISTRY_CONFIG': name}
     path = configuration.path_of(environ, '/site/docker_registry/lib/config.pyc')
     assert os.path.normpath(path) == expected
+
+
+def test_a_secret_may_be_in_the_file_that_a_variable_names(load, tmpdir):
+    paths = {}
+    for name, content in (('access_key', KEY + '\n'), ('secret_access_key', '"0123\r\n')):
+        paths['DYNAMODB_%s_FILE' % name.upper()] = str(tmpdir.join(name))
+        tmpdir.join(name).write(content)
+    for settings in (configuration.load(None, paths)[0],
+                     load(block('access_key: _env:DYNAMODB_ACCESS_KEY'), **paths)):
+        assert (settings.access_key, settings.secret_access_key) == (KEY, '"0123'), 'as written'
+    settings = load(block('access_key: k\nsecret_access_key: s'), **paths)
+    assert settings.secret_access_key == 's', 'the block wins, as over other variables'
+
+
+@pytest.mark.parametrize('content,more,problem', [
+    (None, {}, 'names a file that cannot be read: No such file or directory; '),
+    (b'', {}, 'names a file that is empty; '), (b' \n', {}, 'names a file that is empty; '),
+    (b'\xff' + SECRET.encode(), {}, 'names a file that is not text in UTF-8; '),
+    (b'x', {'DYNAMODB_SECRET_ACCESS_KEY': SECRET},
+     'is set, and so is DYNAMODB_SECRET_ACCESS_KEY; unset one of them')])
+def test_a_file_that_cannot_give_a_secret_is_named_by_its_variable_alone(
+        tmpdir, content, more, problem):
+    # By mistake, the variable may have the secret itself.
+    path = tmpdir.join(SECRET.split('/')[-1])
+    if content is not None:
+        path.write_binary(content)
+    with pytest.raises(SettingError) as caught:
+        configuration.load(None, dict(more, DYNAMODB_SECRET_ACCESS_KEY_FILE=str(path)))
+    message = str(caught.value)
+    assert message.startswith('setting DYNAMODB_SECRET_ACCESS_KEY_FILE ' + problem)
+    assert SECRET[:9] not in message and str(path) not in message
+
+
+def test_an_unusable_secret_of_a_file_is_reported_with_its_variable(tmpdir):
+    path = tmpdir.join('secret')
+    path.write('two words')
+    with pytest.raises(SettingError) as caught:
+        configuration.load(None, {'DYNAMODB_ACCESS_KEY': KEY,
+                                  'DYNAMODB_SECRET_ACCESS_KEY_FILE': str(path)})
+    assert str(caught.value).startswith('setting secret_access_key (from the file that environment '
+                                        'variable DYNAMODB_SECRET_ACCESS_KEY_FILE names) contains')
+
+
+@pytest.mark.parametrize('name,meant', [
+    ('DYNAMO_DB_REGION', 'DYNAMODB_REGION'), ('DYNAMODB_TABLE', 'DYNAMODB_DATABASE'),
+    ('DYNAMODB_ENDPOINT', 'DYNAMODB_ENDPOINT_URL'), ('DYNAMODB_REGION_FILE', 'DYNAMODB_REGION'),
+    ('DYNAMODB_SECRET_KEY', 'DYNAMODB_SECRET_ACCESS_KEY'), ('DYNAMODB_REGOIN', 'DYNAMODB_REGION')])
+def test_a_variable_that_resembles_one_of_ours_is_a_warning_that_names_it(name, meant):
+    assert configuration.load(None, {name: 'Hush'})[1] == [
+        'environment variable %s is ignored (did you mean %s?)' % (name, meant)]
+    assert configuration.load(None, {name: ' '})[1] == []
+
+
+def test_variables_of_other_programs_are_no_warning(load):
+    environ = {'DYNAMODB_PORT': 'tcp://10.0.0.1:8000', 'DYNAMODB_SERVICE_HOST': '10.0.0.1',
+               'DYNAMODB_PORT_8000_TCP_ADDR': '10.0.0.1', 'DYNAMODB_ENV_LANG': 'C',
+               'DYNAMODB_NAME': '/registry/dynamodb', 'AWS_REGION': 'eu-west-1', 'REGION': 'x',
+               'REGISTRY_USER': 'of the service'}
+    environ = dict((str(name), value) for name, value in environ.items())
+    environ[b'caf\xc3\xa9' if str is bytes else 'caf\udcc3\udca9'] = b'\xff'
+    assert configuration.load(None, environ)[1] == []
+    load(block('database: _env:DYNAMODB_TABLE'), DYNAMODB_TABLE='named-in-the-file')
+    assert load.warnings == []

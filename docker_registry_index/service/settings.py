@@ -139,4 +139,4 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ),
         configuration.aws_of(ServiceSettings, environ)])
-    return settings, warnings
+    return settings, warnings + configuration.misspelled(ServiceSettings, environ, top_level)

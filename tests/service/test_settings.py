@@ -187,3 +187,53 @@ def test_a_bucket_and_its_root():
     assert [bucket_of(text) for text in (
         's3://bucket', 's3://bucket/', 's3://my.bucket/a/b', '/path')] == [
         ('bucket', ''), ('bucket', '/'), ('my.bucket', '/a/b'), None]
+
+
+def test_each_secret_may_be_in_a_file(tmp_path):
+    path = tmp_path / 'secret'
+    path.write_text(SECRET + '\n')
+    names = [option.name for option in OPTIONS if option.secret]
+    environ = environ_of({'registry_username': 'me'})
+    environ.update({name.upper() + '_FILE': str(path) for name in names})
+    found, warnings = settings_of(environ, {})
+    assert {getattr(found, name) for name in names} == {SECRET} and warnings == []
+    assert {'registry_password', 'events_secret', 'storage_secret_key'} <= set(names)
+
+
+@pytest.mark.parametrize('name, meant', [
+    ('REGISTRY_USER', 'REGISTRY_USERNAME'), ('REGISTRY_PASS', 'REGISTRY_PASSWORD'),
+    ('REGISTRY_PASSWD', 'REGISTRY_PASSWORD'), ('REGISTRY_URI', 'REGISTRY_URL'),
+    ('EVENT_SECRET', 'EVENTS_SECRET'), ('EVENTS_SECRETS', 'EVENTS_SECRET'),
+    ('STORAGE_SECRET', 'STORAGE_SECRET_KEY'), ('REGISTRY_USERNAME_FILE', 'REGISTRY_USERNAME'),
+    ('CATALOG_LIMITS', 'CATALOG_LIMIT'), ('THREAD', 'THREADS'), ('HTPASSWD_FILE', 'HTPASSWD')])
+def test_a_variable_that_resembles_one_of_ours_is_a_warning_that_names_it(name, meant):
+    assert settings_of({name: SECRET}, {})[1] == [
+        f'environment variable {name} is ignored (did you mean {meant}?)']
+    assert settings_of({name: SECRET}, {'other': {'key': '_env:%s:/x' % name}})[1] == []
+
+
+#: Variables of Kubernetes, of links of containers, of the registry itself and of other programs.
+ORDINARY = """
+REGISTRY_PORT REGISTRY_SERVICE_HOST REGISTRY_SERVICE_PORT REGISTRY_SERVICE_PORT_HTTP REGISTRY_HOST
+REGISTRY_PORT_5000_TCP REGISTRY_PORT_5000_TCP_ADDR REGISTRY_PORT_5000_TCP_PROTO REGISTRY_NAME
+REGISTRY_INDEX_SERVICE_HOST REGISTRY_ENV_PATH EVENTS_PORT STORAGE_SERVICE_HOST REGISTRY_HTTP_ADDR
+REGISTRY_HTTP_SECRET REGISTRY_HTTP_HOST REGISTRY_HTTP_PREFIX REGISTRY_HTTP_TLS_CERTIFICATE
+REGISTRY_HTTP_TLS_KEY REGISTRY_AUTH REGISTRY_AUTH_HTPASSWD_PATH REGISTRY_AUTH_TOKEN_REALM
+REGISTRY_STORAGE REGISTRY_STORAGE_S3_ACCESSKEY REGISTRY_STORAGE_S3_SECRETKEY REGISTRY_LOG_LEVEL
+REGISTRY_STORAGE_DELETE_ENABLED REGISTRY_PROXY_REMOTEURL REGISTRY_PROXY_USERNAME REGISTRY_LOGLEVEL
+REGISTRY_PROXY_PASSWORD REGISTRY_REDIS_PASSWORD REGISTRY_REDIS_USERNAME REGISTRY_CATALOG_MAXENTRIES
+REGISTRY_NOTIFICATIONS_ENDPOINTS REGISTRY_HEALTH_STORAGEDRIVER_ENABLED REGISTRY_VALIDATION_DISABLED
+REGISTRY_CONFIGURATION_PATH REGISTRY_VERSION CI_REGISTRY REGISTRY CI_REGISTRY_USER
+CI_REGISTRY_PASSWORD PATH HOME HOSTNAME LANG LC_ALL TERM TZ PWD SHLVL USER LOGNAME SHELL TMPDIR
+PYTHONPATH PYTHONUNBUFFERED LISTEN_FDS LISTEN_PID LISTEN_FDNAMES INVOCATION_ID JOURNAL_STREAM
+AUTHORITY AUTHOR KUBERNETES_SERVICE_HOST KUBERNETES_PORT_443_TCP AWS_REGION AWS_ACCESS_KEY_ID
+AWS_SECRET_ACCESS_KEY AWS_ROLE_ARN AWS_WEB_IDENTITY_TOKEN_FILE AWS_CONTAINER_CREDENTIALS_FULL_URI
+AZURE_STORAGE_ACCESS_KEY AZURE_STORAGE_KEY SSL_CERT_FILE SSH_AUTH_SOCK http_proxy no_proxy GPG_KEY
+ECS_CONTAINER_METADATA_URI STORAGE_ACCOUNT STORAGE_BUCKET THREADPOOL_SIZE OMP_NUM_THREADS
+DOCKER_REGISTRY_CONFIG
+"""
+
+
+def test_an_ordinary_environment_is_no_warning():
+    environ = {**dict.fromkeys(ORDINARY.split(), 'x'), 'AWS_REGION': 'eu-west-1'}
+    assert settings_of(environ, {})[1] == []
