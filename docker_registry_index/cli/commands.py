@@ -170,7 +170,6 @@ def serve(config):
     belong to a newer release or another program."""
     def act():
         server, settings, service = service_of(config)
-        server.configure_logging()
         server.serve(settings, service)
         return OK
 

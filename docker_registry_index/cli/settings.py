@@ -42,16 +42,20 @@ def index_of(config):
 
 
 def service_of(config):
-    """Return the module service.server, and the engine's Settings and the ServiceSettings for it.
+    """Configure the log of the service. Return the module service.server, and the engine's Settings
+    and the ServiceSettings for it.
 
     :param config: as for index_of.
     :raises SettingError: a setting is wrong or missing."""
-    service = _service_settings(config)
-    service.check_serving()
-    settings = _engine_settings(config)
+    warnings = []
+    service = _service_settings(config, warnings.append)
     with _imports_of_service():
         from ..service import server
-    return server, settings, service
+    server.configure_logging(service)
+    for warning in warnings:
+        server.logger.warning(warning)
+    service.check_serving()
+    return server, _engine_settings(config, server.logger.warning), service
 
 
 def source_of(config, names=None, optional=False):
@@ -80,22 +84,28 @@ def source_of(config, names=None, optional=False):
     return RegistrySource()
 
 
-def _engine_settings(config):
+def _warn(warning):
+    click.echo('warning: %s' % safe(u'%s' % warning), err=True)
+
+
+def _engine_settings(config, warn=_warn):
     environ, is_service = dict(os.environ), _is_of_service(config)
     if is_service:
         environ.update(
             (name, environ.get(name) or default) for name, default in _SERVICE_DEFAULTS.items())
     settings, warnings = configuration.load(
         _path(config), environ, is_service=is_service)
-    _warn(warnings)
+    for warning in warnings:
+        warn(warning)
     return settings
 
 
-def _service_settings(config):
+def _service_settings(config, warn=_warn):
     with _imports_of_service():
         from ..service.settings import settings_of
     settings, warnings = settings_of(os.environ, _top_level(config), _path(config))
-    _warn(warnings)
+    for warning in warnings:
+        warn(warning)
     return settings
 
 
@@ -130,11 +140,6 @@ def _path(config):
         return os.environ.get(_FILE)
     path = configuration.path_of(os.environ, registry_config.__file__)
     return path if _FILE in os.environ or os.path.exists(path) else None
-
-
-def _warn(warnings):
-    for warning in warnings:
-        click.echo('warning: %s' % safe(u'%s' % warning), err=True)
 
 
 def _lines(names):

@@ -10,7 +10,6 @@ import queue
 import resource
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -19,16 +18,18 @@ import waitress
 
 from ..engine import SearchIndex, errors
 from ..engine.concurrency import TimedOut, call_with_timeout, start_thread
-from ..engine.errors import safe
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of, tls_of
 from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
-from .web.app import Gate, access_log, make_app
+from .web.app import Gate, make_app
 from .web.auth import Users
 from .web.catalog import DialectProbe
+from .web.log import configure_logging
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
+
+__all__ = ['configure_logging', 'serve']
 
 logger = logging.getLogger(__name__)
 
@@ -201,8 +202,8 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
     return waitress.create_server(
         app, sockets=[listener], threads=threads, ident='',
-        # No proxy is trusted: no header changes the scheme, the address or the path.
-        clear_untrusted_proxy_headers=True,
+        # The access log reads X-Forwarded-For.
+        clear_untrusted_proxy_headers=False,
         connection_limit=_connection_limit(threads), asyncore_use_poll=True,
         channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
         # waitress refuses bodies of this size and larger ones.
@@ -219,23 +220,3 @@ def _connection_limit(threads: int) -> int:
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     return max(20, (files - reserve) // 2)
-
-
-class _SafeFormatter(logging.Formatter):
-    """Replaces characters that control a terminal or forge a line, which clients may send."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return str(safe(super().formatMessage(record)))
-
-
-def configure_logging() -> None:
-    """Write the access log to the standard output, and all other logs to the standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_SafeFormatter('%(asctime)s %(levelname)s: %(message)s'))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    access_log.addHandler(logging.StreamHandler(sys.stdout))
-    access_log.propagate = False
-    for chatty in 'boto3', 'botocore', 'urllib3', 'passlib', 'waitress':
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # This logger logs each request that waits for a thread.
-    logging.getLogger('waitress.queue').setLevel(logging.ERROR)

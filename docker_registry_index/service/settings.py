@@ -5,6 +5,7 @@ The values come from the environment, or from the block ``service`` of a file.""
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, Mapping
 
 from .. import configuration
@@ -62,6 +63,21 @@ def user(text: str) -> str:
     return password(text)
 
 
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks in a list of addresses and networks; otherwise raise Refused."""
+    try:
+        return tuple(ip_network(each, strict=False) for each in re.split(r'[,\s]+', text))
+    except ValueError:
+        raise Refused(f"is '{printable(text)}', which is not a list of addresses",
+                      'write addresses or networks, as in 127.0.0.1,10.0.0.0/8') from None
+
+
+def one_of(*words: str) -> Any:
+    """Return a check that accepts one of these words."""
+    return checks.matching('|'.join(words), 'is none of the words that are possible',
+                           f'write {", ".join(words[:-1])} or {words[-1]}')
+
+
 #: In the order of docs/service.md.
 OPTIONS = (
     Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
@@ -81,6 +97,12 @@ OPTIONS = (
     Option('anonymous_read', 'false', checks.switch,
            'Also answer requests without credentials, although htpasswd is set.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
+    Option('trusted_proxies', None, networks,
+           'The addresses of proxies whose X-Forwarded-For names the client in the access log.'),
+    Option('log_format', 'text', one_of('text', 'json'), 'How lines of the log are written: text '
+           'or json.'),
+    Option('log_level', 'info', one_of('debug', 'info', 'warning', 'error'),
+           'The least level of lines in the log: debug, info, warning or error.'),
     Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10 ** 9 - 1),
            'The largest number of names on a page of the catalog; the cost of a page has no limit '

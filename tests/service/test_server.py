@@ -22,7 +22,7 @@ PASSWORD = 'never-show-this-word'
 def command_of(index, capsys, monkeypatch):
     """Return a function that returns the command, with variables of the service."""
     # Logging and signals are those of the test process.
-    monkeypatch.setattr(server, 'configure_logging', lambda: None)
+    monkeypatch.setattr(server, 'configure_logging', lambda service: None)
     previous = signal.getsignal(signal.SIGINT)
     yield lambda **variables: CommandLine(index, capsys, **{
         name: value for name, value in dict({

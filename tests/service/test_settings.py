@@ -1,5 +1,6 @@
 """The service's settings: each from environment and file, checked, and named in its errors."""
 import re
+from ipaddress import ip_network
 
 import pytest
 
@@ -32,6 +33,11 @@ TEXTS = {
     'listen': (['0.0.0.0:80', '[::]:5080', 'localhost:65535'], [
         '5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
         '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x']),
+    'trusted_proxies': ({'127.0.0.1': (ip_network('127.0.0.1'),), '::1, 10.0.0.7/8 fd00::/8': tuple(
+        map(ip_network, ('::1', '10.0.0.0/8', 'fd00::/8')))},
+        ['nginx', '127.0.0.1;::1', '10.0.0.0/33', '127.0.0.1,', '*', '127.1']),
+    'log_format': (['text', 'json'], ['JSON', 'xml', 'text,json']),
+    'log_level': (['debug', 'info', 'warning', 'error'], ['INFO', 'warn', '10']),
     'threads': ({'2': 2, '256': 256}, ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣']),
     'catalog_limit': ({'1': 1, '100000': 100000, '9' * 9: 10 ** 9 - 1},
                       ['0', '9' * 10, '-1', 'all']),

@@ -18,11 +18,10 @@ from ..sync.reconcile import NotificationPool
 from . import catalog, monitoring, notifications, search
 from .auth import Busy, Users, basic_credentials
 from .catalog import Dialect
+from .log import log_access
 from .responses import refusal
 
 logger = logging.getLogger(__name__)
-#: A line for each request.
-access_log = logging.getLogger('docker_registry_index.access')
 
 _UNAVAILABLE = 'search is not available now, try again later'
 _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
@@ -103,7 +102,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    _record_requests(app, metrics)
+    _record_requests(app, metrics, settings)
     # Some threads stay free for notifications and monitoring when DynamoDB hangs.
     _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
     if users is not None:
@@ -120,7 +119,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     return app
 
 
-def _record_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
+def _record_requests(app: flask.Flask, metrics: monitoring.Metrics,
+                     settings: ServiceSettings) -> None:
     """Count, time and log each request."""
     @app.before_request
     def begin() -> None:
@@ -130,17 +130,8 @@ def _record_requests(app: flask.Flask, metrics: monitoring.Metrics) -> None:
     def end(answer: flask.Response) -> flask.Response:
         seconds, rule = time.monotonic() - flask.g.began, flask.request.url_rule
         metrics.note_request(rule.rule if rule else None, answer.status_code, seconds)
-        access_log.info('%s "%s" %d %s %dms', flask.request.remote_addr, _request_line(),
-                        answer.status_code, answer.calculate_content_length(), 1000 * seconds)
+        log_access(answer, seconds, settings.trusted_proxies or ())
         return answer
-
-
-def _request_line() -> str:
-    """Return the request line as printable ASCII without quotes, so that it cannot control a
-    terminal or forge a line."""
-    line = ' '.join(flask.request.environ[key]
-                    for key in ('REQUEST_METHOD', 'REQUEST_URI', 'SERVER_PROTOCOL'))
-    return line.encode('unicode_escape').decode('ascii').replace('"', '\\x22')
 
 
 def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
