@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of, tls_of
 from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
-from .web.app import Gate, make_app
+from .web.app import MONITORING, Gate, make_app
 from .web.auth import Users
 from .web.catalog import DialectProbe
 from .web.log import configure_logging
@@ -44,6 +45,8 @@ _FIRST_CHECK = 3
 IDLE_SECONDS = 15
 #: The most connections at once.
 CONNECTIONS = 1000
+#: The threads and connections of the address for monitoring.
+_FOR_MONITORING = 2, 40
 #: The most bytes of the head of a request, more than proxies in front of the service accept; and of
 #: a body in memory. A longer body is in a file.
 _HEAD_BYTES = _IN_MEMORY = 64 * 1024
@@ -138,11 +141,17 @@ class _Process:
 
     def _serve(self) -> None:
         try:
-            listener = listen(self.service_settings.listen)
-            self.service = Service(self.settings, self.service_settings)
+            own = self.service_settings
+            listener = listen('listen', own.listen)
+            monitoring = own.monitoring_listen and listen('monitoring_listen',
+                                                          own.monitoring_listen)
+            self.service = Service(self.settings, own)
             self.service.start()
-            self.server = make_server(self.service.app, listener, self.service_settings.threads)
-            logger.info('listening on %s', self.service_settings.listen)
+            self.server = make_server(self.service.app, listener, own.threads)
+            if monitoring:
+                start_thread(make_server(_at_own_address(self.service.app), monitoring,
+                                         *_FOR_MONITORING).run)
+            logger.info('listening on %s', own.listen)
             self.server.run()
             raise RuntimeError('the loop of the web server has ended')
         except Exception as error:
@@ -175,7 +184,11 @@ def finish(server: Any, seconds: float) -> None:
         time.sleep(0.02)
 
 
-def listen(address: str) -> socket.socket:
+def _at_own_address(app: Any) -> Callable[..., Any]:
+    return lambda environ, start_response: app({**environ, MONITORING: True}, start_response)
+
+
+def listen(setting: str, address: str) -> socket.socket:
     """Return a socket that listens on HOST:PORT; raise SettingError if that fails."""
     host, _, port = address.rpartition(':')
     host = host.strip('[]')
@@ -187,7 +200,7 @@ def listen(address: str) -> socket.socket:
     except OSError as error:
         # Python adds the address in brackets.
         problem = str(error.strerror or error).partition(' (')[0]
-        raise errors.SettingError('listen', None,
+        raise errors.SettingError(setting, None,
                                   f'is {address}, where the service cannot listen: {problem}',
                                   'end the program that listens there, or choose another address')
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
@@ -196,7 +209,8 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
+def make_server(app: Any, listener: socket.socket, threads: int,
+                connections: int = CONNECTIONS) -> Any:
     """Return a waitress server, whose method ``run`` serves.
 
     https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
@@ -204,18 +218,18 @@ def make_server(app: Any, listener: socket.socket, threads: int) -> Any:
         app, sockets=[listener], threads=threads, ident='',
         # The access log reads X-Forwarded-For.
         clear_untrusted_proxy_headers=False,
-        connection_limit=_connection_limit(threads), asyncore_use_poll=True,
+        connection_limit=_connection_limit(threads, connections), asyncore_use_poll=True,
         channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
         # waitress refuses bodies of this size and larger ones.
         max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
 
 
-def _connection_limit(threads: int) -> int:
+def _connection_limit(threads: int, connections: int) -> int:
     """Raise the limit of open files, and return the most connections that it allows. A connection
     may need two files: for itself, and for a body. The rest is for threads and the load."""
     reserve = 200 + 3 * threads
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * CONNECTIONS + reserve
+    wanted = 2 * connections + reserve
     files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))

@@ -97,6 +97,8 @@ OPTIONS = (
     Option('anonymous_read', 'false', checks.switch,
            'Also answer requests without credentials, although htpasswd is set.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
+    Option('monitoring_listen', None, listen,
+           'The address of /metrics and /readyz, if listen is not to answer them.'),
     Option('trusted_proxies', None, networks,
            'The addresses of proxies whose X-Forwarded-For names the client in the access log.'),
     Option('log_format', 'text', one_of('text', 'json'), 'How lines of the log are written: text '

@@ -95,14 +95,15 @@ def written():
     level is None if the call chooses it; a line that is all placeholder is left out."""
     for _, tree in pages.modules():
         constants = [node.value.value for node in tree.body if isinstance(node, ast.Assign)
-                     and isinstance(node.value, ast.Constant) and '%s' in str(node.value.value)]
+                     and isinstance(node.value, ast.Constant)
+                     and re.search(r'%(\(\w+\))?s', str(node.value.value))]
         for node in ast.walk(tree):
             level = LEVELS.get(getattr(getattr(node, 'func', None), 'attr', None))
             is_choosing = getattr(getattr(node, 'func', None), 'id', None) == 'log'
             for given in node.args[:1] if level or is_choosing else []:
                 for line in [given.value] if isinstance(given, ast.Constant) else constants:
                     if is_choosing or line.strip('%s'):
-                        yield level, re.sub(r'%[.\d]*[sdrf]', '\u2026', line)
+                        yield level, re.sub(r'%(\(\w+\))?[.\d]*[sdrf]', '\u2026', line)
 
 
 def is_line(line, logged):

@@ -55,9 +55,10 @@ def test_a_setting_that_cannot_work_is_status_2_and_one_sentence(command_of, var
 def test_an_address_where_it_cannot_listen_is_status_2_and_one_sentence(command_of):
     with socket.create_server(('127.0.0.1', 0)) as other:
         taken = '127.0.0.1:%d' % other.getsockname()[1]
-        for address in taken, '203.0.113.1:5080', 'no-such-host.invalid:5080':
-            assert refused(command_of(LISTEN=address), 'serve').startswith(
-                'docker-registry-index: setting listen is %s, ' % address)
+        for name in 'listen', 'monitoring_listen':
+            for address in taken, '203.0.113.1:5080', 'no-such-host.invalid:5080':
+                assert refused(command_of(**{name.upper(): address}), 'serve').startswith(
+                    'docker-registry-index: setting %s is %s, ' % (name, address))
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason='there is no IPv6')
@@ -71,7 +72,8 @@ def test_it_listens_on_any_kind_of_address(host):
         except OSError:
             return False
     port = free_port()
-    made = server.make_server(Response(status=204), server.listen('%s:%d' % (host, port)), 1)
+    made = server.make_server(Response(status=204), server.listen(
+        'listen', '%s:%d' % (host, port)), 1)
     threading.Thread(target=made.run, daemon=True).start()
     assert is_answered({'[::1]': '::1', '[::]': '::1'}.get(host, '127.0.0.1'))
     assert is_answered('127.0.0.1') is (host != '[::1]')

@@ -30,6 +30,8 @@ _SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
 _PROTECTED = ('search.search', 'catalog.catalog')
 #: The endpoints that answer until the process ends.
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
+#: The key of a request, in its environ, that came to the address for monitoring alone.
+MONITORING = 'registry_index.monitoring'
 #: The most seconds that a request waits for a place; and the seconds without an answer after which
 #: it does not wait.
 _WAIT, _STUCK_AFTER = 0.2, 0.5
@@ -105,6 +107,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     _record_requests(app, metrics, settings)
     # Some threads stay free for notifications and monitoring when DynamoDB hangs.
     _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
+    if settings.monitoring_listen is not None:
+        _separate_monitoring(app)
     if users is not None:
         _check_credentials(app, users, dialect)
     _answer_errors(app, dialect)
@@ -165,6 +169,17 @@ def _enter(where: Gate) -> bool:
         return False
     flask.g.entered.append(where)
     return True
+
+
+def _separate_monitoring(app: flask.Flask) -> None:
+    """Answer /readyz and /metrics at their own address alone, which answers nothing else. Health
+    checks of containers request /healthz at either one."""
+    @app.before_request
+    def check() -> None:
+        endpoint = flask.request.endpoint or ''
+        is_at_own = MONITORING in flask.request.environ
+        if endpoint != 'monitoring.live' and endpoint.startswith('monitoring.') != is_at_own:
+            flask.abort(404)
 
 
 def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dialect]) -> None:

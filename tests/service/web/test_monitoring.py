@@ -4,6 +4,7 @@ from unittest.mock import Mock
 import pytest
 from prometheus_client import generate_latest
 
+from docker_registry_index.service.web.app import MONITORING
 from docker_registry_index.service.web.monitoring import Metrics, Readiness
 from tests.helpers.index import THROTTLED
 from tests.helpers.listing import REPOSITORIES, make_repositories
@@ -135,6 +136,20 @@ def test_the_metric_lists_the_parts_that_are_unreadable_now():
     assert shown() == ['registry_index_storage_unreadable{part="%s"} 1.0' % part for part in 'ab']
     del parts[:]
     assert shown() == []
+
+
+def test_monitoring_may_have_an_address_of_its_own(start):
+    with start(STORED, MONITORING_LISTEN='127.0.0.1:9100') as place:
+        for path, statuses in (('/healthz', (200, 200)), ('/readyz', (404, 200)),
+                               ('/metrics', (404, 200)), ('/v1/search', (200, 404)),
+                               ('/v2/_catalog', (200, 404)), ('/events', (405, 404)),
+                               ('/nowhere', (404, 404))):
+            answers = place.get(path), place.request('GET', path, **{MONITORING: True})
+            assert tuple(answer.status_code for answer in answers) == statuses, path
+        assert place.post([pushed('team/web')]).status_code == 200
+    place.service.gate.close(0)
+    for path, status in ('/metrics', 200), ('/healthz', 200), ('/readyz', 503):
+        assert place.request('GET', path, **{MONITORING: True}).status_code == status
 
 
 def recovers(place):
