@@ -66,6 +66,7 @@ class Proxy:
         self._counts, self._outcomes = collections.Counter(), collections.Counter()
         self._delay, self._delayed = 0, ''
         self._share, self._kinds = 0, FAULTS
+        self._dropped = ()
         self._unanswered = None
         self._refusals, self._unprocessed = Refusals(), 0
         self._pieces, self._seconds_between, self._slow = 1, 0, ''
@@ -165,6 +166,13 @@ class Proxy:
             yield
 
     @contextlib.contextmanager
+    def dropping(self, *parameters):
+        """In the block, remove parameters from the query of each request, as if the server did not
+        know them."""
+        with self._changed_to(_dropped=parameters):
+            yield
+
+    @contextlib.contextmanager
     def slow_bodies(self, pieces, seconds, only=''):
         """In the block, each response arrives in so many pieces, with pauses of so many seconds
         between them.
@@ -252,6 +260,14 @@ class Proxy:
                 found = (('unprocessed' if left_out else 'passed', chosen, left_out) if chosen
                          else throttled_batch(refusals, operation, document))
             return found or ('passed', None, None)
+
+    def known(self, path):
+        """Return the path of a request without the dropped parameters."""
+        with self._changed:
+            dropped = self._dropped
+        path, mark, query = path.partition('?')
+        return path + mark + '&'.join(pair for pair in query.split('&')
+                                      if pair.partition('=')[0] not in dropped)
 
     def note(self, outcome):
         """Count the outcome of a request that admit() has found no fault for."""
@@ -364,8 +380,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def forward(self, body):
         for is_last in (False, True):
             try:
-                self.upstream.putrequest(self.command, self.path, skip_host=True,
-                                         skip_accept_encoding=True)
+                self.upstream.putrequest(self.command, self.server.proxy.known(self.path),
+                                         skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     if name.lower() != 'content-length':
                         self.upstream.putheader(name, value)

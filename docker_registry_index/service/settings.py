@@ -12,11 +12,13 @@ from .. import configuration
 from ..engine.errors import SettingError
 from ..engine.settings import checks
 from ..engine.settings.checks import Refused, printable
-from ..engine.settings.options import AWS_REGION, Option
-from ..engine.settings.resolution import BaseSettings, resolve
+from ..engine.settings.options import AWS_REGION, Option, Settings
+from ..engine.settings.resolution import BaseSettings, Layer, resolve
 
 _LISTEN = re.compile(r'(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]+)\Z')
-_BUCKET = re.compile(r's3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/[^?#]*)?\Z')
+# Before 2018, a bucket in us-east-1 could have a longer name, capitals and underscores:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r's3://([A-Za-z0-9._-]{3,255})(/[^?#]*)?\Z')
 _SECRET_LENGTH = 16
 
 
@@ -113,7 +115,7 @@ OPTIONS = (
            "What a load lists: s3://BUCKET/ROOTDIRECTORY or an absolute path; by default, the "
            "registry's catalog."),
     Option('storage_region', None, checks.region, 'The region of the bucket.',
-           aws=AWS_REGION),
+           aws=('DYNAMODB_REGION', *AWS_REGION)),
     Option('storage_access_key', None, checks.secret(),
            'The access key ID for the bucket; without a pair, botocore finds one.', secret=True),
     Option('storage_secret_key', None, checks.secret(),
@@ -121,6 +123,11 @@ OPTIONS = (
     Option('storage_endpoint_url', None, checks.endpoint,
            "The address of S3, if it is not that of the region.",
            aws=('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL')),
+    Option('storage_addressing', 'auto', checks.matching(
+        'auto|path|virtual', 'is not a way to address a bucket', 'write auto, path or virtual'),
+           'Where an address names the bucket: path, virtual (the host name) or auto.'),
+    Option('storage_ca', None, checks.path,
+           'The file of CA certificates to trust for S3, instead of the usual ones.'),
 )
 
 
@@ -159,8 +166,11 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     :param top_level: the file, as configuration.read_file returns it; {} without a file.
     :param source: names the file in messages.
     :raises SettingError: a value is unusable; the error names the first such value."""
+    of_tables = configuration.block_of(Settings, top_level, source, environ)
     settings, warnings = resolve(ServiceSettings, [
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ),
+        Layer(of_tables.source, {'storage_region': of_tables.values.get('region')},
+              {'storage_region': of_tables.origin('region')}),
         configuration.aws_of(ServiceSettings, environ)])
     return settings, warnings + configuration.misspelled(ServiceSettings, environ, top_level)

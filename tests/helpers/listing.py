@@ -11,8 +11,19 @@ REPOSITORIES = 'docker/registry/v2/repositories/'
 def make_repositories(root, *names):
     """Make repositories with a tag in a registry's storage."""
     for name in names:
-        for folder in '_manifests/tags/latest/current', '_layers/sha256/0':
-            os.makedirs(os.path.join(str(root), REPOSITORIES, name, folder))
+        make_tree(root, [name + rest for rest in (
+            '/_manifests/tags/latest/current/link', '/_layers/sha256/0/')])
+
+
+def make_tree(root, paths):
+    """Make files below REPOSITORIES, or directories if a path ends with a slash."""
+    for path in paths:
+        path = os.path.join(str(root), REPOSITORIES, path)
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path))
+        if not path.endswith('/'):
+            with open(path, 'w') as written:
+                written.write('sha256:' + 64 * '0')
 
 
 def keys_of(name, tags=1, layers=1, revisions=1, uploads=0):
@@ -34,22 +45,21 @@ class Bucket(object):
     def __init__(self, keys, size=1000):
         self.keys, self.size, self.requests = sorted(keys), size, 0
 
-    def page_after(self, place, prefix='', size=None):
+    def page_after(self, place, prefix=''):
         """Return a page of the keys after a place, and whether more follow."""
         self.requests += 1
         keys = [key for key in self.keys[bisect.bisect_right(self.keys, place):]
                 if key.startswith(prefix)]
-        size = size or self.size
-        return keys[:size], len(keys) > size
+        return keys[:self.size], len(keys) > self.size
 
     def folders(self, inside):
         """Return the folders in a folder."""
         return sorted({inside + key[len(inside):].partition('/')[0] + '/' for key in self.keys
                        if key.startswith(inside) and '/' in key[len(inside):]})
 
-    def list_objects_v2(self, Bucket, Prefix, StartAfter, MaxKeys=1000):
+    def list_objects_v2(self, Bucket, Prefix, StartAfter):
         prefix, after = [place[len(REPOSITORIES):] for place in (Prefix, StartAfter)]
-        found, is_truncated = self.page_after(after, prefix, MaxKeys)
+        found, is_truncated = self.page_after(after, prefix)
         return {'Contents': [{'Key': REPOSITORIES + key} for key in found],
                 'IsTruncated': is_truncated}
 
@@ -60,7 +70,8 @@ class Bucket(object):
         folders = self.folders(Prefix[len(REPOSITORIES):])
         for start in range(0, max(1, len(folders)), 1000):
             self.requests += 1
-            yield {'CommonPrefixes': [{'Prefix': REPOSITORIES + folder}
+            yield {'IsTruncated': start + 1000 < len(folders),
+                   'CommonPrefixes': [{'Prefix': REPOSITORIES + folder}
                                       for folder in folders[start:start + 1000]]}
 
 
@@ -70,4 +81,4 @@ def listed(source, heartbeat=lambda: None, meanwhile=lambda: False, **more):
     :param more: the seconds and the clock of the Listing."""
     listing = Listing(source, **more)
     names = sorted(name for batch in listing.batches(heartbeat, meanwhile) for name, _ in batch)
-    return names, sorted(listing.unreadable)
+    return names, sorted(listing.unreadable, key=str)

@@ -42,14 +42,19 @@ TEXTS = {
     'threads': ({'2': 2, '256': 256}, ['1', '0', '257', '-2', '2.0', 'many', '1_6', '٣']),
     'catalog_limit': ({'1': 1, '100000': 100000, '9' * 9: 10 ** 9 - 1},
                       ['0', '9' * 10, '-1', 'all']),
-    'storage': (['s3://my-bucket', 's3://my.bucket/root/dir', '/var/lib/registry', '/with@sign'], [
-        'bucket', 'relative/path', 's3:/b', 's3://', 's3://UPPER', 's3://b', 'http://bucket',
-        's3://key:%s@bucket' % SECRET, 's3://bucket?secret=' + SECRET, '~/registry']),
+    'storage': (
+        ['s3://my-bucket', 's3://my.bucket/root/dir', '/var/lib/registry', '/with@sign',
+         's3://Old_Bucket/root', 's3://' + 'b' * 255],
+        ['bucket', 'relative/path', 's3:/b', 's3://', 's3://a/b', 's3://a b', 'http://bucket',
+         's3://key:%s@bucket' % SECRET, 's3://bucket?secret=' + SECRET, '~/registry',
+         's3://' + 'b' * 256]),
     'storage_region': (['eu-west-1'], ['Region Nine', '-']),
     'storage_access_key': (['AKIAEXAMPLE'], [SECRET + ' x', SECRET + 'é']),
     'storage_secret_key': ([SECRET], [SECRET + ' x', SECRET + '\x01']),
     'storage_endpoint_url': (['http://127.0.0.1:9000'],
-                             ['127.0.0.1:9000', 'http://k:%s@x' % SECRET])}
+                             ['127.0.0.1:9000', 'http://k:%s@x' % SECRET]),
+    'storage_addressing': (['auto', 'path', 'virtual'], ['host', 'PATH', 'pathx']),
+    'storage_ca': (['/etc/ca.pem'], ['ca.pem'])}
 #: What must stand beside an option, so that it alone is checked.
 BESIDE = {'registry_username': {'registry_password': 'x'},
           'registry_password': {'registry_username': 'x'},
@@ -155,6 +160,24 @@ def test_the_variables_of_the_aws_sdks_count_for_the_bucket_if_no_setting_does(
     if environ is AWS:
         found, _ = settings_of(environ, {'service': block})
         assert {name: getattr(found, name) for name in block} == block
+
+
+@pytest.mark.parametrize('environ, block, region, origin', [
+    ({'DYNAMODB_REGION': 'eu-west-3', **AWS}, {}, 'eu-west-3', 'DYNAMODB_REGION'),
+    ({'DYNAMODB_REGION': 'eu-west-3', **AWS}, {'region': 'eu-north-1'}, 'eu-north-1',
+     'extensions.dynamodb_index of /etc/service.yml'),
+    ({'A': 'eu-south-1', **AWS}, {'region': '_env:A'}, 'eu-south-1', 'environment variable A')])
+def test_the_bucket_is_in_the_region_of_the_tables_if_no_setting_names_its_own(
+        environ, block, region, origin):
+    file = {'extensions': {'dynamodb_index': block}}
+    assert settings_of(environ, file, '/etc/service.yml')[0].storage_region == region
+    file['service'] = {'storage_region': 'eu-west-9'}
+    assert settings_of(environ, file, '/etc/service.yml')[0].storage_region == 'eu-west-9'
+    wrong = {name: '?' if value == region else value for name, value in environ.items()}
+    if 'region' in block and block['region'] == region:
+        file['extensions']['dynamodb_index']['region'] = '?'
+    del file['service']
+    assert origin in refused(wrong, file, '/etc/service.yml')
 
 
 def test_an_error_names_a_variable_of_the_aws_sdks_that_is_not_a_url():

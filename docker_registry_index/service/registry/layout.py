@@ -7,7 +7,8 @@
 
 https://github.com/distribution/distribution/blob/v2.8.2/registry/storage/paths.go
 
-A name may contain slashes, and a repository others; no component of a name starts with "_". All
+A name may contain slashes, and a repository others; no component of a name starts with "_". A tag
+is a file TAG/current/link, which the registry writes last, and without which it answers 404. All
 keys are relative to the folder of repositories, and sorted by their bytes, as in S3."""
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ NAME_LENGTH = 255
 RANGE_NAMES = 125
 
 _TAGS = '_manifests/tags/'
+_TAG = re.compile(rf'{_TAGS}[^/]+/current/link\Z')
 #: In the order of bytes, no name sorts between NAME/_... and NAME/`.
 _AFTER = '`'
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _COMPONENT = '[a-z0-9]+(?:(?:[.]|__|_|-+)[a-z0-9]+)*'
 _NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
+
+
+class ListingError(Exception):
+    """Raised if a storage lists keys in a way that can hide names, or never ends."""
 
 
 def is_name(value: object) -> bool:
@@ -46,10 +52,21 @@ def tags_of(name: str) -> str:
 
 
 def tagged(key: str) -> str | None:
-    """Return the name of the repository if a key belongs to one of its tags, otherwise None."""
+    """Return the name of the repository if a key makes one of its tags, otherwise None."""
     name, inner = _split(key)
-    is_tag = inner.startswith(_TAGS) and inner != _TAGS
-    return name if is_tag and name else None
+    return name if name and _TAG.match(inner) else None
+
+
+def checked(keys: Sequence[str], after: str, is_more: bool) -> Sequence[str]:
+    """Return the keys of a page if the next page can only have later keys.
+
+    :param after: the keys must be in order, and after this one.
+    :param is_more: True if a page follows; this page must then have a key.
+    :raises ListingError: they are not."""
+    if (is_more and not keys) or any(key <= last for last, key in zip([after, *keys], keys)):
+        raise ListingError(f'S3 lists keys after {after[:200]!r} out of order or not at all, so '
+                           'names may be missing; remove STORAGE to load the catalog instead')
+    return keys
 
 
 def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '',
@@ -60,11 +77,12 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
     page, the walk skips keys that cannot belong to a tag.
 
     :param page_after: makes one request; returns the keys after a key, and True if more follow.
-    :param before: the first key after the range; None for no end."""
+    :param before: the first key after the range; None for no end.
+    :raises ListingError: the keys are out of order, so the walk might never end."""
     name, is_more = None, True
     while is_more:
         keys, is_more = page_after(after)
-        for key in keys:
+        for key in checked(keys, after, is_more):
             if before is not None and key >= before:
                 return
             found = tagged(key)
@@ -72,7 +90,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
                 name = found
                 yield name
         if keys:
-            after = _next_place(keys[-1])
+            after = _next_place(keys[-1], name)
         if before is not None and after >= before:
             return
 
@@ -108,10 +126,12 @@ def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
     return [cut] + [each for each in folders if not each[len(cut):].startswith('_')]
 
 
-def _next_place(key: str) -> str:
-    """Return where to continue after a key: at the tags of its repository, or after it."""
+def _next_place(key: str, tagged_name: str | None) -> str:
+    """Return where to continue after a key: at the tags of its repository, or after it.
+
+    :param tagged_name: the last name with a tag."""
     name, inner = _split(key)
-    if not name:
+    if not name or (inner.startswith(_TAGS) and name != tagged_name):
         return key
     return f'{name}/{_TAGS if inner < _TAGS else _AFTER}'
 

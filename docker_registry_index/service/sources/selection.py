@@ -1,5 +1,7 @@
 """Selects the source that the settings name: a bucket, a directory or the registry's catalog."""
 
+from __future__ import annotations
+
 import ssl
 
 from ...engine.errors import SettingError
@@ -13,18 +15,20 @@ from .storage import FilesSource, S3Source, StorageSource, s3_client
 def tls_of(settings: ServiceSettings) -> Tls:
     """Return the certificates of the settings; raise SettingError if they are unusable."""
     ca, cert, key = settings.registry_ca, settings.registry_cert, settings.registry_key
-    for name, files, tls, way_out in (
-            ('registry_ca', ca, Tls(ca),
-             'write the path of a file with certificates in PEM format'),
-            ('registry_cert', f'{cert} and {key}', Tls(None, cert, key),
-             'set REGISTRY_CERT and REGISTRY_KEY to a certificate and its key, both in PEM format '
-             'and without a passphrase')):
-        try:
-            tls.context()
-        except OSError as error:
-            raise SettingError(name, None, f'names {files}, which cannot be used: '
-                               f'{_cause(error)}', way_out) from None
+    _check('registry_ca', ca, Tls(ca))
+    _check('registry_cert', f'{cert} and {key}', Tls(None, cert, key),
+           'set REGISTRY_CERT and REGISTRY_KEY to a certificate and its key, both in PEM format '
+           'and without a passphrase')
     return Tls(ca, cert, key)
+
+
+def _check(name: str, files: str | None, tls: Tls,
+           way_out: str = 'write the path of a file with certificates in PEM format') -> None:
+    try:
+        tls.context()
+    except OSError as error:
+        raise SettingError(name, None, f'names {files}, which cannot be used: {_cause(error)}',
+                           way_out) from None
 
 
 def _cause(error: OSError) -> str:
@@ -51,7 +55,9 @@ def source_of(settings: ServiceSettings) -> StorageSource:
     found = bucket_of(settings.storage)
     if found is None:
         return FilesSource(settings.storage)
+    _check('storage_ca', settings.storage_ca, Tls(settings.storage_ca))
     bucket, root = found
     return S3Source(bucket, root, lambda: s3_client(
         settings.storage_endpoint_url, settings.storage_region,
-        settings.storage_access_key, settings.storage_secret_key))
+        settings.storage_access_key, settings.storage_secret_key,
+        settings.storage_addressing, settings.storage_ca))

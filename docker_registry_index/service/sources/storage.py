@@ -8,7 +8,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import boto3.session
@@ -22,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: The namespaces that the engine lists at once.
 SIDE_BY_SIDE = 8
+#: The most ways through symbolic links that are followed to one directory.
+LINKS = 100
 
 
 class StorageSource(Source):
@@ -83,9 +88,10 @@ class FilesSource(StorageSource):
 
         :raises OSError: a directory cannot be read; raised after all readable names."""
         problems = []
-        left: list[tuple[str, tuple[tuple[int, int], ...]]] = [(namespace, ())]
+        visits: Counter[tuple[int, int]] = Counter()
+        left: list[tuple[str, tuple[tuple[int, int], ...], bool]] = [(namespace, (), False)]
         while left:
-            name, above = left.pop()
+            name, above, is_linked = left.pop()
             path = os.path.join(self._folder, name)
             try:
                 status = os.stat(path)
@@ -93,10 +99,13 @@ class FilesSource(StorageSource):
                 # Skip links to a directory above, and paths that are too long for a name.
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
+                visits.update([here] * is_linked)
+                if is_linked and visits[here] > LINKS:
+                    raise OSError(errno.ELOOP, f'more than {LINKS} links lead here', path)
                 if self._has_tag(name):
                     yield name
-                left.extend((f'{name}/{entry.name}', above + (here,))
-                            for entry in _directories(path))
+                left.extend((f'{name}/{entry.name}', above + (here,),
+                             is_linked or entry.is_symlink()) for entry in _directories(path))
             except OSError as problem:
                 if not _is_gone(problem):
                     problems.append(problem)
@@ -104,7 +113,9 @@ class FilesSource(StorageSource):
             raise problems[0]
 
     def _has_tag(self, name: str) -> bool:
-        return bool(_directories(os.path.join(self._folder, layout.tags_of(name))))
+        tags = os.path.join(self._folder, layout.tags_of(name))
+        return any(_is_file(os.path.join(entry.path, 'current', 'link'))
+                   for entry in _entries(tags))
 
 
 class S3Source(StorageSource):
@@ -119,6 +130,7 @@ class S3Source(StorageSource):
         self._folder = layout.folder(root)
         self._connect = connect
         self._client: Any = None
+        self._ignores_start = False
 
     def namespaces(self) -> Iterator[layout.KeyRange]:
         """Return ranges with about equal numbers of folders. Costs a request for each 1 000 folders
@@ -135,59 +147,96 @@ class S3Source(StorageSource):
 
     def tagged(self, namespace: layout.KeyRange) -> Iterator[str]:
         """Yield the name of each repository in a range that has a tag."""
-        return layout.walk(self._page_after, namespace.after, namespace.before)
+        return layout.walk(partial(self._page_after, self._client, ''), namespace.after,
+                           namespace.before)
 
     def has(self, name: str) -> bool:
-        """Return True if a repository has a tag now. Costs one request for one key."""
+        """Return True if a repository has a tag now. Costs one request, unless the first tags are
+        damaged."""
         if not layout.is_name(name):
             return False
-        tags = self._folder + layout.tags_of(name)
+        tags = layout.tags_of(name)
         client = self._client or self._connect()
-        # StartAfter skips the folder itself, of which the AWS console makes an object.
-        return bool(client.list_objects_v2(
-            Bucket=self._bucket, Prefix=tags, StartAfter=tags, MaxKeys=1).get('Contents'))
+        return name in layout.walk(partial(self._page_after, client, tags), tags)
 
     def _folders(self, folder: str) -> Iterator[str]:
         """Yield the folders in a folder, in order."""
-        pages = self._client.get_paginator('list_objects_v2').paginate(
-            Bucket=self._bucket, Prefix=self._folder + folder, Delimiter='/')
-        for page in pages:
-            for each in page.get('CommonPrefixes') or ():
-                yield each['Prefix'][len(self._folder):]
+        last = folder
+        for page in self._client.get_paginator('list_objects_v2').paginate(
+                Bucket=self._bucket, Prefix=self._folder + folder, Delimiter='/'):
+            keys = layout.checked(sorted(self._keys(page, folder)), last, page['IsTruncated'])
+            yield from (key for key in keys if key.endswith('/'))
+            last = keys[-1] if keys else last
 
-    def _page_after(self, place: str) -> tuple[list[str], bool]:
-        page = self._client.list_objects_v2(
-            Bucket=self._bucket, Prefix=self._folder, StartAfter=self._folder + place)
-        keys = [each['Key'][len(self._folder):] for each in page.get('Contents') or ()]
-        return keys, bool(page.get('IsTruncated') and keys)
+    def _page_after(self, client: Any, prefix: str, place: str) -> tuple[list[str], bool]:
+        """Return the keys with a prefix after a place, and True if more follow."""
+        where = {'Bucket': self._bucket, 'Prefix': self._folder + prefix}
+        start = self._folder + place
+        # Each S3 knows the older request, because it has no other way to the next page.
+        by_marker = self._ignores_start
+        page = (client.list_objects(Marker=start, **where) if by_marker
+                else client.list_objects_v2(StartAfter=start, **where))
+        keys = self._keys(page, place)
+        if keys and keys[0] < place and not by_marker:
+            logger.warning('this S3 ignores start-after; the older ListObjects is used instead')
+            self._ignores_start = True
+            return self._page_after(client, prefix, place)
+        return keys, page['IsTruncated']
+
+    def _keys(self, page: Any, without: str) -> list[str]:
+        """Return the keys and folders in a page, without one that some S3s add to it: the folder
+        itself, or the key at which the page starts."""
+        if 'IsTruncated' not in page:
+            raise layout.ListingError('S3 answers no list of keys; check STORAGE_ENDPOINT_URL and '
+                                      'STORAGE_ADDRESSING')
+        found = [each['Key'] for each in page.get('Contents') or ()] + [
+            each['Prefix'] for each in page.get('CommonPrefixes') or ()]
+        return [key[len(self._folder):] for key in found if key != self._folder + without]
 
 
 def s3_client(endpoint_url: str | None = None, region: str | None = None,
-              access_key: str | None = None, secret_key: str | None = None) -> Any:
+              access_key: str | None = None, secret_key: str | None = None,
+              addressing: str = 'auto', ca: str | None = None) -> Any:
     """Return a boto3 client of S3, which several threads may use.
 
-    :param endpoint_url: the address of an S3 other than Amazon's; the path then names the bucket.
-    :param access_key: None to let botocore find credentials."""
+    :param endpoint_url: the address of an S3 other than Amazon's.
+    :param access_key: None to let botocore find credentials.
+    :param addressing: path or virtual; auto is path with an endpoint_url, else botocore's choice.
+    :param ca: a file of CA certificates to trust instead of the usual ones."""
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
-    return session.client('s3', endpoint_url=endpoint_url, config=botocore.config.Config(
+    style = 'path' if addressing == 'auto' and endpoint_url else addressing
+    return session.client('s3', endpoint_url=endpoint_url, verify=ca, config=botocore.config.Config(
         connect_timeout=5, read_timeout=30, max_pool_connections=2 * SIDE_BY_SIDE,
-        s3={'addressing_style': 'path'} if endpoint_url else {},
+        s3={'addressing_style': style},
         retries={'total_max_attempts': 5, 'mode': 'standard'},
         **aws_options(botocore.config.Config.OPTION_DEFAULTS)))
 
 
 def _directories(path: str) -> list[os.DirEntry[str]]:
     """Return the directories in a path, except those with "_"; [] if the path was removed."""
+    # A dangling link counts: it may lead to a disk that is not mounted.
+    return [entry for entry in _entries(path) if entry.name[:1] != '_' and (
+        entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path)))]
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:
-            # A dangling link counts: it may lead to a disk that is not mounted.
-            return [entry for entry in entries if entry.name[:1] != '_' and (
-                entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path)))]
+            return list(entries)
     except OSError as problem:
         if not _is_gone(problem):
             raise
         return []
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as problem:
+        if not _is_gone(problem):
+            raise
+        return False
 
 
 def _is_gone(problem: OSError) -> bool:

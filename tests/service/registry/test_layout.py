@@ -44,7 +44,7 @@ def test_a_walk_in_one_or_several_ranges_finds_each_name_with_a_tag_once(
 @quick
 @hypothesis.given(
     strategies.lists(strategies.text('ab_/`.', max_size=12) |
-                     NAMES.map(lambda name: name + '/_manifests/tags/x'), max_size=40),
+                     NAMES.map(lambda name: name + '/_manifests/tags/x/current/link'), max_size=40),
     strategies.integers(1, 5))
 def test_strange_keys_neither_stop_the_walk_nor_hide_others(keys, size):
     keys = sorted(set(keys))
@@ -78,7 +78,8 @@ def test_names_that_distribution_accepts_are_names_and_no_others():
 
 
 @pytest.mark.parametrize('key, name', [
-    ('a/b/_manifests/tags/1/current/link', 'a/b'), ('a/_manifests/tags/1/index/sha256/0/link', 'a'),
+    ('a/b/_manifests/tags/1/current/link', 'a/b'), ('a/_manifests/tags/_/current/link', 'a'),
+    ('a/_manifests/tags/1/index/sha256/0/link', None), ('a/_manifests/tags/current/link', None),
     ('a/_manifests/tags/', None), ('a/_manifests/revisions/sha256/0/link', None),
     ('a/_layers/_manifests/tags/1', None), ('_manifests/tags/1/current/link', None), ('a', None),
     ('', None)])

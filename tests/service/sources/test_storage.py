@@ -32,7 +32,7 @@ class TestFiles:
 
     def test_invalid_names_are_left_out_with_one_warning_a_namespace(self, tmp_path, caplog):
         source = store(tmp_path, 'a', 'a/B', 'a/C', 'D')
-        os.makedirs(os.fsencode(tmp_path) + b'/' + V2.encode() + b'a/\xff/_manifests/tags/1')
+        store(tmp_path, os.fsdecode(b'a/\xff'))
         assert listed(source) == (['a'], []) and len(caplog.records) == 2
 
     def test_links_are_followed_but_not_in_circles(self, tmp_path):
@@ -44,6 +44,21 @@ class TestFiles:
         found, unreadable = listed(source)
         assert {'a', 'a/b', 'linked/on-disk'} <= set(found) and not unreadable and len(found) < 20
         assert source.has('linked/on-disk')
+
+    def test_links_that_lead_to_each_other_in_many_ways_are_an_error(self, tmp_path):
+        """As in a tree of 12 directories, each with links to all others: 12! paths."""
+        names = ['a/d%02d' % number for number in range(12)]
+        source = store(tmp_path, *names)
+        for name in names:
+            for other in names:
+                if other != name:
+                    (tmp_path / V2 / name / other[2:]).symlink_to(tmp_path / V2 / other)
+        found = []
+        with pytest.raises(OSError, match='more than 100 links'):
+            for name, _ in source.repositories('a'):
+                found.append(name)
+                assert len(found) < 5000, 'endless'
+        assert set(names) <= set(found)
 
     def test_paths_that_are_too_long_for_a_name_are_skipped(self, tmp_path, caplog):
         longest = 'a/' * 127 + 'a'
@@ -159,8 +174,8 @@ class TestBucket:
     def test_the_bucket_is_in_the_path_of_another_s3_than_amazon_s(self):
         other = s3_client('http://127.0.0.1:9000', 'us-east-1', 'a', 'b').meta
         amazon = s3_client(None, 'eu-west-1').meta
-        assert other.config.s3 == {'addressing_style': 'path'}
-        assert 'addressing_style' not in (amazon.config.s3 or {})
+        assert (other.config.s3, amazon.config.s3) == (
+            {'addressing_style': 'path'}, {'addressing_style': 'auto'})
         assert amazon.endpoint_url == 'https://s3.eu-west-1.amazonaws.com'
 
     def test_the_settings_alone_name_an_endpoint(self, monkeypatch, tmp_path):
