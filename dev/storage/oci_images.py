@@ -34,7 +34,8 @@ def write_layout(folder, files, labels=None, annotations=None):
     layer = layer_of(files)
     packed = gzip.compress(layer, mtime=0)
     config = {'architecture': 'amd64', 'os': 'linux', 'config': {'Labels': labels or {}},
-              'rootfs': {'type': 'layers', 'diff_ids': [_digest(layer)]}}
+              'rootfs': {'type': 'layers', 'diff_ids': [_digest(layer)]},
+              'history': [{'created_by': 'COPY'}]}
     manifest = {'schemaVersion': 2, 'mediaType': _OCI % 'manifest.v1', 'annotations': annotations
                 or {}, 'config': _blob(folder, _json(config), _OCI % 'config.v1'),
                 'layers': [_blob(folder, packed, _LAYER)]}

@@ -8,7 +8,8 @@ THROTTLED = RequestFailed('query', ['table'], 'ThrottlingException', 'slow down'
 
 
 class FakeIndex(dict):
-    """A SearchIndex in memory: names to descriptions. It is its own description queue.
+    """A SearchIndex in memory: names to descriptions. It is its own description queue. It replaces
+    all descriptions, whatever their origins.
 
     :ivar kept: the notes in the queue.
     :ivar lease: a Mock; each lease is acquired.
@@ -21,9 +22,9 @@ class FakeIndex(dict):
         self.lease, self.before_change, self.before_read = Mock(), Mock(), Mock()
         self.sync_soon = Mock()
 
-    def add(self, name, description):
+    def add(self, name, description=None, origin=None, may_replace=None):
         self.before_change()
-        self[name] = description
+        self[name] = description or None
 
     def remove(self, name):
         self.before_change()

@@ -65,7 +65,7 @@ class Writer(object):
 
         def plan(state):
             row, new = state.row, description
-            if may_replace and row is not None and row.description and (
+            if (may_replace and new is not None and row is not None and row.description and
                     not may_replace(row.description, row.origin)):
                 new = None
             if state.is_current and new in (None, state.witness) and (

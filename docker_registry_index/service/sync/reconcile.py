@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: The most changes that are made at once; the registry retries further ones.
 LIMIT = 32
+#: The most tags whose images are read for a description.
+_BEST_TAGS = 3
 #: Attempts if the registry changes in the meantime.
 _ATTEMPTS = 3
 #: Shares of the time of a notification that remain after the description is read, for the change;
@@ -46,6 +48,33 @@ class Change(NamedTuple):
     name: str
     reference: str | None
     tag: str | None
+
+
+class _Found(NamedTuple):
+    """A description that was found in the registry.
+
+    :param text: None if there was nothing to read; '' if no image has a description.
+    :param tag: the tag whose image has it, or None.
+    :param tags: all tags, if they were listed to find it."""
+
+    text: str | None = None
+    tag: str | None = None
+    tags: Sequence[str] | None = None
+
+    def may_replace(self, origin: str | None) -> bool:
+        """Return True if it replaces a description from the tag ``origin``; None if unknown."""
+        if origin is None:
+            return bool(self.text) and self.tags is not None
+        if self.tags is not None and origin not in self.tags:
+            return True
+        return self.tag is not None and image.rank(self.tag) >= image.rank(origin)
+
+    def is_doubtful(self, origin: str | None) -> bool:
+        """Return True if the tags must be listed later: after a push, the origin is unknown; or it
+        was not listed, so that it was deleted, or another process has handled a later push."""
+        if self.tags is None:
+            return origin is None
+        return origin is not None and origin not in self.tags
 
 
 class RetryLater(Exception):
@@ -196,19 +225,19 @@ class Reconciler:
         with contextlib.suppress(RegistryUnavailable):
             text = image.text_in([image.annotations_of(self._registry.manifest(
                 change.name, change.reference, self._seconds_left(ends.text)))])
-        self._write(change, True, text, ends)
+        self._write(change, True, _Found(text), ends)
 
     def _add_pushed(self, change: Change, ends: _Ends) -> None:
         """Add a repository with a pushed tag, then verify that the registry has the tag."""
-        text = problem = None
+        found, problem = _Found(), None
         try:
             if self._is_gone(change, ends.text):
                 self._update(change, ends)
                 return
-            text = self._text(change, ends)
+            found = self._found(change, ends)
         except RegistryUnavailable as error:
             problem = error
-        self._write(change, True, text, ends)
+        self._write(change, True, found, ends)
         # Verified after the write, because it may undo a later change of another process.
         if not self._registry.has_manifest(
                 change.name, change.tag, self._seconds_left(ends.registry)):
@@ -232,14 +261,14 @@ class Reconciler:
             is_there = self._registry.has(change.name, self._seconds_left(ends.registry))
             if not is_there and not removes:
                 return False
-            text = problem = None
+            found, problem = _Found(), None
             try:
                 # A manifest that is pushed without a tag is a part of another image.
                 if is_there and change.reference is None:
-                    text = self._text(change, ends)
+                    found = self._found(change, ends)
             except RegistryUnavailable as error:
                 problem = error
-            self._write(change, is_there, text, ends)
+            self._write(change, is_there, found, ends)
             # Check even if nothing changed: the first response to a change may have been lost.
             if is_there == self._registry.has(change.name, self._seconds_left(ends.registry)):
                 if problem:
@@ -248,15 +277,26 @@ class Reconciler:
         self.note('it changed during each attempt', change)
         return True
 
-    def _write(self, change: Change, is_there: bool, text: str | None, ends: _Ends) -> None:
+    def _write(self, change: Change, is_there: bool, found: _Found, ends: _Ends) -> None:
         try:
             if is_there:
-                self._index.add(change.name, text)
+                self._add(change.name, found)
             else:
                 self._index.remove(change.name)
         finally:
             if self._clock() >= ends.change:
                 self.note('DynamoDB answered after the timeout', change)
+
+    def _add(self, name: str, found: _Found) -> None:
+        origin: list[str | None] = []
+
+        def may_replace(_: str, present: str | None) -> bool:
+            origin[:] = [present]
+            return found.may_replace(present)
+
+        self._index.add(name, found.text, found.tag, may_replace)
+        if origin and found.is_doubtful(*origin):
+            self.note('its tags show which of them describes it', Change(name, None, None))
 
     def note(self, why: object, *changes: Change) -> None:
         """Note the repositories of changes, to be read later. After a push, a tag is expected."""
@@ -278,17 +318,22 @@ class Reconciler:
             self._failures.note_failure(change.name, error)
             self._index.sync_soon()
 
-    def _text(self, change: Change, ends: _Ends) -> str | None:
-        """Return the description of a pushed image, or else of the best tag; None to keep the
-        existing one."""
+    def _found(self, change: Change, ends: _Ends) -> _Found:
+        """Return the description of a pushed image, or else that of the best tag that has one."""
         if image.is_secondary(change.tag) or self._registry.is_cache:
-            return None
-        reference = change.reference
-        if reference is None:
-            tags = self._registry.tags(change.name, self._seconds_left(ends.text))
-            reference = next(iter(image.best_tags(tags, 1)), None)
-        return image.description(self._registry, change.name, reference,
-                                 self._seconds_left(ends.text), self._clock)
+            return _Found()
+        if change.tag:
+            return _Found(self._description(change.name, change.reference, ends), change.tag)
+        tags = self._registry.tags(change.name, self._seconds_left(ends.text))
+        for tag in image.best_tags(tags, _BEST_TAGS):
+            text = self._description(change.name, tag, ends)
+            if text:
+                return _Found(text, tag, tags)
+        return _Found('', None, tags)
+
+    def _description(self, name: str, reference: str | None, ends: _Ends) -> str | None:
+        return image.description(
+            self._registry, name, reference, self._seconds_left(ends.text), self._clock)
 
     def _ends(self, seconds: float) -> _Ends:
         now = self._clock()

@@ -35,19 +35,27 @@ class Images:
     def __init__(self, url, auth=None):
         self.url, self.session = url, direct_session(auth)
 
-    def push(self, name, tag='latest', text=None, kinds=OCI, layers=1):
+    def push(self, name, tag='latest', text=None, kinds=OCI, layers=1, annotations=None):
         """Push an image and return its digest. Each tag of a name is another image.
 
         :param tag: None to push by digest only.
-        :param text: its description, in a label; or None."""
+        :param text: its description, in a label; or None.
+        :param annotations: of its manifest."""
         config = json.dumps({
             'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': []},
             'history': [{'comment': '%s:%s:%s' % (name, tag, text)}],
             'config': {'Labels': {DESCRIPTION: text}} if text else {}}).encode()
+        return self.push_manifest(name, tag, config, [
+            b'layer %d of all' % place for place in range(layers)], kinds, annotations)
+
+    def push_manifest(self, name, tag, config, layers=(), kinds=OCI, annotations=None):
+        """Push an image or another artifact; config and layers are bytes."""
         manifest = {'schemaVersion': 2, 'mediaType': kinds['manifest'],
                     'config': dict(self.blob(name, config), mediaType=kinds['config']),
-                    'layers': [dict(self.blob(name, b'layer %d of all' % place),
-                                    mediaType=kinds['layer']) for place in range(layers)]}
+                    'layers': [dict(self.blob(name, layer), mediaType=kinds['layer'])
+                               for layer in layers]}
+        if annotations:
+            manifest['annotations'] = annotations
         return self.put(name, tag, json.dumps(manifest).encode(), kinds['manifest'])
 
     def push_index(self, name, tag, digest, annotations, kinds=OCI):

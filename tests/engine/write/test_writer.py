@@ -294,7 +294,9 @@ def test_the_caller_decides_whether_an_existing_description_is_replaced(index, w
     assert add('second', '1.1', True) == ('second', '1.1', ('first', '1.0'))
     writer.add(NAME, 'by hand')
     assert add('third', '1.2', False) == ('by hand', None, ('by hand', None))
-    # A row without a description has nothing to keep.
+    # Without a new description, or without an old one, there is nothing to decide.
+    writer.add(NAME, None, None, lambda *found: asked.append(found))
+    assert asked == []
     writer.add(NAME, '')
     asked.append('not called')
     assert add('fourth', '0.1', False) == ('fourth', '0.1', 'not called')
