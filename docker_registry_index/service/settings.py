@@ -74,12 +74,6 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
                       'write addresses or networks, as in 127.0.0.1,10.0.0.0/8') from None
 
 
-def one_of(*words: str) -> Any:
-    """Return a check that accepts one of these words."""
-    return checks.matching('|'.join(words), 'is none of the words that are possible',
-                           f'write {", ".join(words[:-1])} or {words[-1]}')
-
-
 #: In the order of docs/service.md.
 OPTIONS = (
     Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
@@ -103,9 +97,11 @@ OPTIONS = (
            'The address of /metrics and /readyz, if listen is not to answer them.'),
     Option('trusted_proxies', None, networks,
            'The addresses of proxies whose X-Forwarded-For names the client in the access log.'),
-    Option('log_format', 'text', one_of('text', 'json'), 'How lines of the log are written: text '
-           'or json.'),
-    Option('log_level', 'info', one_of('debug', 'info', 'warning', 'error'),
+    Option('log_format', 'text', checks.matching(
+        'text|json', 'is neither text nor json', 'write text or json'),
+           'How lines of the log are written: text or json.'),
+    Option('log_level', 'info', checks.matching(
+        'debug|info|warning|error', 'is no level', 'write debug, info, warning or error'),
            'The least level of lines in the log: debug, info, warning or error.'),
     Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10 ** 9 - 1),

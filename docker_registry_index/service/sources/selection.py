@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 from ...engine.errors import SettingError
 from ..registry.client import RegistryClient
 from ..registry.connection import Tls
@@ -14,29 +12,20 @@ from .storage import FilesSource, S3Source, StorageSource, s3_client
 
 def tls_of(settings: ServiceSettings) -> Tls:
     """Return the certificates of the settings; raise SettingError if they are unusable."""
-    ca, cert, key = settings.registry_ca, settings.registry_cert, settings.registry_key
-    _check('registry_ca', ca, Tls(ca))
-    _check('registry_cert', f'{cert} and {key}', Tls(None, cert, key),
-           'set REGISTRY_CERT and REGISTRY_KEY to a certificate and its key, both in PEM format '
-           'and without a passphrase')
-    return Tls(ca, cert, key)
+    ca, *pair = settings.registry_ca, settings.registry_cert, settings.registry_key
+    _check('registry_ca', Tls(ca))
+    _check('registry_cert', Tls(None, *pair))
+    return Tls(ca, *pair)
 
 
-def _check(name: str, files: str | None, tls: Tls,
-           way_out: str = 'write the path of a file with certificates in PEM format') -> None:
+def _check(name: str, tls: Tls) -> None:
     try:
         tls.context()
     except OSError as error:
-        raise SettingError(name, None, f'names {files}, which cannot be used: {_cause(error)}',
-                           way_out) from None
-
-
-def _cause(error: OSError) -> str:
-    if not isinstance(error, ssl.SSLError):
-        return error.strerror or str(error)
-    return ('the key does not belong to the certificate'
-            if error.reason == 'KEY_VALUES_MISMATCH' else
-            'the file contains no certificate, or no key that can be read')
+        raise SettingError(
+            name, None, f'names {" and ".join(filter(None, tls))}, which cannot be used: '
+            f'{error.strerror}', 'write the path of a file in PEM format; a key must belong to its '
+            'certificate, and have no passphrase') from None
 
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
@@ -55,7 +44,7 @@ def source_of(settings: ServiceSettings) -> StorageSource:
     found = bucket_of(settings.storage)
     if found is None:
         return FilesSource(settings.storage)
-    _check('storage_ca', settings.storage_ca, Tls(settings.storage_ca))
+    _check('storage_ca', Tls(settings.storage_ca))
     bucket, root = found
     return S3Source(bucket, root, lambda: s3_client(
         settings.storage_endpoint_url, settings.storage_region,

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
+import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import flask
 
@@ -20,16 +19,13 @@ from ..settings import ServiceSettings
 _access = logging.getLogger('docker_registry_index.access')
 _LINE = ('%(client)s %(user)s "%(request)s" %(status)d %(bytes)s %(milliseconds)dms '
          '"%(user_agent)s"')
-# An address in X-Forwarded-For; some proxies add the port.
-_ADDRESS = re.compile(r'\s*(?:\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+):\d+|([0-9A-Fa-f:.]+))\s*\Z')
 
 
 class _Text(logging.Formatter):
     """Writes lines of text; the lines of a traceback are indented."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        moment = datetime.fromtimestamp(record.created, timezone.utc)
-        return moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+    converter = staticmethod(time.gmtime)
+    default_time_format, default_msec_format = '%Y-%m-%dT%H:%M:%S', '%s.%03dZ'
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return str(safe(super().formatMessage(record)))
@@ -78,9 +74,9 @@ def log_access(answer: flask.Response, seconds: float,
     line = ' '.join(request.environ[key]
                     for key in ('REQUEST_METHOD', 'REQUEST_URI', 'SERVER_PROTOCOL'))
     _access.info(_LINE, {
-        'client': client_address(request.remote_addr or '',
-                                 request.headers.get('X-Forwarded-For', ''), trusted),
-        'user': _printable(flask.g.get('user') or '-').replace(' ', '\\x20'),
+        'client': _printable(client_address(
+            request.remote_addr or '-', request.headers.get('X-Forwarded-For', ''), trusted), ' "'),
+        'user': _printable(flask.g.get('user') or '-', ' "'),
         'request': _printable(line), 'status': answer.status_code,
         'bytes': answer.calculate_content_length(), 'milliseconds': round(1000 * seconds),
         'user_agent': _printable(request.headers.get('User-Agent', '-'))})
@@ -88,31 +84,25 @@ def log_access(answer: flask.Response, seconds: float,
 
 def client_address(peer: str, forwarded: str,
                    trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """Return the address of a client, or '-'.
+    """Return the address of a client.
 
     :param peer: the address of the connection.
     :param forwarded: X-Forwarded-For, to which each proxy has added the address of its client. It
         counts from its end, up to the first address that is not one of a trusted proxy."""
-    client = None
+    client = peer
     for text in [peer, *reversed(forwarded.split(','))]:
-        address = _address(text)
-        if address is None:
+        try:
+            address = ip_address(text.strip())
+        except ValueError:
             break
-        client = address
+        address = getattr(address, 'ipv4_mapped', None) or address
+        client = str(address)
         if not any(address in network for network in trusted):
             break
-    return str(client or '-')
+    return client
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    found = _ADDRESS.match(text)
-    try:
-        address = ip_address(found[1] or found[2] or found[3]) if found else None
-    except ValueError:
-        return None
-    return getattr(address, 'ipv4_mapped', None) or address
-
-
-def _printable(text: str) -> str:
-    """Return a text as printable ASCII without quotes."""
-    return text.encode('unicode_escape').decode('ascii').replace('"', '\\x22')
+def _printable(text: str, without: str = '"') -> str:
+    """Return a text as printable ASCII, without quotes and other characters."""
+    text = text.encode('unicode_escape').decode('ascii')
+    return ''.join(f'\\x{ord(each):x}' if each in without else each for each in text)
