@@ -242,7 +242,7 @@ def serving(size):
     def app(environ, start_response):
         start_response('200 OK', [('Content-Length', str(size))])
         return [b'x' * (size - 2) + b'}\n']
-    listener = server.listen('127.0.0.1:%d' % free_port())
+    listener = server.listen('listen', '127.0.0.1:%d' % free_port())
     made = server.make_server(app, listener, 1)
     threading.Thread(target=made.run, daemon=True).start()
     yield made, listener.getsockname()[1]
