@@ -5,7 +5,7 @@ Runs on Python 3; standard library only.
 import os
 import shutil
 
-from dev.servers.process import ServerError
+from dev.servers.process import LOCAL, ServerError
 
 __all__ = ['is_missing', 'path_of', 'program']
 
@@ -35,7 +35,7 @@ def path_of(name):
     The name docker-registry means the registry of version 2, not the older one in Python.
     """
     # a user's PATH on Debian does not contain the last two
-    folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin'
+    folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin:' + os.path.join(LOCAL, name)
     if name != _REGISTRY:
         return shutil.which(name, path=folders)
     found = (os.path.join(folder, each) for folder in folders.split(os.pathsep)

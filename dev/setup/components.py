@@ -142,24 +142,30 @@ def dynamodb_local():
 
 
 def clients():
-    """Set up the registry, nginx, skopeo and podman as Debian packages, and a Docker daemon in
-    .local/dockerd."""
+    """Set up the registry, nginx, skopeo and podman as Debian packages, a Docker daemon in
+    .local/dockerd, and crane, built with Go."""
     _try_set_up(debian_packages.install, 'The registry or a client of it')
     if not _is_up_to_date('dockerd', *debian_packages.DAEMON) and _try_set_up(
             lambda: debian_packages.unpack_daemon(_path('dockerd')), 'The Docker daemon'):
         _write_stamp('dockerd', *debian_packages.DAEMON)
+    crane = 'github.com/google/go-containerregistry/cmd/crane@v0.20.2'
+    _try_set_up(lambda: _build_with_go('crane', crane), 'crane')
 
 
 def distribution_v3():
     """Set up the registry of version 3, built with Go, for `make test-v3` only."""
-    module = 'github.com/distribution/distribution/v3/cmd/registry@v3.0.0'
-    if _is_up_to_date('distribution-v3', module):
+    _build_with_go('distribution-v3',
+                   'github.com/distribution/distribution/v3/cmd/registry@v3.0.0')
+
+
+def _build_with_go(component, module):
+    if _is_up_to_date(component, module):
         return
     toolchain.require_go()
-    echo('.local/distribution-v3: building %s with Go, which takes minutes' % module)
-    run(['go', 'install', module], 'bootstrap-distribution-v3.log', GOBIN=_path('distribution-v3'),
+    echo('.local/%s: building %s with Go, which takes minutes' % (component, module))
+    run(['go', 'install', module], 'bootstrap-%s.log' % component, GOBIN=_path(component),
         GOFLAGS='-mod=mod')
-    _write_stamp('distribution-v3', module)
+    _write_stamp(component, module)
 
 
 def _try_set_up(action, what):
