@@ -1,5 +1,5 @@
 """config/nginx.conf in a real nginx, between clients and two stand-ins that record the requests
-that reach them; and the README's two lines of nginx."""
+that reach them; and the README's lines of nginx within Distribution's recipe."""
 import contextlib
 import http.client
 import re
@@ -12,6 +12,9 @@ from dev.servers.nginx import Nginx
 from dev.servers.process import LOOPBACK, free_port
 from docker_registry_index.service.server import IDLE_SECONDS
 from tests.docs import pages
+from tests.end_to_end.service.clients import basic
+from tests.end_to_end.service.nginx_recipe import (
+    PASSWORD, USER, CompleteNginx, ReadmeNginx, ServicePageNginx)
 from tests.end_to_end.service.place import needs
 from tests.helpers.scripted_server import ScriptedServer, page
 from tests.helpers.waiting import wait_until
@@ -176,21 +179,47 @@ def test_idle_connections_are_closed_before_the_service_does_and_each_address_oc
     assert sorted(addresses) == ['5000', '5080', '8080']
 
 
-class TwoLines(Nginx):
-    """nginx with the README's two lines; all other requests go to the registry."""
-
-    ready_status = (200,)  # by the registry
-
-    def site(self):
-        return ('server { listen 127.0.0.1:8080; location / { proxy_pass http://127.0.0.1:5000; }\n'
-                '%s}\n' % pages.blocks('README.md', 'nginx')[0])
-
-
-def test_the_two_lines_of_the_readme_send_search_and_catalog_to_the_service(registry, service):
-    with TwoLines(registry.port, service.port) as nginx:
+@pytest.mark.parametrize('nginx_class', [ReadmeNginx, ServicePageNginx, CompleteNginx])
+def test_beside_the_recipe_nobody_without_a_password_reaches_the_service(
+        registry, service, nginx_class):
+    right, wrong = basic(USER, PASSWORD), basic(USER, 'wrong')
+    with nginx_class(registry.port, service.port) as nginx:
+        for path in ('/v1/search?q=a', '/v1/_ping', '/v1/', '/v2/_catalog?n=5', '/v2/',
+                     '/V1/search', '//v1//search', '/v1/../v1/search', '/%76%31/search',
+                     '/v2/%5fcatalog', '/v2/./_catalog', '/v2/_catalog/', '/v2/a/../_catalog'):
+            for headers in {}, {'Authorization': wrong}, {'Authorization': 'Bearer x'}:
+                assert ask(nginx, path, headers=headers)[0] in (401, 404), path
+        assert not service.requests and not registry.requests
+        headers = {'Authorization': right}
         for path in '/v1/search?q=a%2Fb&n=25', '/v1/_ping', '/v2/_catalog?n=5&last=a%2Fb':
-            assert ask(nginx, path) == (200, 'service')
+            assert ask(nginx, path, headers=headers) == (200, 'service')
         # Addresses that are not for clients do not reach the service in any spelling.
-        for path in ('/v2/', '/v2/a/tags/list', '/v2/_catalog/', '/events', '/v1/../events',
-                     '/v1/%2e%2e/metrics', '/v2/_catalog/../../events'):
-            assert ask(nginx, path) == (200, 'registry')
+        for path in '/v2/', '/v2/a/tags/list', '/v2/_catalog/':
+            assert ask(nginx, path, headers=headers) == (200, 'registry')
+        for path in ('/events', '/v1/../events', '/v1/%2e%2e/metrics', '/v2/_catalog/../../events'):
+            assert ask(nginx, path, headers=headers)[0] == 404
+    assert {headers['Authorization'] for _, headers in service.requests} == {right}
+
+
+@pytest.mark.parametrize('status, headers, expected', [
+    (503, {}, (200, 'registry')), (503, {'Retry-After': '1'}, (200, 'registry')),
+    (502, {}, (200, 'registry')), (429, {'Retry-After': '1'}, (429, 'busy')),
+    (508, {}, (508, 'busy')), (401, {'WWW-Authenticate': 'Basic realm="a"'}, (401, 'busy'))])
+def test_an_overloaded_service_is_not_replaced_by_the_catalog_of_the_registry(
+        nginx, registry, service, monkeypatch, status, headers, expected):
+    monkeypatch.setitem(service.answers, '*', page('busy', status, **{
+        name.replace('-', '_'): value for name, value in headers.items()}))
+    assert ask(nginx, '/v2/_catalog') == expected
+    assert registry.paths == ['/v2/_catalog'] * (expected[1] == 'registry')
+    assert ask(nginx, '/v1/search')[0] == status, 'the registry has no search'
+
+
+def test_after_many_requests_a_client_is_slowed_down_and_not_refused(servers, service):
+    with Nginx(*[each.port for each in servers]) as nginx:
+        began = time.monotonic()
+        for path in ['/v1/search?q=a', '/v2/_catalog'] * 10:
+            assert ask(nginx, path) == (200, 'service')
+        at_once = time.monotonic() - began
+        for path in ['/v1/search?q=a', '/v2/_catalog'] * 10:
+            assert ask(nginx, path) == (200, 'service')
+        assert at_once < 0.5 < time.monotonic() - began - at_once
