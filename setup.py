@@ -27,10 +27,11 @@ FOR_PYTHON3 = {
     'install_requires': ['boto3>=1.26', 'click>=7.1', 'PyYAML>=5.4'],
     'extras_require': {
         'service': [
-            'bcrypt>=4',  # libpass reads htpasswd files with it
+            'bcrypt>=4',
+            'cachetools>=5.3',
             'Flask>=2.3',
-            'libpass>=1.9.3',
             'prometheus_client>=0.17',
+            'publicsuffixlist>=1.0',
             'requests>=2.28',
             'waitress>=3.0.1',  # repairs CVE-2024-49768 and CVE-2024-49769
         ],

@@ -19,12 +19,13 @@ import waitress
 
 from ..engine import SearchIndex, errors
 from ..engine.concurrency import TimedOut, call_with_timeout, start_thread
+from .registry.client import RegistryClient
 from .settings import ServiceSettings
 from .sources.selection import registry_of, source_of, tls_of
 from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import MONITORING, Gate, make_app
-from .web.auth import Users
+from .web.auth import Guard, HtpasswdUsers, RegistryUsers
 from .web.catalog import DialectProbe
 from .web.log import configure_logging
 from .web.monitoring import Metrics
@@ -61,15 +62,14 @@ class Service:
         self._metrics = Metrics()
         self.index.client.connection.watch(self._metrics.watch_dynamodb)
         self._metrics.watch_storage(lambda: self.index.unreadable)
-        reconciler = Reconciler(self.index, registry_of(service))
+        registry = registry_of(service)
+        reconciler = Reconciler(self.index, registry)
         self._description_worker = DescriptionWorker(self.index, reconciler)
         reconciler.on_note = self._description_worker.notify
         pool = NotificationPool(reconciler, service.events_wait)
         self._add_gauges(pool)
-        users = None if service.htpasswd is None else Users(
-            service.htpasswd, service.anonymous_read, service.threads // 2)
         self.gate = Gate()
-        self.app = make_app(service, self.index, users,
+        self.app = make_app(service, self.index, _guard_of(service, registry),
                             DialectProbe(service.registry_url, tls_of(service)), pool,
                             self._metrics, self.gate)
 
@@ -104,6 +104,22 @@ class Service:
                   'read, at the last count; 100 means 100 or more.', lambda: worker.waiting)
         add_gauge('descriptions_read', 'Repositories whose descriptions this process has read.',
                   lambda: worker.done)
+
+
+def _guard_of(service: ServiceSettings, registry: RegistryClient) -> Guard | None:
+    """Return the guard that the setting ``auth`` names, None for none; and log the choice."""
+    limit = service.threads // 2
+    if service.auth == 'htpasswd':
+        logger.info('AUTH=htpasswd: the users in %s may search and read the catalog',
+                    service.htpasswd)
+        return HtpasswdUsers(service.htpasswd, limit).user
+    if service.auth == 'registry':
+        logger.info('AUTH=registry: whoever the registry at %s accepts may search and read the '
+                    'catalog', service.registry_url)
+        return RegistryUsers(registry.connection, service.auth_scope, limit,
+                             service.registry_cert is not None).user
+    logger.warning('AUTH=none: everybody may search and read the catalog')
+    return None
 
 
 def serve(settings: Any, service: ServiceSettings) -> None:

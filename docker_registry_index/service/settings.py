@@ -74,6 +74,13 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
                       'write addresses or networks, as in 127.0.0.1,10.0.0.0/8') from None
 
 
+scope = checks.matching(
+    r'registry:catalog:\*|repository:[a-z0-9]+(?:[/._-]+[a-z0-9]+)*:pull',
+    'is no scope that the service can test', 'write registry:catalog:*, or repository:NAME:pull '
+    'with the name of a repository')
+host = checks.matching(r'[a-z0-9_.-]+', 'is not a host name in lower case',
+                       'write a name such as auth.example.com, without https:// and port')
+
 #: In the order of docs/service.md.
 OPTIONS = (
     Option('registry_url', None, checks.url, 'The address of the registry, seen from the service.'),
@@ -84,14 +91,19 @@ OPTIONS = (
     Option('registry_cert', None, checks.path,
            "The file of the service's certificate, if the registry requires one."),
     Option('registry_key', None, checks.path, 'The file of the key of that certificate.'),
+    Option('registry_token_host', None, host,
+           "The host of a token server that may get passwords outside of the registry's domain."),
     Option('events_secret', None, checks.secret(_SECRET_LENGTH),
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
            'Seconds after which a notification is answered, even if its change is not made.'),
-    Option('htpasswd', None, checks.path,
-           'The htpasswd file of the registry; without it, everybody may read.'),
-    Option('anonymous_read', 'false', checks.switch,
-           'Also answer requests without credentials, although htpasswd is set.'),
+    Option('auth', 'registry', checks.matching(
+        'registry|htpasswd|none', 'is no way to decide', 'write registry, htpasswd or none'),
+           'Who may read: those whom the registry accepts, the users in htpasswd, or everybody '
+           '(`none`). **Results are not filtered by user.**'),
+    Option('auth_scope', 'registry:catalog:*', scope,
+           'What a token must permit, if the registry requires tokens.'),
+    Option('htpasswd', None, checks.path, 'The file of users, if auth is htpasswd.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
     Option('monitoring_listen', None, listen,
            'The address of /metrics and /readyz, if listen is not to answer them.'),
@@ -146,12 +158,10 @@ class ServiceSettings(BaseSettings):
             if getattr(self, name) is None:
                 raise SettingError(name, None, 'is missing', f'set {name.upper()}, or {name} in '
                                    f'the block {self.BLOCK} of the file')
-        if (self.registry_username is not None and self.htpasswd is None
-                and not self.anonymous_read):
-            raise SettingError(
-                'htpasswd', None, 'is missing, while registry_username is set: everybody could '
-                'read the names of the repositories', 'set HTPASSWD to the htpasswd file of the '
-                'registry; or set ANONYMOUS_READ to true if everybody may read them')
+        if self.auth == 'htpasswd' and self.htpasswd is None:
+            raise SettingError('htpasswd', None, 'is missing, while auth is htpasswd',
+                               'set HTPASSWD to the htpasswd file of the registry; or leave AUTH '
+                               'out to ask the registry')
 
 
 def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
@@ -163,10 +173,30 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     :param source: names the file in messages.
     :raises SettingError: a value is unusable; the error names the first such value."""
     of_tables = configuration.block_of(Settings, top_level, source, environ)
-    settings, warnings = resolve(ServiceSettings, [
+    layers = [
         configuration.environment_of(ServiceSettings, environ),
         configuration.block_of(ServiceSettings, top_level, source, environ),
         Layer(of_tables.source, {'storage_region': of_tables.values.get('region')},
               {'storage_region': of_tables.origin('region')}),
-        configuration.aws_of(ServiceSettings, environ)])
-    return settings, warnings + configuration.misspelled(ServiceSettings, environ, top_level)
+        configuration.aws_of(ServiceSettings, environ)]
+    in_file = layers[1].values.pop('anonymous_read', None)
+    anonymous = configuration.unquote(environ.get('ANONYMOUS_READ', '')) or in_file
+    implied, former = _auth_of_0_4_0(layers, str(anonymous).lower())
+    settings, warnings = resolve(ServiceSettings, [*layers, implied])
+    return settings, former + warnings + configuration.misspelled(ServiceSettings, environ,
+                                                                  top_level)
+
+
+def _auth_of_0_4_0(layers: list[Layer], anonymous: str) -> tuple[Layer, list[str]]:
+    """Return the Layer of the ``auth`` that the settings of release 0.4.0 amount to, and warnings.
+
+    :param anonymous: the former setting anonymous_read, in lower case."""
+    is_open = anonymous in ('true', 'yes', 'on', '1')
+    has_auth, has_file = (any(layer.values.get(name) for layer in layers)
+                          for name in ('auth', 'htpasswd'))
+    if has_auth:
+        return Layer('', {}), ['ANONYMOUS_READ is ignored, because AUTH is set'] * is_open
+    implied = 'none' if is_open else 'htpasswd' if has_file else None
+    return Layer('settings of release 0.4.0', {'auth': implied}), [
+        f'{"ANONYMOUS_READ" if is_open else "HTPASSWD"} without AUTH counts as AUTH={implied}, as '
+        f'in release 0.4.0; set AUTH={implied}'] * bool(implied)

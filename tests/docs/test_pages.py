@@ -16,7 +16,8 @@ from tests.docs import pages
 
 #: Hosts that the pages may name: public documentation, this machine, and those of examples.
 HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry',
-         'registry-index', 'registry.example.com', 'dynamodb.eusc-de-east-1.amazonaws.eu',
+         'registry-index', 'registry.example.com', 'distribution.github.io',
+         'dynamodb.eusc-de-east-1.amazonaws.eu',
          'dynamodb-fips.us-east-1.amazonaws.com'}
 #: Other files that name files of the checkout.
 OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',

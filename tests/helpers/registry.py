@@ -10,6 +10,8 @@ from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
 DIGEST = 'sha256:' + 'ab' * 32
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+#: A header of each answer of a registry.
+API_VERSION = {'Docker-Distribution-Api-Version': 'registry/2.0'}
 UNAVAILABLE = RegistryUnavailable('http://127.0.0.1:5000', 'does not answer')
 
 
@@ -31,7 +33,7 @@ class FakeRegistry(ScriptedServer):
     def _answer(self, handler):
         path = unquote(handler.path.partition('?')[0])
         if path == '/v2/':
-            return page('{}', Content_Type=self.content_type)(handler)
+            return page('{}', Content_Type=self.content_type, **API_VERSION)(handler)
         if self.trouble:
             return self.trouble(handler)
         if path == '/v2/_catalog':

@@ -98,9 +98,10 @@ def page(body, status=200, **headers):
     return answer
 
 
-def error_page(*codes, status=404):
+def error_page(*codes, status=404, **headers):
     """Return the answer of a registry that reports errors with these codes."""
-    return page({'errors': [{'code': code, 'message': 'so it is'} for code in codes]}, status)
+    return page({'errors': [{'code': code, 'message': 'so it is'} for code in codes]}, status,
+                **headers)
 
 
 def late(seconds, answer=page('{}')):

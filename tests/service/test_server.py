@@ -44,7 +44,8 @@ def refused(command, *arguments):
     ({'REGISTRY_URL': None, 'STORAGE': '/nowhere'}, 'registry_url is missing'),
     ({'EVENTS_SECRET': SECRET[:9]}, r'events_secret \(from environment variable EVENTS_SECRET\)'),
     ({'REGISTRY_PASSWORD': PASSWORD}, 'registry_username .* is missing or empty'),
-    ({'HTPASSWD': '/nowhere/htpasswd'},
+    ({'AUTH': 'htpasswd'}, 'htpasswd is missing, while auth is htpasswd; set HTPASSWD'),
+    ({'AUTH': 'htpasswd', 'HTPASSWD': '/nowhere/htpasswd'},
      'htpasswd names /nowhere/htpasswd, which cannot be read: No such file'),
     ({'REGISTRY_CA': '/dev/null'}, 'registry_ca names /dev/null'),
     ({'DOCKER_REGISTRY_CONFIG': '/nowhere/x.yml'}, 'names /nowhere/x.yml, which cannot be read')])

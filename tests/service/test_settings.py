@@ -27,9 +27,14 @@ TEXTS = {
                                            SECRET + '\n' + SECRET]),
     'events_wait': ({'0.1': 0.1, '60': 60.0, '0.8': 0.8}, [
         '0', '0.05', '61', '-1', 'nan', 'inf', '1s', '1e1', '٣', '1.2345', '0x1']),
+    'registry_token_host': (['auth.example.com', '10.1.2.3', 'my_auth'], [
+        'https://auth.example.com', 'auth.example.com:8443', 'Auth.example.com', 'a b', '*']),
+    'auth': (['registry', 'htpasswd', 'none'], ['None', 'false', 'basic', 'registry,htpasswd']),
+    'auth_scope': (['registry:catalog:*', 'repository:team/a_b.c--d/e:pull'], [
+        'catalog', 'registry:catalog:pull', 'repository:a:push', 'repository:A:pull',
+        'repository:../a:pull', 'repository:a/:pull', 'repository:a:pull repository:b:pull',
+        'repository::pull']),
     'htpasswd': (['/etc/htpasswd'], ['htpasswd', 'relative/htpasswd']),
-    'anonymous_read': ({'true': True, 'YES': True, 'on': True, '1': True, 'false': False,
-                        'No': False, 'off': False, '0': False}, ['maybe', '2', 'ja', 'True!']),
     'listen': (['0.0.0.0:80', '[::]:5080', 'localhost:65535'], [
         '5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
         '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x']),
@@ -61,7 +66,7 @@ BESIDE = {'registry_username': {'registry_password': 'x'},
           'registry_cert': {'registry_key': '/x'}, 'registry_key': {'registry_cert': '/x'},
           'storage_access_key': {'storage_secret_key': 'x'},
           'storage_secret_key': {'storage_access_key': 'x'},
-          'anonymous_read': {'htpasswd': '/etc/htpasswd'}}
+          'htpasswd': {'auth': 'htpasswd'}}
 
 
 def environ_of(block):
@@ -108,7 +113,7 @@ def test_a_value_that_cannot_work_is_reported_with_its_name_and_origin(name, is_
         assert SECRET[:15] not in shown, shown
 
 
-@pytest.mark.parametrize('given', sorted(set(BESIDE) - {'anonymous_read'}))
+@pytest.mark.parametrize('given', sorted(set(BESIDE) - {'htpasswd'}))
 def test_half_a_pair_is_refused(given):
     [missing] = BESIDE[given]
     text = refused({given.upper(): '/' + SECRET}, {})
@@ -121,14 +126,31 @@ def test_a_missing_setting_is_named():
         'service of the file')
 
 
-def test_a_registry_with_users_is_not_shown_to_everybody_by_accident():
+@pytest.mark.parametrize('environ, block, auth, warning', [
+    ({}, {}, 'registry', None), ({'AUTH': 'none'}, {}, 'none', None),
+    ({'HTPASSWD': '/x'}, {}, 'htpasswd', 'HTPASSWD without AUTH counts as AUTH=htpasswd'),
+    ({}, {'htpasswd': '/x'}, 'htpasswd', 'HTPASSWD without AUTH counts as AUTH=htpasswd'),
+    ({'HTPASSWD': '/x', 'AUTH': 'registry'}, {}, 'registry', None),
+    ({'HTPASSWD': '/x'}, {'auth': 'registry'}, 'registry', None),
+    ({'ANONYMOUS_READ': 'true'}, {}, 'none', 'ANONYMOUS_READ without AUTH counts as AUTH=none'),
+    ({'ANONYMOUS_READ': '"Yes"', 'HTPASSWD': '/x'}, {}, 'none', 'set AUTH=none'),
+    ({}, {'anonymous_read': 'on', 'htpasswd': '/x'}, 'none', 'set AUTH=none'),
+    ({'ANONYMOUS_READ': 'false'}, {'anonymous_read': 'true'}, 'registry', None),
+    ({'ANONYMOUS_READ': 'maybe'}, {}, 'registry', None),
+    ({'ANONYMOUS_READ': 'true', 'AUTH': 'registry'}, {}, 'registry', 'ANONYMOUS_READ is ignored')])
+def test_the_settings_of_0_4_0_still_decide_who_may_read(environ, block, auth, warning):
+    found, warnings = settings_of(environ, {'service': block})
+    assert found.auth == auth and len(warnings) == bool(warning)
+    assert warning is None or warning in warnings[0]
+
+
+def test_a_user_of_the_registry_needs_no_other_setting():
     closed = {'REGISTRY_URL': 'http://127.0.0.1:5000', 'EVENTS_SECRET': '0123456789abcdef',
               'REGISTRY_USERNAME': 'index', 'REGISTRY_PASSWORD': 'pass'}
+    settings_of(closed, {})[0].check_serving()
     # A load shows nothing to anybody, so reading the settings is no error.
-    shown = refused(act=settings_of(closed, {})[0].check_serving)
-    assert 'setting htpasswd is missing' in shown and 'ANONYMOUS_READ' in shown
-    for more in {'HTPASSWD': '/etc/htpasswd'}, {'ANONYMOUS_READ': 'true'}:
-        settings_of(dict(closed, **more), {})[0].check_serving()
+    without_file = settings_of(dict(closed, AUTH='htpasswd'), {})[0]
+    assert refused(act=without_file.check_serving).startswith('setting htpasswd is missing, while ')
 
 
 def test_the_file_may_name_variables():
@@ -205,11 +227,11 @@ def test_a_block_that_is_no_mapping_is_refused(block):
 
 def test_a_file_is_read_as_it_is_written(tmp_path):
     path = tmp_path / 'service.yml'
-    path.write_text('service: {events_secret: 0123456789012345, threads: 08, anonymous_read: no, '
+    path.write_text('service: {events_secret: 0123456789012345, threads: 08, auth: none, '
                     'storage: , registry_username: 0x10, registry_password: 1e3}')
     found, warnings = settings_of({'THREADS': '9'}, read_file(str(path)))
-    assert (found.events_secret, found.threads, found.anonymous_read, found.storage) == (
-        '0123456789012345', 9, False, None)
+    assert (found.events_secret, found.threads, found.auth, found.storage) == (
+        '0123456789012345', 9, 'none', None)
     assert (found.registry_username, found.registry_password, warnings) == ('0x10', '1e3', [])
 
 

@@ -51,6 +51,7 @@ class RegistryClient:
         for a token if the registry requires one.
     :param tls: certificates, in addition to those of the system.
     :param connect_timeout: seconds for one attempt to connect.
+    :param token_host: the host of a token server outside of the registry's domain, or None.
 
     Each method takes a ``timeout`` in seconds for all its requests. Without one, it retries a
     failed attempt to connect once. Each method raises RegistryUnavailable if no registry answers
@@ -60,8 +61,10 @@ class RegistryClient:
     is_cache = False
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
-                 tls: Tls = Tls(), connect_timeout: float = 2) -> None:
-        self._connection = Connection(url, username, password, tls, connect_timeout)
+                 tls: Tls = Tls(), connect_timeout: float = 2,
+                 token_host: str | None = None) -> None:
+        #: For requests of other parts of the service.
+        self.connection = Connection(url, username, password, tls, connect_timeout, token_host)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
         """Return the tags of a repository, [] if it has none.
@@ -126,7 +129,7 @@ class RegistryClient:
 
     def catalog(self) -> Iterator[list[str]]:
         """Yield the names on each page of the catalog. A name may have no tag: see has."""
-        first = self._connection.url + '/v2/_catalog'
+        first = self.connection.url + '/v2/_catalog'
         answer = self._page(first + '?n=1000')
         if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):
             answer = self._page(first)
@@ -153,13 +156,13 @@ class RegistryClient:
 
     def _request(self, name: str, rest: str, accept: str, limit: int, timeout: float | None,
                  method: str = 'GET') -> Answer:
-        return self._connection.get(
-            f'{self._connection.url}/v2/{name}/{rest}', f'repository:{name}:pull', accept, limit,
+        return self.connection.get(
+            f'{self.connection.url}/v2/{name}/{rest}', f'repository:{name}:pull', accept, limit,
             timeout, method=method)
 
     def _page(self, url: str) -> Answer:
-        return self._connection.get(url, _CATALOG_SCOPE, _JSON, LIST_BYTES,
-                                    read_timeout=CATALOG_SECONDS)
+        return self.connection.get(url, _CATALOG_SCOPE, _JSON, LIST_BYTES,
+                                   read_timeout=CATALOG_SECONDS)
 
     def _next(self, answer: Answer) -> str | None:
         """Return the URL of the next page of the catalog, or None."""
@@ -167,7 +170,7 @@ class RegistryClient:
         found = [link['url'] for link in links if link.get('rel') == 'next']
         if not found:
             return None
-        base = urlsplit(self._connection.url)
+        base = urlsplit(self.connection.url)
         try:
             link = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
@@ -197,8 +200,8 @@ class CacheClient(RegistryClient):
         if not is_name(name):
             return False
         query = urlencode({'n': 100, 'last': _before(name)})
-        answer = self._connection.get(f'{self._connection.url}/v2/_catalog?{query}',
-                                      _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
+        answer = self.connection.get(f'{self.connection.url}/v2/_catalog?{query}',
+                                     _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
         return name in _texts(_ok(answer), 'repositories')
 
     def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:

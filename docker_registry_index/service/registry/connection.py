@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
 import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
+from werkzeug.datastructures import WWWAuthenticate
 
 from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.errors import DynamoDBIndexError
+from .tokens import Token, basic, challenges_of, token_in, token_url
 
+#: Sent with each request; and the status of the answer if it reaches the service itself.
+USER_AGENT, LOOP_DETECTED = 'docker-registry-index-dynamodb', 508
 _CHUNK = 16 * 1024
 #: The connections that are kept open to one registry, more than calls at once.
 _POOL = 40
+#: The most bytes of an answer to a caller's credentials.
+_ASKED_BYTES = 64 * 1024
+_MOST_TOKENS = 1000
 #: The most seconds between two pieces of an answer.
 _READ_TIMEOUT = 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
-
-# https://distribution.github.io/distribution/spec/auth/token/
-_BEARER = re.compile(r'(?:^|,)\s*Bearer\s+(.*)', re.IGNORECASE | re.DOTALL)
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*"([^"]*)"')
-#: Seconds for which a token is valid by default, and seconds before its end when it is renewed.
-_SECONDS, _MARGIN = 60, 5
-_MOST_TOKENS = 1000
 
 
 class RegistryUnavailable(DynamoDBIndexError):
@@ -69,6 +68,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes | None
     was_redirected: bool
+    #: The lines of the header WWW-Authenticate.
+    challenges: Sequence[str] = ()
 
     def json(self) -> Any:
         """Return the body decoded from JSON; None if it is not JSON."""
@@ -104,17 +105,17 @@ class Connection:
     """Sends the requests of a RegistryClient, whose parameters it takes."""
 
     def __init__(self, url: str, username: str | None, password: str | None, tls: Tls,
-                 connect_timeout: float) -> None:
+                 connect_timeout: float, token_host: str | None = None) -> None:
         self.url = url.rstrip('/')
-        self._basic = None
-        if username:
-            pair = f"{username}:{password or ''}".encode()
-            self._basic = 'Basic ' + base64.b64encode(pair).decode('ascii')
+        self._basic = basic(username, password or '') if username else None
         self._connect_timeout = connect_timeout
         # If a caller has set a timeout, there is no time for a second attempt.
         self._session, self._retrying_session = new_session(url, tls), new_session(url, tls, 1)
-        self._tokens = _Tokens()
-        self._needs_bearer = False
+        self._token_host = token_host
+        self._tokens: dict[str, Token] = {}
+        #: The scheme of the credentials that the registry has asked for. Before it asks, it gets
+        #: none, because a token registry must not see a password.
+        self._scheme: str | None = None
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
             read_timeout: float = _READ_TIMEOUT, method: str = 'GET') -> Answer:
@@ -126,6 +127,24 @@ class Connection:
             attempt to connect.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer came in time; or its subclass CredentialsRefused."""
+        return self._in_time(url, limit, timeout, read_timeout,
+                             lambda call: self._authorized(call, url, scope, accept, method))
+
+    def ask(self, path: str, authorization: str | None, timeout: float,
+            challenge: WWWAuthenticate | None = None, scope: str = '') -> Answer:
+        """Return the Answer to a GET with the credentials of a caller.
+
+        :param authorization: the header; None for none.
+        :param challenge: a Bearer challenge, to exchange the credentials for a token.
+        :raises: as get."""
+        def send(call: _Call) -> Answer:
+            sent = authorization if challenge is None else (
+                'Bearer ' + self._exchange(call, challenge, scope, authorization).text)
+            return call.get(self.url + path, '*/*', sent)
+        return self._in_time(self.url + path, _ASKED_BYTES, timeout, _READ_TIMEOUT, send)
+
+    def _in_time(self, url: str, limit: int, timeout: float | None, read_timeout: float,
+                 send: Callable[[_Call], Answer]) -> Answer:
         session, total = self._session, max(0, timeout or 0)
         if timeout is None:
             session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
@@ -133,51 +152,58 @@ class Connection:
                      limit)
         try:
             # Only this also limits a slow name server, or a server that sends single bytes.
-            answer: Answer = call_with_timeout(
-                lambda: self._authorized(call, url, scope, accept, method), total)
+            answer: Answer = call_with_timeout(lambda: send(call), total)
             return answer
         except (TimedOut, OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             raise RegistryUnavailable(url, _problem(error, total)) from error
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str,
                     method: str) -> Answer:
-        sent = self._basic
-        if self._needs_bearer:
+        sent = self._basic if self._scheme == 'basic' else None
+        if self._scheme == 'bearer':
             token = self._tokens.get(scope)
-            sent = token and 'Bearer ' + token
+            sent = 'Bearer ' + token.text if token and time.monotonic() < token.until else None
         answer = call.get(url, accept, sent, method)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
-            challenge = _challenge_of(answer.headers.get('WWW-Authenticate'))
-            if challenge is not None:
-                self._needs_bearer = True
-                answer = call.get(url, accept,
-                                  'Bearer ' + self._token(call, challenge, scope), method)
-            elif sent != self._basic:
-                # The registry no longer uses tokens.
-                self._needs_bearer = False
-                answer = call.get(url, accept, self._basic, method)
+            wanted = self._credentials(call, challenges_of(answer.challenges), scope)
+            if wanted != sent:
+                answer = call.get(url, accept, wanted, method)
         if not answer.was_redirected:
             self._check_allowed(answer, url)
         return answer
 
-    def _token(self, call: _Call, challenge: Mapping[str, str], scope: str) -> str:
-        url = _token_url(challenge, scope, self.url)
-        if url is None:
+    def _credentials(self, call: _Call, asked: Mapping[str, WWWAuthenticate],
+                     scope: str) -> str | None:
+        """Return the header that a registry with these challenges asks for; None for none."""
+        self._scheme = next((each for each in ('bearer', 'basic') if each in asked), None)
+        if self._scheme == 'bearer':
+            if len(self._tokens) >= _MOST_TOKENS:
+                self._tokens.clear()
+            self._tokens[scope] = self._exchange(call, asked['bearer'], scope, self._basic)
+            return 'Bearer ' + self._tokens[scope].text
+        return self._basic if self._scheme else None
+
+    def _exchange(self, call: _Call, challenge: WWWAuthenticate, scope: str,
+                  authorization: str | None) -> Token:
+        """Return the token for credentials."""
+        try:
+            url = token_url(challenge, scope, self.url, self._token_host)
+        except ValueError as error:
             raise RegistryUnavailable(
-                self.url, f"names the token server {challenge.get('realm')!r:.100}, which is "
-                'not https, so no password is sent',
-                "correct the realm in the registry's own configuration")
-        answer = call.get(url, 'application/json', self._basic)
+                self.url, f"names the token server {challenge.get('realm')!r:.100}, which {error}, "
+                'so no password is sent', 'if the server may get the passwords, set '
+                'REGISTRY_TOKEN_HOST to its host; it must be https') from None
+        answer = call.get(url, 'application/json', authorization)
         self._check_allowed(answer, url)
         try:
-            return self._tokens.keep(scope, answer.json())
+            return token_in(answer.json())
         except ValueError:
             raise RegistryUnavailable(url, f'sends no token (status {answer.status})') from None
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
-            raise CredentialsRefused(url, answer.status, bool(self._basic))
+            raise CredentialsRefused(url, answer.status, bool(self._basic and self._scheme))
 
 
 @dataclass(frozen=True)
@@ -199,7 +225,8 @@ class _Call:
         with self.session.request(method, url, headers=headers, stream=True, allow_redirects=True,
                                   timeout=(connect, read)) as response:
             return Answer(response.url, response.status_code, response.headers,
-                          self._body(response), bool(response.history))
+                          self._body(response), bool(response.history),
+                          response.raw.headers.getlist('WWW-Authenticate'))
 
     def _body(self, response: requests.Response) -> bytes | None:
         body = bytearray()
@@ -215,52 +242,6 @@ class _Call:
         if left <= 0:
             raise requests.Timeout()
         return left
-
-
-class _Tokens:
-    """A cache of tokens, one for each scope; several threads may use it."""
-
-    def __init__(self) -> None:
-        self._tokens: dict[str, tuple[str, float]] = {}
-
-    def get(self, scope: str) -> str | None:
-        """Return the token for a scope, or None."""
-        token, end = self._tokens.get(scope, (None, 0))
-        return token if time.monotonic() < end else None
-
-    def keep(self, scope: str, answer: Any) -> str:
-        """Keep and return the token in a JSON answer; raise ValueError if it contains none."""
-        answer = answer if isinstance(answer, dict) else {}
-        token = answer.get('token') or answer.get('access_token')
-        # A header may contain no other characters.
-        if not isinstance(token, str) or not re.match(r'[!-~]+\Z', token):
-            raise ValueError('no token in the answer')
-        seconds = answer.get('expires_in')
-        if not isinstance(seconds, (int, float)) or not 0 < seconds < 1e6:
-            seconds = _SECONDS
-        if len(self._tokens) >= _MOST_TOKENS:
-            self._tokens.clear()
-        self._tokens[scope] = token, time.monotonic() + seconds - _MARGIN
-        return token
-
-
-def _challenge_of(header: str | None) -> dict[str, str] | None:
-    """Return the parameters of a Bearer challenge in WWW-Authenticate, or None."""
-    found = _BEARER.search(header or '')
-    return dict(_PARAMETER.findall(found.group(1))) if found else None
-
-
-def _token_url(challenge: Mapping[str, str], scope: str, registry_url: str) -> str | None:
-    """Return the URL to request a token from; None if credentials must not be sent there.
-
-    If the address of the registry is https, its password is not sent to a server without https."""
-    realm = challenge.get('realm', '')
-    safe = ('https',) if registry_url.startswith('https:') else ('http', 'https')
-    if urlsplit(realm).scheme not in safe:
-        return None
-    query = {'service': challenge.get('service', ''), 'scope': challenge.get('scope') or scope}
-    encoded = urlencode({key: value for key, value in query.items() if value})
-    return f"{realm}{'&' if '?' in realm else '?'}{encoded}"
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -283,6 +264,7 @@ def new_session(url: str, tls: Tls = Tls(), retries: int = 0) -> requests.Sessio
     :param retries: attempts to connect after the first one."""
     session = requests.Session()
     session.trust_env = False
+    session.headers['User-Agent'] = USER_AGENT
     session.max_redirects = 5
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     scheme, host, *_ = urlsplit(url)

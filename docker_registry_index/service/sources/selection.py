@@ -31,7 +31,8 @@ def _check(name: str, tls: Tls) -> None:
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
     return RegistryClient(settings.registry_url, settings.registry_username,
-                          settings.registry_password, tls_of(settings))
+                          settings.registry_password, tls_of(settings),
+                          token_host=settings.registry_token_host)
 
 
 def source_of(settings: ServiceSettings) -> StorageSource:

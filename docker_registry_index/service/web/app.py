@@ -13,10 +13,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...engine import SearchIndex, errors
 from ...engine.errors import safe
+from ..registry.connection import LOOP_DETECTED, USER_AGENT
 from ..settings import ServiceSettings
 from ..sync.reconcile import NotificationPool
 from . import catalog, monitoring, notifications, search
-from .auth import Busy, Users, basic_credentials
+from .auth import Busy, Guard, Refused, credentials_in
 from .catalog import Dialect
 from .log import log_access
 from .responses import refusal
@@ -94,12 +95,12 @@ class ConcurrencyLimit(Gate):
             self._answered_at = self._clock()
 
 
-def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
+def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
              dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
     """Return the Flask application of the service.
 
-    :param users: None if everybody may read.
+    :param guard: None if everybody may read.
     :param dialect: a function that returns the registry's Dialect."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
@@ -109,8 +110,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, users: Users | None,
     _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
     if settings.monitoring_listen is not None:
         _separate_monitoring(app)
-    if users is not None:
-        _check_credentials(app, users, dialect)
+    if guard is not None:
+        _check_credentials(app, guard, dialect)
     _answer_errors(app, dialect)
     _add_headers_of_registry(app, dialect)
     for each in (search.routes(index, metrics.note_incomplete_search),
@@ -148,7 +149,7 @@ def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
         if not _enter(gate):
             return _unavailable(dialect, 'the service is stopping, try again later')
         if flask.request.endpoint in _PROTECTED and not _enter(limit):
-            return _unavailable(dialect, _UNAVAILABLE)
+            return _overloaded(dialect)
         return None
 
     @app.after_request
@@ -182,17 +183,27 @@ def _separate_monitoring(app: flask.Flask) -> None:
             flask.abort(404)
 
 
-def _check_credentials(app: flask.Flask, users: Users, dialect: Callable[[], Dialect]) -> None:
+def _check_credentials(app: flask.Flask, guard: Guard, dialect: Callable[[], Dialect]) -> None:
     @app.before_request
     def check() -> flask.Response | None:
-        given = flask.request.headers.get('Authorization', '')
-        if (flask.request.endpoint not in _PROTECTED or users.may_read(*basic_credentials(given))):
-            return None
-        form = dialect()
-        challenge = [('WWW-Authenticate', f'Basic realm="{form.realm}"')]
+        if flask.request.endpoint in _PROTECTED:
+            if flask.request.headers.get('User-Agent') == USER_AGENT:
+                return _unavailable(dialect, 'REGISTRY_URL is the address of this service',
+                                    LOOP_DETECTED)
+            given = credentials_in(flask.request.headers.get('Authorization'))
+            flask.g.user = guard(given)
+        return None
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> flask.Response:
+        challenges = [('WWW-Authenticate', each) for each in error.challenges]
         if flask.request.endpoint == 'catalog.catalog':
-            return catalog.unauthorized(form, challenge)
-        return refusal(401, 'this registry requires a user name and a password', challenge)
+            return catalog.unauthorized(dialect(), challenges)
+        return refusal(401, 'this registry requires credentials', challenges)
+
+    @app.errorhandler(Busy)
+    def busy(error: Busy) -> flask.Response:
+        return _overloaded(dialect)
 
 
 def _add_headers_of_registry(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
@@ -205,11 +216,17 @@ def _add_headers_of_registry(app: flask.Flask, dialect: Callable[[], Dialect]) -
         return answer
 
 
-def _unavailable(dialect: Callable[[], Dialect], sentence: str,
-                 *headers: tuple[str, str]) -> flask.Response:
-    if flask.request.endpoint == 'catalog.catalog':
-        return catalog.unavailable(dialect())
-    return refusal(503, sentence, headers)
+def _overloaded(dialect: Callable[[], Dialect]) -> flask.Response:
+    # With 503, nginx and podman would read the catalog of the registry, which costs more.
+    return _unavailable(dialect, 'too many requests are under way, try again later', 429)
+
+
+def _unavailable(dialect: Callable[[], Dialect], sentence: str, status: int = 503
+                 ) -> flask.Response:
+    answer = (catalog.unavailable(dialect(), status)
+              if flask.request.endpoint == 'catalog.catalog' else refusal(status, sentence))
+    answer.headers['Retry-After'] = '1'
+    return answer
 
 
 def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
@@ -217,11 +234,6 @@ def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
     def failed(error: Exception) -> flask.Response:
         logger.error('a request for %s is answered with 503: %s', flask.request.path, error)
         return _unavailable(dialect, _UNAVAILABLE)
-
-    @app.errorhandler(Busy)
-    def busy(error: Busy) -> flask.Response:
-        return _unavailable(dialect, 'too many passwords are being checked, try again later',
-                            ('Retry-After', '1'))
 
     @app.errorhandler(405)
     def method_not_allowed(error: MethodNotAllowed) -> flask.Response:

@@ -48,19 +48,16 @@ _OF_MESSAGE = re.compile(
     r'(Content-(?!Security-Policy)|Docker-|Proxy-|Set-Cookie|Accept-Ranges|Age|Allow|Alt-Svc|'
     r'Connection|Date|ETag|Expires|Keep-Alive|Last-Modified|Link|Location|Retry-After|Server|'
     r'Trailer|Transfer-Encoding|Upgrade|Vary|Via|WWW-Authenticate).*\Z', re.IGNORECASE)
-_REALM = re.compile(r'Basic\s+.*\brealm="([^"\\]*)"', re.IGNORECASE)
 
 
 class Dialect(NamedTuple):
     """The form in which a registry answers. The defaults are those of 3.0.0.
 
     :param is_strict: True if the registry refuses an ``n`` that is not a number.
-    :param realm: the realm of its Basic challenge.
     :param headers: what it adds to each answer."""
 
     content_type: str = 'application/json'
     is_strict: bool = True
-    realm: str = 'registry'
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -96,9 +93,8 @@ class DialectProbe:
 
 def _dialect(headers: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> Dialect:
     is_old = 'charset' in headers.get('Content-Type', '')
-    realm = _REALM.match(headers.get('WWW-Authenticate', ''))
     return Dialect('application/json; charset=utf-8' if is_old else Dialect().content_type,
-                   not is_old, realm.group(1) if realm else Dialect().realm,
+                   not is_old,
                    tuple((name, value) for name, value in pairs
                          if not _OF_MESSAGE.match(name) and not re.search('[\r\n]', value)))
 
@@ -154,9 +150,12 @@ def unauthorized(form: Dialect, headers: Iterable[tuple[str, str]]) -> flask.Res
     return answer
 
 
-def unavailable(form: Dialect) -> flask.Response:
-    """Return an answer in the registry's form for an index that cannot be read."""
-    return _error(form, 503, 'UNAVAILABLE', 'service unavailable', None)
+def unavailable(form: Dialect, status: int = 503) -> flask.Response:
+    """Return an answer in the registry's form for an index that cannot be read; with status 429,
+    for a request that comes with too many others."""
+    if status == 429:
+        return _error(form, status, 'TOOMANYREQUESTS', 'too many requests', None)
+    return _error(form, status, 'UNAVAILABLE', 'service unavailable', None)
 
 
 def page_size(text: str, limit: int, is_strict: bool) -> int:

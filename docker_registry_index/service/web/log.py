@@ -59,7 +59,7 @@ def configure_logging(settings: ServiceSettings) -> None:
         logger.setLevel(settings.log_level.upper())
     _access.propagate = False
     # At lower levels, some of these libraries log credentials.
-    for chatty in 'boto3', 'botocore', 'urllib3', 'passlib', 'waitress':
+    for chatty in 'boto3', 'botocore', 'urllib3', 'waitress':
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
     # This logger logs each request that waits for a thread.
     logging.getLogger('waitress.queue').setLevel(logging.ERROR)

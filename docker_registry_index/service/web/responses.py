@@ -15,7 +15,9 @@ _BROKEN = re.compile(b'%(?![0-9A-Fa-f]{2})')
 
 def refusal(status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
     """Return the JSON answer {"error": sentence}, with these headers."""
-    return flask.make_response(flask.jsonify(error=sentence), status, list(headers))
+    answer = flask.make_response(flask.jsonify(error=sentence), status)
+    answer.headers.extend(list(headers))
+    return answer
 
 
 def whole_number(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""podman, skopeo and docker, run as a user would, without this machine's own settings."""
+"""podman, skopeo, crane and docker, run as a user would, without this machine's own settings."""
 import base64
 import json
 import os
@@ -50,6 +50,19 @@ class Docker(_Client):
         """Run docker and return subprocess.CompletedProcess."""
         return self._daemon.docker(*arguments, cli=self._cli, configuration=credentials
                                    and os.path.dirname(credentials))
+
+
+def crane_catalog(address, credentials=None):
+    """Return the subprocess.CompletedProcess of crane, which lists the catalog."""
+    return _run('crane', 'catalog', '--insecure', address,
+                DOCKER_CONFIG=os.path.dirname(credentials or '/nowhere/config.json'))
+
+
+def skopeo_tags(address, name, credentials=None):
+    """Return the subprocess.CompletedProcess of skopeo, which lists the tags of a repository."""
+    return _run('skopeo', 'list-tags', '--tls-verify=false', *(
+        ['--authfile', credentials] if credentials else ['--no-creds']),
+        'docker://%s/%s' % (address, name))
 
 
 def basic(user, password):

@@ -104,9 +104,11 @@ class Place(ServiceProcess):
     :param folder: of the registry's storage; None for a new bucket of the S3 at the URL `s3`.
     :param registry_settings: environment of the registry.
     :param auth: (name, password) of all requests, or None.
+    :param nginx_class: Nginx or a subclass.
     :ivar storage: the folder, or the storage settings of a Distribution."""
 
-    def __init__(self, dynamodb, folder=None, s3=None, registry_settings=(), auth=None, **settings):
+    def __init__(self, dynamodb, folder=None, s3=None, registry_settings=(), auth=None,
+                 nginx_class=Nginx, **settings):
         of_registry, of_service, self.storage = {}, {'STORAGE': str(folder)}, str(folder)
         if folder is None:
             bucket = Bucket(s3).name
@@ -117,7 +119,7 @@ class Place(ServiceProcess):
             registry_settings)), folder and str(folder), port=registry_port)
         super().__init__(dynamodb, registry, port=service_port,
                          **{'EVENTS_WAIT': None, **of_service, **settings})
-        self.nginx = Nginx(registry_port, service_port)
+        self.nginx = nginx_class(registry_port, service_port)
         self.images, self.session = Images(self.nginx.url, auth), direct_session(auth)
 
     def servers(self):

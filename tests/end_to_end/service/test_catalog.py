@@ -174,7 +174,7 @@ def test_clients_that_may_not_read_get_the_answer_of_the_registry(dynamodb_local
         ADDED, auth={'htpasswd': {'realm': 'its own'}})
     make_repositories(root, 'a', 'b', 'c')
     with Distribution(root, users, realm) as registry, ServiceProcess(
-            dynamodb_local.url, registry, STORAGE=root, HTPASSWD=users) as service:
+            dynamodb_local.url, registry, STORAGE=root) as service:
         closed = Pair(registry, service)
         for value in (None, basic('reader', 'wrong'), basic('nobody', 'right'), basic('', ''),
                       basic('reader', ''), 'Basic', 'Basic !!!', 'Bearer x', right + 'x',

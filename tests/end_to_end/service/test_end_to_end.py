@@ -81,8 +81,8 @@ def closed(dynamodb_local, tmp_path_factory):
     of_registry = {'REGISTRY_AUTH': 'htpasswd', 'REGISTRY_AUTH_HTPASSWD_REALM': 'registry',
                    'REGISTRY_AUTH_HTPASSWD_PATH': users}
     with Place(dynamodb_local.url, tmp_path_factory.mktemp('closed'), None, of_registry,
-               (USER, PASSWORD), HTPASSWD=users, REGISTRY_USERNAME=USER,
-               REGISTRY_PASSWORD=PASSWORD) as made, made.copy(ANONYMOUS_READ='true') as copy, Nginx(
+               (USER, PASSWORD), REGISTRY_USERNAME=USER,
+               REGISTRY_PASSWORD=PASSWORD) as made, made.copy(AUTH='none') as copy, Nginx(
                    made.registry.port, copy.port) as nginx:
         push(made, 'acme/secret-thing', text='Behind a password',
              credentials='%s:%s' % (USER, PASSWORD))
@@ -135,7 +135,7 @@ def test_a_limit_is_kept_and_the_default_is_25(place, client):
         assert [name for name, _ in found] == [*WORDS, 'other/words'][:count]
 
 
-def test_credentials_are_sent_and_without_them_a_search_needs_anonymous_read(
+def test_credentials_are_sent_and_without_them_a_search_needs_auth_none(
         closed, client, tmp_path):
     for address, is_open in closed.items():
         right = write_credentials(tmp_path / 'right', address, USER, PASSWORD)

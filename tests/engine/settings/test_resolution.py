@@ -25,16 +25,25 @@ VALUES = {Settings: {
 #: The values of the first texts that are converted to another type.
 TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'max_results': 500,
          'warm_throughput': 40000, 'connect_timeout': 0.5, 'read_timeout': 2.0, 'attempts': 5,
-         'events_wait': 0.5, 'anonymous_read': True, 'threads': 4, 'catalog_limit': 7}
+         'events_wait': 0.5, 'auth': 'none', 'threads': 4, 'catalog_limit': 7}
 
 if not PY2:
+    import ipaddress
+
     from docker_registry_index.service.settings import ServiceSettings
+    TYPED['trusted_proxies'] = (ipaddress.ip_network('::1'),)
     VALUES[ServiceSettings] = {
         'registry_url': ('http://127.0.0.1:5000', 'http://x'), 'registry_username': ('jörg', 'x'),
         'registry_password': ('pass:word é', 'x'), 'registry_ca': ('/etc/ca.pem', '/x'),
+        'registry_cert': ('/etc/cert.pem', '/x'), 'registry_key': ('/etc/key.pem', '/x'),
+        'registry_token_host': ('auth.example.com', 'x'),
         'events_secret': (SECRET, 'x' * 16), 'events_wait': ('0.5', '9'),
-        'htpasswd': ('/etc/htpasswd', '/x'), 'anonymous_read': ('yes', 'no'),
+        'htpasswd': ('/etc/htpasswd', '/x'), 'auth': ('none', 'htpasswd'),
+        'auth_scope': ('repository:a:pull', 'registry:catalog:*'),
         'listen': ('[::]:80', 'x:1'), 'threads': ('4', '9'), 'catalog_limit': ('7', '9'),
+        'monitoring_listen': ('[::]:81', 'x:2'), 'trusted_proxies': ('::1', '127.0.0.1'),
+        'log_format': ('json', 'text'), 'log_level': ('error', 'info'),
+        'storage_addressing': ('path', 'auto'), 'storage_ca': ('/etc/s3.pem', '/x'),
         'storage': ('s3://bucket/root', '/x'), 'storage_region': ('eu-west-1', 'x'),
         'storage_access_key': (KEY, 'x'), 'storage_secret_key': (SECRET, 'x'),
         'storage_endpoint_url': ('http://127.0.0.1:9000', 'http://x')}

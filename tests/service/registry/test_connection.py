@@ -23,6 +23,12 @@ def challenge(header):
     return page('', 401, WWW_Authenticate=header)
 
 
+def asking(answer, header='Basic realm="x"'):
+    """Return an answer for requests with credentials; others get the challenge."""
+    return lambda handler: (answer if handler.headers['Authorization'] else challenge(header))(
+        handler)
+
+
 def get_tags(server, *credentials, **limits):
     return RegistryClient(server.url, *credentials).tags('a/b', **limits)
 
@@ -79,10 +85,10 @@ class TestCredentials:
     def test_credentials_and_challenges_are_not_followed_to_another_host(self, server):
         with ScriptedServer({'*': page({'a': 1})}) as elsewhere:
             url = elsewhere.url.replace('127.0.0.1', 'localhost')
-            server.answers['*'] = page('', 307, Location=url + '/blob?Signature=s3cret')
+            server.answers['*'] = asking(page('', 307, Location=url + '/blob?Signature=s3cret'))
             client = RegistryClient(server.url, 'reader', SECRET)
             assert client.config('a/b', DIGEST) == {'a': 1}
-            assert server.requests[0][1]['Authorization'] == BASIC
+            assert [headers['Authorization'] for _, headers in server.requests] == [None, BASIC]
             assert elsewhere.requests[0][1]['Authorization'] is None
             for elsewhere.answers['*'] in (
                     page('denied', 403), challenge('Bearer realm="%s/token"' % elsewhere.url),
@@ -98,11 +104,30 @@ class TestCredentials:
     @pytest.mark.parametrize('status', [401, 403])
     def test_refused_credentials_are_an_error_of_their_own(
             self, server, credentials, problem, status):
-        server.answers['*'] = page('', status)
+        refusal = page('', status)
+        server.answers['*'] = asking(refusal) if credentials else refusal
         with pytest.raises(CredentialsRefused,
                            match=problem + '.*REGISTRY_USERNAME and REGISTRY_PASSWORD') as refused:
             get_tags(server, *credentials)
         assert refused.value.status == status and 'guess' not in str(refused.value)
+
+    @pytest.mark.parametrize('header', ['Bearer realm="{}/token"', 'Negotiate', 'Digest realm="a"',
+                                        'X-Basic realm="Basic realm=x"'])
+    def test_no_password_is_sent_unless_the_registry_asks_for_it(self, server, header):
+        server.answers['*'] = challenge(header.format(server.url))
+        server.answers['/token'] = page({'token': 't1'})
+        for _ in range(2):
+            with pytest.raises(CredentialsRefused):
+                get_tags(server, 'reader', SECRET)
+        to_registry = [headers['Authorization'] for path, headers in server.requests
+                       if not path.startswith('/token')]
+        assert set(to_registry) <= {None, 'Bearer t1'}
+
+    def test_a_registry_that_has_asked_for_a_password_gets_it_at_once(self, server):
+        server.answers['*'] = asking(page({'tags': ['1']}))
+        client = RegistryClient(server.url, 'reader', SECRET)
+        assert client.tags('a/b') == client.tags('a/c') == ['1']
+        assert [headers['Authorization'] for _, headers in server.requests] == [None, BASIC, BASIC]
 
     def test_neither_netrc_nor_proxies_nor_cookies_are_used(self, server, tmp_path, monkeypatch):
         (tmp_path / '.netrc').write_text('machine 127.0.0.1 login somebody password else\n')
@@ -247,7 +272,27 @@ class TestTokens:
             get_tags(closed, 'reader', SECRET)
 
     def test_a_realm_that_is_no_web_address_is_refused(self, server):
-        for realm in '', 'ftp://127.0.0.1/', 'file:///etc/passwd':
+        for realm in '', '/token', 'ftp://127.0.0.1/', 'file:///etc/passwd', 'http://':
             server.answers['*'] = challenge('Bearer realm="%s"' % realm)
-            with pytest.raises(RegistryUnavailable, match='realm'):
+            with pytest.raises(RegistryUnavailable, match='names the token server .*, which'):
                 get_tags(server)
+
+    def test_a_token_server_that_redirects_elsewhere_gets_the_password_alone(self, closed):
+        with ScriptedServer({'*': page({'token': 't1'})}) as elsewhere:
+            closed.given = page('', 307, Location=elsewhere.url.replace('127.0.0.1', 'localhost'))
+            assert get_tags(closed, 'reader', SECRET) == ['1']
+            assert [headers['Authorization'] for _, headers in elsewhere.requests] == [None]
+        assert self.requests_for_tokens(closed)[0][1] == BASIC
+
+    @pytest.mark.parametrize('realm, problem', [
+        ('http://localhost:{}/t', 'which is not https'),
+        ('https://localhost:{}/t', 'which is neither on the host of the registry, 127.0.0.1, nor')])
+    def test_another_host_gets_no_password_and_the_error_names_the_way_out(
+            self, server, realm, problem):
+        with ScriptedServer({'*': page({'token': 't1'})}) as elsewhere:
+            realm = realm.format(elsewhere.port)
+            server.answers['*'] = challenge('Bearer realm="%s"' % realm)
+            with pytest.raises(RegistryUnavailable, match=problem + '.*REGISTRY_TOKEN_HOST') as got:
+                get_tags(server, 'reader', SECRET)
+            assert not elsewhere.requests and realm in str(got.value)
+            assert SECRET not in str(got.value)

@@ -13,6 +13,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance)
 
 from dev.servers.process import ROOT
+from docker_registry_index.service.registry.connection import USER_AGENT
+from docker_registry_index.service.web.app import ConcurrencyLimit
 from tests.helpers.registry import pushed
 from tests.helpers.service import NOTIFICATION, SECRET
 
@@ -32,7 +34,8 @@ def guarded(start, tmp_path_factory):
     """A service with the user alice, beside version 2.8."""
     users = tmp_path_factory.mktemp('users') / 'htpasswd'
     users.write_bytes(b'alice:' + bcrypt.hashpw(b'right', bcrypt.gensalt(4)) + b'\n')
-    with start({'team/web-%d' % number: None for number in range(3)}, HTPASSWD=str(users)) as made:
+    with start({'team/web-%d' % number: None for number in range(3)}, AUTH='htpasswd',
+               HTPASSWD=str(users)) as made:
         yield made
 
 
@@ -49,7 +52,7 @@ def operations():
     return [result.ok() for result in DESCRIPTION.get_all_operations()]
 
 
-def test_each_described_answer_is_given(guarded):
+def test_each_described_answer_is_given(guarded, monkeypatch):
     """This test is the last one: the service then admits no request."""
     def answered(path, status, query=None, credentials=CREDENTIALS, **body):
         """Check the status of an answer, and that it is as described; return both."""
@@ -69,6 +72,12 @@ def test_each_described_answer_is_given(guarded):
     for body, media_type, status in (([], 'application/json', 400), ([], NOTIFICATION, 202),
                                      ('x' * 2 ** 20, 'application/json', 413)):
         seen.add(answered('/events', status, body=body, media_type=media_type))
+    own = {'headers': {'User-Agent': USER_AGENT}}
+    for path in '/v1/search', '/v2/_catalog':
+        seen.add(answered(path, 508, **own))
+        with monkeypatch.context() as patched:
+            patched.setattr(ConcurrencyLimit, 'enter', lambda self: False)
+            seen.add(answered(path, 429))
     guarded.service.gate.close(0)
     seen |= {answered(path, 503, **event if path == '/events' else {}) for path in paths
              if path not in ('/healthz', '/metrics')}
