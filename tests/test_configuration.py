@@ -351,12 +351,12 @@ def test_the_path_of_the_file_is_the_one_that_docker_registry_reads(name, expect
 
 def test_a_secret_may_be_in_the_file_that_a_variable_names(load, tmpdir):
     paths = {}
-    for name, content in (('access_key', KEY + '\n'), ('secret_access_key', '"0123\r\n')):
+    for name, content in (('access_key', KEY + '\n'), ('secret_access_key', '"0123"\r\n')):
         paths['DYNAMODB_%s_FILE' % name.upper()] = str(tmpdir.join(name))
         tmpdir.join(name).write(content)
     for settings in (configuration.load(None, paths)[0],
                      load(block('access_key: _env:DYNAMODB_ACCESS_KEY'), **paths)):
-        assert (settings.access_key, settings.secret_access_key) == (KEY, '"0123'), 'as written'
+        assert (settings.access_key, settings.secret_access_key) == (KEY, '"0123"'), 'as written'
     settings = load(block('access_key: k\nsecret_access_key: s'), **paths)
     assert settings.secret_access_key == 's', 'the block wins, as over other variables'
 
