@@ -25,7 +25,7 @@ from .responses import refusal
 logger = logging.getLogger(__name__)
 
 _UNAVAILABLE = 'search is not available now, try again later'
-_SENTENCES = {404: 'this address does not exist', 413: 'the body is too large',
+_SENTENCES = {404: 'this address does not exist',
               500: 'the service failed; its log contains the error'}
 #: The endpoints that return names, for which credentials may be required.
 _PROTECTED = ('search.search', 'catalog.catalog')

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +22,7 @@ from .responses import refusal
 
 logger = logging.getLogger(__name__)
 
-#: The most bytes of a body that is not from a registry. A notification has about a kilobyte.
-BODY_BYTES = 1024 * 1024
-#: The most bytes of any body; the server refuses larger bodies. A registry cannot send more: Go
+#: The most bytes of a body; the server refuses larger bodies. A registry cannot send more: Go
 #: accepts a megabyte of headers, Distribution a manifest of 4 MB, and JSON writes a byte as six.
 LARGEST = 32 * 1024 * 1024
 # https://distribution.github.io/distribution/about/notifications/
@@ -33,9 +30,6 @@ _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s
 
 #: The media type of layers and configs; a manifest never has it.
 _BLOB = 'application/octet-stream'
-
-#: Large bodies need much memory, so they are read one at a time. The next waits up to WAIT seconds.
-_large, WAIT = threading.Lock(), 0.5
 
 
 class MalformedNotification(ValueError):
@@ -58,7 +52,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
             return refusal(401, 'the header Authorization must be "Bearer" and the value of the '
                                 'setting events_secret', [('WWW-Authenticate', 'Bearer')])
         try:
-            changes = _changes(flask.request)
+            changes = changes_of(flask.request.get_data(cache=False))
             pool.apply(_with_valid_names(changes))
         except MalformedNotification as error:
             return _drop(error)
@@ -89,23 +83,6 @@ def _is_authorized(headers: Headers, secret: str) -> bool:
 
 def _is_of_registry(request: flask.Request) -> bool:
     return bool(_TYPE.match(request.headers.get('Content-Type', '')))
-
-
-def _changes(request: flask.Request) -> list[Change]:
-    """Return the changes in the body of a request.
-
-    :raises MalformedNotification: the body is not a notification.
-    :raises RetryLater: the body is large, and another large body is being read."""
-    if (request.content_length or 0) <= BODY_BYTES:
-        return changes_of(request.get_data(cache=False))
-    if not _is_of_registry(request):
-        flask.abort(413)
-    if not _large.acquire(timeout=WAIT):
-        raise RetryLater('another large body is being read')
-    try:
-        return changes_of(request.get_data(cache=False))
-    finally:
-        _large.release()
 
 
 def _with_valid_names(changes: list[Change]) -> list[Change]:
