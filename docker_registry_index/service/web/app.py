@@ -33,9 +33,8 @@ _PROTECTED = ('search.search', 'catalog.catalog')
 _MONITORING = ('monitoring.live', 'monitoring.metrics')
 #: The key of a request, in its environ, that came to the address for monitoring alone.
 MONITORING = 'registry_index.monitoring'
-#: The most seconds that a request waits for a place; and the seconds without an answer after which
-#: it does not wait.
-_WAIT, _STUCK_AFTER = 0.2, 0.5
+#: The most seconds that a search waits for a place.
+_WAIT = 0.1
 
 
 class Gate:
@@ -49,13 +48,8 @@ class Gate:
     def enter(self) -> bool:
         """Admit a request, and return True, unless closed. When the request ends, call leave."""
         with self._changed:
-            is_admitted = self._may_enter()
-            if is_admitted:
-                self._under_way += 1
-            return is_admitted
-
-    def _may_enter(self) -> bool:
-        return not self._is_closed
+            self._under_way += not self._is_closed
+            return not self._is_closed
 
     def leave(self) -> None:
         """Note that a request has ended."""
@@ -70,31 +64,6 @@ class Gate:
             return self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
-class ConcurrencyLimit(Gate):
-    """A gate for a limited number of requests. If all places are taken, a request waits briefly,
-    provided that another was answered within the last half second. Otherwise, as while DynamoDB is
-    unavailable, it is refused at once, because its thread is needed for notifications."""
-
-    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic,
-                 seconds: float = _WAIT) -> None:
-        super().__init__()
-        self._size, self._clock, self._seconds = size, clock, seconds
-        self._answered_at, self._has_failed = clock(), False
-
-    def _may_enter(self) -> bool:
-        if not self._under_way and not self._has_failed:
-            self._answered_at = self._clock()  # Nothing was requested meanwhile.
-        seconds = self._seconds if self._clock() - self._answered_at <= _STUCK_AFTER else 0
-        return super()._may_enter() and self._changed.wait_for(
-            lambda: self._under_way < self._size, seconds)
-
-    def note_answer(self, has_failed: bool) -> None:
-        """Note that a request has been answered, or has failed."""
-        self._has_failed = has_failed
-        if not has_failed:
-            self._answered_at = self._clock()
-
-
 def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
              dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
@@ -106,8 +75,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _record_requests(app, metrics, settings)
-    # Some threads stay free for notifications and monitoring when DynamoDB hangs.
-    _limit_requests(app, gate, ConcurrencyLimit(max(1, settings.threads * 3 // 4)), dialect)
+    _limit_requests(app, gate, settings.threads, dialect)
     if settings.monitoring_listen is not None:
         _separate_monitoring(app)
     if guard is not None:
@@ -139,37 +107,29 @@ def _record_requests(app: flask.Flask, metrics: monitoring.Metrics,
         return answer
 
 
-def _limit_requests(app: flask.Flask, gate: Gate, limit: ConcurrencyLimit,
-                    dialect: Callable[[], Dialect]) -> None:
+def _limit_requests(app: flask.Flask, gate: Gate, threads: int, dialect: Callable[[], Dialect]
+                    ) -> None:
+    # Some threads stay free for notifications and monitoring when DynamoDB hangs.
+    places = threading.BoundedSemaphore(max(1, threads * 3 // 4))
+
     @app.before_request
     def enter() -> flask.Response | None:
-        flask.g.entered = []
+        flask.g.ends = ends = []
         if flask.request.endpoint in _MONITORING:
             return None
-        if not _enter(gate):
+        if not gate.enter():
             return _unavailable(dialect, 'the service is stopping, try again later')
-        if flask.request.endpoint in _PROTECTED and not _enter(limit):
-            return _overloaded(dialect)
+        ends.append(gate.leave)
+        if flask.request.endpoint in _PROTECTED:
+            if not places.acquire(timeout=_WAIT):
+                return _overloaded(dialect)
+            ends.append(places.release)
         return None
-
-    @app.after_request
-    def note_answer(answer: flask.Response) -> flask.Response:
-        # Requests that are refused, with 4xx, do not show whether DynamoDB answers.
-        if limit in flask.g.entered and not 400 <= answer.status_code < 500:
-            limit.note_answer(answer.status_code >= 500)
-        return answer
 
     @app.teardown_request
     def leave(error: BaseException | None) -> None:
-        for each in flask.g.pop('entered', ()):
-            each.leave()
-
-
-def _enter(where: Gate) -> bool:
-    if not where.enter():
-        return False
-    flask.g.entered.append(where)
-    return True
+        for end in flask.g.pop('ends', ()):
+            end()
 
 
 def _separate_monitoring(app: flask.Flask) -> None:

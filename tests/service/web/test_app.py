@@ -1,14 +1,11 @@
 """What all addresses have in common: limits, answers to errors, unknown addresses."""
-import time
-from unittest.mock import Mock, call
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from docker_registry_index.engine import Results
-from docker_registry_index.service.web.app import ConcurrencyLimit, Gate
-from tests.helpers.index import THROTTLED
+from docker_registry_index.service.web import app
+from docker_registry_index.service.web.app import Gate
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import Hanging, in_threads, wait_until
 
@@ -16,54 +13,23 @@ ROUTES = [b'/v1/search', b'/v2/_catalog', b'/v1/_ping', b'/events', b'/healthz',
           b'/metrics']
 
 
-def test_one_more_request_than_the_limit_waits_while_others_are_answered(clock):
-    limit = ConcurrencyLimit(2, clock, seconds=0)
-    assert limit.enter() and limit.enter() and not limit.enter()
-    limit.leave()
-    assert limit.enter()
-    # Even if no search was made for a minute.
-    limit = ConcurrencyLimit(1, clock, seconds=20)
-    clock.advance(60)
-    assert limit.enter()
-    entered = in_threads([limit.enter])
-    limit.leave()
-    assert entered() == [True]
+def test_a_search_waits_briefly_while_all_places_are_taken(start, monkeypatch):
+    monkeypatch.setattr(app, '_WAIT', 20)
+    with start({'team/web': None}, THREADS='2') as service:
+        with Hanging(service.service.index.search) as search:
+            service.service.index.search = search
+            both = in_threads([lambda: service.get('/v1/search')] * 2)
+            wait_until(lambda: search.calls)
+        assert [answer.status_code for answer in both()] == [200, 200]
 
 
-@pytest.mark.parametrize('how', ['hang', 'fail'])
-def test_no_request_waits_if_none_has_been_answered_for_half_a_second(clock, how):
-    limit = ConcurrencyLimit(2, clock, seconds=60)
-    assert limit.enter() and limit.enter()
-    clock.advance(0.6)
-    if how == 'fail':
-        limit.note_answer(has_failed=True)
-        limit.leave()
-        limit.leave()
-        assert limit.enter() and limit.enter()
-    started = time.monotonic()
-    assert not limit.enter() and time.monotonic() - started < 30
-    limit.note_answer(has_failed=False)
-    entered = in_threads([limit.enter])
-    limit.leave()
-    assert entered() == [True]
-
-
-@pytest.mark.parametrize('gate', [Gate(), ConcurrencyLimit(3)], ids=['gate', 'limit'])
-def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way(gate):
+def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way():
+    gate = Gate()
     assert gate.enter() and gate.enter() and not gate.close(0) and not gate.enter()
     gate.leave()
     closed = in_threads([lambda: gate.close(20)])
     gate.leave()
     assert closed() == [True] and gate.close(0)
-
-
-def test_searches_that_fail_are_noted_and_refused_ones_are_not(start, monkeypatch):
-    service, noted = start(), Mock()
-    monkeypatch.setattr(ConcurrencyLimit, 'note_answer', noted)
-    service.service.index.search = Mock(side_effect=[Results(), THROTTLED])
-    assert [service.get('/v1/search' + query).status_code
-            for query in ('', '', '?n=x')] == [200, 503, 400]
-    assert noted.mock_calls == [call(False), call(True)]
 
 
 def test_searches_that_hang_leave_threads_for_all_other_requests(start):

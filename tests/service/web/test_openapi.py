@@ -2,6 +2,7 @@
 allows, and others."""
 import base64
 import os
+from unittest.mock import Mock
 
 import bcrypt
 import pytest
@@ -14,7 +15,8 @@ from schemathesis.specs.openapi.checks import (
 
 from dev.servers.process import ROOT
 from docker_registry_index.service.registry.connection import USER_AGENT
-from docker_registry_index.service.web.app import ConcurrencyLimit
+from docker_registry_index.service.web import app
+from docker_registry_index.service.web.auth import Busy
 from tests.helpers.registry import pushed
 from tests.helpers.service import NOTIFICATION, SECRET
 
@@ -75,7 +77,7 @@ def test_each_described_answer_is_given(guarded, monkeypatch):
     for path in '/v1/search', '/v2/_catalog':
         seen.add(answered(path, 508, **own))
         with monkeypatch.context() as patched:
-            patched.setattr(ConcurrencyLimit, 'enter', lambda self: False)
+            patched.setattr(app, 'credentials_in', Mock(side_effect=Busy))
             seen.add(answered(path, 429))
     guarded.service.gate.close(0)
     seen |= {answered(path, 503, **event if path == '/events' else {}) for path in paths
