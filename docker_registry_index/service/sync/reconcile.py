@@ -51,30 +51,23 @@ class Change(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A description that was found in the registry.
-
-    :param text: None if there was nothing to read; '' if no image has a description.
-    :param tag: the tag whose image has it, or None.
-    :param tags: all tags, if they were listed to find it."""
+    """A description in the registry: None if there was nothing to read, '' if no image has one; the
+    tag that has it; and all tags, if they were listed to find it."""
 
     text: str | None = None
-    tag: str | None = None
+    tag: str = ''
     tags: Sequence[str] | None = None
 
-    def may_replace(self, origin: str | None) -> bool:
-        """Return True if it replaces a description from the tag ``origin``; None if unknown."""
-        if origin is None:
-            return bool(self.text) and self.tags is not None
-        if self.tags is not None and origin not in self.tags:
-            return True
-        return self.tag is not None and image.rank(self.tag) >= image.rank(origin)
-
-    def is_doubtful(self, origin: str | None) -> bool:
-        """Return True if the tags must be listed later: after a push, the origin is unknown; or it
-        was not listed, so that it was deleted, or another process has handled a later push."""
+    def compare(self, origin: str | None) -> tuple[bool, bool]:
+        """Return whether it replaces a description from the tag ``origin``, None if unknown; and
+        whether the tags must be listed later. They must if a push does not know the origin, or if
+        it was not listed: it was deleted, or another process has handled a later push."""
+        is_better = origin is not None and image.rank(self.tag) >= image.rank(origin)
         if self.tags is None:
-            return origin is None
-        return origin is not None and origin not in self.tags
+            return is_better, origin is None
+        if origin is None:
+            return bool(self.text), False
+        return is_better or origin not in self.tags, origin not in self.tags
 
 
 class RetryLater(Exception):
@@ -288,15 +281,15 @@ class Reconciler:
                 self.note('DynamoDB answered after the timeout', change)
 
     def _add(self, name: str, found: _Found) -> None:
-        origin: list[str | None] = []
+        must_list = [False]
 
-        def may_replace(_: str, present: str | None) -> bool:
-            origin[:] = [present]
-            return found.may_replace(present)
+        def may_replace(_: str, origin: str | None) -> bool:
+            is_better, must_list[0] = found.compare(origin)
+            return is_better
 
         self._index.add(name, found.text, found.tag, may_replace)
-        if origin and found.is_doubtful(*origin):
-            self.note('its tags show which of them describes it', Change(name, None, None))
+        if must_list[0]:
+            self.note('its tags show which one describes it', Change(name, None, None))
 
     def note(self, why: object, *changes: Change) -> None:
         """Note the repositories of changes, to be read later. After a push, a tag is expected."""
@@ -322,18 +315,14 @@ class Reconciler:
         """Return the description of a pushed image, or else that of the best tag that has one."""
         if image.is_secondary(change.tag) or self._registry.is_cache:
             return _Found()
-        if change.tag:
-            return _Found(self._description(change.name, change.reference, ends), change.tag)
-        tags = self._registry.tags(change.name, self._seconds_left(ends.text))
-        for tag in image.best_tags(tags, _BEST_TAGS):
-            text = self._description(change.name, tag, ends)
+        tags = None if change.tag else self._registry.tags(
+            change.name, self._seconds_left(ends.text))
+        for tag in [change.tag] if change.tag else image.best_tags(tags or (), _BEST_TAGS):
+            text = image.description(self._registry, change.name, change.reference or tag,
+                                     self._seconds_left(ends.text), self._clock)
             if text:
                 return _Found(text, tag, tags)
-        return _Found('', None, tags)
-
-    def _description(self, name: str, reference: str | None, ends: _Ends) -> str | None:
-        return image.description(
-            self._registry, name, reference, self._seconds_left(ends.text), self._clock)
+        return _Found(None if change.tag else '', '', tags)
 
     def _ends(self, seconds: float) -> _Ends:
         now = self._clock()

@@ -124,6 +124,15 @@ def test_after_the_delete_of_the_tag_that_described_it_the_next_best_one_does(
     assert copy.described == described
 
 
+def test_the_description_of_a_better_tag_is_kept_after_it_is_pushed_without_one(copy):
+    copy.push('latest', 'Of latest')
+    copy.push('2.0', 'Of 2.0')
+    copy.push('1.0', 'Of 1.0')
+    copy.push('latest')
+    copy.delete('1.0')
+    assert copy.described == ['Of latest', 'latest'] and copy.notes == []
+
+
 def test_a_delete_of_another_tag_keeps_the_description(copy):
     copy.push('1.0', 'Of 1.0')
     copy.push('2.0', 'Of 2.0')
