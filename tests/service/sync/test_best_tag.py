@@ -71,7 +71,7 @@ def copy(index):
     (['2.0', '1.9.1'], '2.0'), (['1.9.1', '2.0'], '2.0'), (['2.0', '2.0-alpine'], '2.0'),
     (['2.0-rc1', '2.0'], '2.0'), (['2.0', '2.1-rc1'], '2.1-rc1'), (['latest', '3.0'], 'latest'),
     (['3.0', 'latest'], 'latest'), (['main', '1.0', 'stable'], '1.0'),
-    (['1.0', 'buildcache'], '1.0'), (['buildcache', '1.0'], '1.0'),
+    (['app', 'buildcache'], 'app'), (['buildcache', '1.0'], '1.0'),
     (['1.0', 'sha256-' + 'a' * 64 + '.sig'], '1.0')])
 def test_a_push_changes_the_description_if_no_better_tag_has_given_it(copy, pushes, tag):
     for pushed in pushes:
