@@ -26,7 +26,7 @@ STANDARD = HARMLESS | {'functools', 'logging', 'marshal', 'os', 'Queue', 'queue'
                        'random', 'sqlite3', 'sys', 'tempfile', 'threading', 'time', 'uuid'}
 AWS = {'boto3', 'botocore'}
 #: Lines of the package and of the longest module; modules of the package and of the largest folder.
-ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 12400, 450, 62, 10
+ALL_LINES, LONGEST, ALL_MODULES, LARGEST = 12700, 450, 62, 10
 
 SOURCES = {str(path.relative_to(PACKAGE).with_suffix('')): path.read_bytes()
            for path in sorted(PACKAGE.rglob('*.py'))}

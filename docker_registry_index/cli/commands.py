@@ -42,7 +42,8 @@ def command(function):
     one line and an exit status."""
     @functools.wraps(function)
     def run(config, **options):
-        exit_with(lambda: function(index_of(config), config, **options), options['is_json'])
+        exit_with(lambda: function(index_of(config, options.pop('is_adopting', False)), config,
+                                   **options), options['is_json'])
     return main.command()(click.pass_obj(run))
 
 
@@ -87,12 +88,16 @@ def search(index, config, term, limit, is_all, is_json):
         for result in found:
             click.echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
         if found.is_incomplete:
-            click.echo('More repositories may match; search for a rarer word.', err=True)
+            click.echo('More repositories may match: the word is too common, or the first load of '
+                       'the index is not complete.', err=True)
     return OK if found else NOT_OK
 
 
 @command
 @click.option('--dry-run', is_flag=True, help='Show the changes without making them.')
+@click.option('--adopt', 'is_adopting', is_flag=True,
+              help='Record that the tables belong to the registry of the settings, because their '
+                   'registry has moved.')
 @_NAMES
 @_JSON
 def load(index, config, dry_run, names, is_json):
@@ -192,6 +197,7 @@ def _report_of(index, source):
         'last_load': marker and marker.report,
         'verified': marker and {'slices': marker.slice, 'of': SLICES, 'last': marker.verified,
                                 'all': marker.verified_all},
+        'registry': status.registry(),
         'lease': status.lease(),
         'names': None, 'rows': None, 'sampled': 0, 'storage': bool(source),
         'postings_per_repository': None, 'wrong': {},
@@ -212,6 +218,8 @@ def _print_report(report):
             units = ', %(read_units)d read and %(write_units)d write units' % table
         click.echo('%-12s %s: %s%s' % (table['kind'], table['name'], table['status'], units))
     click.echo('%-12s %s' % ('index', _index_text(report)))
+    if report['registry'] is not None:
+        click.echo('%-12s %s' % ('registry', safe(report['registry'])))
     click.echo('%-12s %s' % ('load', _load_text(report)))
     if report['verified']:
         click.echo('%-12s %s' % ('verified', _verified_text(report['verified'])))

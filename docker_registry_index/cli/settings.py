@@ -29,13 +29,17 @@ class NamesSource(ListSource):
         return name in self._names
 
 
-def index_of(config):
+def index_of(config, is_adopting=False):
     """Return a SearchIndex with the settings of the registry or the service.
 
     :param config: path of a configuration file; None for that of the registry.
+    :param is_adopting: True to accept the tables of another registry.
     :raises SettingError: a setting is wrong."""
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    index = SearchIndex(_engine_settings(config))
+    registry = None
+    if _is_of_service(config):
+        registry = _service_settings(config, lambda warning: None).registry
+    index = SearchIndex(_engine_settings(config), registry=registry, is_adopting=is_adopting)
     # A command that fails because DynamoDB is unavailable prints the error itself.
     index.client.availability.is_silent = True
     return index
@@ -62,15 +66,17 @@ def source_of(config, names=None, optional=False):
     """Return the Source of the registry's storage: that of the service if its settings are given,
     otherwise that of docker-registry.
 
-    :param names: a file of names, in bytes, to use in place of the storage.
+    :param names: a file of names, in bytes, to use in place of the storage. A service that knows
+        its registry asks it whether they have a tag.
     :param optional: True to return None if docker-registry is not installed."""
-    if names is not None:
-        return NamesSource(_lines(names))
-    if _is_of_service(config):
-        settings = _service_settings(config)
+    names = None if names is None else list(_lines(names))
+    settings = _service_settings(config) if _is_of_service(config) else None
+    if names is not None and (settings is None or settings.registry_url is None):
+        return NamesSource(names)
+    if settings is not None:
         with _imports_of_service():
             from ..service.sources.selection import source_of as source_of_service
-        return source_of_service(settings)
+        return source_of_service(settings, None if names is None else lambda: names)
     if config:
         os.environ[_FILE] = os.path.abspath(config)
     try:

@@ -90,6 +90,14 @@ class ForeignDatabase(DynamoDBIndexError):
                'in the settings')
 
 
+class OtherRegistry(ForeignDatabase):
+    """Raised if the tables belong to another registry; nothing was changed."""
+    facts = 'table', 'found', 'own'
+    message = ('table %(table)s belongs to the index of the registry %(found)s, but the settings '
+               'name the registry %(own)s; nothing was changed; name another database in the '
+               'settings, or, if the registry has moved, run docker-registry-index load --adopt')
+
+
 class TableError(DynamoDBIndexError):
     """Raised if a table cannot be created, or is not active within two minutes."""
     facts = 'table', 'problem', 'way_out'

@@ -2,6 +2,8 @@
 
 from __future__ import unicode_literals
 
+import functools
+
 from .concurrency import Precedence
 from .lifecycle.lease import Lease
 from .lifecycle.maintenance import Maintenance
@@ -39,9 +41,10 @@ class SearchIndex(object):
     and ``close`` at its end. The other methods do one thing each, and raise their errors.
 
     :param settings: a Settings.
-    :param connect_now: True to find credentials now; see Client."""
+    :param connect_now: True to find credentials now; see Client.
+    :param registry, is_adopting: as for Startup."""
 
-    def __init__(self, settings, connect_now=True):
+    def __init__(self, settings, connect_now=True, registry=None, is_adopting=False):
         self.settings = settings
         self.client = Client(settings, connect_now)
         self._store = Store(settings, self.client)
@@ -52,6 +55,9 @@ class SearchIndex(object):
         #: The repositories whose descriptions the service has yet to read.
         self.description_queue = DescriptionQueue(self._store)
         self._maintenance = self._queue = None
+        # True if is_ready has found that no load was ever complete.
+        self._is_partial = False
+        self._startup = functools.partial(Startup, registry=registry, is_adopting=is_adopting)
 
     def start(self, source, wait=None, progress=None):
         """Make the index ready; continue in the background if that takes long.
@@ -66,7 +72,8 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
 
         Costs one BatchGetItem if the index is ready, and one a minute."""
-        maintenance = Maintenance(self._store, self._load_function(source, progress))
+        maintenance = Maintenance(self._store, self._load_function(source, progress),
+                                  startup=self._startup)
         timed_source = TimedSource(as_source(source), ANSWER_SECONDS, UNANSWERED)
         self._queue = ChangeQueue(
             self._writer.set, lambda name: reconcile(name, timed_source, self._writer),
@@ -130,12 +137,15 @@ class SearchIndex(object):
         return marker.unreadable if marker else []
 
     def search(self, term, limit=None, skip=0):
-        """Return the repositories that match ``term``, best first. See Search.search.
+        """Return the repositories that match ``term``, best first. See Search.search. Until a first
+        load is complete, the Results are incomplete.
 
         :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
         if self._maintenance:
             self._maintenance.wait_until_usable()
-        return self._search.search(term, limit, skip)
+        results = self._search.search(term, limit, skip)
+        results.is_incomplete |= not self.complete if self._maintenance else self._is_partial
+        return results
 
     def catalog(self, after=None, limit=None, is_bounded=True):
         """Return names in the order of a registry's catalog. See Search.catalog."""
@@ -163,7 +173,10 @@ class SearchIndex(object):
 
     def is_ready(self):
         """Return True if the index is ready. Costs one BatchGetItem. See Startup.is_ready."""
-        return Startup(self._store, None).is_ready()
+        startup = self._startup(self._store, None)
+        is_ready = startup.is_ready()
+        self._is_partial = not (startup.marker and startup.marker.synced)
+        return is_ready
 
     def sync(self, source, progress=None):
         """Make the index equal to the storage now, under the lease.
@@ -174,7 +187,7 @@ class SearchIndex(object):
         :raises NewerDatabase, ForeignDatabase: nothing was changed.
         :raises StorageUnreadable: no part of the storage can be read.
         :raises TableError, RequestFailed: the load has not ended; call again."""
-        return Startup(self._store, self._load_function(source, progress)).sync()
+        return self._startup(self._store, self._load_function(source, progress)).sync()
 
     def difference(self, source):
         """Return what a load would change; a missing table counts as empty. See
@@ -191,7 +204,7 @@ class SearchIndex(object):
 
     def status(self, source=None):
         """Return a Status of this index; ``source`` as for checker."""
-        return Status(self._store, source and as_source(source))
+        return Status(self._store, source and as_source(source), self._startup)
 
     def _load_function(self, source, progress):
         """Return a function that loads, as Startup needs it; see Loader.load."""

@@ -57,7 +57,7 @@ class Service:
     """All objects of one process of the service. Raises SettingError if a setting is unusable."""
 
     def __init__(self, settings: Any, service: ServiceSettings) -> None:
-        self.index = SearchIndex(settings)
+        self.index = SearchIndex(settings, registry=service.registry)
         self._source = source_of(service)
         self._metrics = Metrics()
         self.index.client.connection.watch(self._metrics.watch_dynamodb)

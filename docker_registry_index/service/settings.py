@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, Mapping
+from urllib.parse import urlsplit
 
 from .. import configuration
 from ..engine.errors import SettingError
@@ -120,8 +121,8 @@ OPTIONS = (
            'The largest number of names on a page of the catalog; the cost of a page has no limit '
            'if it is above 1000.'),
     Option('storage', None, storage,
-           "What a load lists: s3://BUCKET/ROOTDIRECTORY or an absolute path; by default, the "
-           "registry's catalog."),
+           "What a load lists: s3://BUCKET/ROOTDIRECTORY, or the absolute path of the root "
+           "directory or of a file of names; by default, the registry's catalog."),
     Option('storage_region', None, checks.region, 'The region of the bucket.',
            aws=('DYNAMODB_REGION', *AWS_REGION)),
     Option('storage_access_key', None, checks.secret(),
@@ -151,6 +152,14 @@ class ServiceSettings(BaseSettings):
 
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def registry(self) -> str | None:
+        """The registry as the tables record it: host, port and path of its address; or None."""
+        parts = urlsplit(self.registry_url or '')
+        host = 'localhost' if parts.hostname in ('127.0.0.1', '::1') else parts.hostname
+        port = '' if parts.port in (None, 80, 443) else f':{parts.port}'
+        return f"{host}{port}{parts.path.rstrip('/')}" if host else None
 
     def check_serving(self) -> None:
         """Raise SettingError if a setting is missing that the command serve needs."""

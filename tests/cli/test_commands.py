@@ -10,10 +10,15 @@ from docker_registry_index.engine.search import search
 from docker_registry_index.engine.store import retries
 from docker_registry_index.engine.store.records import READY_KEY
 from tests.docs import pages
+from tests.helpers.registry import FakeRegistry
 from tests.helpers.storage import FakeStorage
 
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
 SORTED = sorted(NAMES.split())
+
+
+INCOMPLETE = ('More repositories may match: the word is too common, or the first load of the index '
+              'is not complete.\n')
 
 
 # search
@@ -32,10 +37,16 @@ def test_a_search_prints_the_names_with_the_term_and_returns_1_without_any(share
 def test_a_search_that_may_not_read_everything_says_so(shared, monkeypatch):
     monkeypatch.setattr(search, 'MOST', 2)
     assert shared('search', 'team') == (
-        0, 'team/api  \nteam/web  \n', 'More repositories may match; search for a rarer word.\n')
+        0, 'team/api  \nteam/web  \n', INCOMPLETE)
     assert shared('search', 'team', '-n', '2')[2] == ''
     status, shown = shared.json('search', 'team')
     assert (status, shown['incomplete_results'], len(shown['results'])) == (0, True, 2)
+
+
+def test_a_search_before_the_first_load_is_complete_says_so(loaded, index):
+    index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
+    assert loaded('search', 'web') == (0, 'team/web  \n', INCOMPLETE)
+    assert loaded.json('search', 'web')[1]['incomplete_results'] is True
 
 
 def test_a_search_for_all_ends_at_the_setting_and_not_at_the_limit(loaded, command_of, monkeypatch):
@@ -234,3 +245,18 @@ def test_tables_of_a_newer_release_are_status_5(loaded, index):
 def test_the_page_shows_the_help_as_it_is(shared, arguments):
     status, out, _ = shared(*arguments + ['--help'])
     assert status == 0 and '```\n%s```\n' % out in pages.read('docs/command-line.md')
+
+
+# names of a service's registry
+
+def test_a_load_of_names_asks_the_registry_of_a_service_for_them(command_of, index):
+    with FakeRegistry({'team/web': None, 'team/api': None}) as registry:
+        command = command_of(REGISTRY_URL=registry.url)
+        assert command.json('load', '--names', '-', given='team/web\ngone\n')[1]['added'] == 1
+        assert index.names() == ['team/web']
+        for name in 'team/api', 'gone':
+            index.engine.add(name)
+            index.change_item(index.settings.repository_table, {'name': {'S': name}},
+                              touched={'N': '1'})
+        assert command.json('load', '--names', '-', given='team/web\n')[1]['removed'] == 1
+        assert index.names() == ['team/api', 'team/web']

@@ -12,7 +12,7 @@ from docker_registry_index.service.settings import ServiceSettings
 
 @pytest.mark.parametrize('environ, text, given', [
     ({}, '', False), ({}, 'extensions: {}', False), ({}, ServiceSettings.BLOCK + ':', True),
-    ({'REGISTRY_URL': 'x'}, '', True), ({'STORAGE': '/x'}, '', True),
+    ({'REGISTRY_URL': 'http://x'}, '', True), ({'STORAGE': '/x'}, '', True),
     ({'STORAGE': ''}, '', False), ({'EVENTS_SECRET': 'x'}, '', False)])
 def test_a_service_has_another_database_and_no_flavours(tmp_path, environ, text, given):
     path = tmp_path / 'config.yml'

@@ -4,6 +4,7 @@ import uuid
 from urllib.parse import unquote
 
 from dev.storage.oci_images import DESCRIPTION
+from docker_registry_index.service.registry.catalog import Page
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
@@ -81,8 +82,8 @@ class FakeRegistryClient(RegistryClient):
     def config(self, name, digest, timeout=None):
         return self._answer(digest, self.configs.get(digest), timeout)
 
-    def catalog(self):
-        return iter(self.pages)
+    def catalog(self, place=None):
+        return iter([Page(names) for names in self.pages])
 
     def _answer(self, asked, answer, timeout):
         self.asked.append(asked)

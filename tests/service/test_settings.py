@@ -289,3 +289,13 @@ DOCKER_REGISTRY_CONFIG
 def test_an_ordinary_environment_is_no_warning():
     environ = {**dict.fromkeys(ORDINARY.split(), 'x'), 'AWS_REGION': 'eu-west-1'}
     assert settings_of(environ, {})[1] == []
+
+
+@pytest.mark.parametrize('url, recorded', [
+    ('http://registry:5000', 'registry:5000'), ('https://Registry.Example/', 'registry.example'),
+    ('http://registry.example:80/images/', 'registry.example/images'),
+    ('http://127.0.0.1:5000', 'localhost:5000'), ('http://[::1]:5000', 'localhost:5000'),
+    ('http://localhost:5000', 'localhost:5000')])
+def test_the_registry_that_the_tables_record(url, recorded):
+    assert settings_of({'REGISTRY_URL': url}, {})[0].registry == recorded
+    assert settings_of({'STORAGE': '/srv'}, {})[0].registry is None

@@ -19,8 +19,9 @@ from .start import RETRY, Startup
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two attempts while DynamoDB or the storage is unavailable.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1, 30
+#: Seconds between two attempts while DynamoDB or the storage is unavailable; and the most seconds
+#: between two first loads, because each may make a registry walk its whole storage.
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_LOAD_PAUSE = 1, 30, 300
 #: Seconds between two checks while another process loads.
 _CHECK_AGAIN = 5
 #: Seconds between two checks of an index that is ready.
@@ -38,6 +39,7 @@ _DAY = 86400
 _NOT_READY = ('the search index is not ready; the registry works without it, and the start of the '
               'index is retried: %s')
 _NOT_CHECKED = 'the search index cannot be checked; the check is retried: %s'
+_NOT_LOADED = 'the first load of the search index cannot read the storage; it is retried: %s'
 _NOT_SYNCED = 'the sync of the search index with the storage failed; the sync is retried: %s'
 
 
@@ -109,10 +111,11 @@ class Maintenance(object):
         # The last request of any process, the seconds from it until the sync, and the times when
         # this process first saw it, and the first request that the same sync will serve.
         self._request, self._rest, self._seen_at, self._seen_since = None, 0, 0, 0
-        self._sync_at = self._now = 0
-        self._backoffs = {message: Backoff(_FIRST_PAUSE, RETRY if message is _NOT_SYNCED
-                                           else _LONGEST_PAUSE)
-                          for message in (_NOT_READY, _NOT_CHECKED, _NOT_SYNCED)}
+        # The next sync after one that has failed, and the next first load.
+        self._sync_at = self._load_at = self._now = 0
+        self._backoffs = {message: Backoff(_FIRST_PAUSE, longest) for message, longest in (
+            (_NOT_READY, _LONGEST_PAUSE), (_NOT_CHECKED, _LONGEST_PAUSE),
+            (_NOT_LOADED, _LONGEST_LOAD_PAUSE), (_NOT_SYNCED, RETRY))}
         self._message = _NOT_READY
         self._checked = threading.Event()
         self._first_run = threading.Event()
@@ -283,10 +286,14 @@ class Maintenance(object):
     def _make_ready(self):
         self._request_if_due()
         self._message = _NOT_READY
+        # Meanwhile, another process may have loaded the index.
+        if self._now < self._load_at and not self._startup.is_ready():
+            return min(self._load_at - self._now, _CHECK_EVERY)
         self.is_ready = self._startup.ensure_ready()
         self.is_loading = not self.is_ready
         if self.is_loading:
             return _CHECK_AGAIN
+        self._backoffs[_NOT_LOADED].reset()
         logger.info('the search index is ready')
         return self._seconds_until_check()
 
@@ -375,6 +382,8 @@ class Maintenance(object):
     def _note_failure(self, error):
         """Log the first failure of an outage; return the seconds until the next attempt."""
         self.is_loading = False
+        if self._message is _NOT_READY and isinstance(error, errors.StorageUnreadable):
+            self._message = _NOT_LOADED
         backoff = self._backoffs[self._message]
         # The client logs an outage of DynamoDB.
         if not backoff.has_begun and not getattr(error, 'unavailable', False):
@@ -384,6 +393,8 @@ class Maintenance(object):
         pause = backoff.next()
         if self._message is _NOT_SYNCED:
             self._sync_at = self._clock() + pause
+        if self._message is _NOT_LOADED:
+            self._load_at = self._clock() + pause
         return min(pause, _CHECK_EVERY)
 
 

@@ -29,6 +29,8 @@ _FORMAT = 'format'
 #: The attributes of the version row that contain the last SyncRequest, and the one that a sync has
 #: served.
 _REQUESTED, _SERVED = 'sync_requested', 'sync_served'
+#: The attribute of the version row that contains the registry to which the index belongs.
+_REGISTRY = 'registry'
 
 #: A lock for each process and search table, so that only one thread of a process loads an index.
 _loading = {}
@@ -41,15 +43,19 @@ class Startup(object):
     :param load: a function that takes a heartbeat function and the numbers of the slices to verify,
         loads, and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop.
-    :param locks: a dictionary of the locks of this process."""
+    :param locks: a dictionary of the locks of this process.
+    :param registry: the registry of the index, a text; None to accept the tables of each registry.
+    :param is_adopting: True to make the tables of another registry those of this one."""
 
     def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time,
-                 locks=_loading):
+                 locks=_loading, registry=None, is_adopting=False):
         self._store = store
         self._load = load
         self._sleep = sleep
         self._clock = clock
         self._wall_clock = wall_clock
+        self._registry = registry
+        self._is_adopting = is_adopting
         self._lock = locks.setdefault((os.getpid(), store.search_table), threading.Lock())
         # One for all calls, because the lease time is longer than a call waits.
         self._lease = Lease(store, clock=clock)
@@ -60,6 +66,8 @@ class Startup(object):
         self.marker = None
         #: The SyncRequest that no sync has served, as it was read last; None if there is none.
         self.request = None
+        #: The registry that the tables record; None if they record none.
+        self.recorded_registry = None
 
     def is_ready(self):
         """Return True if all tables and the ready marker exist, in the format of this release.
@@ -82,7 +90,7 @@ class Startup(object):
             return False
         self._has_tables = True
         for row in found.get(store.version_table, ()):
-            self._check_format(row)
+            self._check_row(row)
             self._lease.note(row)
             self._note_request(row)
         self._keep_marker((found.get(store.search_table) or [None])[0])
@@ -178,6 +186,9 @@ class Startup(object):
         after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()), slices,
                              self._tables)
         attributes = {_FORMAT: {'N': str(postings.FORMAT)}}
+        if self._registry is not None:
+            # Not before, because the settings may name a registry that does not exist.
+            attributes[_REGISTRY] = {'S': self._registry}
         if request is not None:
             # A later request has another number, so it is not served.
             attributes[_SERVED] = request.value
@@ -205,9 +216,13 @@ class Startup(object):
 
     def _check_database(self):
         for row in check_version(self._store):
-            self._check_format(row)
+            self._check_row(row)
 
-    def _check_format(self, row):
+    def _check_row(self, row):
+        recorded = self.recorded_registry = row.get(_REGISTRY, {}).get('S')
+        if not self._is_adopting and None not in (recorded, self._registry) and (
+                recorded != self._registry):
+            raise errors.OtherRegistry(self._store.version_table, recorded, self._registry)
         found = int(row.get(_FORMAT, {}).get('N', 0))
         if found > postings.FORMAT:
             raise errors.NewerDatabase(self._store.version_table, found, postings.FORMAT)

@@ -14,8 +14,10 @@ MARKERS = '!'
 #: The kinds of such items: how their suffixes begin, before a name or a number.
 TOMBSTONE, PENDING, INTENT = 'removed ', 'describe ', 'loading '
 
-#: The keys of the ready marker and of the one row of the version table.
+#: The keys of the ready marker, of the place where an interrupted first load resumes, and of the
+#: one row of the version table.
 READY_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': 'ready'}}
+PLACE_KEY = {'gram': {'S': MARKERS}, 'suffix': {'S': 'place'}}
 VERSION_KEY = {'version': {'N': '1'}}
 
 #: The slices of the search table, of which each load verifies one.

@@ -4,6 +4,7 @@ A namespace that cannot be read, or does not answer, is left out and logged."""
 
 from __future__ import unicode_literals
 
+import collections
 import logging
 
 from .. import errors
@@ -22,7 +23,7 @@ _LOG_SECONDS = 10
 _BATCH = 500
 #: Seconds between two checks of what the workers have found.
 _POLL_SECONDS = 0.05
-_LISTED, _UNREADABLE, _FAILED, _ENDED = range(4)
+_LISTED, _UNREADABLE, _FAILED, _COMPLETE, _ENDED = range(5)
 
 
 class Listing(object):
@@ -47,6 +48,11 @@ class Listing(object):
         self._timed_out = []
         #: The namespaces that could not be read, as the source returned them.
         self.unreadable = []
+        #: Where a listing can resume that is interrupted now; None for the start.
+        self.place = None
+        # The number of namespaces in front of each further place; of those that were all listed;
+        # and the numbers of others that were listed.
+        self._places, self._complete, self._completed = collections.deque(), 0, set()
 
     def batches(self, heartbeat, meanwhile=lambda: False):
         """Yield lists of (name, description or None).
@@ -88,8 +94,19 @@ class Listing(object):
                 yield value
             elif kind == _UNREADABLE:
                 self._note_unreadable(*value)
+            elif kind == _COMPLETE:
+                self._note_complete(value)
             else:
                 self._working.discard(worker)
+
+    def _note_complete(self, number):
+        """Note that the caller has received all repositories of a namespace."""
+        self._completed.add(number)
+        while self._complete + 1 in self._completed:
+            self._complete += 1
+            self._completed.remove(self._complete)
+        while self._places and self._places[0][0] <= self._complete:
+            self.place = self._places.popleft()[1]
 
     def _check_timeouts(self):
         error = TimedOut(self._seconds)
@@ -127,7 +144,10 @@ class Listing(object):
             for namespace in self._source.namespaces():
                 self._stopwatch.stop()
                 self._count += 1
-                if not self._put(self._namespaces, [namespace]):
+                place = getattr(namespace, 'place', None)
+                if place is not None:
+                    self._places.append((self._count, place))
+                if not self._put(self._namespaces, [(self._count, namespace)]):
                     return
                 self._stopwatch.start()
         except Exception as error:
@@ -145,7 +165,7 @@ class Listing(object):
                 # For the next worker.
                 self._put(self._namespaces, None)
                 break
-            [worker.namespace] = found
+            [(worker.number, worker.namespace)] = found
             try:
                 self._list_namespace(worker)
             finally:
@@ -155,7 +175,7 @@ class Listing(object):
         self._put(self._found, (worker, _ENDED, None))
 
     def _list_namespace(self, worker):
-        batch = []
+        batch, end = [], (worker, _COMPLETE, worker.number)
         worker.start()
         try:
             for pair in self._source.repositories(worker.namespace):
@@ -168,10 +188,10 @@ class Listing(object):
                     return
                 worker.start()
         except Exception as error:
-            worker.stop()
-            self._put(self._found, (worker, _UNREADABLE, (worker.namespace, error)))
+            end = worker, _UNREADABLE, (worker.namespace, error)
         worker.stop()
         self._put(self._found, (worker, _LISTED, batch))
+        self._put(self._found, end)
 
     def _put(self, where, what):
         """Put an item into a queue; return False if the listing is over."""
@@ -187,7 +207,7 @@ class Listing(object):
 class _Worker(Stopwatch):
     """The state of a thread that lists one namespace after another, and the time it waits."""
 
-    namespace = None
+    number = namespace = None
     has_timed_out = False
 
 

@@ -14,7 +14,7 @@ from .. import errors
 from .._compat import monotonic, sleep, text_type
 from ..concurrency import Stopwatch, Workers
 from ..store.client import request_timeout, settle_timeout
-from ..store.records import NOTHING, TOMBSTONE, marker_key, removal_of
+from ..store.records import NOTHING, PLACE_KEY, TOMBSTONE, marker_key, removal_of
 from ..store.retries import FOREVER
 from ..write.bulk import LONGEST, BulkWriter, Window, WindowClient, intents
 from ..write.writer import Writer
@@ -35,6 +35,8 @@ _YIELD_EVERY, _REPORT_EVERY = 10, 100
 #: While the storage is being listed, entries are written in groups of this size; after this many
 #: seconds, a group contains those that were listed by then.
 _WRITTEN_AT_ONCE, _WRITE_SECONDS = 33, 1
+#: The seconds from the start of a load, or since a place was stored, until another one is.
+_PLACE_SECONDS = 10
 #: The number of threads that write, and so the most requests at a time.
 _THREADS = 8
 
@@ -43,7 +45,8 @@ class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
         'unreadable', 'seconds'))):
     """The results of a load, as numbers of repositories.
 
-    :param found: repositories in the registry's storage.
+    :param found: repositories in the registry's storage; of a load that resumes, only those that
+        were listed after the interruption.
     :param added: repositories that were not in the index.
     :param adopted: rows that had no postings or outdated ones, such as those of release 0.1.0.
     :param cleaned: names whose postings were deleted because they had no row, or because their
@@ -108,7 +111,7 @@ class Loader(object):
         self._wall_clock = wall_clock
         self._plain_store = store
         self._threads = threads
-        self._written = clock()
+        self._written = self._place_stored = clock()
         self._slices = slices
         self._bulk = self._bulk_queue = self._workers = self._verification = None
         self._counts = collections.Counter()
@@ -130,7 +133,10 @@ class Loader(object):
         Costs a Scan of the rows, and a Query each of all names, the tombstones and the intents.
         BulkWriter.write describes the cost of what is added, and Verification that of the slices. A
         repository that is removed costs three requests, and a tombstone that has expired costs a
-        DeleteItem."""
+        DeleteItem. If the source has places to resume at, the first load stores one with a PutItem,
+        at most every ten seconds.
+
+        A load that resumes removes nothing. Another load follows soon, see ReadyMarker.after."""
         started = self._clock()
         self._verification = Verification(self._reader, self._store, self._slices)
         # When DynamoDB has made all requests that got no answer, perhaps of an earlier load.
@@ -172,6 +178,8 @@ class Loader(object):
             if self._source.describes_later:
                 self._description_queue.note(self._source.doubtful())
             self._delete_expired(snapshot)
+            if self._reader.place is not None:
+                self._store.call('delete_item', TableName=self._store.search_table, Key=PLACE_KEY)
         finally:
             snapshot.close()
         report = LoadReport(
@@ -202,6 +210,9 @@ class Loader(object):
     def _write_listed(self, snapshot):
         """Write some of the repositories that were listed, if a thread is free and a write is due;
         return True if there were any."""
+        if self._reader.listing.place not in (None, self._reader.place) and (
+                self._clock() >= self._place_stored + _PLACE_SECONDS):
+            self._store_place(snapshot)
         if self._workers.are_busy() or (snapshot.listed - snapshot.taken < _WRITTEN_AT_ONCE
                                         and self._clock() < self._written + _WRITE_SECONDS):
             return False
@@ -210,6 +221,19 @@ class Loader(object):
         self._written = self._clock()
         self._sleep(0)
         return bool(entries)
+
+    def _store_place(self, snapshot):
+        """Write all that was listed, then store the place where a later load can resume."""
+        place, self._place_stored = self._reader.listing.place, self._clock()
+        # The second time for those in front of the last one that was taken.
+        for entries in [iter(lambda: snapshot.take_listed(_WRITTEN_AT_ONCE), [])] * 2:
+            for group in entries:
+                self._write_entries(group)
+        self._workers.join()
+        if not self._counts['failed']:
+            self._store.call('put_item', TableName=self._store.search_table,
+                             Item=dict(PLACE_KEY, place={'S': place}))
+            self._reader.place = place
 
     def _write_entries(self, entries, is_trusted=False, note_progress=lambda done: None):
         """Write entries. Some may still be under way at the end; see Workers.join."""
@@ -375,7 +399,7 @@ class Loader(object):
         """Return True if repositories that were not listed may be removed. A storage without any
         repository is more often the wrong storage than an empty one."""
         rows = snapshot.count('rows')
-        if rows and not snapshot.count():
+        if rows and not snapshot.count() and not self._reader.is_resumed:
             logger.error('the storage lists no repositories, but the search index has %d; nothing '
                          'is removed; check the settings of the storage, or delete the tables if '
                          'the storage is really empty', rows)
@@ -384,6 +408,8 @@ class Loader(object):
 
     def _remove_if_allowed(self, entry, is_trusted, remove):
         """Call ``remove`` for an unlisted repository if it may be removed; return the outcome."""
+        if self._reader.is_resumed:
+            return 'unchanged'
         if self._writer.is_recent(entry.state.row):
             return 'recent'
         if entry.name in self._source.doubtful() or self._reader.may_have_missed(entry.name):

@@ -15,7 +15,8 @@ from .. import errors
 from .._compat import monotonic, sleep
 from ..store import postings, text
 from ..store.records import (
-    MARKERS, READY_KEY, TOMBSTONE, ReadyMarker, RepositoryState, Row, name_of_marker)
+    MARKERS, PLACE_KEY, READY_KEY, TOMBSTONE, ReadyMarker, RepositoryState, Row,
+    name_of_marker)
 from .listing import Listing, Progress
 
 logger = logging.getLogger(__name__)
@@ -192,6 +193,13 @@ class SnapshotReader(object):
         self._clock = clock
         #: The namespaces that could not be read, as the source returned them.
         self.unreadable = []
+        #: The place that is stored, where the listing of this load has begun or a later load can
+        #: resume; None for the start.
+        self.place = None
+        #: True if the listing has not begun at the start.
+        self.is_resumed = False
+        #: The Listing of the storage, once it has begun.
+        self.listing = None
 
     def take(self, meanwhile=None, is_scattered=False):
         """Return a Snapshot of the storage and the index; the caller closes it.
@@ -210,6 +218,10 @@ class SnapshotReader(object):
                 self._add_index(snapshot)
             else:
                 self._add_index(snapshot)
+                if self.place is not None:
+                    logger.info('the load resumes after the names that an interrupted one has read')
+                self._source.resume_at(self.place)
+                self.is_resumed = self.place is not None
                 self._add_storage(snapshot, lambda: meanwhile(snapshot))
         except BaseException:
             snapshot.close()
@@ -247,6 +259,8 @@ class SnapshotReader(object):
             if name is not None:
                 snapshot.note_removal(name, item['number']['S'],
                                       int(item.get('expires', {}).get('N', 0)))
+            elif item['suffix'] == PLACE_KEY['suffix']:
+                self.place = item['place']['S']
             elif item['suffix'] == READY_KEY['suffix']:
                 marker = ReadyMarker.of(item)
         return marker is not None and marker.synced is not None
@@ -254,7 +268,8 @@ class SnapshotReader(object):
     def _add_storage(self, snapshot, meanwhile=lambda: False):
         if not self._source:
             return
-        listing, progress = Listing(self._source, clock=self._clock), Progress(self._clock)
+        self.listing = listing = Listing(self._source, clock=self._clock)
+        progress = Progress(self._clock)
 
         def heartbeat():
             self._heartbeat()

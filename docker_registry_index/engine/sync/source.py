@@ -14,9 +14,15 @@ class Source(object):
     #: adds, see description_queue.py.
     describes_later = False
 
+    def resume_at(self, place):
+        """Make the next call of ``namespaces`` begin at a place; None for the start."""
+
     def namespaces(self):
         """Return the namespaces: any objects, whose text is their name in the log. Each is a part
-        of the storage that is listed independently."""
+        of the storage that is listed independently.
+
+        A namespace may have an attribute ``place``, a text: where a listing can resume once this
+        namespace and all in front of it were listed."""
         raise NotImplementedError
 
     def repositories(self, namespace):

@@ -24,13 +24,15 @@ class Status(object):
     """Reports the status of one index.
 
     :param store: a Store.
-    :param source: a Source; None to inspect without the storage."""
+    :param source: a Source; None to inspect without the storage.
+    :param startup: as for Maintenance."""
 
-    def __init__(self, store, source=None, sleep=sleep, choice=random.Random()):
+    def __init__(self, store, source=None, startup=Startup, sleep=sleep, choice=random.Random()):
         self._store = store.retrying(sleep=sleep)
         self._reader = SnapshotReader(self._store, source, sleep=sleep)
         self._inspector = Inspector(self._store)
         self._source = source
+        self._startup = startup(self._store, None)
         self._sleep = sleep
         self._random = choice
 
@@ -43,9 +45,12 @@ class Status(object):
         """Return the ReadyMarker, or None if the index is not ready. Costs a BatchGetItem.
 
         :raises NewerDatabase, ForeignDatabase: the tables are those of another release."""
-        start = Startup(self._store, None)
-        start.is_ready()
-        return start.marker
+        self._startup.is_ready()
+        return self._startup.marker
+
+    def registry(self):
+        """Return the registry that the tables record, as ``marker`` has read it, or None."""
+        return self._startup.recorded_registry
 
     def lease(self):
         """Return {'seconds': how long the holder has been loading, 'alive': True if it sent a

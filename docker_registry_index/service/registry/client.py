@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests.utils
 
+from .catalog import MARK, Catalog, Page
 from .connection import Answer, Connection, RegistryUnavailable, Tls
 from .layout import is_name
 
@@ -24,11 +25,8 @@ LIST_BYTES, _FIRST_BYTES = 32 * 1024 * 1024, 64 * 1024
 LATEST, _TAG_PAGES = 'latest', 100
 #: The timeout of a catalog page: a registry of version 2 walks its whole storage first.
 CATALOG_SECONDS = 300
-#: The most consecutive pages without a name that are followed.
-EMPTY_PAGES = 100
 
 _JSON, _CATALOG_SCOPE = 'application/json', 'registry:catalog:*'
-_TOO_MANY = 'PAGINATION_NUMBER_INVALID'
 _MANIFESTS = ', '.join([
     'application/vnd.docker.distribution.manifest.v2+json',
     'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -127,26 +125,12 @@ class RegistryClient:
         config = answer and answer.json()
         return config if isinstance(config, dict) else None
 
-    def catalog(self) -> Iterator[list[str]]:
-        """Yield the names on each page of the catalog. A name may have no tag: see has."""
-        first = self.connection.url + '/v2/_catalog'
-        answer = self._page(first + '?n=1000')
-        if answer.status == 400 and _TOO_MANY in (_codes(answer) or ()):
-            answer = self._page(first)
-        seen: set[str] = set()
-        empty_pages = 0
-        while True:
-            names = _texts(_ok(answer), 'repositories')
-            yield names
-            url = self._next(answer)
-            if url is None:
-                return
-            empty_pages = 0 if names else empty_pages + 1
-            page = {url, *names[-1:]}
-            if seen & page or empty_pages > EMPTY_PAGES:
-                raise _unusable(answer, 'repeats a page of its catalog')
-            seen |= page
-            answer = self._page(url)
+    def catalog(self, place: str | None = None) -> Iterator[Page]:
+        """Yield pages of names, which may have no tag or not exist: see has and Catalog.pages.
+
+        :param place: that of a page of an earlier catalog, to begin there."""
+        path = urlsplit(self.connection.url).path + '/v2/_catalog'
+        return Catalog(path, self._page).pages(place)
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
@@ -160,12 +144,22 @@ class RegistryClient:
             f'{self.connection.url}/v2/{name}/{rest}', f'repository:{name}:pull', accept, limit,
             timeout, method=method)
 
-    def _page(self, url: str) -> Answer:
-        return self.connection.get(url, _CATALOG_SCOPE, _JSON, LIST_BYTES,
-                                   read_timeout=CATALOG_SECONDS)
+    def _page(self, address: str, is_optional: bool) -> Page | None:
+        base = urlsplit(self.connection.url)
+        answer = self.connection.get(f'{base.scheme}://{base.netloc}{address}', _CATALOG_SCOPE,
+                                     _JSON, LIST_BYTES, read_timeout=CATALOG_SECONDS)
+        if answer.headers.get(MARK[0]) == MARK[1]:
+            raise RegistryUnavailable(
+                answer.url, 'is not the registry, but answers from the search index',
+                'set REGISTRY_URL to the address of the registry itself, behind any proxy')
+        if is_optional and 400 <= answer.status < 500:
+            return None
+        # Version 2 writes a charset, and lists all storages in the order of directories.
+        return Page(_texts(_ok(answer), 'repositories'), self._next(answer),
+                    'charset' in answer.headers.get('Content-Type', ''))
 
     def _next(self, answer: Answer) -> str | None:
-        """Return the URL of the next page of the catalog, or None."""
+        """Return the address of the next page of the catalog, without the host, or None."""
         links = requests.utils.parse_header_links(answer.headers.get('Link', ''))
         found = [link['url'] for link in links if link.get('rel') == 'next']
         if not found:
@@ -178,7 +172,7 @@ class RegistryClient:
         if link.hostname != base.hostname:
             raise _unusable(answer, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, the link may have the registry's own scheme and port.
-        return f'{base.scheme}://{base.netloc}{link.path}?{link.query}'
+        return f'{link.path}?{link.query}'
 
 
 class CacheClient(RegistryClient):

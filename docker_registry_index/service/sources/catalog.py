@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from ..registry.catalog import Page
 from ..registry.client import RegistryClient
 from ..registry.connection import CredentialsRefused
 from ..registry.layout import is_name
@@ -25,22 +26,34 @@ class CatalogSource(StorageSource):
     """A Source of the names in /v2/_catalog that have a tag.
 
     Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
-    its tags cannot be read, but the tags of others can."""
+    its tags cannot be read, but the tags of others can.
 
-    def __init__(self, client: RegistryClient) -> None:
-        self._client = client
+    :param names: a function that returns lines with a name each, to list instead of the catalog."""
+
+    def __init__(self, client: RegistryClient,
+                 names: Callable[[], Iterable[str]] | None = None) -> None:
+        self._client, self._names = client, names
         self._doubtful: dict[str, Exception] = {}
         # A name whose tags could be read, in any load.
         self._good: str | None = None
+        self._start: str | None = None
+
+    def resume_at(self, place: str | None) -> None:
+        """Make the next call of ``namespaces`` begin at the address of a page."""
+        self._start = place
 
     def namespaces(self) -> Iterator[Chunk]:
-        """Yield the names of the catalog in chunks of 50, as its pages arrive.
+        """Yield the names of the catalog in chunks of at most 50, as its pages arrive.
 
         :raises RegistryUnavailable: a page cannot be read."""
-        self._doubtful = {}
-        names = itertools.chain.from_iterable(self._client.catalog())
-        for chunk in iter(lambda: list(itertools.islice(names, CHUNK)), []):
-            yield Chunk(chunk)
+        start, self._start, self._doubtful = self._start, None, {}
+        names = filter(None, map(str.strip, self._names() if self._names else ()))
+        in_file = map(Page, iter(lambda: list(itertools.islice(names, CHUNK)), []))
+        for page in in_file if self._names else self._client.catalog(start):
+            for first in range(0, len(page), CHUNK):
+                yield Chunk(page[first:first + CHUNK])
+            if page.place is not None:
+                yield Chunk([], page.place)
 
     def may_contain(self, namespace: Chunk, name: str) -> bool:
         """Return True if the catalog lists a name in a chunk."""
@@ -105,7 +118,7 @@ class CatalogSource(StorageSource):
                                '; further ones are not logged' if count == _SHOWN else '')
 
 
-class Chunk(list[str]):
+class Chunk(Page):
     """Consecutive names of the catalog."""
 
     def __str__(self) -> str:

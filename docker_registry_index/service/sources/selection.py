@@ -1,6 +1,10 @@
-"""Selects the source that the settings name: a bucket, a directory or the registry's catalog."""
+"""Selects the source of the settings: a bucket, a directory, a file, or the registry's catalog."""
 
 from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
 
 from ...engine.errors import SettingError
 from ..registry.client import RegistryClient
@@ -35,13 +39,18 @@ def registry_of(settings: ServiceSettings) -> RegistryClient:
                           token_host=settings.registry_token_host)
 
 
-def source_of(settings: ServiceSettings) -> StorageSource:
-    """Return the Source that a load reads; raise SettingError if the settings name none."""
-    if settings.storage is None:
+def source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | None = None
+              ) -> StorageSource:
+    """Return the Source that a load reads; raise SettingError if the settings name none.
+
+    :param names: as for CatalogSource, instead of the storage of the settings."""
+    if names is None and os.path.isfile(settings.storage or ''):
+        names = functools.partial(open, settings.storage, encoding='utf-8')
+    if names is not None or settings.storage is None:
         if settings.registry_url is None:
-            raise SettingError('registry_url', None, 'is missing, and so is storage',
-                               'set REGISTRY_URL or STORAGE')
-        return CatalogSource(registry_of(settings))
+            raise SettingError('registry_url', None, 'is missing', 'set REGISTRY_URL; or set '
+                               'STORAGE to a bucket or to the directory of the registry')
+        return CatalogSource(registry_of(settings), names)
     found = bucket_of(settings.storage)
     if found is None:
         return FilesSource(settings.storage)

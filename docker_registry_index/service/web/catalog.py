@@ -18,6 +18,7 @@ import flask
 from ...engine import SearchIndex
 from ...engine.concurrency import SingleFlight
 from ...engine.search.search import Results
+from ..registry.catalog import MARK
 from ..registry.connection import Tls, new_session
 from .responses import first_value
 
@@ -31,7 +32,7 @@ _DEFAULT = 100
 #: cost.
 _BOUNDED = 1000
 _METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
-_VERSION = ('Docker-Distribution-Api-Version', 'registry/2.0')
+_HEADERS = [('Docker-Distribution-Api-Version', 'registry/2.0'), MARK]
 # What Go's strconv.Atoi accepts, on 64 bits.
 _WHOLE = re.compile(r'[+-]?0*([0-9]{1,19})\Z', re.ASCII)
 _GREATEST = 2 ** 63 - 1
@@ -194,7 +195,7 @@ def method_not_allowed(method: str) -> flask.Response:
                                 content_type='text/plain; charset=utf-8')
         answer.headers['X-Content-Type-Options'] = 'nosniff'
     answer.headers['Allow'] = 'GET'
-    answer.headers.extend([_VERSION])
+    answer.headers.extend(_HEADERS)
     return answer
 
 
@@ -204,5 +205,5 @@ def _error(form: Dialect, status: int, code: str, message: str, detail: Any) -> 
 
 def _answer(form: Dialect, status: int, document: Any) -> flask.Response:
     answer = flask.Response(as_json(document), status, content_type=form.content_type)
-    answer.headers.extend([_VERSION])
+    answer.headers.extend(_HEADERS)
     return answer

@@ -178,6 +178,29 @@ def test_a_start_that_fails_is_retried_and_logged_once(make, start, caplog, cloc
     assert len(logged(caplog)) == 1 and 'Traceback' in caplog.text and "'ours'" in caplog.text
 
 
+def test_first_loads_that_cannot_read_the_storage_are_five_minutes_apart_at_last(
+        make, start, caplog, clock):
+    begun = []
+
+    def fail():
+        begun.append(clock())
+        raise errors.StorageUnreadable('its repositories', KeyError('registry'))
+    start.ensure_ready = fail
+    maintenance = make()
+    while len(begun) < 12:
+        pause = maintenance.run_once(clock())
+        assert pause <= 60, 'another process may load'
+        clock.advance(pause + 0.01)
+    pauses = [after - before for before, after in zip(begun, begun[1:])]
+    for pause, longest in zip(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]):
+        assert 0.7 * longest <= pause <= longest + 1
+    assert len([line for line in logged(caplog) if 'cannot read the storage' in line]) == 1
+    start.ready = True
+    del start.ensure_ready
+    maintenance.run_once(clock())
+    assert maintenance.is_ready
+
+
 def test_checks_that_fail_leave_the_index_ready_and_are_logged_once(make, ready, caplog, clock):
     maintenance = make()
     maintenance.run_once(clock())

@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from docker_registry_index.service.registry.catalog import MARK
 from docker_registry_index.service.registry.client import BLOB_BYTES, CacheClient, RegistryClient
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.registry import DIGEST
@@ -13,6 +14,11 @@ from tests.helpers.scripted_server import error_page, page, reset
 @pytest.fixture
 def client(server):
     return RegistryClient(server.url)
+
+
+def names(client):
+    """Return the names in the catalog."""
+    return [name for page in client.catalog() for name in page]
 
 
 def test_an_invalid_name_or_reference_is_absent_without_a_request(server, client):
@@ -67,7 +73,7 @@ def test_a_list_without_values_is_null_or_empty(server, client, listed, expected
     server.answers = {'/v2/a/b/tags/list': page({'name': 'a/b', 'tags': listed}),
                       '/v2/_catalog?n=1000': page({'repositories': listed})}
     assert client.tags('a/b') == expected and client.has('a/b') is bool(expected)
-    assert list(client.catalog()) == [expected]
+    assert names(client) == expected
 
 
 @pytest.mark.parametrize('answer', [
@@ -191,32 +197,31 @@ def test_a_config_is_read_up_to_4_megabytes(server, client):
 
 
 class TestCatalog:
-    def pages(self, server, *links, names='abc'):
+    def pages(self, server, *links, listed='abc'):
         for place, link in enumerate(links):
             path = '/v2/_catalog?page=%d' % place if place else '/v2/_catalog?n=1000'
             link = link.replace('NEXT', '/v2/_catalog?page=%d' % (place + 1))
-            server.answers[path] = page({'repositories': [names[place]]},
+            server.answers[path] = page({'repositories': [listed[place]]},
                                         **({'Link': link} if link else {}))
-        return list(RegistryClient(server.url).catalog())
+        return names(RegistryClient(server.url))
 
     def test_links_are_relative_or_absolute(self, server):
         # The absolute one has the scheme and the port behind a proxy.
         assert self.pages(server, '<NEXT>; rel="next"', '<https://127.0.0.1:5000NEXT>; rel="next"',
-                          '') == [['a'], ['b'], ['c']]
+                          '') == ['a', 'b', 'c']
 
     def test_a_page_without_a_next_link_is_the_last(self, server):
         for link in '<NEXT>', 'NEXT', '<NEXT>; rel="prev"', ';', '<':
-            assert self.pages(server, link, '') == [['a']]
+            assert self.pages(server, link, '') == ['a']
 
-    @pytest.mark.parametrize('first, second, names, problem', [
+    @pytest.mark.parametrize('first, second, listed, problem', [
         ('<http://example.test/v2/_catalog?page=1>', '', 'abc', 'another host'),
         ('<//example.test/v2/>', '', 'abc', 'another host'), ('<http://[>', '', 'abc', 'not a URL'),
-        ('<NEXT>', '</v2/_catalog?page=1>; rel="next"', 'abc', 'repeats a page'),
-        ('<NEXT>', '<NEXT>; rel="next"', 'aaa', 'repeats a page')])
+        ('<NEXT>', '</v2/_catalog?page=1>; rel="next"', 'abc', 'repeats a page')])
     def test_a_link_leads_to_another_page_of_the_same_host(
-            self, server, first, second, names, problem):
+            self, server, first, second, listed, problem):
         with pytest.raises(RegistryUnavailable, match=problem):
-            self.pages(server, first + '; rel="next"', second, '', names=names)
+            self.pages(server, first + '; rel="next"', second, '', listed=listed)
 
     def test_at_most_100_empty_pages_are_followed(self, server, client):
         server.answers['*'] = lambda handler: page(
@@ -229,8 +234,22 @@ class TestCatalog:
     def test_a_page_size_that_is_refused_is_left_to_the_registry(self, server, client):
         server.answers = {'/v2/_catalog': page({'repositories': ['a']}), '/v2/_catalog?n=1000':
                           error_page('PAGINATION_NUMBER_INVALID', status=400)}
-        assert list(client.catalog()) == [['a']]
+        assert names(client) == ['a']
+
+    def test_a_place_that_is_refused_begins_the_catalog_anew(self, server, client):
+        server.answers = {'/v2/_catalog?token=old': error_page('UNKNOWN', status=400),
+                          '/v2/_catalog?n=1000': page({'repositories': ['a']}),
+                          '/v2/_catalog?token=new': page({'repositories': ['b']})}
+        for token, expected in ('old', 'a'), ('new', 'b'):
+            [found] = client.catalog('/v2/_catalog?token=' + token)
+            assert found == [expected]
+
+    @pytest.mark.parametrize('status', [200, 503])
+    def test_an_answer_of_the_index_itself_is_not_that_of_a_registry(self, server, client, status):
+        server.answers['*'] = page({'repositories': ['a']}, status, Answered_By=MARK[1])
+        with pytest.raises(RegistryUnavailable, match='set REGISTRY_URL to the address of the reg'):
+            list(client.catalog())
 
     def test_a_path_in_the_address_of_the_registry_is_kept(self, server):
         server.answers['/images/v2/_catalog?n=1000'] = page({'repositories': ['a']})
-        assert list(RegistryClient(server.url + '/images/').catalog()) == [['a']]
+        assert names(RegistryClient(server.url + '/images/')) == ['a']

@@ -223,7 +223,7 @@ class TestTokens:
     def test_one_token_is_requested_for_each_scope(self, closed):
         client = RegistryClient(closed.url, 'reader', SECRET)
         assert client.tags('a/b') == client.tags('a/b') == ['1'] and client.has('a/c')
-        assert list(client.catalog()) == [['a/b']]
+        assert [list(page) for page in client.catalog()] == [['a/b']]
         assert self.requests_for_tokens(closed) == [
             ('/token?service=the+registry&scope=' + scope, BASIC) for scope in (
                 'repository%3Aa%2Fb%3Apull', 'repository%3Aa%2Fc%3Apull',

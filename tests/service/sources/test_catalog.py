@@ -2,6 +2,7 @@
 import pytest
 
 from docker_registry_index.engine.errors import StorageUnreadable
+from docker_registry_index.service.registry.catalog import Page
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
 from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
@@ -16,13 +17,24 @@ def read_first_chunk(source):
     return [name for name, _ in source.repositories(next(iter(source.namespaces())))]
 
 
-def test_chunks_have_fifty_names_whatever_the_pages_have():
+def test_chunks_have_fifty_names_of_one_page_at_most():
     names = ['a%03d' % number for number in range(120)]
     client = FakeRegistryClient([names[:7], [], names[7:99], names[99:]])
     chunks = list(CatalogSource(client).namespaces())
-    assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 20]
-    assert [str(chunk) for chunk in chunks] == ['a000 to a049', 'a050 to a099', 'a100 to a119']
+    assert [len(chunk) for chunk in chunks] == [7, CHUNK, 42, 21]
+    assert [str(chunk) for chunk in chunks] == [
+        'a000 to a006', 'a007 to a056', 'a057 to a098', 'a099 to a119']
     assert list(CatalogSource(FakeRegistryClient([[]])).namespaces()) == []
+
+
+def test_a_place_is_behind_the_names_of_its_page():
+    client = FakeRegistryClient()
+    client.catalog = lambda place: iter([Page(['a', 'b']), Page([], place), Page(['c'])])
+    source = CatalogSource(client)
+    source.resume_at('/1')
+    chunks = [(list(chunk), chunk.place) for chunk in source.namespaces()]
+    assert chunks == [(['a', 'b'], None), ([], '/1'), (['c'], None)]
+    assert [chunk.place for chunk in source.namespaces()] == [None, None], 'only once'
 
 
 def test_a_name_may_only_be_in_the_chunk_of_the_catalog_that_lists_it():

@@ -1,11 +1,13 @@
 """The source and the registry client that the settings demand."""
 import pytest
 
-from docker_registry_index.engine.errors import SettingError
+from docker_registry_index.engine.errors import SettingError, StorageUnreadable
 from docker_registry_index.service.sources.catalog import CatalogSource
 from docker_registry_index.service.sources.selection import source_of
 from docker_registry_index.service.sources.storage import FilesSource, S3Source
 from docker_registry_index.service.settings import settings_of
+from tests.helpers.listing import listed
+from tests.helpers.scripted_server import error_page, page
 from tests.helpers.certificates import Authority
 
 REGISTRY = 'http://127.0.0.1:5000'
@@ -19,8 +21,28 @@ def test_the_storage_precedes_the_catalog_and_one_of_them_is_required():
     assert type(source(REGISTRY_URL=REGISTRY)) is CatalogSource
     assert type(source(REGISTRY_URL=REGISTRY, STORAGE='/var/lib/registry')) is FilesSource
     assert type(source(STORAGE='s3://images/root', STORAGE_REGION='us-east-1')) is S3Source
-    with pytest.raises(SettingError, match='REGISTRY_URL or STORAGE'):
+    with pytest.raises(SettingError, match='set REGISTRY_URL; or set STORAGE to'):
         source()
+
+
+def test_the_names_in_a_file_are_those_of_which_the_registry_has_tags(tmp_path, server):
+    server.answers = {'/v2/%s/tags/list' % name: page({'name': name, 'tags': ['1']})
+                      for name in ('a/b', 'c', 'later')}
+    server.answers['*'] = error_page('NAME_UNKNOWN')
+    path = tmp_path / 'names.txt'
+    path.write_text('a/b\n\n  c  \nabsent\nNot/Valid\n')
+    read = source(REGISTRY_URL=server.url, STORAGE=str(path))
+    assert listed(read) == (['a/b', 'c'], [])
+    # A repository that only the index has is removed if the registry does not have it, either.
+    assert read.has('later') and not read.has('absent')
+    path.write_text('later\n')
+    assert listed(read) == (['later'], [])
+    assert not [asked for asked in server.requests if 'catalog' in asked[0]]
+    with pytest.raises(SettingError, match='set REGISTRY_URL'):
+        source(STORAGE=str(path))
+    path.write_bytes(b'a/b\nc\xff\n')
+    with pytest.raises(StorageUnreadable, match='utf-8'):
+        listed(read)
 
 
 @pytest.mark.parametrize('content, reason', [(None, 'No such file'), ('', 'no certificate'),
