@@ -58,11 +58,10 @@ def tagged(key: str) -> str | None:
 
 
 def checked(keys: Sequence[str], after: str, is_more: bool) -> Sequence[str]:
-    """Return the keys of a page if the next page can only have later keys.
+    """Return the keys of a page if they are in order, and after a key.
 
-    :param after: the keys must be in order, and after this one.
     :param is_more: True if a page follows; this page must then have a key.
-    :raises ListingError: they are not."""
+    :raises ListingError: the next page may hide keys, or repeat these."""
     if (is_more and not keys) or any(key <= last for last, key in zip([after, *keys], keys)):
         raise ListingError(f'S3 lists keys after {after[:200]!r} out of order or not at all, so '
                            'names may be missing; remove STORAGE to load the catalog instead')

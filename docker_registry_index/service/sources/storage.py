@@ -12,7 +12,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3.session
 import botocore.config
@@ -22,6 +22,7 @@ from ...engine.sync.source import Source
 from ..registry import layout
 
 logger = logging.getLogger(__name__)
+_T = TypeVar('_T')
 
 #: The namespaces that the engine lists at once.
 SIDE_BY_SIDE = 8
@@ -100,7 +101,7 @@ class FilesSource(StorageSource):
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
                 visits.update([here] * is_linked)
-                if is_linked and visits[here] > LINKS:
+                if visits[here] > LINKS and is_linked:
                     raise OSError(errno.ELOOP, f'more than {LINKS} links lead here', path)
                 if self._has_tag(name):
                     yield name
@@ -114,7 +115,8 @@ class FilesSource(StorageSource):
 
     def _has_tag(self, name: str) -> bool:
         tags = os.path.join(self._folder, layout.tags_of(name))
-        return any(_is_file(os.path.join(entry.path, 'current', 'link'))
+        return any(_unless_gone(
+            lambda: stat.S_ISREG(os.stat(f'{entry.path}/current/link').st_mode), False)
                    for entry in _entries(tags))
 
 
@@ -197,12 +199,9 @@ class S3Source(StorageSource):
 def s3_client(endpoint_url: str | None = None, region: str | None = None,
               access_key: str | None = None, secret_key: str | None = None,
               addressing: str = 'auto', ca: str | None = None) -> Any:
-    """Return a boto3 client of S3, which several threads may use.
+    """Return a boto3 client of S3, which several threads may use. See the settings.
 
-    :param endpoint_url: the address of an S3 other than Amazon's.
-    :param access_key: None to let botocore find credentials.
-    :param addressing: path or virtual; auto is path with an endpoint_url, else botocore's choice.
-    :param ca: a file of CA certificates to trust instead of the usual ones."""
+    :param access_key: None to let botocore find credentials."""
     session = boto3.session.Session(
         aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region)
     style = 'path' if addressing == 'auto' and endpoint_url else addressing
@@ -221,22 +220,16 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
+    return _unless_gone(lambda: list(os.scandir(path)), [])
+
+
+def _unless_gone(read: Callable[[], _T], otherwise: _T) -> _T:
     try:
-        with os.scandir(path) as entries:
-            return list(entries)
+        return read()
     except OSError as problem:
         if not _is_gone(problem):
             raise
-        return []
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError as problem:
-        if not _is_gone(problem):
-            raise
-        return False
+        return otherwise
 
 
 def _is_gone(problem: OSError) -> bool:
