@@ -16,9 +16,10 @@ PYTHON = os.environ.get('SERVICE_PYTHON') or os.path.join(LOCAL, 'py3', 'bin', '
 #: Variables of the service with common names. They are not passed on from the environment, where
 #: another program may have set them.
 _OWN = ('ANONYMOUS_READ', 'AUTH', 'AUTH_SCOPE', 'CATALOG_LIMIT', 'EVENTS_SECRET', 'EVENTS_WAIT',
-        'HTPASSWD', 'LISTEN', 'LOG_FORMAT', 'LOG_LEVEL', 'MONITORING_LISTEN', 'STORAGE',
-        'STORAGE_ACCESS_KEY', 'STORAGE_ADDRESSING', 'STORAGE_CA', 'STORAGE_ENDPOINT_URL',
-        'STORAGE_REGION', 'STORAGE_SECRET_KEY', 'THREADS', 'TRUSTED_PROXIES')
+        'HTPASSWD', 'LISTEN', 'LOG_FORMAT', 'LOG_LEVEL', 'MONITORING_LISTEN', 'PULL_THROUGH_CACHE',
+        'STORAGE', 'STORAGE_ACCESS_KEY', 'STORAGE_ADDRESSING', 'STORAGE_CA',
+        'STORAGE_ENDPOINT_URL', 'STORAGE_REGION', 'STORAGE_SECRET_KEY', 'THREADS',
+        'TRUSTED_PROXIES')
 
 
 class Service(Server):

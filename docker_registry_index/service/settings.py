@@ -98,6 +98,9 @@ OPTIONS = (
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
            'Seconds after which a notification is answered, even if its change is not made.'),
+    Option('pull_through_cache', 'false', checks.switch,
+           'The registry is a pull-through cache: pulls add repositories, and nothing is requested '
+           'that the cache would request from its upstream.'),
     Option('auth', 'registry', checks.matching(
         'registry|htpasswd|none', 'is no way to decide', 'write registry, htpasswd or none'),
            'Who may read: those whom the registry accepts, the users in htpasswd, or everybody '

@@ -14,8 +14,9 @@ from .storage import StorageSource
 
 logger = logging.getLogger(__name__)
 
-#: The names in a chunk; one thread requests their tags one by one.
-CHUNK = 50
+#: The names in a chunk; one thread requests their tags one by one. The most seconds for one name,
+#: because its list of tags may take minutes.
+CHUNK, SECONDS = 50, 5
 #: Consecutive unreadable names after which the registry itself may be unavailable.
 FAILURES = 3
 #: The most unreadable repositories of a load that the log names.
@@ -23,7 +24,7 @@ _SHOWN = 10
 
 
 class CatalogSource(StorageSource):
-    """A Source of the names in /v2/_catalog that have a tag.
+    """A Source of the names in /v2/_catalog that have a tag; of all names of a pull-through cache.
 
     Costs a request for each 1 000 names, and one for each repository. A repository is doubtful if
     its tags cannot be read, but the tags of others can.
@@ -73,6 +74,10 @@ class CatalogSource(StorageSource):
         """Yield each name of a chunk that has a tag.
 
         :raises RegistryUnavailable: the registry itself seems to be unavailable."""
+        if self._client.is_cache and not self._names:
+            # The tags of its repositories cannot be read.
+            yield from namespace
+            return
         other = next((name for name in reversed(namespace) if is_name(name)), None)
         failed: dict[str, Exception] = {}
         failures = 0
@@ -82,7 +87,7 @@ class CatalogSource(StorageSource):
                 yield name
                 continue
             try:
-                is_there = self._client.has(name)
+                is_there = self._client.has(name, SECONDS)
             except Exception as error:
                 failed[name] = error
                 # A refusal of one name does not show that the registry is unavailable.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from ...engine.errors import SettingError
-from ..registry.client import RegistryClient
+from ..registry.client import CacheClient, RegistryClient
 from ..registry.connection import Tls
 from ..settings import ServiceSettings, bucket_of
 from .catalog import CatalogSource
@@ -34,9 +34,9 @@ def _check(name: str, tls: Tls) -> None:
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
-    return RegistryClient(settings.registry_url, settings.registry_username,
-                          settings.registry_password, tls_of(settings),
-                          token_host=settings.registry_token_host)
+    client = CacheClient if settings.pull_through_cache else RegistryClient
+    return client(settings.registry_url, settings.registry_username, settings.registry_password,
+                  tls_of(settings), token_host=settings.registry_token_host)
 
 
 def source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | None = None
@@ -44,6 +44,14 @@ def source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | No
     """Return the Source that a load reads; raise SettingError if the settings name none.
 
     :param names: as for CatalogSource, instead of the storage of the settings."""
+    source = _source_of(settings, names)
+    # The descriptions of a cache are in the manifests that notifications name.
+    source.describes_later = not settings.pull_through_cache
+    return source
+
+
+def _source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | None
+               ) -> StorageSource:
     if names is None and os.path.isfile(settings.storage or ''):
         names = functools.partial(open, settings.storage, encoding='utf-8')
     if names is not None or settings.storage is None:

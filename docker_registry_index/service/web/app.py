@@ -86,7 +86,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
                  catalog.routes(index, dialect, settings.catalog_limit,
                                 urlsplit(settings.registry_url).path.rstrip('/')),
                  notifications.routes(pool, settings.events_secret, metrics.note_notification,
-                                      index.sync_soon),
+                                      index.sync_soon, settings.pull_through_cache),
                  monitoring.routes(index, metrics)):
         app.register_blueprint(each)
     return app

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flask
@@ -37,12 +37,14 @@ class MalformedNotification(ValueError):
 
 
 def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
-           sync_soon: Callable[[], None]) -> flask.Blueprint:
+           sync_soon: Callable[[], None], counts_pulls: bool = False) -> flask.Blueprint:
     """Return the Blueprint of the notifications.
 
     :param secret: the secret that the registry sends, as ``Bearer SECRET``.
     :param count: called with the result of each notification.
-    :param sync_soon: called when a notification of a registry is dropped."""
+    :param sync_soon: called when a notification of a registry is dropped.
+    :param counts_pulls: True if a pull of a manifest is a change, because it adds a repository."""
+    actions = ('push', 'delete', 'pull') if counts_pulls else ('push', 'delete')
     made = flask.Blueprint('events', __name__)
 
     @made.route('/events', methods=['POST'])
@@ -52,7 +54,7 @@ def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
             return refusal(401, 'the header Authorization must be "Bearer" and the value of the '
                                 'setting events_secret', [('WWW-Authenticate', 'Bearer')])
         try:
-            changes = changes_of(flask.request.get_data(cache=False))
+            changes = changes_of(flask.request.get_data(cache=False), actions)
             pool.apply(_with_valid_names(changes))
         except MalformedNotification as error:
             return _drop(error)
@@ -94,16 +96,16 @@ def _with_valid_names(changes: list[Change]) -> list[Change]:
     return [change for change in changes if is_name(change.name)]
 
 
-def changes_of(body: bytes) -> list[Change]:
+def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> list[Change]:
     """Return a Change for each repository in a notification.
 
-    Only pushes of manifests, and deletes, are changes. Deletes of blobs and of manifests have the
-    same form.
+    Deletes of blobs and of manifests have the same form; pushes and pulls of blobs are no changes.
 
+    :param actions: those of the events that are changes.
     :raises MalformedNotification: the body is not a notification."""
     found: dict[str, Change] = {}
     for event in _events(body):
-        change = _change(event)
+        change = _change(event, actions)
         if change is None:
             continue
         before = found.pop(change.name, None)
@@ -124,9 +126,9 @@ def _events(body: bytes) -> list[dict[str, Any]]:
     return events
 
 
-def _change(event: dict[str, Any]) -> Change | None:
+def _change(event: dict[str, Any], actions: Collection[str]) -> Change | None:
     target = event.get('target')
-    if event.get('action') not in ('push', 'delete') or not isinstance(target, dict):
+    if event.get('action') not in actions or not isinstance(target, dict):
         return None
     name = _text(target, 'repository')
     if not name:

@@ -26,11 +26,15 @@ def test_every_first_push_to_a_slow_store_is_found_within_a_second(ministack):
         assert '"POST /events HTTP/1.1" 503' not in place.service.log_text()
 
 
-def test_a_tag_that_a_killed_copy_awaited_is_found_by_another(dynamodb_local):
+def test_a_tag_that_a_killed_copy_awaited_is_verified_by_another(dynamodb_local):
     with ServiceProcess(dynamodb_local.url, service_class=QuickService, EVENTS_WAIT='0.8') as place:
+        place.registry.repositories['late/killed'] = 'Words'
+        place.registry.late.add('late/killed')
         assert place.post([pushed('late/killed')]).status_code == 200
         kill(place.service)
-        place.registry.repositories['late/killed'] = None
         place.service.start()
-        wait_until(lambda: place.found('late/killed'), 'it is not found', 15, place.service,
-                   ['late/killed'])
+        queue = place.index.engine.description_queue
+        assert place.found('late/killed') == ['late/killed'] and queue.notes(1)
+        place.registry.late.clear()
+        wait_until(lambda: queue.notes(1), 'the tag is not verified', 15, place.service, [])
+        assert place.found('late/killed') == ['late/killed']

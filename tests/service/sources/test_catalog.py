@@ -1,13 +1,20 @@
 """The repositories in a registry's own catalog, some of which cannot be read."""
+import threading
+import time
+
 import pytest
 
 from docker_registry_index.engine.errors import StorageUnreadable
+from docker_registry_index.engine.sync.listing import Listing
 from docker_registry_index.service.registry.catalog import Page
+from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import (
     CredentialsRefused, RegistryUnavailable)
+from docker_registry_index.service.sources import catalog
 from docker_registry_index.service.sources.catalog import CHUNK, CatalogSource
 from tests.helpers.listing import listed
 from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
+from tests.helpers.scripted_server import page
 
 REFUSAL = CredentialsRefused('http://127.0.0.1', 403, True)
 FIFTY = ['a%02d' % number for number in range(50)]
@@ -125,3 +132,37 @@ def test_invalid_names_are_left_out_with_one_warning_and_no_request(caplog):
         "2 repositories in 'a to d' of the storage are left out of the search index, for example "
         "'B'; their names are not valid"]
     assert registry.asked == ['a', 'd']
+
+
+def test_a_list_of_tags_that_takes_30_seconds_delays_no_other_repository(server, monkeypatch):
+    names = ['a%03d' % number for number in range(200)]
+    monkeypatch.setattr(catalog, 'SECONDS', 0.5)
+    is_over = threading.Event()
+
+    def answer(handler):
+        name = handler.path.split('/')[2]
+        if name.startswith('_catalog'):
+            return page({'repositories': names})(handler)
+        if name == 'a005':
+            is_over.wait(30)
+        page({'name': name, 'tags': ['1']})(handler)
+
+    server.answers['*'], source = answer, CatalogSource(RegistryClient(server.url))
+    started, found = time.monotonic(), {}
+    for batch in Listing(source).batches(lambda: None):
+        found.update((name, time.monotonic() - started) for name, _ in batch)
+    is_over.set()
+    assert sorted(found) == [name for name in names if name != 'a005']
+    assert source.doubtful() == {'a005'} and max(found.values()) < 5
+
+
+def test_tags_are_read_with_a_short_limit_and_whether_a_registry_answers_with_a_long_one():
+    client = FakeRegistryClient([list('abc')], dict.fromkeys('ab', UNAVAILABLE))
+    assert listed(CatalogSource(client)) == (['c'], [])
+    assert client.asked == ['a', 'b', 'c', 'c'] and client.timeouts == [5, 5, None, 5]
+
+
+def test_the_names_of_a_pull_through_cache_count_without_a_request(monkeypatch):
+    monkeypatch.setattr(FakeRegistryClient, 'is_cache', True)
+    client = FakeRegistryClient([FIFTY + ['z']], {'*': []})
+    assert listed(CatalogSource(client)) == (FIFTY + ['z'], []) and client.asked == []

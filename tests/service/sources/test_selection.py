@@ -2,8 +2,9 @@
 import pytest
 
 from docker_registry_index.engine.errors import SettingError, StorageUnreadable
+from docker_registry_index.service.registry.client import CacheClient, RegistryClient
 from docker_registry_index.service.sources.catalog import CatalogSource
-from docker_registry_index.service.sources.selection import source_of
+from docker_registry_index.service.sources.selection import registry_of, source_of
 from docker_registry_index.service.sources.storage import FilesSource, S3Source
 from docker_registry_index.service.settings import settings_of
 from tests.helpers.listing import listed
@@ -43,6 +44,15 @@ def test_the_names_in_a_file_are_those_of_which_the_registry_has_tags(tmp_path, 
     path.write_bytes(b'a/b\nc\xff\n')
     with pytest.raises(StorageUnreadable, match='utf-8'):
         listed(read)
+
+
+def test_the_descriptions_of_a_pull_through_cache_are_not_read_later():
+    for more in {}, {'STORAGE': '/var/lib/registry'}:
+        assert source(REGISTRY_URL=REGISTRY, **more).describes_later
+        assert not source(REGISTRY_URL=REGISTRY, PULL_THROUGH_CACHE='true', **more).describes_later
+    for value, kind in ('true', CacheClient), ('false', RegistryClient):
+        settings = {'REGISTRY_URL': REGISTRY, 'PULL_THROUGH_CACHE': value}
+        assert type(registry_of(settings_of(settings, {})[0])) is kind
 
 
 @pytest.mark.parametrize('content, reason', [(None, 'No such file'), ('', 'no certificate'),

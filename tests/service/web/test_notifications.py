@@ -180,6 +180,18 @@ def test_a_malformed_notification_is_dropped_and_a_sync_finds_its_change(
         service.index.engine.description_queue.done(note)
 
 
+def test_a_pull_of_a_manifest_is_a_change_only_if_the_registry_is_a_cache(index):
+    body = body_of(pushed('a/b', action='pull'), pushed('c/d', action='pull', media_type=BLOB))
+    assert changes_of(body) == []
+    assert changes_of(body, ('push', 'delete', 'pull')) == [Change('a/b', DIGEST, 'latest')]
+    service = InProcessService(index.ready(), {'hub/app': 'Words'}, PULL_THROUGH_CACHE='true')
+    for _ in range(2):
+        assert service.post([pushed('hub/app', action='pull')]).status_code == 200
+        assert service.search('hub')['results'][0]['description'] == 'Words'
+    assert [line for line in service.registry.lines if line != 'GET /v2/'] == [
+        'GET /v2/hub/app/manifests/' + DIGEST]
+
+
 @pytest.mark.parametrize('events, changes', [
     ([pushed('a/b'), pushed('c/d'), pushed('a/b', BLOB, 'v2')],
      [Change('c/d', DIGEST, 'latest'), Change('a/b', BLOB, 'v2')]),
