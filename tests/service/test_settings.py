@@ -27,6 +27,7 @@ TEXTS = {
                                            SECRET + '\n' + SECRET]),
     'events_wait': ({'0.1': 0.1, '60': 60.0, '0.8': 0.8}, [
         '0', '0.05', '61', '-1', 'nan', 'inf', '1s', '1e1', '٣', '1.2345', '0x1']),
+    'pull_through_cache': ({'true': True, 'false': False}, ['maybe', '2']),
     'registry_token_host': (['auth.example.com', '10.1.2.3', 'my_auth'], [
         'https://auth.example.com', 'auth.example.com:8443', 'Auth.example.com', 'a b', '*']),
     'auth': (['registry', 'htpasswd', 'none'], ['None', 'false', 'basic', 'registry,htpasswd']),
