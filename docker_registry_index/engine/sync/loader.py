@@ -116,7 +116,7 @@ class Loader(object):
         self._bulk = self._bulk_queue = self._workers = self._verification = None
         self._counts = collections.Counter()
         self._refusals = set()
-        self._failed = set()
+        self._failed, self._noted = set(), set()
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -175,8 +175,7 @@ class Loader(object):
             self._workers.join()
             self._finish_intents()
             self._repair()
-            if self._source.describes_later:
-                self._description_queue.note(self._source.doubtful())
+            self._note_doubtful()
             self._delete_expired(snapshot)
             if self._reader.place is not None:
                 self._store.call('delete_item', TableName=self._store.search_table, Key=PLACE_KEY)
@@ -231,9 +230,17 @@ class Loader(object):
                 self._write_entries(group)
         self._workers.join()
         if not self._counts['failed']:
+            self._note_doubtful()
             self._store.call('put_item', TableName=self._store.search_table,
                              Item=dict(PLACE_KEY, place={'S': place}))
             self._reader.place = place
+
+    def _note_doubtful(self):
+        """Note the doubtful repositories, to be read later."""
+        if self._source.describes_later:
+            names = self._source.doubtful() - self._noted
+            self._description_queue.note(names)
+            self._noted |= names
 
     def _write_entries(self, entries, is_trusted=False, note_progress=lambda done: None):
         """Write entries. Some may still be under way at the end; see Workers.join."""

@@ -47,11 +47,12 @@ class Catalog:
 
     :param path: the address of the catalog, without the host.
     :param read: returns the Page at an address; with True, returns None if the registry refuses it.
-    :param size: the most names on a page."""
+    :param size: the most names on a page.
+    :param exists: asks whether a name that a page may hide exists; by default, such names count."""
 
     def __init__(self, path: str, read: Callable[[str, bool], Page | None],
-                 size: int = 1000) -> None:
-        self._path, self._read, self._size = path, read, size
+                 size: int = 1000, exists: Callable[[str], bool] = lambda name: True) -> None:
+        self._path, self._read, self._size, self._exists = path, read, size, exists
         # Names that were hidden, and the folders that were read to find them.
         self._found: set[str] = set()
         self._is_in_order = False
@@ -92,7 +93,7 @@ class Catalog:
         for match in _HIDING.finditer(end):
             name, is_folder = end[:match.start()], match[0] != '/'
             if not is_folder or not self._is_in_order:
-                yield self._new([name])
+                yield self._new([name] if self._exists(name) else [])
                 if is_folder and self._new([name + '/']):
                     yield from self._inside(name + '/')
 

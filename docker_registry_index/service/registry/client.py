@@ -130,7 +130,11 @@ class RegistryClient:
 
         :param place: that of a page of an earlier catalog, to begin there."""
         path = urlsplit(self.connection.url).path + '/v2/_catalog'
-        return Catalog(path, self._page).pages(place)
+        return Catalog(path, self._page, exists=self._exists).pages(place)
+
+    def _exists(self, name: str) -> bool:
+        """Return True if a name that the catalog may hide should be listed."""
+        return True
 
     def _get(self, name: str, rest: str, accept: str, limit: int,
              timeout: float | None) -> Answer | None:
@@ -193,10 +197,12 @@ class CacheClient(RegistryClient):
         """Return True if the catalog of the cache lists a repository."""
         if not is_name(name):
             return False
-        query = urlencode({'n': 100, 'last': _before(name)})
+        query = urlencode({'n': 100, 'last': before(name)})
         answer = self.connection.get(f'{self.connection.url}/v2/_catalog?{query}',
                                      _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
         return name in _texts(_ok(answer), 'repositories')
+
+    _exists = has
 
     def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:
         """As RegistryClient.has_manifest, but a tag does not exist."""
@@ -211,7 +217,7 @@ class CacheClient(RegistryClient):
         """Return None: the client that pulls the manifest may not have pulled the config yet."""
 
 
-def _before(name: str) -> str:
+def before(name: str) -> str:
     """Return a text after all names before a name. A slash sorts before all other characters."""
     return name[:-1] + ('.' if name[-1] == '0' else chr(ord(name[-1]) - 1)) + '~'
 

@@ -1,9 +1,11 @@
 """No name of a catalog is lost between its pages, at the cost of few requests."""
 import pytest
 
+from docker_registry_index.service.registry.catalog import Catalog
+from docker_registry_index.service.registry.client import before
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.registry.layout import is_name
-from tests.helpers.distribution import DistributionCatalog, by_directory, random_names
+from tests.helpers.distribution import PATH, DistributionCatalog, by_directory, random_names
 
 #: What DistributionCatalog takes.
 S3, FILES, OLD = {}, {'is_of_s3': False}, {'is_of_s3': False, 'is_old': True}
@@ -29,6 +31,21 @@ def test_all_names_are_found_by_pages_of_each_size_and_each_once(storage, seed):
         # The others may have been hidden; their tags show that they do not exist.
         assert len(found) == len(set(found)), sorted(name for name in found
                                                      if found.count(name) > 1)
+
+
+@pytest.mark.parametrize('storage', [S3, FILES, OLD])
+@pytest.mark.parametrize('seed', range(5))
+def test_names_that_do_not_exist_are_left_out_on_demand_as_for_a_cache(storage, seed):
+    names = random_names(seed, 60)
+    catalog = DistributionCatalog(names, **storage)
+
+    def exists(name):
+        listed, _ = catalog.listed(before(name), 100)
+        assert (name in listed) is (name in names)
+        return name in listed
+    for size in range(1, 20):
+        pages = Catalog(PATH, catalog.read, size, exists).pages()
+        assert sorted(name for page in pages for name in page) == sorted(names)
 
 
 def test_the_model_of_a_catalog_loses_names_as_the_registries_do():

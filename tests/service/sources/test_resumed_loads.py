@@ -51,6 +51,18 @@ def place_is(index, place):
     return lambda: wait_until(lambda: stored_place(index), expected=place)
 
 
+def test_an_unreadable_repository_in_front_of_the_place_is_noted_and_only_once(index):
+    registry = Registry(broken=6, before_failure=place_is(index, '6'))
+    registry.answers = {'a/003': UNAVAILABLE}
+    with pytest.raises(StorageUnreadable):
+        index.ensure_ready(CatalogSource(registry))
+    queue = index.engine.description_queue
+    [note] = [note for note in queue.notes(100) if note.name == 'a/003']
+    registry.broken = None
+    index.ensure_ready(CatalogSource(registry))
+    assert note in queue.notes(100) and 'a/003' not in index.names()
+
+
 def test_a_load_that_a_page_has_ended_resumes_at_this_page(index):
     registry = Registry(broken=6, before_failure=place_is(index, '6'))
     for _ in range(2):
