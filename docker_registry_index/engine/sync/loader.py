@@ -104,19 +104,16 @@ class Loader(object):
         self._reader = SnapshotReader(self._store, source, self._heartbeat, sleep, clock)
         self._timed_source = TimedSource(source, STORAGE_SECONDS, 1, self._heartbeat, clock)
         self._description_queue = DescriptionQueue(self._store)
-        self._source = source
-        self._progress = progress
+        self._source, self._progress = source, progress
         self._sleep = sleep
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._clock, self._wall_clock = clock, wall_clock
         self._plain_store = store
         self._threads = threads
         self._written = self._place_stored = clock()
         self._slices = slices
         self._bulk = self._bulk_queue = self._workers = self._verification = None
         self._counts = collections.Counter()
-        self._refusals = set()
-        self._failed, self._noted = set(), set()
+        self._refusals, self._failed, self._noted = set(), set(), set()
 
     def load(self):
         """Index every repository of the storage, and remove all others from the index.
@@ -236,11 +233,9 @@ class Loader(object):
             self._reader.place = place
 
     def _note_doubtful(self):
-        """Note the doubtful repositories, to be read later."""
-        if self._source.describes_later:
-            names = self._source.doubtful() - self._noted
-            self._description_queue.note(names)
-            self._noted |= names
+        names = self._source.doubtful() - self._noted if self._source.describes_later else ()
+        self._description_queue.note(names)
+        self._noted.update(names)
 
     def _write_entries(self, entries, is_trusted=False, note_progress=lambda done: None):
         """Write entries. Some may still be under way at the end; see Workers.join."""
