@@ -21,7 +21,7 @@ from ..engine import SearchIndex, errors
 from ..engine.concurrency import TimedOut, call_with_timeout, start_thread
 from .registry.client import RegistryClient
 from .settings import ServiceSettings
-from .sources.selection import registry_of, source_of, tls_of
+from .sources.selection import registry_of, source_of
 from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import MONITORING, Gate, make_app
@@ -70,7 +70,7 @@ class Service:
         self._add_gauges(pool)
         self.gate = Gate()
         self.app = make_app(service, self.index, _guard_of(service, registry),
-                            DialectProbe(service.registry_url, tls_of(service)), pool,
+                            DialectProbe(registry.connection), pool,
                             self._metrics, self.gate)
 
     def start(self, load_wait: float = 1) -> None:

@@ -68,8 +68,12 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes | None
     was_redirected: bool
-    #: The lines of the header WWW-Authenticate.
-    challenges: Sequence[str] = ()
+    #: The name and the value of each line of the headers.
+    lines: Sequence[tuple[str, str]] = ()
+
+    @property
+    def challenges(self) -> Sequence[str]:
+        return [value for name, value in self.lines if name.lower() == 'www-authenticate']
 
     def json(self) -> Any:
         """Return the body decoded from JSON; None if it is not JSON."""
@@ -226,7 +230,7 @@ class _Call:
                                   timeout=(connect, read)) as response:
             return Answer(response.url, response.status_code, response.headers,
                           self._body(response), bool(response.history),
-                          response.raw.headers.getlist('WWW-Authenticate'))
+                          list(response.raw.headers.items()))
 
     def _body(self, response: requests.Response) -> bytes | None:
         body = bytearray()

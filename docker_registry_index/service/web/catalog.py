@@ -9,7 +9,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
@@ -19,7 +19,7 @@ from ...engine import SearchIndex
 from ...engine.concurrency import SingleFlight
 from ...engine.search.search import Results
 from ..registry.catalog import MARK
-from ..registry.connection import Tls, new_session
+from ..registry.connection import Answer, Connection, RegistryUnavailable
 from .responses import first_value
 
 logger = logging.getLogger(__name__)
@@ -66,37 +66,34 @@ class DialectProbe:
     """Returns the Dialect of a registry when called. Costs a request every 10 minutes. Only the
     first call waits for it, at most two seconds."""
 
-    def __init__(self, url: str, tls: Tls = Tls()) -> None:
-        self._url = url.rstrip('/') + '/v2/'
-        self._session = new_session(url, tls)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._reading, self._dialect, self._until = SingleFlight(self._read), Dialect(), -math.inf
 
     def __call__(self) -> Dialect:
         if time.monotonic() >= self._until:
             seconds = _TIMEOUT if self._until < 0 else 0
             self._until = time.monotonic() + _RETRY
-            # In a thread, because a slow name server, or a head that comes byte by byte, has no
-            # timeout.
             self._reading.wait(seconds)
         return self._dialect
 
     def _read(self) -> None:
         try:
-            with self._session.get(self._url, timeout=_TIMEOUT, stream=True) as answer:
-                if answer.status_code not in (200, 401):
-                    raise ValueError('not of a registry')
-                self._dialect = _dialect(answer.headers, answer.raw.headers.items())
-            self._until = time.monotonic() + _REMEMBERED
-        except (OSError, ValueError) as error:
+            answer = self._connection.ask('/v2/', None, _TIMEOUT)
+        except RegistryUnavailable as error:
             logger.info('the registry does not report its version; the catalog keeps its present '
-                        'form: %s', type(error).__name__)
+                        'form: %s', error)
+            return
+        if answer.status in (200, 401):
+            self._dialect = _dialect(answer)
+            self._until = time.monotonic() + _REMEMBERED
 
 
-def _dialect(headers: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> Dialect:
-    is_old = 'charset' in headers.get('Content-Type', '')
+def _dialect(answer: Answer) -> Dialect:
+    is_old = 'charset' in answer.headers.get('Content-Type', '')
     return Dialect('application/json; charset=utf-8' if is_old else Dialect().content_type,
                    not is_old,
-                   tuple((name, value) for name, value in pairs
+                   tuple((name, value) for name, value in answer.lines
                          if not _OF_MESSAGE.match(name) and not re.search('[\r\n]', value)))
 
 

@@ -29,7 +29,7 @@ def test_a_registry_that_requires_a_certificate_is_read(dynamodb_local, tmp_path
     tls = {'http': {'tls': {'certificate': certificate, 'key': key, 'clientcas': [clients.file]}}}
     with SecureDistribution(tmp_path / 'store', additions=tls) as registry, ServiceProcess(
             dynamodb_local.url, registry, REGISTRY_CA=servers.file, REGISTRY_CERT=own,
-            REGISTRY_KEY=own_key) as service:
+            REGISTRY_KEY=own_key, AUTH='none') as service:
         wait_until(lambda: sorted(service.found('')) == ['nginx', 'team/web'],
                    'the catalog is not read', 20)
         assert service.get('/v2/_catalog').json() == {'repositories': ['nginx', 'team/web']}

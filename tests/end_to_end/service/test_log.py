@@ -35,7 +35,8 @@ def test_each_line_is_a_json_object(dynamodb_local):
 def test_no_line_is_written_below_the_level_and_no_proxy_is_trusted_by_default(dynamodb_local):
     with ServiceProcess(dynamodb_local.url, LOG_LEVEL='warning') as place:
         place.get('/v1/search?q=x')
-        assert place.service.log_text() == ''
+        # Another warning is that this registry asks for no credentials.
+        assert ' INFO: ' not in place.service.log_text() and 'GET' not in place.service.log_text()
     with ServiceProcess(dynamodb_local.url) as place:
         place.get('/v1/_ping', headers={'X-Forwarded-For': '203.0.113.9'})
         wait_until(lambda: re.search(

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from docker_registry_index.engine.search import search
+from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.web import catalog as web_catalog
 from docker_registry_index.service.web.catalog import Dialect, DialectProbe, page_size
 from tests.helpers.registry import FakeRegistry
@@ -89,13 +90,17 @@ def test_a_page_has_no_more_names_than_the_limit(text, limit, is_strict, size):
     assert page_size(text, limit, is_strict) == size
 
 
+def probe_of(url):
+    return DialectProbe(RegistryClient(url).connection)
+
+
 def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
     with FakeRegistry(content_type='application/json; charset=utf-8') as registry:
-        probe = DialectProbe(registry.url + '/')
+        probe = probe_of(registry.url + '/')
         registry.answers['/v2/'] = reset
         assert probe() == Dialect() and probe() == Dialect(), 'of version 3, until one is read'
         assert registry.paths == ['/v2/'], 'a failure is remembered for a while'
-        probe = DialectProbe(registry.url)
+        probe = probe_of(registry.url)
         registry.answers['/v2/'] = page('{}', 401, Content_Type='application/json; charset=utf-8')
         assert probe() == Dialect('application/json; charset=utf-8', False)
         assert probe() == probe() and len(registry.paths) == 2
@@ -114,10 +119,10 @@ def test_the_headers_of_a_registry_are_those_that_belong_to_no_message():
                 handler.send_header(name, value)
             handler.end_headers()
         registry.answers['/v2/'] = answer
-        assert DialectProbe(registry.url)().headers == added
+        assert probe_of(registry.url)().headers == added
         for status in 404, 403, 502:
             registry.answers['/v2/'] = page('', status, X_Proxy='its own')
-            assert DialectProbe(registry.url)() == Dialect(), 'another server answers'
+            assert probe_of(registry.url)() == Dialect(), 'another server answers'
 
 
 def test_all_that_is_answered_for_the_registry_has_its_headers(start):
@@ -132,7 +137,7 @@ def test_all_that_is_answered_for_the_registry_has_its_headers(start):
 
 def test_only_the_first_request_waits_for_the_registry(monkeypatch):
     with FakeRegistry() as registry:
-        probe = DialectProbe(registry.url)
+        probe = probe_of(registry.url)
         first = probe()
         monkeypatch.setattr(probe, '_until', 0)
         with Hanging(page('{}', X_Own='1')) as registry.answers['/v2/']:
@@ -152,5 +157,5 @@ def test_a_registry_that_answers_byte_by_byte_does_not_delay_the_catalog(monkeyp
     with FakeRegistry() as registry:
         registry.answers['/v2/'] = drip(True)
         began = time.monotonic()
-        assert DialectProbe(registry.url)() == Dialect()
+        assert probe_of(registry.url)() == Dialect()
         assert time.monotonic() - began < 2
