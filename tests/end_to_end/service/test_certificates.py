@@ -1,4 +1,5 @@
 """The service beside a real registry that requires certificates of its clients."""
+from dev.servers.process import http_status
 from dev.servers.registry_v2 import Distribution
 from tests.end_to_end.service.place import ServiceProcess, needs
 from tests.helpers.certificates import Authority
@@ -33,3 +34,7 @@ def test_a_registry_that_requires_a_certificate_is_read(dynamodb_local, tmp_path
         wait_until(lambda: sorted(service.found('')) == ['nginx', 'team/web'],
                    'the catalog is not read', 20)
         assert service.get('/v2/_catalog').json() == {'repositories': ['nginx', 'team/web']}
+        # The certificate of the service says nothing about its callers.
+        with service.copy(AUTH=None) as closed:
+            assert http_status(closed.port, '/v1/search?q=') == 503
+            assert 'set AUTH to htpasswd or none' in closed.log_text()

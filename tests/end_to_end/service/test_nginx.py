@@ -15,9 +15,10 @@ from tests.docs import pages
 from tests.end_to_end.service.clients import basic
 from tests.end_to_end.service.nginx_recipe import (
     PASSWORD, USER, CompleteNginx, ReadmeNginx, ServicePageNginx)
-from tests.end_to_end.service.place import needs
+from tests.end_to_end.service.place import ServiceProcess, needs
+from tests.helpers.registry import FakeRegistry
 from tests.helpers.scripted_server import ScriptedServer, page
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import Hanging, in_threads, wait_until
 
 pytestmark = needs('nginx')
 CONFIGURATION = pages.read('config/nginx.conf')
@@ -212,6 +213,20 @@ def test_an_overloaded_service_is_not_replaced_by_the_catalog_of_the_registry(
     assert ask(nginx, '/v2/_catalog') == expected
     assert registry.paths == ['/v2/_catalog'] * (expected[1] == 'registry')
     assert ask(nginx, '/v1/search')[0] == status, 'the registry has no search'
+
+
+def test_a_flood_of_wrong_passwords_does_not_reach_the_catalog_of_the_registry(dynamodb_local):
+    with FakeRegistry({'team/web': None}) as registry, Hanging(page('', 401)) as hanging, (
+            ServiceProcess(dynamodb_local.url, registry, THREADS='2')) as service, Nginx(
+            registry.port, service.service.port) as nginx:
+        registry.answers['/v2/'] = hanging
+        first = in_threads([lambda: ask(nginx, '/v2/_catalog')])
+        wait_until(lambda: hanging.calls, seconds=10)
+        asked = registry.paths.count('/v2/_catalog')
+        assert ask(nginx, '/v2/_catalog')[0] == ask(nginx, '/v1/search?q=')[0] == 429
+        hanging.go_on.set()
+        assert first()[0][0] == 401
+        assert registry.paths.count('/v2/_catalog') == asked
 
 
 def test_after_many_requests_a_client_is_slowed_down_and_not_refused(servers, service):

@@ -3,6 +3,7 @@ one with an htpasswd file, one with a token server, and one behind an nginx that
 
 docs/service.md has a table of what the clients show."""
 import contextlib
+import time
 
 import pytest
 
@@ -194,6 +195,15 @@ class TestTokenServer:
                     ('Bearer ' + place.tokens.token('puller'), 401)):
                 answer = ask(place, '/v1/search?q=secret', authorization, copy.url)
                 assert answer.status_code == status, authorization
+
+    def test_a_service_that_asks_itself_notices_it_at_once(self, places):
+        place = places(TOKENS)
+        with place.copy(REGISTRY_URL=place.nginx.url) as copy:
+            began = time.monotonic()
+            answer = ask(place, '/v1/search?q=secret', basic(USER, PASSWORD), copy.url)
+            assert answer.status_code == 503 and time.monotonic() - began < 4
+            assert 'is the address of this service itself' in copy.log_text()
+            assert 'that REGISTRY_URL is its address' in copy.log_text()
 
     def test_no_password_is_sent_to_the_registry(self, places):
         place = places(TOKENS)
