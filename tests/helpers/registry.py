@@ -27,6 +27,8 @@ class FakeRegistry(ScriptedServer):
     def __init__(self, repositories=(), content_type='application/json; charset=utf-8'):
         super().__init__()
         self.answers['*'] = self._answer
+        # A registry does not read its storage for this.
+        self.answers['/v2/_catalog?n=0'] = page({'repositories': []}, **API_VERSION)
         self.repositories, self.late = dict(repositories), set()
         self.content_type = content_type
         self.trouble = None

@@ -39,6 +39,8 @@ _WAIT, _TIMEOUT, _LOCKS = 0.2, 5, 64
 _AT_ONCE, _LONGEST = 2, 72
 # With one of the registry's own bcrypt versions, the cost, the salt and the checksum.
 _BCRYPT = re.compile(rb'\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z')
+#: A hash of no password.
+_NOBODY = b'$2b$12$' + 53 * b'.'
 # Addresses that need the scope but no storage, and that make no cache ask its upstream.
 _BASE, _CATALOG, _UPLOAD = '/v2/', '/v2/_catalog?n=0', '/v2/%s/blobs/uploads/0'
 
@@ -156,8 +158,9 @@ class RegistryUsers:
 
     def _ask_without(self) -> _Verdict:
         answer = self._connection.ask(_BASE, None, _TIMEOUT)
-        if 'bearer' in challenges_of(answer.challenges):
-            # This challenge names the scope.
+        if answer.status == 200 or 'bearer' in challenges_of(answer.challenges):
+            # A proxy may protect the catalog alone, and only this Bearer challenge names the scope.
+            self._read(answer, _REFUSED)
             answer = self._connection.ask(self._scoped, None, _TIMEOUT)
         verdict = self._read(answer, _REFUSED)
         if verdict.is_permitted and self._has_cert:
@@ -260,12 +263,12 @@ class HtpasswdUsers:
                 'htpasswd', None, f'names {self._path}, which cannot be read: '
                 f'{getattr(error, "strerror", None) or error}',
                 'create it with: htpasswd -Bc FILE NAME')
-        usable = {name: hashed for name, hashed in users.items() if is_usable(hashed)}
+        usable = {name: hashed for name, hashed in users.items() if cost(hashed) is not None}
         if len(usable) < len(users):
             logger.warning('%d of %d users of %s have no bcrypt hash, so neither the service nor '
                            'the registry accepts them; hash their passwords with htpasswd -B',
                            len(users) - len(usable), len(users), self._path)
-        dummies = {cost(each): each for each in list(usable.values()) or [dummy_hash()]}
+        dummies = {cost(each): each for each in list(usable.values()) or [_NOBODY]}
         with self._lock:
             self._users, self._dummies = usable, dummies
             self._changed = changed
@@ -273,7 +276,8 @@ class HtpasswdUsers:
             self._logged = None
 
 
-def _verify(password: bytes, hashed: bytes | None, dummies: dict[int, bytes]) -> bool:
+def _verify(password: bytes, hashed: bytes | None, dummies: dict[int | None, bytes]
+            ) -> bool:
     """Return True if a password is correct. For any user, a hash of each cost in the file is
     computed, so the time reveals neither which users exist nor their costs.
 
@@ -289,26 +293,18 @@ def parse_htpasswd(content: bytes) -> dict[bytes, bytes]:
     """Return a dictionary of user to hash from the lines of a file; the last line of a user counts.
 
     :raises ValueError: a line is not NAME:HASH."""
-    found = {}
-    for line in content.splitlines():
-        line = line.strip()
-        if not line or line.startswith(b'#'):
-            continue
-        name, colon, hashed = line.partition(b':')
-        if not colon:
-            raise ValueError('a line is not NAME:HASH')
-        found[name] = hashed
-    return found
+    lines = [line.strip() for line in content.splitlines()]
+    pairs = [line.partition(b':') for line in lines if line and not line.startswith(b'#')]
+    if not all(colon for _, colon, _ in pairs):
+        raise ValueError('a line is not NAME:HASH')
+    return {name: hashed for name, _, hashed in pairs}
 
 
-def is_usable(hashed: bytes) -> bool:
-    """Return True if ``hashed`` is a complete bcrypt hash, so that its user can log in."""
-    return bool(_BCRYPT.match(hashed))
-
-
-def cost(hashed: bytes) -> int:
-    """Return the bcrypt cost of a usable hash; each further cost takes twice the time."""
-    return int(hashed.split(b'$')[2])
+def cost(hashed: bytes) -> int | None:
+    """Return the bcrypt cost of a complete hash, so that its user can log in; otherwise None. Each
+    further cost takes twice the time."""
+    found = _BCRYPT.match(hashed)
+    return int(found[1]) if found else None
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
@@ -318,11 +314,6 @@ def matches(password: bytes, hashed: bytes) -> bool:
     except ValueError:
         # The password contains NUL, for example.
         return False
-
-
-def dummy_hash() -> bytes:
-    """Return a usable hash that belongs to no user."""
-    return bcrypt.hashpw(b'nobody', bcrypt.gensalt())
 
 
 def _stamp(path: str) -> tuple[int, int, int]:

@@ -84,6 +84,13 @@ class TestAnswers:
                 assert service.get(PROTECTED[0], headers=headers).status_code == 200
         assert caplog.text.count('asks for no credentials, so everybody who reaches') == 1
 
+    @pytest.mark.parametrize('answer', [asks_for(REALM), page('', 403), page('', 404)])
+    def test_a_catalog_that_only_a_proxy_protects_is_protected(self, start, answer):
+        with start({'team/web': None}) as service:
+            service.registry.answers['/v2/_catalog?n=0'] = answer
+            for path in PROTECTED:
+                assert service.get(path).status_code in (401, 503)
+
     def test_all_challenges_are_passed_on(self, server, users):
         challenges = ['Bearer realm="{0}/t",service="a, b"'.format(server.url), REALM]
         server.answers['*'] = asks_for(*challenges)
