@@ -95,7 +95,7 @@ test-service: setup ## Test the service with a real registry v2, podman, skopeo,
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
 
 test-v3: setup ## Test the service with version 3 of the registry, built with Go: ten minutes
-	@dev/bootstrap distribution-v3
+	@dev/bootstrap distribution-v3 distribution-v3.1
 	@echo '== the service beside CNCF Distribution 3'
 	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
 	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service

@@ -17,6 +17,8 @@ from dev.servers.process import LOCAL, ROOT
 from dev.setup import debian_packages, toolchain
 from dev.setup.console import SetupError, echo, run
 
+_REGISTRY_V3 = 'github.com/distribution/distribution/v3/cmd/registry'
+
 
 def _path(*names):
     return os.path.join(LOCAL, *names)
@@ -154,8 +156,12 @@ def clients():
 
 def distribution_v3():
     """Set up the registry of version 3, built with Go, for `make test-v3` only."""
-    _build_with_go('distribution-v3',
-                   'github.com/distribution/distribution/v3/cmd/registry@v3.0.0')
+    _build_with_go('distribution-v3', _REGISTRY_V3 + '@v3.0.0')
+
+
+def distribution_v3_1():
+    """Set up the last release of version 3, in addition."""
+    _build_with_go('distribution-v3.1', _REGISTRY_V3 + '@v3.1.1')
 
 
 def _build_with_go(component, module):
@@ -184,7 +190,7 @@ def _try_set_up(action, what):
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
               'clients': clients}
 #: The components that only some tests need.
-OPTIONAL = {'distribution-v3': distribution_v3}
+OPTIONAL = {'distribution-v3': distribution_v3, 'distribution-v3.1': distribution_v3_1}
 
 
 def main(arguments):

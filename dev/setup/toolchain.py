@@ -138,4 +138,4 @@ def require_java_and_maven():
 
 def require_go():
     """Make sure that Go is installed."""
-    require('Go 1.23 or later', lambda: shutil.which('go'), ['golang-go'])
+    require('Go 1.25 or later', lambda: shutil.which('go'), ['golang-go'])

@@ -67,7 +67,8 @@ class Catalog:
         # The registry may refuse a place that is too old, or so many names.
         first = [f'{self._path}?n={self._size}', f'{self._path}?n=100', self._path]
         for page in self._walk(self._page(*[place] if place else [], *first)):
-            self._is_in_order |= page.is_in_order or _is_in_order(end + page)
+            keys = [name + '/_manifests/' for name in end + page]
+            self._is_in_order |= page.is_in_order or keys != sorted(keys)
             # After the end "team", Distribution lists "team/0app" again.
             yield Page(name for name in page if name not in before and name not in self._found)
             end, before = page[-1:] or end, page
@@ -135,9 +136,3 @@ class Catalog:
         new = Page(name for name in names if name not in self._found)
         self._found.update(new)
         return new
-
-
-def _is_in_order(names: list[str]) -> bool:
-    """Return True if names are not in the order of the bytes of their keys."""
-    keys = [name + '/_manifests/' for name in names]
-    return keys != sorted(keys)

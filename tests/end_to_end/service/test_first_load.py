@@ -121,7 +121,7 @@ def test_if_a_copy_is_killed_while_it_reads_descriptions_another_continues(
             images.push(name, text=text, layers=0)
     with place.registry, Proxy(place.registry.url) as slow, contextlib.ExitStack() as running:
         slow.delay(0.1, only='manifests')
-        first, second = place.copy(REGISTRY_URL=slow.url), place.copy()
+        first, second = [place.copy(REGISTRY_URL=slow.url) for _ in range(2)]
         for copy in first, second:
             running.callback(copy.stop)
         first.start()
