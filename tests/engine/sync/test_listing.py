@@ -2,12 +2,15 @@
 from __future__ import unicode_literals
 
 import logging
+import threading
 
 import pytest
 
 from docker_registry_index.engine import errors
+from docker_registry_index.engine._compat import wait
 from docker_registry_index.engine.sync import listing as listing_module
 from docker_registry_index.engine.sync.listing import THREADS, Listing
+from docker_registry_index.engine.sync.source import Source
 from tests.helpers.listing import listed
 from tests.helpers.storage import FakeStorage
 from tests.helpers.waiting import more_threads, wait_until
@@ -33,6 +36,30 @@ def test_namespaces_are_listed_at_the_same_time():
             wait_until(lambda: len(begun) == THREADS)
 
     assert listed(FakeStorage(names, note=begin)) == (names, [])
+
+
+def test_a_listing_can_resume_behind_the_namespaces_that_were_all_received():
+    class Part(list):
+        def __init__(self, name, place=None):
+            list.__init__(self, [(name, None)])
+            self.place = place
+
+    class Parts(Source):
+        def namespaces(self):
+            return [Part('a'), Part('b', 'behind b'), Part('c', 'behind c'), Part('d')]
+
+        def repositories(self, namespace):
+            if namespace[0][0] == 'a':
+                assert wait(received_others, 20)
+            return namespace
+
+    received_others, places = threading.Event(), []
+    listing = Listing(Parts())
+    for batch in listing.batches(lambda: None):
+        places.append(listing.place)
+        if len(places) == 3:
+            received_others.set()
+    assert places == [None] * 4 and listing.place == 'behind c'
 
 
 def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):

@@ -1,5 +1,6 @@
 """A first load from a catalog resumes after the last page that it has written."""
 import itertools
+import time
 
 import pytest
 
@@ -146,3 +147,19 @@ def test_a_place_is_stored_every_ten_seconds_at_most(index, monkeypatch):
     with pytest.raises(StorageUnreadable):
         index.ensure_ready(CatalogSource(registry))
     assert stored_place(index) is None
+
+
+def test_a_place_is_stored_after_the_writes_of_all_threads(index):
+    stored, other = [], index.another()
+
+    def note_place(params, **_):
+        if params['Item'].get('suffix') == PLACE_KEY['suffix']:
+            stored.append((int(params['Item']['place']['S']), len(other.names())))
+
+    def write_late(params, **_):
+        time.sleep(0.3)
+    for operation, hook in ('PutItem', note_place), ('TransactWriteItems', write_late):
+        index.dynamodb.meta.events.register('provide-client-params.dynamodb.' + operation, hook)
+    # The next page is listed while the repositories of a page are written.
+    index.engine.sync(CatalogSource(Registry(before_page=lambda number: time.sleep(0.2))))
+    assert stored and all(count >= 10 * place for place, count in stored), stored
