@@ -47,38 +47,35 @@ class _Wait:
     has_failed: bool = False
 
 
-class Schedule:
+class Schedule(dict[Note, _Wait]):
     """When this process reads which note again; several threads may use it.
 
     The time of a note begins when this process reads it first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._clock = clock
-        self._waits: dict[Note, _Wait] = {}
-
-    def __contains__(self, note: Note) -> bool:
-        return note in self._waits
 
     def add(self, note: Note) -> None:
         """Add a note, due now, unless it is already scheduled."""
-        if len(self._waits) < _MOST_SCHEDULED:
+        if len(self) < _MOST_SCHEDULED:
             now = self._clock()
-            self._waits.setdefault(note, _Wait(now, now))
+            self.setdefault(note, _Wait(now, now))
 
     def take_due(self, has_failed: bool) -> list[Note]:
         """Return the notes that are due, after a failure or otherwise. All stay scheduled."""
         now = self._clock()
-        due = [(note, wait) for note, wait in list(self._waits.items())
-               if wait.due <= now and wait.has_failed == has_failed]
-        for _, wait in due:
+        due = {note: wait for note, wait in list(self.items())
+               if wait.due <= now and wait.has_failed == has_failed}
+        for wait in due.values():
             # If the caller does not read it after all, it is due again then.
             wait.due = now + 2 * LONG_SECONDS
-        return [note for note, _ in due]
+        return list(due)
 
     def postpone(self, note: Note, has_failed: bool) -> None:
         """Let a note be due later; the longer it waits, the longer is the pause."""
         self.add(note)
-        wait = self._waits.get(note)
+        wait = self.get(note)
         if wait is not None:
             now = self._clock()
             first, share = _FAILED_PAUSE if has_failed else _TAG_PAUSE
@@ -87,22 +84,18 @@ class Schedule:
 
     def hasten(self) -> None:
         """Let the notes that have failed be due now."""
-        for wait in list(self._waits.values()):
+        for wait in list(self.values()):
             if wait.has_failed:
                 wait.due = min(wait.due, self._clock())
 
     def has_expired(self, note: Note) -> bool:
         """Return True if a note was scheduled for TAG_SECONDS."""
-        wait = self._waits.get(note)
+        wait = self.get(note)
         return wait is not None and self._clock() - wait.since >= TAG_SECONDS
-
-    def remove(self, note: Note) -> None:
-        """Forget a note."""
-        self._waits.pop(note, None)
 
     def seconds(self, has_failed: bool) -> float:
         """Return the seconds until the next note is due; infinity if there is none."""
-        due = min((wait.due for wait in list(self._waits.values())
+        due = min((wait.due for wait in list(self.values())
                    if wait.has_failed == has_failed), default=math.inf)
         return max(0, due - self._clock())
 
@@ -226,42 +219,36 @@ class DescriptionWorker:
         """Reconcile a repository and remove its note, or schedule the next attempt."""
         removes = not note.is_expected or self._schedule.has_expired(note)
         try:
-            if self._describe_if_valid(note.name, seconds, removes) or removes:
+            if self._describe(note.name, seconds, removes) or removes:
                 self._queue.done(note)
-                self._schedule.remove(note)
+                self._schedule.pop(note, None)
                 self.done += 1
             else:
                 self._schedule.postpone(note, has_failed=False)
-            self._note_answer()
+            self._failures = 0
+            if self._is_down:
+                self._is_down = False
+                self._schedule.hasten()
         except (RegistryUnavailable, errors.ChangeConflict, errors.RequestFailed) as error:
             # If DynamoDB is unavailable or lacks a table, all other requests would fail, too.
             if getattr(error, 'unavailable', False) or isinstance(error, errors.MissingTable):
-                self._schedule.remove(note)
+                self._schedule.pop(note, None)
                 self._failures = _FAILURES
                 raise
-            self._note_failure(note, error)
+            self._failures += 1
+            self._is_down |= self._failures >= _FAILURES
+            self._schedule.postpone(note, has_failed=True)
+            if self._failures in (1, _FAILURES):
+                logger.warning('the description of %.80r cannot be read; the read is retried: %s',
+                               note.name, error)
 
-    def _describe_if_valid(self, name: str, seconds: float, removes: bool) -> bool:
+    def _describe(self, name: str, seconds: float, removes: bool) -> bool:
         """Reconcile a repository; return True if it exists or can never be in the index."""
         try:
             return self._reconciler.describe(name, seconds, removes)
         except errors.InvalidName as error:
             logger.warning('a description is not read: %s', error)
             return True
-
-    def _note_answer(self) -> None:
-        self._failures = 0
-        if self._is_down:
-            self._is_down = False
-            self._schedule.hasten()
-
-    def _note_failure(self, note: Note, error: Exception) -> None:
-        self._failures += 1
-        self._is_down |= self._failures >= _FAILURES
-        self._schedule.postpone(note, has_failed=True)
-        if self._failures in (1, _FAILURES):
-            logger.warning('the description of %.80r cannot be read; the read is retried: %s',
-                           note.name, error)
 
     def _fails(self, act: Callable[[], object]) -> bool:
         """Call a function unless the loop is stopped; return True if it raises or returns True."""

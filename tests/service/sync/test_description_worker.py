@@ -226,7 +226,7 @@ def test_each_pause_before_a_tag_is_an_eighth_of_the_time_passed_after_a_failure
     assert schedule.seconds(True) == LONGEST_PAUSE
     schedule.hasten()
     assert schedule.take_due(True) == [NOTE]
-    schedule.remove(NOTE)
+    del schedule[NOTE]
     assert NOTE not in schedule and not schedule.has_expired(NOTE)
 
 
