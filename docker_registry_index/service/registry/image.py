@@ -25,7 +25,6 @@ _DESCRIPTIONS = ('org.opencontainers.image.description', 'org.label-schema.descr
 _TITLE = 'org.opencontainers.image.title'
 _BASE_NAME = 'org.opencontainers.image.base.name'
 _BASE_DIGEST = 'org.opencontainers.image.base.digest'
-_PREFERRED = ('linux', 'amd64')
 #: The configs with labels, then those with a description of their own: charts and plugins.
 _CONFIGS = frozenset([
     'application/vnd.docker.container.image.v1+json', 'application/vnd.oci.image.config.v1+json',
@@ -166,12 +165,11 @@ def base_of(manifest: object) -> tuple[str, str] | None:
 def is_secondary(tag: object, manifest: object = None) -> bool:
     """Return True if a tag or manifest is that of a build cache, a signature, an attestation or an
     SBOM."""
-    if isinstance(tag, str) and _SECONDARY.match(tag):
-        return True
     parts = [_member(manifest, 'config'), *_list(manifest, 'layers'), *_list(manifest, 'manifests')]
     types = [_member(manifest, 'artifactType'), *(_member(part, 'mediaType') for part in parts)]
-    return isinstance(_member(manifest, 'subject'), dict) or any(
-        _SECONDARY_TYPE.search(_text(each) or '') for each in types)
+    return (isinstance(_member(manifest, 'subject'), dict) or
+            _SECONDARY.match(_text(tag) or '') is not None or
+            any(_SECONDARY_TYPE.search(_text(each) or '') for each in types))
 
 
 def _text(value: object) -> str | None:
@@ -187,9 +185,7 @@ def _natural(text: str) -> list[tuple[bool, int, str]]:
 def _platform_rank(child: object) -> int:
     platform = _member(child, 'platform')
     pair = _member(platform, 'os'), _member(platform, 'architecture')
-    if pair == _PREFERRED:
-        return 0
-    return 2 if pair in ((None, None), ('unknown', 'unknown')) else 1
+    return (pair != ('linux', 'amd64')) + (pair in ((None, None), ('unknown', 'unknown')))
 
 
 def _digest(descriptor: object) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import flask
 from werkzeug.datastructures import Headers
 
+from ..registry import image
 from ..registry.layout import is_name
 from ..sync.reconcile import Change, NotificationPool, RetryLater
 from .auth import same_secret
@@ -97,7 +98,7 @@ def _with_valid_names(changes: list[Change]) -> list[Change]:
 
 
 def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> list[Change]:
-    """Return a Change for each repository in a notification.
+    """Return a Change for each repository in a notification: the push of the best tag, if any.
 
     Deletes of blobs and of manifests have the same form; pushes and pulls of blobs are no changes.
 
@@ -108,11 +109,13 @@ def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> li
         change = _change(event, actions)
         if change is None:
             continue
-        before = found.pop(change.name, None)
-        if before is not None and change.reference is None:
-            change = before
-        found[change.name] = change
+        found[change.name] = max(change, found.pop(change.name, change), key=_rank)
     return list(found.values())
+
+
+def _rank(change: Change) -> tuple[Any, ...]:
+    is_secondary = not change.tag or image.is_secondary(change.tag)
+    return change.reference is not None, not is_secondary, image.rank(change.tag or '')
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

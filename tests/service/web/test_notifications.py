@@ -194,11 +194,16 @@ def test_a_pull_of_a_manifest_is_a_change_only_if_the_registry_is_a_cache(index)
 
 
 @pytest.mark.parametrize('events, changes', [
-    ([pushed('a/b'), pushed('c/d'), pushed('a/b', BLOB, 'v2')],
+    ([pushed('a/b', tag='v1'), pushed('c/d'), pushed('a/b', BLOB, 'v2')],
      [Change('c/d', DIGEST, 'latest'), Change('a/b', BLOB, 'v2')]),
+    ([pushed('a/b'), pushed('a/b', BLOB)], [Change('a/b', BLOB, 'latest')]),
+    ([pushed('a/b', tag='1.10'), pushed('a/b', BLOB, '1.9')], [Change('a/b', DIGEST, '1.10')]),
+    ([pushed('a/b', tag='1'), pushed('a/b', BLOB, None)], [Change('a/b', DIGEST, '1')]),
+    ([pushed('a/b', tag='app'), pushed('a/b', BLOB, 'cache')], [Change('a/b', DIGEST, 'app')]),
+    ([pushed('a/b', tag='cache'), pushed('a/b', BLOB, 'app')], [Change('a/b', BLOB, 'app')]),
     ([pushed('a/b'), deleted('a/b')], [Change('a/b', DIGEST, 'latest')]),
     ([deleted('a/b'), pushed('a/b')], [Change('a/b', DIGEST, 'latest')]),
     ([pushed('a/b', media_type=BLOB), deleted('a/b')], [Change('a/b', None, None)]),
     ([pushed('a/b', digest=[None], tag='', media_type=1)], [Change('a/b', None, None)])])
-def test_the_newest_manifest_of_a_name_counts(events, changes):
+def test_the_newest_manifest_of_the_best_tag_of_a_name_counts(events, changes):
     assert changes_of(body_of(*events)) == changes
