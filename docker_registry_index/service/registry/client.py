@@ -33,10 +33,10 @@ _MANIFESTS = ', '.join([
     'application/vnd.oci.image.manifest.v1+json',
     'application/vnd.oci.image.index.v1+json'])
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
-_TAG = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z')
-_DIGEST = re.compile(r'[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,256}\Z')
-#: Error codes of a name or reference that no registry accepts.
-_INVALID = frozenset(['NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'])
+_TAG = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}'
+_DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,256}'
+#: The error codes of a name or reference that no registry accepts.
+_INVALID = re.compile(b'"(?:NAME|TAG|DIGEST)_INVALID"')
 
 
 class RegistryClient:
@@ -57,6 +57,8 @@ class RegistryClient:
 
     #: True if the registry is a pull-through cache.
     is_cache = False
+    #: What may be requested of a repository.
+    _paths = re.compile(rf'tags/list\?.*|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  tls: Tls = Tls(), connect_timeout: float = 2,
@@ -68,9 +70,7 @@ class RegistryClient:
         """Return the tags of a repository, [] if it has none.
 
         If they are on several pages, the list may end after latest, or after 100 pages."""
-        if not is_name(name):
-            return []
-        end, query = _end_of(timeout), 'n=1000'
+        end, query = timeout and time.monotonic() + timeout, 'n=1000'
         found: dict[str, None] = {}
         for page in range(_TAG_PAGES):
             answer = self._get(name, 'tags/list?' + query, _JSON, LIST_BYTES, _left(end))
@@ -88,8 +88,6 @@ class RegistryClient:
         """Return True if a repository has a tag. Reads only the beginning of a long list.
 
         A registry may need minutes to list 100 000 tags."""
-        if not is_name(name):
-            return False
         answer = self._get(name, 'tags/list?n=1', _JSON, _FIRST_BYTES, timeout)
         if answer and answer.body is None and answer.headers.get('Content-Type', '')[:16] == _JSON:
             return True
@@ -98,29 +96,21 @@ class RegistryClient:
     def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:
         """Return True if a tag or digest exists, False if a registry or a proxy answers 404. Costs
         one HEAD."""
-        if not is_name(name) or not _is(reference, _TAG, _DIGEST):
-            return False
-        answer = self._request(name, f'manifests/{reference}', _MANIFESTS, 0, timeout, 'HEAD')
-        if answer.status == 404 and not answer.was_redirected:
-            return False
-        if 'Docker-Content-Digest' not in _ok(answer).headers:
-            raise _unusable(answer, 'sends an answer that is not from a registry')
-        return True
+        answer = self._get(name, f'manifests/{reference or ""}', _MANIFESTS, 0, timeout, 'HEAD')
+        if answer and 'Docker-Content-Digest' not in answer.headers:
+            raise RegistryUnavailable(answer.url, 'sends an answer that is not from a registry')
+        return answer is not None
 
     def manifest(self, name: str, reference: str | None,
                  timeout: float | None = None) -> dict[str, Any] | None:
         """Return the manifest or index of a tag or digest; None if it does not exist."""
-        if not is_name(name) or not _is(reference, _TAG, _DIGEST):
-            return None
-        answer = self._get(name, f'manifests/{reference}', _MANIFESTS, BLOB_BYTES, timeout)
+        answer = self._get(name, f'manifests/{reference or ""}', _MANIFESTS, BLOB_BYTES, timeout)
         return _object(answer) if answer else None
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
         """Return the JSON object in a blob; None if the blob contains none or does not exist.
 
         A blob of more than 4 MB counts as none, and its rest is not read."""
-        if not is_name(name) or not _is(digest, _DIGEST):
-            return None
         answer = self._get(name, f'blobs/{digest}', '*/*', BLOB_BYTES, timeout)
         config = answer and answer.json()
         return config if isinstance(config, dict) else None
@@ -130,23 +120,18 @@ class RegistryClient:
 
         :param place: that of a page of an earlier catalog, to begin there."""
         path = urlsplit(self.connection.url).path + '/v2/_catalog'
-        return Catalog(path, self._page, exists=self._exists).pages(place)
+        exists = self.has if self.is_cache else lambda name: True
+        return Catalog(path, self._page, exists=exists).pages(place)
 
-    def _exists(self, name: str) -> bool:
-        """Return True if a name that the catalog may hide should be listed."""
-        return True
-
-    def _get(self, name: str, rest: str, accept: str, limit: int,
-             timeout: float | None) -> Answer | None:
-        """Return the answer, of status 200; None if the registry reports that nothing exists."""
-        answer = self._request(name, rest, accept, limit, timeout)
-        return None if _is_absence(answer) else _ok(answer)
-
-    def _request(self, name: str, rest: str, accept: str, limit: int, timeout: float | None,
-                 method: str = 'GET') -> Answer:
-        return self.connection.get(
-            f'{self.connection.url}/v2/{name}/{rest}', f'repository:{name}:pull', accept, limit,
+    def _get(self, name: str, path: str, accept: str, limit: int, timeout: float | None,
+             method: str = 'GET') -> Answer | None:
+        """Return the answer, of status 200; None if nothing can exist there, or does exist."""
+        if not is_name(name) or not self._paths.fullmatch(path):
+            return None
+        answer = self.connection.get(
+            f'{self.connection.url}/v2/{name}/{path}', f'repository:{name}:pull', accept, limit,
             timeout, method=method)
+        return None if _is_absence(answer, method) else _ok(answer)
 
     def _page(self, address: str, is_optional: bool) -> Page | None:
         base = urlsplit(self.connection.url)
@@ -172,9 +157,9 @@ class RegistryClient:
         try:
             link = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
-            raise _unusable(answer, 'sends a link that is not a URL') from None
+            raise RegistryUnavailable(answer.url, 'sends a link that is not a URL') from None
         if link.hostname != base.hostname:
-            raise _unusable(answer, f'links to another host, {link.hostname!r:.100}')
+            raise RegistryUnavailable(answer.url, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, the link may have the registry's own scheme and port.
         return f'{link.path}?{link.query}'
 
@@ -188,10 +173,7 @@ class CacheClient(RegistryClient):
     https://github.com/distribution/distribution/tree/v2.8.2/registry/proxy"""
 
     is_cache = True
-
-    def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """Return []: the tags of a cache cannot be read."""
-        return []
+    _paths = re.compile(f'manifests/{_DIGEST}')
 
     def has(self, name: str, timeout: float | None = None) -> bool:
         """Return True if the catalog of the cache lists a repository."""
@@ -202,80 +184,46 @@ class CacheClient(RegistryClient):
                                      _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
         return name in _texts(_ok(answer), 'repositories')
 
-    _exists = has
-
-    def has_manifest(self, name: str, reference: str | None, timeout: float | None = None) -> bool:
-        """As RegistryClient.has_manifest, but a tag does not exist."""
-        return _is(reference, _DIGEST) and super().has_manifest(name, reference, timeout)
-
-    def manifest(self, name: str, reference: str | None,
-                 timeout: float | None = None) -> dict[str, Any] | None:
-        """As RegistryClient.manifest, but a tag does not exist."""
-        return super().manifest(name, reference, timeout) if _is(reference, _DIGEST) else None
-
-    def config(self, name: str, digest: str, timeout: float | None = None) -> None:
-        """Return None: the client that pulls the manifest may not have pulled the config yet."""
-
 
 def before(name: str) -> str:
     """Return a text after all names before a name. A slash sorts before all other characters."""
     return name[:-1] + ('.' if name[-1] == '0' else chr(ord(name[-1]) - 1)) + '~'
 
 
-def _end_of(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
-
-
 def _left(end: float | None) -> float | None:
-    return None if end is None else end - time.monotonic()
+    return end and end - time.monotonic()
 
 
-def _is(value: object, *patterns: re.Pattern[str]) -> bool:
-    return isinstance(value, str) and any(pattern.match(value) for pattern in patterns)
-
-
-def _is_absence(answer: Answer) -> bool:
+def _is_absence(answer: Answer, method: str) -> bool:
     """Return True if the registry itself reports that nothing exists; a proxy may send a 404."""
-    codes = _codes(answer)
-    if codes is None or answer.was_redirected:
+    if answer.was_redirected or answer.status not in (400, 404):
         return False
-    return answer.status == 404 or (answer.status == 400 and not _INVALID.isdisjoint(codes))
-
-
-def _codes(answer: Answer) -> list[str] | None:
-    """Return the error codes in an answer; None if it is not from a registry."""
     body = answer.json()
-    listed = body.get('errors') if isinstance(body, dict) else None
-    if not isinstance(listed, list):
-        return None
-    return [str(error.get('code')) for error in listed if isinstance(error, dict)]
+    is_own = method == 'HEAD' or isinstance(body, dict) and isinstance(body.get('errors'), list)
+    return is_own and (answer.status == 404 or bool(_INVALID.search(answer.body or b'')))
 
 
 def _ok(answer: Answer) -> Answer:
     if answer.status != 200:
-        raise _unusable(answer, f'answers with status {answer.status}')
+        raise RegistryUnavailable(answer.url, f'answers with status {answer.status}')
     return answer
 
 
 def _object(answer: Answer) -> dict[str, Any]:
     if answer.body is None:
-        raise _unusable(answer, 'sends more bytes than a registry would')
+        raise RegistryUnavailable(answer.url, 'sends more bytes than a registry would')
     body = answer.json()
     if not isinstance(body, dict):
-        raise _unusable(answer, 'sends an answer that is not a JSON object')
+        raise RegistryUnavailable(answer.url, 'sends an answer that is not a JSON object')
     return body
 
 
 def _texts(answer: Answer, key: str) -> list[str]:
     body = _object(answer)
     if key not in body:
-        raise _unusable(answer, f'sends an answer without {key!r}')
+        raise RegistryUnavailable(answer.url, f'sends an answer without {key!r}')
     # Go writes null for an empty list.
     texts = [] if body[key] is None else body[key]
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise _unusable(answer, 'sends a list of values that are not names')
+        raise RegistryUnavailable(answer.url, 'sends a list of values that are not names')
     return texts
-
-
-def _unusable(answer: Answer, problem: str) -> RegistryUnavailable:
-    return RegistryUnavailable(answer.url, problem)

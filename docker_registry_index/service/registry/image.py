@@ -111,7 +111,7 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
         if is_secondary(None, manifest):
             return
         yield annotations_of(manifest)
-        if not is_index(manifest):
+        if not isinstance(_member(manifest, 'manifests'), list):
             break
         reference = child_of(manifest)
     digest, base = config_of(manifest), base_of(manifest)
@@ -126,39 +126,34 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
 
 def annotations_of(manifest: object) -> dict[str, Any]:
     """Return the annotations of a manifest or index."""
-    return _dict(manifest, 'annotations')
+    return _dict(_member(manifest, 'annotations'))
 
 
 def labels_of(config: object) -> dict[str, Any]:
     """Return the labels in the config of an image; a chart or plugin has a description only."""
     own = _text(_member(config, 'description'))
-    return {**({'description': own} if own else {}), **_dict(_dict(config, 'config'), 'Labels')}
-
-
-def is_index(manifest: object) -> bool:
-    """Return True if this is an index or a manifest list."""
-    return isinstance(_member(manifest, 'manifests'), list)
+    labels = _dict(_member(config, 'config', 'Labels'))
+    return {'description': own, **labels} if own else labels
 
 
 def child_of(index: object) -> str | None:
     """Return the digest for linux/amd64, or else the first with a platform, or else the first."""
-    children = [child for child in _list(index, 'manifests') if _digest(child)]
-    return _digest(min(children, key=_platform_rank, default=None))
+    children = [child for child in _list(index, 'manifests') if _text(_member(child, 'digest'))]
+    return _text(_member(min(children, key=_platform_rank, default=None), 'digest'))
 
 
 def config_of(manifest: object) -> str | None:
     """Return the digest of a config that may describe an artifact, or None."""
-    config = _member(manifest, 'config')
-    return _digest(config) if _text(_member(config, 'mediaType')) in _CONFIGS else None
+    is_known = _text(_member(manifest, 'config', 'mediaType')) in _CONFIGS
+    return _text(_member(manifest, 'config', 'digest')) if is_known else None
 
 
 def base_of(manifest: object) -> tuple[str, str] | None:
     """Return (repository, digest) of the base image that annotations name, or None.
 
     The digest proves that an image is the base, so the host in its name does not matter."""
-    annotations = annotations_of(manifest)
-    found = _REFERENCE.match(_text(annotations.get(_BASE_NAME)) or '')
-    digest = _text(annotations.get(_BASE_DIGEST))
+    found = _REFERENCE.match(_text(annotations_of(manifest).get(_BASE_NAME)) or '')
+    digest = _text(annotations_of(manifest).get(_BASE_DIGEST))
     return (found[1], digest) if found and digest else None
 
 
@@ -183,18 +178,12 @@ def _natural(text: str) -> list[tuple[bool, int, str]]:
 
 
 def _platform_rank(child: object) -> int:
-    platform = _member(child, 'platform')
-    pair = _member(platform, 'os'), _member(platform, 'architecture')
+    pair = _member(child, 'platform', 'os'), _member(child, 'platform', 'architecture')
     return (pair != ('linux', 'amd64')) + (pair in ((None, None), ('unknown', 'unknown')))
 
 
-def _digest(descriptor: object) -> str | None:
-    return _text(_member(descriptor, 'digest'))
-
-
-def _dict(value: object, key: str) -> dict[str, Any]:
-    found = _member(value, key)
-    return found if isinstance(found, dict) else {}
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object, key: str) -> list[Any]:
@@ -202,6 +191,8 @@ def _list(value: object, key: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _member(value: object, key: str) -> Any:
-    """Return the value of a key; None if the key is missing, or ``value`` is not a dict."""
-    return value.get(key) if isinstance(value, dict) else None
+def _member(value: object, *keys: str) -> Any:
+    """Return the value at a path of keys; None if a key is missing, or a value is not a dict."""
+    for key in keys:
+        value = _dict(value).get(key)
+    return value

@@ -228,7 +228,6 @@ def test_no_pushed_document_raises(document):
         digest = read(document)
         assert digest is None or isinstance(digest, str)
     assert image.is_secondary('latest', document) in (True, False)
-    assert image.is_index(document) in (True, False)
     image.base_of(document)
     text = description(FakeRegistryClient(
         manifests={'latest': document, 'linux': document}, configs={'linux': document}),
