@@ -11,7 +11,6 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -165,8 +164,10 @@ class _Process:
             self.service.start()
             self.server = make_server(self.service.app, listener, own.threads)
             if monitoring:
-                start_thread(make_server(_at_own_address(self.service.app), monitoring,
-                                         *_FOR_MONITORING).run)
+                app = self.service.app
+                start_thread(make_server(
+                    lambda environ, start: app({**environ, MONITORING: True}, start), monitoring,
+                    *_FOR_MONITORING).run)
             logger.info('listening on %s', own.listen)
             self.server.run()
             raise RuntimeError('the loop of the web server has ended')
@@ -198,10 +199,6 @@ def finish(server: Any, seconds: float) -> None:
     while time.monotonic() < end and any(
             channel.total_outbufs_len for channel in list(server.active_channels.values())):
         time.sleep(0.02)
-
-
-def _at_own_address(app: Any) -> Callable[..., Any]:
-    return lambda environ, start_response: app({**environ, MONITORING: True}, start_response)
 
 
 def listen(setting: str, address: str) -> socket.socket:

@@ -41,6 +41,9 @@ class Page(list[str]):
         super().__init__(names)
         self.place, self.is_in_order = place, is_in_order
 
+    def __str__(self) -> str:
+        return f'{self[0]} to {self[-1]}'
+
 
 class Catalog:
     """Reads one catalog, once.

@@ -48,12 +48,10 @@ class RegistryClient:
     :param url, username, password: from the settings. Credentials are sent as Basic, or exchanged
         for a token if the registry requires one.
     :param tls: certificates, in addition to those of the system.
-    :param connect_timeout: seconds for one attempt to connect.
     :param token_host: the host of a token server outside of the registry's domain, or None.
 
-    Each method takes a ``timeout`` in seconds for all its requests. Without one, it retries a
-    failed attempt to connect once. Each method raises RegistryUnavailable if no registry answers
-    in time, and its subclass CredentialsRefused."""
+    Each method takes a ``timeout`` in seconds for all its requests. It raises RegistryUnavailable
+    if no registry answers in time, and its subclass CredentialsRefused."""
 
     #: True if the registry is a pull-through cache.
     is_cache = False
@@ -61,10 +59,9 @@ class RegistryClient:
     _paths = re.compile(rf'tags/list\?.*|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
-                 tls: Tls = Tls(), connect_timeout: float = 2,
-                 token_host: str | None = None) -> None:
+                 tls: Tls = Tls(), token_host: str | None = None) -> None:
         #: For requests of other parts of the service.
-        self.connection = Connection(url, username, password, tls, connect_timeout, token_host)
+        self.connection = Connection(url, username, password, tls, token_host)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
         """Return the tags of a repository, [] if it has none.

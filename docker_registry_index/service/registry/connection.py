@@ -30,17 +30,16 @@ _POOL = 40
 #: The most bytes of an answer to a caller's credentials.
 _ASKED_BYTES = 64 * 1024
 _MOST_TOKENS = 1000
-#: The most seconds between two pieces of an answer.
-_READ_TIMEOUT = 10
+#: The most seconds for an attempt to connect, and between two pieces of an answer.
+CONNECT_TIMEOUT, _READ_TIMEOUT = 2, 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
 
 
 class RegistryUnavailable(DynamoDBIndexError):
     """Raised if the registry does not answer, or another server does; ``url`` was requested."""
 
-    def __init__(self, url: str, problem: str, way_out: str = (
-            'the service retries later; check that the registry runs and that REGISTRY_URL is its '
-            'address')) -> None:
+    def __init__(self, url: str, problem: str, way_out: str = 'the service retries later; check '
+                 'that the registry runs and that REGISTRY_URL is its address') -> None:
         # A query may contain a signature.
         self.url = url.partition('?')[0]
         super().__init__(  # type: ignore[no-untyped-call]
@@ -93,7 +92,7 @@ class Tls(NamedTuple):
     def context(self, with_cert: bool = True) -> ssl.SSLContext:
         """Return a context that also trusts the certificates of the system.
 
-        :param with_cert: False for a server that must not get the client's certificate.
+        :param with_cert: False for a server other than the registry.
         :raises OSError: a file cannot be used."""
         context: ssl.SSLContext = create_urllib3_context()
         context.load_default_certs()
@@ -108,14 +107,11 @@ class Tls(NamedTuple):
 class Connection:
     """Sends the requests of a RegistryClient, whose parameters it takes."""
 
-    def __init__(self, url: str, username: str | None, password: str | None, tls: Tls,
-                 connect_timeout: float, token_host: str | None = None) -> None:
+    def __init__(self, url: str, username: str | None = None, password: str | None = None,
+                 tls: Tls = Tls(), token_host: str | None = None) -> None:
         self.url = url.rstrip('/')
         self._basic = basic(username, password or '') if username else None
-        self._connect_timeout = connect_timeout
-        # If a caller has set a timeout, there is no time for a second attempt.
-        self._session, self._retrying_session = new_session(url, tls), new_session(url, tls, 1)
-        self._token_host = token_host
+        self._session, self._token_host = new_session(url, tls), token_host
         self._tokens: dict[str, Token] = {}
         #: The scheme of the credentials that the registry has asked for. Before it asks, it gets
         #: none, because a token registry must not see a password.
@@ -127,8 +123,7 @@ class Connection:
 
         :param scope: the scope of a token, if the registry requires one.
         :param limit: the most bytes of the body that are read.
-        :param timeout: seconds for the whole call; None for the sum of its steps, and for a second
-            attempt to connect.
+        :param timeout: seconds for the whole call; None for the sum of its steps.
         :param read_timeout: seconds between two pieces of the answer.
         :raises RegistryUnavailable: no answer came in time; or its subclass CredentialsRefused."""
         return self._in_time(url, limit, timeout, read_timeout,
@@ -149,11 +144,8 @@ class Connection:
 
     def _in_time(self, url: str, limit: int, timeout: float | None, read_timeout: float,
                  send: Callable[[_Call], Answer]) -> Answer:
-        session, total = self._session, max(0, timeout or 0)
-        if timeout is None:
-            session, total = self._retrying_session, 2 * self._connect_timeout + 3 * read_timeout
-        call = _Call(session, (self._connect_timeout, read_timeout), time.monotonic() + total,
-                     limit)
+        total = CONNECT_TIMEOUT + 3 * read_timeout if timeout is None else max(0, timeout)
+        call = _Call(self._session, read_timeout, time.monotonic() + total, limit)
         try:
             # Only this also limits a slow name server, or a server that sends single bytes.
             answer: Answer = call_with_timeout(lambda: send(call), total)
@@ -163,10 +155,10 @@ class Connection:
 
     def _authorized(self, call: _Call, url: str, scope: str, accept: str,
                     method: str) -> Answer:
-        sent = self._basic if self._scheme == 'basic' else None
-        if self._scheme == 'bearer':
-            token = self._tokens.get(scope)
-            sent = 'Bearer ' + token.text if token and time.monotonic() < token.until else None
+        token = self._tokens.get(scope)
+        is_valid = self._scheme == 'bearer' and token and time.monotonic() < token.until
+        sent = ('Bearer ' + token.text if token and is_valid else
+                self._basic if self._scheme == 'basic' else None)
         answer = call.get(url, accept, sent, method)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
@@ -215,19 +207,17 @@ class _Call:
     """The session and the limits that the requests of one call share."""
 
     session: requests.Session
-    timeouts: tuple[float, float]
+    read_timeout: float
     deadline: float
     limit: int
 
     def get(self, url: str, accept: str, authorization: str | None,
             method: str = 'GET') -> Answer:
-        headers = {'Accept': accept, 'Accept-Encoding': 'identity'}
-        if authorization:
-            headers['Authorization'] = authorization
+        headers = {'Accept': accept, 'Accept-Encoding': 'identity', 'Authorization': authorization}
         left = self._left()
-        connect, read = (min(each, left) for each in self.timeouts)
-        with self.session.request(method, url, headers=headers, stream=True, allow_redirects=True,
-                                  timeout=(connect, read)) as response:
+        with self.session.request(
+                method, url, headers=headers, stream=True, allow_redirects=True,
+                timeout=(min(CONNECT_TIMEOUT, left), min(self.read_timeout, left))) as response:
             return Answer(response.url, response.status_code, response.headers,
                           self._body(response), bool(response.history),
                           list(response.raw.headers.items()))
@@ -251,31 +241,27 @@ class _Call:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Connects with an SSLContext, to which requests adds the certificates of certifi."""
 
-    def __init__(self, context: ssl.SSLContext, retries: int) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__(_POOL, _POOL, max_retries=urllib3.Retry(
-            retries, read=False, respect_retry_after_header=False))
+        super().__init__(_POOL, _POOL)
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         super().init_poolmanager(  # type: ignore[no-untyped-call]
             *arguments, ssl_context=self._context, **more)
 
 
-def new_session(url: str, tls: Tls = Tls(), retries: int = 0) -> requests.Session:
+def new_session(url: str, tls: Tls = Tls()) -> requests.Session:
     """Return a Session that ignores cookies, and proxies and credentials in the environment.
 
-    :param url: the address of the registry, the only server that gets the client's certificate.
-    :param retries: attempts to connect after the first one."""
+    :param url: the address of the registry, the only server that gets the client's certificate."""
     session = requests.Session()
     session.trust_env = False
     session.headers['User-Agent'] = USER_AGENT
     session.max_redirects = 5
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     scheme, host, *_ = urlsplit(url)
-    others = _Adapter(tls.context(False), retries)
-    session.mount('http://', others)
-    session.mount('https://', others)
-    session.mount(f'{scheme}://{host}/', _Adapter(tls.context(), retries))
+    session.mount('https://', _Adapter(tls.context(False)))
+    session.mount(f'{scheme}://{host}/', _Adapter(tls.context()))
     return session
 
 
@@ -287,8 +273,6 @@ def _problem(error: Exception, seconds: float) -> str:
         return 'accepts no connection within the timeout'
     if isinstance(error, (TimedOut, requests.Timeout)):
         return f'does not answer within {seconds:.3g} seconds'
-    if isinstance(error, requests.TooManyRedirects):
-        return 'redirects too often'
     return f'sends no answer: {_reason(error)}'
 
 

@@ -14,7 +14,7 @@ keys are relative to the folder of repositories, and sorted by their bytes, as i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 NAME_LENGTH = 255
@@ -118,11 +118,6 @@ def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
         end = min(start + size, len(cuts))
         yield KeyRange(cuts[start] if start else '', cuts[end] if end < len(cuts) else None,
                        cuts[start].rstrip('/'), cuts[end - 1].rstrip('/'))
-
-
-def cuts_below(cut: str, folders: Iterable[str]) -> list[str]:
-    """Return the keys at which a folder may be cut, given the folders in it."""
-    return [cut] + [each for each in folders if not each[len(cut):].startswith('_')]
 
 
 def _next_place(key: str, tagged_name: str | None) -> str:

@@ -4,7 +4,6 @@ https://distribution.github.io/distribution/spec/auth/token/"""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from werkzeug.datastructures import Authorization, WWWAuthenticate
 _SECONDS, _MARGIN = 60, 5
 #: What a token may consist of, because it becomes a part of a header.
 _TOKEN = re.compile(r'[!-~]+\Z')
-# A name below an unknown top-level domain, such as .internal, belongs to no registrable domain.
+# An IP address, or a name such as registry.internal, belongs to no registrable domain.
 _SUFFIXES = PublicSuffixList(accept_unknown=False)
 
 
@@ -75,12 +74,8 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
 
 def _have_one_owner(host: str, other: str) -> bool:
     """Return True if two hosts are in one registrable domain, such as example.co.uk."""
-    try:
-        ipaddress.ip_address(host)
-        return False
-    except ValueError:
-        domain = _SUFFIXES.privatesuffix(host)
-        return domain is not None and domain == _SUFFIXES.privatesuffix(other)
+    domain = _SUFFIXES.privatesuffix(host)
+    return domain is not None and domain == _SUFFIXES.privatesuffix(other)
 
 
 class Token(NamedTuple):

@@ -43,7 +43,7 @@ class CatalogSource(StorageSource):
         """Make the next call of ``namespaces`` begin at the address of a page."""
         self._start = place
 
-    def namespaces(self) -> Iterator[Chunk]:
+    def namespaces(self) -> Iterator[Page]:
         """Yield the names of the catalog in chunks of at most 50, as its pages arrive.
 
         :raises RegistryUnavailable: a page cannot be read."""
@@ -52,11 +52,11 @@ class CatalogSource(StorageSource):
         in_file = map(Page, iter(lambda: list(itertools.islice(names, CHUNK)), []))
         for page in in_file if self._names else self._client.catalog(start):
             for first in range(0, len(page), CHUNK):
-                yield Chunk(page[first:first + CHUNK])
+                yield Page(page[first:first + CHUNK])
             if page.place is not None:
-                yield Chunk([], page.place)
+                yield Page([], page.place)
 
-    def may_contain(self, namespace: Chunk, name: str) -> bool:
+    def may_contain(self, namespace: Page, name: str) -> bool:
         """Return True if the catalog lists a name in a chunk."""
         return name in namespace
 
@@ -70,7 +70,7 @@ class CatalogSource(StorageSource):
         """Return the set of the names in the catalog whose tags cannot be read."""
         return frozenset(self._doubtful)
 
-    def tagged(self, namespace: Chunk) -> Iterator[str]:
+    def tagged(self, namespace: Page) -> Iterator[str]:
         """Yield each name of a chunk that has a tag.
 
         :raises RegistryUnavailable: the registry itself seems to be unavailable."""
@@ -121,10 +121,3 @@ class CatalogSource(StorageSource):
                 logger.warning('the tags of %.80r cannot be read; the repository stays unchanged '
                                'in the search index: %s%s', name, error,
                                '; further ones are not logged' if count == _SHOWN else '')
-
-
-class Chunk(Page):
-    """Consecutive names of the catalog."""
-
-    def __str__(self) -> str:
-        return f'{self[0]} to {self[-1]}'

@@ -140,7 +140,8 @@ class S3Source(StorageSource):
         self._client = self._connect()
         cuts = list(self._folders(''))
         if len(cuts) < SIDE_BY_SIDE:
-            cuts = [inner for cut in cuts for inner in layout.cuts_below(cut, self._folders(cut))]
+            cuts = [inner for cut in cuts for inner in [cut, *(
+                each for each in self._folders(cut) if not each[len(cut):].startswith('_'))]]
         return layout.key_ranges(cuts, SIDE_BY_SIDE)
 
     def may_contain(self, namespace: layout.KeyRange, name: str) -> bool:

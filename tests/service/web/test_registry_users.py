@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from docker_registry_index.service.registry.connection import Connection, RegistryUnavailable, Tls
+from docker_registry_index.service.registry.connection import Connection, RegistryUnavailable
 from docker_registry_index.service.web import auth
 from docker_registry_index.service.web.auth import Busy, Refused, RegistryUsers, credentials_in
 from tests.end_to_end.service.clients import basic
@@ -47,7 +47,7 @@ def closed(start):
 def users(server, clock):
     """Return a function that makes RegistryUsers of the scripted registry."""
     def make(scope=CATALOG, **more):
-        return RegistryUsers(Connection(server.url, 'index', 'own secret', Tls(), 2), scope,
+        return RegistryUsers(Connection(server.url, 'index', 'own secret'), scope,
                              clock=clock, **more)
     return make
 
@@ -213,7 +213,7 @@ def tokens():
 
 class TestTokens:
     def test_a_password_is_exchanged_and_goes_nowhere_else(self, tokens):
-        users = RegistryUsers(Connection(tokens.url, 'index', 'own', Tls(), 2), CATALOG)
+        users = RegistryUsers(Connection(tokens.url, 'index', 'own'), CATALOG)
         assert verdict(users, basic('alice', 'right')) == 'alice'
         assert tokens.sent('Basic') == ['/token'] and tokens.sent('Bearer') == ['/v2/_catalog']
         [path] = [path for path, _ in tokens.requests if path.startswith('/token')]
@@ -221,7 +221,7 @@ class TestTokens:
         assert '/v2/_catalog?n=0' in tokens.paths, 'the registry lists nothing'
 
     def test_a_user_without_the_scope_and_a_wrong_password_are_refused(self, tokens):
-        users = RegistryUsers(Connection(tokens.url, None, None, Tls(), 2), CATALOG)
+        users = RegistryUsers(Connection(tokens.url), CATALOG)
         named = BEARER.format(tokens.url) + ',scope="registry:catalog:*"'
         refused = named + ',error="insufficient_scope"'
         assert verdict(users) == verdict(users, basic('alice', 'wrong')) == [named]
@@ -232,7 +232,7 @@ class TestTokens:
             assert verdict(users, malformed) == [named]
 
     def test_the_setting_may_name_the_scope_of_a_repository(self, tokens):
-        users = RegistryUsers(Connection(tokens.url, None, None, Tls(), 2),
+        users = RegistryUsers(Connection(tokens.url),
                               'repository:team/app:pull')
         assert verdict(users, basic('bob', 'right')) == 'bob'
         assert tokens.sent('Bearer') == ['/v2/team/app/blobs/uploads/0']
