@@ -117,8 +117,8 @@ class RegistryClient:
 
         :param place: that of a page of an earlier catalog, to begin there."""
         path = urlsplit(self.connection.url).path + '/v2/_catalog'
-        exists = self.has if self.is_cache else lambda name: True
-        return Catalog(path, self._page, exists=exists).pages(place)
+        return Catalog(path, self._page,
+                       exists=lambda name: not self.is_cache or self.has(name)).pages(place)
 
     def _get(self, name: str, path: str, accept: str, limit: int, timeout: float | None,
              method: str = 'GET') -> Answer | None:
