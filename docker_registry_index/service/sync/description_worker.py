@@ -7,97 +7,27 @@ of the service at a time reads the notes of others."""
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from ...engine import SearchIndex, errors
 from ...engine.concurrency import Backoff, Loop
-from ...engine.sync.description_queue import Note
+from ...engine.sync.description_queue import LONG_SECONDS, LONGEST_PAUSE, Note, Schedule
 from ..registry.connection import RegistryUnavailable
 from .reconcile import Reconciler
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two reads of the notes; longer while all of them fail.
-PAUSE, LONGEST_PAUSE = 10, 600
+PAUSE = 10
 #: The notes that are read at a time, and the repositories that are read at once.
 _BATCH, _THREADS = 100, 4
-#: The most seconds for one repository at first, and after a failure. One thread reads those that
-#: have failed, one by one, so that slow repositories do not delay others.
-SECONDS, LONG_SECONDS = 10, 120
+#: The most seconds for one repository at first. After a failure, these are LONG_SECONDS, and one
+#: thread reads such repositories one by one, so that slow ones do not delay others.
+SECONDS = 10
 #: Consecutive unreadable repositories after which the registry itself may be unavailable.
 _FAILURES = 12
-
-#: Seconds for which a tag is awaited, because a registry reports a push before it writes the tag.
-TAG_SECONDS = 300
-#: The pause between two requests for a tag: seconds at first, later a share of the time passed. And
-#: the pause after a failure.
-_TAG_PAUSE, _FAILED_PAUSE = (0.25, 0.125), (PAUSE, 0.5)
-#: The most notes in the schedule; others are read from DynamoDB again.
-_MOST_SCHEDULED = 1000
-
-
-@dataclass
-class _Wait:
-    since: float
-    due: float
-    has_failed: bool = False
-
-
-class Schedule(dict[Note, _Wait]):
-    """When this process reads which note again; several threads may use it.
-
-    The time of a note begins when this process reads it first."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def add(self, note: Note) -> None:
-        """Add a note, due now, unless it is already scheduled."""
-        if len(self) < _MOST_SCHEDULED:
-            now = self._clock()
-            self.setdefault(note, _Wait(now, now))
-
-    def take_due(self, has_failed: bool) -> list[Note]:
-        """Return the notes that are due, after a failure or otherwise. All stay scheduled."""
-        now = self._clock()
-        due = {note: wait for note, wait in list(self.items())
-               if wait.due <= now and wait.has_failed == has_failed}
-        for wait in due.values():
-            # If the caller does not read it after all, it is due again then.
-            wait.due = now + 2 * LONG_SECONDS
-        return list(due)
-
-    def postpone(self, note: Note, has_failed: bool) -> None:
-        """Let a note be due later; the longer it waits, the longer is the pause."""
-        self.add(note)
-        wait = self.get(note)
-        if wait is not None:
-            now = self._clock()
-            first, share = _FAILED_PAUSE if has_failed else _TAG_PAUSE
-            wait.has_failed = has_failed
-            wait.due = now + min(max(first, share * (now - wait.since)), LONGEST_PAUSE)
-
-    def hasten(self) -> None:
-        """Let the notes that have failed be due now."""
-        for wait in list(self.values()):
-            if wait.has_failed:
-                wait.due = min(wait.due, self._clock())
-
-    def has_expired(self, note: Note) -> bool:
-        """Return True if a note was scheduled for TAG_SECONDS."""
-        wait = self.get(note)
-        return wait is not None and self._clock() - wait.since >= TAG_SECONDS
-
-    def seconds(self, has_failed: bool) -> float:
-        """Return the seconds until the next note is due; infinity if there is none."""
-        due = min((wait.due for wait in list(self.values())
-                   if wait.has_failed == has_failed), default=math.inf)
-        return max(0, due - self._clock())
 
 
 class DescriptionWorker:
@@ -151,14 +81,14 @@ class DescriptionWorker:
                 self._backoff.reset()
                 pause = PAUSE
             self._next_read = self._clock() + pause
-        return max(0, min(self._next_read - self._clock(), self._schedule.seconds(False)))
+        return max(0.0, min(self._next_read - self._clock(), float(self._schedule.seconds(False))))
 
     def retry_failed(self, now: float) -> float:
         """Read the repositories that have failed and are due, one by one, with a long time limit;
         return the seconds until more are due. Never raises."""
         for note in self._schedule.take_due(has_failed=True):
             self._fails(lambda: self._read(note, LONG_SECONDS))
-        return min(PAUSE, self._schedule.seconds(True))
+        return float(min(PAUSE, self._schedule.seconds(True)))
 
     def read_notes(self) -> bool:
         """Read the repositories of all notes that are not scheduled; a note stays if that fails.
@@ -188,7 +118,8 @@ class DescriptionWorker:
         while True:
             notes = self._queue.notes(_BATCH, self._after)
             new = [note for note in notes if note not in self._schedule]
-            for note in self._read_all(new, self._read_unless_ended):
+            for note in self._read_all(
+                    new, lambda note: None if self._is_ended else self._read(note)):
                 self._after = note.name
                 if self._is_ended:
                     return
@@ -210,10 +141,6 @@ class DescriptionWorker:
                 yield note
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _read_unless_ended(self, note: Note) -> None:
-        if not self._is_ended:
-            self._read(note)
 
     def _read(self, note: Note, seconds: float = SECONDS) -> None:
         """Reconcile a repository and remove its note, or schedule the next attempt."""

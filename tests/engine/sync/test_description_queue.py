@@ -4,6 +4,8 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine import ListSource
+from docker_registry_index.engine.sync.description_queue import (
+    EXPECTED_SECONDS, LONG_SECONDS, LONGEST_PAUSE, Note, Schedule)
 from tests.helpers.faults import killed_at_each
 
 
@@ -66,3 +68,28 @@ def test_notes_are_neither_found_nor_in_the_way_of_a_check(index, notes):
     notes.note(['team/app'])
     assert index.search('team') == [] and index.names() == [] and index.engine.catalog() == []
     assert list(index.engine.checker().check()) == []
+
+
+def test_a_pause_is_an_eighth_of_the_time_passed_and_after_a_failure_half(clock):
+    schedule, note = Schedule(clock), Note('acme/web', '1', True)
+    schedule.add(note)
+    assert schedule.take_due(False) == [note] and schedule.take_due(False) == []
+    assert schedule.seconds(False) == 2 * LONG_SECONDS, 'if it is not read after all'
+    schedule.postpone(note, False)
+    assert schedule.seconds(False) == 0.25 and schedule.seconds(True) == float('inf')
+    clock.advance(80)
+    schedule.add(note)
+    assert schedule.take_due(False) == [note] and not schedule.has_expired(note)
+    schedule.postpone(note, False)
+    assert schedule.seconds(False) == 10
+    schedule.postpone(note, True)
+    assert schedule.seconds(True) == 40 and schedule.take_due(False) == []
+    clock.advance(EXPECTED_SECONDS - 80)
+    assert schedule.has_expired(note) and schedule.take_due(True) == [note]
+    clock.advance(9999)
+    schedule.postpone(note, True)
+    assert schedule.seconds(True) == LONGEST_PAUSE
+    schedule.hasten()
+    assert schedule.take_due(True) == [note]
+    del schedule[note]
+    assert note not in schedule and not schedule.has_expired(note)

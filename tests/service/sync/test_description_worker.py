@@ -5,10 +5,10 @@ from unittest.mock import Mock
 import pytest
 
 from docker_registry_index.engine.errors import InvalidName, MissingTable, RequestFailed
-from docker_registry_index.engine.sync.description_queue import Note
-from docker_registry_index.service.sync import description_worker
-from docker_registry_index.service.sync.description_worker import (
-    LONG_SECONDS, LONGEST_PAUSE, PAUSE, SECONDS, TAG_SECONDS, DescriptionWorker, Schedule)
+from docker_registry_index.engine.sync import description_queue
+from docker_registry_index.engine.sync.description_queue import (
+    EXPECTED_SECONDS, LONG_SECONDS, LONGEST_PAUSE, Note)
+from docker_registry_index.service.sync.description_worker import PAUSE, SECONDS, DescriptionWorker
 from docker_registry_index.service.sync.reconcile import Reconciler
 from tests.helpers.index import THROTTLED, FakeIndex
 from tests.helpers.registry import UNAVAILABLE, FakeRegistryClient
@@ -159,7 +159,7 @@ def test_a_read_ends_after_twelve_failures_and_the_next_goes_on_there(
 
 def test_unreadable_repositories_that_the_schedule_has_no_room_for_delay_no_other(
         worker, index, registry, clock, monkeypatch):
-    monkeypatch.setattr(description_worker, '_MOST_SCHEDULED', 3)
+    monkeypatch.setattr(description_queue, '_MOST_SCHEDULED', 3)
     index.kept = notes(200)
     registry.answers.update(dict.fromkeys(index.noted[:40], UNAVAILABLE))
     pauses(worker, clock, 6)
@@ -197,37 +197,13 @@ def test_a_new_note_is_read_now_and_ends_a_long_pause(worker, index, registry, c
 def test_a_missing_tag_is_awaited_for_five_minutes_with_few_requests(
         worker, index, registry, clock):
     started, index.kept, index[NOTE.name] = clock.now, [NOTE], 'pushed'
-    while index.kept and clock.now < started + 2 * TAG_SECONDS:
+    while index.kept and clock.now < started + 2 * EXPECTED_SECONDS:
         assert index == {NOTE.name: 'pushed'}
         worker.run_once(clock.now)
         clock.advance(0.25)
-    assert TAG_SECONDS <= clock.now - started <= 1.3 * TAG_SECONDS and len(registry.asked) < 60
+    assert EXPECTED_SECONDS <= clock.now - started <= 1.3 * EXPECTED_SECONDS
+    assert len(registry.asked) < 60
     assert index == {}, 'a repository without a tag does not count'
-
-
-def test_each_pause_before_a_tag_is_an_eighth_of_the_time_passed_after_a_failure_half(clock):
-    schedule = Schedule(clock)
-    schedule.add(NOTE)
-    assert schedule.take_due(False) == [NOTE] and schedule.take_due(False) == []
-    assert schedule.seconds(False) == 2 * LONG_SECONDS, 'if it is not read after all'
-    schedule.postpone(NOTE, False)
-    assert schedule.seconds(False) == 0.25 and schedule.seconds(True) == float('inf')
-    clock.advance(80)
-    schedule.add(NOTE)
-    assert schedule.take_due(False) == [NOTE] and not schedule.has_expired(NOTE)
-    schedule.postpone(NOTE, False)
-    assert schedule.seconds(False) == 10
-    schedule.postpone(NOTE, True)
-    assert schedule.seconds(True) == 40 and schedule.take_due(False) == []
-    clock.advance(TAG_SECONDS - 80)
-    assert schedule.has_expired(NOTE) and schedule.take_due(True) == [NOTE]
-    clock.advance(9999)
-    schedule.postpone(NOTE, True)
-    assert schedule.seconds(True) == LONGEST_PAUSE
-    schedule.hasten()
-    assert schedule.take_due(True) == [NOTE]
-    del schedule[NOTE]
-    assert NOTE not in schedule and not schedule.has_expired(NOTE)
 
 
 def test_a_stopped_worker_reads_nothing(worker, index, clock):
