@@ -19,6 +19,8 @@ pytestmark = needs('docker-registry')
 
 #: The headers that belong to the connection, and are not compared; and all others are.
 OF_CONNECTION = {'Connection', 'Content-Length', 'Date', 'Server', 'Transfer-Encoding'}
+#: What shows that the service has answered.
+MARK = 'Answered-By'
 #: What the operator of a registry adds to its answers, as browsers and their user interfaces need.
 ADDED = {'http': {'headers': {
     'X-Content-Type-Options': ['nosniff'], 'Access-Control-Allow-Origin': ['https://ui.test'],
@@ -62,8 +64,8 @@ class Pair:
             connection.endheaders()
             answer = connection.getresponse()
             body = answer.read()
-            kept = {name: answer.headers.get_all(name) for name in answer.headers
-                    if name not in OF_CONNECTION}
+            kept = {name.title(): answer.headers.get_all(name) for name in answer.headers
+                    if name not in OF_CONNECTION | {MARK}}
             if answer.getheader('Content-Length') is not None and len(body) <= 2048:
                 # Go sends no Content-Length with a longer body.
                 kept['Content-Length'] = answer.getheader('Content-Length')
