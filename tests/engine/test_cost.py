@@ -53,6 +53,13 @@ def costing(index, operations, units=None):
         assert made.units == units
 
 
+def test_whether_the_index_has_a_repository_costs_one_read_unit(loaded):
+    with costing(loaded, ['GetItem'], [1.0]):
+        assert loaded.engine.has('library/unique')
+    with costing(loaded, ['GetItem']):
+        assert not loaded.engine.has('library/absent')
+
+
 @pytest.mark.parametrize('term, found, units', [
     # term, results at most, units of each Query
     ('proxy', 25, [0.5]), ('PROXY', 25, [0.5]), ('team-0', 25, [0.5]), ('p', 25, [0.5]),
