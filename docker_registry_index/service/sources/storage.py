@@ -92,7 +92,7 @@ class FilesSource(StorageSource):
         visits: Counter[tuple[int, int]] = Counter()
         left: list[tuple[str, tuple[tuple[int, int], ...], bool]] = [(namespace, (), False)]
         while left:
-            name, above, is_linked = left.pop()
+            name, above, is_link = left.pop()
             path = os.path.join(self._folder, name)
             try:
                 status = os.stat(path)
@@ -100,13 +100,13 @@ class FilesSource(StorageSource):
                 # Skip links to a directory above, and paths that are too long for a name.
                 if here in above or len(name) > layout.NAME_LENGTH:
                     continue
-                visits.update([here] * is_linked)
-                if visits[here] > LINKS and is_linked:
+                visits.update([here] * is_link)
+                if visits[here] > LINKS and is_link:
                     raise OSError(errno.ELOOP, f'more than {LINKS} links lead here', path)
                 if self._has_tag(name):
                     yield name
-                left.extend((f'{name}/{entry.name}', above + (here,),
-                             is_linked or entry.is_symlink()) for entry in _directories(path))
+                left.extend((f'{name}/{entry.name}', above + (here,), entry.is_symlink())
+                            for entry in _directories(path))
             except OSError as problem:
                 if not _is_gone(problem):
                     problems.append(problem)

@@ -44,9 +44,10 @@ class OfOldMarkers(Limited):
     together = None
 
     def list_objects_v2(self, Bucket, Prefix, StartAfter):
+        page = super().list_objects_v2(Bucket, Prefix, Prefix)
         if self.together and StartAfter > Prefix:
             self.together.wait(10)
-        return super().list_objects_v2(Bucket, Prefix, Prefix)
+        return page
 
     def list_objects(self, Bucket, Prefix, Marker):
         return super().list_objects_v2(Bucket, Prefix, Marker)
