@@ -1,9 +1,11 @@
-"""The output and the exit statuses of the command line, where an error is one line."""
+"""The output, the log and the exit statuses of the command line, where an error is one line."""
 import errno
 import json
+import logging
 import os
 import sys
 import threading
+import time
 
 import click
 
@@ -16,6 +18,8 @@ from ..engine.sync.snapshot import ScratchError
 OK, NOT_OK, USAGE, UNAVAILABLE, TAKEN, FOREIGN_TABLES = range(6)
 #: The statuses of a process that SIGINT or SIGPIPE has ended.
 INTERRUPTED, BROKEN_PIPE = 130, 141
+#: The name of the access log of the service.
+ACCESS_LOG = 'docker_registry_index.access'
 #: The most seconds to wait for background threads at the end.
 THREADS_END = 2
 
@@ -30,6 +34,52 @@ _STATUS_OF = (
 def print_json(document):
     """Print a document as JSON, in ASCII."""
     click.echo(json.dumps(document, indent=2, sort_keys=True))
+
+
+class _Text(logging.Formatter):
+    """Writes lines of text; the lines of a traceback are indented."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format, default_msec_format = '%Y-%m-%dT%H:%M:%S', '%s.%03dZ'
+
+    def formatMessage(self, record):
+        return safe(super(_Text, self).formatMessage(record))
+
+    def format(self, record):
+        return '\n    '.join(safe(line) for line in super(_Text, self).format(record).splitlines())
+
+
+class _JSON(_Text):
+    """Writes each record as a JSON object, in ASCII."""
+
+    def format(self, record):
+        fields = {'time': self.formatTime(record), 'level': record.levelname.lower()}
+        if record.name == ACCESS_LOG and isinstance(record.args, dict):
+            return json.dumps(dict(fields, **record.args))
+        fields['message'] = safe(record.getMessage())
+        if record.exc_info:
+            fields['traceback'] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+def configure_logging(service):
+    """Write the access log to the standard output, and all other logs to the standard error.
+
+    :param service: the ServiceSettings. The service requires Python 3."""
+    kind, access = _JSON if service.log_format == 'json' else _Text, logging.getLogger(ACCESS_LOG)
+    for logger, stream, form in (
+            (logging.getLogger(), sys.stderr, '%(asctime)s %(levelname)s: %(message)s'),
+            (access, sys.stdout, '%(asctime)s %(message)s')):
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(kind(form))
+        logger.addHandler(handler)
+        logger.setLevel(service.log_level.upper())
+    access.propagate = False
+    # At lower levels, some of these libraries log credentials.
+    for chatty in 'boto3', 'botocore', 'urllib3', 'waitress':
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # This logger logs each request that waits for a thread.
+    logging.getLogger('waitress.queue').setLevel(logging.ERROR)
 
 
 class Bar(object):

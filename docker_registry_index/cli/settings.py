@@ -8,6 +8,7 @@ import click
 from .. import configuration
 from ..engine import ListSource, SearchIndex
 from ..engine.errors import safe
+from .output import configure_logging
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
 #: A block of the file, and environment variables, that only a service has.
@@ -55,7 +56,7 @@ def service_of(config):
     service = _service_settings(config, warnings.append)
     with _imports_of_service():
         from ..service import server
-    server.configure_logging(service)
+    configure_logging(service)
     for warning in warnings:
         server.logger.warning(warning)
     service.check_serving()

@@ -26,11 +26,8 @@ from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import MONITORING, Gate, make_app
 from .web.auth import Guard, HtpasswdUsers, RegistryUsers
 from .web.catalog import DialectProbe
-from .web.log import configure_logging
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
-
-__all__ = ['configure_logging', 'serve']
 
 logger = logging.getLogger(__name__)
 

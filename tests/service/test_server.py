@@ -8,6 +8,7 @@ import pytest
 from werkzeug.wrappers import Response
 
 from dev.servers.process import free_port
+from docker_registry_index.cli import settings
 from docker_registry_index.service import server
 from tests.helpers.command_line import CommandLine
 from tests.helpers.engine import EngineIndex
@@ -22,7 +23,7 @@ PASSWORD = 'never-show-this-word'
 def command_of(index, capsys, monkeypatch):
     """Return a function that returns the command, with variables of the service."""
     # Logging and signals are those of the test process.
-    monkeypatch.setattr(server, 'configure_logging', lambda service: None)
+    monkeypatch.setattr(settings, 'configure_logging', lambda service: None)
     previous = signal.getsignal(signal.SIGINT)
     yield lambda **variables: CommandLine(index, capsys, **{
         name: value for name, value in dict({

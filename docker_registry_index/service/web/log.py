@@ -1,68 +1,17 @@
-"""The log: its lines, as text or JSON, and the access log, a line for each request.
-
-No line can forge another one or control a terminal, whatever a client sends."""
+"""The access log, a line for each request. No line can forge another one or control a terminal,
+whatever a client sends."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-import time
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import flask
 
-from ...engine.errors import safe
-from ..settings import ServiceSettings
-
 _access = logging.getLogger('docker_registry_index.access')
 _LINE = ('%(client)s %(user)s "%(request)s" %(status)d %(bytes)s %(milliseconds)dms '
          '"%(user_agent)s"')
-
-
-class _Text(logging.Formatter):
-    """Writes lines of text; the lines of a traceback are indented."""
-
-    converter = staticmethod(time.gmtime)
-    default_time_format, default_msec_format = '%Y-%m-%dT%H:%M:%S', '%s.%03dZ'
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return str(safe(super().formatMessage(record)))
-
-    def format(self, record: logging.LogRecord) -> str:
-        return '\n    '.join(str(safe(line)) for line in super().format(record).splitlines())
-
-
-class _JSON(_Text):
-    """Writes each record as a JSON object, in ASCII."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {'time': self.formatTime(record), 'level': record.levelname.lower()}
-        if record.name == _access.name and isinstance(record.args, dict):
-            return json.dumps({**fields, **record.args})
-        fields['message'] = str(safe(record.getMessage()))
-        if record.exc_info:
-            fields['traceback'] = self.formatException(record.exc_info)
-        return json.dumps(fields)
-
-
-def configure_logging(settings: ServiceSettings) -> None:
-    """Write the access log to the standard output, and all other logs to the standard error."""
-    kind = _JSON if settings.log_format == 'json' else _Text
-    for logger, stream, form in (
-            (logging.getLogger(), sys.stderr, '%(asctime)s %(levelname)s: %(message)s'),
-            (_access, sys.stdout, '%(asctime)s %(message)s')):
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(kind(form))
-        logger.addHandler(handler)
-        logger.setLevel(settings.log_level.upper())
-    _access.propagate = False
-    # At lower levels, some of these libraries log credentials.
-    for chatty in 'boto3', 'botocore', 'urllib3', 'waitress':
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # This logger logs each request that waits for a thread.
-    logging.getLogger('waitress.queue').setLevel(logging.ERROR)
 
 
 def log_access(answer: flask.Response, seconds: float,

@@ -4,6 +4,7 @@ https://prometheus.io/docs/practices/naming/"""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -18,15 +19,13 @@ from prometheus_client.registry import Collector
 
 from ...engine import SearchIndex, errors
 from ...engine.concurrency import SingleFlight
-from .responses import refusal
+from .responses import Refusal
 
 #: Seconds for which a response of DynamoDB is valid, and the most seconds to wait for one.
 _REMEMBERED, _WAIT = 2, 2
-_PREFIX = 'registry_index_'
+_NAMESPACE = 'registry_index'
 #: Seconds: from a search in one Query to the longest wait of a push.
 _BUCKETS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-#: The route of all unknown addresses.
-_OTHER = 'other'
 
 
 class Readiness:
@@ -61,30 +60,32 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self.registry)
-        self._requests = self._counter('http_requests', 'Requests answered.', 'route', 'status')
+        counter = functools.partial(Counter, namespace=_NAMESPACE, registry=self.registry)
+        self._gauge = functools.partial(Gauge, namespace=_NAMESPACE, registry=self.registry)
+        self._requests = counter('http_requests', 'Requests answered.', ['route', 'status'])
         self._seconds = Histogram(
-            _PREFIX + 'http_request_seconds', 'Seconds until the answer.', ['route'],
+            'http_request_seconds', 'Seconds until the answer.', ['route'], _NAMESPACE,
             buckets=_BUCKETS, registry=self.registry)
-        self._notifications = self._counter(
-            'notifications', 'Notifications of the registry, by their result.', 'result')
+        self._notifications = counter(
+            'notifications', 'Notifications of the registry, by their result.', ['result'])
         #: Counts a search whose answer may lack repositories.
-        self.note_incomplete_search = self._counter(
+        self.note_incomplete_search = counter(
             'incomplete_searches', 'Searches whose answers may lack repositories.').inc
-        self._dynamodb = self._counter(
-            'dynamodb_requests', 'Requests to DynamoDB, by last outcome.', 'operation', 'outcome')
-        self._retries = self._counter(
-            'dynamodb_retries', 'Retries of requests to DynamoDB.', 'operation')
-        self._units = self._counter(
-            'dynamodb_units', 'Read and write units that DynamoDB reports.', 'operation')
+        self._dynamodb = counter(
+            'dynamodb_requests', 'Requests to DynamoDB, by last outcome.', ['operation', 'outcome'])
+        self._retries = counter(
+            'dynamodb_retries', 'Retries of requests to DynamoDB.', ['operation'])
+        self._units = counter(
+            'dynamodb_units', 'Read and write units that DynamoDB reports.', ['operation'])
         self._loaded = self._gauge(
             'load_repositories', 'Repositories that the last load of this process has compared.')
         self._to_load = self._gauge(
             'load_repositories_total', 'Repositories that this load has to compare.')
 
-    def note_request(self, route: str | None, status: int, seconds: float) -> None:
-        """Count and time a request that was answered; ``route`` is None for an unknown address."""
-        self._requests.labels(route or _OTHER, str(status)).inc()
-        self._seconds.labels(route or _OTHER).observe(seconds)
+    def note_request(self, route: str, status: int, seconds: float) -> None:
+        """Count and time a request that was answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def watch_dynamodb(self, client: Any) -> None:
         """Count the requests of a boto3 client, and their read and write units."""
@@ -110,12 +111,6 @@ class Metrics:
         """Count a notification by its result."""
         self._notifications.labels(result).inc()
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(_PREFIX + name + '_total', meaning, labels, registry=self.registry)
-
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(_PREFIX + name, meaning, registry=self.registry)
-
     def _note_answer(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         code = parsed.get('Error', {}).get('Code')
         self._dynamodb.labels(model.name, code or 'ok').inc()
@@ -136,33 +131,32 @@ class _UnreadableParts(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         family = GaugeMetricFamily(
-            _PREFIX + 'storage_unreadable', '1 for each part of the storage that the last load of '
-            'any process could not read, at most 20.', labels=['part'])
+            _NAMESPACE + '_storage_unreadable', '1 for each part of the storage that the last '
+            'load of any process could not read, at most 20.', labels=['part'])
         for part in sorted(set(self.unreadable())):
             family.add_metric([part], 1)
         return [family]
 
 
-def routes(index: SearchIndex, metrics: Metrics) -> flask.Blueprint:
-    """Return the Blueprint of the health, the readiness and the metrics."""
-    made = flask.Blueprint('monitoring', __name__)
+def add_routes(app: flask.Flask, index: SearchIndex, metrics: Metrics) -> None:
+    """Add the health, the readiness and the metrics."""
     readiness = Readiness(index)
 
-    @made.route('/healthz')
+    @app.route('/healthz')
     def live() -> flask.Response:
         return flask.jsonify(live=True)
 
-    @made.route('/readyz')
+    @app.route('/readyz')
     def ready() -> flask.Response:
         problem = readiness.problem()
-        return refusal(503, problem) if problem else flask.jsonify(ready=True)
+        if problem:
+            raise Refusal(503, problem)
+        return flask.jsonify(ready=True)
 
-    @made.route('/metrics', endpoint='metrics')
+    @app.route('/metrics', endpoint='metrics')
     def show() -> flask.Response:
         return flask.Response(prometheus_client.generate_latest(metrics.registry),
                               content_type=prometheus_client.CONTENT_TYPE_LATEST)
-
-    return made
 
 
 def _request_units(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:

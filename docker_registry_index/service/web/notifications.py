@@ -6,6 +6,7 @@ keeps no state that is not in DynamoDB."""
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import re
@@ -13,13 +14,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import flask
-from werkzeug.datastructures import Headers
 
 from ..registry import image
 from ..registry.layout import is_name
 from ..sync.reconcile import Change, NotificationPool, RetryLater
-from .auth import same_secret
-from .responses import refusal
+from .responses import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -29,72 +28,58 @@ LARGEST = 32 * 1024 * 1024
 # https://distribution.github.io/distribution/about/notifications/
 _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s*(;|\Z)')
 
-#: The media type of layers and configs; a manifest never has it.
-_BLOB = 'application/octet-stream'
-
 
 class MalformedNotification(ValueError):
     """Raised if a body is not a notification."""
 
 
-def routes(pool: NotificationPool, secret: str, count: Callable[[str], None],
-           sync_soon: Callable[[], None], counts_pulls: bool = False) -> flask.Blueprint:
-    """Return the Blueprint of the notifications.
+def add_routes(app: flask.Flask, pool: NotificationPool, secret: str, count: Callable[[str], None],
+               sync_soon: Callable[[], None], counts_pulls: bool = False) -> None:
+    """Add the notifications.
 
     :param secret: the secret that the registry sends, as ``Bearer SECRET``.
     :param count: called with the result of each notification.
     :param sync_soon: called when a notification of a registry is dropped.
     :param counts_pulls: True if a pull of a manifest is a change, because it adds a repository."""
     actions = ('push', 'delete', 'pull') if counts_pulls else ('push', 'delete')
-    made = flask.Blueprint('events', __name__)
 
-    @made.route('/events', methods=['POST'])
-    def events() -> flask.Response:
-        if not _is_authorized(flask.request.headers, secret):
+    @app.route('/events', methods=['POST'])
+    def events() -> flask.typing.ResponseReturnValue:
+        if not _is_authorized(flask.request.headers.get('Authorization', ''), secret):
             count('refused')
-            return refusal(401, 'the header Authorization must be "Bearer" and the value of the '
-                                'setting events_secret', [('WWW-Authenticate', 'Bearer')])
+            raise Refusal(401, 'the header Authorization must be "Bearer" and the value of the '
+                               'setting events_secret', [('WWW-Authenticate', 'Bearer')])
         try:
             changes = changes_of(flask.request.get_data(cache=False), actions)
-            pool.apply(_with_valid_names(changes))
+            pool.apply([change for change in changes if _has_valid_name(change)])
         except MalformedNotification as error:
-            return _drop(error)
+            count('malformed')
+            if not _TYPE.match(flask.request.headers.get('Content-Type', '')):
+                raise Refusal(400, str(error)) from None
+            logger.error('a notification of the registry is dropped; a sync follows and finds its '
+                         'changes: %s', error)
+            sync_soon()
+            return {'error': str(error)}, 202
         except RetryLater as error:
             count('retry')
             logger.warning('a notification is answered with 503 and retried: %s', error)
-            return refusal(503, 'not made yet, retry later')
+            raise Refusal(503, 'not made yet, retry later') from None
         count('done' if changes else 'ignored')
-        return flask.jsonify({})
-
-    def _drop(error: MalformedNotification) -> flask.Response:
-        count('malformed')
-        if not _is_of_registry(flask.request):
-            return refusal(400, str(error))
-        logger.error('a notification of the registry is dropped; a sync follows and finds its '
-                     'changes: %s', error)
-        sync_soon()
-        return refusal(202, str(error))
-
-    return made
+        return {}
 
 
-def _is_authorized(headers: Headers, secret: str) -> bool:
-    given = headers.get('Authorization', '')
+def _is_authorized(given: str, secret: str) -> bool:
     kind, _, rest = given.partition(' ')
-    return same_secret(rest.strip() if kind.lower() == 'bearer' else given, secret)
+    text = rest.strip() if kind.lower() == 'bearer' else given
+    return hmac.compare_digest(text.encode('utf-8', 'replace'), secret.encode())
 
 
-def _is_of_registry(request: flask.Request) -> bool:
-    return bool(_TYPE.match(request.headers.get('Content-Type', '')))
-
-
-def _with_valid_names(changes: list[Change]) -> list[Change]:
-    """Return the changes with valid names. The others are ignored: a retry would not help."""
-    for change in changes:
-        if not is_name(change.name):
-            logger.warning('a notification about %.80r is ignored, because no repository can have '
-                           'this name', change.name)
-    return [change for change in changes if is_name(change.name)]
+def _has_valid_name(change: Change) -> bool:
+    if not is_name(change.name):
+        # Refused, it would be sent again.
+        logger.warning('a notification about %.80r is ignored, because no repository can have '
+                       'this name', change.name)
+    return is_name(change.name)
 
 
 def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> list[Change]:
@@ -105,10 +90,7 @@ def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> li
     :param actions: those of the events that are changes.
     :raises MalformedNotification: the body is not a notification."""
     found: dict[str, Change] = {}
-    for event in _events(body):
-        change = _change(event, actions)
-        if change is None:
-            continue
+    for change in filter(None, (_change(event, actions) for event in _events(body))):
         found[change.name] = max(change, found.pop(change.name, change), key=_rank)
     return list(found.values())
 
@@ -133,16 +115,12 @@ def _change(event: dict[str, Any], actions: Collection[str]) -> Change | None:
     target = event.get('target')
     if event.get('action') not in actions or not isinstance(target, dict):
         return None
-    name = _text(target, 'repository')
-    if not name:
+    name, digest, tag = (each if isinstance(each, str) and each else None for each in map(
+        target.get, ('repository', 'digest', 'tag')))
+    if name is None:
         return None
     if event['action'] == 'delete':
         return Change(name, None, None)
-    if _text(target, 'mediaType') == _BLOB:
-        return None
-    return Change(name, _text(target, 'digest'), _text(target, 'tag'))
-
-
-def _text(mapping: dict[str, Any], key: str) -> str | None:
-    found = mapping.get(key)
-    return found if isinstance(found, str) and found else None
+    # A manifest never has the media type of layers and configs.
+    is_blob = target.get('mediaType') == 'application/octet-stream'
+    return None if is_blob else Change(name, digest, tag)

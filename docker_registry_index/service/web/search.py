@@ -13,7 +13,7 @@ import flask
 from ...engine import Results, SearchIndex
 from ...engine.errors import safe
 from ...engine.search.search import MOST
-from .responses import first_value, refusal, whole_number
+from .responses import Refusal, first_value, whole_number
 
 #: The most results of a page, and the default. docker requests no more; podman may.
 LIMIT, DEFAULT = 100, 25
@@ -22,37 +22,33 @@ LIMIT, DEFAULT = 100, 25
 _REFERENCE = re.compile('[:@].*', re.DOTALL)
 
 
-def routes(index: SearchIndex, note_incomplete: Callable[[], None]) -> flask.Blueprint:
-    """Return the Blueprint of the search and the ping.
+def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[], None]) -> None:
+    """Add the search and the ping.
 
     :param note_incomplete: called for each incomplete answer."""
-    made = flask.Blueprint('search', __name__)
-
-    @made.route('/v1/_ping')
+    @app.route('/v1/_ping')
     def ping() -> flask.Response:
         return flask.jsonify(True)
 
-    @made.route('/v1/search')
+    @app.route('/v1/search')
     def search() -> flask.Response:
         query = flask.request.query_string
-        number = whole_number(first_value(query, b'n') or str(DEFAULT))
+        number = whole_number(first_value(query, 'n') or str(DEFAULT))
         if number is None:
-            return refusal(400, 'parameter n must be a whole number, 1 or more')
+            raise Refusal(400, 'parameter n must be a whole number, 1 or more')
         limit = min(number, LIMIT)
         # The engine reads no further.
         pages = MOST // limit
-        page = whole_number(first_value(query, b'page') or '1')
+        page = whole_number(first_value(query, 'page') or '1')
         if page is None or page > pages:
-            return refusal(400, f'parameter page must be a whole number, from 1 to {pages}')
-        term = first_value(query, b'q')
+            raise Refusal(400, f'parameter page must be a whole number, from 1 to {pages}')
+        term = first_value(query, 'q')
         name = _REFERENCE.sub('', term)
         is_tag_alone = term.strip() and not name.strip()
         found = Results() if is_tag_alone else index.search(name, limit, limit * (page - 1))
         if found.is_incomplete:
             note_incomplete()
         return flask.jsonify(_document(term, found, limit, page, pages))
-
-    return made
 
 
 def _document(term: str, found: Results, limit: int, page: int, pages: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from docker_registry_index.service.web import app
 from docker_registry_index.service.web.app import Gate
+from docker_registry_index.service.web.responses import Refusal
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import Hanging, in_threads, wait_until
 
@@ -25,10 +26,12 @@ def test_a_search_waits_briefly_while_all_places_are_taken(start, monkeypatch):
 
 def test_a_closed_gate_admits_no_request_and_waits_a_while_for_those_under_way():
     gate = Gate()
-    assert gate.enter() and gate.enter() and not gate.close(0) and not gate.enter()
-    gate.leave()
-    closed = in_threads([lambda: gate.close(20)])
-    gate.leave()
+    with gate:
+        with gate:
+            assert not gate.close(0)
+            with pytest.raises(Refusal), gate:
+                pass
+        closed = in_threads([lambda: gate.close(20)])
     assert closed() == [True] and gate.close(0)
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from docker_registry_index.cli.output import configure_logging
 from docker_registry_index.service.settings import settings_of
-from docker_registry_index.service.web.log import client_address, configure_logging
+from docker_registry_index.service.web.log import client_address
 
 ACCESS = re.compile(r'(?P<time>\S+) (?P<client>\S+) (?P<user>\S+) "(?P<request>[^"]*)" '
                     r'(?P<status>\d+) (?P<bytes>\d+) (?P<milliseconds>\d+)ms "(?P<agent>[^"]*)"\Z')

@@ -91,6 +91,13 @@ class TestAnswers:
             for path in PROTECTED:
                 assert service.get(path).status_code in (401, 503)
 
+    def test_a_proxy_that_protects_only_the_catalog_checks_passwords(self, start):
+        with start({'team/web': None}) as service:
+            service.registry.answers['/v2/_catalog?n=0'] = with_password
+            for path in PROTECTED:
+                assert [service.get(path, headers={'Authorization': each}).status_code
+                        for each in (ALICE, WRONG)] == [200, 401]
+
     def test_all_challenges_are_passed_on(self, server, users):
         challenges = ['Bearer realm="{0}/t",service="a, b"'.format(server.url), REALM]
         server.answers['*'] = asks_for(*challenges)
@@ -166,7 +173,7 @@ class TestCache:
         users = users()
         verdict(users, ALICE)
         for number in range(2100):
-            users._remember(auth._digest(str(number)), auth._Verdict)
+            users._remember(auth._digest(str(number)), lambda: 5)
         assert len(users._verdicts) == 2000
         shown = repr(users._verdicts)
         assert 'alice' not in shown and ALICE[6:] not in shown
