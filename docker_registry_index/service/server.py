@@ -10,6 +10,7 @@ import queue
 import resource
 import signal
 import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -66,8 +67,7 @@ class Service:
         self._add_gauges(pool)
         self.gate = Gate()
         self.app = make_app(service, self.index, _guard_of(service, registry),
-                            DialectProbe(registry.connection), pool,
-                            self._metrics, self.gate)
+                            DialectProbe(registry), pool, self._metrics, self.gate)
 
     def start(self, load_wait: float = 1) -> None:
         """Start the background threads, after waiting up to three seconds for DynamoDB.
@@ -85,9 +85,7 @@ class Service:
         """Stop the background threads, which takes seconds; a load under way releases its lease."""
         closing = start_thread(self.index.close)
         self._description_worker.stop(_STOP)
-        if closing is None:
-            self.index.close()
-        else:
+        if closing is not None:
             closing.join()
 
     def _add_gauges(self, pool: NotificationPool) -> None:
@@ -112,7 +110,7 @@ def _guard_of(service: ServiceSettings, registry: RegistryClient) -> Guard | Non
     if service.auth == 'registry':
         logger.info('AUTH=registry: whoever the registry at %s accepts may search and read the '
                     'catalog', service.registry_url)
-        return RegistryUsers(registry.connection, service.auth_scope, limit,
+        return RegistryUsers(registry, service.auth_scope, limit,
                              service.registry_cert is not None).user
     logger.warning('AUTH=none: everybody may search and read the catalog')
     return None
@@ -140,8 +138,7 @@ class _Process:
     def run(self) -> None:
         for number in signal.SIGTERM, signal.SIGINT:
             signal.signal(number, lambda number, _: self.ends.put(number))
-        if start_thread(self._serve) is None:
-            raise RuntimeError('no thread is left for the service; raise its thread limit')
+        threading.Thread(target=self._serve, daemon=True).start()
         end = self.ends.get()
         if isinstance(end, errors.DynamoDBIndexError):
             raise end

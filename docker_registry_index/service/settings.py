@@ -20,7 +20,6 @@ _LISTEN = re.compile(r'(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]+)\Z'
 # Before 2018, a bucket in us-east-1 could have a longer name, capitals and underscores:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r's3://([A-Za-z0-9._-]{3,255})(/[^?#]*)?\Z')
-_SECRET_LENGTH = 16
 
 
 def listen(text: str) -> str:
@@ -94,7 +93,7 @@ OPTIONS = (
     Option('registry_key', None, checks.path, 'The file of the key of that certificate.'),
     Option('registry_token_host', None, host,
            "The host of a token server that may get passwords outside of the registry's domain."),
-    Option('events_secret', None, checks.secret(_SECRET_LENGTH),
+    Option('events_secret', None, checks.secret(16),
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
            'Seconds after which a notification is answered, even if its change is not made.'),

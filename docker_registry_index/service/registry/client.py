@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests.utils
 
 from .catalog import MARK, Catalog, Page
-from .connection import Answer, Connection, RegistryUnavailable, Tls
+from .connection import Answer, Connection, RegistryUnavailable
 from .layout import is_name
 
 #: The most bytes of a blob: Distribution accepts no larger manifest, and configs are small.
@@ -39,29 +39,17 @@ _DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,25
 _INVALID = re.compile(b'"(?:NAME|TAG|DIGEST)_INVALID"')
 
 
-class RegistryClient:
+class RegistryClient(Connection):
     """Reads from one registry through its API; several threads may use it.
 
     It ignores proxies and credentials in the environment and in ~/.netrc. No error and no log line
-    contains the password.
-
-    :param url, username, password: from the settings. Credentials are sent as Basic, or exchanged
-        for a token if the registry requires one.
-    :param tls: certificates, in addition to those of the system.
-    :param token_host: the host of a token server outside of the registry's domain, or None.
-
-    Each method takes a ``timeout`` in seconds for all its requests. It raises RegistryUnavailable
-    if no registry answers in time, and its subclass CredentialsRefused."""
+    contains the password. Each method takes a ``timeout`` in seconds for all its requests, and
+    raises RegistryUnavailable, or its subclass CredentialsRefused."""
 
     #: True if the registry is a pull-through cache.
     is_cache = False
     #: What may be requested of a repository.
     _paths = re.compile(rf'tags/list\?.*|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
-
-    def __init__(self, url: str, username: str | None = None, password: str | None = None,
-                 tls: Tls = Tls(), token_host: str | None = None) -> None:
-        #: For requests of other parts of the service.
-        self.connection = Connection(url, username, password, tls, token_host)
 
     def tags(self, name: str, timeout: float | None = None) -> list[str]:
         """Return the tags of a repository, [] if it has none.
@@ -116,7 +104,7 @@ class RegistryClient:
         """Yield pages of names, which may have no tag or not exist: see has and Catalog.pages.
 
         :param place: that of a page of an earlier catalog, to begin there."""
-        path = urlsplit(self.connection.url).path + '/v2/_catalog'
+        path = urlsplit(self.url).path + '/v2/_catalog'
         return Catalog(path, self._page,
                        exists=lambda name: not self.is_cache or self.has(name)).pages(place)
 
@@ -125,15 +113,14 @@ class RegistryClient:
         """Return the answer, of status 200; None if nothing can exist there, or does exist."""
         if not is_name(name) or not self._paths.fullmatch(path):
             return None
-        answer = self.connection.get(
-            f'{self.connection.url}/v2/{name}/{path}', f'repository:{name}:pull', accept, limit,
+        answer = self.get(
+            f'{self.url}/v2/{name}/{path}', f'repository:{name}:pull', accept, limit,
             timeout, method=method)
         return None if _is_absence(answer, method) else _ok(answer)
 
     def _page(self, address: str, is_optional: bool) -> Page | None:
-        base = urlsplit(self.connection.url)
-        answer = self.connection.get(f'{base.scheme}://{base.netloc}{address}', _CATALOG_SCOPE,
-                                     _JSON, LIST_BYTES, read_timeout=CATALOG_SECONDS)
+        answer = self.get(urljoin(self.url, address), _CATALOG_SCOPE, _JSON, LIST_BYTES,
+                          read_timeout=CATALOG_SECONDS)
         if answer.headers.get(MARK[0]) == MARK[1]:
             raise RegistryUnavailable(
                 answer.url, 'is not the registry, but answers from the search index',
@@ -150,12 +137,11 @@ class RegistryClient:
         found = [link['url'] for link in links if link.get('rel') == 'next']
         if not found:
             return None
-        base = urlsplit(self.connection.url)
         try:
             link = urlsplit(urljoin(answer.url, found[0]))
         except ValueError:
             raise RegistryUnavailable(answer.url, 'sends a link that is not a URL') from None
-        if link.hostname != base.hostname:
+        if link.hostname != urlsplit(self.url).hostname:
             raise RegistryUnavailable(answer.url, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, the link may have the registry's own scheme and port.
         return f'{link.path}?{link.query}'
@@ -177,8 +163,8 @@ class CacheClient(RegistryClient):
         if not is_name(name):
             return False
         query = urlencode({'n': 100, 'last': before(name)})
-        answer = self.connection.get(f'{self.connection.url}/v2/_catalog?{query}',
-                                     _CATALOG_SCOPE, _JSON, LIST_BYTES, timeout)
+        answer = self.get(f'{self.url}/v2/_catalog?{query}', _CATALOG_SCOPE, _JSON, LIST_BYTES,
+                          timeout)
         return name in _texts(_ok(answer), 'repositories')
 
 

@@ -90,10 +90,8 @@ class Tls(NamedTuple):
     key: str | None = None
 
     def context(self, with_cert: bool = True) -> ssl.SSLContext:
-        """Return a context that also trusts the certificates of the system.
-
-        :param with_cert: False for a server other than the registry.
-        :raises OSError: a file cannot be used."""
+        """Return a context that also trusts the certificates of the system, with or without the
+        certificate of the client; raise OSError if a file cannot be used."""
         context: ssl.SSLContext = create_urllib3_context()
         context.load_default_certs()
         if self.ca:
@@ -105,13 +103,18 @@ class Tls(NamedTuple):
 
 
 class Connection:
-    """Sends the requests of a RegistryClient, whose parameters it takes."""
+    """Sends requests to one registry; several threads may use it.
+
+    :param url, username, password: from the settings. Credentials are sent as Basic, or exchanged
+        for a token if the registry requires one.
+    :param tls: certificates, in addition to those of the system.
+    :param token_host: the host of a token server outside of the registry's domain, or None."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  tls: Tls = Tls(), token_host: str | None = None) -> None:
         self.url = url.rstrip('/')
         self._basic = basic(username, password or '') if username else None
-        self._session, self._token_host = new_session(url, tls), token_host
+        self._session, self._token_host = _session_of(url, tls), token_host
         self._tokens: dict[str, Token] = {}
         #: The scheme of the credentials that the registry has asked for. Before it asks, it gets
         #: none, because a token registry must not see a password.
@@ -250,10 +253,9 @@ class _Adapter(requests.adapters.HTTPAdapter):
             *arguments, ssl_context=self._context, **more)
 
 
-def new_session(url: str, tls: Tls = Tls()) -> requests.Session:
-    """Return a Session that ignores cookies, and proxies and credentials in the environment.
-
-    :param url: the address of the registry, the only server that gets the client's certificate."""
+def _session_of(url: str, tls: Tls) -> requests.Session:
+    """Return a Session that ignores cookies, and proxies and credentials in the environment. Only
+    the server at the URL gets the client's certificate."""
     session = requests.Session()
     session.trust_env = False
     session.headers['User-Agent'] = USER_AGENT

@@ -105,7 +105,7 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
                seconds_left: Callable[[], float], is_base: bool = False
                ) -> Iterator[dict[str, Any]]:
     """Yield the annotations of each index around an image and of its manifest, then its labels,
-    except, unless ``is_base`` is True, those that it inherits from a base image."""
+    except those that it inherits from a base image, unless it is such a base itself."""
     for _ in range(_LEVELS):
         manifest = client.manifest(name, reference, timeout=seconds_left())
         if is_secondary(None, manifest):

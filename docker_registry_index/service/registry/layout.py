@@ -96,15 +96,13 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
 
 @dataclass(frozen=True)
 class KeyRange:
-    """The keys after one key and before another; the log names the first and last folder."""
+    """The keys after one key and before another."""
 
     after: str
     before: str | None
-    first: str
-    last: str
 
     def __str__(self) -> str:
-        return self.first if self.first == self.last else f'{self.first} to {self.last}'
+        return f'{self.after or "the first key"} to {self.before or "the last key"}'
 
     def may_contain(self, folder: str) -> bool:
         """Return True if the keys in a folder of a repository are in this range."""
@@ -115,9 +113,7 @@ def key_ranges(cuts: Sequence[str], count: int) -> Iterator[KeyRange]:
     """Yield at least ``count`` ranges that cover all keys, cut at some of the keys ``cuts``."""
     size = max(1, min(RANGE_NAMES, -(-len(cuts) // count)))
     for start in range(0, len(cuts), size):
-        end = min(start + size, len(cuts))
-        yield KeyRange(cuts[start] if start else '', cuts[end] if end < len(cuts) else None,
-                       cuts[start].rstrip('/'), cuts[end - 1].rstrip('/'))
+        yield KeyRange(cuts[start] if start else '', next(iter(cuts[start + size:]), None))
 
 
 def _next_place(key: str, tagged_name: str | None) -> str:

@@ -14,14 +14,6 @@ from .catalog import CatalogSource
 from .storage import FilesSource, S3Source, StorageSource, s3_client
 
 
-def tls_of(settings: ServiceSettings) -> Tls:
-    """Return the certificates of the settings; raise SettingError if they are unusable."""
-    ca, *pair = settings.registry_ca, settings.registry_cert, settings.registry_key
-    _check('registry_ca', Tls(ca))
-    _check('registry_cert', Tls(None, *pair))
-    return Tls(ca, *pair)
-
-
 def _check(name: str, tls: Tls) -> None:
     try:
         tls.context()
@@ -34,9 +26,12 @@ def _check(name: str, tls: Tls) -> None:
 
 def registry_of(settings: ServiceSettings) -> RegistryClient:
     """Return a RegistryClient for the settings; raise SettingError for unusable certificates."""
+    ca, *pair = settings.registry_ca, settings.registry_cert, settings.registry_key
+    _check('registry_ca', Tls(ca))
+    _check('registry_cert', Tls(None, *pair))
     client = CacheClient if settings.pull_through_cache else RegistryClient
     return client(settings.registry_url, settings.registry_username, settings.registry_password,
-                  tls_of(settings), token_host=settings.registry_token_host)
+                  Tls(ca, *pair), settings.registry_token_host)
 
 
 def source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | None = None

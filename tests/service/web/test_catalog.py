@@ -91,7 +91,7 @@ def test_a_page_has_no_more_names_than_the_limit(text, limit, is_version_2, size
 
 
 def probe_of(url):
-    return DialectProbe(RegistryClient(url).connection)
+    return DialectProbe(RegistryClient(url))
 
 
 def test_a_dialect_is_remembered_and_so_is_a_failure_to_read_it():
