@@ -193,21 +193,21 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
     in_file = layers[1].values.pop('anonymous_read', None)
     anonymous = configuration.unquote(environ.get('ANONYMOUS_READ', '')) or in_file
     implied, former = _auth_of_0_4_0(layers, str(anonymous).lower())
-    settings, warnings = resolve(ServiceSettings, [*layers, implied])
+    layers.append(Layer('settings of release 0.4.0', {'auth': implied}))
+    settings, warnings = resolve(ServiceSettings, layers)
     return settings, former + warnings + configuration.misspelled(ServiceSettings, environ,
                                                                   top_level)
 
 
-def _auth_of_0_4_0(layers: list[Layer], anonymous: str) -> tuple[Layer, list[str]]:
-    """Return the Layer of the ``auth`` that the settings of release 0.4.0 amount to, and warnings.
+def _auth_of_0_4_0(layers: list[Layer], anonymous: str) -> tuple[str | None, list[str]]:
+    """Return the ``auth`` that the settings of release 0.4.0 amount to, and warnings.
 
     :param anonymous: the former setting anonymous_read, in lower case."""
     is_open = anonymous in ('true', 'yes', 'on', '1')
-    has_auth, has_file = (any(layer.values.get(name) for layer in layers)
-                          for name in ('auth', 'htpasswd'))
-    if has_auth:
-        return Layer('', {}), ['ANONYMOUS_READ is ignored, because AUTH is set'] * is_open
-    implied = 'none' if is_open else 'htpasswd' if has_file else None
-    return Layer('settings of release 0.4.0', {'auth': implied}), [
-        f'{"ANONYMOUS_READ" if is_open else "HTPASSWD"} without AUTH counts as AUTH={implied}, as '
-        f'in release 0.4.0; set AUTH={implied}'] * bool(implied)
+    if any(layer.values.get('auth') for layer in layers):
+        return None, ['ANONYMOUS_READ is ignored, because AUTH is set'] * is_open
+    if not is_open and not any(layer.values.get('htpasswd') for layer in layers):
+        return None, []
+    former, implied = ('ANONYMOUS_READ', 'none') if is_open else ('HTPASSWD', 'htpasswd')
+    return implied, [f'{former} without AUTH counts as AUTH={implied}, as in release 0.4.0; set '
+                     f'AUTH={implied}']

@@ -202,11 +202,9 @@ def _object(answer: Answer) -> dict[str, Any]:
 
 
 def _texts(answer: Answer, key: str) -> list[str]:
-    body = _object(answer)
-    if key not in body:
-        raise RegistryUnavailable(answer.url, f'sends an answer without {key!r}')
+    found = _object(answer).get(key, False)
     # Go writes null for an empty list.
-    texts = [] if body[key] is None else body[key]
+    texts = [] if found is None else found
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise RegistryUnavailable(answer.url, 'sends a list of values that are not names')
+        raise RegistryUnavailable(answer.url, f'sends an answer without names in {key!r}')
     return texts

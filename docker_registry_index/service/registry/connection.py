@@ -64,15 +64,14 @@ class Answer:
 
     url: str
     status: int
-    headers: Mapping[str, str]
+    headers: urllib3.response.HTTPHeaderDict
     body: bytes | None
     was_redirected: bool
-    #: The name and the value of each line of the headers.
-    lines: Sequence[tuple[str, str]] = ()
 
     @property
     def challenges(self) -> Sequence[str]:
-        return [value for name, value in self.lines if name.lower() == 'www-authenticate']
+        """The lines of the header WWW-Authenticate."""
+        return list(self.headers.getlist('WWW-Authenticate'))
 
     def json(self) -> Any:
         """Return the body decoded from JSON; None if it is not JSON."""
@@ -221,9 +220,8 @@ class _Call:
         with self.session.request(
                 method, url, headers=headers, stream=True, allow_redirects=True,
                 timeout=(min(CONNECT_TIMEOUT, left), min(self.read_timeout, left))) as response:
-            return Answer(response.url, response.status_code, response.headers,
-                          self._body(response), bool(response.history),
-                          list(response.raw.headers.items()))
+            return Answer(response.url, response.status_code, response.raw.headers,
+                          self._body(response), bool(response.history))
 
     def _body(self, response: requests.Response) -> bytes | None:
         body = bytearray()

@@ -39,27 +39,21 @@ def source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | No
     """Return the Source that a load reads; raise SettingError if the settings name none.
 
     :param names: as for CatalogSource, instead of the storage of the settings."""
-    source = _source_of(settings, names)
-    # The descriptions of a cache are in the manifests that notifications name.
-    source.describes_later = not settings.pull_through_cache
-    return source
-
-
-def _source_of(settings: ServiceSettings, names: Callable[[], Iterable[str]] | None
-               ) -> StorageSource:
     if names is None and os.path.isfile(settings.storage or ''):
         names = functools.partial(open, settings.storage, encoding='utf-8')
     if names is not None or settings.storage is None:
         if settings.registry_url is None:
             raise SettingError('registry_url', None, 'is missing', 'set REGISTRY_URL; or set '
                                'STORAGE to a bucket or to the directory of the registry')
-        return CatalogSource(registry_of(settings), names)
-    found = bucket_of(settings.storage)
-    if found is None:
-        return FilesSource(settings.storage)
-    _check('storage_ca', Tls(settings.storage_ca))
-    bucket, root = found
-    return S3Source(bucket, root, lambda: s3_client(
-        settings.storage_endpoint_url, settings.storage_region,
-        settings.storage_access_key, settings.storage_secret_key,
-        settings.storage_addressing, settings.storage_ca))
+        source: StorageSource = CatalogSource(registry_of(settings), names)
+    elif bucket := bucket_of(settings.storage):
+        _check('storage_ca', Tls(settings.storage_ca))
+        source = S3Source(*bucket, lambda: s3_client(
+            settings.storage_endpoint_url, settings.storage_region,
+            settings.storage_access_key, settings.storage_secret_key,
+            settings.storage_addressing, settings.storage_ca))
+    else:
+        source = FilesSource(settings.storage)
+    # The descriptions of a cache are in the manifests that notifications name.
+    source.describes_later = not settings.pull_through_cache
+    return source

@@ -95,7 +95,7 @@ class DialectProbe:
             self._until = time.monotonic() + _REMEMBERED
             self._dialect = Dialect(
                 'charset' in answer.headers.get('Content-Type', ''),
-                tuple((name, value) for name, value in answer.lines
+                tuple((name, value) for name, value in answer.headers.items()
                       if not _OF_MESSAGE.match(name) and not re.search('[\r\n]', value)))
 
 
