@@ -35,16 +35,12 @@ logger = logging.getLogger(__name__)
 #: The most seconds of a stop for requests under way (Kubernetes allows more), for all background
 #: threads (docker stop allows more), for the description worker, and for writing the last answers.
 _GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
-#: The most seconds to wait for DynamoDB before the start.
-_FIRST_CHECK = 3
 #: Seconds without a byte after which a connection is closed, whether it is idle, has sent half a
 #: request, or does not read its answer. nginx closes idle connections earlier, so that it never
 #: uses one that is being closed.
 IDLE_SECONDS = 15
 #: The most connections at once.
 CONNECTIONS = 1000
-#: The threads and connections of the address for monitoring.
-_FOR_MONITORING = 2, 40
 #: The most bytes of the head of a request, more than proxies in front of the service accept; and of
 #: a body in memory. A longer body is in a file.
 _HEAD_BYTES = _IN_MEMORY = 64 * 1024
@@ -75,7 +71,7 @@ class Service:
         :param load_wait: the most seconds to wait for a load; with 0, the first searches wait.
         :raises NewerDatabase, ForeignDatabase: the tables are not changed."""
         try:
-            call_with_timeout(self.index.is_ready, _FIRST_CHECK)
+            call_with_timeout(self.index.is_ready, 3)
         except (errors.RequestFailed, TimedOut) as error:
             logger.warning('the first check of the search index failed; it is retried: %s', error)
         self.index.start(self._source, load_wait, self._metrics.note_load)
@@ -161,7 +157,7 @@ class _Process:
                 app = self.service.app
                 start_thread(make_server(
                     lambda environ, start: app({**environ, MONITORING: True}, start), monitoring,
-                    *_FOR_MONITORING).run)
+                    threads=2, connections=40).run)
             logger.info('listening on %s', own.listen)
             self.server.run()
             raise RuntimeError('the loop of the web server has ended')

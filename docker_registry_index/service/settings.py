@@ -179,7 +179,6 @@ def settings_of(environ: Mapping[str, str], top_level: Mapping[str, Any],
                 source: str = 'the file') -> tuple[ServiceSettings, list[str]]:
     """Return the ServiceSettings, and a list of warnings. The environment overrides the file.
 
-    :param environ: environment variables, such as os.environ.
     :param top_level: the file, as configuration.read_file returns it; {} without a file.
     :param source: names the file in messages.
     :raises SettingError: a value is unusable; the error names the first such value."""

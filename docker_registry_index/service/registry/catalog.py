@@ -23,8 +23,6 @@ from .connection import RegistryUnavailable
 
 #: The header of all answers that come from an index and not from a registry.
 MARK = ('Answered-By', 'docker-registry-index-dynamodb')
-#: The most consecutive pages without a new name that are followed.
-_IDLE_PAGES = 100
 # What follows a name in the end of a page that hides it; and the size of a page in its address.
 _HIDING = re.compile('(?<=[a-z0-9])(?:[-.]|/(?=[0-9]))')
 _SIZE = re.compile(r'(?<=[?&]n=)[0-9]+')
@@ -89,7 +87,7 @@ class Catalog:
                 return
             idle = 0 if page and page[-1] not in seen else idle + 1
             seen.update(page[-1:])
-            if idle > _IDLE_PAGES:
+            if idle > 100:
                 raise RegistryUnavailable(page.place, 'repeats a page of its catalog')
             page = self._page(page.place)
 

@@ -23,8 +23,6 @@ BLOB_BYTES = 4 * 1024 * 1024
 LIST_BYTES, _FIRST_BYTES = 32 * 1024 * 1024, 64 * 1024
 #: The tag whose image describes a repository, and the most pages of tags that are read to find it.
 LATEST, _TAG_PAGES = 'latest', 100
-#: The timeout of a catalog page: a registry of version 2 walks its whole storage first.
-CATALOG_SECONDS = 300
 
 _JSON, _CATALOG_SCOPE = 'application/json', 'registry:catalog:*'
 _MANIFESTS = ', '.join([
@@ -119,8 +117,9 @@ class RegistryClient(Connection):
         return None if _is_absence(answer, method) else _ok(answer)
 
     def _page(self, address: str, is_optional: bool) -> Page | None:
+        # Version 2 walks the whole storage before it answers.
         answer = self.get(urljoin(self.url, address), _CATALOG_SCOPE, _JSON, LIST_BYTES,
-                          read_timeout=CATALOG_SECONDS)
+                          read_timeout=300)
         if answer.headers.get(MARK[0]) == MARK[1]:
             raise RegistryUnavailable(
                 answer.url, 'is not the registry, but answers from the search index',

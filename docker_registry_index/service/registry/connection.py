@@ -24,12 +24,6 @@ from .tokens import Token, basic, challenges_of, token_in, token_url
 
 #: Sent with each request; and the status of the answer if it reaches the service itself.
 USER_AGENT, LOOP_DETECTED = 'docker-registry-index-dynamodb', 508
-_CHUNK = 16 * 1024
-#: The connections that are kept open to one registry, more than calls at once.
-_POOL = 40
-#: The most bytes of an answer to a caller's credentials.
-_ASKED_BYTES = 64 * 1024
-_MOST_TOKENS = 1000
 #: The most seconds for an attempt to connect, and between two pieces of an answer.
 CONNECT_TIMEOUT, _READ_TIMEOUT = 2, 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
@@ -142,7 +136,7 @@ class Connection:
             sent = authorization if challenge is None else (
                 'Bearer ' + self._exchange(call, challenge, scope, authorization).text)
             return call.get(self.url + path, '*/*', sent)
-        return self._in_time(self.url + path, _ASKED_BYTES, timeout, _READ_TIMEOUT, send)
+        return self._in_time(self.url + path, 64 * 1024, timeout, _READ_TIMEOUT, send)
 
     def _in_time(self, url: str, limit: int, timeout: float | None, read_timeout: float,
                  send: Callable[[_Call], Answer]) -> Answer:
@@ -176,7 +170,7 @@ class Connection:
         """Return the header that a registry with these challenges asks for; None for none."""
         self._scheme = next((each for each in ('bearer', 'basic') if each in asked), None)
         if self._scheme == 'bearer':
-            if len(self._tokens) >= _MOST_TOKENS:
+            if len(self._tokens) >= 1000:
                 self._tokens.clear()
             self._tokens[scope] = self._exchange(call, asked['bearer'], scope, self._basic)
             return 'Bearer ' + self._tokens[scope].text
@@ -225,7 +219,7 @@ class _Call:
 
     def _body(self, response: requests.Response) -> bytes | None:
         body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in response.iter_content(16 * 1024):
             body += chunk
             if len(body) > self.limit:
                 return None
@@ -244,7 +238,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__(_POOL, _POOL)
+        # More connections are kept open than calls are under way.
+        super().__init__(40, 40)
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         super().init_poolmanager(  # type: ignore[no-untyped-call]
@@ -266,19 +261,15 @@ def _session_of(url: str, tls: Tls) -> requests.Session:
 
 
 def _problem(error: Exception, seconds: float) -> str:
-    """Return a clause on why no answer came within ``seconds``; it contains no secrets."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return f'has a certificate that is not trusted: {_reason(error)}'
+    """Return a clause on why no answer came within ``seconds``. It contains no secrets and no URLs,
+    which may be signed."""
     if isinstance(error, requests.ConnectTimeout):
         return 'accepts no connection within the timeout'
     if isinstance(error, (TimedOut, requests.Timeout)):
         return f'does not answer within {seconds:.3g} seconds'
-    return f'sends no answer: {_reason(error)}'
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost cause in a short line, without URLs, which may be signed."""
-    inner = error.args[0] if error.args else error
-    inner = getattr(inner, 'reason', None) or inner
-    text = ' '.join(str(inner).split()).rpartition('>: ')[2]
-    return f"{type(error).__name__}: {_ADDRESS.sub('...', text):.200}"
+    is_untrusted = isinstance(error, requests.exceptions.SSLError)
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, 'reason', None) or cause
+    text = _ADDRESS.sub('...', ' '.join(str(cause).split()).rpartition('>: ')[2])
+    return (f"{'has a certificate that is not trusted' if is_untrusted else 'sends no answer'}: "
+            f'{type(error).__name__}: {text:.200}')

@@ -15,16 +15,13 @@ from typing import Any
 from .client import LATEST, RegistryClient
 from .connection import CredentialsRefused
 
-#: The most manifests that are read for one image: an index may contain indexes.
-_LEVELS = 3
 #: The annotations and labels that contain a description, the best first: those of OCI, of
 #: http://label-schema.org/rc1/, and of
 #: https://github.com/projectatomic/ContainerApplicationGenericLabels
 _DESCRIPTIONS = ('org.opencontainers.image.description', 'org.label-schema.description',
                  'description', 'io.k8s.description', 'summary')
 _TITLE = 'org.opencontainers.image.title'
-_BASE_NAME = 'org.opencontainers.image.base.name'
-_BASE_DIGEST = 'org.opencontainers.image.base.digest'
+_BASE = 'org.opencontainers.image.base'
 #: The configs with labels, then those with a description of their own: charts and plugins.
 _CONFIGS = frozenset([
     'application/vnd.docker.container.image.v1+json', 'application/vnd.oci.image.config.v1+json',
@@ -106,7 +103,8 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
                ) -> Iterator[dict[str, Any]]:
     """Yield the annotations of each index around an image and of its manifest, then its labels,
     except those that it inherits from a base image, unless it is such a base itself."""
-    for _ in range(_LEVELS):
+    # An index may contain indexes.
+    for _ in range(3):
         manifest = client.manifest(name, reference, timeout=seconds_left())
         if is_secondary(None, manifest):
             return
@@ -152,8 +150,9 @@ def base_of(manifest: object) -> tuple[str, str] | None:
     """Return (repository, digest) of the base image that annotations name, or None.
 
     The digest proves that an image is the base, so the host in its name does not matter."""
-    found = _REFERENCE.match(_text(annotations_of(manifest).get(_BASE_NAME)) or '')
-    digest = _text(annotations_of(manifest).get(_BASE_DIGEST))
+    annotations = annotations_of(manifest)
+    found = _REFERENCE.match(_text(annotations.get(_BASE + '.name')) or '')
+    digest = _text(annotations.get(_BASE + '.digest'))
     return (found[1], digest) if found and digest else None
 
 

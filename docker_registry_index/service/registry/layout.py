@@ -24,8 +24,6 @@ RANGE_NAMES = 125
 
 _TAGS = '_manifests/tags/'
 _TAG = re.compile(rf'{_TAGS}[^/]+/current/link\Z')
-#: In the order of bytes, no name sorts between NAME/_... and NAME/`.
-_AFTER = '`'
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _COMPONENT = '[a-z0-9]+(?:(?:[.]|__|_|-+)[a-z0-9]+)*'
 _NAME = re.compile(rf'{_COMPONENT}(?:/{_COMPONENT})*\Z')
@@ -123,7 +121,8 @@ def _next_place(key: str, tagged_name: str | None) -> str:
     name, inner = _split(key)
     if not name or (inner.startswith(_TAGS) and name != tagged_name):
         return key
-    return f'{name}/{_TAGS if inner < _TAGS else _AFTER}'
+    # In the order of bytes, no name sorts between NAME/_... and NAME/`.
+    return f'{name}/{_TAGS if inner < _TAGS else "`"}'
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -48,7 +48,6 @@ def token_url(challenge: WWWAuthenticate, scope: str, registry_url: str,
     """Return the URL to request a token from. Only the host and the domain of the registry, and one
     more host, may get the passwords for it.
 
-    :param challenge: the Bearer challenge of the registry.
     :param scope: of the token, if the challenge names none.
     :param token_host: the one more host, or None.
     :raises ValueError: passwords must not be sent there; the message is the reason."""

@@ -34,7 +34,7 @@ class CatalogSource(StorageSource):
     def __init__(self, client: RegistryClient,
                  names: Callable[[], Iterable[str]] | None = None) -> None:
         self._client, self._names = client, names
-        self._doubtful: dict[str, Exception] = {}
+        self._doubtful: set[str] = set()
         # A name whose tags could be read, in any load.
         self._good: str | None = None
         self._start: str | None = None
@@ -44,10 +44,8 @@ class CatalogSource(StorageSource):
         self._start = place
 
     def namespaces(self) -> Iterator[Page]:
-        """Yield the names of the catalog in chunks of at most 50, as its pages arrive.
-
-        :raises RegistryUnavailable: a page cannot be read."""
-        start, self._start, self._doubtful = self._start, None, {}
+        """Yield the names of the catalog in chunks of at most 50, as its pages arrive."""
+        start, self._start, self._doubtful = self._start, None, set()
         names = filter(None, map(str.strip, self._names() if self._names else ()))
         in_file = map(Page, iter(lambda: list(itertools.islice(names, CHUNK)), []))
         for page in in_file if self._names else self._client.catalog(start):
@@ -61,9 +59,7 @@ class CatalogSource(StorageSource):
         return name in namespace
 
     def has(self, name: str) -> bool:
-        """Return True if a repository has a tag now. Costs one request.
-
-        :raises RegistryUnavailable: the registry does not answer."""
+        """Return True if a repository has a tag now. Costs one request."""
         return self._client.has(name)
 
     def doubtful(self) -> frozenset[str]:
@@ -103,10 +99,7 @@ class CatalogSource(StorageSource):
         self._doubt_unless_down(failed, other)
 
     def _doubt_unless_down(self, failed: dict[str, Exception], other: str | None) -> None:
-        """Note that names are doubtful if a request for another name succeeds; otherwise raise.
-
-        :param failed: names and their errors.
-        :param other: the name to request if no name could be read so far."""
+        """Note that names are doubtful if a request for another name succeeds; otherwise raise."""
         good = self._good or other
         if failed and good:
             self._client.has(good)
@@ -115,7 +108,7 @@ class CatalogSource(StorageSource):
 
     def _doubt(self, failed: dict[str, Exception]) -> None:
         for name, error in failed.items():
-            self._doubtful[name] = error
+            self._doubtful.add(name)
             count = len(self._doubtful)
             if count <= _SHOWN:
                 logger.warning('the tags of %.80r cannot be read; the repository stays unchanged '

@@ -5,6 +5,7 @@ request for each 1 000 objects, and lists several ranges at once. It needs s3:Li
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -12,7 +13,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3.session
 import botocore.config
@@ -22,7 +23,6 @@ from ...engine.sync.source import Source
 from ..registry import layout
 
 logger = logging.getLogger(__name__)
-_T = TypeVar('_T')
 
 #: The namespaces that the engine lists at once.
 SIDE_BY_SIDE = 8
@@ -65,9 +65,7 @@ class FilesSource(StorageSource):
         self._folder = os.path.join(root, layout.folder('').rstrip('/'))
 
     def namespaces(self) -> list[str]:
-        """Return the top-level directories; a new registry has none.
-
-        :raises OSError: the root does not exist, or cannot be read."""
+        """Return the top-level directories; a new registry has none, but a root."""
         os.stat(self._root)
         return [entry.name for entry in _directories(self._folder)]
 
@@ -76,9 +74,7 @@ class FilesSource(StorageSource):
         return name.partition('/')[0] == namespace
 
     def has(self, name: str) -> bool:
-        """Return True if a repository has a tag now.
-
-        :raises OSError: a directory cannot be read, or the storage is empty or not mounted."""
+        """Return True if a repository has a tag now; raise OSError for an empty storage."""
         if not layout.is_name(name):
             return False
         os.stat(self._folder)
@@ -95,29 +91,31 @@ class FilesSource(StorageSource):
             name, above, is_link = left.pop()
             path = os.path.join(self._folder, name)
             try:
-                status = os.stat(path)
-                here = status.st_dev, status.st_ino
-                # Skip links to a directory above, and paths that are too long for a name.
-                if here in above or len(name) > layout.NAME_LENGTH:
-                    continue
-                visits.update([here] * is_link)
-                if visits[here] > LINKS and is_link:
-                    raise OSError(errno.ELOOP, f'more than {LINKS} links lead here', path)
-                if self._has_tag(name):
-                    yield name
-                left.extend((f'{name}/{entry.name}', above + (here,), entry.is_symlink())
-                            for entry in _directories(path))
+                with _ignoring_removals():
+                    status = os.stat(path)
+                    here = status.st_dev, status.st_ino
+                    # Skip links to a directory above, and paths that are too long for a name.
+                    if here in above or len(name) > layout.NAME_LENGTH:
+                        continue
+                    visits[here] += is_link
+                    if visits[here] > LINKS and is_link:
+                        raise OSError(errno.ELOOP, f'more than {LINKS} links lead here', path)
+                    if self._has_tag(name):
+                        yield name
+                    left.extend((f'{name}/{entry.name}', above + (here,), entry.is_symlink())
+                                for entry in _directories(path))
             except OSError as problem:
-                if not _is_gone(problem):
-                    problems.append(problem)
+                problems.append(problem)
         if problems:
             raise problems[0]
 
     def _has_tag(self, name: str) -> bool:
         tags = os.path.join(self._folder, layout.tags_of(name))
-        return any(_unless_gone(
-            lambda: stat.S_ISREG(os.stat(f'{entry.path}/current/link').st_mode), False)
-                   for entry in _entries(tags))
+        for entry in _entries(tags):
+            with _ignoring_removals():
+                if stat.S_ISREG(os.stat(f'{entry.path}/current/link').st_mode):
+                    return True
+        return False
 
 
 class S3Source(StorageSource):
@@ -221,23 +219,19 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
-    return _unless_gone(lambda: list(os.scandir(path)), [])
+    with _ignoring_removals():
+        return list(os.scandir(path))
+    return []
 
 
-def _unless_gone(read: Callable[[], _T], otherwise: _T) -> _T:
+@contextlib.contextmanager
+def _ignoring_removals() -> Iterator[None]:
+    """Suppress an error that shows that a directory was removed, but not one of a dangling link."""
     try:
-        return read()
-    except OSError as problem:
-        if not _is_gone(problem):
+        yield
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        path = problem.filename
+        while path and not os.path.lexists(path):
+            path = os.path.dirname(path)
+        if os.path.islink(path) and not os.path.exists(path):
             raise
-        return otherwise
-
-
-def _is_gone(problem: OSError) -> bool:
-    """Return True if an error shows that a directory was removed, and not a dangling link."""
-    if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
-        return False
-    path = problem.filename
-    while path and not os.path.lexists(path):
-        path = os.path.dirname(path)
-    return not os.path.islink(path) or os.path.exists(path)
