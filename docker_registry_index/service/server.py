@@ -41,9 +41,6 @@ _GRACE, _STOP_ALL, _STOP, _WRITE = 20, 8, 4, 1
 IDLE_SECONDS = 15
 #: The most connections at once.
 CONNECTIONS = 1000
-#: The most bytes of the head of a request, more than proxies in front of the service accept; and of
-#: a body in memory. A longer body is in a file.
-_HEAD_BYTES = _IN_MEMORY = 64 * 1024
 
 
 class Service:
@@ -222,9 +219,11 @@ def make_server(app: Any, listener: socket.socket, threads: int,
         # The access log reads X-Forwarded-For.
         clear_untrusted_proxy_headers=False,
         connection_limit=_connection_limit(threads, connections), asyncore_use_poll=True,
-        channel_timeout=IDLE_SECONDS, cleanup_interval=1, max_request_header_size=_HEAD_BYTES,
+        channel_timeout=IDLE_SECONDS, cleanup_interval=1, log_socket_errors=False,
+        # Proxies in front of the service accept shorter heads. A longer body is in a file.
+        max_request_header_size=64 * 1024, inbuf_overflow=64 * 1024,
         # waitress refuses bodies of this size and larger ones.
-        max_request_body_size=LARGEST + 1, inbuf_overflow=_IN_MEMORY, log_socket_errors=False)
+        max_request_body_size=LARGEST + 1)
 
 
 def _connection_limit(threads: int, connections: int) -> int:

@@ -7,7 +7,6 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -52,8 +51,7 @@ class CredentialsRefused(RegistryUnavailable):
                          'pull every repository and read the catalog')
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer of a server: ``url`` is that after redirects, ``body`` is None if too long."""
 
     url: str
@@ -198,8 +196,7 @@ class Connection:
             raise CredentialsRefused(url, answer.status, bool(self._basic and self._scheme))
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """The session and the limits that the requests of one call share."""
 
     session: requests.Session

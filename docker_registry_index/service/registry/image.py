@@ -68,9 +68,7 @@ def rank(tag: str) -> tuple[Any, ...]:
     first, dot, _ = numbers.partition('.')
     kind = 2 if not suffix else 0 if _PRE_RELEASE.search(suffix) else 1
     # So 1.10 is equal to 1.10.0.
-    values = [int(number) for number in numbers.split('.')]
-    while values and not values[-1]:
-        values.pop()
+    values = [int(number) for number in re.sub(r'(?:\.0+)+\Z', '', numbers).split('.')]
     return (2 if len(first) < (5 if dot else 4) else 1), values, kind, _natural(suffix), tag
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NAME_LENGTH = 255
 
@@ -92,8 +92,7 @@ def walk(page_after: Callable[[str], tuple[Sequence[str], bool]], after: str = '
             return
 
 
-@dataclass(frozen=True)
-class KeyRange:
+class KeyRange(NamedTuple):
     """The keys after one key and before another."""
 
     after: str

@@ -15,8 +15,6 @@ import requests
 from publicsuffixlist import PublicSuffixList
 from werkzeug.datastructures import Authorization, WWWAuthenticate
 
-#: Seconds for which a token is valid by default, and seconds before its end when it is renewed.
-_SECONDS, _MARGIN = 60, 5
 #: What a token may consist of, because it becomes a part of a header.
 _TOKEN = re.compile(r'[!-~]+\Z')
 # An IP address, or a name such as registry.internal, belongs to no registrable domain.
@@ -61,7 +59,10 @@ def token_url(challenge: WWWAuthenticate, scope: str, registry_url: str,
     own_scheme, own_host = _scheme_and_host(registry_url)
     if scheme != 'https' and (scheme, host) != (own_scheme, own_host):
         raise ValueError('is not https')
-    if host not in (own_host, token_host) and not _have_one_owner(host, own_host):
+    # One registrable domain, such as example.co.uk, has one owner.
+    domain = _SUFFIXES.privatesuffix(host)
+    is_own = domain is not None and domain == _SUFFIXES.privatesuffix(own_host)
+    if host not in (own_host, token_host) and not is_own:
         raise ValueError(f'is neither on the host of the registry, {own_host}, nor in its domain')
     return str(request.url)
 
@@ -69,12 +70,6 @@ def token_url(challenge: WWWAuthenticate, scope: str, registry_url: str,
 def _scheme_and_host(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme.lower(), (parts.hostname or '').rstrip('.')
-
-
-def _have_one_owner(host: str, other: str) -> bool:
-    """Return True if two hosts are in one registrable domain, such as example.co.uk."""
-    domain = _SUFFIXES.privatesuffix(host)
-    return domain is not None and domain == _SUFFIXES.privatesuffix(other)
 
 
 class Token(NamedTuple):
@@ -96,5 +91,6 @@ def token_in(answer: Any) -> Token:
     if not is_token(text):
         raise ValueError('no token in the answer')
     if not isinstance(seconds, (int, float)) or not 0 < seconds < 1e6:
-        seconds = _SECONDS
-    return Token(str(text), time.monotonic() + seconds - _MARGIN)
+        seconds = 60
+    # Renewed a little before its end.
+    return Token(str(text), time.monotonic() + seconds - 5)

@@ -126,9 +126,7 @@ class S3Source(StorageSource):
         client that finds no credentials when it is created never looks for them again."""
 
     def __init__(self, bucket: str, root: str, connect: Callable[[], Any]) -> None:
-        self._bucket = bucket
-        self._folder = layout.folder(root)
-        self._connect = connect
+        self._bucket, self._folder, self._connect = bucket, layout.folder(root), connect
         self._client: Any = None
         self._ignores_start = False
 
