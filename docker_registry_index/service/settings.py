@@ -32,19 +32,20 @@ def listen(text: str) -> str:
 
 
 def storage(text: str) -> str:
-    """Return the text if it is a bucket or a directory; otherwise raise Refused."""
+    """Return the text if it is a bucket or an absolute path; otherwise raise Refused."""
     if text.startswith('/'):
         return text
     checks.refuse_secrets(text)
     if not _BUCKET.match(text):
-        raise Refused(f"is '{printable(text)}', which is neither a bucket nor a directory",
+        raise Refused(f"is '{printable(text)}', which is neither a bucket nor an absolute path",
                       'write s3://BUCKET or s3://BUCKET/ROOTDIRECTORY, or the absolute path of '
-                      'the rootdirectory; or leave it out to read the catalog of the registry')
+                      'the rootdirectory or of a file of names; or leave it out to read the '
+                      'catalog of the registry')
     return text
 
 
 def bucket_of(text: str) -> tuple[str, str] | None:
-    """Return the bucket and the root directory of a storage; None if it is a directory."""
+    """Return the bucket and the root directory of a storage; None if it is a path."""
     found = _BUCKET.match(text)
     return (found[1], found[2] or '') if found else None
 
@@ -76,10 +77,10 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 scope = checks.matching(
     r'registry:catalog:\*|repository:[a-z0-9]+(?:[/._-]+[a-z0-9]+)*:pull',
-    'is no scope that the service can test', 'write registry:catalog:*, or repository:NAME:pull '
+    'is not a scope that the service can test', 'write registry:catalog:*, or repository:NAME:pull '
     'with the name of a repository')
 host = checks.matching(r'[a-z0-9_.-]+', 'is not a host name in lower case',
-                       'write a name such as auth.example.com, without https:// and port')
+                       'write a name such as auth.example.com, without https:// and without a port')
 
 #: In the order of docs/service.md.
 OPTIONS = (
@@ -92,36 +93,39 @@ OPTIONS = (
            "The file of the service's certificate, if the registry requires one."),
     Option('registry_key', None, checks.path, 'The file of the key of that certificate.'),
     Option('registry_token_host', None, host,
-           "The host of a token server that may get passwords outside of the registry's domain."),
+           "The host of a token server that may get passwords although it is outside of the "
+           "registry's domain."),
     Option('events_secret', None, checks.secret(16),
            'The secret that the registry sends with its notifications.', secret=True),
     Option('events_wait', '0.8', checks.seconds(0.1, 60),
            'Seconds after which a notification is answered, even if its change is not made.'),
     Option('pull_through_cache', 'false', checks.switch,
-           'The registry is a pull-through cache: pulls add repositories, and nothing is requested '
-           'that the cache would request from its upstream.'),
+           'True if the registry is a pull-through cache: pulls then add repositories, and the '
+           'service requests nothing that the cache would request from its upstream.'),
     Option('auth', 'registry', checks.matching(
-        'registry|htpasswd|none', 'is no way to decide', 'write registry, htpasswd or none'),
-           'Who may read: those whom the registry accepts, the users in htpasswd, or everybody '
-           '(`none`). **Results are not filtered by user.**'),
+        'registry|htpasswd|none', 'is not one of its values', 'write registry, htpasswd or none'),
+           'Who may search and read the catalog: users whom the registry accepts (`registry`), the '
+           'users in a file (`htpasswd`), or everybody (`none`). **Results are not filtered by '
+           'user.**'),
     Option('auth_scope', 'registry:catalog:*', scope,
-           'What a token must permit, if the registry requires tokens.'),
+           'The scope that a token must permit, if the registry requires tokens.'),
     Option('htpasswd', None, checks.path, 'The file of users, if auth is htpasswd.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
     Option('monitoring_listen', None, listen,
-           'The address of /metrics and /readyz, if listen is not to answer them.'),
+           'A separate address for /metrics and /readyz; the address in listen then answers '
+           'neither.'),
     Option('trusted_proxies', None, networks,
            'The addresses of proxies whose X-Forwarded-For names the client in the access log.'),
     Option('log_format', 'text', checks.matching(
         'text|json', 'is neither text nor json', 'write text or json'),
-           'How lines of the log are written: text or json.'),
+           'The format of the log: text or json.'),
     Option('log_level', 'info', checks.matching(
-        'debug|info|warning|error', 'is no level', 'write debug, info, warning or error'),
-           'The least level of lines in the log: debug, info, warning or error.'),
+        'debug|info|warning|error', 'is not a level', 'write debug, info, warning or error'),
+           'The lowest level of the lines that are logged: debug, info, warning or error.'),
     Option('threads', '16', checks.whole(2, 256), 'The number of requests handled at once.'),
     Option('catalog_limit', '1000', checks.whole(1, 10 ** 9 - 1),
-           'The largest number of names on a page of the catalog; the cost of a page has no limit '
-           'if it is above 1000.'),
+           'The largest number of names on a page of the catalog; above 1000, the cost of a page '
+           'has no limit.'),
     Option('storage', None, storage,
            "What a load lists: s3://BUCKET/ROOTDIRECTORY, or the absolute path of the root "
            "directory or of a file of names; by default, the registry's catalog."),
@@ -136,9 +140,9 @@ OPTIONS = (
            aws=('AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL')),
     Option('storage_addressing', 'auto', checks.matching(
         'auto|path|virtual', 'is not a way to address a bucket', 'write auto, path or virtual'),
-           'Where an address names the bucket: path, virtual (the host name) or auto.'),
+           'The part of an address that names the bucket: path, virtual (the host name) or auto.'),
     Option('storage_ca', None, checks.path,
-           'The file of CA certificates to trust for S3, instead of the usual ones.'),
+           'The file of CA certificates to trust for S3, instead of the default ones.'),
 )
 
 
