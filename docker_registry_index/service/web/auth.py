@@ -205,11 +205,11 @@ class RegistryUsers(_Users):
 
     def _check(self, answer: Answer, path: str, challenges: Sequence[str] = ()) -> None:
         """Raise Refused or RegistryUnavailable, unless the answer permits to read."""
-        if answer.status in (401, 403):
+        # A page of another server, such as that of a login, permits nothing and asks for nothing.
+        is_here = urlsplit(answer.url).hostname == urlsplit(self._connection.url).hostname
+        if is_here and answer.status in (401, 403):
             raise Refused(answer.challenges or challenges, path)
-        # A page of another server, such as that of a login, permits nothing.
-        is_registry = ('Docker-Distribution-Api-Version' in answer.headers
-                       and urlsplit(answer.url).hostname == urlsplit(self._connection.url).hostname)
+        is_registry = is_here and 'Docker-Distribution-Api-Version' in answer.headers
         # An upload that does not exist is reported to those who may pull.
         if not is_registry or answer.status != 200 and b'"BLOB_UPLOAD_' not in (answer.body or b''):
             problem = ('is the address of this service itself' if answer.status == LOOP_DETECTED

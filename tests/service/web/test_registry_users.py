@@ -126,6 +126,13 @@ class TestAnswers:
             assert 'does not answer as a registry' in str(verdict(users(), ALICE))
             assert {headers['Authorization'] for _, headers in elsewhere.requests} == {None}
 
+    def test_another_host_asks_for_no_password(self, server, users):
+        with ScriptedServer({'*': asks_for(REALM)}) as elsewhere:
+            url = elsewhere.url.replace('127.0.0.1', 'localhost')
+            server.answers['*'] = page('', 307, Location=url)
+            assert 'does not answer as a registry' in str(verdict(users(), ALICE))
+            assert {headers['Authorization'] for _, headers in server.requests} == {None}
+
     def test_a_request_of_the_service_itself_is_refused(self, closed):
         headers = {'User-Agent': 'docker-registry-index-dynamodb', 'Authorization': ALICE}
         assert {closed.get(path, headers=headers).status_code for path in PROTECTED} == {508}
