@@ -52,7 +52,8 @@ class MeasuredService:
 
     def __init__(self, registry_url, dynamodb_url, **settings):
         self.index = EngineIndex(dynamodb_url)
-        self.service = Service(dict(_DATABASE, REGISTRY_URL=registry_url,
+        # The registry may be stopped meanwhile, so it is not asked who may read.
+        self.service = Service(dict(_DATABASE, REGISTRY_URL=registry_url, AUTH='none',
                                     EVENTS_SECRET='of-what-is-measured',
                                     DYNAMODB_ENDPOINT_URL=dynamodb_url,
                                     DYNAMODB_DATABASE=self.index.settings.database, **settings))

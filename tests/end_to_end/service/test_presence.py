@@ -39,6 +39,8 @@ def test_a_repository_without_tags_does_not_count_wherever_it_is_found(
         place.wait_until_found({'both/kinds': ''})
         listed = place.ask('/v2/_catalog', place.registry.url).json()['repositories']
         assert listed == ['both/kinds', 'gone/entirely', 'never/tagged']
+        # A push whose tag came late is read again.
+        wait_until(lambda: not place.index.engine.description_queue.notes(1), 'it is noted')
         place.index.engine.remove('both/kinds')
         command = CommandLine(place.index, capsys, **place.settings)
         assert command.json('load')[1]['added'] == 1
