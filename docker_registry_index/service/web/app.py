@@ -72,9 +72,8 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     _admit_requests(app, settings, guard, gate)
-    _record_requests(app, metrics, settings)
     _answer_errors(app, dialect)
-    _add_headers_of_registry(app, dialect)
+    _finish_requests(app, metrics, settings, dialect)
     search.add_routes(app, index, metrics.note_incomplete_search)
     catalog.add_routes(app, index, dialect, settings.catalog_limit,
                        urlsplit(settings.registry_url).path.rstrip('/'))
@@ -118,24 +117,17 @@ def _user(guard: Guard) -> str | None:
     return guard(credentials_in(flask.request.headers.get('Authorization')))
 
 
-def _record_requests(app: flask.Flask, metrics: monitoring.Metrics,
-                     settings: ServiceSettings) -> None:
-    """Count, time and log each request."""
+def _finish_requests(app: flask.Flask, metrics: monitoring.Metrics, settings: ServiceSettings,
+                     dialect: Callable[[], Dialect]) -> None:
+    """Add the registry's own headers to what is answered in its place. Count, time and log all."""
     @app.after_request
     def end(answer: flask.Response) -> flask.Response:
-        seconds, rule = time.monotonic() - flask.g.began, flask.request.url_rule
-        metrics.note_request(rule.rule if rule else 'other', answer.status_code, seconds)
-        log_access(answer, seconds, settings.trusted_proxies or ())
-        return answer
-
-
-def _add_headers_of_registry(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
-    """Add the registry's own headers to all that is answered in its place."""
-    @app.after_request
-    def add(answer: flask.Response) -> flask.Response:
         if flask.request.path.startswith('/v1/') or flask.request.path.endswith(catalog.PATH):
             answer.headers.extend([(name, value) for name, value in dialect().headers
                                    if name not in answer.headers])
+        seconds, rule = time.monotonic() - flask.g.began, flask.request.url_rule
+        metrics.note_request(rule.rule if rule else 'other', answer.status_code, seconds)
+        log_access(answer, seconds, settings.trusted_proxies or ())
         return answer
 
 

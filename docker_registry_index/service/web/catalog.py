@@ -138,29 +138,19 @@ def page_size(text: str, limit: int, form: Dialect) -> int:
 
     :param text: the parameter ``n``, or ''."""
     number = int(text) if _WHOLE.match(text) else -1
-    if number > limit and number < 2 ** 63:
-        flask.abort(_refused_number(form, number))
     if 0 <= number <= limit:
         return number
-    if text and not form.is_version_2:
-        flask.abort(_refused_number(form, text))
+    is_number = 0 <= number < 2 ** 63
+    if is_number or text and not form.is_version_2:
+        flask.abort(_error(
+            form, 400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested',
+            {'n': number if is_number else text}))
     return min(_DEFAULT, limit)
-
-
-def as_json(document: Any) -> bytes:
-    """Return the bytes that Go's encoder writes for a document."""
-    text = json.dumps(document, ensure_ascii=False, separators=(',', ':'))
-    return (text.translate(_ESCAPES) + '\n').encode('utf-8')
 
 
 def refused(form: Dialect, status: int, headers: Iterable[tuple[str, str]] = ()) -> flask.Response:
     """Return the registry's answer to a request that is refused with this status."""
     return _error(form, status, *_ERRORS.get(status, _UNAVAILABLE), headers)
-
-
-def _refused_number(form: Dialect, shown: str | int) -> flask.Response:
-    return _error(form, 400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested',
-                  {'n': shown})
 
 
 def _error(form: Dialect, status: int, code: str, message: str, detail: Any,
@@ -171,7 +161,8 @@ def _error(form: Dialect, status: int, code: str, message: str, detail: Any,
 
 def _answer(form: Dialect, status: int, document: Any, headers: Iterable[tuple[str, str]] = ()
             ) -> flask.Response:
-    answer = flask.Response(as_json(document), status, content_type=(
+    text = json.dumps(document, ensure_ascii=False, separators=(',', ':')).translate(_ESCAPES)
+    answer = flask.Response(text + '\n', status, content_type=(
         'application/json; charset=utf-8' if form.is_version_2 else 'application/json'))
     answer.headers.extend([*_HEADERS, *headers])
     return answer
