@@ -191,7 +191,7 @@ def test_beside_the_recipe_nobody_without_a_password_reaches_the_service(
             for headers in {}, {'Authorization': wrong}, {'Authorization': 'Bearer x'}:
                 assert ask(nginx, path, headers=headers)[0] in (401, 404), path
         assert not service.requests and not registry.requests
-        headers = {'Authorization': right}
+        headers = {'Authorization': right, 'X-Forwarded-For': 'forged'}
         for path in '/v1/search?q=a%2Fb&n=25', '/v1/_ping', '/v2/_catalog?n=5&last=a%2Fb':
             assert ask(nginx, path, headers=headers) == (200, 'service')
         # Addresses that are not for clients do not reach the service in any spelling.
@@ -200,6 +200,8 @@ def test_beside_the_recipe_nobody_without_a_password_reaches_the_service(
         for path in ('/events', '/v1/../events', '/v1/%2e%2e/metrics', '/v2/_catalog/../../events'):
             assert ask(nginx, path, headers=headers)[0] == 404
     assert {headers['Authorization'] for _, headers in service.requests} == {right}
+    assert {headers['X-Forwarded-For'] for _, headers in service.requests} == {
+        'forged, ' + LOOPBACK}, 'a client chooses only the first'
 
 
 @pytest.mark.parametrize('status, headers, expected', [
