@@ -155,7 +155,10 @@ class SearchIndex(object):
 
     def add(self, name, description=None, origin=None, may_replace=None):
         """Add ``name``, or change its description; return True if anything changed. See
-        Writer.add."""
+        Writer.add.
+
+        :raises NewerDatabase, ForeignDatabase: the tables are now those of another program."""
+        self._check_usable()
         return self._writer.add(name, description, origin, may_replace)
 
     def has(self, name):
@@ -164,7 +167,10 @@ class SearchIndex(object):
         return row is not None and row.is_indexed
 
     def remove(self, name):
-        """Remove ``name``; return True if the index had it. See Writer.remove."""
+        """Remove ``name``; return True if the index had it. See Writer.remove.
+
+        :raises: as add."""
+        self._check_usable()
         return self._writer.remove(name)
 
     def lease(self, kind):
@@ -205,6 +211,10 @@ class SearchIndex(object):
     def status(self, source=None):
         """Return a Status of this index; ``source`` as for checker."""
         return Status(self._store, source and as_source(source), self._startup)
+
+    def _check_usable(self):
+        if self._maintenance:
+            self._maintenance.check_usable()
 
     def _load_function(self, source, progress):
         """Return a function that loads, as Startup needs it; see Loader.load."""

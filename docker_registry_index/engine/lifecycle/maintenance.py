@@ -175,6 +175,13 @@ class Maintenance(object):
             seconds = max(0, self._wait_until - self._clock())
         self._wait(seconds, self._attempt_seconds)
 
+    def check_usable(self):
+        """Raise the error because of which the index can be neither read nor written, if any."""
+        if self.unusable is not None:
+            # Otherwise the traceback would grow with each search.
+            self.unusable.__traceback__ = None
+            raise self.unusable
+
     def check_soon(self):
         """Check the index in the background now, because a table is missing."""
         self.is_ready = False
@@ -236,10 +243,7 @@ class Maintenance(object):
             wait(self._checked, for_check)
             if self.is_loading:
                 wait(self._first_run, deadline - monotonic())
-        if self.unusable is not None:
-            # Otherwise the traceback would grow with each search.
-            self.unusable.__traceback__ = None
-            raise self.unusable
+        self.check_usable()
         return self.is_ready
 
     def _load_while_running(self, heartbeat, slices):

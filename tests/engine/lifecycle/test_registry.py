@@ -6,6 +6,7 @@ import pytest
 from docker_registry_index.engine import SearchIndex, errors
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import refuse_to_list
+from tests.helpers.waiting import wait_until
 
 STORE = [('a/one', None), ('a/two', None)]
 OTHERS = [('x/other', None)]
@@ -71,6 +72,18 @@ def test_a_registry_that_has_moved_adopts_its_tables(first, of):
     assert recorded(first) == 'two:5000' and of('two:5000').is_ready()
     with pytest.raises(errors.OtherRegistry):
         of('one:5000').is_ready()
+
+
+def test_a_running_program_writes_nothing_into_tables_that_become_those_of_another(first, of):
+    running = of('one:5000')
+    assert running.start(lambda: STORE)
+    of('two:5000', is_adopting=True).sync(lambda: STORE + OTHERS)
+    running._maintenance.check_soon()
+    wait_until(lambda: running._maintenance.unusable)
+    for act in running.add, running.remove, running.search:
+        with pytest.raises(errors.OtherRegistry):
+            act('x/other')
+    assert first.names() == [name for name, _ in STORE + OTHERS]
 
 
 def test_a_program_without_a_registry_uses_all_tables_and_changes_no_record(first, of):
