@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from dev.storage.oci_images import DESCRIPTION
 from docker_registry_index.service.registry.catalog import Page
-from docker_registry_index.service.registry.client import RegistryClient
+from docker_registry_index.service.registry.client import RegistryClient, Tags
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
@@ -70,7 +70,8 @@ class FakeRegistryClient(RegistryClient):
         self.asked, self.timeouts = [], []
 
     def tags(self, name, timeout=None):
-        return self._answer(name, self.answers.get(name, self.answers.get('*', ['1'])), timeout)
+        return Tags(self._answer(
+            name, self.answers.get(name, self.answers.get('*', ['1'])), timeout))
 
     def has(self, name, timeout=None):
         return bool(self.tags(name, timeout))

@@ -37,6 +37,12 @@ _DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,25
 _INVALID = re.compile(b'"(?:NAME|TAG|DIGEST)_INVALID"')
 
 
+class Tags(list[str]):
+    """Tags of a repository; ``is_complete`` is False if it may have others."""
+
+    is_complete = True
+
+
 class RegistryClient(Connection):
     """Reads from one registry through its API; several threads may use it.
 
@@ -49,8 +55,8 @@ class RegistryClient(Connection):
     #: What may be requested of a repository.
     _paths = re.compile(rf'tags/list\?.*|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
 
-    def tags(self, name: str, timeout: float | None = None) -> list[str]:
-        """Return the tags of a repository, [] if it has none.
+    def tags(self, name: str, timeout: float | None = None) -> Tags:
+        """Return the Tags of a repository, [] if it has none.
 
         If they are on several pages, the list may end after latest, or after 100 pages."""
         end, query = timeout and time.monotonic() + timeout, 'n=1000'
@@ -65,7 +71,9 @@ class RegistryClient(Connection):
             if not link or LATEST in found:
                 break
             query = urlsplit(link).query
-        return list(found)
+        tags = Tags(found)
+        tags.is_complete = not link
+        return tags
 
     def has(self, name: str, timeout: float | None = None) -> bool:
         """Return True if a repository has a tag. Reads only the beginning of a long list.
@@ -120,10 +128,6 @@ class RegistryClient(Connection):
         # Version 2 walks the whole storage before it answers.
         answer = self.get(urljoin(self.url, address), _CATALOG_SCOPE, _JSON, LIST_BYTES,
                           read_timeout=300)
-        if answer.headers.get(MARK[0]) == MARK[1]:
-            raise RegistryUnavailable(
-                answer.url, 'is not the registry, but answers from the search index',
-                'set REGISTRY_URL to the address of the registry itself, behind any proxy')
         if is_optional and 400 <= answer.status < 500:
             return None
         # Version 2 writes a charset, and lists all storages in the order of directories.
@@ -186,6 +190,10 @@ def _is_absence(answer: Answer, method: str) -> bool:
 
 
 def _ok(answer: Answer) -> Answer:
+    if answer.headers.get(MARK[0]) == MARK[1]:
+        raise RegistryUnavailable(
+            answer.url, 'is not the registry, but answers from the search index',
+            'set REGISTRY_URL to the address of the registry itself, behind any proxy')
     if answer.status != 200:
         raise RegistryUnavailable(answer.url, f'answers with status {answer.status}')
     return answer

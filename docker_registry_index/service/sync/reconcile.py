@@ -19,7 +19,7 @@ from ...engine.concurrency import TimedOut, call_with_timeout
 from ...engine.sync.description_queue import Note
 from ...engine.write.change_queue import FailureLog
 from ..registry import image
-from ..registry.client import RegistryClient
+from ..registry.client import RegistryClient, Tags
 from ..registry.connection import RegistryUnavailable
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class _Found(NamedTuple):
 
     text: str | None = None
     tag: str = ''
-    tags: Sequence[str] | None = None
+    tags: Tags | None = None
 
     def compare(self, origin: str | None) -> tuple[bool, bool]:
         """Return whether it replaces a description from the tag ``origin``, None if unknown; and
@@ -67,7 +67,8 @@ class _Found(NamedTuple):
             return is_better, origin is None
         if origin is None:
             return bool(self.text), False
-        return is_better or origin not in self.tags, origin not in self.tags
+        is_gone = self.tags.is_complete and origin not in self.tags
+        return is_better or is_gone, is_gone
 
 
 class RetryLater(Exception):

@@ -105,7 +105,8 @@ class TestPagesOfTags:
     def test_all_are_read(self, server, client):
         server.answers = {'/v2/a/b/tags/list': pages_of_tags([['1', '2'], ['3'], [], ['4']]),
                           '/v2/a/b/manifests/latest': page('', 404)}
-        assert client.tags('a/b') == ['1', '2', '3', '4']
+        tags = client.tags('a/b')
+        assert tags == ['1', '2', '3', '4'] and tags.is_complete
         assert len(server.requests) == 5
 
     @pytest.mark.parametrize('first', [['1'], ['1', 'latest']])
@@ -113,12 +114,14 @@ class TestPagesOfTags:
         server.answers = {
             '/v2/a/b/tags/list': pages_of_tags([first] * 9),
             '/v2/a/b/manifests/latest': page('', Docker_Content_Digest=DIGEST)}
-        assert client.tags('a/b') == ['1', 'latest'] and len(server.requests) == 2
+        tags = client.tags('a/b')
+        assert tags == ['1', 'latest'] and len(server.requests) == 2 and not tags.is_complete
 
     def test_at_most_100_are_read(self, server, client):
         server.answers = {'/v2/a/b/tags/list': pages_of_tags([['1']] * 999),
                           '/v2/a/b/manifests/latest': page('', 404)}
-        assert client.tags('a/b') == ['1'] and len(server.requests) == 101
+        tags = client.tags('a/b')
+        assert tags == ['1'] and len(server.requests) == 101 and not tags.is_complete
 
     def test_a_link_to_another_host_is_refused(self, server, client):
         server.answers['/v2/a/b/tags/list'] = page(
@@ -154,6 +157,11 @@ class TestCacheClient:
     @pytest.fixture
     def client(self, server):
         return CacheClient(server.url)
+
+    def test_the_catalog_of_the_index_itself_is_not_that_of_the_cache(self, server, client):
+        server.answers['*'] = page({'repositories': ['a/b']}, Answered_By=MARK[1])
+        with pytest.raises(RegistryUnavailable, match='answers from the search index'):
+            client.has('a/b')
 
     def test_nothing_is_requested_that_a_cache_passes_on(self, server, client):
         assert client.tags('a/b') == [] and client.manifest('a/b', 'latest') is None

@@ -1,6 +1,7 @@
 """Which tag describes a repository after pushes and deletes, with an index in DynamoDB."""
 import pytest
 
+from docker_registry_index.service.registry.client import Tags
 from docker_registry_index.service.sync.reconcile import Change, Reconciler
 from tests.helpers.faults import Meanwhile
 from tests.helpers.registry import FakeRegistryClient, manifest
@@ -20,7 +21,7 @@ class Registry(FakeRegistryClient):
 
     def tags(self, name, timeout=None):
         self.lists += 1
-        return list(self.images)
+        return Tags(self.images)
 
     def has(self, name, timeout=None):
         return bool(self.images)
@@ -131,6 +132,18 @@ def test_the_description_of_a_better_tag_is_kept_after_it_is_pushed_without_one(
     copy.push('latest')
     copy.delete('1.0')
     assert copy.described == ['Of latest', 'latest'] and copy.notes == []
+
+
+@pytest.mark.parametrize('text', [None, 'Of latest'])
+def test_a_tag_behind_those_that_were_listed_does_not_count_as_deleted(copy, monkeypatch, text):
+    copy.push('2.0', 'Of 2.0')
+    copy.registry.images.update({'1.0': None, 'latest': text})
+    listed = Tags(['1.0', 'latest'])
+    listed.is_complete = False
+    monkeypatch.setattr(copy.registry, 'tags', lambda *_: listed)
+    copy.reconciler.reconcile(UNTAGGED, 20)
+    assert copy.described == ([text, 'latest'] if text else ['Of 2.0', '2.0'])
+    assert copy.notes == [], 'another list would have the same tags'
 
 
 def test_a_delete_of_another_tag_keeps_the_description(copy):
