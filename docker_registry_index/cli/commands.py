@@ -96,8 +96,7 @@ def search(index, config, term, limit, is_all, is_json):
 @command
 @click.option('--dry-run', is_flag=True, help='Show the changes without making them.')
 @click.option('--adopt', 'is_adopting', is_flag=True,
-              help='Record that the tables belong to the registry of the settings, because their '
-                   'registry has moved.')
+              help='Accept the tables of a registry that has moved, and record its new address.')
 @_NAMES
 @_JSON
 def load(index, config, dry_run, names, is_json):

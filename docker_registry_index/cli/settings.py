@@ -67,8 +67,8 @@ def source_of(config, names=None, optional=False):
     """Return the Source of the registry's storage: that of the service if its settings are given,
     otherwise that of docker-registry.
 
-    :param names: a file of names, in bytes, to use in place of the storage. A service that knows
-        its registry asks it whether they have a tag.
+    :param names: a file of names, in bytes, to use in place of the storage. If the settings of a
+        service name a registry, the source asks it whether they have a tag.
     :param optional: True to return None if docker-registry is not installed."""
     names = None if names is None else list(_lines(names))
     settings = _service_settings(config) if _is_of_service(config) else None

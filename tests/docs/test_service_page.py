@@ -1,4 +1,4 @@
-"""What docs/service.md tells people to run."""
+"""The commands in docs/service.md."""
 import re
 import subprocess
 

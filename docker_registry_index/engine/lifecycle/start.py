@@ -44,7 +44,7 @@ class Startup(object):
         loads, and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop.
     :param locks: a dictionary of the locks of this process.
-    :param registry: the registry of the index, a text; None to accept the tables of each registry.
+    :param registry: the registry of the index, a text; None to accept the tables of any registry.
     :param is_adopting: True to make the tables of another registry those of this one."""
 
     def __init__(self, store, load, sleep=sleep, clock=monotonic, wall_clock=time.time,

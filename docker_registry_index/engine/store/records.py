@@ -64,8 +64,8 @@ class Row(collections.namedtuple(
         or was broken off; else None.
     :param touched: when the repository was last pushed or changed, in Unix seconds, accurate to
         half an hour; 0 if unknown.
-    :param origin: what the description was taken from, a text that only the program that wrote it
-        understands; None if unknown.
+    :param origin: the source of the description, a text in the form of the program that wrote it;
+        None if unknown.
     :param item: the whole row as DynamoDB returned it, for conditions."""
     __slots__ = ()
 

@@ -18,7 +18,7 @@ LONG_SECONDS = 120
 #: Seconds for which an expected repository is awaited.
 EXPECTED_SECONDS = 300
 #: The pause before a repository is read again: seconds at first, later a share of the time passed.
-#: The first pair is for one that is expected, the second after a failure. The longest pause.
+#: The first pair is for an expected repository, the second after a failure. The longest pause.
 _EXPECTED_PAUSE, _FAILED_PAUSE, LONGEST_PAUSE = (0.25, 0.125), (10, 0.5), 600
 #: The most notes in a schedule; others are read from DynamoDB again.
 _MOST_SCHEDULED = 1000
@@ -81,7 +81,7 @@ class DescriptionQueue(object):
 
 
 class _Wait(object):
-    """When a note was first read, and is due again; and whether the last attempt failed."""
+    """The times at which a note was first read and is due, and whether the last attempt failed."""
 
     def __init__(self, now):
         self.since = self.due = now
@@ -89,7 +89,7 @@ class _Wait(object):
 
 
 class Schedule(dict):
-    """When this process reads which note again, by Note; several threads may use it.
+    """The times at which this process reads notes again, by Note; several threads may use it.
 
     The time of a note begins when this process reads it first.
 
@@ -110,7 +110,7 @@ class Schedule(dict):
         due = [(note, wait) for note, wait in list(self.items())
                if wait.due <= now and wait.has_failed == has_failed]
         for _, wait in due:
-            # If the caller does not read it after all, it is due again then.
+            # If the caller does not read the note, it is due again after this time.
             wait.due = now + 2 * LONG_SECONDS
         return [note for note, _ in due]
 

@@ -48,7 +48,7 @@ class Listing(object):
         self._timed_out = []
         #: The namespaces that could not be read, as the source returned them.
         self.unreadable = []
-        #: Where a listing can resume that is interrupted now; None for the start.
+        #: The place where a later listing can resume if this one ends early; None for the start.
         self.place = None
         # The number of namespaces in front of each further place; of those that were all listed;
         # and the numbers of others that were listed.

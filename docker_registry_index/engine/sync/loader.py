@@ -221,7 +221,7 @@ class Loader(object):
     def _store_place(self, snapshot):
         """Write all that was listed, then store the place where a later load can resume."""
         place, self._place_stored = self._reader.listing.place, self._clock()
-        # The second time for those in front of the last one that was taken.
+        # The second pass takes those in front of the last one of the first pass.
         for entries in [iter(lambda: snapshot.take_listed(_WRITTEN_AT_ONCE), [])] * 2:
             for group in entries:
                 self._write_entries(group)

@@ -54,7 +54,7 @@ class Writer(object):
         also costs a TransactWriteItems, two write units for each posting.
 
         :param description: None keeps the existing one, '' removes it.
-        :param origin: what the description is taken from, any text; it is stored beside it.
+        :param origin: the source of the description, any text; the row stores it.
         :param may_replace: called with an existing description and its origin, None if unknown;
             returns False to keep both. If another writer changes the row, it is called again.
         :raises InvalidName, ChangeConflict, RequestFailed: nothing changed. A change too long for

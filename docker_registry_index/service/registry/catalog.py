@@ -1,7 +1,7 @@
-"""Catalog: reads the names in a registry's catalog, and those that the ends of its pages hide.
+"""Catalog, which reads the names in a registry's catalog, and those that the ends of pages hide.
 
 CNCF Distribution leaves out all names up to the last one of the page before. It compares names as
-if "/" were the least character, but lists them in another order:
+if "/" came before all other characters, but lists them in another order:
 
 - Versions 3.0.0 to 3.1.1 list the keys of S3 in the order of their bytes, where "-" and "." precede
   "/". The end ``team/app-extra`` hides ``team/app`` and all of ``team/app/...``, which follow it.
@@ -23,7 +23,7 @@ from .connection import RegistryUnavailable
 
 #: The header of all answers that come from an index and not from a registry.
 MARK = ('Answered-By', 'docker-registry-index-dynamodb')
-# What follows a name in the end of a page that hides it; and the size of a page in its address.
+# What follows a name in an end that hides it; and the size of a page in its address.
 _HIDING = re.compile('(?<=[a-z0-9])(?:[-.]|/(?=[0-9]))')
 _SIZE = re.compile(r'(?<=[?&]n=)[0-9]+')
 

@@ -183,7 +183,7 @@ class Connection:
             raise RegistryUnavailable(
                 self.url, f"names the token server {challenge.get('realm')!r:.100}, which {error}, "
                 'so no password is sent', 'if the server may get the passwords, set '
-                'REGISTRY_TOKEN_HOST to its host; it must be https') from None
+                'REGISTRY_TOKEN_HOST to its host; it must use https') from None
         answer = call.get(url, 'application/json', authorization)
         self._check_allowed(answer, url)
         try:

@@ -77,7 +77,7 @@ def description(client: RegistryClient, name: str, reference: str | None,
     """Return the description of the image with a tag or digest, or else its title, or None.
 
     Costs at most two requests for an image, and one more for each index around it. If a label
-    describes an image, and annotations name its base, costs the same for the base.
+    describes an image, and annotations name its base image, the base costs as many.
 
     :param timeout: seconds for all requests together, on the clock.
     :raises RegistryUnavailable: the registry cannot be read in that time."""

@@ -58,7 +58,7 @@ def tagged(key: str) -> str | None:
 def checked(keys: Sequence[str], after: str, is_more: bool) -> Sequence[str]:
     """Return the keys of a page if they are in order, and after a key.
 
-    :param is_more: True if a page follows; this page must then have a key.
+    :param is_more: True if another page follows; this page must then have a key.
     :raises ListingError: the next page may hide keys, or repeat these."""
     if (is_more and not keys) or any(key <= last for last, key in zip([after, *keys], keys)):
         raise ListingError(f'S3 lists keys after {after[:200]!r} out of order or not at all, so '

@@ -1,4 +1,4 @@
-"""What a registry asks its clients for, and the tokens that it accepts in place of passwords.
+"""Reads the challenges of a registry, and the tokens that it accepts in place of passwords.
 
 https://distribution.github.io/distribution/spec/auth/token/"""
 
@@ -15,7 +15,7 @@ import requests
 from publicsuffixlist import PublicSuffixList
 from werkzeug.datastructures import Authorization, WWWAuthenticate
 
-#: What a token may consist of, because it becomes a part of a header.
+#: The characters of a token, which becomes a part of a header.
 _TOKEN = re.compile(r'[!-~]+\Z')
 # An IP address, or a name such as registry.internal, belongs to no registrable domain.
 _SUFFIXES = PublicSuffixList(accept_unknown=False)
@@ -44,14 +44,14 @@ def challenges_of(lines: Iterable[str]) -> dict[str, WWWAuthenticate]:
 def token_url(challenge: WWWAuthenticate, scope: str, registry_url: str,
               token_host: str | None = None) -> str:
     """Return the URL to request a token from. Only the host and the domain of the registry, and one
-    more host, may get the passwords for it.
+    further host, may get its passwords.
 
-    :param scope: of the token, if the challenge names none.
-    :param token_host: the one more host, or None.
+    :param scope: the scope of the token, if the challenge names none.
+    :param token_host: that further host, or None.
     :raises ValueError: passwords must not be sent there; the message is the reason."""
     query = {'service': challenge.get('service'), 'scope': challenge.get('scope') or scope}
     try:
-        # Checked as it is sent: requests reads some malformed URLs in its own way.
+        # Check the URL that is sent, because requests reads some malformed URLs in its own way.
         request = requests.Request('GET', challenge.get('realm') or '', params=query).prepare()
     except requests.RequestException:
         raise ValueError('is not a web address') from None

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: The namespaces that the engine lists at once.
 SIDE_BY_SIDE = 8
-#: The most ways through symbolic links that are followed to one directory.
+#: The most times that links to one directory are followed.
 LINKS = 100
 
 
@@ -171,7 +171,7 @@ class S3Source(StorageSource):
         """Return the keys with a prefix after a place, and True if more follow."""
         where = {'Bucket': self._bucket, 'Prefix': self._folder + prefix}
         start = self._folder + place
-        # Each S3 knows the older request, because it has no other way to the next page.
+        # Each S3 supports the older request, because that has no other way to the next page.
         by_marker = self._ignores_start
         page = (client.list_objects(Marker=start, **where) if by_marker
                 else client.list_objects_v2(StartAfter=start, **where))
@@ -186,7 +186,7 @@ class S3Source(StorageSource):
         """Return the keys and folders in a page, without one that some S3s add to it: the folder
         itself, or the key at which the page starts."""
         if 'IsTruncated' not in page:
-            raise layout.ListingError('S3 answers no list of keys; check STORAGE_ENDPOINT_URL and '
+            raise layout.ListingError('S3 returns no list of keys; check STORAGE_ENDPOINT_URL and '
                                       'STORAGE_ADDRESSING')
         found = [each['Key'] for each in page.get('Contents') or ()] + [
             each['Prefix'] for each in page.get('CommonPrefixes') or ()]

@@ -1,5 +1,5 @@
-"""Reads later what was noted: repositories whose descriptions a load left out, or which the
-registry did not return in time.
+"""Reads the repositories of notes: a load left out their descriptions, or the registry did not
+return them in time.
 
 The notes are in DynamoDB, and each process keeps in memory when it reads which note. Only one copy
 of the service at a time reads the notes of others."""
@@ -19,11 +19,11 @@ from .reconcile import Reconciler
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two reads of the notes; longer while all of them fail.
+#: Seconds between two reads of the notes; the pauses grow while all of them fail.
 PAUSE = 10
 #: The notes that are read at a time, and the repositories that are read at once.
 _BATCH, _THREADS = 100, 4
-#: The most seconds for one repository at first. After a failure, these are LONG_SECONDS, and one
+#: The most seconds for one repository at first. After a failure, the limit is LONG_SECONDS, and one
 #: thread reads such repositories one by one, so that slow ones do not delay others.
 SECONDS = 10
 #: Consecutive unreadable repositories after which the registry itself may be unavailable.

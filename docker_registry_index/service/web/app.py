@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 _SENTENCES = {404: 'this address does not exist',
               500: 'the service failed; its log contains the error'}
-#: The endpoints that return names, for which credentials may be required.
+#: The endpoints that return names, and so may require credentials.
 _PROTECTED = ('search', 'catalog')
-#: The key of a request, in its environ, that came to the address for monitoring alone.
+#: The key in the environ of requests to the separate address for monitoring.
 MONITORING = 'registry_index.monitoring'
 #: The most seconds that a search waits for a place.
 _WAIT = 0.1
@@ -85,7 +85,7 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
 
 def _admit_requests(app: flask.Flask, settings: ServiceSettings, guard: Guard | None,
                     gate: Gate) -> None:
-    # Some threads stay free for notifications and monitoring when DynamoDB hangs.
+    # So some threads stay free for notifications and monitoring if DynamoDB hangs.
     places = threading.BoundedSemaphore(max(1, settings.threads * 3 // 4))
     has_own_address = settings.monitoring_listen is not None
 

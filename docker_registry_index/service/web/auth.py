@@ -1,4 +1,4 @@
-"""Decides who may read: whom the registry accepts, or the users of an htpasswd file.
+"""Decides who may read: users whom the registry accepts, or those of an htpasswd file.
 
 https://distribution.github.io/distribution/about/configuration/#auth"""
 
@@ -28,8 +28,8 @@ from .responses import RETRY, Refusal
 logger = logging.getLogger(__name__)
 
 #: Seconds for which these are remembered: a correct password of the htpasswd file; a permission of
-#: the registry; a refusal, and that the registry asks for no credentials; and that it cannot be
-#: asked.
+#: the registry; a refusal, and that the registry asks for no credentials; and that the registry
+#: does not answer.
 _CORRECT, _PERMITTED, _REFUSED, _UNAVAILABLE = 300, 60, 5, 1
 _MOST_REMEMBERED = 2000
 _KEY = os.urandom(32)
@@ -38,7 +38,7 @@ _KEY = os.urandom(32)
 _WAIT, _TIMEOUT, _LOCKS = 0.2, 5, 64
 #: The most passwords that are hashed at once, and the bytes of a password that bcrypt reads.
 _AT_ONCE, _LONGEST = 2, 72
-# With one of the registry's own bcrypt versions, the cost, the salt and the checksum.
+# One of the registry's own bcrypt versions, then the cost, the salt and the checksum.
 _BCRYPT = re.compile(rb'\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}\Z')
 # Addresses that need the scope but no storage, and that make no cache ask its upstream.
 _BASE, _CATALOG, _UPLOAD = '/v2/', '/v2/_catalog?n=0', '/v2/%s/blobs/uploads/0'
@@ -54,7 +54,7 @@ class Busy(Refusal):
 
 class Refused(Refusal):
     """Raised if a caller may not read; ``challenges`` are the values of WWW-Authenticate, and
-    ``path`` is that of the registry which has sent them."""
+    ``path`` is the address of the registry that has sent them."""
 
     def __init__(self, challenges: Sequence[str], path: str = '') -> None:
         super().__init__(401, 'this registry requires credentials',
@@ -62,8 +62,8 @@ class Refused(Refusal):
         self.challenges, self.path = challenges, path
 
 
-#: Returns the name of the user who sent these credentials, and may read; None if nobody has checked
-#: a name. Raises Refused, Busy or RegistryUnavailable.
+#: Returns the name of the user who sent these credentials, and may read; None if no name was
+#: checked. Raises Refused, Busy or RegistryUnavailable.
 Guard = Callable[[Optional[Authorization]], Optional[str]]
 
 
@@ -143,7 +143,7 @@ class _Users:
 
 
 class RegistryUsers(_Users):
-    """Permits what the registry permits. The registry is asked with the caller's own credentials.
+    """Permits what the registry permits. Sends the caller's own credentials to the registry.
 
     :param connection: to the registry; its credentials are not used.
     :param scope: what a token must permit, if the registry requires tokens.
@@ -159,7 +159,7 @@ class RegistryUsers(_Users):
         self._is_open = False
 
     def user(self, given: Authorization | None) -> str | None:
-        """See Guard. If the registry asks for no credentials, nobody needs any."""
+        """See Guard. If the registry asks for no credentials, everybody may read."""
         sent = _header_of(given)
         known = self._remembered(_digest(sent)) if sent else None
         if known is None or known.refused or known.error:
@@ -204,13 +204,13 @@ class RegistryUsers(_Users):
         return _PERMITTED
 
     def _check(self, answer: Answer, path: str, challenges: Sequence[str] = ()) -> None:
-        """Raise Refused or RegistryUnavailable, unless the answer permits to read."""
+        """Raise Refused or RegistryUnavailable, unless the answer permits reads."""
         # A page of another server, such as that of a login, permits nothing and asks for nothing.
         is_here = urlsplit(answer.url).hostname == urlsplit(self._connection.url).hostname
         if is_here and answer.status in (401, 403):
             raise Refused(answer.challenges or challenges, path)
         is_registry = is_here and 'Docker-Distribution-Api-Version' in answer.headers
-        # An upload that does not exist is reported to those who may pull.
+        # The registry reports only to users who may pull that an upload does not exist.
         if not is_registry or answer.status != 200 and b'"BLOB_UPLOAD_' not in (answer.body or b''):
             problem = ('is the address of this service itself' if answer.status == LOOP_DETECTED
                        else f'does not answer as a registry (status {answer.status})')
@@ -218,7 +218,7 @@ class RegistryUsers(_Users):
 
 
 def _header_of(given: Authorization | None) -> str | None:
-    """Return the header to send to the registry; None if it would understand none."""
+    """Return the header to send to the registry; None if the registry accepts no such header."""
     if given is not None and (given.type == 'basic' or (
             given.type == 'bearer' and is_token(given.token))):
         return given.to_header()

@@ -29,8 +29,8 @@ PATH = '/v2/_catalog'
 
 #: The number of names on a page if a request has no ``n``.
 _DEFAULT = 100
-#: If the limit is not raised above this one, which is that of the registry, a page has a bounded
-#: cost.
+#: If the limit is not above this one, which is that of the registry, the cost of a page has a
+#: limit.
 _BOUNDED = 1000
 _HEADERS = [('Docker-Distribution-Api-Version', 'registry/2.0'), MARK]
 # What Go's strconv.Atoi accepts, on 64 bits.
@@ -44,8 +44,8 @@ _ESCAPES = {**{ord(each): f'\\u{ord(each):04x}' for each in '&<>\u2028\u2029'},
 #: Seconds until the registry's dialect is read again, because the registry may be upgraded; until a
 #: failed read is retried; and until a read times out.
 _REMEMBERED, _RETRY, _TIMEOUT = 600, 30, 2
-#: The headers that belong to one message or connection. A registry adds the others, which its
-#: setting http.headers names, to each of its answers.
+#: The headers that belong to one message or connection. The others are those of the registry's
+#: setting http.headers, which it adds to each of its answers.
 _OF_MESSAGE = re.compile(
     r'(Content-(?!Security-Policy)|Docker-|Proxy-|Set-Cookie|Accept-Ranges|Age|Allow|Alt-Svc|'
     r'Connection|Date|ETag|Expires|Keep-Alive|Last-Modified|Link|Location|Retry-After|Server|'
@@ -61,9 +61,9 @@ _UNAVAILABLE = ('UNAVAILABLE', 'service unavailable', None)
 
 
 class Dialect(NamedTuple):
-    """How a registry answers. Version 2.8 names a charset, and ignores an ``n`` that is no number.
+    """How a registry answers. Version 2.8 writes a charset, and ignores an ``n`` that is no number.
 
-    :param headers: what it adds to each answer."""
+    :param headers: those that it adds to each answer."""
 
     is_version_2: bool = False
     headers: tuple[tuple[str, str], ...] = ()
@@ -88,7 +88,7 @@ class DialectProbe:
         try:
             answer = self._connection.ask('/v2/', None, _TIMEOUT)
         except RegistryUnavailable as error:
-            logger.info('the registry does not report its version; the catalog keeps its present '
+            logger.info('the registry does not report its version; the catalog keeps its current '
                         'form: %s', error)
             return
         if answer.status in (200, 401):
@@ -126,7 +126,7 @@ def add_routes(app: flask.Flask, index: SearchIndex, dialect: Callable[[], Diale
         found = index.catalog(last or None, size + 1, limit <= _BOUNDED) if size else Results()
         names = found[:size]
         answer = _answer(form, 200, {'repositories': names})
-        # A page of long names may have fewer than requested.
+        # A page of long names may have fewer names than requested.
         if names and (found.is_incomplete or len(found) > size):
             answer.headers['Link'] = (
                 f'<{flask.request.path}?last={quote_plus(names[-1])}&n={size}>; rel="next"')

@@ -37,7 +37,7 @@ def client_address(peer: str, forwarded: str,
 
     :param peer: the address of the connection.
     :param forwarded: X-Forwarded-For, to which each proxy has added the address of its client. It
-        counts from its end, up to the first address that is not one of a trusted proxy."""
+        is read from its end, up to the first address that is not that of a trusted proxy."""
     client = peer
     for text in [peer, *reversed(forwarded.split(','))]:
         try:

@@ -23,7 +23,7 @@ from .responses import Refusal
 logger = logging.getLogger(__name__)
 
 #: The most bytes of a body; the server refuses larger bodies. A registry cannot send more: Go
-#: accepts a megabyte of headers, Distribution a manifest of 4 MB, and JSON writes a byte as six.
+#: accepts a megabyte of headers, Distribution a manifest of 4 MB, and JSON makes a byte six.
 LARGEST = 32 * 1024 * 1024
 # https://distribution.github.io/distribution/about/notifications/
 _TYPE = re.compile(r'application/vnd\.docker\.distribution\.events\.v\d+\+json\s*(;|\Z)')
@@ -76,7 +76,7 @@ def _is_authorized(given: str, secret: str) -> bool:
 
 def _has_valid_name(change: Change) -> bool:
     if not is_name(change.name):
-        # Refused, it would be sent again.
+        # The registry would retry a refused notification.
         logger.warning('a notification about %.80r is ignored, because no repository can have '
                        'this name', change.name)
     return is_name(change.name)
@@ -85,9 +85,9 @@ def _has_valid_name(change: Change) -> bool:
 def changes_of(body: bytes, actions: Collection[str] = ('push', 'delete')) -> list[Change]:
     """Return a Change for each repository in a notification: the push of the best tag, if any.
 
-    Deletes of blobs and of manifests have the same form; pushes and pulls of blobs are no changes.
+    Deletes of blobs and of manifests have the same form; pushes and pulls of blobs are not changes.
 
-    :param actions: those of the events that are changes.
+    :param actions: the actions of events that are changes.
     :raises MalformedNotification: the body is not a notification."""
     found: dict[str, Change] = {}
     for change in filter(None, (_change(event, actions) for event in _events(body))):
