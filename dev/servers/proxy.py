@@ -168,7 +168,7 @@ class Proxy:
     @contextlib.contextmanager
     def dropping(self, *parameters):
         """In the block, remove parameters from the query of each request, as if the server did not
-        know them."""
+        support them."""
         with self._changed_to(_dropped=parameters):
             yield
 

@@ -43,7 +43,7 @@ def test_a_search_that_may_not_read_everything_says_so(shared, monkeypatch):
     assert (status, shown['incomplete_results'], len(shown['results'])) == (0, True, 2)
 
 
-def test_a_search_before_the_first_load_is_complete_says_so(loaded, index):
+def test_a_search_warns_until_the_first_load_is_complete(loaded, index):
     index.store.call('delete_item', TableName=index.settings.search_table, Key=READY_KEY)
     assert loaded('search', 'web') == (0, 'team/web  \n', INCOMPLETE)
     assert loaded.json('search', 'web')[1]['incomplete_results'] is True

@@ -35,7 +35,7 @@ class DistributionCatalog:
 
     :param names: of the repositories.
     :param is_of_s3: True for version 3 on S3; False for version 3 on other storages, and 2.8.2.
-    :param is_old: True for 2.8.2, which says so in a header and does not skip what it has listed.
+    :param is_old: True for 2.8.2, which shows it in a header and does not skip what it has listed.
     :ivar requests: Counter of the path and the query of each request."""
 
     def __init__(self, names, is_of_s3=True, is_old=False):

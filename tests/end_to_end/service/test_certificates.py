@@ -10,8 +10,8 @@ pytestmark = needs('docker-registry')
 
 
 class SecureDistribution(Distribution):
-    """Distribution with https. It is ready when it logs so: it answers only clients that have a
-    certificate."""
+    """Distribution with https. Its log shows when it is ready, because it answers only clients that
+    have a certificate."""
 
     @property
     def url(self):
@@ -34,7 +34,7 @@ def test_a_registry_that_requires_a_certificate_is_read(dynamodb_local, tmp_path
         wait_until(lambda: sorted(service.found('')) == ['nginx', 'team/web'],
                    'the catalog is not read', 20)
         assert service.get('/v2/_catalog').json() == {'repositories': ['nginx', 'team/web']}
-        # The certificate of the service says nothing about its callers.
+        # The certificate of the service does not identify its callers.
         with service.copy(AUTH=None) as closed:
             assert http_status(closed.port, '/v1/search?q=') == 503
             assert 'set AUTH to htpasswd or none' in closed.log_text()

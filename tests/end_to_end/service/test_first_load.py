@@ -89,7 +89,7 @@ def rows(place):
 @pytest.mark.parametrize('end', ['killed', 'stopped'])
 def test_if_a_copy_ends_in_its_first_load_one_of_two_others_continues(
         dynamodb_local, tmp_path, end):
-    # Without the registry, which would be asked who may search.
+    # Without the registry, which would decide who may search.
     place = Place(dynamodb_local.url, tmp_path, AUTH='none',
                   **{'service_class': QuickService} if end == 'killed' else {})
     names = ['t%d/app-%03d' % (number % 9, number) for number in range(300)]

@@ -23,7 +23,7 @@ def command(place, capsys, **settings):
 
 
 def test_no_command_compares_the_index_with_its_own_catalog(place, capsys):
-    # As in a script that knows only the public address. Its own tables would be refused.
+    # As in a script that has only the public address. Its own tables would be refused.
     place.index.engine.remove('acme/web')
     of_public_address = command(place, capsys, REGISTRY_URL=place.nginx.url)
     assert of_public_address.fails('check')[0] == 5

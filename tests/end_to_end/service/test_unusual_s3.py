@@ -1,4 +1,4 @@
-"""A first load of a bucket from S3s that do not know all parameters of a request."""
+"""A first load of a bucket from S3s that do not support all parameters of a request."""
 import socket
 
 import pytest

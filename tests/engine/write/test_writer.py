@@ -304,7 +304,7 @@ def test_the_caller_decides_whether_an_existing_description_is_replaced(index, w
 
 
 @pytest.mark.parametrize('text', ['two', 'one'])
-def test_the_caller_decides_anew_after_another_writer_has_replaced_the_description(
+def test_the_caller_decides_again_after_another_writer_has_replaced_the_description(
         index, other, text):
     index.engine.add(NAME, 'one', '1.0')
     # The other writer may write the same description, of another origin.

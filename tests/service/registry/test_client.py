@@ -244,7 +244,7 @@ class TestCatalog:
                           error_page('PAGINATION_NUMBER_INVALID', status=400)}
         assert names(client) == ['a']
 
-    def test_a_place_that_is_refused_begins_the_catalog_anew(self, server, client):
+    def test_the_catalog_begins_at_its_first_page_if_a_place_is_refused(self, server, client):
         server.answers = {'/v2/_catalog?token=old': error_page('UNKNOWN', status=400),
                           '/v2/_catalog?n=1000': page({'repositories': ['a']}),
                           '/v2/_catalog?token=new': page({'repositories': ['b']})}

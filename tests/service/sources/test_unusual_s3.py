@@ -37,8 +37,8 @@ class Limited(Bucket):
 
 
 class OfOldMarkers(Limited):
-    """versitygw before 0.13 (its issue 138), and S3s that do not know the second version of the
-    request, ignore start-after. They know marker, which is older."""
+    """versitygw before 0.13 (its issue 138), and S3s without the second version of the
+    request, ignore start-after. They support marker, which is older."""
 
     # Seven of the eight threads find it out at the same time.
     together = None
@@ -61,7 +61,7 @@ class OfNoPlaces(OfOldMarkers):
 
 
 class Inclusive(Limited):
-    """RustFS (its issue 1165) also returns the key after which the page shall start."""
+    """RustFS (its issue 1165) also returns the key after which the page should start."""
 
     def page_after(self, place, prefix=''):
         keys, is_more = super().page_after(place, prefix)
@@ -157,7 +157,7 @@ def test_a_list_of_folders_that_never_ends_is_an_error(folders):
 
 
 def test_an_answer_of_another_kind_is_no_empty_list():
-    """The list of all buckets, for example, if the S3 does not know buckets in host names."""
+    """The list of all buckets, for example, if the S3 does not support buckets in host names."""
     class Other(Limited):
         def paginate(self, Bucket, Prefix, Delimiter):
             yield {'ResponseMetadata': {}}

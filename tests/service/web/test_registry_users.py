@@ -1,4 +1,4 @@
-"""AUTH=registry: whoever the registry accepts may search and read the catalog."""
+"""AUTH=registry: users whom the registry accepts may search and read the catalog."""
 import contextlib
 import threading
 
