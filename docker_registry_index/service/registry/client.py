@@ -147,7 +147,7 @@ class RegistryClient(Connection):
         if link.hostname != urlsplit(self.url).hostname:
             raise RegistryUnavailable(answer.url, f'links to another host, {link.hostname!r:.100}')
         # Behind a proxy, the link may have the registry's own scheme and port.
-        return f'{link.path}?{link.query}'
+        return f'/{link.path.lstrip("/")}?{link.query}'
 
 
 class CacheClient(RegistryClient):
@@ -162,13 +162,17 @@ class CacheClient(RegistryClient):
     _paths = re.compile(f'manifests/{_DIGEST}')
 
     def has(self, name: str, timeout: float | None = None) -> bool:
-        """Return True if the catalog of the cache lists a repository."""
+        """Return True if the catalog of the cache lists a repository, or has too many names in
+        front of it to show whether it does."""
         if not is_name(name):
             return False
         query = urlencode({'n': 100, 'last': before(name)})
         answer = self.get(f'{self.url}/v2/_catalog?{query}', _CATALOG_SCOPE, _JSON, LIST_BYTES,
                           timeout)
-        return name in _texts(_ok(answer), 'repositories')
+        names = _texts(_ok(answer), 'repositories')
+        # Version 3 on S3 lists "team/app-extra" in front of "team/app".
+        return name in names or len(names) >= 100 and names[-1].startswith(
+            (name + '-', name + '.', name + '/'))
 
 
 def before(name: str) -> str:

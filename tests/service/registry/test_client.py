@@ -163,6 +163,14 @@ class TestCacheClient:
         with pytest.raises(RegistryUnavailable, match='answers from the search index'):
             client.has('a/b')
 
+    def test_a_name_behind_a_full_page_may_exist(self, server, client):
+        # Version 3 on S3 lists a-0 in front of a.
+        for name, expected in ('a', True), ('b', False):
+            server.answers['*'] = page({'repositories': ['a-%03d' % each for each in range(100)]})
+            assert client.has(name) is expected
+        server.answers['*'] = page({'repositories': ['a-0', 'a-1']})
+        assert not client.has('a')
+
     def test_nothing_is_requested_that_a_cache_passes_on(self, server, client):
         assert client.tags('a/b') == [] and client.manifest('a/b', 'latest') is None
         assert client.config('a/b', DIGEST) is None and not client.has_manifest('a/b', 'latest')
@@ -230,6 +238,13 @@ class TestCatalog:
             self, server, first, second, listed, problem):
         with pytest.raises(RegistryUnavailable, match=problem):
             self.pages(server, first + '; rel="next"', second, '', listed=listed)
+
+    def test_a_path_that_looks_like_another_host_is_a_path(self, server, client):
+        link = '<http://127.0.0.1//example.test/v2/_catalog>; rel="next"'
+        server.answers = {'/v2/_catalog?n=1000': page({'repositories': ['a']}, Link=link),
+                          '/example.test/v2/_catalog?': page({'repositories': ['b']}),
+                          '/example.test/v2/_catalog': page({'repositories': ['b']})}
+        assert names(client) == ['a', 'b']
 
     def test_at_most_100_empty_pages_are_followed(self, server, client):
         server.answers['*'] = lambda handler: page(
