@@ -7,7 +7,7 @@ import click
 
 from .. import configuration
 from ..engine import ListSource, SearchIndex
-from ..engine.errors import safe
+from ..engine.errors import SettingError, safe
 from .output import configure_logging
 
 _FILE = 'DOCKER_REGISTRY_CONFIG'
@@ -40,6 +40,9 @@ def index_of(config, is_adopting=False):
     registry = None
     if _is_of_service(config):
         registry = _service_settings(config, lambda warning: None).registry
+    if is_adopting and registry is None:
+        raise SettingError('registry_url', None, 'is missing, so the tables belong to no registry',
+                           'set REGISTRY_URL, or leave out --adopt')
     index = SearchIndex(_engine_settings(config), registry=registry, is_adopting=is_adopting)
     # A command that fails because DynamoDB is unavailable prints the error itself.
     index.client.availability.is_silent = True

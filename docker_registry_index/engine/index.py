@@ -138,13 +138,14 @@ class SearchIndex(object):
 
     def search(self, term, limit=None, skip=0):
         """Return the repositories that match ``term``, best first. See Search.search. Until a first
-        load is complete, the Results are incomplete.
+        load is complete, and while a part of the storage is unreadable, the Results are incomplete.
 
         :raises NewerDatabase, ForeignDatabase: after a start; no partial result is returned."""
         if self._maintenance:
             self._maintenance.wait_until_usable()
         results = self._search.search(term, limit, skip)
-        results.is_incomplete |= not self.complete if self._maintenance else self._is_partial
+        is_partial = not self.complete or bool(self.unreadable)
+        results.is_incomplete |= is_partial if self._maintenance else self._is_partial
         return results
 
     def catalog(self, after=None, limit=None, is_bounded=True):
@@ -181,7 +182,8 @@ class SearchIndex(object):
         """Return True if the index is ready. Costs one BatchGetItem. See Startup.is_ready."""
         startup = self._startup(self._store, None)
         is_ready = startup.is_ready()
-        self._is_partial = not (startup.marker and startup.marker.synced)
+        marker = startup.marker
+        self._is_partial = not (marker and marker.synced and not marker.unreadable)
         return is_ready
 
     def sync(self, source, progress=None):

@@ -77,6 +77,11 @@ def test_a_load_reports_what_it_did(command_of, index):
     assert (status, err) == (0, '') and index.names() == SORTED
 
 
+def test_only_the_tables_of_a_registry_can_be_adopted(command_of):
+    status, out, err = command_of()('load', '--adopt', '--names', '-', given=NAMES)
+    assert (status, out) == (2, '') and 'registry_url is missing' in err and '--adopt' in err
+
+
 def test_a_dry_run_shows_the_difference_and_writes_nothing(shared, shared_index):
     given = 'team/web\nteam/new\nlibrary/nginx\nteam/api\n'
     assert shared('load', '--names', '-', '--dry-run',

@@ -15,12 +15,13 @@ class FakeIndex(dict):
     :ivar lease: a Mock; each lease is acquired.
     :ivar before_change: a Mock, called before a repository is added or removed.
     :ivar before_read: a Mock, called before notes are read.
-    :ivar sync_soon: a Mock."""
+    :ivar sync_soon: a Mock.
+    :ivar ready: True, see SearchIndex."""
 
     def __init__(self):
         self.description_queue, self.kept = self, []
         self.lease, self.before_change, self.before_read = Mock(), Mock(), Mock()
-        self.sync_soon = Mock()
+        self.sync_soon, self.ready = Mock(), True
 
     def add(self, name, description=None, origin=None, may_replace=None):
         self.before_change()

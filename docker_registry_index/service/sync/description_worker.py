@@ -37,7 +37,7 @@ class DescriptionWorker:
 
     def __init__(self, index: SearchIndex, reconciler: Reconciler,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._queue = index.description_queue
+        self._index, self._queue = index, index.description_queue
         self._reconciler, self._clock = reconciler, clock
         self._lease = index.lease('describing')
         self._schedule = Schedule(clock)
@@ -97,6 +97,9 @@ class DescriptionWorker:
 
         :returns: True if a repository failed and none succeeded.
         :raises RequestFailed: DynamoDB does not answer."""
+        if not self._index.ready:
+            # Until a first load ends, the notes may be those of another registry.
+            return False
         notes = self._queue.notes(_BATCH)
         self.waiting = len(notes)
         if (self.waiting < _BATCH and all(note in self._schedule for note in notes)

@@ -172,6 +172,15 @@ def test_notes_are_left_to_the_copy_that_has_the_lease(worker, index, registry, 
     assert worker.waiting == 3 and not registry.asked
 
 
+def test_notes_are_left_alone_until_the_index_is_ready(worker, index, registry, clock):
+    index.kept, index.ready = notes(3), False
+    pauses(worker, clock, 3)
+    assert index.kept == notes(3) and not index.before_read.called and not registry.asked
+    index.ready = True
+    pauses(worker, clock, 2)
+    assert index.kept == []
+
+
 def test_a_note_with_an_invalid_name_is_removed(worker, index, clock):
     index.kept, index.before_change.side_effect = notes(1), InvalidName('a', 'is odd')
     pauses(worker, clock, 2)
