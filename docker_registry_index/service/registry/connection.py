@@ -63,7 +63,7 @@ class Answer(NamedTuple):
     @property
     def challenges(self) -> Sequence[str]:
         """The lines of the header WWW-Authenticate."""
-        return list(self.headers.getlist('WWW-Authenticate'))
+        return [''.join(line.splitlines()) for line in self.headers.getlist('WWW-Authenticate')]
 
     def json(self) -> Any:
         """Return the body decoded from JSON; None if it is not JSON."""

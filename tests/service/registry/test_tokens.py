@@ -1,7 +1,9 @@
 """Which challenges a registry sends, and which token servers may get passwords."""
 import pytest
+from urllib3.response import HTTPHeaderDict
 from werkzeug.datastructures import WWWAuthenticate
 
+from docker_registry_index.service.registry.connection import Answer
 from docker_registry_index.service.registry.tokens import challenges_of, token_url
 
 BEARER = ('Bearer realm="https://auth.example.com/token",service="a, b",'
@@ -27,6 +29,13 @@ def test_all_challenges_are_read_from_one_line_or_several(lines):
 def test_a_malformed_challenge_is_no_error(line):
     assert 'bearer' not in challenges_of([line]) or challenges_of([line])['bearer'].realm in (
         None, '"')
+
+
+def test_a_folded_line_becomes_one_line_which_the_service_can_send_on():
+    # https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    headers = HTTPHeaderDict({'WWW-Authenticate': 'Bearer realm="https://a",\r\n service="b"'})
+    [line] = Answer('http://a/v2/', 401, headers, b'', False).challenges
+    assert line == 'Bearer realm="https://a", service="b"'
 
 
 def test_the_first_of_two_challenges_of_one_scheme_counts():
