@@ -45,6 +45,7 @@ def test_without_rights_to_install_the_missing_packages_are_printed_and_ci_fails
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
     monkeypatch.setattr(components, 'LOCAL', str(tmp_path))
     monkeypatch.setattr(debian_packages, 'unpack_daemon', os.mkdir)
+    monkeypatch.setattr(components, '_build_with_go', lambda component, module: None)
     monkeypatch.delenv('CI', raising=False)
     components.clients()
     line, = capsys.readouterr().out.splitlines()
