@@ -7,6 +7,7 @@ import pytest
 from dev.servers.process import LOCAL
 from dev.servers.registry_v2 import Distribution
 from dev.storage.v2_repositories import RegistryBucket
+from docker_registry_index.engine.errors import StorageUnreadable
 from docker_registry_index.service.registry.client import RegistryClient
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from docker_registry_index.service.sources.catalog import CatalogSource
@@ -80,4 +81,9 @@ def test_all_names_of_a_directory_are_found(tmp_path, size):
         client = RegistryClient(registry.url)
         model = DistributionCatalog(names, is_of_s3=False, is_old=not registry.is_version_3)
         assert read_plainly(client._page, size) == read_plainly(model.read, size)
-        assert listed(CatalogSource(client)) == (names, [])
+        if registry.is_version_3 and size == 1:
+            # No smaller page avoids the one at which version 3 drops the connection.
+            with pytest.raises(StorageUnreadable):
+                listed(CatalogSource(client))
+        else:
+            assert listed(CatalogSource(client)) == (names, [])
