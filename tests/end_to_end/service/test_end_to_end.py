@@ -1,13 +1,11 @@
 """The real programs together: skopeo pushes through nginx to the registry, podman and docker
 search through nginx at the service."""
-import os
 import time
 
 import pytest
 
 from dev.servers.dockerd import Dockerd
 from dev.servers.nginx import Nginx
-from dev.servers.process import ServerError
 from dev.storage import oci_images
 from tests.end_to_end.service.clients import (
     Docker, Podman, skopeo_delete, write_credentials, write_htpasswd)
@@ -93,21 +91,6 @@ def closed(dynamodb_local, tmp_path_factory):
 @pytest.fixture(scope='module')
 def podman(tmp_path_factory):
     return Podman(tmp_path_factory.mktemp('podman'))
-
-
-@pytest.fixture(scope='module')
-def dockerd():
-    """A Docker daemon. If none can start, as in a container whose root may not mount, the tests are
-    skipped; in CI, they fail."""
-    daemon = Dockerd()
-    try:
-        daemon.start()
-    except ServerError as error:
-        if os.environ.get('CI'):
-            raise
-        pytest.skip('a Docker daemon cannot start here: %s' % str(error).splitlines()[0])
-    yield daemon
-    daemon.stop()
 
 
 @pytest.fixture(scope='module', params=['podman', 'docker'] + ["this machine's docker"] * bool(

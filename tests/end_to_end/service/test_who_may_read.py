@@ -9,7 +9,6 @@ import pytest
 
 from dev.servers.dockerd import Dockerd
 from dev.servers.nginx import Nginx
-from dev.servers.process import ServerError
 from dev.servers.registry_v2 import Distribution
 from tests.docs import pages
 from tests.end_to_end.service.clients import (
@@ -83,14 +82,8 @@ def podman(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def docker():
-    daemon = Dockerd()
-    try:
-        daemon.start()
-    except ServerError as error:
-        pytest.skip('a Docker daemon cannot start here: %s' % str(error).splitlines()[0])
-    yield Docker(daemon, Dockerd.cli())
-    daemon.stop()
+def docker(dockerd):
+    return Docker(dockerd, Dockerd.cli())
 
 
 def cell(client, kind):

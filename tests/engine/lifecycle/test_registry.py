@@ -35,7 +35,10 @@ def test_the_first_load_records_the_registry_and_another_one_is_refused(first, o
     status = of('one:5000').status()
     assert status.marker() and status.registry() == recorded(first) == 'one:5000'
     other = of('two:5000')
-    source = lambda: OTHERS  # noqa: E731
+
+    def source():
+        return OTHERS
+
     for act in (other.is_ready, lambda: other.sync(source), lambda: other.start(source),
                 lambda: other.status().marker()):
         with pytest.raises(errors.ForeignDatabase) as refused:
