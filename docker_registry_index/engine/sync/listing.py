@@ -20,10 +20,11 @@ STORAGE_SECONDS = 600
 #: Seconds between two log lines on the progress.
 _LOG_SECONDS = 10
 
+#: The most repositories that a worker lists before the caller takes them.
 _BATCH = 500
 #: Seconds between two checks of what the workers have found.
 _POLL_SECONDS = 0.05
-_LISTED, _UNREADABLE, _FAILED, _COMPLETE, _ENDED = range(5)
+_UNREADABLE, _FAILED, _COMPLETE, _ENDED = range(4)
 
 
 class Listing(object):
@@ -82,17 +83,23 @@ class Listing(object):
             try:
                 worker, kind, value = self._found.get_nowait()
             except queue.Empty:
-                # In Python 2.7, get() with a timeout depends on the time of day.
-                sleep(0 if was_busy else _POLL_SECONDS)
+                # Also from workers that wait for an answer, so that it delays no other repository.
+                batch = [pair for worker in self._working for pair in worker.taken()]
+                if batch:
+                    yield batch
+                else:
+                    # In Python 2.7, get() with a timeout depends on the time of day.
+                    sleep(0 if was_busy else _POLL_SECONDS)
                 continue
             if kind == _FAILED:
                 raise errors.StorageUnreadable('its namespaces', value)
             if worker not in self._working:
                 # The worker answered after it had timed out.
                 continue
-            if kind == _LISTED:
-                yield value
-            elif kind == _UNREADABLE:
+            batch = worker.taken()
+            if batch:
+                yield batch
+            if kind == _UNREADABLE:
                 self._note_unreadable(*value)
             elif kind == _COMPLETE:
                 self._note_complete(value)
@@ -175,22 +182,20 @@ class Listing(object):
         self._put(self._found, (worker, _ENDED, None))
 
     def _list_namespace(self, worker):
-        batch, end = [], (worker, _COMPLETE, worker.number)
+        end = worker, _COMPLETE, worker.number
         worker.start()
         try:
             for pair in self._source.repositories(worker.namespace):
-                batch.append(pair)
-                if len(batch) == _BATCH:
-                    worker.stop()
-                    self._put(self._found, (worker, _LISTED, batch))
-                    batch = []
+                worker.stop()
+                worker.found.append(pair)
+                while len(worker.found) >= _BATCH and not self._is_stopped:
+                    sleep(_POLL_SECONDS)
                 if self._is_stopped or worker.has_timed_out:
                     return
                 worker.start()
         except Exception as error:
             end = worker, _UNREADABLE, (worker.namespace, error)
         worker.stop()
-        self._put(self._found, (worker, _LISTED, batch))
         self._put(self._found, end)
 
     def _put(self, where, what):
@@ -209,6 +214,14 @@ class _Worker(Stopwatch):
 
     number = namespace = None
     has_timed_out = False
+
+    def __init__(self, seconds, clock):
+        super(_Worker, self).__init__(seconds, clock)
+        self.found = collections.deque()
+
+    def taken(self):
+        """Remove what the thread has listed so far, and return it as a list."""
+        return [self.found.popleft() for _ in range(len(self.found))]
 
 
 class Progress(object):

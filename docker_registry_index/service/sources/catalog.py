@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..registry.catalog import Page
 from ..registry.client import RegistryClient
@@ -14,9 +15,9 @@ from .storage import StorageSource
 
 logger = logging.getLogger(__name__)
 
-#: The names in a chunk; one thread requests their tags one by one. The most seconds for one name,
-#: because its list of tags may take minutes.
-CHUNK, SECONDS = 50, 5
+#: The names in a chunk, and the requests at a time, which are for names of all chunks: a slow one
+#: delays no other name. The most seconds for one name, because its tags may take minutes.
+CHUNK, REQUESTS, SECONDS = 50, 8, 5
 #: Consecutive unreadable names after which the registry itself may be unavailable.
 FAILURES = 3
 #: The most unreadable repositories of a load that the log names.
@@ -38,6 +39,7 @@ class CatalogSource(StorageSource):
         # A name whose tags could be read, in any load.
         self._good: str | None = None
         self._start: str | None = None
+        self._requests = ThreadPoolExecutor(REQUESTS)
 
     def resume_at(self, place: str | None) -> None:
         """Make the next call of ``namespaces`` begin at the address of a page."""
@@ -75,30 +77,37 @@ class CatalogSource(StorageSource):
             yield from namespace
             return
         other = next((name for name in reversed(namespace) if is_name(name)), None)
-        failed: dict[str, Exception] = {}
+        # No request for an invalid name: repositories() logs it.
+        yield from itertools.filterfalse(is_name, namespace)
+        names, answers = filter(is_name, namespace), dict[Future[bool], str]()
+        failed: dict[str, BaseException] = {}
         failures = 0
-        for name in namespace:
-            # Send no request for an invalid name: repositories() logs it.
-            if not is_name(name):
-                yield name
-                continue
-            try:
-                is_there = self._client.has(name, SECONDS)
-            except Exception as error:
-                failed[name] = error
-                # A refusal of one name does not show that the registry is unavailable.
-                failures += not isinstance(error, CredentialsRefused)
-                if failures >= FAILURES - (self._good is None):
-                    self._doubt_unless_down(failed, other)
-                    failed, failures = {}, 0
-                continue
-            self._doubt(failed)
-            failed, failures, self._good = {}, 0, name
-            if is_there:
-                yield name
-        self._doubt_unless_down(failed, other)
+        try:
+            while True:
+                answers.update((self._requests.submit(self._client.has, name, SECONDS), name)
+                               for name in itertools.islice(names, REQUESTS - len(answers)))
+                if not answers:
+                    break
+                for answer in wait(answers, return_when=FIRST_COMPLETED).done:
+                    name, error = answers.pop(answer), answer.exception()
+                    if error is None:
+                        self._doubt(failed)
+                        failed, failures, self._good = {}, 0, name
+                        if answer.result():
+                            yield name
+                        continue
+                    failed[name] = error
+                    # A refusal of one name does not show that the registry is unavailable.
+                    failures += not isinstance(error, CredentialsRefused)
+                    if failures >= FAILURES - (self._good is None):
+                        self._doubt_unless_down(failed, other)
+                        failed, failures = {}, 0
+            self._doubt_unless_down(failed, other)
+        finally:
+            for answer in answers:
+                answer.cancel()
 
-    def _doubt_unless_down(self, failed: dict[str, Exception], other: str | None) -> None:
+    def _doubt_unless_down(self, failed: dict[str, BaseException], other: str | None) -> None:
         """Note that names are doubtful if a request for another name succeeds; otherwise raise."""
         good = self._good or other
         if failed and good:
@@ -106,7 +115,7 @@ class CatalogSource(StorageSource):
             self._good = good
             self._doubt(failed)
 
-    def _doubt(self, failed: dict[str, Exception]) -> None:
+    def _doubt(self, failed: dict[str, BaseException]) -> None:
         for name, error in failed.items():
             self._doubtful.add(name)
             count = len(self._doubtful)

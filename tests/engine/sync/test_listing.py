@@ -53,13 +53,23 @@ def test_a_listing_can_resume_behind_the_namespaces_that_were_all_received():
                 assert wait(received_others, 20)
             return namespace
 
-    received_others, places = threading.Event(), []
+    received_others, received = threading.Event(), []
     listing = Listing(Parts())
     for batch in listing.batches(lambda: None):
-        places.append(listing.place)
-        if len(places) == 3:
+        received.extend(name for name, _ in batch)
+        if 'a' not in received:
+            assert listing.place is None
+        if len(received) == 3:
             received_others.set()
-    assert places == [None] * 4 and listing.place == 'behind c'
+    assert sorted(received) == ['a', 'b', 'c', 'd'] and listing.place == 'behind c'
+
+
+def test_a_repository_that_is_read_slowly_delays_no_other_one_of_its_namespace():
+    source, received = FakeStorage(['a/one', 'a/two'], hanging=['a/two']), []
+    for batch in Listing(source).batches(lambda: None):
+        received.append([name for name, _ in batch])
+        source.release()
+    assert received == [['a/one'], ['a/two']]
 
 
 def test_an_unreadable_namespace_is_logged_and_the_rest_is_listed(caplog):
