@@ -221,8 +221,9 @@ class SearchIndex(object):
     def _load_function(self, source, progress):
         """Return a function that loads, as Startup needs it; see Loader.load."""
         store, source, give_way = self._store, as_source(source), self._precedence.give_way
-        return lambda heartbeat, slices: Loader(
-            store, source, heartbeat, progress, give_way=give_way, slices=slices).load()
+        return lambda heartbeat, slices, on_listed: Loader(
+            store, source, heartbeat, progress, give_way=give_way, slices=slices,
+            on_listed=on_listed).load()
 
     def _note_recovery(self):
         self._queue.note_recovery()

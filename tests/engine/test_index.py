@@ -162,7 +162,7 @@ def test_a_load_gives_way_to_each_push_and_delete_of_its_process_until_it_is_mad
     class Loader(object):
         """A Loader that keeps what each of its requests calls first; see test_loader.py."""
 
-        def __init__(self, store, source, heartbeat, progress, give_way, slices):
+        def __init__(self, store, source, heartbeat, progress, give_way, slices, on_listed):
             ways.append(give_way)
 
         def load(self):
@@ -174,7 +174,7 @@ def test_a_load_gives_way_to_each_push_and_delete_of_its_process_until_it_is_mad
     index.ready(STORED)
     monkeypatch.setattr(index_module, 'Loader', Loader)
     index.engine.start(lambda: STORED)
-    index.engine._load_function(lambda: STORED, None)(None, ())
+    index.engine._load_function(lambda: STORED, None)(None, (), None)
     [give_way] = ways
     made = RequestsMade(index.engine)
     index.dynamodb.meta.events.register('before-call.dynamodb', lambda **_: give_way())

@@ -149,7 +149,7 @@ def test_tables_lost_during_a_load_are_made_and_loaded_by_the_process_that_loads
             index.change_item(
                 index.settings.repository_table, {'name': {'S': GONE}}, touched=LONG_AGO)
         index.change_item(index.settings.search_table, READY_KEY, synced=LONG_AGO, tried=LONG_AGO)
-        upkeep = Maintenance(loading.store, lambda heartbeat, slices: loading.load(
+        upkeep = Maintenance(loading.store, lambda heartbeat, slices, _: loading.load(
             FakeStorage(NAMES, note=lose_once), heartbeat, slices=slices), clock)
         with taken_back(loading.engine):
             Meanwhile(loading.engine, 'TransactWriteItems', lose_once)

@@ -66,7 +66,8 @@ class EngineIndex(object):
     def starter(self, source, **times):
         """Return a Startup with a lock of its own, as in a process of its own."""
         return Startup(
-            self.store, lambda heartbeat, slices: self.load(source, heartbeat, slices=slices),
+            self.store, lambda heartbeat, slices, on_listed: self.load(
+                source, heartbeat, slices=slices, on_listed=on_listed),
             locks=self._locks, **times)
 
     def load(self, source, heartbeat=lambda: None, **more):

@@ -246,12 +246,12 @@ class Maintenance(object):
         self.check_usable()
         return self.is_ready
 
-    def _load_while_running(self, heartbeat, slices):
+    def _load_while_running(self, heartbeat, slices, on_listed):
         def check_and_beat():
             self._check_running()
             heartbeat()
 
-        return self._load(check_and_beat, slices)
+        return self._load(check_and_beat, slices, on_listed)
 
     def _sleep(self, seconds):
         self._check_running()

@@ -40,8 +40,8 @@ class Startup(object):
     """Makes one index ready, and runs its loads.
 
     :param store: a Store.
-    :param load: a function that takes a heartbeat function and the numbers of the slices to verify,
-        loads, and returns a LoadReport.
+    :param load: a function that takes a heartbeat function, the numbers of the slices to verify and
+        the function on_listed of a Loader, loads, and returns a LoadReport.
     :param sleep: takes seconds; may raise to stop.
     :param locks: a dictionary of the locks of this process.
     :param registry: the registry of the index, a text; None to accept the tables of any registry.
@@ -182,12 +182,11 @@ class Startup(object):
     def _load_under(self, lease):
         before, request = self.marker or ReadyMarker.none(), self.request
         slices = before.due_slices(self._tables)
-        report = self._load(lease.renew, slices)
+        report = self._load(lease.renew, slices, self._record_registry)
         after = before.after(report, uuid.uuid4().hex, int(self._wall_clock()), slices,
                              self._tables)
         attributes = {_FORMAT: {'N': str(postings.FORMAT)}}
         if self._registry is not None:
-            # Not before, because the settings may name a registry that does not exist.
             attributes[_REGISTRY] = {'S': self._registry}
         if request is not None:
             # A later request has another number, so it is not served.
@@ -199,6 +198,26 @@ class Startup(object):
                         'runs, delete the search table of that release if it has one',
                         self._store.search_table)
         return report
+
+    def _record_registry(self):
+        """Record the registry in tables that record none, so that any other one is refused from now
+        on. Called once the storage has answered: the settings may name a registry that does not
+        exist. Costs an UpdateItem once; if it is throttled, the end of the load records it."""
+        if self._registry is None or self.recorded_registry is not None:
+            return
+        try:
+            self._store.call(
+                'update_item', TableName=self._store.version_table, Key=VERSION_KEY,
+                UpdateExpression='SET %s = :registry' % _REGISTRY,
+                ConditionExpression='attribute_not_exists(%s)' % _REGISTRY,
+                ExpressionAttributeValues={':registry': {'S': self._registry}})
+            self.recorded_registry = self._registry
+        except errors.ConditionFailed:
+            # Another process has taken the lease over.
+            self._check_database()
+        except errors.RequestFailed as error:
+            if not error.throttled:
+                raise
 
     def _end_load(self, lease, marker, attributes):
         """Write the marker and release the lease; a load does not fail because of throttling."""

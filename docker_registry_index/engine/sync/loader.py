@@ -35,10 +35,9 @@ _YIELD_EVERY, _REPORT_EVERY = 10, 100
 #: While the storage is being listed, entries are written in groups of this size; after this many
 #: seconds, a group contains those that were listed by then.
 _WRITTEN_AT_ONCE, _WRITE_SECONDS = 33, 1
-#: The seconds from the start of a load, or since a place was stored, until another one is.
-_PLACE_SECONDS = 10
-#: The number of threads that write, and so the most requests at a time.
-_THREADS = 8
+#: The seconds from the start of a load, or since a place was stored, until another one is. The
+#: number of threads that write, and so the most requests at a time.
+_PLACE_SECONDS, _THREADS = 10, 8
 
 
 class LoadReport(collections.namedtuple('LoadReport', ('found',) + _KINDS + (
@@ -89,11 +88,12 @@ class Loader(object):
     :param progress: called with (done, total) after each hundred repositories.
     :param threads: the number of threads that write; with 0, the caller's thread writes.
     :param give_way: called before each request; waits while pushes have precedence.
-    :param slices: the numbers of the slices of the search table to verify; see Verification."""
+    :param slices: the numbers of the slices of the search table to verify; see Verification.
+    :param on_listed: called each time that the storage has listed some repositories."""
 
     def __init__(self, store, source, heartbeat=lambda: None, progress=None, sleep=sleep,
-                 clock=monotonic, wall_clock=time.time, threads=_THREADS, give_way=lambda: None,
-                 slices=()):
+                 clock=monotonic, wall_clock=time.time, threads=_THREADS, slices=(),
+                 give_way=lambda: None, on_listed=lambda: None):
         # After a heartbeat, the lease lasts for one more request at least.
         self._since_heartbeat = Stopwatch(request_timeout(store.settings), clock)
         self._beat = heartbeat
@@ -101,7 +101,8 @@ class Loader(object):
         self._store = store.retrying(self._before_request, sleep, throttled_seconds=FOREVER)
         self._writer = Writer(self._store, clock=wall_clock)
         self._planner = self._writer.planner
-        self._reader = SnapshotReader(self._store, source, self._heartbeat, sleep, clock)
+        self._reader = SnapshotReader(self._store, source, self._heartbeat, sleep, clock,
+                                      on_listed)
         self._timed_source = TimedSource(source, STORAGE_SECONDS, 1, self._heartbeat, clock)
         self._description_queue = DescriptionQueue(self._store)
         self._source, self._progress = source, progress
@@ -131,9 +132,7 @@ class Loader(object):
         BulkWriter.write describes the cost of what is added, and Verification that of the slices. A
         repository that is removed costs three requests, and a tombstone that has expired costs a
         DeleteItem. If the source has places to resume at, the first load stores one with a PutItem,
-        at most every ten seconds.
-
-        A load that resumes removes nothing. Another load follows soon, see ReadyMarker.after."""
+        at most every ten seconds. A load that resumes removes nothing; another one follows soon."""
         started = self._clock()
         self._verification = Verification(self._reader, self._store, self._slices)
         # When DynamoDB has made all requests that got no answer, perhaps of an earlier load.

@@ -183,14 +183,17 @@ class SnapshotReader(object):
 
     :param store: a Store that retries.
     :param source: a Source; None to leave the storage out.
-    :param heartbeat: called often; raises to stop."""
+    :param heartbeat: called often; raises to stop.
+    :param on_listed: called each time that the storage has listed some repositories."""
 
-    def __init__(self, store, source, heartbeat=lambda: None, sleep=sleep, clock=monotonic):
+    def __init__(self, store, source, heartbeat=lambda: None, sleep=sleep, clock=monotonic,
+                 on_listed=lambda: None):
         self._store = store
         self._source = source
         self._heartbeat = heartbeat
         self._sleep = sleep
         self._clock = clock
+        self._on_listed = on_listed
         #: The namespaces that could not be read, as the source returned them.
         self.unreadable = []
         #: The place that is stored, where the listing of this load has begun or a later load can
@@ -276,6 +279,7 @@ class SnapshotReader(object):
             progress.note_listed(snapshot.listed, snapshot.taken)
 
         for batch in listing.batches(heartbeat, meanwhile):
+            self._on_listed()
             snapshot.note_listed((text.to_text(name), text.clean_description(description))
                                  for name, description in batch if _is_valid(name))
         self.unreadable = listing.unreadable

@@ -668,7 +668,7 @@ def test_a_failed_sync_leaves_the_index_ready_and_is_retried_after_ever_longer_p
 def test_a_load_under_way_is_stopped_and_waited_for(make, start):
     ended, began = [], threading.Event()
 
-    def load(heartbeat, slices):
+    def load(heartbeat, slices, on_listed):
         began.set()
         try:
             # Until it raises.
@@ -677,7 +677,7 @@ def test_a_load_under_way_is_stopped_and_waited_for(make, start):
             ended.append(True)
 
     maintenance = make(load=load)
-    start.meanwhile = lambda: start.load(lambda: None, ())
+    start.meanwhile = lambda: start.load(lambda: None, (), None)
     maintenance.start()
     assert began.wait(10)
     maintenance.stop(5)

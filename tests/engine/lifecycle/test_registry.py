@@ -4,6 +4,7 @@ from __future__ import unicode_literals
 import pytest
 
 from docker_registry_index.engine import SearchIndex, errors
+from docker_registry_index.engine.store.records import VERSION_KEY
 from tests.helpers.requests_made import RequestsMade
 from tests.helpers.storage import refuse_to_list
 from tests.helpers.waiting import wait_until
@@ -50,6 +51,35 @@ def test_the_first_load_records_the_registry_and_another_one_is_refused(first, o
         other.search('one')
     assert first.names() == [name for name, _ in STORE] and recorded(first) == 'one:5000'
     assert of('one:5000').sync(lambda: STORE + OTHERS).added == 1
+
+
+def test_another_registry_is_refused_as_soon_as_the_first_one_has_listed_a_repository(first, of):
+    started, other = [], of('two:5000')
+
+    def listing():
+        yield STORE[0]
+        wait_until(lambda: recorded(first) == 'one:5000')
+        for act in other.is_ready, lambda: other.start(lambda: OTHERS), lambda: other.add('x'):
+            with pytest.raises(errors.OtherRegistry):
+                act()
+        started.append(True)
+        yield STORE[1]
+
+    assert of('one:5000').sync(listing).complete and started
+    assert first.names() == [name for name, _ in STORE]
+
+
+def test_the_record_of_a_process_that_has_taken_the_lease_over_stays(first, of):
+    def listing():
+        first.store.call(
+            'update_item', TableName=first.settings.version_table, Key=VERSION_KEY,
+            UpdateExpression='SET registry = :other',
+            ExpressionAttributeValues={':other': {'S': 'two:5000'}})
+        return iter(STORE)
+
+    with pytest.raises(errors.OtherRegistry):
+        of('one:5000').sync(listing)
+    assert recorded(first) == 'two:5000' and first.names() == []
 
 
 def test_a_registry_that_cannot_be_listed_is_not_recorded(first, of):

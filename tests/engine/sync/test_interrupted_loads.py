@@ -387,7 +387,7 @@ def test_after_ctrl_c_the_next_load_waits_only_for_requests_without_an_answer(
 
 
 def test_a_load_that_is_throttled_at_its_very_end_waits_and_is_not_repeated(index, storage):
-    def load(heartbeat, slices):
+    def load(heartbeat, slices, on_listed):
         report = index.load(storage, heartbeat, slices=slices)
         Throttle(index.engine, 'TransactWriteItems', 20, ['None', 'ThrottlingError'])
         return report
