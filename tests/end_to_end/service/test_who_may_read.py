@@ -1,7 +1,7 @@
 """Who may search and read the catalog: the real clients against a real registry that asks nobody,
 one with an htpasswd file, one with a token server, and one behind an nginx that checks passwords.
 
-docs/service.md has a table of what the clients show."""
+docs/access.md has a table of what the clients show."""
 import contextlib
 import time
 
@@ -87,10 +87,10 @@ def docker(dockerd):
 
 
 def cell(client, kind):
-    """Return what docs/service.md states that a client shows."""
+    """Return what docs/access.md states that a client shows."""
     header = '| Client | %s |' % ' | '.join(KINDS)
-    assert header in pages.read('docs/service.md')
-    [row] = [row for row in pages.table('docs/service.md', 'Client') if row[0] == client]
+    assert header in pages.read('docs/access.md')
+    [row] = [row for row in pages.table('docs/access.md', 'Client') if row[0] == client]
     return row[1 + KINDS.index(kind)]
 
 

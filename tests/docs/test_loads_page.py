@@ -1,4 +1,4 @@
-"""The commands in docs/service.md."""
+"""The commands in docs/loads.md."""
 import re
 import subprocess
 
@@ -10,7 +10,7 @@ LISTED = [prefix + 'docker/registry/v2/repositories/' + key for name in ('team/a
 
 
 def test_the_lists_of_other_clouds_become_names():
-    scripts = re.findall(r"sed -n '(.+)'", pages.read('docs/service.md'))
+    scripts = re.findall(r"sed -n '(.+)'", pages.read('docs/loads.md'))
     assert len(scripts) == 2
     for script in scripts:
         names = subprocess.run(['sed', '-n', script], input='\n'.join(LISTED), text=True,
