@@ -154,6 +154,12 @@ class SearchIndex(object):
             self._maintenance.wait_until_usable()
         return self._search.catalog(after, limit, is_bounded)
 
+    def browse(self, inside='', after=None, limit=100):
+        """Return the repositories and namespaces directly inside a namespace. See Search.browse."""
+        if self._maintenance:
+            self._maintenance.wait_until_usable()
+        return self._search.browse(inside, after, limit)
+
     def add(self, name, description=None, origin=None, may_replace=None):
         """Add ``name``, or change its description; return True if anything changed. See
         Writer.add.

@@ -110,6 +110,8 @@ OPTIONS = (
     Option('auth_scope', 'registry:catalog:*', scope,
            'The scope that a token must permit, if the registry requires tokens.'),
     Option('htpasswd', None, checks.path, 'The file of users, if auth is htpasswd.'),
+    Option('page', 'true', checks.switch,
+           'False to leave out the search page for browsers, at / and below /-/.'),
     Option('listen', '127.0.0.1:5080', listen, 'The address where the service listens.'),
     Option('monitoring_listen', None, listen,
            'A separate address for /metrics and /readyz; the address in listen then answers '

@@ -36,6 +36,7 @@ TEXTS = {
         'repository:../a:pull', 'repository:a/:pull', 'repository:a:pull repository:b:pull',
         'repository::pull']),
     'htpasswd': (['/etc/htpasswd'], ['htpasswd', 'relative/htpasswd']),
+    'page': ({'true': True, 'false': False}, ['maybe', '2']),
     'listen': (['0.0.0.0:80', '[::]:5080', 'localhost:65535'], [
         '5080', ':5080', '127.0.0.1', '127.0.0.1:0', '127.0.0.1:65536', 'a b:80', '::1:80',
         '127.0.0.1:٣', 'x:80\n:', 'unix:/tmp/x']),

@@ -28,6 +28,8 @@ _UNBOUNDED = float('inf')
 _FILTERS = 50
 #: The most items requested for a page of names; a megabyte has fewer.
 _NAMES = 20000
+#: The names of each Query that lists a namespace.
+_BROWSED = 100
 _CATALOG = postings.Range(postings.CATALOG, None)
 
 
@@ -128,6 +130,42 @@ class Search(object):
         names.is_incomplete = not is_last
         return names
 
+    def browse(self, inside='', after=None, limit=100):
+        """Return what is directly inside a namespace, in the order of a registry's catalog, as
+        Results: repositories, and further namespaces, whose names end with a slash.
+
+        :param inside: a namespace with a slash at its end, such as ``team/``; or '' for everything.
+        :param after: the last name of the Results before these, for pages.
+        :param limit: the most results.
+
+        Costs one Query for each 100 names, or for fewer names if they end in a namespace: the next
+        Query jumps behind it. All of them are at most eight, and cost at most 16 read units. So
+        this may return fewer results than the limit, although others follow."""
+        found, budget = Results(), _Budget(MOST_UNITS)
+        inside, after = text.to_text(inside), text.to_text(after)
+        start = max(postings.catalog_key(inside), _key_behind(after))
+        while budget.postings:
+            page = self._store.query(postings.CATALOG, after=text.cut_to_key(start),
+                                     limit=min(_BROWSED, budget.postings))
+            budget.use(page)
+            for name, description in map(postings.fields_of, page['Items']):
+                if not name.startswith(inside):
+                    return found
+                end = name.find('/', len(inside)) + 1
+                entry = ranking.Result(name[:end], '') if end else ranking.Result(name, description)
+                if found and entry == found[-1]:
+                    continue
+                found.is_incomplete = len(found) == limit
+                if found.is_incomplete:
+                    return found
+                found.append(entry)
+            if 'LastEvaluatedKey' not in page:
+                return found
+            # A page without items is followed by the rest of its namespace.
+            start = _key_behind(found[-1].name)
+        found.is_incomplete = True
+        return found
+
     def _first(self, words, end, most, budget):
         """Return the first ``end`` repositories in the order of their postings, each once, and
         whether these are all.
@@ -196,6 +234,14 @@ class Search(object):
                 return
             if most != _UNBOUNDED:
                 size = most = most - page['ScannedCount']
+
+
+def _key_behind(name):
+    """Return the greatest key of a name; or, of a namespace, one that is greater than all of its
+    names and less than every other one."""
+    if name.endswith('/'):
+        return postings.catalog_key(name[:-1]) + '\x02'
+    return postings.catalog_key(name)
 
 
 def _ranked(words, results):

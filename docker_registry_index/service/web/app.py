@@ -17,7 +17,7 @@ from ...engine import SearchIndex, errors
 from ..registry.connection import LOOP_DETECTED, USER_AGENT
 from ..settings import ServiceSettings
 from ..sync.reconcile import NotificationPool
-from . import catalog, monitoring, notifications, search
+from . import catalog, monitoring, notifications, page, search
 from .auth import Guard, credentials_in, one_of
 from .catalog import Dialect
 from .log import log_access
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _SENTENCES = {404: 'this address does not exist',
               500: 'the service failed; its log contains the error'}
-#: The endpoints that return names, and so may require credentials.
+#: The endpoints that return names, and so may require credentials, apart from those of the page.
 _PROTECTED = ('search', 'catalog')
 #: The key in the environ of requests to the separate address for monitoring.
 MONITORING = 'registry_index.monitoring'
@@ -74,9 +74,11 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
     _admit_requests(app, settings, guard, gate)
     _answer_errors(app, dialect)
     _finish_requests(app, metrics, settings, dialect)
+    prefix = urlsplit(settings.registry_url).path.rstrip('/')
     search.add_routes(app, index, metrics.note_incomplete_search)
-    catalog.add_routes(app, index, dialect, settings.catalog_limit,
-                       urlsplit(settings.registry_url).path.rstrip('/'))
+    catalog.add_routes(app, index, dialect, settings.catalog_limit, prefix)
+    if settings.page:
+        page.add_routes(app, index, metrics.note_incomplete_search, prefix)
     notifications.add_routes(app, pool, settings.events_secret, metrics.note_notification,
                              index.sync_soon, settings.pull_through_cache)
     monitoring.add_routes(app, index, metrics)
@@ -101,7 +103,7 @@ def _admit_requests(app: flask.Flask, settings: ServiceSettings, guard: Guard | 
         if has_own_address and endpoint != 'live' and is_at_own != (
                 endpoint in ('ready', 'metrics')):
             flask.abort(404)
-        if endpoint in _PROTECTED:
+        if endpoint in _PROTECTED or page.is_protected():
             flask.g.under_way.enter_context(one_of(places, _WAIT))
             if guard is not None:
                 flask.g.user = _user(guard)
@@ -141,6 +143,8 @@ def _answer_errors(app: flask.Flask, dialect: Callable[[], Dialect]) -> None:
         elif flask.request.endpoint == 'catalog':
             return catalog.refused(dialect(), status, headers)
         headers.pop('Content-Type', None)
+        if flask.request.blueprint:
+            return page.refused(status, headers)
         return flask.jsonify(error=sentence), status, headers
 
     @app.errorhandler(errors.DynamoDBIndexError)

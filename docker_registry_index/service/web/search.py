@@ -43,12 +43,22 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
         if page is None or page > pages:
             raise Refusal(400, f'parameter page must be a whole number, from 1 to {pages}')
         term = first_value(query, 'q')
-        name = _REFERENCE.sub('', term)
-        is_tag_alone = term.strip() and not name.strip()
-        found = Results() if is_tag_alone else index.search(name, limit, limit * (page - 1))
+        found = find(index, term, limit, page)
         if found.is_incomplete:
             note_incomplete()
         return flask.jsonify(_document(term, found, limit, page, pages))
+
+
+def find(index: SearchIndex, term: str, limit: int, page: int) -> Results:
+    """Return the results on a page of a search. A tag or a digest in the term is ignored."""
+    name = without_reference(term)
+    is_tag_alone = term.strip() and not name.strip()
+    return Results() if is_tag_alone else index.search(name, limit, limit * (page - 1))
+
+
+def without_reference(term: str) -> str:
+    """Return a term without a tag or a digest."""
+    return _REFERENCE.sub('', term)
 
 
 def _document(term: str, found: Results, limit: int, page: int, pages: int) -> dict[str, Any]:

@@ -258,3 +258,56 @@ def test_an_empty_search_lists_the_catalog_with_descriptions(listed):
     assert ('new/one', 'words') in listed.search('') and 'new/one' in listed.engine.catalog()
     listed.engine.remove('new/one')
     assert listed.search('') == described and listed.assert_whole()
+
+
+def inside(names, namespace):
+    """Return what browse should return, by brute force."""
+    found = []
+    for name in names:
+        if name.startswith(namespace):
+            part, slash, _ = name[len(namespace):].partition('/')
+            entry = namespace + part + slash
+            found += [] if entry in found else [entry]
+    return found
+
+
+@pytest.mark.parametrize('names', [1, 2, 3, 100])
+@pytest.mark.parametrize('size', [1, 2, 3, 100])
+@pytest.mark.parametrize('namespace', ['', 'a/', 'a/b/', 'foo/', 'team/', 'none/', 'zz/'])
+def test_pages_of_a_namespace_list_each_part_of_it_once(
+        listed, monkeypatch, names, size, namespace):
+    monkeypatch.setattr(search, '_BROWSED', names)
+    found, page = [], None
+    while page is None or page.is_incomplete:
+        page = listed.engine.browse(namespace, found[-1] if found else None, size)
+        assert len(page) <= size and (page or not page.is_incomplete)
+        found += [name for name, _ in page]
+    assert found == inside(LISTED, namespace)
+
+
+def test_a_namespace_has_the_descriptions_of_repositories(listed):
+    assert ('foo', 'described') in listed.engine.browse() and ('foo/', '') in listed.engine.browse()
+
+
+@pytest.mark.parametrize('after', ['', 'A', 'a', 'a/', 'a-', 'fo', 'foo/', 'zzz', 'é', '\x00',
+                                   'a' * 3000, '\U0010ffff' * 1000, '\ud800', 'a/' * 2000])
+def test_a_page_of_a_namespace_begins_after_any_text(listed, after):
+    key = after[:-1].replace('/', '\x01') + '\x02' if after.endswith('/') else (
+        after.replace('/', '\x01'))
+    names = [name for name in LISTED if name.replace('/', '\x01') > key]
+    assert [name for name, _ in listed.engine.browse('', after)] == inside(names, '')
+    assert [name for name, _ in listed.engine.browse('a/', after)] == inside(names, 'a/')
+    namespace = after.rstrip('/') + '/'
+    assert [name for name, _ in listed.engine.browse(namespace)] == inside(LISTED, namespace)
+
+
+def test_a_namespace_costs_eight_queries_at_most_and_is_then_incomplete(listed, monkeypatch):
+    monkeypatch.setattr(search, '_BROWSED', 1)
+    with RequestsMade(listed.engine).counted() as requests:
+        found = listed.engine.browse()
+    assert requests.operations == ['Query'] * search.MOST_QUERIES
+    assert found.is_incomplete and len(found) == search.MOST_QUERIES
+    # As if each page had cost all that it may.
+    monkeypatch.setattr(search, '_BROWSED', 100)
+    monkeypatch.setattr(search, 'MOST_UNITS', 0)
+    assert listed.engine.browse() == [] and listed.engine.browse().is_incomplete

@@ -62,7 +62,7 @@ def test_searches_that_hang_leave_threads_for_all_other_requests(start):
 @pytest.mark.parametrize('method, path, status', [
     ('HEAD', '/v1/search', 200), ('POST', '/v1/search', 405), ('A\x1bB', '/v1/_ping', 405),
     ('GET', '/events', 405), ('PUT', '/events', 405), ('HEAD', '/events', 405),
-    *(('GET', path, 404) for path in ('/v1/search/', '/v1/', '/', '/v2/', '/static/x'))])
+    *(('GET', path, 404) for path in ('/v1/search/', '/v1/', '/v2/', '/static/x', '/-/'))])
 def test_other_methods_and_addresses_are_refused_as_json(service, method, path, status):
     answer = service.request(method, path)
     assert answer.status_code == status and answer.headers['Content-Type'] == 'application/json'
