@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
     dist clean bench bench-full test lint test-py3 test-py27 \
     test-py27-writes test-py27-reads test-ministack test-registry \
-    test-service test-v3 test-packaging test-some-faults test-faults
+    test-service test-v3 test-packaging test-templates test-some-faults test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ test: lint ## Run all tests, after installing what they need
 	@echo '== runs four parts at a time and shows each when it ends: 7 to 12 minutes in all'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
-	    check-tests test-py3 test-packaging
+	    check-tests test-py3 test-packaging test-templates
 	@echo 'make test: all passed'
 
 lint-py3: setup-check
@@ -118,6 +118,10 @@ bench-full: setup ## The same, also with 100 000 repositories: an hour (BENCH=op
 test-packaging: setup ## Build the source package and both wheels, and install them
 	@echo '== packages'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/packaging
+
+test-templates: setup ## Test the templates in config/, and their rights with both programs
+	@echo '== templates and rights'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/templates
 
 setup: ## Install everything that the tests need under .local/
 	@dev/bootstrap

@@ -20,11 +20,18 @@ DYNAMODB_LOCAL = os.path.join(LOCAL, 'dynamodb-local')
 
 
 class Ministack(Server):
-    """S3 and DynamoDB in one, in memory (https://pypi.org/project/ministack/)."""
+    """S3 and DynamoDB in one, in memory (https://pypi.org/project/ministack/).
+
+    services: the names of its services, with commas between them.
+    """
 
     name = 'ministack'
     port_variable = 'AWS_PORT'
     ready_path = '/_ministack/health'
+
+    def __init__(self, port=None, log=None, services='s3,dynamodb'):
+        super(Ministack, self).__init__(port, log)
+        self.services = services
 
     def command(self):
         # ministack's own command listens on every interface. Without worker processes, hypercorn
@@ -34,7 +41,7 @@ class Ministack(Server):
 
     def environment(self):
         return {'GATEWAY_PORT': str(self.port), 'MINISTACK_HOST': LOOPBACK,
-                'SERVICES': 's3,dynamodb', 'LOG_LEVEL': 'WARNING'}
+                'SERVICES': self.services, 'LOG_LEVEL': 'WARNING'}
 
 
 class DynamoDBLocal(Server):

@@ -124,6 +124,11 @@ def aws():
     _python3_environment('aws', 'local-aws.txt', minimum=(3, 10))
 
 
+def templates():
+    """Set up the tools that check the templates in config/."""
+    _python3_environment('templates', 'templates-py3.txt')
+
+
 def dynamodb_local():
     """Set up Amazon's DynamoDB Local from Maven Central."""
     files = [os.path.join(ROOT, 'dev', 'setup', 'dynamodb_local', name)
@@ -188,7 +193,7 @@ def _try_set_up(action, what):
 
 
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
-              'clients': clients}
+              'clients': clients, 'templates': templates}
 #: The components that only some tests need.
 OPTIONAL = {'distribution-v3': distribution_v3, 'distribution-v3.1': distribution_v3_1}
 
