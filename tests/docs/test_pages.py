@@ -21,7 +21,8 @@ HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'r
          'dynamodb-fips.us-east-1.amazonaws.com'}
 #: Other files that name files of the checkout.
 OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
-          'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml']
+          'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml',
+          'config/cloudformation.yml', 'config/kubernetes.yml']
 SECRET = '5c9f6f3a0c4d47b8a1d2e3f405162738'
 RELEASES = re.findall(r'^## (\d\S+)', pages.read('CHANGELOG.md'), re.MULTILINE)
 COUNTS = {'two': 2, 'both': 2, 'three': 3, 'four': 4, 'five': 5}

@@ -40,7 +40,8 @@ class Template:
         assert set(parameters) <= set(self.document['Parameters'])
         self._values.update(parameters)
         self.tables = self._of_type('AWS::DynamoDB::Table')
-        [self.policy] = [each['PolicyDocument'] for each in self._of_type('AWS::IAM::ManagedPolicy')]
+        [policy] = self._of_type('AWS::IAM::ManagedPolicy')
+        self.policy = policy['PolicyDocument']
 
     def _of_type(self, kind):
         return [self._value(each['Properties']) for each in self.document['Resources'].values()
