@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from dev.servers.process import LOCAL, ROOT
-from dev.setup import debian_packages, toolchain
+from dev.setup import base_images, debian_packages, toolchain
 from dev.setup.console import SetupError, echo, run
 
 _REGISTRY_V3 = 'github.com/distribution/distribution/v3/cmd/registry'
@@ -151,12 +151,21 @@ def dynamodb_local():
 def clients():
     """Set up the registry, nginx, skopeo and podman as Debian packages, a Docker daemon in
     .local/dockerd, and crane, built with Go."""
-    _try_set_up(debian_packages.install, 'The registry or a client of it')
+    _try_set_up(lambda: debian_packages.install(debian_packages.PROGRAMS),
+                'The registry or a client of it')
     if not _is_up_to_date('dockerd', *debian_packages.DAEMON) and _try_set_up(
             lambda: debian_packages.unpack_daemon(_path('dockerd')), 'The Docker daemon'):
         _write_stamp('dockerd', *debian_packages.DAEMON)
     crane = 'github.com/google/go-containerregistry/cmd/crane@v0.20.2'
     _try_set_up(lambda: _build_with_go('crane', crane), 'crane')
+
+
+def base_images_of_debian():
+    """Set up the base images of the Dockerfiles, for `make test-images` only."""
+    stamp = _stamp_of(base_images.__file__)
+    if not _is_up_to_date('base-images', stamp) and _try_set_up(
+            lambda: base_images.make_all(_path('base-images')), 'A base image'):
+        _write_stamp('base-images', stamp)
 
 
 def distribution_v3():
@@ -195,7 +204,8 @@ def _try_set_up(action, what):
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
               'clients': clients, 'templates': templates}
 #: The components that only some tests need.
-OPTIONAL = {'distribution-v3': distribution_v3, 'distribution-v3.1': distribution_v3_1}
+OPTIONAL = {'base-images': base_images_of_debian, 'distribution-v3': distribution_v3,
+            'distribution-v3.1': distribution_v3_1}
 
 
 def main(arguments):

@@ -32,15 +32,15 @@ _SERVICES = {
 }
 
 
-def missing():
+def missing(programs):
     """Return the packages whose programs are not installed."""
-    return [package for package in sorted(PROGRAMS) if is_missing(PROGRAMS[package])]
+    return [package for package in sorted(programs) if is_missing(programs[package])]
 
 
-def install():
-    """Install the missing packages without starting their services. Without the rights to do so,
-    raise SetupError with their names."""
-    packages = missing()
+def install(programs):
+    """Install the missing packages of PROGRAMS, or of another such dictionary, without starting
+    their services. Without the rights to do so, raise SetupError with their names."""
+    packages = missing(programs)
     if not packages:
         return
     if not toolchain.may_install():
@@ -48,8 +48,8 @@ def install():
                          % (', '.join(packages), ' '.join(packages)))
     with DisabledServices([unit for package in packages for unit in _SERVICES.get(package, [])]):
         toolchain.install(packages)
-    if missing():
-        raise SetupError('still missing after apt-get install: %s' % ', '.join(missing()))
+    if missing(programs):
+        raise SetupError('still missing after apt-get install: %s' % ', '.join(missing(programs)))
 
 
 class DisabledServices(object):

@@ -30,18 +30,18 @@ def test_no_service_of_a_new_package_is_left_running(tmp_path, has_systemd, unit
 
 def test_only_the_services_of_what_is_installed_now_are_stopped(monkeypatch):
     handled, answers = [], [['crun', 'nginx-light'], []]
-    monkeypatch.setattr(debian_packages, 'missing', lambda: answers.pop(0))
+    monkeypatch.setattr(debian_packages, 'missing', lambda _: answers.pop(0))
     monkeypatch.setattr(toolchain, 'may_install', lambda: True)
     monkeypatch.setattr(toolchain, 'install', lambda packages: handled.append(packages))
     monkeypatch.setattr(debian_packages, 'DisabledServices',
                         lambda units: handled.append(units) or contextlib.nullcontext())
-    debian_packages.install()
+    debian_packages.install(debian_packages.PROGRAMS)
     assert handled == [['nginx.service'], ['crun', 'nginx-light']]
 
 
 def test_without_rights_to_install_the_missing_packages_are_printed_and_ci_fails(
         monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(debian_packages, 'missing', lambda: sorted(debian_packages.PROGRAMS))
+    monkeypatch.setattr(debian_packages, 'missing', sorted)
     monkeypatch.setattr(toolchain, 'may_install', lambda: False)
     monkeypatch.setattr(components, 'LOCAL', str(tmp_path))
     monkeypatch.setattr(debian_packages, 'unpack_daemon', os.mkdir)
