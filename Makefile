@@ -3,7 +3,8 @@
 #
 # Variables: PORT and AWS_PORT (of make run and make run-service), PYTHON27 and PYTHON3 (the
 # interpreters), PYTEST (more options of pytest), BENCH (the options of benchmarks/), CI (if it is
-# set, tests fail instead of being skipped when Java, Maven or a client of the service is missing).
+# set, tests fail instead of being skipped when Java, Maven or a client of the service is missing),
+# TAG (of make dist and make images: fail unless it is v and the version), IMAGES (of make images).
 
 PYTHON3_BIN := .local/py3/bin
 PYTHON27_BIN := .local/py27/bin
@@ -18,12 +19,16 @@ FOR_PYTHON27 := docker_registry_index $(ON_PYTHON27) tests/conftest.py setup.py 
         run_with_parent.py) \
     $(addprefix dev/storage/,s3.py v1_images.py) \
     $(addprefix benchmarks/,__init__.py loads.py meter.py searches.py)
+VERSION = $(shell sed -n "s/^__version__ = '\(.*\)'$$/\1/p" docker_registry_index/__init__.py)
+PROVENANCE := --provenance mode=max --sbom true
+# The names of images contain no capitals.
+tags = $(foreach tag,$(VERSION) latest,--tag $(shell echo '$(IMAGES)' | tr A-Z a-z)/$(1):$(tag))
 # Python 3 keeps its compiled modules in .local/, so that the next run need not compile them again.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
-    dist clean bench bench-full test lint test-py3 test-py27 \
+    setup-dist check-tag dist images clean bench bench-full test lint test-py3 test-py27 \
     test-py27-writes test-py27-reads test-ministack test-registry \
     test-service test-v3 test-packaging test-templates test-some-faults test-faults
 
@@ -135,11 +140,23 @@ setup-run: ## Install what make run needs under .local/
 setup-service: ## Install what make run-service needs under .local/, and its Debian packages
 	@dev/bootstrap py3 aws clients
 
-dist: setup ## Build the source package and the wheels for Python 2 and 3 in dist/
+setup-dist: ## Install what make dist needs under .local/
+	@dev/bootstrap py27 py3
+
+dist: setup-dist check-tag ## Build the source package and the wheels for Python 2 and 3 in dist/
 	@rm -rf build dist
 	@$(PYTHON3_BIN)/python -m build --no-isolation --outdir dist .
 	@$(PYTHON27_BIN)/python -m pip --disable-pip-version-check wheel --quiet \
 	    --no-deps --no-index --no-build-isolation --wheel-dir dist dist/*.tar.gz
+
+images: check-tag ## Build both images with their provenance, and push them to IMAGES=REGISTRY/OWNER
+	docker buildx build --push $(PROVENANCE) $(call tags,registry-index) --file Dockerfile.service .
+	docker buildx build --push $(PROVENANCE) $(call tags,docker-registry-dynamodb) .
+
+check-tag:
+	@test -z '$(TAG)' || test '$(TAG)' = 'v$(VERSION)' || { \
+	    echo 'TAG=$(TAG), but docker_registry_index/__init__.py has the version $(VERSION)' >&2; \
+	    exit 1; }
 
 clean: ## Remove everything that the other targets have made
 	rm -rf .local build dist .hypothesis .tox *.egg-info

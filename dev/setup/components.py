@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from dev.servers.process import LOCAL, ROOT
 from dev.setup import base_images, debian_packages, toolchain
@@ -178,14 +179,33 @@ def distribution_v3_1():
     _build_with_go('distribution-v3.1', _REGISTRY_V3 + '@v3.1.1')
 
 
-def _build_with_go(component, module):
-    if _is_up_to_date(component, module):
+def actionlint():
+    """Set up actionlint, which checks .github/workflows, built with Go."""
+    _try_set_up(lambda: _build_with_go(
+        'actionlint', 'github.com/rhysd/actionlint/cmd/actionlint@v1.7.12'), 'actionlint')
+
+
+def docker_compose():
+    """Set up Docker Compose, built with Go, for `make test-images` only."""
+    _build_with_go('docker-compose', 'github.com/docker/compose/v2/cmd@v2.40.3')
+
+
+def _build_with_go(component, package):
+    """Build PATH@VERSION of a program as .local/COMPONENT/COMPONENT, or under the last name in its
+    path, unless this name is cmd."""
+    if _is_up_to_date(component, package):
         return
     toolchain.require_go()
-    echo('.local/%s: building %s with Go, which takes minutes' % (component, module))
-    run(['go', 'install', module], 'bootstrap-%s.log' % component, GOBIN=_path(component),
-        GOFLAGS='-mod=mod')
-    _write_stamp(component, module)
+    echo('.local/%s: building %s with Go, which takes minutes' % (component, package))
+    name = os.path.basename(package.partition('@')[0])
+    program = _path(component, component if name == 'cmd' else name)
+    # In a module of its own: `go install` refuses modules that exclude versions of others.
+    with tempfile.TemporaryDirectory() as module:
+        for command in (['mod', 'init', 'build'], ['get', package],
+                        ['build', '-o', program, package.partition('@')[0]]):
+            run(['go', '-C', module] + command, 'bootstrap-%s.log' % component,
+                GOFLAGS='-mod=mod')
+    _write_stamp(component, package)
 
 
 def _try_set_up(action, what):
@@ -202,10 +222,10 @@ def _try_set_up(action, what):
 
 
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
-              'clients': clients, 'templates': templates}
+              'clients': clients, 'templates': templates, 'actionlint': actionlint}
 #: The components that only some tests need.
 OPTIONAL = {'base-images': base_images_of_debian, 'distribution-v3': distribution_v3,
-            'distribution-v3.1': distribution_v3_1}
+            'distribution-v3.1': distribution_v3_1, 'docker-compose': docker_compose}
 
 
 def main(arguments):

@@ -70,8 +70,8 @@ def built(tmp_path_factory):
     checkout = shutil.copytree(ROOT, str(tmp_path_factory.mktemp('built') / 'checkout'),
                                ignore=left_out)
     os.symlink(LOCAL, os.path.join(checkout, '.local'))
-    # --assume-old: `make setup` is not run, for all of it is there.
-    run('make', '--directory', checkout, '--assume-old', 'setup', 'dist', **NO_WARNING)
+    # --assume-old: the set-up is not run, for all of it is there.
+    run('make', '--directory', checkout, '--assume-old', 'setup-dist', 'dist', **NO_WARNING)
     return tmp_path_factory.getbasetemp().joinpath(checkout, 'dist')
 
 
