@@ -18,9 +18,9 @@ from tests.docs import pages
 HOSTS = {'aws.amazon.com', 'docs.aws.amazon.com', 'arn', '127.0.0.1', 'HOST', 'registry',
          'registry-index', 'registry.example.com', 'distribution.github.io',
          'dynamodb.eusc-de-east-1.amazonaws.eu',
-         'dynamodb-fips.us-east-1.amazonaws.com'}
+         'dynamodb-fips.us-east-1.amazonaws.com', 'docs.pypi.org'}
 #: Other files that name files of the checkout.
-OTHERS = ['Makefile', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
+OTHERS = ['Makefile', 'compose.yaml', 'Dockerfile', 'Dockerfile.service', 'docs/openapi.yml',
           'config/config_dynamo.yml', 'config/nginx.conf', 'config/distribution.yml',
           'config/cloudformation.yml', 'config/kubernetes.yml']
 SECRET = '5c9f6f3a0c4d47b8a1d2e3f405162738'
