@@ -6,7 +6,8 @@ Does no I/O. Runs on Python 3; standard library only.
 import collections
 import re
 
-__all__ = ['BATCHES', 'Refusals', 'Throttled', 'refusal', 'split_batch', 'throttled_batch']
+__all__ = ['BATCHES', 'Refusals', 'Throttled', 'refusal', 'rights', 'rights_of', 'split_batch',
+           'throttled_batch']
 
 #: The batch operations, and the field of their responses for what was not processed.
 BATCHES = {'BatchWriteItem': 'UnprocessedItems', 'BatchGetItem': 'UnprocessedKeys'}
@@ -41,9 +42,10 @@ _CREDENTIAL = re.compile(r'Credential=([^/,\s]+)/\d+/([^/]+)/')
 Throttled = collections.namedtuple('Throttled', 'table key is_on_demand')
 
 #: denied: IAM actions without "dynamodb:", such as 'DeleteItem'. rejected: access key ID to error
-#: code. throttled: a tuple of Throttled.
-Refusals = collections.namedtuple('Refusals', 'denied rejected throttled',
-                                  defaults=(frozenset(), {}, ()))
+#: code. throttled: a tuple of Throttled. granted: the only (action, table) pairs that are not
+#: denied, or None.
+Refusals = collections.namedtuple('Refusals', 'denied rejected throttled granted',
+                                  defaults=(frozenset(), {}, (), None))
 
 
 def refusal(refusals, operation, authorization, document):
@@ -56,8 +58,9 @@ def refusal(refusals, operation, authorization, document):
     if key_id in refusals.rejected:
         code = refusals.rejected[key_id]
         return 'rejected', code, _REJECTED[code], {}
-    for action, table in _rights(operation, document):
-        if action in refusals.denied:
+    for action, table in rights(operation, document):
+        if action in refusals.denied or (
+                refusals.granted is not None and (action, table) not in refusals.granted):
             message = _DENIED % (action, _TABLE % (region, table), action)
             return 'denied', 'AccessDeniedException', message, {}
     if operation not in _WITH_THROUGHPUT:
@@ -126,7 +129,22 @@ def _kind(throttled):
     return _ON_DEMAND if throttled.is_on_demand else _PROVISIONED
 
 
-def _rights(operation, document):
+def rights_of(policy):
+    """Return the (IAM action, table) pairs that the document of a policy grants in DynamoDB. Each
+    resource is one table, and no action has a wildcard."""
+    found = set()
+    for statement in policy['Statement']:
+        actions, resources = (
+            [value] if isinstance(value, str) else value
+            for value in (statement['Action'], statement['Resource']))
+        found.update((action[len('dynamodb:'):], resource.rpartition(':table/')[2])
+                     for action in actions if action.startswith('dynamodb:')
+                     for resource in resources)
+    assert not any('*' in part for pair in found for part in pair), found
+    return found
+
+
+def rights(operation, document):
     """Yield the (IAM action, table) pairs of a request. A transaction needs those of its actions:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html"""
     if 'TransactItems' in document:

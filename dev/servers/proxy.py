@@ -23,7 +23,7 @@ import zlib
 from urllib.parse import parse_qs, urlsplit
 
 from dev.servers.dynamodb_refusals import (
-    BATCHES, Refusals, Throttled, refusal, split_batch, throttled_batch)
+    BATCHES, Refusals, Throttled, refusal, rights, split_batch, throttled_batch)
 from dev.servers.process import LOOPBACK
 
 __all__ = ['FAULTS', 'Proxy', 'operation_of']
@@ -64,6 +64,7 @@ class Proxy:
         self._random = random.Random(seed)
         self._changed = threading.Condition()  # guards all that follows
         self._counts, self._outcomes = collections.Counter(), collections.Counter()
+        self._rights = set()
         self._delay, self._delayed = 0, ''
         self._share, self._kinds = 0, FAULTS
         self._dropped = ()
@@ -96,6 +97,12 @@ class Proxy:
             return self._outcomes.copy()
 
     @property
+    def rights(self):
+        """The rights that all requests to DynamoDB needed, a new set of (IAM action, table)."""
+        with self._changed:
+            return set(self._rights)
+
+    @property
     def total(self):
         """The number of all requests."""
         return sum(self.counts.values())
@@ -105,6 +112,7 @@ class Proxy:
         with self._changed:
             self._counts.clear()
             self._outcomes.clear()
+            self._rights.clear()
 
     def delay(self, seconds, only=''):
         """From now on, pass each request on after a pause.
@@ -135,6 +143,13 @@ class Proxy:
         """In the block, DynamoDB denies these IAM actions, such as 'DeleteItem', also inside of
         transactions."""
         with self._refusing(denied=self._refusals.denied | set(actions)):
+            yield
+
+    @contextlib.contextmanager
+    def granting(self, granted):
+        """In the block, DynamoDB denies all rights but these, pairs of IAM action and table, also
+        inside of transactions. See rights_of() in dynamodb_refusals."""
+        with self._refusing(granted=frozenset(granted)):
             yield
 
     @contextlib.contextmanager
@@ -253,6 +268,7 @@ class Proxy:
         return ('passed' or 'unprocessed', the RequestItems to process, those to leave out)."""
         with self._changed:
             refusals, share = self._refusals, self._unprocessed
+            self._rights.update(rights(operation, document))
             found = refusal(refusals, operation, headers.get('Authorization'), document)
             if found is None and operation in BATCHES:
                 chosen, left_out = split_batch(

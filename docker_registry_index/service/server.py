@@ -26,6 +26,7 @@ from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import MONITORING, Gate, make_app
 from .web.auth import Guard, HtpasswdUsers, RegistryUsers
+from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
@@ -59,7 +60,7 @@ class Service:
         self._add_gauges(pool)
         self.gate = Gate()
         self.app = make_app(service, self.index, _guard_of(service, registry),
-                            registry, pool, self._metrics, self.gate)
+                            DialectProbe(registry), pool, self._metrics, self.gate)
 
     def start(self, load_wait: float = 1) -> None:
         """Start the background threads, after waiting up to three seconds for DynamoDB.

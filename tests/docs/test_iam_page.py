@@ -4,13 +4,15 @@ import json
 
 import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
 
-from docker_registry_index.engine.lifecycle.lease import Lease
-from docker_registry_index.engine.store.records import TOMBSTONE, marker_key
+from dev.servers.dynamodb_refusals import Refusals, refusal, rights as rights_needed, rights_of
+from docker_registry_index.engine.errors import RequestFailed
 from tests.docs import pages
 from tests.helpers.engine import EngineIndex
+from tests.helpers.whole_life import WholeLife
 
-LONG = 'team/' + '.'.join('%02x' % number for number in range(36))
+POLICY = pages.read('docs/iam-policy.json')
 WRITES = {'BatchWriteItem', 'DeleteItem', 'PutItem', 'UpdateItem'}
 
 
@@ -25,74 +27,19 @@ def granted(feature=''):
 def asked(in_process_dynamodb):
     """What the engine asks for, by what was done: a dict of sets of (operation, right, table)."""
     index = EngineIndex(in_process_dynamodb.url)
-    engine, tables = index.engine, index.settings
-    queue, other = engine.description_queue, index.another()
-    #: What damages the tables; its requests are not noted.
-    damage = other.dynamodb
     kinds = dict(zip(index.tables(), ('repository', 'version', 'search')))
     noted, made = {}, set()
 
     def note(params, model, **_):
-        parts = [(kind + 'Item', part['TableName']) for action in params.get('TransactItems', [])
-                 for kind, part in action.items()] or [
-            (model.name, table) for table in params.get('RequestItems', [params.get('TableName')])]
-        made.update((model.name, right, kinds[table]) for right, table in parts)
+        made.update((model.name, right, kinds[table])
+                    for right, table in rights_needed(model.name, params))
 
-    def during(what, *calls):
+    index.dynamodb.meta.events.register('provide-client-params.dynamodb.*', note)
+    for what, calls in WholeLife(index).steps.items():
         made.clear()
         for call in calls:
             call()
         noted[what] = set(made)
-
-    def check_and_repair():
-        lost = other.postings()[0]
-        damage.delete_item(TableName=tables.search_table, Key={
-            key: lost[key] for key in ('gram', 'suffix')})
-        [problem] = engine.checker(lambda: [('acme/web', None)]).check(repair=True)
-        assert problem.repaired
-
-    def status():
-        report = engine.status(lambda: [('acme/web', None)])
-        report.tables(), report.marker(), report.lease(), report.inspect(report.counts()[2])
-
-    def touch():
-        other.change_item(tables.repository_table, {'name': {'S': 'acme/web'}}, touched={'N': '1'})
-        engine.add('acme/web')
-
-    def live():
-        """Do what a program does that keeps running."""
-        engine.start(lambda: [('acme/web', None)])
-        assert engine.apply_change('acme/pushed', True) and engine.apply_change('acme/web', True)
-        assert engine.apply_change('acme/pushed', False)
-        engine.close()
-
-    engine.client.dynamodb.meta.events.register('provide-client-params.dynamodb.*', note)
-    during('start', lambda: index.ensure_ready(lambda: [('acme/web', None)]))
-    during('warm', lambda: index.ensure_ready(lambda: []))
-    during('push', lambda: engine.add('acme/api', 'text'), lambda: engine.add('acme/api'),
-           lambda: engine.add(LONG),
-           # As a worker of 0.1.0 would: the first guess of the next change is wrong.
-           lambda: damage.delete_item(TableName=tables.repository_table,
-                                      Key={'name': {'S': 'acme/web'}}),
-           lambda: engine.add('acme/web'))
-    during('notes', lambda: queue.note(['acme/web']), lambda: queue.done(queue.notes(1)[0]),
-           lambda: engine.catalog(limit=1))
-    during('search', lambda: engine.search('web', 25), lambda: engine.search('', 1),
-           lambda: engine.catalog(limit=1))
-    during('long', lambda: engine.search(LONG, 25), lambda: engine.search(''),
-           lambda: engine.catalog())
-    during('touch', touch)
-    during('delete', lambda: engine.remove('acme/api'), lambda: engine.remove(LONG))
-    damage.put_item(TableName=tables.search_table, Item=dict(
-        marker_key(TOMBSTONE, 'acme/old'), number={'S': 'x'}, expires={'N': '1'}))
-    during('sync', lambda: engine.sync(lambda: [('acme/web', None), ('acme/new', None)]))
-    during('life', live)
-    during('status', status)
-    during('check', check_and_repair)
-    during('lease', lambda: Lease(index.store).acquire(), lambda: Lease(index.store).acquire())
-    damage.delete_table(TableName=tables.repository_table)
-    damage.delete_item(TableName=tables.version_table, Key={'version': {'N': '1'}})
-    during('again', lambda: index.ensure_ready(lambda: [('acme/web', None)]))
     return noted
 
 
@@ -142,10 +89,36 @@ def test_each_region_of_the_page_is_in_the_partition_that_the_page_names():
 
 
 def test_the_policy_file_matches_the_table():
-    in_policy = set()
-    for statement in json.loads(pages.read('docs/iam-policy.json'))['Statement']:
-        resources = statement['Resource']
-        for resource in resources if isinstance(resources, list) else [resources]:
-            table = resource.split('/docker-registry-')[1].replace('search-4', 'search')
-            in_policy |= {(action.split(':')[1], table) for action in statement['Action']}
-    assert in_policy == granted()
+    in_policy = rights_of(json.loads(POLICY))
+    assert {(right, table.replace('docker-registry-', '').replace('search-4', 'search'))
+            for right, table in in_policy} == granted()
+
+
+def deny_all_but(allowed, client):
+    """Let a client of boto3 be denied all rights but these, as by AWS."""
+    def refuse(model, params, **_):
+        found = refusal(Refusals(granted=allowed), model.name, None, json.loads(params['body']))
+        if found:
+            _, code, message, _ = found
+            return AWSResponse('', 400, {}, None), {
+                'Error': {'Code': code, 'Message': message},
+                'ResponseMetadata': {'HTTPStatusCode': 400, 'HTTPHeaders': {}}}
+
+    client.meta.events.register('before-call.dynamodb', refuse)
+
+
+@pytest.mark.parametrize('right', sorted(rights_of(json.loads(POLICY))), ids='-'.join)
+def test_without_a_right_something_fails_and_the_error_names_the_right_and_the_table(
+        right, in_process_dynamodb):
+    index = EngineIndex(in_process_dynamodb.url)
+    action, table = right[0], right[1].replace('docker-registry', index.settings.database)
+    allowed = rights_of(json.loads(POLICY.replace(
+        'docker-registry', index.settings.database)))
+    deny_all_but(allowed - {(action, table)}, index.dynamodb)
+    with pytest.raises(RequestFailed) as failed:
+        for calls in WholeLife(index).steps.values():
+            for call in calls:
+                call()
+    message = str(failed.value)
+    assert 'AccessDeniedException' in message and table in message
+    assert 'dynamodb:' + action in message and failed.value.code == 'AccessDeniedException'

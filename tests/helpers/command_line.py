@@ -1,16 +1,19 @@
-"""The command docker-registry-index with the settings of one index, called like a function."""
+"""The command docker-registry-index with the settings of one index, called like a function, or as
+a process."""
 import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from unittest import mock
 
-from dev.servers.process import local_environment
+from dev.servers.process import LOCAL, ROOT, local_environment
 from docker_registry_index.cli import output
 from docker_registry_index.cli.commands import main
 
 SECRET = 'never/ShowThisKey+5'
+PYTHONS = {'3': sys.executable, '2.7': os.path.join(LOCAL, 'py27', 'bin', 'python')}
 
 
 class CommandLine(object):
@@ -64,3 +67,24 @@ class CommandLine(object):
         shown = json.loads(out)
         assert list(shown) == ['error'] and shown['error'] in err and err.endswith('\n')
         return status, shown['error']
+
+
+class CommandProcess(CommandLine):
+    """The command on one Python, as a process."""
+
+    def __init__(self, python, index, **variables):
+        super().__init__(index, LC_ALL='C.UTF-8', **variables)
+        self._python = PYTHONS[python]
+
+    def launch(self, *arguments, **pipes):
+        """Start it, and return the process."""
+        # A shell that runs the tests in the background has them ignore SIGINT, and so would this.
+        pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)), **pipes)
+        return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index', *arguments],
+                                cwd=ROOT, env=local_environment(self.variables), **pipes)
+
+    def run(self, arguments, given, **pipes):
+        process = self.launch(*arguments, **pipes)
+        out, err = process.communicate(given, timeout=90)
+        return process.returncode, (out or b'').decode(), err.decode()

@@ -8,6 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
+from dev.servers.dynamodb_refusals import rights_of
 from dev.servers.proxy import Proxy
 from tests.helpers.scripted_server import ScriptedServer, page
 
@@ -115,6 +116,29 @@ def test_a_batch_and_a_described_table_need_rights_of_their_own(proxy, client):
         codes = [refused(client.batch_get_item, RequestItems={TABLE: {'Keys': [key('u')]}})[1],
                  refused(client.describe_table, TableName=TABLE)[1]]
     assert codes == ['AccessDeniedException'] * 2
+
+
+def test_all_rights_that_are_not_granted_are_denied_and_all_that_are_needed_are_recorded(
+        proxy, client, written):
+    policy = {'Statement': [
+        {'Action': 'dynamodb:PutItem', 'Resource': 'arn:aws:dynamodb:eu-west-1:1:table/' + TABLE},
+        {'Action': ['dynamodb:GetItem', 's3:ListBucket'],
+         'Resource': ['arn:aws:dynamodb:eu-west-1:1:table/other']}]}
+    assert rights_of(policy) == {('PutItem', TABLE), ('GetItem', 'other')}
+    with proxy.granting(rights_of(policy)):
+        client.put_item(**put('x')['Put'])
+        client.transact_write_items(TransactItems=[put('x')])
+        for call, arguments in ((client.get_item, on('x')), (client.list_tables, {}), (
+                client.transact_write_items, {'TransactItems': [put('x'), {'Delete': on('x')}]})):
+            assert refused(call, **arguments)[1] == 'AccessDeniedException'
+    assert [operation for operation, _ in written] == ['PutItem', 'TransactWriteItems']
+    assert proxy.rights == {('PutItem', TABLE), ('GetItem', TABLE), ('ListTables', '*'),
+                            ('DeleteItem', TABLE)}
+
+
+def test_a_policy_with_a_wildcard_is_not_read():
+    with pytest.raises(AssertionError):
+        rights_of({'Statement': [{'Action': 'dynamodb:*', 'Resource': 'x:table/y'}]})
 
 
 @pytest.mark.parametrize('code', ['ExpiredTokenException', 'UnrecognizedClientException'])

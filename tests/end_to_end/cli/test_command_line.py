@@ -3,41 +3,17 @@ import contextlib
 import os
 import resource
 import signal
-import subprocess
-import sys
 
 import pytest
 
-from dev.servers.process import LOCAL, ROOT, local_environment
+from dev.servers.process import ROOT
 from dev.servers.registry_v1 import CONFIGURATION
 from tests.end_to_end.plugin.registry_place import Place
-from tests.helpers.command_line import CommandLine
+from tests.helpers.command_line import PYTHONS, CommandProcess
 from tests.helpers.engine import EngineIndex
 from tests.helpers.waiting import wait_until
 
-PYTHONS = {'3': sys.executable, '2.7': os.path.join(LOCAL, 'py27', 'bin', 'python')}
 NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
-
-
-class CommandProcess(CommandLine):
-    """The command on one Python, as a process."""
-
-    def __init__(self, python, index):
-        super().__init__(index, LC_ALL='C.UTF-8')
-        self._python = PYTHONS[python]
-
-    def launch(self, *arguments, **pipes):
-        """Start it, and return the process."""
-        # A shell that runs the tests in the background has them ignore SIGINT, and so would this.
-        pipes = dict(dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)), **pipes)
-        return subprocess.Popen([self._python, '-B', '-m', 'docker_registry_index', *arguments],
-                                cwd=ROOT, env=local_environment(self.variables), **pipes)
-
-    def run(self, arguments, given, **pipes):
-        process = self.launch(*arguments, **pipes)
-        out, err = process.communicate(given, timeout=90)
-        return process.returncode, (out or b'').decode(), err.decode()
 
 
 @pytest.fixture
