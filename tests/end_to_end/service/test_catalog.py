@@ -64,6 +64,8 @@ class Pair:
             connection.endheaders()
             answer = connection.getresponse()
             body = answer.read()
+            # A server may close an idle connection at any moment.
+            connection.close()
             kept = {name.title(): answer.headers.get_all(name) for name in answer.headers
                     if name not in OF_CONNECTION | {MARK}}
             if answer.getheader('Content-Length') is not None and len(body) <= 2048:

@@ -48,7 +48,7 @@ class TestTimeouts:
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable, match='does not answer within 0.12 seconds'):
             get_tags(server, timeout=0.12)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4, 'a drip takes five seconds'
 
     @pytest.mark.parametrize('timeout', [0, -1])
     def test_nothing_is_sent_if_no_time_is_left(self, server, timeout):
