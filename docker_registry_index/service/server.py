@@ -26,7 +26,6 @@ from .sync.description_worker import DescriptionWorker
 from .sync.reconcile import NotificationPool, Reconciler
 from .web.app import MONITORING, Gate, make_app
 from .web.auth import Guard, HtpasswdUsers, RegistryUsers
-from .web.catalog import DialectProbe
 from .web.monitoring import Metrics
 from .web.notifications import LARGEST
 
@@ -60,7 +59,7 @@ class Service:
         self._add_gauges(pool)
         self.gate = Gate()
         self.app = make_app(service, self.index, _guard_of(service, registry),
-                            DialectProbe(registry), pool, self._metrics, self.gate)
+                            registry, pool, self._metrics, self.gate)
 
     def start(self, load_wait: float = 1) -> None:
         """Start the background threads, after waiting up to three seconds for DynamoDB.

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from dev.storage.oci_images import DESCRIPTION
 from docker_registry_index.service.registry.catalog import Page
-from docker_registry_index.service.registry.client import RegistryClient, Tags
+from docker_registry_index.service.registry.client import Manifest, RegistryClient, Tags
 from docker_registry_index.service.registry.connection import RegistryUnavailable
 from tests.helpers.scripted_server import ScriptedServer, error_page, page
 
@@ -81,6 +81,10 @@ class FakeRegistryClient(RegistryClient):
 
     def manifest(self, name, reference, timeout=None):
         return self._answer(reference, self.manifests.get(reference), timeout)
+
+    def whole_manifest(self, name, reference, timeout=None):
+        content = self.manifest(name, reference, timeout)
+        return None if content is None else Manifest(DIGEST, MANIFEST, content)
 
     def config(self, name, digest, timeout=None):
         return self._answer(digest, self.configs.get(digest), timeout)

@@ -4,10 +4,11 @@ https://distribution.github.io/distribution/spec/api/"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests.utils
@@ -21,8 +22,9 @@ BLOB_BYTES = 4 * 1024 * 1024
 #: The most bytes of a list: a repository may have a hundred thousand tags. And those that are read
 #: to find out whether it has one.
 LIST_BYTES, _FIRST_BYTES = 32 * 1024 * 1024, 64 * 1024
-#: The tag whose image describes a repository, and the most pages of tags that are read to find it.
-LATEST, _TAG_PAGES = 'latest', 100
+#: The tag whose image describes a repository, the most pages of tags that are read to find it, and
+#: those that are read to list them.
+LATEST, _TAG_PAGES, _LISTED_PAGES = 'latest', 100, 5
 
 _JSON, _CATALOG_SCOPE = 'application/json', 'registry:catalog:*'
 _MANIFESTS = ', '.join([
@@ -40,7 +42,17 @@ _INVALID = re.compile(b'"(?:NAME|TAG|DIGEST)_INVALID"')
 class Tags(list[str]):
     """Tags of a repository; ``is_complete`` is False if it may have others."""
 
-    is_complete = True
+    def __init__(self, tags: Iterable[str], is_complete: bool = True) -> None:
+        super().__init__(tags)
+        self.is_complete = is_complete
+
+
+class Manifest(NamedTuple):
+    """A manifest or index: its digest, its media type, and the JSON object in it."""
+
+    digest: str
+    media_type: str
+    content: dict[str, Any]
 
 
 class RegistryClient(Connection):
@@ -53,27 +65,42 @@ class RegistryClient(Connection):
     #: True if the registry is a pull-through cache.
     is_cache = False
     #: What may be requested of a repository.
-    _paths = re.compile(rf'tags/list\?.*|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
+    _paths = re.compile(rf'tags/list(?:\?.*)?|manifests/(?:{_TAG}|{_DIGEST})|blobs/{_DIGEST}')
 
     def tags(self, name: str, timeout: float | None = None) -> Tags:
         """Return the Tags of a repository, [] if it has none.
 
         If they are on several pages, the list may end after latest, or after 100 pages."""
-        end, query = timeout and time.monotonic() + timeout, 'n=1000'
+        end, query = timeout and time.monotonic() + timeout, '?n=1000'
         found: dict[str, None] = {}
         for page in range(_TAG_PAGES):
-            answer = self._get(name, 'tags/list?' + query, _JSON, LIST_BYTES, _left(end))
-            link = answer and self._next(answer)
-            found.update(dict.fromkeys(_texts(answer, 'tags') if answer else ()))
+            tags, link = self._page_of_tags(name, query, _left(end))
+            found.update(dict.fromkeys(tags))
             if link and not page and self.has_manifest(name, LATEST, _left(end)):
                 # Version 3.0 lists all tags for each page, so another page may take minutes.
                 found[LATEST] = None
             if not link or LATEST in found:
                 break
-            query = urlsplit(link).query
-        tags = Tags(found)
-        tags.is_complete = not link
-        return tags
+            query = link
+        return Tags(found, not link)
+
+    def all_tags(self, name: str, timeout: float | None = None) -> Tags:
+        """Return the Tags of a repository, [] if it has none. Distribution lists them on one page;
+        of another registry, at most five pages are read."""
+        end, link = timeout and time.monotonic() + timeout, ''
+        found: dict[str, None] = {}
+        for _ in range(_LISTED_PAGES):
+            tags, link = self._page_of_tags(name, link, _left(end))
+            found.update(dict.fromkeys(tags))
+            if not link:
+                break
+        return Tags(found, not link)
+
+    def _page_of_tags(self, name: str, query: str, timeout: float | None) -> tuple[list[str], str]:
+        """Return the tags on a page, and the query of the next page, or ''."""
+        answer = self._get(name, 'tags/list' + query, _JSON, LIST_BYTES, timeout)
+        link = answer and self._next(answer)
+        return _texts(answer, 'tags') if answer else [], f'?{urlsplit(link).query}' if link else ''
 
     def has(self, name: str, timeout: float | None = None) -> bool:
         """Return True if a repository has a tag. Reads only the beginning of a long list.
@@ -95,8 +122,20 @@ class RegistryClient(Connection):
     def manifest(self, name: str, reference: str | None,
                  timeout: float | None = None) -> dict[str, Any] | None:
         """Return the manifest or index of a tag or digest; None if it does not exist."""
+        found = self.whole_manifest(name, reference, timeout)
+        return found.content if found else None
+
+    def whole_manifest(self, name: str, reference: str | None,
+                       timeout: float | None = None) -> Manifest | None:
+        """Return the Manifest of a tag or digest; None if it does not exist."""
         answer = self._get(name, f'manifests/{reference or ""}', _MANIFESTS, BLOB_BYTES, timeout)
-        return _object(answer) if answer else None
+        if answer is None:
+            return None
+        # The digest proves what the registry has sent, whatever its headers contain.
+        digest = (reference if is_digest(reference)
+                  else 'sha256:' + hashlib.sha256(answer.body or b'').hexdigest())
+        media_type = answer.headers.get('Content-Type', '').partition(';')[0].strip()
+        return Manifest(str(digest), media_type, _object(answer))
 
     def config(self, name: str, digest: str, timeout: float | None = None) -> dict[str, Any] | None:
         """Return the JSON object in a blob; None if the blob contains none or does not exist.
@@ -173,6 +212,16 @@ class CacheClient(RegistryClient):
         # Version 3 on S3 lists "team/app-extra" in front of "team/app".
         return name in names or len(names) >= 100 and names[-1].startswith(
             (name + '-', name + '.', name + '/'))
+
+
+def is_digest(reference: object) -> bool:
+    """Return True for a digest, False for a tag and for all other values."""
+    return isinstance(reference, str) and re.fullmatch(_DIGEST, reference) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Return True if Distribution accepts a text as a tag."""
+    return re.fullmatch(_TAG, text) is not None
 
 
 def before(name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -26,6 +27,7 @@ USER_AGENT, LOOP_DETECTED = 'docker-registry-index-dynamodb', 508
 #: The most seconds for an attempt to connect, and between two pieces of an answer.
 CONNECT_TIMEOUT, _READ_TIMEOUT = 2, 10
 _ADDRESS = re.compile(r'https?://\S+|\?\S+')
+_Client = TypeVar('_Client', bound='Connection')
 
 
 class RegistryUnavailable(DynamoDBIndexError):
@@ -40,10 +42,12 @@ class RegistryUnavailable(DynamoDBIndexError):
 
 
 class CredentialsRefused(RegistryUnavailable):
-    """Raised if the registry refuses the credentials, or requires some and got none."""
+    """Raised if the registry refuses the credentials, or requires some and got none; ``has_token``
+    is True if a token server has accepted them, so they lack a right."""
 
-    def __init__(self, url: str, status: int, has_credentials: bool) -> None:
-        self.status = status
+    def __init__(self, url: str, status: int, has_credentials: bool,
+                 has_token: bool = False) -> None:
+        self.status, self.has_token = status, has_token
         problem = ('refuses REGISTRY_USERNAME and REGISTRY_PASSWORD' if has_credentials
                    else 'requires credentials')
         super().__init__(url, f'{problem} (status {status})',
@@ -104,7 +108,8 @@ class Connection:
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  tls: Tls = Tls(), token_host: str | None = None) -> None:
         self.url = url.rstrip('/')
-        self._basic = basic(username, password or '') if username else None
+        #: The header with the credentials.
+        self._own = basic(username, password or '') if username else None
         self._session, self._token_host = _session_of(url, tls), token_host
         self._tokens: dict[str, Token] = {}
         #: The scheme of the credentials that the registry has asked for. Before it asks, it gets
@@ -136,6 +141,18 @@ class Connection:
             return call.get(self.url + path, '*/*', sent)
         return self._in_time(self.url + path, 64 * 1024, timeout, _READ_TIMEOUT, send)
 
+    def of_caller(self: _Client, authorization: str | None) -> _Client:
+        """Return a copy that sends the credentials of a caller, a header Authorization, in place of
+        those of the settings. As these, they are sent only if the registry asks for them."""
+        other = copy.copy(self)
+        other._own, other._tokens, other._scheme = authorization, {}, None
+        return other
+
+    @property
+    def has_asked(self) -> bool:
+        """True if the registry has asked for credentials."""
+        return self._scheme is not None
+
     def _in_time(self, url: str, limit: int, timeout: float | None, read_timeout: float,
                  send: Callable[[_Call], Answer]) -> Answer:
         total = CONNECT_TIMEOUT + 3 * read_timeout if timeout is None else max(0, timeout)
@@ -151,8 +168,7 @@ class Connection:
                     method: str) -> Answer:
         token = self._tokens.get(scope)
         is_valid = self._scheme == 'bearer' and token and time.monotonic() < token.until
-        sent = ('Bearer ' + token.text if token and is_valid else
-                self._basic if self._scheme == 'basic' else None)
+        sent = 'Bearer ' + token.text if token and is_valid else self._wanted()
         answer = call.get(url, accept, sent, method)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
@@ -167,12 +183,20 @@ class Connection:
                      scope: str) -> str | None:
         """Return the header that a registry with these challenges asks for; None for none."""
         self._scheme = next((each for each in ('bearer', 'basic') if each in asked), None)
-        if self._scheme == 'bearer':
+        if self._scheme == 'bearer' and not self._has_bearer:
             if len(self._tokens) >= 1000:
                 self._tokens.clear()
-            self._tokens[scope] = self._exchange(call, asked['bearer'], scope, self._basic)
+            self._tokens[scope] = self._exchange(call, asked['bearer'], scope, self._own)
             return 'Bearer ' + self._tokens[scope].text
-        return self._basic if self._scheme else None
+        return self._wanted()
+
+    @property
+    def _has_bearer(self) -> bool:
+        return self._own is not None and self._own.startswith('Bearer ')
+
+    def _wanted(self) -> str | None:
+        """Return the credentials if the registry has asked for this kind, otherwise None."""
+        return self._own if self._scheme == ('bearer' if self._has_bearer else 'basic') else None
 
     def _exchange(self, call: _Call, challenge: WWWAuthenticate, scope: str,
                   authorization: str | None) -> Token:
@@ -193,7 +217,8 @@ class Connection:
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
-            raise CredentialsRefused(url, answer.status, bool(self._basic and self._scheme))
+            raise CredentialsRefused(url, answer.status, bool(self._own and self._scheme),
+                                     bool(self._tokens))
 
 
 class _Call(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -14,12 +15,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from ...engine import SearchIndex, errors
+from ..registry.client import RegistryClient
 from ..registry.connection import LOOP_DETECTED, USER_AGENT
 from ..settings import ServiceSettings
 from ..sync.reconcile import NotificationPool
-from . import catalog, monitoring, notifications, page, search
+from . import catalog, monitoring, notifications, page, repository, search
 from .auth import Guard, credentials_in, one_of
-from .catalog import Dialect
+from .catalog import Dialect, DialectProbe
 from .log import log_access
 from .responses import RETRY, Refusal
 
@@ -62,15 +64,15 @@ class Gate:
 
 
 def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
-             dialect: Callable[[], Dialect], pool: NotificationPool, metrics: monitoring.Metrics,
+             registry: RegistryClient, pool: NotificationPool, metrics: monitoring.Metrics,
              gate: Gate) -> flask.Flask:
     """Return the Flask application of the service.
 
-    :param guard: None if everybody may read.
-    :param dialect: a function that returns the registry's Dialect."""
+    :param guard: None if everybody may read."""
     app = flask.Flask('docker-registry-index', static_folder=None)
     # An attribute of Flask 2.2 and later; its stubs declare only the provider's base class.
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    dialect = DialectProbe(registry)
     _admit_requests(app, settings, guard, gate)
     _answer_errors(app, dialect)
     _finish_requests(app, metrics, settings, dialect)
@@ -78,7 +80,9 @@ def make_app(settings: ServiceSettings, index: SearchIndex, guard: Guard | None,
     search.add_routes(app, index, metrics.note_incomplete_search)
     catalog.add_routes(app, index, dialect, settings.catalog_limit, prefix)
     if settings.page:
-        page.add_routes(app, index, metrics.note_incomplete_search, prefix)
+        page.add_routes(app, index, metrics.note_incomplete_search, prefix, functools.partial(
+            repository.add_routes, client=registry, threads=settings.threads,
+            has_cert=settings.registry_cert is not None, is_open=guard is None))
     notifications.add_routes(app, pool, settings.events_secret, metrics.note_notification,
                              index.sync_soon, settings.pull_through_cache)
     monitoring.add_routes(app, index, metrics)

@@ -75,7 +75,7 @@ def credentials_in(header: str | None) -> Authorization | None:
         return None
 
 
-def _digest(text: str) -> bytes:
+def keyed_hash(text: str) -> bytes:
     """Return a key for a cache. It reveals no password, because it depends on a random key."""
     return hmac.digest(_KEY, text.encode('utf-8', 'replace'), 'sha256')
 
@@ -116,7 +116,7 @@ class _Users:
 
         :param check: returns the seconds for which they may read.
         :raises Refused, RegistryUnavailable: as ``check``. Raises Busy, too."""
-        key = _digest(sent)
+        key = keyed_hash(sent)
         verdict = self._remembered(key)
         if verdict is None:
             with one_of(self._places, _WAIT), self._locks[key[0] % _LOCKS]:
@@ -160,8 +160,8 @@ class RegistryUsers(_Users):
 
     def user(self, given: Authorization | None) -> str | None:
         """See Guard. If the registry asks for no credentials, everybody may read."""
-        sent = _header_of(given)
-        known = self._remembered(_digest(sent)) if sent else None
+        sent = header_of(given)
+        known = self._remembered(keyed_hash(sent)) if sent else None
         if known is None or known.refused or known.error:
             try:
                 self._require('', self._ask_without)
@@ -217,7 +217,7 @@ class RegistryUsers(_Users):
             raise RegistryUnavailable(answer.url, problem + ', when it is asked who may read')
 
 
-def _header_of(given: Authorization | None) -> str | None:
+def header_of(given: Authorization | None) -> str | None:
     """Return the header to send to the registry; None if the registry accepts no such header."""
     if given is not None and (given.type == 'basic' or (
             given.type == 'bearer' and is_token(given.token))):

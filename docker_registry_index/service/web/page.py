@@ -63,11 +63,12 @@ def refused(status: int, headers: Headers) -> flask.typing.ResponseReturnValue:
 
 
 def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[], None],
-               prefix: str) -> None:
+               prefix: str, add_others: Callable[[flask.Blueprint], None]) -> None:
     """Add the page.
 
     :param note_incomplete: called for each incomplete answer.
-    :param prefix: of the registry's addresses, such as ``/images``; or ''."""
+    :param prefix: of the registry's addresses, such as ``/images``; or ''.
+    :param add_others: adds the other pages to the blueprint."""
     page = flask.Blueprint('page', __name__, static_folder='static', template_folder='templates',
                            static_url_path='/-/static')
 
@@ -95,6 +96,7 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
         return {'root': root, 'host': safe(flask.request.host), 'marked': marked, 'safe': safe,
                 'static': lambda name: f'{root}-/static/{name}?v={_VERSIONS[name]}'}
 
+    add_others(page)
     page.after_request(_finish)
     for each in {'', prefix}:
         app.register_blueprint(page, url_prefix=each or None, name='page' + each.replace('/', '-'))

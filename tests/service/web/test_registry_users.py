@@ -180,7 +180,7 @@ class TestCache:
         users = users()
         verdict(users, ALICE)
         for number in range(2100):
-            users._remember(auth._digest(str(number)), lambda: 5)
+            users._remember(auth.keyed_hash(str(number)), lambda: 5)
         assert len(users._verdicts) == 2000
         shown = repr(users._verdicts)
         assert 'alice' not in shown and ALICE[6:] not in shown

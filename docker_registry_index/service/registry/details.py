@@ -1,0 +1,187 @@
+"""What a person wants to know about a tag: its size, platforms, creation time, digest and labels.
+
+Manifests and configs may contain anything. Values that do not conform are ignored."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ...engine.errors import safe
+from .client import RegistryClient, is_digest
+from .connection import RegistryUnavailable
+from .image import annotations_of, child_of, config_of, is_secondary, labels_of, text_in
+
+#: The most platforms that are listed, and those whose manifests are read for their sizes.
+_PLATFORMS, _READ = 50, 5
+#: The most labels and annotations that are listed, and the characters of their names and values.
+_PAIRS, _LONGEST = 100, 1000
+_CREATED = 'org.opencontainers.image.created'
+_TIME = re.compile(r'([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?'
+                   r'(?:[Zz]|([+-][0-9]{2}:[0-9]{2}))\Z')
+#: Kinds of content.
+IMAGE, CHART, PLUGIN, SECONDARY, ARTIFACT = (
+    'image', 'Helm chart', 'Docker plugin', 'signature, attestation or build cache', 'artifact')
+#: The kinds, by the media type of the config.
+_KINDS = {'application/vnd.docker.container.image.v1+json': IMAGE,
+          'application/vnd.oci.image.config.v1+json': IMAGE,
+          'application/vnd.cncf.helm.config.v1+json': CHART,
+          'application/vnd.docker.plugin.v1+json': PLUGIN}
+
+
+class Platform(NamedTuple):
+    """A platform of an image: its name, digest, and the bytes of its layers if they are known."""
+
+    name: str
+    digest: str
+    size: int | None = None
+
+
+class Pairs(NamedTuple):
+    """The first labels or annotations, and how many others there are."""
+
+    shown: list[tuple[str, str]]
+    others: int
+
+
+class Details(NamedTuple):
+    """What is known about a tag.
+
+    :ivar kind: one of the kinds above.
+    :ivar size: bytes of the layers; those of the first platform of an index; None if unknown.
+    :ivar others: the number of platforms that are not listed.
+    :ivar is_whole: False if the registry has not answered all requests in time."""
+
+    digest: str
+    media_type: str
+    kind: str
+    size: int | None
+    platforms: list[Platform]
+    others: int
+    created: datetime | None
+    description: str | None
+    annotations: Pairs
+    labels: Pairs
+    is_whole: bool
+
+
+def read_details(client: RegistryClient, name: str, reference: str, timeout: float,
+                 clock: Callable[[], float] = time.monotonic) -> Details | None:
+    """Return the Details of a tag or digest; None if it does not exist.
+
+    Costs at most two requests for an image. For an index of several platforms, it costs one more
+    for each of the first five.
+
+    :param timeout: seconds for all requests together, on the clock.
+    :raises RegistryUnavailable: the manifest cannot be read in that time."""
+    end = clock() + timeout
+    top = client.whole_manifest(name, reference, timeout)
+    if top is None:
+        return None
+    children, manifests, is_whole = _children(top.content), {top.digest: top.content}, False
+    main, config = (children and child_of(top.content)) or top.digest, None
+
+    def read(digest: str) -> None:
+        if digest not in manifests:
+            manifests[digest] = client.manifest(name, digest, end - clock()) or {}
+
+    with contextlib.suppress(RegistryUnavailable):
+        read(main)
+        place = config_of(manifests[main])
+        config = client.config(name, place, end - clock()) if place else None
+        for digest in list(children)[:_READ]:
+            read(digest)
+        is_whole = True
+    sizes = {digest: _size(manifest) for digest, manifest in manifests.items()}
+    platforms = [Platform(text, digest, sizes.get(digest)) for digest, text in children.items()]
+    image = manifests.get(main, {})
+    annotations = {**annotations_of(image), **annotations_of(top.content)}
+    return Details(
+        digest=top.digest, media_type=_line(top.media_type), kind=_kind(top.content, image),
+        size=sizes.get(main), platforms=platforms[:_PLATFORMS] or _platform(config, main, sizes),
+        others=max(0, len(platforms) - _PLATFORMS),
+        created=_time(config, 'created') or _time(annotations, _CREATED),
+        description=text_in([annotations, labels_of(config)]), annotations=_pairs(annotations),
+        labels=_pairs(labels_of(config)), is_whole=is_whole)
+
+
+def web_address(text: str) -> str | None:
+    """Return the text if it is an address of the web, which is safe to link to; otherwise None."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return text if parts.scheme in ('http', 'https') and parts.hostname else None
+
+
+def _children(index: Mapping[str, Any]) -> dict[str, str]:
+    """Return a dictionary of digest to platform of the images in an index; attestations are none.
+    """
+    found = {}
+    for child in index['manifests'] if isinstance(index.get('manifests'), list) else ():
+        if isinstance(child, dict) and is_digest(child.get('digest')):
+            text = _platform_name(child.get('platform'))
+            if not text.startswith('unknown'):
+                found[child['digest']] = text
+    return found
+
+
+def _platform(config: object, digest: str, sizes: Mapping[str, int | None]) -> list[Platform]:
+    """Return the one platform that is in the config of an image, or []."""
+    text = _platform_name(config)
+    return [Platform(text, digest, sizes.get(digest))] if text else []
+
+
+def _platform_name(parts: object) -> str:
+    """Return OS/ARCHITECTURE/VARIANT of a platform or a config, or ''."""
+    found = parts if isinstance(parts, dict) else {}
+    texts = [found.get(key) for key in ('os', 'architecture', 'variant')]
+    text = '/'.join(each for each in texts if isinstance(each, str) and each)
+    version = found.get('os.version')
+    return _line(f'{text} {version}' if text and isinstance(version, str) else text)[:100]
+
+
+def _kind(top: Mapping[str, Any], image: Mapping[str, Any]) -> str:
+    if is_secondary(None, top) or is_secondary(None, image):
+        return SECONDARY
+    config = image.get('config')
+    media_type = config.get('mediaType') if isinstance(config, dict) else None
+    return _KINDS.get(str(media_type), ARTIFACT if image.get('layers') is not None else IMAGE)
+
+
+def _size(manifest: Mapping[str, Any]) -> int | None:
+    """Return the sum of the layers of an image; None if a size is missing."""
+    layers = manifest.get('layers')
+    sizes = [layer.get('size') if isinstance(layer, dict) else None for layer in layers] if (
+        isinstance(layers, list)) else [None]
+    whole = [size for size in sizes if type(size) is int and 0 <= size < 2 ** 63]
+    return sum(whole) if len(whole) == len(sizes) else None
+
+
+def _time(document: object, key: str) -> datetime | None:
+    """Return a time in UTC; None if there is none, or a time before 1971, which stands for none."""
+    text = document.get(key) if isinstance(document, dict) else None
+    found = _TIME.match(text) if isinstance(text, str) else None
+    try:
+        when = found and datetime.fromisoformat(found[1] + (found[2] or '+00:00')).astimezone(
+            timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    return when if when and when.year > 1970 else None
+
+
+def _pairs(texts: Mapping[str, Any]) -> Pairs:
+    pairs = sorted((key, text) for key, text in texts.items() if isinstance(text, str))
+    return Pairs([(_line(key), _line(text)) for key, text in pairs[:_PAIRS]],
+                 max(0, len(pairs) - _PAIRS))
+
+
+def _line(text: str) -> str:
+    """Return the beginning of a text as one line without control characters."""
+    line = ' '.join(text[:_LONGEST + 1].split())
+    return str(safe(line[:_LONGEST] + '…' * (len(line) > _LONGEST)))
