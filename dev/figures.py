@@ -1,4 +1,5 @@
-"""The tables of costs in README.md and docs/cost.md, calculated with the engine itself.
+"""The tables of costs and sizes in README.md, docs/cost.md and docs/operations.md, calculated with
+the engine itself.
 
 usage: python -m dev.figures [--check | --write]
 
@@ -31,6 +32,10 @@ A_MILLION_READS, A_MILLION_WRITES, A_GIGABYTE_MONTH = 0.125, 0.625, 0.25
 PAGE_BYTES, WRITE_BYTES, ITEM_OVERHEAD = 4096, 1024, 100
 #: The write units of a transaction's action on an item of up to 1 KB, even if it is a condition.
 UNITS_OF_AN_ACTION = 2
+#: The write units a second that a new on-demand table accepts.
+NEW_TABLE_UNITS = 4000
+#: The most bytes of a repository in the temporary file of a load; a test measures them.
+SNAPSHOT_BYTES = 1000
 
 #: Names like those in private registries: images of the public registry, services of teams, tools,
 #: and long names.
@@ -198,16 +203,38 @@ def load_table():
                   'Price of storage a month'], rows)
 
 
+def sync_units(size):
+    """Return the read units of a sync: for rows and names, and for a slice of the postings."""
+    return (size * (mean('row_bytes') + mean('page_bytes')) / PAGE_BYTES,
+            size * mean('postings') * mean('page_bytes') / SLICES / PAGE_BYTES)
+
+
 def sync_table():
     rows = []
     for size in (1000, 10000, 100000, 1000000):
-        names = size * (mean('row_bytes') + mean('page_bytes')) / PAGE_BYTES
-        verified = size * mean('postings') * mean('page_bytes') / SLICES / PAGE_BYTES
-        reads = names + verified
+        names, verified = sync_units(size)
         rows.append([number(size), number(round(names)), number(round(verified)),
-                     dollars(30 * reads)])
+                     dollars(30 * (names + verified))])
     return table(['Repositories', 'Read units for rows and names', 'Read units for a slice',
                   'Price of a sync a day, a month'], rows)
+
+
+def sizing_table():
+    rows = []
+    for size in (1000, 10000, 100000, 1000000):
+        seconds = load_units() * size / NEW_TABLE_UNITS
+        rows.append([number(size), number(round(mean('stored') * size / 1e6)) + ' MB',
+                     duration(seconds), number(round(sum(sync_units(size)))),
+                     number(size * SNAPSHOT_BYTES / 1e6) + ' MB'])
+    return table(['Repositories', 'Stored in DynamoDB', 'First load, at least',
+                  'Read units of a daily sync', 'Disk for a load, at most'], rows)
+
+
+def duration(seconds):
+    """Return seconds as text, in a unit that fits."""
+    for unit, length in ('hours', 3600), ('minutes', 60), ('seconds', 1):
+        if seconds >= 1.5 * length or length == 1:
+            return '%s %s' % (number(round(seconds / length, 1)), unit)
 
 
 def summary():
@@ -226,7 +253,7 @@ def summary():
 
 BLOCKS = [('README.md', 'summary', summary), ('docs/cost.md', 'operations', operations_table),
           ('docs/cost.md', 'repository', repository_table), ('docs/cost.md', 'load', load_table),
-          ('docs/cost.md', 'sync', sync_table)]
+          ('docs/cost.md', 'sync', sync_table), ('docs/operations.md', 'sizing', sizing_table)]
 
 
 def _block(name):

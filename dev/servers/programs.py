@@ -35,7 +35,8 @@ def path_of(name):
     The name docker-registry means the registry of version 2, not the older one in Python.
     """
     # a user's PATH on Debian does not contain the last two
-    folders = os.environ.get('PATH', os.defpath) + ':/usr/sbin:/sbin:' + os.path.join(LOCAL, name)
+    folders = os.pathsep.join([os.environ.get('PATH', os.defpath), '/usr/sbin', '/sbin',
+                               os.path.join(LOCAL, name), os.path.join(LOCAL, name, 'usr/bin')])
     if name != _REGISTRY:
         return shutil.which(name, path=folders)
     found = (os.path.join(folder, each) for folder in folders.split(os.pathsep)

@@ -169,6 +169,14 @@ def base_images_of_debian():
         _write_stamp('base-images', stamp)
 
 
+def promtool():
+    """Set up Prometheus's promtool, which checks config/alarms.yml."""
+    if not _is_up_to_date('promtool', *debian_packages.PROMTOOL) and _try_set_up(
+            lambda: debian_packages.unpack(_path('promtool'), debian_packages.PROMTOOL),
+            'promtool'):
+        _write_stamp('promtool', *debian_packages.PROMTOOL)
+
+
 def distribution_v3():
     """Set up the registry of version 3, built with Go, for `make test-v3` only."""
     _build_with_go('distribution-v3', _REGISTRY_V3 + '@v3.0.0')
@@ -222,7 +230,8 @@ def _try_set_up(action, what):
 
 
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
-              'clients': clients, 'templates': templates, 'actionlint': actionlint}
+              'clients': clients, 'templates': templates, 'actionlint': actionlint,
+              'promtool': promtool}
 #: The components that only some tests need.
 OPTIONAL = {'base-images': base_images_of_debian, 'distribution-v3': distribution_v3,
             'distribution-v3.1': distribution_v3_1, 'docker-compose': docker_compose}

@@ -14,7 +14,8 @@ from dev.servers.programs import is_missing
 from dev.setup import toolchain
 from dev.setup.console import SetupError, echo, run
 
-__all__ = ['PROGRAMS', 'DAEMON', 'DisabledServices', 'missing', 'install', 'unpack_daemon']
+__all__ = ['PROGRAMS', 'DAEMON', 'PROMTOOL', 'DisabledServices', 'missing', 'install', 'unpack',
+           'unpack_daemon']
 
 #: Debian packages, and the program of each that is used. crun: podman needs a runtime even for a
 #: search.
@@ -23,6 +24,8 @@ PROGRAMS = {'docker-registry': 'docker-registry', 'skopeo': 'skopeo', 'podman': 
 #: The packages of the daemon and of what it starts; and of the command, if Debian has one for it.
 DAEMON = ['docker.io', 'containerd', 'runc', 'tini']
 _COMMAND = 'docker-cli'
+#: The package that contains promtool.
+PROMTOOL = ['prometheus']
 
 _SERVICES = {
     'docker-registry': ['docker-registry.service'],
@@ -91,13 +94,17 @@ class DisabledServices(object):
 
 
 def unpack_daemon(folder):
-    """Unpack a Docker daemon into `folder`, emptied before, without installing it. Raise SetupError
-    if there is no apt-get."""
+    """Unpack a Docker daemon into `folder`, as `unpack` does."""
+    unpack(folder, DAEMON + ([_COMMAND] if toolchain.debian_has(_COMMAND) else []))
+
+
+def unpack(folder, packages):
+    """Unpack Debian packages into `folder`, emptied before, without installing them. Raise
+    SetupError if there is no apt-get."""
     if not (shutil.which('apt-get') and shutil.which('dpkg-deb')):
-        raise SetupError('the Docker daemon comes from Debian packages, but this system has '
-                         'no apt-get')
-    packages = DAEMON + ([_COMMAND] if toolchain.debian_has(_COMMAND) else [])
-    echo('.local/dockerd: unpacking %s' % ' '.join(packages))
+        raise SetupError('%s: only Debian has these packages, and this system has no apt-get'
+                         % ' '.join(packages))
+    echo('.local/%s: unpacking %s' % (os.path.basename(folder), ' '.join(packages)))
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with tempfile.TemporaryDirectory() as downloads:

@@ -44,15 +44,24 @@ def code(text):
     return re.findall(r'`([^`]+)`', text)
 
 
-def blocks(path, language):
-    """Return the fenced examples of a page in this language."""
-    return re.findall(r'^```%s\n(.*?)^```' % language, read(path), re.MULTILINE | re.DOTALL)
+def section(path, heading):
+    """Return the text of a page from a heading up to the next one."""
+    found = re.search(r'^#+ %s\n(.*?)(?=^#{1,6} |\Z)' % re.escape(heading), read(path),
+                      re.MULTILINE | re.DOTALL)
+    assert found, '%s has no heading %s' % (path, heading)
+    return found.group(1)
 
 
-def commands(path, program):
+def blocks(path, language, heading=None):
+    """Return the fenced examples of a page, or of the part below a heading, in this language."""
+    return re.findall(r'^```%s\n(.*?)^```' % language,
+                      section(path, heading) if heading else read(path), re.MULTILINE | re.DOTALL)
+
+
+def commands(path, program, heading=None):
     """Return the commands of a page's shell examples that begin with `program`, continuation lines
     joined."""
-    examples = re.sub(r'\\\n\s*', '', '\n'.join(blocks(path, 'sh')))
+    examples = re.sub(r'\\\n\s*', '', '\n'.join(blocks(path, 'sh', heading)))
     return [line for line in examples.splitlines() if line.startswith(program + ' ')]
 
 

@@ -1,53 +1,51 @@
 """The aws commands of the documents do what is stated, and docs/operations.md lists the log lines
 that are written."""
 import ast
+import contextlib
 import re
-import shlex
+import sqlite3
 
-import botocore.session
-import botocore.validate
 import pytest
 
+from benchmarks.names import names
+from benchmarks.results import Results
+from dev import figures
 from docker_registry_index.engine import Settings
 from docker_registry_index.engine.search.search import MOST
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.store.client import attempt_timeout, request_timeout
+from docker_registry_index.engine.store.records import SLICES
 from docker_registry_index.engine.store.tables import definition, tables
+from docker_registry_index.engine.sync import snapshot, verification
 from docker_registry_index.engine.write import change_queue, plan
 from tests.docs import pages
+from tests.docs.aws_commands import commands, problems, request, run
 from tests.helpers.engine import EngineIndex
 from tests.helpers.release_0_1_0 import update_as_0_1_0
 
 PAGE = 'docs/operations.md'
 #: The method of a logger, and its level on the page.
 LEVELS = {'info': 'info', 'warning': 'warning', 'error': 'error', 'exception': 'error'}
+ARN = 'arn:aws:dynamodb:us-east-1:123456789012:table/registry-repository/backup/0123'
 TABLES = {table.name for database in ('docker-registry', 'registry')
           for table in tables(Settings(database=database)).values()}
 TABLES.add('docker-registry-search')  # that of the releases before 0.5.0
 
 
-def requests(page):
-    """Return (operation, arguments) for each `aws dynamodb` command of a page but the waits."""
-    made = [shlex.split(command)[2:] for command in pages.commands(page, 'aws dynamodb')]
-    return [(words[0].title().replace('-', ''), {
-        option.title().replace('-', ''): given.strip() if '=' not in given else [
-            dict(pair.split('=') for pair in word.split(',')) for word in given.split()]
-        for option, given in re.findall(r'--(\S+)((?: (?!--)\S+)+)', ' '.join(words))
-    }) for words in made if words[0] != 'wait']
-
-
-@pytest.mark.parametrize('page', [page for page in pages.ALL if 'aws dynamodb' in pages.read(page)])
-def test_every_aws_command_is_one_of_the_api(page):
-    model = botocore.session.get_session().get_service_model('dynamodb')
-    for operation, given in requests(page):
-        assert botocore.validate.ParamValidator().validate(
-            given, model.operation_model(operation).input_shape).generate_report() == ''
-        assert given['TableName'] in TABLES
+@pytest.mark.parametrize('page', [page for page in pages.ALL if pages.commands(page, 'aws')])
+def test_every_aws_command_is_one_of_the_api_on_a_table_of_the_index(page):
+    for words in commands(page):
+        if words[1] != 'wait':
+            assert problems([word.replace('BACKUP_ARN', ARN) for word in words]) == '', words
+    named = {word for words in commands(page) for option, word in zip(words, words[1:])
+             if option.endswith('table-name')}
+    assert named <= TABLES | {'docker-registry-restored-repository'}
 
 
 def test_tables_made_by_hand_are_those_that_the_engine_makes():
-    made = [given for operation, given in requests('docs/iam.md') if operation == 'CreateTable']
-    assert made == [definition(table) for table in tables(Settings()).values()]
+    made = [request(words) for words in commands('docs/iam.md') if words[1] == 'create-table']
+    assert [given for _, _, given in made] == [
+        definition(table) for table in tables(Settings()).values()]
 
 
 @pytest.fixture
@@ -55,10 +53,17 @@ def index(in_process_dynamodb):
     return EngineIndex(in_process_dynamodb.url).ready([('acme/web', None), ('acme/gone', None)])
 
 
+def do(index, section, backup_arn=''):
+    """Run the commands below a heading of the page on the tables of an index."""
+    for words in commands(PAGE, section):
+        run(index.engine.client.dynamodb, [
+            word.replace('docker-registry', index.settings.database).replace(
+                'BACKUP_ARN', backup_arn) for word in words])
+
+
 def test_the_index_recovers_from_deleted_and_from_restored_tables(index):
     call = index.engine.client.call
-    assert requests(PAGE)[0] == ('DeleteTable', {'TableName': Settings().repository_table})
-    call('delete_table', TableName=index.settings.repository_table)
+    do(index, 'Rebuild the index')
     assert index.search('web') == [('acme/web', '')], 'searches go on'
     index.another().ready([('acme/web', None), ('acme/missed', None)])
     assert index.search('') == [('acme/missed', ''), ('acme/web', '')]
@@ -88,6 +93,55 @@ def test_descriptions_of_the_plugin_are_in_rows_and_only_repeated_in_postings(in
     update_as_0_1_0(index, 'acme/web')
     index.another().load(lambda: [('acme/web', None)])
     assert index.search('web') == [('acme/web', '')]
+
+
+def load_twice(index):
+    """Load, and load again after an hour; return the names that only the first load keeps."""
+    storage = ['acme/later', 'acme/web']
+    index.another(region=index.settings.region).load(lambda: [(name, None) for name in storage])
+    kept = set(index.names()) - set(storage)
+    for name in kept:
+        index.change_item(index.settings.repository_table, {'name': {'S': name}},
+                          touched={'N': '1'})
+    index.another(region=index.settings.region).load(lambda: [(name, None) for name in storage])
+    assert index.names() == storage
+    return sorted(kept)
+
+
+def test_a_backup_replaces_the_table_and_the_next_load_repairs_the_rest(index):
+    dynamodb, table = index.engine.client.dynamodb, index.settings.repository_table
+    index.engine.add('acme/web', 'my text')
+    do(index, 'Back up the descriptions')
+    status = dynamodb.describe_continuous_backups(TableName=table)['ContinuousBackupsDescription']
+    assert status['PointInTimeRecoveryDescription']['PointInTimeRecoveryStatus'] == 'ENABLED'
+    [backup] = dynamodb.list_backups(TableName=table)['BackupSummaries']
+    index.engine.add('acme/later')
+    index.engine.add('acme/web', 'another text')
+    index.engine.remove('acme/gone')
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=True)
+    with pytest.raises(dynamodb.exceptions.ClientError):
+        do(index, 'Restore a backup', backup['BackupArn'])
+    restore = commands(PAGE, 'Restore a backup')
+    run(dynamodb, [word.replace('docker-registry', index.settings.database)
+                   for word in restore.pop()])
+    do(index, 'Restore a backup', backup['BackupArn'])
+    assert load_twice(index) == ['acme/gone']
+    assert sorted(index.search('')) == [('acme/later', ''), ('acme/web', 'my text')]
+    assert index.search('another') == []
+    assert not list(index.engine.checker(
+        lambda: [('acme/web', None), ('acme/later', None)]).check())
+
+
+def test_a_point_in_time_is_restored_under_another_database_with_its_descriptions(index):
+    index.engine.add('acme/web', 'my text')
+    do(index, 'Back up the descriptions')
+    do(index, 'Restore a point in time')
+    restored = EngineIndex(index.endpoint, index.settings.database + '-restored',
+                           region=index.settings.region)
+    restored.ready([('acme/web', None), ('acme/later', None)])
+    assert load_twice(restored) == ['acme/gone']
+    assert sorted(restored.search('')) == [('acme/later', ''), ('acme/web', 'my text')]
+    assert restored.search('my text') == [('acme/web', 'my text')]
 
 
 def written():
@@ -123,6 +177,41 @@ def test_the_lines_of_the_page_are_those_that_are_logged_at_their_level():
     missing = [logged for _, logged in WRITTEN
                if not any(is_line(line, logged) for line, _ in LINES)]
     assert not missing, '\n'.join(missing)
+
+
+def test_a_load_needs_no_more_disk_than_the_page_states(index, monkeypatch):
+    scratch, made, most = snapshot.scratch_database, [], [0]
+
+    def counted(*arguments):
+        made.append(scratch(*arguments))
+        return made[-1]
+
+    def measure():
+        sizes = []
+        for database in made:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed
+                [[count], [size]] = [database.execute('PRAGMA ' + what).fetchone()
+                                      for what in ('page_count', 'page_size')]
+                sizes.append(count * size)
+        most[0] = max(most[0], sum(sizes))
+
+    for module in snapshot, verification:
+        monkeypatch.setattr(module, 'scratch_database', counted)
+    listed = [(name, figures.DESCRIPTION) for name in names(400)]
+    index.load(lambda: listed, measure)
+    # This load reads all rows and verifies all postings.
+    index.load(lambda: listed, measure, slices=range(SLICES))
+    assert 400 * 100 < most[0] <= 400 * figures.SNAPSHOT_BYTES
+    assert 'at most 1 KB for each repository' in pages.prose(PAGE)
+
+
+def test_the_page_repeats_what_was_measured():
+    results = Results.read()
+    [http], [load] = results['http'].values(), results['load'].values()
+    answered = http['the service']['search']['8']['rate']
+    assert 'answered about %d searches per second' % round(answered, -2) in pages.prose(PAGE)
+    written = load['py3']['rates']['this index']
+    assert 'wrote about %d repositories per second' % round(written, -1) in pages.prose(PAGE)
 
 
 KEYS, ROLE = Settings(access_key='AKIADUMMY', secret_access_key='dummy'), Settings()

@@ -26,10 +26,11 @@ class EngineIndex(object):
     def __init__(self, endpoint, database=None, **more):
         database = database or 'test-' + uuid.uuid4().hex[:12]
         # In moto, a region of its own: moto's transactions take longer the more a region has.
-        region = database if endpoint.endswith('.amazonaws.com') else 'us-east-1'
-        self._endpoint = endpoint
+        region = more.pop('region', None) or (
+            database if endpoint.endswith('.amazonaws.com') else 'us-east-1')
+        self.endpoint = endpoint
         #: Whether moto answers, in the process of the test.
-        self.is_in_process = region == database
+        self.is_in_process = endpoint.endswith('.amazonaws.com')
         self.settings = Settings(
             database=database, region=region, access_key='AKIADUMMY', secret_access_key='dummy',
             endpoint_url=endpoint.replace('us-east-1', region), **more)
@@ -40,7 +41,7 @@ class EngineIndex(object):
 
     def another(self, **more):
         """A further engine on the same tables, as in another process."""
-        return EngineIndex(self._endpoint, self.settings.database, **more)
+        return EngineIndex(self.endpoint, self.settings.database, **more)
 
     def thinned_on_moto(self, cases, every, first):
         """Return the cases of a test. On moto, where each takes longer, return only every second

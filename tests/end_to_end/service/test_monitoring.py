@@ -7,6 +7,7 @@ import pytest
 from dev.servers.process import free_port, http_status
 from dev.servers.proxy import Proxy
 from dev.servers.service import Service
+from tests.docs import pages
 from tests.end_to_end.service.place import ServiceProcess
 from tests.helpers.registry import pushed
 from tests.helpers.waiting import in_threads, wait_until
@@ -39,6 +40,17 @@ def test_monitoring_listens_at_its_own_address_alone(own):
     os.kill(place.service.pid, signal.SIGTERM)
     wait_until(lambda: not place.service.running, 'it does not end', 12)
     assert place.service.status == 0 and 'Traceback' not in place.service.log_text()
+
+
+def test_a_copy_takes_the_memory_that_the_page_on_operations_states(dynamodb_local):
+    with ServiceProcess(dynamodb_local.url) as place:
+        for _ in range(100):
+            assert place.search('web')['results'] == []
+        [megabytes] = [value / 1e6 for (name, _), value in place.metrics().items()
+                       if name == 'process_resident_memory_bytes']
+    print('%.0f MB after a start and 100 searches' % megabytes)
+    assert 40 < megabytes < 100
+    assert 'takes less than 100 MB after its start' in pages.prose('docs/operations.md')
 
 
 def test_monitoring_answers_while_all_threads_for_clients_are_busy(own):
