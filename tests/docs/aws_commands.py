@@ -8,6 +8,8 @@ import botocore.validate
 
 from tests.docs import pages
 
+#: Options of every command, which no request contains.
+_OF_THE_OUTPUT = ('--query', '--output')
 _SESSION = botocore.session.get_session()
 
 
@@ -60,7 +62,7 @@ def _grouped(options):
             found.append((word, []))
         else:
             found[-1][1].append(word)
-    return found
+    return [each for each in found if each[0] not in _OF_THE_OUTPUT]
 
 
 def _value(shape, values):
