@@ -1,6 +1,7 @@
 """The tables record the registry of the index, so that another one does not replace its names."""
 from __future__ import unicode_literals
 
+import botocore.exceptions
 import pytest
 
 from docker_registry_index.engine import SearchIndex, errors
@@ -67,6 +68,33 @@ def test_another_registry_is_refused_as_soon_as_the_first_one_has_listed_a_repos
 
     assert of('one:5000').sync(listing).complete and started
     assert first.names() == [name for name, _ in STORE]
+
+
+def test_the_record_is_written_once(first, of):
+    of('one:5000').sync(lambda: STORE)
+    index = of('one:5000')
+    made = RequestsMade(index)
+    index.sync(lambda: STORE)
+    of(None).sync(lambda: STORE)
+    other = of(None)
+    without = RequestsMade(other)
+    other.sync(lambda: STORE)
+    assert made.operations.count('UpdateItem') == without.operations.count('UpdateItem')
+
+
+def test_a_throttled_record_does_not_end_the_load_and_is_written_at_its_end(first, of):
+    index, throttled = of('one:5000'), []
+
+    def throttle(params, **_):
+        if 'registry' in params['UpdateExpression']:
+            throttled.append(True)
+            raise botocore.exceptions.ClientError({'Error': {
+                'Code': 'ProvisionedThroughputExceededException', 'Message': 'slow'}}, 'UpdateItem')
+
+    index.client.dynamodb.meta.events.register(
+        'provide-client-params.dynamodb.UpdateItem', throttle)
+    assert index.sync(lambda: STORE).complete and throttled
+    assert recorded(first) == 'one:5000'
 
 
 def test_the_record_of_a_process_that_has_taken_the_lease_over_stays(first, of):
