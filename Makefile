@@ -30,7 +30,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run run-service check check-tests lint-py3 setup setup-check setup-run setup-service \
     setup-dist check-tag dist images clean bench bench-full test lint test-py3 test-py27 \
     test-py27-writes test-py27-reads test-ministack test-registry \
-    test-service test-v3 test-packaging test-templates test-some-faults test-faults
+    test-service test-page screenshots test-v3 test-packaging test-templates \
+    test-some-faults test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +55,7 @@ test: lint ## Run all tests, after installing what they need
 	@echo '== runs four parts at a time and shows each when it ends: 7 to 12 minutes in all'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
-	    check-tests test-py3 test-packaging test-templates
+	    test-page check-tests test-py3 test-packaging test-templates
 	@echo 'make test: all passed'
 
 lint-py3: setup-check
@@ -104,6 +105,13 @@ test-v3: setup ## Test the service with version 3 of the registry, built with Go
 	@echo '== the service beside CNCF Distribution 3'
 	@PATH="$(CURDIR)/.local/distribution-v3:$$PATH" \
 	    $(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/service
+
+test-page: setup ## Test the search page in Chromium
+	@echo '== the search page in Chromium'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/page
+
+screenshots: setup ## Make the pictures of the search page in docs/screenshots/
+	@$(PYTHON3_BIN)/python -m dev.screenshots
 
 test-some-faults: setup ## Test what holds under faults, such as kills and an unavailable DynamoDB
 	@echo '== faults'

@@ -177,6 +177,11 @@ def promtool():
         _write_stamp('promtool', *debian_packages.PROMTOOL)
 
 
+def browser():
+    """Set up Chromium, for the tests of the search page and for its screenshots."""
+    _try_set_up(toolchain.require_chromium, 'Chromium')
+
+
 def distribution_v3():
     """Set up the registry of version 3, built with Go, for `make test-v3` only."""
     _build_with_go('distribution-v3', _REGISTRY_V3 + '@v3.0.0')
@@ -230,8 +235,8 @@ def _try_set_up(action, what):
 
 
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
-              'clients': clients, 'templates': templates, 'actionlint': actionlint,
-              'promtool': promtool}
+              'clients': clients, 'browser': browser, 'templates': templates,
+              'actionlint': actionlint, 'promtool': promtool}
 #: The components that only some tests need.
 OPTIONAL = {'base-images': base_images_of_debian, 'distribution-v3': distribution_v3,
             'distribution-v3.1': distribution_v3_1, 'docker-compose': docker_compose}

@@ -139,3 +139,8 @@ def require_java_and_maven():
 def require_go():
     """Make sure that Go is installed."""
     require('Go 1.25 or later', lambda: shutil.which('go'), ['golang-go'])
+
+
+def require_chromium():
+    """Make sure that Chromium and a font are installed."""
+    require('Chromium', lambda: shutil.which('chromium'), ['chromium', 'fonts-dejavu-core'])

@@ -105,8 +105,11 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
 def _namespace(index: SearchIndex) -> str:
     inside, after = _parameter('in'), _parameter('after')
     inside = inside and inside.rstrip('/') + '/'
-    return flask.render_template('namespace.html', term='', inside=inside, after=after,
-                                 parents=_parents(inside), results=index.browse(inside, after))
+    found = index.browse(inside, after)
+    namespaces = sum(each.name.endswith('/') for each in found)
+    return flask.render_template(
+        'namespace.html', term='', inside=inside, after=after, parents=_parents(inside),
+        results=found, namespaces=namespaces, repositories=len(found) - namespaces)
 
 
 def _parents(inside: str) -> list[tuple[str, str]]:

@@ -68,9 +68,11 @@ def connect(nginx):
 def test_search_and_catalog_go_to_the_service_and_every_other_path_to_the_registry(
         nginx, registry, service):
     of_service = ['/v1/_ping', '/v1/search?q=app&n=25', '/v1/search?q=a%2Fb%20c%26d', '/v1/',
-                  '/v2/_catalog', '/v2/_catalog?n=5&last=a%2Fb']
+                  '/v2/_catalog', '/v2/_catalog?n=5&last=a%2Fb', '/', '/?q=a%2Fb&page=2',
+                  '/-/', '/-/r/a/b', '/-/r/events', '/-/static/page.css?v=1']
     assert {ask(nginx, path) for path in of_service} == {(200, 'service')}
-    others = ['/v2/', '/v2', '/', '/v2/_catalog/', '/v2/_catalogue', '/v2/a/tags/list?n=1',
+    others = ['/v2/', '/v2', '/-x/', '/v2/-/x', '/v2/_catalog/', '/v2/_catalogue',
+              '/v2/a/tags/list?n=1',
               '/v2/a/_catalog/manifests/latest', '/v2/v1/search/tags/list', '/v11/search',
               '/v2/a/blobs/uploads/5b2f?_state=a%2Fb%3D%3D', '/v2/events/tags/list',
               '/v2/metrics/manifests/1', '/v2/a%2Fb/tags/list', '/eventslist']
@@ -81,7 +83,8 @@ def test_search_and_catalog_go_to_the_service_and_every_other_path_to_the_regist
 @pytest.mark.parametrize('name', ['events', 'metrics', 'healthz', 'readyz'])
 def test_paths_that_are_not_for_clients_do_not_exist(nginx, registry, service, name):
     for form in ('/%s', '/%s?q=1', '/%s/', '//%s', '/./%s', '/v1/../%s', '/v1/%%2e%%2e/%s',
-                 '/v2/../%s', '/v2/_catalog/../../%s', '/%s#/../v1/search'):
+                 '/v2/../%s', '/v2/_catalog/../../%s', '/%s#/../v1/search',
+                 '/-/../%s', '/-/%%2e%%2e/%s'):
         assert ask(nginx, form % name)[0] == ask(nginx, form % name, 'POST')[0] == 404, form
     assert not service.requests and not registry.requests
 
@@ -90,19 +93,19 @@ def test_the_service_gets_the_normalized_path(nginx, service):
     for path in (b'/events/../v1/search', b'/events/..%2fv1/search', b'/events%3f/../v1/search',
                  b'/events%23/../v1/search', b'/v1/x/../search', b'/%76%31/search',
                  b'//v1//search', b'/metrics/../v2/_catalog', b'/v2/./_catalog',
-                 b'/v2/%5fcatalog'):
+                 b'/v2/%5fcatalog', b'/-/%72/a%2Fb/../c'):
         with connect(nginx) as client:
             client.sendall(b'GET ' + path + b' HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n')
             assert client.recv(12) == b'HTTP/1.1 200'
-    assert service.paths == ['/v1/search'] * 7 + ['/v2/_catalog'] * 3
+    assert service.paths == ['/v1/search'] * 7 + ['/v2/_catalog'] * 3 + ['/-/r/a/c']
 
 
 def test_the_registry_and_the_service_get_the_headers_they_need(nginx, registry, service):
-    for path in '/v1/search', '/v2/_catalog', '/v2/a/manifests/latest':
+    for path in '/v1/search', '/v2/_catalog', '/', '/-/r/a', '/v2/a/manifests/latest':
         ask(nginx, path, headers={
             'Authorization': 'Basic dTpw', 'Host': 'registry.example.com:8443', 'Accept': 'a/b',
             'X-Forwarded-Proto': 'gopher', 'Connection': 'close'})
-    assert len(service.requests) == 2 and len(registry.requests) == 1
+    assert len(service.requests) == 4 and len(registry.requests) == 1
     for _, headers in service.requests + registry.requests:
         assert headers['Authorization'] == 'Basic dTpw' and headers['Accept'] == 'a/b'
         assert headers['Host'] == 'registry.example.com:8443' and headers['Connection'] is None
@@ -141,19 +144,19 @@ def test_the_registry_sees_a_push_before_its_end(nginx, registry):
 
 def test_the_service_gets_only_complete_and_small_requests(nginx, registry, service):
     before = service.connections
-    for line in b'POST /v1/search?q=a', b'GET /v2/_catalog':
+    for line in b'POST /v1/search?q=a', b'GET /v2/_catalog', b'GET /', b'GET /-/r/a':
         for content in (b'', b'GET /v1/sea', line + b' HTTP/1.1\r\nHost: x\r\n', HALF % line):
             with connect(nginx) as connection:
                 connection.sendall(content)
                 time.sleep(0.05)
     assert service.connections == before and not service.requests
-    for path in '/v1/search?q=a', '/v2/_catalog':
+    for path in '/v1/search?q=a', '/v2/_catalog', '/', '/-/r/a':
         assert ask(nginx, path, 'POST', b'x' * 64 * 1024) == (200, 'service')
         assert ask(nginx, path, 'POST', b'x' * (64 * 1024 + 1))[0] == 413
-    assert len(service.requests) == 2 and not registry.requests
+    assert len(service.requests) == 4 and not registry.requests
 
 
-@pytest.mark.parametrize('path', ['/v1/search?q=a', '/v2/_catalog'])
+@pytest.mark.parametrize('path', ['/v1/search?q=a', '/v2/_catalog', '/', '/-/r/a'])
 def test_one_address_has_at_most_32_requests_under_way(nginx, registry, path):
     with contextlib.ExitStack() as opened:
         for _ in range(32):
@@ -185,8 +188,8 @@ def test_beside_the_recipe_nobody_without_a_password_reaches_the_service(
         registry, service, nginx_class):
     right, wrong = basic(USER, PASSWORD), basic(USER, 'wrong')
     with nginx_class(registry.port, service.port) as nginx:
-        for path in ('/v1/search?q=a', '/v1/_ping', '/v1/', '/v2/_catalog?n=5', '/v2/',
-                     '/V1/search', '//v1//search', '/v1/../v1/search', '/%76%31/search',
+        for path in ('/v1/search?q=a', '/v1/_ping', '/v1/', '/v2/_catalog?n=5', '/v2/', '/',
+                     '/?q=a', '/-/r/a', '/-/static/page.css', '/V1/search', '//v1//search', '/v1/../v1/search', '/%76%31/search',
                      '/v2/%5fcatalog', '/v2/./_catalog', '/v2/_catalog/', '/v2/a/../_catalog'):
             for headers in {}, {'Authorization': wrong}, {'Authorization': 'Bearer x'}:
                 assert ask(nginx, path, headers=headers)[0] in (401, 404), path
@@ -234,7 +237,7 @@ def test_a_flood_of_wrong_passwords_does_not_reach_the_catalog_of_the_registry(d
 def test_after_many_requests_a_client_is_slowed_down_and_not_refused(servers, service):
     with Nginx(*[each.port for each in servers]) as nginx:
         began = time.monotonic()
-        for path in ['/v1/search?q=a', '/v2/_catalog'] * 10:
+        for path in ['/v1/search?q=a', '/v2/_catalog', '/', '/-/r/a'] * 5:
             assert ask(nginx, path) == (200, 'service')
         at_once = time.monotonic() - began
         for path in ['/v1/search?q=a', '/v2/_catalog'] * 10:
