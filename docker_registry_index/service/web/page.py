@@ -14,7 +14,7 @@ import flask
 from markupsafe import Markup, escape
 from werkzeug.datastructures import Headers
 
-from ...engine import SearchIndex
+from ...engine import Results, SearchIndex
 from ...engine.errors import safe
 from ...engine.search.ranking import parse
 from ...engine.search.search import MOST
@@ -106,10 +106,18 @@ def _namespace(index: SearchIndex) -> str:
     inside, after = _parameter('in'), _parameter('after')
     inside = inside and inside.rstrip('/') + '/'
     found = index.browse(inside, after)
+    return flask.render_template('namespace.html', term='', inside=inside, after=after,
+                                 parents=_parents(inside), results=found, summary=_summary(found))
+
+
+def _summary(found: Results) -> str:
+    """Return how many namespaces and repositories were found."""
     namespaces = sum(each.name.endswith('/') for each in found)
-    return flask.render_template(
-        'namespace.html', term='', inside=inside, after=after, parents=_parents(inside),
-        results=found, namespaces=namespaces, repositories=len(found) - namespaces)
+    counts = ((namespaces, 'namespace', 'namespaces'),
+              (len(found) - namespaces, 'repository', 'repositories'))
+    shown = ' and '.join(f'{count} {one if count == 1 else many}'
+                         for count, one, many in counts if count) or 'No repositories'
+    return f'{shown}, and more' if found.is_incomplete else shown
 
 
 def _parents(inside: str) -> list[tuple[str, str]]:

@@ -55,6 +55,14 @@ class ServicePageNginx(ReadmeNginx):
     page = 'docs/service.md'
 
 
+class PagePageNginx(_WithUsers):
+    """The recipe with the lines of docs/page.md."""
+
+    def text(self):
+        [lines] = pages.blocks('docs/page.md', 'nginx')
+        return _RECIPE % (USERS_FILE, lines)
+
+
 class CompleteNginx(_WithUsers):
     """config/nginx.conf with its lines about passwords, which are comments in the file."""
 

@@ -14,7 +14,7 @@ from docker_registry_index.service.server import IDLE_SECONDS
 from tests.docs import pages
 from tests.end_to_end.service.clients import basic
 from tests.end_to_end.service.nginx_recipe import (
-    PASSWORD, USER, CompleteNginx, ReadmeNginx, ServicePageNginx)
+    PASSWORD, USER, CompleteNginx, PagePageNginx, ReadmeNginx, ServicePageNginx)
 from tests.end_to_end.service.place import ServiceProcess, needs
 from tests.helpers.registry import FakeRegistry
 from tests.helpers.scripted_server import ScriptedServer, page
@@ -188,8 +188,8 @@ def test_beside_the_recipe_nobody_without_a_password_reaches_the_service(
         registry, service, nginx_class):
     right, wrong = basic(USER, PASSWORD), basic(USER, 'wrong')
     with nginx_class(registry.port, service.port) as nginx:
-        for path in ('/v1/search?q=a', '/v1/_ping', '/v1/', '/v2/_catalog?n=5', '/v2/', '/',
-                     '/?q=a', '/-/r/a', '/-/static/page.css', '/V1/search', '//v1//search', '/v1/../v1/search', '/%76%31/search',
+        for path in ('/v1/search?q=a', '/v1/_ping', '/v1/', '/v2/_catalog?n=5', '/v2/',
+                     '/V1/search', '//v1//search', '/v1/../v1/search', '/%76%31/search',
                      '/v2/%5fcatalog', '/v2/./_catalog', '/v2/_catalog/', '/v2/a/../_catalog'):
             for headers in {}, {'Authorization': wrong}, {'Authorization': 'Bearer x'}:
                 assert ask(nginx, path, headers=headers)[0] in (401, 404), path
@@ -218,6 +218,23 @@ def test_an_overloaded_service_is_not_replaced_by_the_catalog_of_the_registry(
     assert ask(nginx, '/v2/_catalog') == expected
     assert registry.paths == ['/v2/_catalog'] * (expected[1] == 'registry')
     assert ask(nginx, '/v1/search')[0] == status, 'the registry has no search'
+
+
+@pytest.mark.parametrize('nginx_class', [PagePageNginx, CompleteNginx])
+def test_beside_the_recipe_nobody_without_a_password_sees_the_search_page(
+        registry, service, nginx_class):
+    paths = ['/', '/?q=a%2Fb', '/-/r/a/b', '/-/static/page.css?v=1']
+    with nginx_class(registry.port, service.port) as nginx:
+        for path in paths + ['//', '/-/../', '/%2D/r/a', '/v2/../']:
+            for headers in {}, {'Authorization': basic(USER, 'wrong')}:
+                assert ask(nginx, path, headers=headers)[0] == 401, path
+        assert not service.requests and not registry.requests
+        headers = {'Authorization': basic(USER, PASSWORD), 'Host': 'registry.example.com'}
+        for path in paths:
+            assert ask(nginx, path, headers=headers) == (200, 'service')
+        assert ask(nginx, '/-/../events', headers=headers)[0] == 404
+    assert service.paths == paths and not registry.requests
+    assert {headers['Host'] for _, headers in service.requests} == {'registry.example.com'}
 
 
 def test_a_flood_of_wrong_passwords_does_not_reach_the_catalog_of_the_registry(dynamodb_local):
