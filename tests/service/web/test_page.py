@@ -137,7 +137,7 @@ def test_a_long_namespace_has_a_next_page(many, monkeypatch):
         inside, after, limit=40))
     found = read(many, '/')
     assert found.status() == '40 repositories, and more'
-    assert found.links()['Next'] == './?after=app-40' and 'First page' not in found.links()
+    assert found.links()['Next'] == './?in=&after=app-40' and 'First page' not in found.links()
     found = read(many, '/?after=app-40')
     assert found.links()['First page'] == './' and 'Next' not in found.links()
     assert len(found.links()) == 21
