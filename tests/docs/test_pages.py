@@ -60,14 +60,10 @@ def test_the_paths_and_targets_of_make_that_are_named_exist():
     assert not missing, '\n'.join(missing)
 
 
-#: The search page.
-WEB = 'docker_registry_index/service/web/'
-
-
 def test_no_line_is_too_long():
     # Those of the modules are measured by flake8.
     paths = ['.ci/run'] + [os.path.join(folder, name) for folder in (
-        '', 'docs', 'config', 'requirements', WEB + 'static', WEB + 'templates') for name in os.listdir(os.path.join(
+        '', 'docs', 'config', 'requirements') for name in os.listdir(os.path.join(
             pages.ROOT, folder)) if os.path.isfile(os.path.join(pages.ROOT, folder, name))]
     found = ['%s:%d' % (path, number) for path in paths
              for number, line in enumerate(pages.read(path).split('\n'), 1)
