@@ -43,7 +43,6 @@ _SENTENCES = {
     429: 'Too many searches are under way. Try again in a moment.',
     500: 'The search has failed. The log of the service contains the error.',
     503: 'The search is not available now. Try again in a moment.'}
-_CHALLENGE = 'Basic realm="registry"'
 
 
 def is_protected() -> bool:
@@ -57,9 +56,10 @@ def refused(status: int, headers: Headers) -> flask.typing.ResponseReturnValue:
     if status == 401 and not any(each.lower().startswith('basic')
                                  for each in headers.getlist('WWW-Authenticate')):
         # A browser knows no tokens. The service exchanges the password for one.
-        headers.add('WWW-Authenticate', _CHALLENGE)
+        headers.add('WWW-Authenticate', 'Basic realm="registry"')
     sentence = _SENTENCES.get(status, 'This request cannot be answered.')
-    return flask.render_template('error.html', sentence=sentence, term=_term()), status, headers
+    page = flask.render_template('error.html', sentence=sentence, term=_parameter('q'))
+    return page, status, headers
 
 
 def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[], None],
@@ -74,7 +74,7 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
 
     @page.route('/')
     def search() -> str:
-        term = _term()
+        term = _parameter('q')
         if not term.strip():
             return _namespace(index)
         number = min(whole_number(_parameter('page')) or 1, _LAST)
@@ -128,10 +128,6 @@ def _parents(inside: str) -> list[tuple[str, str]]:
 
 def _parameter(name: str) -> str:
     return first_value(flask.request.query_string, name)
-
-
-def _term() -> str:
-    return _parameter('q')
 
 
 def _finish(answer: flask.Response) -> flask.Response:
