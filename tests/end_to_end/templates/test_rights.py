@@ -110,12 +110,12 @@ def of_service(ministack, dynamodb_local):
             DYNAMODB_ENDPOINT_URL=policed.proxy.url) as place:
         found = {'acme/web': 'Words', 'acme/gone': 'Words', LONG: ''}
         digests = {name: place.images.push(name, text=text) for name, text in found.items()}
-        place.wait_until_found(found)
+        place.wait_until_found(found, seconds=30)
         place.images.push('acme/web', text='More words')
         place.images.delete('acme/gone', digests['acme/gone'])
         found = {'acme/web': 'More words', LONG: ''}
-        place.wait_until_found(found)
-        place.wait_until_found({'acme/web': 'More words'}, 'acme words')
+        place.wait_until_found(found, seconds=30)
+        place.wait_until_found({'acme/web': 'More words'}, 'acme words', 30)
         assert place.ask('/v2/_catalog').json()['repositories'] == sorted(found)
         policed.use_commands(CommandProcess('3', policed.index, **place.settings))
         policed.log += place.service.log_text()
