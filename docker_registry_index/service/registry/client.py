@@ -71,36 +71,28 @@ class RegistryClient(Connection):
         """Return the Tags of a repository, [] if it has none.
 
         If they are on several pages, the list may end after latest, or after 100 pages."""
-        end, query = timeout and time.monotonic() + timeout, '?n=1000'
-        found: dict[str, None] = {}
-        for page in range(_TAG_PAGES):
-            tags, link = self._page_of_tags(name, query, _left(end))
-            found.update(dict.fromkeys(tags))
-            if link and not page and self.has_manifest(name, LATEST, _left(end)):
-                # Version 3.0 lists all tags for each page, so another page may take minutes.
-                found[LATEST] = None
-            if not link or LATEST in found:
-                break
-            query = link
-        return Tags(found, not link)
+        return self._tags(name, timeout, '?n=1000', _TAG_PAGES, LATEST)
 
     def all_tags(self, name: str, timeout: float | None = None) -> Tags:
         """Return the Tags of a repository, [] if it has none. Distribution lists them on one page;
         of another registry, at most five pages are read."""
-        end, link = timeout and time.monotonic() + timeout, ''
-        found: dict[str, None] = {}
-        for _ in range(_LISTED_PAGES):
-            tags, link = self._page_of_tags(name, link, _left(end))
-            found.update(dict.fromkeys(tags))
-            if not link:
-                break
-        return Tags(found, not link)
+        return self._tags(name, timeout, '', _LISTED_PAGES)
 
-    def _page_of_tags(self, name: str, query: str, timeout: float | None) -> tuple[list[str], str]:
-        """Return the tags on a page, and the query of the next page, or ''."""
-        answer = self._get(name, 'tags/list' + query, _JSON, LIST_BYTES, timeout)
-        link = answer and self._next(answer)
-        return _texts(answer, 'tags') if answer else [], f'?{urlsplit(link).query}' if link else ''
+    def _tags(self, name: str, timeout: float | None, query: str, pages: int,
+              until: str | None = None) -> Tags:
+        end = timeout and time.monotonic() + timeout
+        found: dict[str, None] = {}
+        for page in range(pages):
+            answer = self._get(name, 'tags/list' + query, _JSON, LIST_BYTES, _left(end))
+            link = answer and self._next(answer)
+            found.update(dict.fromkeys(_texts(answer, 'tags') if answer else ()))
+            if link and not page and until and self.has_manifest(name, until, _left(end)):
+                # Version 3.0 lists all tags for each page, so another page may take minutes.
+                found[until] = None
+            if not link or until in found:
+                break
+            query = f'?{urlsplit(link).query}'
+        return Tags(found, not link)
 
     def has(self, name: str, timeout: float | None = None) -> bool:
         """Return True if a repository has a tag. Reads only the beginning of a long list.

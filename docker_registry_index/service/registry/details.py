@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from ...engine.errors import safe
 from .client import RegistryClient, is_digest
@@ -103,20 +102,12 @@ def read_details(client: RegistryClient, name: str, reference: str, timeout: flo
     annotations = {**annotations_of(image), **annotations_of(top.content)}
     return Details(
         digest=top.digest, media_type=_line(top.media_type), kind=_kind(top.content, image),
-        size=sizes.get(main), platforms=platforms[:_PLATFORMS] or _platform(config, main, sizes),
+        size=sizes.get(main), platforms=platforms[:_PLATFORMS] or [
+            Platform(_platform_name(config), main, sizes.get(main))],
         others=max(0, len(platforms) - _PLATFORMS),
         created=_time(config, 'created') or _time(annotations, _CREATED),
         description=text_in([annotations, labels_of(config)]), annotations=_pairs(annotations),
         labels=_pairs(labels_of(config)), is_whole=is_whole)
-
-
-def web_address(text: str) -> str | None:
-    """Return the text if it is an address of the web, which is safe to link to; otherwise None."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return None
-    return text if parts.scheme in ('http', 'https') and parts.hostname else None
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, str]:
@@ -129,12 +120,6 @@ def _children(index: Mapping[str, Any]) -> dict[str, str]:
             if not text.startswith('unknown'):
                 found[child['digest']] = text
     return found
-
-
-def _platform(config: object, digest: str, sizes: Mapping[str, int | None]) -> list[Platform]:
-    """Return the one platform that is in the config of an image, or []."""
-    text = _platform_name(config)
-    return [Platform(text, digest, sizes.get(digest))] if text else []
 
 
 def _platform_name(parts: object) -> str:

@@ -19,7 +19,7 @@ from ...engine.errors import safe
 from ...engine.search.ranking import parse
 from ...engine.search.search import MOST
 from ...engine.store.text import fold
-from .responses import first_value, whole_number
+from .responses import parameter, whole_number
 from .search import find, without_reference
 
 #: The results of a page, and the number of the last page.
@@ -58,7 +58,7 @@ def refused(status: int, headers: Headers) -> flask.typing.ResponseReturnValue:
         # A browser knows no tokens. The service exchanges the password for one.
         headers.add('WWW-Authenticate', 'Basic realm="registry"')
     sentence = _SENTENCES.get(status, 'This request cannot be answered.')
-    page = flask.render_template('error.html', sentence=sentence, term=_parameter('q'))
+    page = flask.render_template('error.html', sentence=sentence, term=parameter('q'))
     return page, status, headers
 
 
@@ -74,10 +74,10 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
 
     @page.route('/')
     def search() -> str:
-        term = _parameter('q')
+        term = parameter('q')
         if not term.strip():
             return _namespace(index)
-        number = min(whole_number(_parameter('page')) or 1, _LAST)
+        number = min(whole_number(parameter('page')) or 1, _LAST)
         found = find(index, term, _SIZE, number)
         if found.is_incomplete:
             note_incomplete()
@@ -103,7 +103,7 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
 
 
 def _namespace(index: SearchIndex) -> str:
-    inside, after = _parameter('in'), _parameter('after')
+    inside, after = parameter('in'), parameter('after')
     inside = inside and inside.rstrip('/') + '/'
     found = index.browse(inside, after)
     return flask.render_template('namespace.html', term='', inside=inside, after=after,
@@ -126,15 +126,11 @@ def _parents(inside: str) -> list[tuple[str, str]]:
     return [(part, '/'.join(parts[:place + 1]) + '/') for place, part in enumerate(parts)]
 
 
-def _parameter(name: str) -> str:
-    return first_value(flask.request.query_string, name)
-
-
 def _finish(answer: flask.Response) -> flask.Response:
     answer.headers.update(_HEADERS)
     if is_protected():
         answer.cache_control.private = answer.cache_control.no_cache = True
-    elif _parameter('v') == _VERSIONS.get(Path(flask.request.path).name):
+    elif parameter('v') == _VERSIONS.get(Path(flask.request.path).name):
         # Another version's page may request a file from this one during an upgrade.
         answer.cache_control.no_cache = None
         answer.cache_control.public = answer.cache_control.immutable = True

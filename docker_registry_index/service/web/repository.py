@@ -18,12 +18,11 @@ from cachetools import TLRUCache
 
 from ..registry.client import RegistryClient, is_tag
 from ..registry.connection import CredentialsRefused, RegistryUnavailable
-from ..registry.details import (
-    ARTIFACT, CHART, PLUGIN, SECONDARY, Details, read_details, web_address)
+from ..registry.details import ARTIFACT, CHART, PLUGIN, SECONDARY, Details, read_details
 from ..registry.image import is_secondary, rank
 from ..registry.layout import is_name
 from .auth import Busy, credentials_in, header_of, keyed_hash, one_of
-from .responses import Refusal, first_value, whole_number
+from .responses import Refusal, parameter, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -35,18 +34,9 @@ _ANSWERED, _REFUSED, _UNAVAILABLE = 60, 5, 1
 #: The most seconds that a page waits for the registry, that a read goes on for the next request of
 #: the page, and that a page waits for a place.
 _WAIT, _TIMEOUT, _PLACE = 3, 30, 0.2
-#: The most reads at once, and the tags that all lists together may have; details count, too.
-_READS, _REMEMBERED = 8, 200_000
+#: The most reads at once, and the characters that are remembered of all of them together.
+_READS, _REMEMBERED = 8, 20_000_000
 _HOST = re.compile(r'(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z')
-
-#: What the page shows in place of what it cannot show.
-_SENTENCES = {
-    'refused': 'The registry does not let you read this repository.',
-    'cache': 'This registry is a pull-through cache. For a list of tags, it would ask its upstream '
-             'registry, which limits requests. So this page shows the name only.',
-    'late': 'The registry has not answered yet. Load this page again in a moment.',
-    'unavailable': 'The registry does not answer now. Try again in a moment.',
-    'absent': 'The registry has no such repository, or it has no tags.'}
 
 Result = TypeVar('Result')
 
@@ -91,7 +81,7 @@ class Visitors:
 
     def _read(self, sent: str | None, name: str, reference: str,
               read: Callable[[RegistryClient], Result]) -> concurrent.futures.Future[Result]:
-        key = keyed_hash(f'{sent} {name} {reference}')
+        key = keyed_hash(repr((sent, name, reference)))
         with self._lock:
             found = self._reads.get(key)
             if found is not None:
@@ -125,12 +115,8 @@ def _seconds(read: concurrent.futures.Future[Any]) -> float:
 
 
 def _weight(read: concurrent.futures.Future[Any]) -> int:
-    """Return how much a read counts in memory: about one for 100 bytes."""
-    found = read.result() if read.done() and read.exception() is None else None
-    if isinstance(found, Listing):
-        return 10 + len(found.tags) + len(found.secondary)
-    pairs = [*found.labels.shown, *found.annotations.shown] if found else []
-    return 20 + sum(len(key) + len(text) for key, text in pairs) // 100
+    """Return about how many characters a read holds in memory."""
+    return len(repr(read.result())) if read.done() and read.exception() is None else 100
 
 
 def _listing(client: RegistryClient, name: str) -> Listing:
@@ -167,7 +153,7 @@ def add_routes(page: flask.Blueprint, client: RegistryClient, threads: int, has_
 
 def _show(visitors: Visitors, name: str) -> flask.typing.ResponseReturnValue:
     sent = header_of(credentials_in(flask.request.headers.get('Authorization')))
-    tag, end = _parameter('tag'), time.monotonic() + _WAIT
+    tag, end = parameter('tag'), time.monotonic() + _WAIT
     # Both are read at the same time.
     reads = visitors.tags(sent, name), tag and visitors.details(sent, name, tag)
     listing, problem = _wait(reads[0], end, name)
@@ -202,27 +188,26 @@ def _wait(future: concurrent.futures.Future[Any], end: float, name: str) -> tupl
 def _answer(name: str, status: int = 200, **values: Any) -> flask.typing.ResponseReturnValue:
     host = flask.request.host if _HOST.match(flask.request.host) else 'HOST'
     text = flask.render_template(
-        'repository.html', name=name, term='', is_opened=bool(_parameter('tag')), link=_link,
-        commands_of=lambda kind, tag: _commands(kind, f'{host}/{name}', tag), size=_size_text,
-        sentences=_SENTENCES, web_address=web_address, **values)
+        'repository.html', name=name, term='', is_opened=bool(parameter('tag')), link=_link,
+        commands_of=lambda kind, tag: _commands(kind, f'{host}/{name}', tag), **values)
     return text, status, {'Retry-After': '1'} if status == 503 else {}
 
 
 def _link(**changes: object) -> str:
     """Return the query of this page with other parameters."""
-    parameters = {key: _parameter(key) for key in ('tag', 'filter', 'all', 'page')}
+    parameters = {key: parameter(key) for key in ('tag', 'filter', 'all', 'page')}
     return '?' + urlencode({key: value for key, value in {**parameters, **changes}.items()
                             if value})
 
 
 def _page_of(listing: Listing) -> dict[str, Any]:
     """Return what the page shows of the tags: those that contain the filter, from a page on."""
-    wanted = _parameter('filter').strip()
-    has_all = bool(_parameter('all')) or not listing.tags
+    wanted = parameter('filter').strip()
+    has_all = bool(parameter('all')) or not listing.tags
     tags = listing.tags + listing.secondary if has_all else listing.tags
     found = [tag for tag in tags if wanted.lower() in tag.lower()] if wanted else tags
     last = max(1, -(-len(found) // _SIZE))
-    number = min(whole_number(_parameter('page')) or 1, last)
+    number = min(whole_number(parameter('page')) or 1, last)
     return {'listing': listing, 'wanted': wanted, 'has_all': has_all, 'found': len(found),
             'number': number, 'last': last, 'tags': found[_SIZE * (number - 1):_SIZE * number]}
 
@@ -238,18 +223,3 @@ def _commands(kind: str, address: str, tag: str) -> list[str]:
     if kind == PLUGIN:
         return [f'docker plugin install {image}']
     return [f'docker pull {image}', f'podman pull {image}', f'crane pull {image} image.tar']
-
-
-def _size_text(size: int) -> str:
-    """Return a number of bytes in the units that docker uses."""
-    number, units = float(size), iter(('bytes', 'kB', 'MB', 'GB', 'TB'))
-    unit = next(units)
-    for unit in units:
-        number /= 1000
-        if number < 999.5:
-            break
-    return f'{size} bytes' if size < 1000 else f'{number:.3g} {unit}'
-
-
-def _parameter(name: str) -> str:
-    return first_value(flask.request.query_string, name)

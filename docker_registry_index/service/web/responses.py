@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
+import flask
 from werkzeug.exceptions import HTTPException
 
 #: The header of answers to requests that may succeed soon.
@@ -41,3 +42,8 @@ def first_value(query: bytes, name: str, errors: str = 'replace') -> str:
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode."""
     pairs = parse_qsl(query.decode('utf-8', errors), keep_blank_values=True, errors=errors)
     return dict(reversed(pairs)).get(name, '')
+
+
+def parameter(name: str) -> str:
+    """Return the first value of a parameter of the current request, or ''."""
+    return first_value(flask.request.query_string, name)

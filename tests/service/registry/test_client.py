@@ -1,4 +1,5 @@
 """The client of a registry's API, on answers that are usual, odd, or no registry's at all."""
+import hashlib
 import threading
 from urllib.parse import urlencode
 
@@ -123,6 +124,18 @@ class TestPagesOfTags:
         tags = client.tags('a/b')
         assert tags == ['1'] and len(server.requests) == 101 and not tags.is_complete
 
+    def test_all_tags_are_those_of_five_pages(self, server, client):
+        for count, expected, is_complete in ((1, 1, True), (5, 5, True), (9, 5, False)):
+            server.requests.clear()
+            server.answers['/v2/a/b/tags/list'] = pages_of_tags(
+                [[str(number), 'latest'] for number in range(count)])
+            tags = client.all_tags('a/b')
+            assert sorted(tags) == [*map(str, range(expected)), 'latest']
+            assert tags.is_complete is is_complete and len(server.requests) == expected
+        assert server.paths[0] == '/v2/a/b/tags/list', 'Distribution then sends all at once'
+        server.answers['/v2/a/b/tags/list'] = error_page('NAME_UNKNOWN')
+        assert client.all_tags('a/b') == []
+
     def test_a_link_to_another_host_is_refused(self, server, client):
         server.answers['/v2/a/b/tags/list'] = page(
             {'tags': ['1']}, Link='<http://example.test/v2/>; rel="next"')
@@ -151,6 +164,16 @@ def test_only_the_beginning_of_a_long_list_is_read_to_find_a_tag(server, client)
     with pytest.raises(RegistryUnavailable):
         client.has('a/b')
     assert len(sent) < 100
+
+
+def test_the_digest_of_a_manifest_is_computed(server, client):
+    body = b'{"a": 1}'
+    server.answers['*'] = page(body, Content_Type='a/b; q=1', Docker_Content_Digest=DIGEST)
+    expected = 'sha256:' + hashlib.sha256(body).hexdigest()
+    assert client.whole_manifest('a/b', 'latest') == (expected, 'a/b', {'a': 1})
+    assert client.whole_manifest('a/b', DIGEST) == (DIGEST, 'a/b', {'a': 1})
+    server.answers['*'] = error_page('MANIFEST_UNKNOWN')
+    assert client.whole_manifest('a/b', 'latest') is None
 
 
 class TestCacheClient:

@@ -127,6 +127,37 @@ class TestCredentials:
         assert client.tags('a/b') == client.tags('a/c') == ['1']
         assert [headers['Authorization'] for _, headers in server.requests] == [None, BASIC, BASIC]
 
+    @pytest.mark.parametrize('header, asked, is_sent', [
+        (BASIC, 'Basic realm="x"', True), ('Bearer t', 'Bearer realm="x"', True),
+        ('Bearer t', 'Basic realm="x"', False), (BASIC, 'Negotiate', False),
+        (None, 'Basic realm="x"', False)])
+    def test_credentials_of_a_caller_replace_those_of_the_settings(
+            self, server, header, asked, is_sent):
+        server.answers['*'] = asking(page({'tags': ['1']}), asked)
+        own = RegistryClient(server.url, 'own', 'secret')
+        client = own.of_caller(header)
+        if is_sent:
+            assert client.tags('a/b') == client.tags('a/b') == ['1']
+        else:
+            with pytest.raises(CredentialsRefused):
+                client.tags('a/b')
+        sent = [headers['Authorization'] for _, headers in server.requests]
+        assert sent == ([None, header, header] if is_sent else [None])
+        assert client.has_asked is (asked != 'Negotiate') and not own.has_asked
+
+    def test_the_password_of_a_caller_is_exchanged_for_a_token(self, server):
+        server.answers = {'*': asking(page({'tags': ['1']}), 'Bearer realm="%s/t"' % server.url),
+                          '/t': page({'token': 'abc'})}
+        assert RegistryClient(server.url, 'own', 'secret').of_caller(BASIC).tags('a/b') == ['1']
+        assert [headers['Authorization'] for _, headers in server.requests] == [
+            None, BASIC, 'Bearer abc']
+        server.answers['*'] = challenge('Bearer realm="%s/t"' % server.url)
+        for answer, has_token in (page({'token': 'abc'}), True), (page('', 401), False):
+            server.answers['/t'] = answer
+            with pytest.raises(CredentialsRefused) as refused:
+                RegistryClient(server.url).of_caller(BASIC).tags('a/b')
+            assert refused.value.has_token is has_token
+
     def test_neither_netrc_nor_proxies_nor_cookies_are_used(self, server, tmp_path, monkeypatch):
         (tmp_path / '.netrc').write_text('machine 127.0.0.1 login somebody password else\n')
         monkeypatch.setenv('HOME', str(tmp_path))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from docker_registry_index.service.registry import details
-from docker_registry_index.service.registry.details import Platform, read_details, web_address
+from docker_registry_index.service.registry.details import Platform, read_details
 from tests.helpers.registry import DIGEST, MANIFEST, UNAVAILABLE, FakeRegistryClient
 from tests.service.registry.test_image import ANYTHING, CHART, IMAGE, PREFIX
 
@@ -135,14 +135,6 @@ def test_labels_are_few_short_lines_without_control_characters():
                  {'config': {'Labels': many}})
     assert len(found.labels.shown) == 100 and found.labels.others == 9900
     assert found.annotations.shown == [('a', 'one two?[31m ?eert'), ('b', 'x' * 1000 + '…')]
-
-
-@pytest.mark.parametrize('text, is_safe', [
-    ('https://example.com/a?b#c', True), ('HTTP://example.com', True),
-    ('javascript:alert(1)', False), ('data:text/html,x', False), ('https:', False),
-    ('//example.com', False), ('http://[', False), ('', False), ('ftp://example.com', False)])
-def test_only_addresses_of_the_web_are_links(text, is_safe):
-    assert web_address(text) == (text if is_safe else None)
 
 
 @hypothesis.settings(max_examples=30, deadline=None)
