@@ -117,6 +117,10 @@ def of_service(ministack, dynamodb_local):
         place.wait_until_found(found, seconds=30)
         place.wait_until_found({'acme/web': 'More words'}, 'acme words', 30)
         assert place.ask('/v2/_catalog').json()['repositories'] == sorted(found)
+        # The search page: the namespaces, a search, and the page of a repository.
+        for path in '/', '/?q=acme', '/-/r/acme/web':
+            answer = place.ask(path)
+            assert answer.status_code == 200 and 'acme' in answer.text, (path, answer.text)
         policed.use_commands(CommandProcess('3', policed.index, **place.settings))
         policed.log += place.service.log_text()
         yield policed
