@@ -48,11 +48,12 @@ VERSION = re.search("__version__ = '(.+)'", pages.read('docker_registry_index/__
 
 
 def modules_below(package):
-    """Return the paths of all modules of a package, from its own folder on."""
+    """Return the paths of all modules of a package, and of the files of its pages, from its own
+    folder on."""
     found = []
     for folder, _, files in os.walk(package):
         found += [os.path.relpath(os.path.join(folder, name), os.path.dirname(package))
-                  for name in files if name.endswith('.py')]
+                  for name in files if name.endswith(('.py', '.html', '.css', '.js', '.svg'))]
     return sorted(found)
 
 
