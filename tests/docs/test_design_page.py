@@ -53,10 +53,57 @@ def test_the_names_and_keys_of_the_tables_are_those_that_are_created():
         for table in tables(Settings(database='DATABASE')).values()]
 
 
-def test_every_module_has_its_place_among_the_layers():
-    words = set(pages.read(PAGE).split('```')[1].replace('.py', '').split())
-    names = {os.path.basename(path)[:-3] for path in MODULES}
-    assert {name for name in names if not name.startswith('_')} <= words
+def boxes():
+    """Return the boxes of the figure of the package, each a list of lines."""
+    figure = pages.section(PAGE, 'The package').split('```')[1]
+    found = {}
+    for line in figure.splitlines():
+        cells = [cell for cell in line.split('│')[1:-1] if re.search(r'\w', cell)]
+        columns = [match.start() for match in re.finditer('│', line)]
+        for cell in cells:
+            found.setdefault((len(columns) > 2, columns[line.split('│').index(cell) - 1]),
+                             []).append(cell)
+    return list(found.values())
+
+
+def drawn():
+    """Yield the path of each module in the figure. A folder with one space before it is in the
+    package, one with three spaces is below it; a word with .py is beside the folders below."""
+    for lines in boxes():
+        above = folder = ''
+        for line in lines:
+            indent = len(line) - len(line.lstrip())
+            for word in line.split():
+                if word.endswith('/'):
+                    above, folder = (word, word) if indent == 1 else (above, above + word)
+                else:
+                    yield above + word if word.endswith('.py') else '%s%s.py' % (folder, word)
+
+
+def test_the_figure_has_every_module_in_its_folder_and_no_other():
+    assert len(boxes()) == 4
+    assert sorted(drawn()) == sorted(
+        path for path in MODULES if not os.path.basename(path).startswith('_'))
+
+
+CONTRIBUTING = 'CONTRIBUTING.md'
+
+
+def test_the_table_of_where_to_change_what_names_what_exists():
+    rows = pages.table(CONTRIBUTING, 'To change')
+    assert len(rows) > 12
+    for what, code, tests in rows:
+        assert pages.code(code) and pages.code(tests), what
+        for name in pages.code(code) + pages.code(tests):
+            assert any(pages.exists(folder + name) for folder in (
+                '', 'docker_registry_index/', 'docker_registry_index/engine/')), name
+
+
+def test_each_folder_of_the_package_is_in_that_table():
+    named = [name for row in pages.table(CONTRIBUTING, 'To change') for name in pages.code(row[1])]
+    folders = {os.path.dirname(path).replace('engine/', '') for path in MODULES}
+    assert {folder for folder in folders - {'', 'engine', 'service'}
+            if not any(name.startswith(folder + '/') for name in named)} == set()
 
 
 def test_the_modules_that_are_named_exist():

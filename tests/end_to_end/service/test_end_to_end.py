@@ -7,9 +7,10 @@ import pytest
 from dev.servers.dockerd import Dockerd
 from dev.servers.nginx import Nginx
 from dev.storage import oci_images
+from tests.docs import pages
 from tests.end_to_end.service.clients import (
     Docker, Podman, skopeo_delete, write_credentials, write_htpasswd)
-from tests.end_to_end.service.images import DOCKER, OCI
+from tests.end_to_end.service.images import DOCKER, OCI, direct_session
 from tests.end_to_end.service.place import Place, needs
 
 pytestmark = needs('docker-registry', 'skopeo', 'podman', 'nginx')
@@ -33,6 +34,12 @@ def place(dynamodb_local, tmp_path_factory):
 def push(place, name, tag='latest', text='', **more):
     oci_images.push(place.address, name, tag, files={'VERSION': '%s:%s' % (name, tag)},
                     labels={oci_images.DESCRIPTION: text}, **more)
+
+
+def test_the_registry_names_its_api_as_the_readme_states(place):
+    header = 'Docker-Distribution-Api-Version'
+    answer = direct_session().get(place.registry.url + '/v2/')
+    assert '`%s: %s`' % (header, answer.headers[header]) in pages.prose('README.md')
 
 
 def test_a_push_is_found_within_a_second_by_its_name_and_description(place):
