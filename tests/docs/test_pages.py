@@ -2,6 +2,7 @@
 import os
 import re
 import shlex
+import urllib.parse
 
 import pytest
 import yaml
@@ -39,6 +40,29 @@ def test_links_lead_to_files_and_headings_and_to_no_private_host_or_path(page):
         assert not anchor or anchor in pages.anchors(path), target
     assert set(re.findall(r'https?://([^/:\s\'"<>)`]+)', pages.read(page))) <= HOSTS
     assert not re.search(r'(?<![\w.>])/(work|root|home)/', pages.read(page))
+
+
+@pytest.mark.parametrize('page', pages.ALL)
+def test_links_have_one_form_and_no_heading_hides_another(page):
+    text = re.sub(r'(?s)```.*?```|`[^`]*`', '', pages.read(page))
+    # Reference links, HTML and bare addresses would escape the test above.
+    assert not re.findall(r'\]\[|^\[[^]]+\]:|<(?:a|img) |(?<![(<])https?://\S+', text,
+                          re.MULTILINE)
+    assert len(re.findall(r'\]\(', text)) == len(re.findall(r'\]\([^()\s]+\)', text))
+    headings = pages.anchors(page)
+    if page != 'CHANGELOG.md':
+        assert len(headings) == len(set(headings)), 'GitHub would number their anchors'
+
+
+@pytest.mark.parametrize('path', pages.ALL + OTHERS + [path for path, _ in pages.modules()])
+def test_an_external_address_is_well_formed_and_uses_https(path):
+    addresses = re.findall(r'(?<![`\w\'"])https://[^\s<>`\'"]+', pages.read(path))
+    addresses += re.findall(r'\]\((\w+://[^)]+)\)', pages.read(path))
+    for address in addresses:
+        address = re.sub(r'[).,;:]+$', '', address)
+        parts = urllib.parse.urlsplit(address)
+        assert parts.scheme == 'https' and re.fullmatch(r'[\w.{}-]+(:\d+)?', parts.netloc), address
+        assert not re.search(r'[()\[\],;\\]', parts.path), address
 
 
 def test_every_page_is_linked_from_the_readme():
