@@ -246,7 +246,7 @@ def test_tables_of_a_newer_release_are_status_5(loaded, index):
         assert status == 5 and 'newer release' in message
 
 
-@pytest.mark.parametrize('arguments', [[], ['status'], ['search'], ['load'], ['check'], ['serve']])
+@pytest.mark.parametrize('arguments', [[]] + [[name] for name in sorted(commands.main.commands)])
 def test_the_page_shows_the_help_as_it_is(shared, arguments):
     status, out, _ = shared(*arguments + ['--help'])
     assert status == 0 and '```\n%s```\n' % out in pages.read('docs/command-line.md')

@@ -28,7 +28,8 @@ BLOCKS = {
         SERVICE + 'test_nginx.py::'
         'test_beside_the_recipe_nobody_without_a_password_reaches_the_service'],
     'docker build -t docker-registry-dynamodb .': [
-        IMAGES + 'test_plugin.py::test_the_readme_has_the_line_of_0_1_0_with_the_tag_that_it_builds',
+        IMAGES + 'test_plugin.py::'
+        'test_the_readme_has_the_line_of_0_1_0_with_the_tag_that_it_builds',
         IMAGES + 'test_plugin.py::test_the_line_of_0_1_0_pushes_and_searches_and_stops'],
 }
 #: The same for the commands in sentences.

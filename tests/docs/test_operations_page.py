@@ -2,6 +2,7 @@
 that are written."""
 import ast
 import contextlib
+import os
 import re
 import sqlite3
 
@@ -10,7 +11,7 @@ import pytest
 from benchmarks.names import names
 from benchmarks.results import Results
 from dev import figures
-from docker_registry_index.engine import Settings
+from docker_registry_index.engine import Settings, errors
 from docker_registry_index.engine.search.search import MOST
 from docker_registry_index.engine.store import text
 from docker_registry_index.engine.store.client import attempt_timeout, request_timeout
@@ -166,8 +167,48 @@ def is_line(line, logged):
     return bool(re.match(pattern, logged)) and line.startswith('...') == (logged[0] == '\u2026')
 
 
-WRITTEN = list(written())
+def text_of(node):
+    """Return the text of a string or of a format string, placeholders as %s; otherwise ''."""
+    if isinstance(node, ast.JoinedStr):
+        return ''.join(text_of(part) or '%s' for part in node.values)
+    return node.value if isinstance(getattr(node, 'value', None), str) else ''
+
+
+def warned():
+    """Yield each warning about a setting, which the caller logs; placeholders as in `written`."""
+    for path, tree in pages.modules():
+        if os.path.basename(path) in ('configuration.py', 'settings.py', 'resolution.py'):
+            nodes = list(ast.walk(tree))
+            parts = [id(part) for node in nodes if isinstance(node, ast.JoinedStr)
+                     for part in node.values]
+            for found in [text_of(node) for node in nodes if id(node) not in parts]:
+                if re.search(r' is ignored| counts as AUTH', found):
+                    yield found.replace('%s', '\u2026')
+
+
+def variable():
+    """Return (module, level) of each call that logs a text that is made elsewhere."""
+    return {(os.path.basename(path), node.func.attr) for path, tree in pages.modules()
+            for node in ast.walk(tree)
+            if getattr(getattr(node, 'func', None), 'attr', None) in LEVELS and node.args
+            and (isinstance(node.args[0], ast.Constant) and node.args[0].value == '%s'
+                 or getattr(node.args[0], 'id', None) == 'warning')}
+
+
+#: These texts are those of two errors, and warnings about settings.
+INDIRECT = {('change_queue.py', 'info'): [errors.ChangeConflict.message],
+            ('maintenance.py', 'warning'): [errors.LeaseLost.message],
+            ('start.py', 'warning'): [errors.LeaseLost.message],
+            ('dynamodb.py', 'warning'): list(warned()),
+            ('settings.py', 'warning'): list(warned())}
+WRITTEN = list(written()) + [
+    (level, re.sub(r'%\(\w+\)[sdr]', '\u2026', text))
+    for (_, level), texts in INDIRECT.items() for text in texts]
 LINES = [(pages.code(row[0])[0], row[1]) for row in pages.table(PAGE, 'Line')]
+
+
+def test_every_call_that_logs_a_text_from_elsewhere_is_known():
+    assert variable() == set(INDIRECT) and len(list(warned())) > 4
 
 
 def test_the_lines_of_the_page_are_those_that_are_logged_at_their_level():
