@@ -16,6 +16,8 @@ from tests.end_to_end.service import place as service_place
 from tests.helpers.cloudformation import Template
 from tests.helpers.command_line import CommandProcess
 from tests.helpers.engine import EngineIndex
+from tests.helpers.registry import FakeRegistry
+from tests.helpers.waiting import wait_until
 from tests.helpers.whole_life import LONG
 
 
@@ -145,6 +147,25 @@ def test_the_programs_need_all_rights_that_the_policy_grants(of_plugin, of_servi
 def test_a_load_of_a_bucket_only_lists_it(of_service):
     # Both forms of LIST need the right s3:ListBucket.
     assert set(of_service.s3.counts) == {'LIST'}
+
+
+def test_without_a_right_the_service_starts_and_its_log_names_the_right(dynamodb_local):
+    with Policed(EngineIndex(dynamodb_local.url)) as policed, FakeRegistry(
+            {'acme/web': ''}) as registry, policed.proxy.denying('Scan'):
+        beside = service_place.ServiceProcess(
+            dynamodb_local.url, registry, policed.index.settings.database,
+            DYNAMODB_ENDPOINT_URL=policed.proxy.url)
+        service = beside.service.launch()
+        try:
+            for line in 'dynamodb:Scan', 'listening on':
+                wait_until(lambda: line in service.log_text(), line + ' is not logged', 60)
+            assert beside.get('/healthz').status_code == 200
+            assert beside.get('/readyz').status_code == 503
+        finally:
+            service.stop()
+        [line, *_] = [line for line in service.log_text().splitlines() if 'dynamodb:Scan' in line]
+        assert 'ERROR' in line and 'AccessDeniedException' in line
+        assert any(table in line for table in policed.index.tables())
 
 
 @pytest.mark.parametrize('python', ['2.7', '3'])
