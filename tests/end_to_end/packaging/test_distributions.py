@@ -1,6 +1,7 @@
 """The source package and the two wheels: built from this checkout, installed into empty
 environments without any index."""
 import email
+import glob
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import setuptools
 
 from dev.servers.process import LOCAL, ROOT
+from dev.setup import toolchain
 from packaging.requirements import Requirement
 from tests.docs import pages
 
@@ -47,19 +49,18 @@ def run(*command, **environment):
 VERSION = re.search("__version__ = '(.+)'", pages.read('docker_registry_index/__init__.py'))[1]
 
 
-def modules_below(package):
-    """Return the paths of all modules of a package, and of the files of its pages, from its own
-    folder on."""
+def files_below(package):
+    """Return the paths of all files of a package but compiled modules, from its own folder on."""
     found = []
     for folder, _, files in os.walk(package):
         found += [os.path.relpath(os.path.join(folder, name), os.path.dirname(package))
-                  for name in files if name.endswith(('.py', '.html', '.css', '.js', '.svg'))]
+                  for name in files if not name.endswith(('.pyc', '.pyo'))]
     return sorted(found)
 
 
-def modules(major='3'):
-    """Return the paths of all modules in this checkout that are for one Python."""
-    found = modules_below(os.path.join(ROOT, 'docker_registry_index'))
+def files(major='3'):
+    """Return the paths of all files of the package in this checkout that are for one Python."""
+    found = files_below(os.path.join(ROOT, 'docker_registry_index'))
     return [path for path in found if major == '3' or not path.startswith(SERVICE)]
 
 
@@ -120,19 +121,20 @@ def assert_installed(major, python):
         python, '-c', 'import os, docker_registry_index as it; print(it.__version__); '
         'print(os.path.dirname(it.__file__))', PYTHONPATH='').splitlines()
     assert version == VERSION
-    assert modules_below(package) == modules(major)
+    assert files_below(package) == files(major)
     return package
 
 
 @pytest.mark.parametrize('major', ['2', '3'])
-def test_a_wheel_holds_every_module_for_its_python_and_the_license(wheels, major):
+def test_a_wheel_holds_every_file_for_its_python_and_the_license(wheels, major):
     assert sorted(wheels) == ['2', '3']
     assert wheels[major].name == '%s-%s-py%s-none-any.whl' % (
         NAME.replace('-', '_'), VERSION, major)
-    assert set(modules('3')) - set(modules('2')), 'there is no service'
+    own = set(files('3')) - set(files('2'))
+    assert {os.path.splitext(path)[1] for path in own} >= {'.py', '.html', '.css', '.js'}
     with zipfile.ZipFile(str(wheels[major])) as archive:
         names = archive.namelist()
-    assert sorted(name for name in names if '.dist-info/' not in name) == modules(major)
+    assert sorted(name for name in names if '.dist-info/' not in name) == files(major)
     assert any(os.path.basename(name) == 'LICENSE' for name in names)
 
 
@@ -140,7 +142,7 @@ def test_the_source_package_holds_all_it_builds_from_and_all_that_its_pages_link
     with tarfile.open(str(sdist)) as archive:
         texts = {os.path.relpath(member.name, sdist.name[:-len('.tar.gz')]):
                  archive.extractfile(member).read() for member in archive if member.isfile()}
-    assert set(texts) >= set(modules() + [
+    assert set(texts) >= set(files() + [
         'setup.py', 'setup.cfg', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs/settings.md',
         'config/config_dynamo.yml', 'requirements/registry-py27.txt'])
     assert b'Apache License' in texts['LICENSE']
@@ -220,6 +222,46 @@ def test_the_wheel_for_its_python_installs_and_its_command_runs(wheels, environm
             'Error: the service needs Python 3.9 or later and more packages (')
     else:
         assert 'registry_url' in output.lower()
+
+
+def interpreter(version):
+    """Return the path of the Python of a version, from the PATH or pyenv; without it, skip the
+    test, or fail it in CI."""
+    name = 'python' + version
+    pyenv = sorted(glob.glob(os.path.join(toolchain.PYENV, version + '.*', 'bin', name)))
+    for path in [PYTHON27] if version == '2.7' else pyenv + [shutil.which(name)]:
+        if path and outcome(path, '--version')[0] == 0:
+            return path
+    (pytest.fail if os.environ.get('CI') else pytest.skip)(
+        'Python %s is missing: put %s on the PATH, or run pyenv install %s' % (
+            version, name, version))
+
+
+@pytest.mark.parametrize('version', ['2.7', '3.9', '3.13'])
+def test_both_packages_install_with_their_dependencies_into_an_empty_environment(
+        wheels, sdist, tmp_path, version):
+    python, major = str(tmp_path / 'bin' / 'python'), version[0]
+    creator = ([os.path.join(LOCAL, 'tools', 'bin', 'virtualenv'), '--python']
+               if major == '2' else [])
+    chosen = interpreter(version)
+    run(*creator + [chosen] + ['-m', 'venv'] * (major == '3') + [str(tmp_path)])
+    extra = '[service]' * (major == '3')
+    pip = [python, '-m', 'pip', '--disable-pip-version-check', 'install']
+    for package in wheels[major], sdist:
+        run(*pip + [str(package) + extra], **NO_WARNING)
+        run(python, '-m', 'pip', 'check', **NO_WARNING)
+        package_folder = assert_installed(major, python)
+        status, output = outcome(str(tmp_path / 'bin' / 'docker-registry-index'), 'serve',
+                                 PYTHONPATH='')
+        assert status == 2 and ('REGISTRY_URL' in output) == (major == '3'), output
+        assert package_folder.startswith(str(tmp_path))
+        run(python, '-m', 'pip', 'uninstall', '--yes', NAME, **NO_WARNING)
+
+
+def test_a_package_index_accepts_the_packages(wheels, sdist):
+    output = run(sys.executable, '-m', 'twine', '--no-color', 'check', '--strict',
+                 *map(str, [sdist, *wheels.values()]))
+    assert output.count(': PASSED') == 3, output
 
 
 def test_the_source_package_installs_what_is_for_its_python(sdist, environment):
