@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+from dev.servers import public_images
 from dev.servers.process import LOCAL, ROOT
 from dev.setup import base_images, debian_packages, toolchain
 from dev.setup.console import SetupError, echo, run
@@ -200,6 +201,7 @@ def actionlint():
 
 def docker_compose():
     """Set up Docker Compose, built with Go, for `make test-images` only."""
+    debian_packages.install(public_images.PROGRAMS)
     _build_with_go('docker-compose', 'github.com/docker/compose/v2/cmd@v2.40.3')
 
 

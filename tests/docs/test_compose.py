@@ -125,9 +125,9 @@ def test_only_ports_of_this_machine_are_published():
 
 def test_each_container_starts_again_with_the_machine_and_is_checked():
     for name, service in SERVICES.items():
-        assert service['restart'] == ('on-failure' if name == 'dynamodb' else 'unless-stopped')
-        # an image of this project has a check of its own
-        assert 'build' in service or 'test' in service.get('healthcheck', {}) or name == 'dynamodb'
+        assert service['restart'] == 'unless-stopped', name
+        # The images of this project have checks of their own.
+        assert 'build' in service or 'test' in service['healthcheck'], name
 
 
 def test_the_files_of_config_are_used_as_they_are():
