@@ -41,6 +41,7 @@ IMAGES = [
 PICTURES = {
     'search': ('/?q=nginx', 1000, 560, 'light'),
     'namespaces': ('/', 1000, 460, 'dark'),
+    'repository': ('/-/r/shop/webshop', 1000, 900, 'light'),
     'narrow': ('/?q=nginx', 360, 640, 'light'),
 }
 

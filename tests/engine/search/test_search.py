@@ -282,6 +282,7 @@ def test_pages_of_a_namespace_list_each_part_of_it_once(
         page = listed.engine.browse(namespace, found[-1] if found else None, size)
         assert len(page) <= size and (page or not page.is_incomplete)
         found += [name for name, _ in page]
+        assert len(found) == len(set(found)), found
     assert found == inside(LISTED, namespace)
 
 
