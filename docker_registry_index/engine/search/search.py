@@ -161,8 +161,10 @@ class Search(object):
                 found.append(entry)
             if 'LastEvaluatedKey' not in page:
                 return found
-            # A page without items is followed by the rest of its namespace.
-            start = _key_behind(found[-1].name)
+            # The last item may be inside a namespace, whose other names are skipped. A page may
+            # have no items, although others follow.
+            start = max(page['LastEvaluatedKey']['suffix']['S'],
+                        _key_behind(found[-1].name) if found else '')
         found.is_incomplete = True
         return found
 

@@ -19,6 +19,7 @@ from ...engine.errors import safe
 from ...engine.search.ranking import parse
 from ...engine.search.search import MOST
 from ...engine.store.text import fold
+from ..registry.layout import NAME_LENGTH
 from .responses import parameter, whole_number
 from .search import find, without_reference
 
@@ -103,7 +104,8 @@ def add_routes(app: flask.Flask, index: SearchIndex, note_incomplete: Callable[[
 
 
 def _namespace(index: SearchIndex) -> str:
-    inside, after = parameter('in'), parameter('after')
+    # No namespace is longer. Its parents have the square of its length.
+    inside, after = parameter('in')[:NAME_LENGTH], parameter('after')
     inside = inside and inside.rstrip('/') + '/'
     found = index.browse(inside, after)
     return flask.render_template('namespace.html', term='', inside=inside, after=after,
@@ -130,7 +132,8 @@ def _finish(answer: flask.Response) -> flask.Response:
     answer.headers.update(_HEADERS)
     if is_protected():
         answer.cache_control.private = answer.cache_control.no_cache = True
-    elif parameter('v') == _VERSIONS.get(Path(flask.request.path).name):
+    elif answer.status_code in (200, 304) and (
+            parameter('v') == _VERSIONS.get(Path(flask.request.path).name)):
         # Another version's page may request a file from this one during an upgrade.
         answer.cache_control.no_cache = None
         answer.cache_control.public = answer.cache_control.immutable = True

@@ -302,6 +302,21 @@ def test_a_page_of_a_namespace_begins_after_any_text(listed, after):
     assert [name for name, _ in listed.engine.browse(namespace)] == inside(LISTED, namespace)
 
 
+def test_a_namespace_goes_on_after_a_page_without_items(listed, monkeypatch):
+    """DynamoDB may return such a page, followed by others."""
+    query, emptied = Store.query, []
+
+    def first_is_empty(store, gram, **more):
+        page = query(store, gram, **more)
+        if not emptied:
+            emptied.append(page)
+            page = dict(page, Items=[], LastEvaluatedKey={
+                'gram': {'S': gram}, 'suffix': {'S': more['after'] or '\x01'}})
+        return page
+    monkeypatch.setattr(Store, 'query', first_is_empty)
+    assert [name for name, _ in listed.engine.browse('a/')] == inside(LISTED, 'a/') and emptied
+
+
 def test_a_namespace_costs_eight_queries_at_most_and_is_then_incomplete(listed, monkeypatch):
     monkeypatch.setattr(search, '_BROWSED', 1)
     with RequestsMade(listed.engine).counted() as requests:

@@ -131,6 +131,17 @@ def test_the_last_page_and_incomplete_results_are_explained(many, monkeypatch):
     assert many.counted('incomplete_searches_total') == before + 1
 
 
+def test_a_page_after_the_last_one_denies_no_match(many):
+    found = read(many, '/?q=app&page=4')
+    assert found.status() == 'There are no further matches.'
+    assert found.links() == {'Previous': './?q=app&page=3'}
+
+
+def test_a_namespace_longer_than_any_name_is_cut(filled):
+    answer = filled.get('/', params={'in': 'a/' * 4000})
+    assert Parsed(answer).status() == 'No repositories' and len(answer.text) < 40_000
+
+
 def test_a_long_namespace_has_a_next_page(many, monkeypatch):
     browse = many.service.index.browse
     monkeypatch.setattr(many.service.index, 'browse', lambda inside, after: browse(
@@ -260,6 +271,9 @@ def test_errors_are_pages_with_their_status(start, caplog):
         answer = service.request('POST', '/')
         assert answer.status_code == 405 and 'GET' in answer.headers['Allow']
         assert service.service.gate.close(0) and 'not available' in read(service, '/', 503).status()
+        [(_, script)] = found.of('script')
+        answer = service.get(script['src'][1:])
+        assert answer.status_code == 503 and answer.headers.get('Cache-Control') is None
 
 
 def test_a_browser_is_asked_for_a_password_and_static_files_need_none(start, tmp_path):
