@@ -218,7 +218,7 @@ class Connection:
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
             raise CredentialsRefused(url, answer.status, bool(self._own and self._scheme),
-                                     bool(self._tokens))
+                                     bool(self._own and self._tokens))
 
 
 class _Call(NamedTuple):

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from ...engine.errors import safe
+from ...engine.store.text import to_text
 from .client import RegistryClient, is_digest
 from .connection import RegistryUnavailable
 from .image import annotations_of, child_of, config_of, is_secondary, labels_of, text_in
@@ -63,7 +64,7 @@ class Details(NamedTuple):
     platforms: list[Platform]
     others: int
     created: datetime | None
-    description: str | None
+    description: str
     annotations: Pairs
     labels: Pairs
     is_whole: bool
@@ -106,8 +107,8 @@ def read_details(client: RegistryClient, name: str, reference: str, timeout: flo
             Platform(_platform_name(config), main, sizes.get(main))],
         others=max(0, len(platforms) - _PLATFORMS),
         created=_time(config, 'created') or _time(annotations, _CREATED),
-        description=text_in([annotations, labels_of(config)]), annotations=_pairs(annotations),
-        labels=_pairs(labels_of(config)), is_whole=is_whole)
+        description=_line(text_in([annotations, labels_of(config)]) or ''),
+        annotations=_pairs(annotations), labels=_pairs(labels_of(config)), is_whole=is_whole)
 
 
 def _children(index: Mapping[str, Any]) -> dict[str, str]:
@@ -167,6 +168,6 @@ def _pairs(texts: Mapping[str, Any]) -> Pairs:
 
 
 def _line(text: str) -> str:
-    """Return the beginning of a text as one line without control characters."""
-    line = ' '.join(text[:_LONGEST + 1].split())
+    """Return the beginning of a text as one well-formed line without control characters."""
+    line = ' '.join(to_text(text[:_LONGEST + 1]).split())
     return str(safe(line[:_LONGEST] + '…' * (len(line) > _LONGEST)))

@@ -36,6 +36,8 @@ _ANSWERED, _REFUSED, _UNAVAILABLE = 60, 5, 1
 _WAIT, _TIMEOUT, _PLACE = 3, 30, 0.2
 #: The most reads at once, and the characters that are remembered of all of them together.
 _READS, _REMEMBERED = 8, 20_000_000
+#: The most characters of a parameter in a link.
+_LONGEST = 300
 _HOST = re.compile(r'(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z')
 
 Result = TypeVar('Result')
@@ -88,16 +90,17 @@ class Visitors:
                 return found
             if not self._places.acquire(blocking=False):
                 raise Busy()
-            future = self._pool.submit(self._run, self._client.of_caller(sent), read)
+            future = self._pool.submit(self._run, self._client.of_caller(sent), sent, read)
             self._reads[key] = future
         future.add_done_callback(lambda _: self._end(key, future))
         return future
 
-    def _run(self, client: RegistryClient, read: Callable[[RegistryClient], Result]) -> Result:
+    def _run(self, client: RegistryClient, sent: str | None,
+             read: Callable[[RegistryClient], Result]) -> Result:
         found = read(client)
-        if self._has_cert and not client.has_asked:
-            # Only the certificate of the service permits this.
-            raise CredentialsRefused(client.url, 403, False)
+        if self._has_cert and not (sent and client.has_asked):
+            # Perhaps only the certificate of the service permits this.
+            raise CredentialsRefused(client.url, 401 if client.has_asked else 403, False)
         return found
 
     def _end(self, key: bytes, future: concurrent.futures.Future[Any]) -> None:
@@ -111,7 +114,8 @@ def _seconds(read: concurrent.futures.Future[Any]) -> float:
     error = read.exception() if read.done() else None
     if isinstance(error, CredentialsRefused):
         return _REFUSED
-    return _ANSWERED if error is None else _UNAVAILABLE
+    is_whole = not read.done() or getattr(error or read.result(), 'is_whole', error is None)
+    return _ANSWERED if is_whole else _UNAVAILABLE
 
 
 def _weight(read: concurrent.futures.Future[Any]) -> int:
@@ -122,7 +126,8 @@ def _weight(read: concurrent.futures.Future[Any]) -> int:
 def _listing(client: RegistryClient, name: str) -> Listing:
     found = client.all_tags(name, _TIMEOUT)
     # A text that is no tag could be a command in a line to copy.
-    tags = sorted(filter(is_tag, found), key=rank, reverse=True)[:_MOST_TAGS]
+    # Sorting costs 10 to 30 microseconds for each tag.
+    tags = sorted(filter(is_tag, found[:_MOST_TAGS]), key=rank, reverse=True)
     return Listing([tag for tag in tags if not is_secondary(tag)],
                    [tag for tag in tags if is_secondary(tag)],
                    found.is_complete and len(found) <= _MOST_TAGS)
@@ -195,14 +200,14 @@ def _answer(name: str, status: int = 200, **values: Any) -> flask.typing.Respons
 
 def _link(**changes: object) -> str:
     """Return the query of this page with other parameters."""
-    parameters = {key: parameter(key) for key in ('tag', 'filter', 'all', 'page')}
+    parameters = {key: parameter(key)[:_LONGEST] for key in ('tag', 'filter', 'all', 'page')}
     return '?' + urlencode({key: value for key, value in {**parameters, **changes}.items()
                             if value})
 
 
 def _page_of(listing: Listing) -> dict[str, Any]:
     """Return what the page shows of the tags: those that contain the filter, from a page on."""
-    wanted = parameter('filter').strip()
+    wanted = parameter('filter')[:_LONGEST].strip()
     has_all = bool(parameter('all')) or not listing.tags
     tags = listing.tags + listing.secondary if has_all else listing.tags
     found = [tag for tag in tags if wanted.lower() in tag.lower()] if wanted else tags

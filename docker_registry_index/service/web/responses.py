@@ -4,7 +4,8 @@ A query that is not UTF-8 is no error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -40,8 +41,14 @@ def first_value(query: bytes, name: str, errors: str = 'replace') -> str:
 
     :param query: the part of the address after the ``?``.
     :param errors: how to decode bytes that are not UTF-8, as in bytes.decode."""
+    return _first_values(query, errors).get(name, '')
+
+
+@functools.lru_cache(8)
+def _first_values(query: bytes, errors: str) -> Mapping[str, str]:
+    # Remembered, because a page has a hundred links, and each has the parameters of its address.
     pairs = parse_qsl(query.decode('utf-8', errors), keep_blank_values=True, errors=errors)
-    return dict(reversed(pairs)).get(name, '')
+    return dict(reversed(pairs))
 
 
 def parameter(name: str) -> str:

@@ -129,6 +129,15 @@ def test_a_time_is_that_of_the_config_or_else_of_the_annotation(text, expected):
         'created': '1970-01-01T00:00:00Z'}).created == when
 
 
+def test_no_text_is_long_or_lacks_an_encoding():
+    """JSON may contain half of a surrogate pair, which no page can contain."""
+    texts = {PREFIX + 'description': 'x' * 10 ** 6, 'a\ud800': '\udfff'}
+    found = read(image(1, annotations=texts), {'os': '\ud800', 'config': {'Labels': texts}})
+    assert len(repr(found)) < 10_000
+    str(found).encode()
+    assert found.labels.shown[0] == ('a\ufffd', '\ufffd')
+
+
 def test_labels_are_few_short_lines_without_control_characters():
     many = {'l%05d' % number: 'x' for number in range(10000)}
     found = read(image(1, annotations={'a': 'one\n two\x1b[31m \u202eeert', 'b': 'x' * 1001}),

@@ -121,6 +121,14 @@ class TestTags:
         service = beside({'RC-1': image(1)})
         assert tags_of(read(service, PATH + '?filter=rc')) == ['RC-1']
 
+    def test_the_query_makes_no_page_long_or_slow(self, beside):
+        service = beside({'1.%d' % number: image(1) for number in range(60)})
+        for query in 'filter=' + '1' * 7000, 'page=' + '1' * 7000, 'filter=1&tag=' + 'x' * 7000:
+            assert len(service.get(PATH + '?' + query).text) < 60_000
+        began = time.process_time()
+        assert len(tags_of(read(service, PATH + '?' + 4000 * 'a&'))) == 50
+        assert time.process_time() - began < 2
+
     def test_what_is_no_tag_is_not_listed(self, beside):
         found = read(beside({'1': image(1)}, ['1', '; reboot', '<script>', '', '-x', 'a' * 129]),
                      PATH)
@@ -391,6 +399,19 @@ class TestRights:
         assert {path.partition('?')[0] for path, headers in tokens.requests
                 if (headers['Authorization'] or '').startswith('Basic')} == {'/token'}
 
+    def test_a_token_of_nobody_is_no_reason_to_ask_for_no_password(self, start, tokens):
+        with start({}, AUTH='none', REGISTRY_URL=tokens.url) as service:
+            answer = service.get('/-/r/team/secret')
+            assert answer.status_code == 401 and 'Basic' in answer.headers['WWW-Authenticate']
+
+    def test_a_token_for_the_certificate_of_the_service_permits_nothing(self, tokens):
+        """Its token server may identify clients by their certificates."""
+        tokens.users = {**tokens.users, None: tokens.users['alice']}
+        read = Visitors(RegistryClient(tokens.url), has_cert=True).tags(None, NAME)
+        assert read.exception(20).status == 401
+        assert Visitors(RegistryClient(tokens.url), has_cert=True).tags(
+            basic('alice', 'right'), NAME).result(20).tags == ['1']
+
     def test_the_certificate_of_the_service_permits_nothing(self, server):
         server.answers.update(of_registry({'1': image(7)}))
         read = Visitors(RegistryClient(server.url), has_cert=True).tags(None, NAME)
@@ -414,6 +435,15 @@ class TestRights:
             assert asked() == 0
             clock.advance(1)
         assert asked() == 1
+
+    def test_details_that_lack_something_are_remembered_for_a_second(self, server, clock):
+        server.answers.update(of_registry({'1': {'manifests': [child(A, 'linux', 'amd64')]}}))
+        server.answers['*'] = page('', 500)
+        visitors = Visitors(RegistryClient(server.url), clock=clock)
+        assert not visitors.details(None, NAME, '1').result(20).is_whole
+        clock.advance(1.5)
+        server.answers['*'] = page(image(1))
+        assert visitors.details(None, NAME, '1').result(20).is_whole
 
     def test_what_is_remembered_is_bounded_and_holds_no_credentials(self, server, monkeypatch):
         monkeypatch.setattr(repository, '_REMEMBERED', 40000)
