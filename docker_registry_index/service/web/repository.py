@@ -35,10 +35,10 @@ _ANSWERED, _REFUSED, _UNAVAILABLE = 60, 5, 1
 #: the page, and that a page waits for a place.
 _WAIT, _TIMEOUT, _PLACE = 3, 30, 0.2
 #: The most reads at once, and the characters that are remembered of all of them together.
-_READS, _REMEMBERED = 8, 20_000_000
+_READS, _REMEMBERED = 8, 5_000_000
 #: The most characters of a parameter in a link.
 _LONGEST = 300
-_HOST = re.compile(r'(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z')
+_HOST = re.compile(r'(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z')
 
 Result = TypeVar('Result')
 
@@ -120,7 +120,9 @@ def _seconds(read: concurrent.futures.Future[Any]) -> float:
 
 def _weight(read: concurrent.futures.Future[Any]) -> int:
     """Return about how many characters a read holds in memory."""
-    return len(repr(read.result())) if read.done() and read.exception() is None else 100
+    is_there = read.done() and read.exception() is None
+    # The largest list may fill the cache.
+    return min(_REMEMBERED, len(repr(read.result()))) if is_there else 100
 
 
 def _listing(client: RegistryClient, name: str) -> Listing:

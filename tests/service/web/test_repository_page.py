@@ -199,7 +199,7 @@ class TestDetails:
 
     @pytest.mark.parametrize('host, shown', [
         ('r.example.com:5000', 'r.example.com:5000'), ('[::1]:8080', '[::1]:8080'),
-        ('x;reboot', 'HOST'), ('a b', 'HOST'), ('$(reboot)', 'HOST')])
+        ('x;reboot', 'HOST'), ('a b', 'HOST'), ('-it', 'HOST'), ('$(reboot)', 'HOST')])
     def test_the_host_in_a_command_is_that_of_the_request(self, beside, host, shown):
         found = read(beside({'1': image(1)}), PATH, headers={
             'Host': host, 'X-Forwarded-Host': 'evil.example.com'})
@@ -453,4 +453,8 @@ class TestRights:
             visitors.tags(ALICE, 'a/%d' % number).result(20)
             wait_until(lambda: visitors._places._value == repository._READS)
         assert 1 <= len(visitors._reads) <= 5
+        monkeypatch.setattr(repository, '_REMEMBERED', 4000)
+        small = Visitors(RegistryClient(server.url))
+        assert len(small.tags(None, NAME).result(20).tags) == 1000
+        wait_until(lambda: small._reads.currsize == 4000, 'the largest list fills the cache')
         assert ALICE not in repr(visitors._reads) and ALICE[6:] not in repr(visitors._reads)
