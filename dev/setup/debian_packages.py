@@ -1,8 +1,8 @@
 """Installs the Debian packages of the programs that are tested with the service.
 
-They are the registry, nginx, skopeo, podman, and a Docker daemon, which is only unpacked. A Debian
-package starts its services. Here, the services of new packages are not started, not even at the
-next boot. Services that were installed before are not changed.
+They are the registry, nginx, skopeo, podman, and a Docker daemon and promtool, which are only
+unpacked. A Debian package starts its services. Here, the services of new packages are not started,
+not even at the next boot. Services that were installed before are not changed.
 """
 import glob
 import os

@@ -214,7 +214,9 @@ class RegistryUsers(_Users):
         if not is_registry or answer.status != 200 and b'"BLOB_UPLOAD_' not in (answer.body or b''):
             problem = ('is the address of this service itself' if answer.status == LOOP_DETECTED
                        else f'does not answer as a registry (status {answer.status})')
-            raise RegistryUnavailable(answer.url, problem + ', when it is asked who may read')
+            raise RegistryUnavailable(
+                answer.url, problem, 'so it cannot decide who may read; check that the registry '
+                'runs and that REGISTRY_URL is its address')
 
 
 def header_of(given: Authorization | None) -> str | None:

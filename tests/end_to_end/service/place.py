@@ -172,7 +172,7 @@ def needs(*programs):
     """Return a mark that skips tests if a program is not installed. In CI, it must be."""
     missing = [name for name in programs if is_missing(name)]
     return pytest.mark.skipif(bool(missing) and not os.environ.get('CI'), reason='not installed: '
-                              '%s: dev/bootstrap clients' % ', '.join(missing))
+                              '%s: dev/bootstrap' % ', '.join(missing))
 
 
 def kill(server):

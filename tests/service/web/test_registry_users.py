@@ -119,7 +119,9 @@ class TestAnswers:
         with ScriptedServer({'*': page('{}', **API_VERSION)}) as elsewhere:
             url = elsewhere.url.replace('127.0.0.1', 'localhost')
             server.answers['*'] = page('', 307, Location=url)
-            assert 'does not answer as a registry' in str(verdict(users()))
+            assert str(verdict(users())).endswith(
+                'it does not answer as a registry (status 200); so it cannot decide who may read; '
+                'check that the registry runs and that REGISTRY_URL is its address')
             server.answers['*'] = lambda handler: (
                 page('', 307, Location=url) if handler.headers['Authorization']
                 else asks_for(REALM))(handler)
