@@ -18,10 +18,15 @@ RUN apt-get update \
 # This layer comes first, so that a change of the plugin does not build the registry again.
 COPY requirements/registry-py27.txt /build/requirements/
 RUN virtualenv --python=python2.7 /opt/registry \
- && /opt/registry/bin/pip install --no-cache-dir --no-deps -r /build/requirements/registry-py27.txt
+ && /opt/registry/bin/pip install --no-cache-dir --no-deps --no-build-isolation --require-hashes \
+    -r /build/requirements/registry-py27.txt
 
+# Of the packages that install others, only pkg_resources stays: gunicorn imports it.
 COPY . /build
-RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build
+RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build \
+ && cd /opt/registry && bin/pip uninstall --yes wheel pip \
+ && rm -r lib/python2.7/site-packages/setuptools* lib/python2.7/site-packages/easy_install.py* \
+    bin/easy_install*
 
 
 FROM debian:bullseye-slim
@@ -30,7 +35,7 @@ FROM debian:bullseye-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python2.7 libssl1.1 ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --create-home --home-dir /home/registry registry
+ && useradd --uid 10001 --create-home --home-dir /home/registry --shell /usr/sbin/nologin registry
 
 COPY --from=build /opt/registry /opt/registry
 COPY config /etc/docker-registry
@@ -42,7 +47,8 @@ ENV PATH=/opt/registry/bin:$PATH \
     REGISTRY_HOST=0.0.0.0 \
     REGISTRY_PORT=5000
 
-USER registry
+# A number, because Kubernetes cannot verify that a name is not root.
+USER 10001
 EXPOSE 5000
 
 # A long first load does not make the container unhealthy: the start period allows for it.

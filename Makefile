@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
     setup-dist check-tag dist images clean bench bench-full test lint test-py3 test-py27 \
     test-py27-writes test-py27-reads test-ministack test-registry \
     test-service test-page screenshots test-v3 test-packaging test-templates \
-    test-some-faults test-faults
+    test-images lock test-some-faults test-faults
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -135,6 +135,15 @@ test-packaging: setup ## Build the source package and both wheels, and install t
 test-templates: setup ## Test the templates in config/, and their rights with both programs
 	@echo '== templates and rights'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/templates
+
+test-images: setup ## Build both images with a Docker daemon, and test them: ten minutes, as root
+	@dev/bootstrap base-images
+	@echo '== both images'
+	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/images
+
+lock: ## Renew the lock files of the images (LOCK=--upgrade: with the newest versions)
+	@dev/bootstrap lock
+	@.local/lock/bin/python -m dev.setup.locks $(LOCK)
 
 setup: ## Install everything that the tests need under .local/
 	@dev/bootstrap

@@ -70,8 +70,8 @@ def _create_environment(component, locks, chosen, find, maker):
                                                          python))
     shutil.rmtree(_path(component), ignore_errors=True)
     run(maker(python) + [_path(component)], 'bootstrap-%s.log' % component)
-    _pip(component, '--no-deps',
-         *[argument for name in locks for argument in ('-r', _lock_file(name))])
+    for name in locks:  # one by one: pip wants hashes for all packages or for none
+        _pip(component, '--no-deps', '-r', _lock_file(name))
     _write_stamp(component, stamp, os.path.realpath(python))
 
 
@@ -118,7 +118,7 @@ def py27():
 
 def py3():
     """Set up the requirements of lint and tests on Python 3."""
-    _python3_environment('py3', 'test-py3.txt', 'service-py3.txt')
+    _python3_environment('py3', 'test-py3.txt')
 
 
 def aws():
@@ -183,6 +183,11 @@ def browser():
     _try_set_up(toolchain.require_chromium, 'Chromium')
 
 
+def lock():
+    """Set up the tools of `make lock`."""
+    _python3_environment('lock', 'lock.txt')
+
+
 def distribution_v3():
     """Set up the registry of version 3, built with Go, for `make test-v3` only."""
     _build_with_go('distribution-v3', _REGISTRY_V3 + '@v3.0.0')
@@ -239,9 +244,10 @@ def _try_set_up(action, what):
 COMPONENTS = {'py27': py27, 'aws': aws, 'py3': py3, 'dynamodb-local': dynamodb_local,
               'clients': clients, 'browser': browser, 'templates': templates,
               'actionlint': actionlint, 'promtool': promtool}
-#: The components that only some tests need.
-OPTIONAL = {'base-images': base_images_of_debian, 'distribution-v3': distribution_v3,
-            'distribution-v3.1': distribution_v3_1, 'docker-compose': docker_compose}
+#: The components that only some targets of make need.
+OPTIONAL = {'base-images': base_images_of_debian, 'lock': lock,
+            'distribution-v3': distribution_v3, 'distribution-v3.1': distribution_v3_1,
+            'docker-compose': docker_compose}
 
 
 def main(arguments):

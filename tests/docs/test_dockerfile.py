@@ -1,4 +1,4 @@
-"""What the Dockerfiles name exists; the images are not built here."""
+"""What the Dockerfiles name exists; tests/end_to_end/images builds the images."""
 import os
 import re
 import shlex
@@ -42,10 +42,16 @@ def test_what_is_copied_exists_and_its_pins_are_what_the_second_stage_runs(file)
     assert all(pages.exists(source) for source in FILES[file])
     pins, target = [each for each in copied if each[0].startswith('requirements/')][0]
     installed = '-r ' + target + os.path.basename(pins)
-    assert re.findall(r'pip install [^&\n]*(-r \S+)', text(file)) == [installed]
+    assert re.findall(r'pip install [^&\n]*--require-hashes (-r \S+)', text(file)) == [installed]
     assert text(file).index('COPY ' + pins) < text(file).index(installed)
     assert variables(file)['PATH'] == folder + '/bin:$PATH'
     assert re.findall(r'(\S+)/bin/pip install', text(file)) == [folder, folder]
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_the_user_is_a_number_that_the_image_has_created(file):
+    assert instructions(file, 'USER') == [['10001']]
+    assert re.findall(r'useradd --uid (\S+)', text(file)) == ['10001']
 
 
 def test_the_context_has_what_is_copied_and_what_the_package_is_built_from():
