@@ -21,12 +21,11 @@ RUN virtualenv --python=python2.7 /opt/registry \
  && /opt/registry/bin/pip install --no-cache-dir --no-deps --no-build-isolation --require-hashes \
     -r /build/requirements/registry-py27.txt
 
-# Of the packages that install others, only pkg_resources stays: gunicorn imports it.
+# setuptools stays: gunicorn and gevent need it while they run.
 COPY . /build
 RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build \
- && cd /opt/registry && bin/pip uninstall --yes wheel pip \
- && rm -r lib/python2.7/site-packages/setuptools* lib/python2.7/site-packages/easy_install.py* \
-    bin/easy_install*
+ && /opt/registry/bin/pip uninstall --yes wheel pip \
+ && rm /opt/registry/bin/easy_install*
 
 
 FROM debian:bullseye-slim

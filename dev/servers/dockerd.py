@@ -127,8 +127,9 @@ class Dockerd(ServerWithFolder):
         return done.stdout.strip()
 
     def build(self, tag, context, file='Dockerfile', timeout=1200):
-        """Build an image without a cache, with the network of this machine; return the output."""
-        return self.expect('build', '--network', 'host', '--no-cache', '--tag', tag, '--file',
+        """Build an image, with the network of this machine; return the output. The layers of its
+        former builds are used again."""
+        return self.expect('build', '--network', 'host', '--tag', tag, '--file',
                            os.path.join(context, file), context, timeout=timeout)
 
     @staticmethod

@@ -11,6 +11,8 @@ from tests.helpers.waiting import wait_until
 
 #: The tags of the two images, as the README of this release and that of 0.1.0 have them.
 SERVICE, PLUGIN = 'registry-index', 'docker_registry_dynamodb'
+#: What a run has measured, in lines for its summary.
+FIGURES = []
 #: The options of a container that can write to /tmp only.
 READ_ONLY = ('--read-only', '--tmpfs', '/tmp')
 
@@ -55,7 +57,7 @@ class Containers:
     def run(self, line, *more):
         """Run a line `docker run -d ... IMAGE`, with more options before the image; return the
         Container."""
-        docker, run, *words = shlex.split(line)
+        docker, run, *words = shlex.split(line.replace('\\\n', ' '))
         assert (docker, run, '-d' in words) == ('docker', 'run', True), line
         container = Container(self.dockerd, self.dockerd.expect(run, *more, *words))
         self._all.append(container)
@@ -99,6 +101,12 @@ class Container:
         """Return both outputs of the container since its first start."""
         done = self._dockerd.docker('logs', self.id)
         return done.stdout + done.stderr
+
+    def wait_while_running(self, condition, seconds=90):
+        """Wait until a condition holds; fail if the container ends before."""
+        wait_until(lambda: condition() or not self.state()['Running'], 'no answer', seconds, self,
+                   pause=0.1)
+        assert condition(), self.log_text()
 
     def wait_until_healthy(self, seconds=60):
         """Wait for the health check of the image."""

@@ -5,7 +5,7 @@ import requests
 
 from dev.storage.s3 import Bucket
 from tests.docs import pages
-from tests.end_to_end.images.containers import PLUGIN, READ_ONLY
+from tests.end_to_end.images.containers import FIGURES, PLUGIN, READ_ONLY
 from tests.end_to_end.plugin.registry_place import image
 from tests.end_to_end.plugin.v1_client import V1Client
 from tests.helpers.release_0_1_0 import Release010
@@ -72,7 +72,7 @@ def start(containers, aws, *more):
 
 
 def wait_until_up(container):
-    wait_until(is_up, 'the registry does not answer', 90, container, pause=0.1)
+    container.wait_while_running(is_up)
 
 
 def is_up():
@@ -96,7 +96,7 @@ def test_the_line_of_0_1_0_pushes_and_searches_and_stops(containers, aws, tables
     assert client.names('web') == ['acme/web'] and client.pull('acme/web')
     container.wait_until_healthy()
     status, seconds = container.stop()
-    print('stopped in %.1f seconds' % seconds)
+    FIGURES.append('docker_registry_dynamodb: stopped in %.1f seconds' % seconds)
     assert status == 0 and seconds < 10, container.log_text()
     container.docker('start')
     wait_until_up(container)

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.docs import pages
-from tests.end_to_end.images.containers import READ_ONLY, options
+from tests.end_to_end.images.containers import FIGURES, READ_ONLY, options
 from tests.end_to_end.service.clients import Docker, Podman, write_credentials
 from tests.end_to_end.service.images import Images
 from tests.end_to_end.service.nginx_recipe import PASSWORD, USER, ReadmeNginx
@@ -57,7 +57,7 @@ def start(registry, aws, containers):
         service = containers.run(
             readme_lines('docker', 'run').replace('=SECRET', '=' + SECRET), *aws.dynamodb(),
             *options(DYNAMODB_DATABASE=uuid.uuid4().hex), *QUICK_HEALTH, *more)
-        wait_until(is_ready, 'the service is not ready', 60, service, pause=0.1)
+        service.wait_while_running(is_ready)
         return service
     return start
 
@@ -103,13 +103,13 @@ def test_it_stops_and_is_started_again_by_itself(start):
     service.wait_until_healthy()
     assert service.execute('id', '-u') == '10001'
     status, seconds = service.stop()
-    print('stopped in %.1f seconds' % seconds)
+    FIGURES.append('registry-index: stopped in %.1f seconds' % seconds)
     assert status == 0 and seconds < 8, service.log_text()
     service.docker('start')
-    wait_until(is_ready, 'the service is not ready', 60, service, pause=0.1)
+    service.wait_while_running(is_ready)
     service.docker('kill')
     service.docker('start')
-    wait_until(lambda: is_ready() and results() == EXPECTED, 'a search', 60, service, pause=0.1)
+    service.wait_while_running(lambda: is_ready() and results() == EXPECTED)
     assert service.written() == [] and 'Traceback' not in service.log_text()
     assert SECRET not in service.log_text()
 
