@@ -21,11 +21,12 @@ RUN virtualenv --python=python2.7 /opt/registry \
  && /opt/registry/bin/pip install --no-cache-dir --no-deps --no-build-isolation --require-hashes \
     -r /build/requirements/registry-py27.txt
 
-# setuptools stays: gunicorn and gevent need it while they run.
+# setuptools stays: gunicorn and gevent need it while they run. The tests of gevent contain keys.
 COPY . /build
 RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build \
  && /opt/registry/bin/pip uninstall --yes wheel pip \
- && rm /opt/registry/bin/easy_install*
+ && rm -r /opt/registry/bin/easy_install* \
+    /opt/registry/lib/python2.7/site-packages/gevent/tests
 
 
 FROM debian:bullseye-slim

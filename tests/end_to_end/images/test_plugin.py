@@ -77,8 +77,8 @@ def wait_until_up(container):
 
 def is_up():
     try:
-        return requests.get('http://127.0.0.1:5000/v1/_ping', timeout=5).status_code == 200
-    except requests.ConnectionError:
+        return requests.get('http://127.0.0.1:5000/v1/_ping', timeout=2).status_code == 200
+    except requests.RequestException:  # the port is open before the program listens
         return False
 
 

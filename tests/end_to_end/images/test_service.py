@@ -64,8 +64,8 @@ def start(registry, aws, containers):
 
 def is_ready():
     try:
-        return requests.get('http://127.0.0.1:5080/readyz', timeout=5).status_code == 200
-    except requests.ConnectionError:
+        return requests.get('http://127.0.0.1:5080/readyz', timeout=2).status_code == 200
+    except requests.RequestException:  # the port is open before the program listens
         return False
 
 
