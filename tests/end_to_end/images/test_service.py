@@ -83,18 +83,19 @@ def results(term='web'):
     return [(each['name'], each['description']) for each in answer.json()['results']]
 
 
-def test_docker_search_and_podman_search_find_what_is_pushed(start, dockerd, tmp_path):
+def test_docker_search_and_podman_search_find_what_is_pushed(start, dockerd, tmp_path_factory):
     start()
     push()
+    folder = tmp_path_factory.mktemp('clients')  # podman wants a short path
     with ReadmeNginx(5000, 5080, port=8080) as nginx:
         address = '127.0.0.1:%d' % nginx.port
-        users = write_credentials(tmp_path, address, USER, PASSWORD)
+        users = write_credentials(folder, address, USER, PASSWORD)
         docker = Docker(dockerd, dockerd.cli())
         assert docker.search(address, 'web', credentials=users) == EXPECTED
         assert docker.run('search', address + '/web').returncode != 0  # without a password
     with OpenNginx(5000, 5080, port=8080):
         assert docker.search(address, 'web') == EXPECTED
-        assert Podman(tmp_path).search(address, 'web') == EXPECTED
+        assert Podman(folder).search(address, 'web') == EXPECTED
 
 
 def test_it_stops_and_is_started_again_by_itself(start):
