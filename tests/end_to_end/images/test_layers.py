@@ -17,7 +17,8 @@ UNWANTED = re.compile(
     r'/s?bin/([\w-]*-)?(cc|c\+\+|gcc|g\+\+|cpp|as|ld|make|swig|tcc|clang|gcc-\d+|cpp-\d+|'
     r'pip[\d.]*|easy_install[\d.-]*|virtualenv|wheel)$'
     r'|/(site|dist)-packages/(pip|wheel|virtualenv)([-.][^/]+)?/'
-    r'|/ensurepip/_bundled/|\.deb$|^/var/lib/apt/lists/.+Packages|^/build/|^/root/|/\.git/|/\.cache/'
+    r'|/ensurepip/_bundled/|\.deb$'
+    r'|^/var/lib/apt/lists/.+Packages|^/build/|^/root/|/\.git/|/\.cache/'
     r'|/tests?/end_to_end/|/gevent/tests/')
 SECRETS = re.compile(
     rb'-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=]{40}'
