@@ -19,6 +19,8 @@ SUITES = ('bullseye', 'trixie')
 #: containers.
 PROGRAMS = {'debootstrap': 'debootstrap', 'iptables': 'iptables', 'iproute2': 'ip'}
 
+#: The script of all releases since 2000. An older debootstrap does not know the names of later ones.
+_SCRIPT = '/usr/share/debootstrap/scripts/sid'
 _DEBIAN = 'http://deb.debian.org/debian'
 # As in https://github.com/debuerreotype/debuerreotype, which makes the images debian:SUITE-slim.
 _DPKG = """force-unsafe-io
@@ -50,7 +52,7 @@ def make_all(folder):
 def _make(suite, folder):
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         root = os.path.join(temporary, 'root')
-        run(['debootstrap', '--variant=minbase', suite, root, _mirror()],
+        run(['debootstrap', '--variant=minbase', suite, root, _mirror(), _SCRIPT],
             'bootstrap-base-images.log')
         for name in ('doc', 'info', 'locale', 'man'):
             _empty(os.path.join(root, 'usr', 'share', name))
