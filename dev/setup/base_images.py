@@ -19,7 +19,7 @@ SUITES = ('bullseye', 'trixie')
 #: containers.
 PROGRAMS = {'debootstrap': 'debootstrap', 'iptables': 'iptables', 'iproute2': 'ip'}
 
-#: The script of all releases since 2000. An older debootstrap does not know the names of later ones.
+#: The script of all releases. An older debootstrap does not know the names of later ones.
 _SCRIPT = '/usr/share/debootstrap/scripts/sid'
 _DEBIAN = 'http://deb.debian.org/debian'
 # As in https://github.com/debuerreotype/debuerreotype, which makes the images debian:SUITE-slim.
