@@ -139,9 +139,11 @@ def add_routes(page: flask.Blueprint, client: RegistryClient, threads: int, has_
                is_open: bool) -> None:
     """Add the page to the blueprint of the search page.
 
-    :param threads: of the service; at most a quarter of them wait for the registry.
+    :param threads: of the service; at most a quarter of them wait for the registry, and as many
+        for one of these.
     :param is_open: True if everybody may search; then this page asks for passwords."""
-    visitors, places = Visitors(client, has_cert), threading.BoundedSemaphore(max(1, threads // 4))
+    visitors, share = Visitors(client, has_cert), max(1, threads // 4)
+    places, queue = threading.BoundedSemaphore(share), threading.BoundedSemaphore(2 * share)
 
     @page.route('/-/r/<path:name>')
     def repository(name: str) -> flask.typing.ResponseReturnValue:
@@ -149,7 +151,7 @@ def add_routes(page: flask.Blueprint, client: RegistryClient, threads: int, has_
             raise Refusal(404, 'there is no such repository')
         if client.is_cache:
             return _answer(name, problem='cache')
-        with one_of(places, _PLACE):
+        with one_of(queue, 0), one_of(places, _PLACE):
             try:
                 return _show(visitors, name)
             except CredentialsRefused as error:

@@ -15,7 +15,7 @@ from docker_registry_index.service.web.repository import Visitors
 from tests.end_to_end.service.clients import basic
 from tests.helpers.registry import API_VERSION, DIGEST
 from tests.helpers.scripted_server import ScriptedServer, page, reset
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import in_threads, wait_until
 from tests.service.registry.test_details import A, B, CHART, PREFIX, child, image
 from tests.service.registry.test_image import SIGNATURE
 from tests.service.web.test_page import read
@@ -265,6 +265,22 @@ class TestProblems:
         go_on.set()
         wait_until(lambda: service.get(PATH).status_code == 200)
         assert service.registry.paths.count('/v2/team/web/tags/list') == 1
+
+    def test_pages_that_wait_for_a_slow_registry_leave_threads_for_searches(
+            self, start, monkeypatch):
+        monkeypatch.setattr(repository, '_PLACE', 20)
+        go_on = threading.Event()
+        with start({}, AUTH='none', THREADS='8') as service:
+            service.registry.answers['/v2/team/web/tags/list'] = lambda handler: (
+                go_on.wait(20), page({'tags': []})(handler))
+            answers = []
+            join = in_threads([lambda: answers.append(service.get(PATH).status_code)] * 12)
+            wait_until(lambda: len(answers) == 8)
+            assert answers == [429] * 8
+            assert service.get('/v1/search?q=web').status_code == 200
+            go_on.set()
+            join()
+            assert answers[8:] == [404] * 4
 
     def test_few_reads_are_under_way_at_once(self, server, monkeypatch):
         monkeypatch.setattr(repository, '_READS', 2)
