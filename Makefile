@@ -137,7 +137,7 @@ test-templates: setup ## Test the templates in config/, and their rights with bo
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/templates
 
 test-images: setup ## Build both images with a Docker daemon, and test them: ten minutes, as root
-	@dev/bootstrap base-images
+	@dev/bootstrap base-images distribution-v3 docker-compose
 	@echo '== both images'
 	@$(PYTHON3_BIN)/python $(RUN_PYTEST) $(PYTEST) tests/end_to_end/images
 
