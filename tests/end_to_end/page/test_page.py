@@ -4,7 +4,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.helpers.waiting import Hanging
+from tests.helpers.waiting import Hanging, wait_until
 
 #: More than one page of results, in namespaces.
 REPOSITORIES = {'team-%d/app-%02d' % (number % 3, number): 'The application number %d' % number
@@ -47,9 +47,15 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(service, visit, 
     search, page = service.service.index.search, visit(service.url)
     with Hanging(search) as hanging:
         monkeypatch.setattr(service.service.index, 'search', lambda term, *more: (
-            hanging if term == 'ngin' else search)(term, *more))
+            search if term == 'proxy' else hanging)(term, *more))
         field(page).fill('ngin')
         expect(page.locator('#results')).to_have_attribute('aria-busy', 'true')
+        field(page).fill('nginx')
+        expect(page).to_have_url(service.url + '?q=nginx')
+        wait_until(lambda: len(hanging.calls) == 2)
+        # The cancelled request changes nothing.
+        expect(page.locator('#results')).to_have_attribute('aria-busy', 'true')
+        assert names(page).count() == 6
         field(page).fill('proxy')
         expect(names(page)).to_have_text(['proxy'])
         hanging.go_on.set()
@@ -60,7 +66,11 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(service, visit, 
 
 def test_back_and_forward_return_to_each_search(service, visit):
     page = visit(service.url)
-    field(page).press_sequentially('nginx')
+    field(page).press_sequentially('ngi')
+    expect(page).to_have_url(service.url + '?q=ngi')
+    # The same term goes on, so it has one entry of the history.
+    field(page).press_sequentially('nx')
+    expect(page).to_have_url(service.url + '?q=nginx')
     expect(names(page)).to_have_text(FIRST_NGINX)
     field(page).press('Enter')
     field(page).fill('app')
