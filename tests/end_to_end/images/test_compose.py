@@ -87,17 +87,6 @@ def test_the_images_and_the_index_survive_a_restart_and_new_containers(compose):
     assert requests.get(NGINX + '/v2/_catalog').json() == {'repositories': [NAME]}
 
 
-def test_new_containers_behind_nginx_are_found_at_their_new_addresses(compose):
-    compose.run(UP)
-    compose.run(TAG)
-    compose.run(PUSH)
-    wait_until_found(compose, NAME)
-    compose.run('docker compose up --detach --wait --force-recreate registry registry-index')
-    compose.run('docker tag registry:3 localhost:8080/tools/registry-2')
-    compose.run('docker push localhost:8080/tools/registry-2')
-    wait_until_found(compose, NAME, NAME + '-2')
-
-
 @pytest.fixture
 def aws_environ(aws):
     """The variables of a user on a local AWS, with a new bucket."""
