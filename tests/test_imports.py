@@ -27,7 +27,7 @@ STANDARD = HARMLESS | {'functools', 'logging', 'marshal', 'os', 'Queue', 'queue'
 AWS = {'boto3', 'botocore'}
 #: Lines of the package, of the service and of the longest module; modules of the package and of the
 #: largest folder.
-ALL_LINES, OF_SERVICE, LONGEST, ALL_MODULES, LARGEST = 13100, 4260, 450, 66, 10
+ALL_LINES, OF_SERVICE, LONGEST, ALL_MODULES, LARGEST = 13000, 4180, 450, 66, 10
 
 SOURCES = {str(path.relative_to(PACKAGE).with_suffix('')): path.read_bytes()
            for path in sorted(PACKAGE.rglob('*.py'))}

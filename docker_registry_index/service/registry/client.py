@@ -35,6 +35,8 @@ _MANIFESTS = ', '.join([
 # https://github.com/distribution/distribution/blob/v2.8.2/reference/regexp.go
 _TAG = '[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}'
 _DIGEST = '[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,256}'
+#: What Distribution accepts as a tag or a digest: functions of a text.
+is_tag, is_digest = re.compile(_TAG).fullmatch, re.compile(_DIGEST).fullmatch
 #: The error codes of a name or reference that no registry accepts.
 _INVALID = re.compile(b'"(?:NAME|TAG|DIGEST)_INVALID"')
 
@@ -124,7 +126,7 @@ class RegistryClient(Connection):
         if answer is None:
             return None
         # The digest proves what the registry has sent, whatever its headers contain.
-        digest = (reference if is_digest(reference)
+        digest = (reference if is_digest(reference or '')
                   else 'sha256:' + hashlib.sha256(answer.body or b'').hexdigest())
         media_type = answer.headers.get('Content-Type', '').partition(';')[0].strip()
         return Manifest(str(digest), media_type, _object(answer))
@@ -204,16 +206,6 @@ class CacheClient(RegistryClient):
         # Version 3 on S3 lists "team/app-extra" in front of "team/app".
         return name in names or len(names) >= 100 and names[-1].startswith(
             (name + '-', name + '.', name + '/'))
-
-
-def is_digest(reference: object) -> bool:
-    """Return True for a digest, False for a tag and for all other values."""
-    return isinstance(reference, str) and re.fullmatch(_DIGEST, reference) is not None
-
-
-def is_tag(text: str) -> bool:
-    """Return True if Distribution accepts a text as a tag."""
-    return re.fullmatch(_TAG, text) is not None
 
 
 def before(name: str) -> str:

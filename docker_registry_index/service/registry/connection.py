@@ -108,13 +108,14 @@ class Connection:
     def __init__(self, url: str, username: str | None = None, password: str | None = None,
                  tls: Tls = Tls(), token_host: str | None = None) -> None:
         self.url = url.rstrip('/')
-        #: The header with the credentials.
+        #: The header with the credentials, and its scheme.
         self._own = basic(username, password or '') if username else None
+        self._own_scheme = 'basic'
         self._session, self._token_host = _session_of(url, tls), token_host
         self._tokens: dict[str, Token] = {}
         #: The scheme of the credentials that the registry has asked for. Before it asks, it gets
         #: none, because a token registry must not see a password.
-        self._scheme: str | None = None
+        self.scheme: str | None = None
 
     def get(self, url: str, scope: str, accept: str, limit: int, timeout: float | None = None,
             read_timeout: float = _READ_TIMEOUT, method: str = 'GET') -> Answer:
@@ -145,13 +146,9 @@ class Connection:
         """Return a copy that sends the credentials of a caller, a header Authorization, in place of
         those of the settings. As these, they are sent only if the registry asks for them."""
         other = copy.copy(self)
-        other._own, other._tokens, other._scheme = authorization, {}, None
+        other._own, other._tokens, other.scheme = authorization, {}, None
+        other._own_scheme = (authorization or 'basic').partition(' ')[0].lower()
         return other
-
-    @property
-    def has_asked(self) -> bool:
-        """True if the registry has asked for credentials."""
-        return self._scheme is not None
 
     def _in_time(self, url: str, limit: int, timeout: float | None, read_timeout: float,
                  send: Callable[[_Call], Answer]) -> Answer:
@@ -167,8 +164,9 @@ class Connection:
     def _authorized(self, call: _Call, url: str, scope: str, accept: str,
                     method: str) -> Answer:
         token = self._tokens.get(scope)
-        is_valid = self._scheme == 'bearer' and token and time.monotonic() < token.until
-        sent = 'Bearer ' + token.text if token and is_valid else self._wanted()
+        is_valid = self.scheme == 'bearer' and token and time.monotonic() < token.until
+        sent = ('Bearer ' + token.text if token and is_valid else
+                self._own if self.scheme == self._own_scheme else None)
         answer = call.get(url, accept, sent, method)
         # The password must not be sent for the challenge of another server.
         if answer.status == 401 and not answer.was_redirected:
@@ -182,21 +180,13 @@ class Connection:
     def _credentials(self, call: _Call, asked: Mapping[str, WWWAuthenticate],
                      scope: str) -> str | None:
         """Return the header that a registry with these challenges asks for; None for none."""
-        self._scheme = next((each for each in ('bearer', 'basic') if each in asked), None)
-        if self._scheme == 'bearer' and not self._has_bearer:
+        self.scheme = next((each for each in ('bearer', 'basic') if each in asked), None)
+        if self.scheme == 'bearer' != self._own_scheme:
             if len(self._tokens) >= 1000:
                 self._tokens.clear()
             self._tokens[scope] = self._exchange(call, asked['bearer'], scope, self._own)
             return 'Bearer ' + self._tokens[scope].text
-        return self._wanted()
-
-    @property
-    def _has_bearer(self) -> bool:
-        return self._own is not None and self._own.startswith('Bearer ')
-
-    def _wanted(self) -> str | None:
-        """Return the credentials if the registry has asked for this kind, otherwise None."""
-        return self._own if self._scheme == ('bearer' if self._has_bearer else 'basic') else None
+        return self._own if self.scheme == self._own_scheme else None
 
     def _exchange(self, call: _Call, challenge: WWWAuthenticate, scope: str,
                   authorization: str | None) -> Token:
@@ -217,7 +207,7 @@ class Connection:
 
     def _check_allowed(self, answer: Answer, url: str) -> None:
         if answer.status in (401, 403):
-            raise CredentialsRefused(url, answer.status, bool(self._own and self._scheme),
+            raise CredentialsRefused(url, answer.status, bool(self._own and self.scheme),
                                      bool(self._own and self._tokens))
 
 

@@ -15,23 +15,21 @@ from ...engine.errors import safe
 from ...engine.store.text import to_text
 from .client import RegistryClient, is_digest
 from .connection import RegistryUnavailable
-from .image import annotations_of, child_of, config_of, is_secondary, labels_of, text_in
+from .image import (
+    annotations_of, child_of, config_of, entries, is_secondary, labels_of, member, text_in)
 
 #: The most platforms that are listed, and those whose manifests are read for their sizes.
 _PLATFORMS, _READ = 50, 5
 #: The most labels and annotations that are listed, and the characters of their names and values.
 _PAIRS, _LONGEST = 100, 1000
-_CREATED = 'org.opencontainers.image.created'
 _TIME = re.compile(r'([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?'
                    r'(?:[Zz]|([+-][0-9]{2}:[0-9]{2}))\Z')
-#: Kinds of content.
-IMAGE, CHART, PLUGIN, SECONDARY, ARTIFACT = (
-    'image', 'Helm chart', 'Docker plugin', 'signature, attestation or build cache', 'artifact')
-#: The kinds, by the media type of the config.
+IMAGE, SECONDARY, ARTIFACT = 'image', 'signature, attestation or build cache', 'artifact'
+#: Further kinds of content, by the media type of the config.
 _KINDS = {'application/vnd.docker.container.image.v1+json': IMAGE,
           'application/vnd.oci.image.config.v1+json': IMAGE,
-          'application/vnd.cncf.helm.config.v1+json': CHART,
-          'application/vnd.docker.plugin.v1+json': PLUGIN}
+          'application/vnd.cncf.helm.config.v1+json': 'Helm chart',
+          'application/vnd.docker.plugin.v1+json': 'Docker plugin'}
 
 
 class Platform(NamedTuple):
@@ -106,52 +104,45 @@ def read_details(client: RegistryClient, name: str, reference: str, timeout: flo
         size=sizes.get(main), platforms=platforms[:_PLATFORMS] or [
             Platform(_platform_name(config), main, sizes.get(main))],
         others=max(0, len(platforms) - _PLATFORMS),
-        created=_time(config, 'created') or _time(annotations, _CREATED),
+        created=_time(config, 'created') or _time(
+            annotations, 'org.opencontainers.image.created'),
         description=_line(text_in([annotations, labels_of(config)]) or ''),
         annotations=_pairs(annotations), labels=_pairs(labels_of(config)), is_whole=is_whole)
 
 
-def _children(index: Mapping[str, Any]) -> dict[str, str]:
-    """Return a dictionary of digest to platform of the images in an index; attestations are none.
-    """
-    found = {}
-    for child in index['manifests'] if isinstance(index.get('manifests'), list) else ():
-        if isinstance(child, dict) and is_digest(child.get('digest')):
-            text = _platform_name(child.get('platform'))
-            if not text.startswith('unknown'):
-                found[child['digest']] = text
-    return found
+def _children(index: object) -> dict[str, str]:
+    """Return digest to platform of each image in an index. An attestation is no image."""
+    found = {str(member(child, 'digest')): _platform_name(member(child, 'platform'))
+             for child in entries(index, 'manifests') if is_digest(str(member(child, 'digest')))}
+    return {digest: text for digest, text in found.items() if not text.startswith('unknown')}
 
 
 def _platform_name(parts: object) -> str:
     """Return OS/ARCHITECTURE/VARIANT of a platform or a config, or ''."""
-    found = parts if isinstance(parts, dict) else {}
-    texts = [found.get(key) for key in ('os', 'architecture', 'variant')]
+    texts = [member(parts, key) for key in ('os', 'architecture', 'variant')]
     text = '/'.join(each for each in texts if isinstance(each, str) and each)
-    version = found.get('os.version')
+    version = member(parts, 'os.version')
     return _line(f'{text} {version}' if text and isinstance(version, str) else text)[:100]
 
 
-def _kind(top: Mapping[str, Any], image: Mapping[str, Any]) -> str:
+def _kind(top: object, image: object) -> str:
     if is_secondary(None, top) or is_secondary(None, image):
         return SECONDARY
-    config = image.get('config')
-    media_type = config.get('mediaType') if isinstance(config, dict) else None
-    return _KINDS.get(str(media_type), ARTIFACT if image.get('layers') is not None else IMAGE)
+    is_layered = member(image, 'layers') is not None
+    return _KINDS.get(str(member(image, 'config', 'mediaType')), ARTIFACT if is_layered else IMAGE)
 
 
-def _size(manifest: Mapping[str, Any]) -> int | None:
+def _size(manifest: object) -> int | None:
     """Return the sum of the layers of an image; None if a size is missing."""
-    layers = manifest.get('layers')
-    sizes = [layer.get('size') if isinstance(layer, dict) else None for layer in layers] if (
-        isinstance(layers, list)) else [None]
-    whole = [size for size in sizes if type(size) is int and 0 <= size < 2 ** 63]
-    return sum(whole) if len(whole) == len(sizes) else None
+    sizes = [member(layer, 'size') for layer in entries(manifest, 'layers')]
+    is_known = isinstance(member(manifest, 'layers'), list) and all(
+        type(size) is int and 0 <= size < 2 ** 63 for size in sizes)
+    return sum(sizes) if is_known else None
 
 
 def _time(document: object, key: str) -> datetime | None:
     """Return a time in UTC; None if there is none, or a time before 1971, which stands for none."""
-    text = document.get(key) if isinstance(document, dict) else None
+    text = member(document, key)
     found = _TIME.match(text) if isinstance(text, str) else None
     try:
         when = found and datetime.fromisoformat(found[1] + (found[2] or '+00:00')).astimezone(

@@ -107,7 +107,7 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
         if is_secondary(None, manifest):
             return
         yield annotations_of(manifest)
-        if not isinstance(_member(manifest, 'manifests'), list):
+        if not isinstance(member(manifest, 'manifests'), list):
             break
         reference = child_of(manifest)
     digest, base = config_of(manifest), base_of(manifest)
@@ -122,26 +122,26 @@ def _documents(client: RegistryClient, name: str, reference: str | None,
 
 def annotations_of(manifest: object) -> dict[str, Any]:
     """Return the annotations of a manifest or index."""
-    return _dict(_member(manifest, 'annotations'))
+    return _dict(member(manifest, 'annotations'))
 
 
 def labels_of(config: object) -> dict[str, Any]:
     """Return the labels in the config of an image; a chart or plugin has a description only."""
-    own = _text(_member(config, 'description'))
-    labels = _dict(_member(config, 'config', 'Labels'))
+    own = _text(member(config, 'description'))
+    labels = _dict(member(config, 'config', 'Labels'))
     return {'description': own, **labels} if own else labels
 
 
 def child_of(index: object) -> str | None:
     """Return the digest for linux/amd64, or else the first with a platform, or else the first."""
-    children = [child for child in _list(index, 'manifests') if _text(_member(child, 'digest'))]
-    return _text(_member(min(children, key=_platform_rank, default=None), 'digest'))
+    children = [child for child in entries(index, 'manifests') if _text(member(child, 'digest'))]
+    return _text(member(min(children, key=_platform_rank, default=None), 'digest'))
 
 
 def config_of(manifest: object) -> str | None:
     """Return the digest of a config that may describe an artifact, or None."""
-    is_known = _text(_member(manifest, 'config', 'mediaType')) in _CONFIGS
-    return _text(_member(manifest, 'config', 'digest')) if is_known else None
+    is_known = _text(member(manifest, 'config', 'mediaType')) in _CONFIGS
+    return _text(member(manifest, 'config', 'digest')) if is_known else None
 
 
 def base_of(manifest: object) -> tuple[str, str] | None:
@@ -157,9 +157,10 @@ def base_of(manifest: object) -> tuple[str, str] | None:
 def is_secondary(tag: object, manifest: object = None) -> bool:
     """Return True if a tag or manifest is that of a build cache, a signature, an attestation or an
     SBOM."""
-    parts = [_member(manifest, 'config'), *_list(manifest, 'layers'), *_list(manifest, 'manifests')]
-    types = [_member(manifest, 'artifactType'), *(_member(part, 'mediaType') for part in parts)]
-    return (isinstance(_member(manifest, 'subject'), dict) or
+    parts = [member(manifest, 'config'), *entries(manifest, 'layers'),
+             *entries(manifest, 'manifests')]
+    types = [member(manifest, 'artifactType'), *(member(part, 'mediaType') for part in parts)]
+    return (isinstance(member(manifest, 'subject'), dict) or
             _SECONDARY.match(_text(tag) or '') is not None or
             any(_SECONDARY_TYPE.search(_text(each) or '') for each in types))
 
@@ -175,7 +176,7 @@ def _natural(text: str) -> list[tuple[bool, int, str]]:
 
 
 def _platform_rank(child: object) -> int:
-    pair = _member(child, 'platform', 'os'), _member(child, 'platform', 'architecture')
+    pair = member(child, 'platform', 'os'), member(child, 'platform', 'architecture')
     return (pair != ('linux', 'amd64')) + (pair in ((None, None), ('unknown', 'unknown')))
 
 
@@ -183,12 +184,13 @@ def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object, key: str) -> list[Any]:
-    found = _member(value, key)
+def entries(value: object, key: str) -> list[Any]:
+    """Return the list of a key; [] if the value is not a dict, or has no list there."""
+    found = member(value, key)
     return found if isinstance(found, list) else []
 
 
-def _member(value: object, *keys: str) -> Any:
+def member(value: object, *keys: str) -> Any:
     """Return the value at a path of keys; None if a key is missing, or a value is not a dict."""
     for key in keys:
         value = _dict(value).get(key)

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import flask
@@ -18,7 +18,7 @@ from cachetools import TLRUCache
 
 from ..registry.client import RegistryClient, is_tag
 from ..registry.connection import CredentialsRefused, RegistryUnavailable
-from ..registry.details import ARTIFACT, CHART, PLUGIN, SECONDARY, Details, read_details
+from ..registry.details import read_details
 from ..registry.image import is_secondary, rank
 from ..registry.layout import is_name
 from .auth import Busy, credentials_in, header_of, keyed_hash, one_of
@@ -39,8 +39,6 @@ _READS, _REMEMBERED = 8, 5_000_000
 #: The most characters of a parameter in a link.
 _LONGEST = 300
 _HOST = re.compile(r'(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z')
-
-Result = TypeVar('Result')
 
 
 class Listing(NamedTuple):
@@ -68,39 +66,29 @@ class Visitors:
         self._reads: TLRUCache[bytes, concurrent.futures.Future[Any]] = TLRUCache(
             _REMEMBERED, lambda _, read, now: now + _seconds(read), clock, _weight)
 
-    def tags(self, sent: str | None, name: str) -> concurrent.futures.Future[Listing]:
-        """Return the future Listing of a repository.
+    def read(self, sent: str | None, name: str, tag: str = '') -> concurrent.futures.Future[Any]:
+        """Return the future Listing of a repository, or the future Details of a tag or digest,
+        which are None if it does not exist.
 
         :param sent: the header Authorization of the visitor, or None.
         :raises Busy: too many reads are under way."""
-        return self._read(sent, name, '', lambda client: _listing(client, name))
-
-    def details(self, sent: str | None, name: str, reference: str
-                ) -> concurrent.futures.Future[Details | None]:
-        """Return the future Details of a tag or digest, None if it does not exist. See tags."""
-        return self._read(sent, name, reference,
-                          lambda client: read_details(client, name, reference, _TIMEOUT))
-
-    def _read(self, sent: str | None, name: str, reference: str,
-              read: Callable[[RegistryClient], Result]) -> concurrent.futures.Future[Result]:
-        key = keyed_hash(repr((sent, name, reference)))
+        key = keyed_hash(repr((sent, name, tag)))
         with self._lock:
             found = self._reads.get(key)
             if found is not None:
                 return found
             if not self._places.acquire(blocking=False):
                 raise Busy()
-            future = self._pool.submit(self._run, self._client.of_caller(sent), sent, read)
+            future = self._pool.submit(self._run, self._client.of_caller(sent), sent, name, tag)
             self._reads[key] = future
         future.add_done_callback(lambda _: self._end(key, future))
         return future
 
-    def _run(self, client: RegistryClient, sent: str | None,
-             read: Callable[[RegistryClient], Result]) -> Result:
-        found = read(client)
-        if self._has_cert and not (sent and client.has_asked):
+    def _run(self, client: RegistryClient, sent: str | None, name: str, tag: str) -> object:
+        found = read_details(client, name, tag, _TIMEOUT) if tag else _listing(client, name)
+        if self._has_cert and not (sent and client.scheme):
             # Perhaps only the certificate of the service permits this.
-            raise CredentialsRefused(client.url, 401 if client.has_asked else 403, False)
+            raise CredentialsRefused(client.url, 401 if client.scheme else 403, False)
         return found
 
     def _end(self, key: bytes, future: concurrent.futures.Future[Any]) -> None:
@@ -164,12 +152,11 @@ def _show(visitors: Visitors, name: str) -> flask.typing.ResponseReturnValue:
     sent = header_of(credentials_in(flask.request.headers.get('Authorization')))
     tag, end = parameter('tag'), time.monotonic() + _WAIT
     # Both are read at the same time.
-    reads = visitors.tags(sent, name), tag and visitors.details(sent, name, tag)
-    listing, problem = _wait(reads[0], end, name)
+    listed, opened = visitors.read(sent, name), tag and visitors.read(sent, name, tag)
+    listing, problem = _wait(listed, end, name)
     tags = [*listing.tags[:1], *listing.secondary[:1]] if listing else []
     if tags and not tag:
-        tag = tags[0]
-    opened = reads[1] or tag and visitors.details(sent, name, tag)
+        tag, opened = tags[0], visitors.read(sent, name, tags[0])
     details, tag_problem = _wait(opened, end, name) if opened else (None, '')
     if details is None and not tags:
         problem = problem or tag_problem
@@ -198,7 +185,7 @@ def _answer(name: str, status: int = 200, **values: Any) -> flask.typing.Respons
     host = flask.request.host if _HOST.match(flask.request.host) else 'HOST'
     text = flask.render_template(
         'repository.html', name=name, term='', is_opened=bool(parameter('tag')), link=_link,
-        commands_of=lambda kind, tag: _commands(kind, f'{host}/{name}', tag), **values)
+        address=f'{host}/{name}', **values)
     return text, status, {'Retry-After': '1'} if status == 503 else {}
 
 
@@ -219,16 +206,3 @@ def _page_of(listing: Listing) -> dict[str, Any]:
     number = min(whole_number(parameter('page')) or 1, last)
     return {'listing': listing, 'wanted': wanted, 'has_all': has_all, 'found': len(found),
             'number': number, 'last': last, 'tags': found[_SIZE * (number - 1):_SIZE * number]}
-
-
-def _commands(kind: str, address: str, tag: str) -> list[str]:
-    """Return the commands that pull what a tag or digest names."""
-    image, is_tagged = address + ('@' if ':' in tag else ':') + tag, ':' not in tag
-    if kind == CHART and is_tagged:
-        # Helm writes "_" for the "+" of a version, which no tag can contain.
-        return [f'helm pull oci://{address} --version {tag.replace("_", "+")}']
-    if kind in (CHART, ARTIFACT, SECONDARY):
-        return [f'oras pull {image}']
-    if kind == PLUGIN:
-        return [f'docker plugin install {image}']
-    return [f'docker pull {image}', f'podman pull {image}', f'crane pull {image} image.tar']

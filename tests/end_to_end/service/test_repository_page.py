@@ -77,6 +77,8 @@ def test_many_tags_are_listed_by_version(place):
     text = page_of(place, 'acme/many')
     assert '120 tags, page 1 of 3' in text and text.index('>1.119<') < text.index('>1.118<')
     assert '>1.7<' not in text and '>1.7<' in page_of(place, 'acme/many', '?filter=.7')
+    through_nginx = place.ask('/-/r/acme/many').text
+    assert 'docker pull %s/acme/many:1.119<' % place.address in through_nginx
 
 
 class TestTokenServer:

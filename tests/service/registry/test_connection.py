@@ -143,7 +143,7 @@ class TestCredentials:
                 client.tags('a/b')
         sent = [headers['Authorization'] for _, headers in server.requests]
         assert sent == ([None, header, header] if is_sent else [None])
-        assert client.has_asked is (asked != 'Negotiate') and not own.has_asked
+        assert (client.scheme is None) is (asked == 'Negotiate') and own.scheme is None
 
     def test_the_password_of_a_caller_is_exchanged_for_a_token(self, server):
         server.answers = {'*': asking(page({'tags': ['1']}), 'Bearer realm="%s/t"' % server.url),

@@ -289,13 +289,13 @@ class TestProblems:
         go_on = threading.Event()
         server.answers['*'] = lambda handler: (go_on.wait(20), page({'tags': ['1']})(handler))
         visitors = Visitors(RegistryClient(server.url))
-        reads = [visitors.tags(None, name) for name in ('a', 'b', 'a')]
+        reads = [visitors.read(None, name) for name in ('a', 'b', 'a')]
         with pytest.raises(Busy):
-            visitors.tags(None, 'c')
+            visitors.read(None, 'c')
         go_on.set()
         assert [read.result(20).tags for read in reads] == [['1']] * 3
         wait_until(lambda: visitors._places._value == 2)
-        assert visitors.tags(None, 'c').result(20).tags == ['1']
+        assert visitors.read(None, 'c').result(20).tags == ['1']
 
     def test_a_cache_is_not_asked(self, start):
         with start({}, AUTH='none', PULL_THROUGH_CACHE='true') as service:
@@ -425,14 +425,14 @@ class TestRights:
     def test_a_token_for_the_certificate_of_the_service_permits_nothing(self, tokens):
         """Its token server may identify clients by their certificates."""
         tokens.users = {**tokens.users, None: tokens.users['alice']}
-        read = Visitors(RegistryClient(tokens.url), has_cert=True).tags(None, NAME)
+        read = Visitors(RegistryClient(tokens.url), has_cert=True).read(None, NAME)
         assert read.exception(20).status == 401
-        assert Visitors(RegistryClient(tokens.url), has_cert=True).tags(
+        assert Visitors(RegistryClient(tokens.url), has_cert=True).read(
             basic('alice', 'right'), NAME).result(20).tags == ['1']
 
     def test_the_certificate_of_the_service_permits_nothing(self, server):
         server.answers.update(of_registry({'1': image(7)}))
-        read = Visitors(RegistryClient(server.url), has_cert=True).tags(None, NAME)
+        read = Visitors(RegistryClient(server.url), has_cert=True).read(None, NAME)
         assert isinstance(read.exception(20), CredentialsRefused)
 
     def test_answers_are_remembered_for_a_minute_and_errors_for_seconds(self, server, clock):
@@ -441,7 +441,7 @@ class TestRights:
         def asked():
             """Return the number of requests that a read costs."""
             before = len(server.requests)
-            read = visitors.tags(None, NAME)
+            read = visitors.read(None, NAME)
             concurrent.futures.wait([read])
             wait_until(lambda: visitors._places._value == repository._READS)
             return len(server.requests) - before
@@ -458,21 +458,21 @@ class TestRights:
         server.answers.update(of_registry({'1': {'manifests': [child(A, 'linux', 'amd64')]}}))
         server.answers['*'] = page('', 500)
         visitors = Visitors(RegistryClient(server.url), clock=clock)
-        assert not visitors.details(None, NAME, '1').result(20).is_whole
+        assert not visitors.read(None, NAME, '1').result(20).is_whole
         clock.advance(1.5)
         server.answers['*'] = page(image(1))
-        assert visitors.details(None, NAME, '1').result(20).is_whole
+        assert visitors.read(None, NAME, '1').result(20).is_whole
 
     def test_what_is_remembered_is_bounded_and_holds_no_credentials(self, server, monkeypatch):
         monkeypatch.setattr(repository, '_REMEMBERED', 40000)
         server.answers['*'] = page({'tags': ['%d' % number for number in range(1000)]})
         visitors = Visitors(RegistryClient(server.url))
         for number in range(20):
-            visitors.tags(ALICE, 'a/%d' % number).result(20)
+            visitors.read(ALICE, 'a/%d' % number).result(20)
             wait_until(lambda: visitors._places._value == repository._READS)
         assert 1 <= len(visitors._reads) <= 5
         monkeypatch.setattr(repository, '_REMEMBERED', 4000)
         small = Visitors(RegistryClient(server.url))
-        assert len(small.tags(None, NAME).result(20).tags) == 1000
+        assert len(small.read(None, NAME).result(20).tags) == 1000
         wait_until(lambda: small._reads.currsize == 4000, 'the largest list fills the cache')
         assert ALICE not in repr(visitors._reads) and ALICE[6:] not in repr(visitors._reads)
