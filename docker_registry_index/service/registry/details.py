@@ -73,7 +73,7 @@ def read_details(client: RegistryClient, name: str, reference: str, timeout: flo
     """Return the Details of a tag or digest; None if it does not exist.
 
     Costs at most two requests for an image. For an index of several platforms, it costs one more
-    for each of the first five.
+    for each of the first five, and one for linux/amd64 if this is not one of them.
 
     :param timeout: seconds for all requests together, on the clock.
     :raises RegistryUnavailable: the manifest cannot be read in that time."""
