@@ -33,7 +33,7 @@ def main(context, config):
 
     Exit status: 0 success; 1 nothing found, index not ready, problems found or load not complete; 2
     wrong option or setting; 3 DynamoDB, the storage or a disk cannot be used; 4 another process is
-    loading; 5 the tables belong to a newer release or another program."""
+    loading; 5 the tables belong to a newer release, another program or another registry."""
     context.obj = config
 
 
@@ -88,8 +88,8 @@ def search(index, config, term, limit, is_all, is_json):
         for result in found:
             click.echo('%s  %s' % (safe(result.name).ljust(width), safe(result.description)))
         if found.is_incomplete:
-            click.echo('More repositories may match: the word is too common, or the first load of '
-                       'the index is not complete.', err=True)
+            click.echo('More repositories may match: the word is too common, or the index is not '
+                       'complete.', err=True)
     return OK if found else NOT_OK
 
 
@@ -171,7 +171,7 @@ def serve(config):
     """Serve search and catalog for a registry v2 or v3.
 
     Runs until it receives SIGTERM or SIGINT. Exit status 2 if a setting is wrong, 5 if the tables
-    belong to a newer release or another program."""
+    belong to a newer release, another program or another registry."""
     def act():
         server, settings, service = service_of(config)
         server.serve(settings, service)

@@ -100,7 +100,7 @@ def _guard_of(service: ServiceSettings, registry: RegistryClient) -> Guard | Non
                     service.htpasswd)
         return HtpasswdUsers(service.htpasswd, limit).user
     if service.auth == 'registry':
-        logger.info('AUTH=registry: whoever the registry at %s accepts may search and read the '
+        logger.info('AUTH=registry: users whom the registry at %s accepts may search and read the '
                     'catalog', service.registry_url)
         return RegistryUsers(registry, service.auth_scope, limit,
                              service.registry_cert is not None).user

@@ -17,8 +17,8 @@ NAMES = 'team/web\nteam/api\n\n  library/nginx  \nteam/\u00fc\n'
 SORTED = sorted(NAMES.split())
 
 
-INCOMPLETE = ('More repositories may match: the word is too common, or the first load of the index '
-              'is not complete.\n')
+INCOMPLETE = ('More repositories may match: the word is too common, or the index is not '
+              'complete.\n')
 
 
 # search

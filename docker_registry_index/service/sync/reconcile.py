@@ -290,7 +290,7 @@ class Reconciler:
 
         self._index.add(name, found.text, found.tag, may_replace)
         if must_list[0]:
-            self.note('its tags show which one describes it', Change(name, None, None))
+            self.note('its tags are listed to choose its description', Change(name, None, None))
 
     def note(self, why: object, *changes: Change) -> None:
         """Note the repositories of changes, to be read later. After a push, a tag is expected."""

@@ -41,7 +41,7 @@ _HEADERS = {
 _SENTENCES = {
     401: 'This registry requires a user and a password.',
     404: 'This page does not exist.',
-    429: 'Too many searches are under way. Try again in a moment.',
+    429: 'Too many requests are under way. Try again in a moment.',
     500: 'The search has failed. The log of the service contains the error.',
     503: 'The search is not available now. Try again in a moment.'}
 

@@ -177,7 +177,7 @@ def _wait(future: concurrent.futures.Future[Any], end: float, name: str) -> tupl
     except CredentialsRefused:
         raise
     except RegistryUnavailable as error:
-        logger.warning('the page of %s lacks what the registry does not answer: %s', name, error)
+        logger.warning('the page of %s is incomplete: %s', name, error)
         return None, 'unavailable'
 
 

@@ -61,7 +61,7 @@ def test_a_service_without_a_free_place_says_so(service, visit, monkeypatch):
         first = in_threads([lambda: service.get('/v1/search')])
         wait_until(lambda: hanging.calls)
         field(page).fill('web')
-        expect(page.get_by_role('status')).to_contain_text('Too many searches are under way')
+        expect(page.get_by_role('status')).to_contain_text('Too many requests are under way')
     first()
 
 

@@ -255,7 +255,7 @@ def test_errors_are_pages_with_their_status(start, caplog):
             wait_until(lambda: search.calls)
             answer = service.get('/?q=web')
             assert answer.status_code == 429 and answer.headers['Retry-After'] == '1'
-            assert 'Too many searches' in Parsed(answer).status()
+            assert 'Too many requests' in Parsed(answer).status()
             assert service.get('/-/static/page.js').status_code == 200
         assert first()[0].status_code == 200
         index.search = Mock(side_effect=errors.RequestFailed(

@@ -240,7 +240,7 @@ class TestProblems:
         assert 'does not answer now' in answered.text
         found = read(service, PATH + '?tag=1')
         assert facts_of(found)['Size'] == '1 Byte', 'the tag itself can be read'
-        assert 'the page of team/web lacks' in caplog.text
+        assert 'the page of team/web is incomplete' in caplog.text
 
     def test_a_tag_that_cannot_be_read_hides_no_other(self, beside):
         service = beside({'1': image(1), '2': image(2)})
