@@ -21,7 +21,8 @@ RUN virtualenv --python=python2.7 /opt/registry \
  && /opt/registry/bin/pip install --no-cache-dir --no-deps --no-build-isolation --require-hashes \
     -r /build/requirements/registry-py27.txt
 
-# setuptools stays: gunicorn and gevent need it while they run. The tests of gevent contain keys.
+# setuptools stays: gunicorn and gevent need it while they run. The tests of gevent contain private
+# keys, so they are removed.
 COPY . /build
 RUN /opt/registry/bin/pip install --no-cache-dir --no-deps /build \
  && /opt/registry/bin/pip uninstall --yes wheel pip \

@@ -41,7 +41,7 @@ def index_of(config, is_adopting=False):
     if _is_of_service(config):
         registry = _service_settings(config, lambda warning: None).registry
     if is_adopting and registry is None:
-        raise SettingError('registry_url', None, 'is missing, so the tables belong to no registry',
+        raise SettingError('registry_url', None, 'is missing, so --adopt has nothing to record',
                            'set REGISTRY_URL, or leave out --adopt')
     index = SearchIndex(_engine_settings(config), registry=registry, is_adopting=is_adopting)
     # A command that fails because DynamoDB is unavailable prints the error itself.
