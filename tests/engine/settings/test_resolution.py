@@ -25,7 +25,8 @@ VALUES = {Settings: {
 #: The values of the first texts that are converted to another type.
 TYPED = {'startup_wait': 12.5, 'push_wait': 2.0, 'sync_interval': 3600.0, 'max_results': 500,
          'warm_throughput': 40000, 'connect_timeout': 0.5, 'read_timeout': 2.0, 'attempts': 5,
-         'events_wait': 0.5, 'pull_through_cache': True, 'threads': 4, 'catalog_limit': 7}
+         'events_wait': 0.5, 'pull_through_cache': True, 'page': False,
+         'threads': 4, 'catalog_limit': 7}
 
 if not PY2:
     import ipaddress
@@ -38,7 +39,7 @@ if not PY2:
         'registry_cert': ('/etc/cert.pem', '/x'), 'registry_key': ('/etc/key.pem', '/x'),
         'registry_token_host': ('auth.example.com', 'x'),
         'events_secret': (SECRET, 'x' * 16), 'events_wait': ('0.5', '9'),
-        'pull_through_cache': ('true', 'false'),
+        'pull_through_cache': ('true', 'false'), 'page': ('false', 'true'),
         'htpasswd': ('/etc/htpasswd', '/x'), 'auth': ('none', 'htpasswd'),
         'auth_scope': ('repository:a:pull', 'registry:catalog:*'),
         'listen': ('[::]:80', 'x:1'), 'threads': ('4', '9'), 'catalog_limit': ('7', '9'),
