@@ -76,7 +76,6 @@ class CatalogSource(StorageSource):
             # The tags of its repositories cannot be read.
             yield from namespace
             return
-        other = next((name for name in reversed(namespace) if is_name(name)), None)
         # No request for an invalid name: repositories() logs it.
         yield from itertools.filterfalse(is_name, namespace)
         names, answers = filter(is_name, namespace), dict[Future[bool], str]()
@@ -100,17 +99,18 @@ class CatalogSource(StorageSource):
                     # A refusal of one name does not show that the registry is unavailable.
                     failures += not isinstance(error, CredentialsRefused)
                     if failures >= FAILURES - (self._good is None):
-                        self._doubt_unless_down(failed, other)
+                        self._doubt_unless_down(failed, namespace)
                         failed, failures = {}, 0
-            self._doubt_unless_down(failed, other)
+            self._doubt_unless_down(failed, namespace)
         finally:
             for answer in answers:
                 answer.cancel()
 
-    def _doubt_unless_down(self, failed: dict[str, BaseException], other: str | None) -> None:
+    def _doubt_unless_down(self, failed: dict[str, BaseException], namespace: Page) -> None:
         """Note that names are doubtful if a request for another name succeeds; otherwise raise."""
-        good = self._good or other
-        if failed and good:
+        if failed:
+            others = [name for name in namespace if is_name(name) and name not in failed]
+            good = self._good or (others or list(failed))[-1]
             self._client.has(good)
             self._good = good
             self._doubt(failed)

@@ -24,6 +24,12 @@ def names(page):
     return page.locator('.repositories a')
 
 
+def follow(page, link):
+    """Click a link, and wait until the page behind it is there."""
+    with page.expect_navigation():
+        page.get_by_role('link', name=link).click()
+
+
 def field(page):
     return page.get_by_role('searchbox', name='Search repositories')
 
@@ -94,8 +100,7 @@ def test_pages_show_each_result_once(service, visit):
         found += names(page).all_text_contents()
         if not page.get_by_role('link', name='Next').count():
             break
-        page.get_by_role('link', name='Next').click()
-        page.wait_for_url(re.compile('page='))
+        follow(page, 'Next')
     expect(page.get_by_role('status')).to_have_text('Repositories 51 to 60')
     assert len(found) == 60 and set(found) == {name for name in REPOSITORIES if 'app' in name}
     page.get_by_role('link', name='Previous').click()
