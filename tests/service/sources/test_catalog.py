@@ -72,6 +72,20 @@ def test_unreadable_names_are_doubtful_and_all_others_are_listed(broken, error):
     assert len(listed(source)[0]) == 10 and source.doubtful() == set()
 
 
+def test_names_that_fail_before_another_one_is_answered_do_not_end_the_listing():
+    class SlowClient(FakeRegistryClient):
+        def has(self, name, timeout=None):
+            if name == 'a' and timeout:
+                is_asked_again.wait(20)
+            elif name == 'a':
+                is_asked_again.set()
+            return super().has(name, timeout)
+
+    is_asked_again = threading.Event()
+    source = CatalogSource(SlowClient([list('abc')], dict.fromkeys('bc', UNAVAILABLE)))
+    assert listed(source) == (['a'], []) and source.doubtful() == {'b', 'c'}
+
+
 def test_a_registry_that_refuses_everything_is_not_taken_as_empty():
     source = CatalogSource(FakeRegistryClient([list('abc')], dict.fromkeys('abc', REFUSAL)))
     with pytest.raises(StorageUnreadable, match='refuses'):
