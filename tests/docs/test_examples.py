@@ -65,8 +65,6 @@ def test_every_block_and_every_command_of_the_readme_is_run_by_a_test():
 @pytest.mark.parametrize('name', sorted(set(sum([*BLOCKS.values(), *COMMANDS.values()], []))))
 def test_the_test_that_runs_an_example_exists_and_is_a_test_of_make(name):
     path, _, function = name.partition('::')
-    if path.startswith(IMAGES) and not pages.exists(path):
-        pytest.skip('it is not there yet')
     assert function in {node.name for node in ast.parse(pages.read(path)).body
                         if isinstance(node, ast.FunctionDef)}
     folder = '/'.join(path.split('/')[:3]) if 'end_to_end' in path else 'tests'
@@ -85,8 +83,6 @@ def test_openssl_makes_a_valid_secret():
     BLOCKS.values(), [])} - {SERVICE + 'test_make_run_service.py'}))
 def test_a_test_of_a_block_reads_it_from_the_readme(path):
     """Or imports a module of tests that does."""
-    if path.startswith(IMAGES) and not pages.exists(path):
-        pytest.skip('it is not there yet')
     imported = [name.replace('.', '/') + '.py' for name in re.findall(
         r'(?m)^from (tests\.[\w.]+) import', pages.read(path))]
     assert any("'%s'" % README in pages.read(each)
