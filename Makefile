@@ -42,7 +42,7 @@ run: setup-run ## Start docker-registry on a local S3, and search it; Ctrl-C end
 run-service: setup-service ## Start a registry v2, the service and nginx; Ctrl-C ends it (PORT=8080)
 	@exec .local/aws/bin/python -m dev.demo.run_service
 
-check: setup-check ## Run lint and the tests that need no server: two minutes, with Python 3 and pip
+check: setup-check ## Run lint and the tests that need no server: 5 minutes, with Python 3 and pip
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-py3 check-tests
 	@echo 'make check: all passed'
 
@@ -52,7 +52,7 @@ check-tests: setup-check
 	    --ignore tests/end_to_end tests
 
 test: lint ## Run all tests, after installing what they need
-	@echo '== runs four parts at a time and shows each when it ends: 7 to 12 minutes in all'
+	@echo '== runs four parts at a time and shows each when it ends: about 16 minutes in all'
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	    test-registry test-py27-reads test-py27-writes test-some-faults test-service \
 	    test-page check-tests test-py3 test-packaging test-templates

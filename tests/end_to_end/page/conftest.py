@@ -13,7 +13,7 @@ from docker_registry_index.service.server import finish, listen, make_server
 from tests.helpers.engine import EngineIndex
 from tests.helpers.service import InProcessService
 
-#: Chromium itself connects to other hosts, unless it is told not to.
+#: Without these options, Chromium itself connects to other hosts.
 OPTIONS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
            '--disable-background-networking', '--disable-component-update', '--disable-sync']
 #: Milliseconds, for a busy machine.
